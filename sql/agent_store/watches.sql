@@ -1,0 +1,86 @@
+-- All that makes the agent store recoverable: three watches. The core knows none of these names.
+-- Tools first, then their message, then the session; a session closes in one transaction.
+select recovery.attach(
+    'agent.part',
+    p_family => 'agent', p_position => 10, p_group => 'session_id', p_order => 'time_created, id collate "C"',
+    p_topic => 'message.part.updated',
+    p_started => 'to_timestamp(time_created / 1000.0)',
+    p_open => $$
+        data ->> 'type' = 'tool' and data -> 'state' ->> 'status' in ('pending', 'running')
+        or data ->> 'type' in ('text', 'reasoning')
+           and data -> 'time' ->> 'start' is not null and data -> 'time' ->> 'end' is null
+    $$,
+    -- Open text under a message that ended by itself was left so by a provider's retry: it is no damage.
+    p_only => $$
+        r.data ->> 'type' = 'tool'
+        or exists (
+            select from agent.message as m
+            where m.id = r.message_id and m.data ->> 'role' = 'assistant'
+              and (m.data -> 'time' ->> 'completed' is null or m.data -> 'error' ->> 'name' = 'MessageAbortedError'))
+    $$,
+    p_close => jsonb_build_object(
+        'time_updated', 'c.ms',
+        'data', $$
+            case when r.data ->> 'type' = 'tool' then
+                r.data || jsonb_build_object('state', (r.data -> 'state') || jsonb_build_object(
+                    'status', 'error',
+                    'error', 'Tool execution was interrupted (' || c.message || ')',
+                    'metadata', agent.object_of(r.data -> 'state' -> 'metadata')
+                        || case when r.data ->> 'tool' = 'task' and r.data -> 'state' -> 'metadata' ->> 'sessionId' is null
+                           then coalesce(agent.child_of(r), '{}') else '{}' end
+                        || '{"interrupted": true}',
+                    'time', agent.object_of(r.data -> 'state' -> 'time') || jsonb_build_object(
+                        'start', coalesce(nullif(r.data -> 'state' -> 'time' -> 'start', 'null'), to_jsonb(c.ms)),
+                        'end', c.ms)))
+            else
+                r.data || jsonb_build_object('time', (r.data -> 'time') || jsonb_build_object('end', c.ms))
+            end
+        $$),
+    p_image => $$
+        jsonb_strip_nulls(jsonb_build_object(
+            'time_updated', r.time_updated,
+            'data', case when r.data ->> 'type' = 'tool' then
+                jsonb_build_object('state', jsonb_build_object(
+                    'status', r.data -> 'state' -> 'status',
+                    'error', r.data -> 'state' -> 'error',
+                    'time', r.data -> 'state' -> 'time',
+                    'metadata', case when jsonb_typeof(r.data -> 'state' -> 'metadata') = 'object' then
+                        jsonb_build_object('interrupted', r.data -> 'state' -> 'metadata' -> 'interrupted',
+                                           'sessionId', r.data -> 'state' -> 'metadata' -> 'sessionId') end))
+            else jsonb_build_object('time', r.data -> 'time') end))
+    $$
+);
+
+select recovery.attach(
+    'agent.message',
+    p_family => 'agent', p_position => 20, p_group => 'session_id', p_order => 'time_created, id collate "C"',
+    p_topic => 'message.updated',
+    p_started => 'to_timestamp(time_created / 1000.0)',
+    p_open => $$ data ->> 'role' = 'assistant' and data -> 'time' ->> 'completed' is null $$,
+    -- An error that the message has already says more than ours.
+    p_close => jsonb_build_object(
+        'time_updated', 'c.ms',
+        'data', $$
+            r.data || jsonb_build_object(
+                'time', agent.object_of(r.data -> 'time') || jsonb_build_object('completed', c.ms),
+                'error', coalesce(nullif(r.data -> 'error', 'null'), jsonb_build_object(
+                    'name', 'MessageAbortedError',
+                    'data', jsonb_build_object('message', 'The turn was interrupted (' || c.message || ')'))))
+        $$),
+    p_image => $$
+        jsonb_strip_nulls(jsonb_build_object(
+            'time_updated', r.time_updated,
+            'data', jsonb_build_object('time', r.data -> 'time', 'error', r.data -> 'error', 'finish', r.data -> 'finish')))
+    $$
+);
+
+select recovery.attach(
+    'agent.session',
+    p_family => 'agent', p_position => 30, p_group => 'id', p_parent => 'parent_id',
+    p_topic => 'session.updated',
+    p_failed_topics => array['session.error'],
+    p_idle_topics => array['session.status', 'session.idle'],
+    p_started => 'to_timestamp(time_compacting / 1000.0)',
+    p_open => 'time_compacting is not null',
+    p_close => '{"time_compacting": "null"}'
+);

@@ -1,0 +1,24 @@
+create or replace function recovery.check_call(p_batch integer, p_lock_wait interval)
+returns void
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if p_batch is null or p_batch not between 1 and 100000 then
+        perform recovery.fail('RC010', format('batch %s is not allowed', coalesce(p_batch::text, 'null')), 'Give a number of rows from 1 to 100000.');
+    end if;
+    if p_lock_wait is null or p_lock_wait < interval '1 millisecond' or p_lock_wait > interval '1 hour' then
+        perform recovery.fail('RC010', format('lock wait %s is not allowed', coalesce(p_lock_wait::text, 'null')), 'Give an interval from 1 millisecond to 1 hour.');
+    end if;
+    if current_setting('transaction_isolation') <> 'read committed' then
+        perform recovery.fail('RC010', format('isolation level %s is not allowed here', current_setting('transaction_isolation')),
+            'Each step must see what committed before it: set default_transaction_isolation to ''read committed'' in this session.');
+    end if;
+end
+$$;
+
+comment on function recovery.check_call(integer, interval) is 'Refuses arguments or a session with which boot, sweep and shutdown cannot work: RC010.';
+
+revoke all on function recovery.check_call(integer, interval) from public;

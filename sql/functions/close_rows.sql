@@ -1,0 +1,71 @@
+create or replace function recovery.close_rows(
+    p_family text, p_epoch bigint, p_groups text[], p_after text[], p_limit integer,
+    p_reason text, p_detector text, p_heir bigint,
+    out o_closed jsonb, out o_failed jsonb, out o_from bigint, out o_to bigint, out o_last text[], out o_count bigint
+)
+returns record
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch recovery.watch;
+    v_row   record;
+    v_sql   text;
+    v_key   text[];
+    v_from  bigint;
+    v_to    bigint;
+    v_still boolean;
+    v_done  jsonb;
+    v_state text;
+    v_error text;
+begin
+    o_closed := '{}';
+    o_failed := '{}';
+    o_count := 0;
+    for v_watch in select w.* from recovery.watch as w where w.family = p_family order by w.position, w.name loop
+        v_sql := recovery.close_sql(p_family, 'row', p_epoch is not null, true, true, p_heir is not null, v_watch.name);
+        for v_row in execute format(
+            'select %s as parts, %s as key from %s as r where %s and %s order by %s%s',
+            recovery.key_sql(v_watch, 'parts'), recovery.key_text(v_watch.key_columns, 'r'), v_watch.relation,
+            recovery.scope_sql(v_watch, p_epoch is not null),
+            recovery.key_sql(v_watch, case when p_groups is null then 'after' else 'groups' end),
+            case when p_groups is null then recovery.key_sql(v_watch, 'columns')
+                 else format('array_position($2, (%s)::text), %s', v_watch.group_by, coalesce(v_watch.order_by, recovery.key_sql(v_watch, 'columns'))) end,
+            case when p_groups is null then ' limit $3' else '' end)
+            using p_epoch, coalesce(p_groups, p_after), p_limit
+        loop
+            o_last := v_row.parts;
+            o_count := o_count + 1;
+            begin
+                execute v_sql into v_done, v_from, v_to, v_still, v_key, v_key
+                using p_epoch, v_row.parts, 1, p_reason, recovery.words(p_reason), p_detector, clock_timestamp(), p_heir;
+                if v_still then
+                    perform recovery.fail('RC006', format('the close expressions of watch "%s" leave the row open', v_watch.name));
+                end if;
+                if v_from is not null then
+                    o_from := least(o_from, v_from);
+                    o_to := greatest(o_to, v_to);
+                    o_closed := o_closed || jsonb_build_object(v_watch.name, coalesce((o_closed ->> v_watch.name)::bigint, 0) + 1);
+                    delete from recovery.failure as f where f.watch = v_watch.name and f.key = v_row.key;
+                end if;
+            exception when others then
+                get stacked diagnostics v_state = returned_sqlstate, v_error = message_text;
+                insert into recovery.failure as f (watch, key, key_parts, server_epoch, next_at, sqlstate, message)
+                values (v_watch.name, v_row.key, v_row.parts, p_epoch, clock_timestamp() + interval '10 seconds', v_state, v_error)
+                on conflict (watch, key) do update
+                set attempts = f.attempts + 1, last_at = clock_timestamp(),
+                    next_at = clock_timestamp() + least(interval '10 seconds' * (2 ^ least(f.attempts, 10)), interval '1 hour'),
+                    server_epoch = excluded.server_epoch, sqlstate = excluded.sqlstate, message = excluded.message;
+                o_failed := o_failed || jsonb_build_object(v_watch.name, coalesce((o_failed ->> v_watch.name)::bigint, 0) + 1);
+            end;
+        end loop;
+    end loop;
+end
+$$;
+
+comment on function recovery.close_rows(text, bigint, text[], text[], integer, text, text, bigint) is
+    'Closes a batch row by row after it failed as a whole: the bad rows go to recovery.failure with their error, all others close.';
+
+revoke all on function recovery.close_rows(text, bigint, text[], text[], integer, text, text, bigint) from public;

@@ -1,0 +1,33 @@
+create or replace function recovery.finish(p_epoch bigint, p_reason text, p_lock_wait interval, p_lapsed_only boolean default false)
+returns boolean
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    -- Writers hold their epoch's lock shared until they commit: with the exclusive lock in hand all they
+    -- opened is visible to the statements that follow, and whoever comes later reads that it ended. A
+    -- transaction that keeps us waiting longer than the bound is left to the sweep.
+    perform set_config('lock_timeout', ceil(extract(epoch from p_lock_wait) * 1000)::text || 'ms', true);
+    begin
+        perform pg_advisory_xact_lock(p_epoch);
+    exception when lock_not_available or deadlock_detected then
+        null;
+    end;
+    begin
+        update recovery.server as s
+        set ended = clock_timestamp(), reason = p_reason
+        where s.epoch = p_epoch and s.ended is null
+          and (not p_lapsed_only or s.heartbeat + s.lease < clock_timestamp());
+        return found;
+    exception when lock_not_available or deadlock_detected then
+        return false;  -- a reader in REPEATABLE READ holds the row: the next sweep tries again
+    end;
+end
+$$;
+
+comment on function recovery.finish(bigint, text, interval, boolean) is
+    'Ends one epoch under its exclusive lock, waiting at most p_lock_wait for transactions in flight. With p_lapsed_only only if its lease has lapsed, checked under the lock. True if it ended now.';
+
+revoke all on function recovery.finish(bigint, text, interval, boolean) from public;

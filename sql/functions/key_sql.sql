@@ -1,0 +1,23 @@
+create or replace function recovery.key_sql(p_watch recovery.watch, p_form text)
+returns text
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select case p_form
+        when 'columns' then string_agg(format('r.%I', c.name), ', ' order by c.n)
+        when 'parts' then format('array[%s]', string_agg(format('(r.%I)::text', c.name), ', ' order by c.n))
+        when 'after' then format('($2 is null or (%s) > (%s))',
+            string_agg(format('r.%I', c.name), ', ' order by c.n),
+            string_agg(format('($2[%s])::%s', c.n, p_watch.key_types[c.n]), ', ' order by c.n))
+        when 'equal' then string_agg(format('r.%I = ($2[%s])::%s', c.name, c.n, p_watch.key_types[c.n]), ' and ' order by c.n)
+        when 'groups' then format('%s = any($2::%s[])', p_watch.group_by, p_watch.group_type)
+        end
+    from unnest(p_watch.key_columns) with ordinality as c (name, n)
+$$;
+
+comment on function recovery.key_sql(recovery.watch, text) is
+    'SQL text about the key of a row r: its columns, its parts as text[], or its comparison with the parameter $2.';
+
+revoke all on function recovery.key_sql(recovery.watch, text) from public;

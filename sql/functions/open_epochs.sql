@@ -1,0 +1,29 @@
+create or replace function recovery.open_epochs(p_watch text)
+returns bigint[]
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch  record;
+    v_epochs bigint[];
+begin
+    select w.relation, w.open into strict v_watch from recovery.watch as w where w.name = p_watch;
+    -- Steps from one epoch to the next in the partial index, so the cost follows the number of owners.
+    execute format($sql$
+        with recursive e (epoch) as (
+            (select r.server_epoch from %1$s as r where r.server_epoch is not null and (%2$s) order by r.server_epoch limit 1)
+            union all
+            select (select r.server_epoch from %1$s as r where r.server_epoch > e.epoch and (%2$s) order by r.server_epoch limit 1)
+            from e where e.epoch is not null
+        )
+        select array_agg(e.epoch) from e where e.epoch is not null
+        $sql$, v_watch.relation, v_watch.open) into v_epochs;
+    return coalesce(v_epochs, '{}');
+end
+$$;
+
+comment on function recovery.open_epochs(text) is 'The epochs that own open rows of a watch, from its partial index.';
+
+revoke all on function recovery.open_epochs(text) from public;

@@ -1,0 +1,33 @@
+create or replace function recovery.prune_failures()
+returns bigint
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_failure recovery.failure;
+    v_watch   recovery.watch;
+    v_open    boolean;
+    v_count   bigint := 0;
+begin
+    for v_failure in select f.* from recovery.failure as f loop
+        select w.* into v_watch from recovery.watch as w where w.name = v_failure.watch;
+        v_open := false;
+        if found then
+            execute format('select exists (select from %s as r where %s and (%s))',
+                v_watch.relation, recovery.key_sql(v_watch, 'equal'), v_watch.open)
+            into v_open using null::bigint, v_failure.key_parts;
+        end if;
+        if not v_open then
+            delete from recovery.failure as f where f.watch = v_failure.watch and f.key = v_failure.key;
+            v_count := v_count + 1;
+        end if;
+    end loop;
+    return v_count;
+end
+$$;
+
+comment on function recovery.prune_failures() is 'Forgets failures whose row somebody closed or deleted meanwhile.';
+
+revoke all on function recovery.prune_failures() from public;

@@ -1,0 +1,33 @@
+create or replace function recovery.release(p_family text, p_epoch bigint, p_limit integer)
+returns bigint
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch recovery.watch;
+    v_count bigint;
+    v_total bigint := 0;
+begin
+    if not exists (select from recovery.server as s where s.epoch = p_epoch and s.ended is not null) then
+        perform recovery.fail('RC010', format('epoch %s has not ended: its rows are live', p_epoch), 'Only rows of ended epochs are let go.');
+    end if;
+    perform set_config('recovery.closing', p_family, true);
+    for v_watch in select w.* from recovery.watch as w where w.family = p_family and w.only_if is not null loop
+        execute format(
+            'update %1$s as r set server_epoch = null where r.ctid = any(array(select r.ctid from %1$s as r where r.server_epoch = $1 and (%2$s) and (%3$s) is not true limit $2 for update skip locked)) and r.server_epoch = $1',
+            v_watch.relation, v_watch.open, v_watch.only_if)
+        using p_epoch, p_limit;
+        get diagnostics v_count = row_count;
+        v_total := v_total + v_count;
+    end loop;
+    perform set_config('recovery.closing', '', true);
+    return v_total;
+end
+$$;
+
+comment on function recovery.release(text, bigint, integer) is
+    'Lets go of rows of an ended epoch that are open but not orphans by the watch''s only_if, so that no later boot looks at them again.';
+
+revoke all on function recovery.release(text, bigint, integer) from public;

@@ -1,0 +1,30 @@
+create or replace function recovery.remaining(p_family text, p_epoch bigint)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch  recovery.watch;
+    v_count  bigint;
+    v_result jsonb := '{}';
+begin
+    for v_watch in select w.* from recovery.watch as w where w.family = p_family loop
+        execute format(
+            'select count(*) from %s as r where %s and not exists (select from recovery.failure as f where f.watch = %L and f.key = %s)',
+            v_watch.relation, recovery.scope_sql(v_watch, p_epoch is not null), v_watch.name,
+            recovery.key_text(v_watch.key_columns, 'r'))
+        into v_count using p_epoch;
+        if v_count > 0 then
+            v_result := v_result || jsonb_build_object(v_watch.name, v_count);
+        end if;
+    end loop;
+    return v_result;
+end
+$$;
+
+comment on function recovery.remaining(text, bigint) is
+    'Orphans of an ended epoch that are still open and not recorded as failing: somebody holds them.';
+
+revoke all on function recovery.remaining(text, bigint) from public;

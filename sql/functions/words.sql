@@ -1,0 +1,19 @@
+create or replace function recovery.words(p_reason text)
+returns text
+language sql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select case p_reason
+        when 'superseded' then 'server restart'
+        when 'shutdown' then 'server shutdown'
+        when 'lease_expired' then 'server lost'
+        when 'unowned' then 'no server owns it'
+        else replace(p_reason, '_', ' ')
+    end
+$$;
+
+comment on function recovery.words(text) is 'A reason in words for people: c.message in the expressions of a watch.';
+
+revoke all on function recovery.words(text) from public;

@@ -1,0 +1,64 @@
+-- Everything belongs to recovery_owner; the other two roles get what they need and no more.
+do $$
+declare
+    v_object record;
+begin
+    execute format('alter schema recovery owner to recovery_owner');
+    for v_object in
+        select c.oid::regclass as name, c.relkind from pg_catalog.pg_class as c
+        where c.relnamespace = 'recovery'::regnamespace and c.relkind in ('r', 'v', 'S')
+          and c.relname <> 'alembic_version'
+          and not exists (select from pg_catalog.pg_depend as d where d.objid = c.oid and d.deptype in ('a', 'i') and c.relkind = 'S')
+    loop
+        execute format('alter %s %s owner to recovery_owner',
+            case v_object.relkind when 'v' then 'view' when 'S' then 'sequence' else 'table' end, v_object.name);
+    end loop;
+    for v_object in
+        select p.oid::regprocedure as name, p.prokind from pg_catalog.pg_proc as p where p.pronamespace = 'recovery'::regnamespace
+    loop
+        execute format('alter %s %s owner to recovery_owner',
+            case v_object.prokind when 'p' then 'procedure' else 'function' end, v_object.name);
+    end loop;
+end
+$$;
+
+grant usage on schema recovery to recovery_server, recovery_listener;
+
+grant select on recovery.event, recovery.watch, recovery.failure, recovery.sweep_run,
+    recovery.verdict, recovery.server_status, recovery.watch_status to recovery_server, recovery_listener;
+-- The token is a secret between a server and the database.
+grant select (epoch, name, host, pid, process_start, version, lease, booted, heartbeat, ended, reason)
+    on recovery.server to recovery_server, recovery_listener;
+
+grant execute on function
+    recovery.version(),
+    recovery.horizon(),
+    recovery.open_work(),
+    recovery.words(text)
+to recovery_server, recovery_listener;
+
+grant execute on function
+    recovery.assert_live(bigint),
+    recovery.fail(text, text, text),
+    recovery.heartbeat(bigint, uuid),
+    recovery.check_call(integer, interval),
+    recovery.register(text, text, integer, timestamptz, text, interval, interval),
+    recovery.resign(bigint, uuid, bigint, interval),
+    recovery.reap(interval),
+    recovery.orphaned(text),
+    recovery.close_batch(text, bigint, text[], integer, text, interval, boolean, bigint),
+    recovery.remaining(text, bigint),
+    recovery.release(text, bigint, integer),
+    recovery.add_counts(jsonb, jsonb),
+    recovery.new_report(bigint[]),
+    recovery.end_report(jsonb, timestamptz),
+    recovery.record_sweep(text, timestamptz, jsonb),
+    recovery.ring()
+to recovery_server;
+
+grant execute on procedure
+    recovery.boot(text, text, integer, timestamptz, text, interval, integer, interval, bigint, uuid, jsonb),
+    recovery.sweep(text, integer, interval, jsonb),
+    recovery.shutdown(bigint, uuid, bigint, integer, interval, jsonb),
+    recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb)
+to recovery_server;

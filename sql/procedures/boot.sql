@@ -1,0 +1,38 @@
+create or replace procedure recovery.boot(
+    p_name          text,
+    p_host          text        default null,
+    p_pid           integer     default null,
+    p_process_start timestamptz default null,
+    p_version       text        default null,
+    p_lease         interval    default interval '15 seconds',
+    p_batch         integer     default 2000,
+    p_lock_wait     interval    default interval '2 seconds',
+    inout epoch     bigint      default null,
+    inout token     uuid        default null,
+    inout report    jsonb       default null
+)
+language plpgsql
+security invoker
+as $$
+-- Not security definer and without a SET clause: it commits after each batch. All names are qualified.
+declare
+    v_start  timestamptz := pg_catalog.clock_timestamp();
+    v_ended  bigint[];
+    v_orphan record;
+begin
+    perform recovery.check_call(p_batch, p_lock_wait);
+    select r.o_epoch, r.o_token, r.o_ended into epoch, token, v_ended
+    from recovery.register(p_name, p_host, p_pid, p_process_start, p_version, p_lease, p_lock_wait) as r;
+    commit;
+    report := recovery.new_report(v_ended);
+    for v_orphan in select distinct o.family, o.epoch from recovery.orphaned(p_name) as o order by o.family, o.epoch loop
+        call recovery.close_epoch(v_orphan.family, v_orphan.epoch, 'boot:' || epoch, p_batch, p_lock_wait, null, report);
+    end loop;
+    report := recovery.end_report(report, v_start);
+end
+$$;
+
+comment on procedure recovery.boot(text, text, integer, timestamptz, text, interval, integer, interval, bigint, uuid, jsonb) is
+    'Boots a server: a new epoch and token; older epochs of the name end and their orphans close, a batch a transaction. One CALL in autocommit. RC004 bad name, RC010 bad argument, RC005 name is being booted.';
+
+revoke all on procedure recovery.boot(text, text, integer, timestamptz, text, interval, integer, interval, bigint, uuid, jsonb) from public;

@@ -1,0 +1,51 @@
+create or replace procedure recovery.close_epoch(
+    p_family text, p_epoch bigint, p_detector text, p_batch integer, p_lock_wait interval, p_heir bigint,
+    inout report jsonb
+)
+language plpgsql
+security invoker
+as $$
+-- Not security definer and without a SET clause: it commits after each batch. All names are qualified.
+declare
+    v_batch   record;
+    v_after   text[];
+    v_careful boolean := false;
+    v_left    jsonb;
+    v_some    boolean;
+begin
+    for v_pass in 1 .. 3 loop
+        v_after := null;
+        v_some := false;
+        loop
+            select b.* into v_batch
+            from recovery.close_batch(p_family, p_epoch, v_after, p_batch, p_detector, p_lock_wait, v_careful, p_heir) as b;
+            report := pg_catalog.jsonb_set(pg_catalog.jsonb_set(report,
+                '{closed}', recovery.add_counts(report -> 'closed', v_batch.o_closed)),
+                '{failed}', recovery.add_counts(report -> 'failed', v_batch.o_failed));
+            commit;
+            v_some := v_some or v_batch.o_closed <> '{}';
+            v_careful := v_batch.o_careful;
+            exit when v_batch.o_done;
+            v_after := v_batch.o_after;
+        end loop;
+        -- A row that changed under us was passed over: look again while it helps.
+        v_left := recovery.remaining(p_family, p_epoch);
+        exit when v_left = '{}' or not v_some;
+    end loop;
+    if v_left = '{}' then
+        if p_epoch is not null then
+            while recovery.release(p_family, p_epoch, p_batch) > 0 loop
+                commit;
+            end loop;
+        end if;
+    else
+        report := pg_catalog.jsonb_set(report, '{busy}', recovery.add_counts(report -> 'busy', v_left));
+    end if;
+    commit;
+end
+$$;
+
+comment on procedure recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb) is
+    'Closes all orphans of one ended epoch in one family, a batch a transaction. Shared by boot, sweep and shutdown.';
+
+revoke all on procedure recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb) from public;

@@ -1,0 +1,32 @@
+create or replace procedure recovery.shutdown(
+    p_epoch      bigint,
+    p_token      uuid     default null,
+    p_heir       bigint   default null,
+    p_batch      integer  default 2000,
+    p_lock_wait  interval default interval '2 seconds',
+    inout report jsonb    default null
+)
+language plpgsql
+security invoker
+as $$
+-- Not security definer and without a SET clause: it commits after each batch. All names are qualified.
+declare
+    v_start  timestamptz := pg_catalog.clock_timestamp();
+    v_ended  boolean;
+    v_family text;
+begin
+    perform recovery.check_call(p_batch, p_lock_wait);
+    v_ended := recovery.resign(p_epoch, p_token, p_heir, p_lock_wait);
+    commit;
+    report := recovery.new_report(case when v_ended then array[p_epoch] else '{}'::bigint[] end);
+    for v_family in select distinct w.family from recovery.watch as w order by w.family loop
+        call recovery.close_epoch(v_family, p_epoch, 'shutdown:' || p_epoch, p_batch, p_lock_wait, p_heir, report);
+    end loop;
+    report := recovery.end_report(report, v_start);
+end
+$$;
+
+comment on procedure recovery.shutdown(bigint, uuid, bigint, integer, interval, jsonb) is
+    'Ends an epoch with reason shutdown and closes what it still owns, or hands it to the live epoch p_heir. Harmless when it has ended already. RC002 unknown epoch, RC003 foreign token, RC001 the heir has ended.';
+
+revoke all on procedure recovery.shutdown(bigint, uuid, bigint, integer, interval, jsonb) from public;

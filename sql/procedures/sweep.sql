@@ -1,0 +1,33 @@
+create or replace procedure recovery.sweep(
+    p_label      text     default null,
+    p_batch      integer  default 2000,
+    p_lock_wait  interval default interval '2 seconds',
+    inout report jsonb    default null
+)
+language plpgsql
+security invoker
+as $$
+-- Not security definer and without a SET clause: it commits after each batch. All names are qualified.
+declare
+    v_start  timestamptz := pg_catalog.clock_timestamp();
+    v_label  text := coalesce(p_label, session_user::text);
+    v_ended  bigint[];
+    v_orphan record;
+begin
+    perform recovery.check_call(p_batch, p_lock_wait);
+    v_ended := recovery.reap(p_lock_wait);
+    commit;
+    report := recovery.new_report(v_ended);
+    for v_orphan in select distinct o.family, o.epoch from recovery.orphaned() as o order by o.family, o.epoch loop
+        call recovery.close_epoch(v_orphan.family, v_orphan.epoch, 'sweep:' || v_label, p_batch, p_lock_wait, null, report);
+    end loop;
+    report := recovery.end_report(report, v_start);
+    perform recovery.record_sweep(v_label, v_start, report);
+    commit;
+end
+$$;
+
+comment on procedure recovery.sweep(text, integer, interval, jsonb) is
+    'The repeating pass: ends servers whose lease has lapsed and closes the orphans of every ended epoch. Any number at once, anywhere. One CALL in autocommit.';
+
+revoke all on procedure recovery.sweep(text, integer, interval, jsonb) from public;

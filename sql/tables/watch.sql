@@ -1,0 +1,59 @@
+create table recovery.watch (
+    id            integer   generated always as identity,
+    name          text      not null,
+    relation      regclass  not null,
+    family        text      not null,
+    position      integer   not null,
+    open          text      not null,
+    close         jsonb     not null,
+    key_columns   text[]    not null,
+    key_types     text[]    not null,
+    group_by      text,
+    group_type    text,
+    parent        text,
+    order_by      text,
+    only_if       text,
+    image         text      not null,
+    diff          boolean   not null,
+    topic         text,
+    failed_topics text[],
+    idle_topics   text[],
+    started       text,
+    unowned       interval,
+    events        text      not null,
+    spec          jsonb     not null,
+    undo          jsonb     not null,
+    attached      timestamptz not null default clock_timestamp(),
+    constraint watch_pkey primary key (id),
+    constraint watch_name_key unique (name),
+    constraint watch_relation_key unique (relation),
+    constraint watch_events_check check (events in ('all', 'closed'))
+);
+
+comment on table recovery.watch is
+    'One row for each watched table: SQL expressions over its row r (and the closing c) that say what is open and how to close it. Written by recovery.attach, removed by recovery.detach.';
+comment on column recovery.watch.id is 'Number of the watch; names its generated trigger functions.';
+comment on column recovery.watch.name is 'Name of the watch in events and reports, schema.table unless another was given.';
+comment on column recovery.watch.relation is 'The watched table.';
+comment on column recovery.watch.family is 'Watches of one family share their groups and close together, a group in one transaction.';
+comment on column recovery.watch.position is 'Order within the family: rows of lower positions are closed and announced first.';
+comment on column recovery.watch.open is 'Boolean expression: the row is work in flight. Stands literally in the partial index, the triggers and every statement.';
+comment on column recovery.watch.close is 'Column -> expression over r and c that a closing sets.';
+comment on column recovery.watch.key_columns is 'Primary key columns.';
+comment on column recovery.watch.key_types is 'Their types.';
+comment on column recovery.watch.group_by is 'Expression for the group (session) that the row belongs to; null: every row stands alone.';
+comment on column recovery.watch.group_type is 'Type of group_by.';
+comment on column recovery.watch.parent is 'On the watch whose rows are the groups: expression for the parent group; trees close deepest first.';
+comment on column recovery.watch.order_by is 'Order of the rows of one group in events.';
+comment on column recovery.watch.only_if is 'Further condition for an open row of an ended epoch to be an orphan; others are let go (server_epoch becomes null).';
+comment on column recovery.watch.image is 'Jsonb expression: what an event records of the row before and after.';
+comment on column recovery.watch.diff is 'The image holds whole json columns: events record only what differs.';
+comment on column recovery.watch.topic is 'Name of the bus event for a row of this table.';
+comment on column recovery.watch.failed_topics is 'On the watch whose rows are the groups: events for a group in which work was closed.';
+comment on column recovery.watch.idle_topics is 'The same, when nothing of the group is open any more.';
+comment on column recovery.watch.started is 'Timestamptz expression: when the work began.';
+comment on column recovery.watch.unowned is 'Open rows without an epoch that started longer ago than this are closed at boot; null: left alone.';
+comment on column recovery.watch.events is 'all: every transition is an event; closed: only what recovery itself does.';
+comment on column recovery.watch.spec is 'The registration as it was given, to tell a repeated one from another.';
+comment on column recovery.watch.undo is 'What detach must restore: column, default, grants.';
+comment on column recovery.watch.attached is 'When the table was attached.';
