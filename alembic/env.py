@@ -44,7 +44,9 @@ def offline() -> None:
         if start is None:
             context.execute(f"create schema if not exists {SCHEMA}")
         context.run_migrations()
-        if start is not None and not reached:
+        if reached:
+            context.get_context().impl.static_output(SHARE.strip())
+        elif start is not None:
             context.execute(f"drop table {SCHEMA}.{TABLE}")
             context.execute(f"drop schema {SCHEMA}")
 
@@ -68,7 +70,7 @@ def migrate(connection: sa.Connection) -> None:
         )
     context.run_migrations()
     if runtime.get_current_heads():
-        connection.execute(sa.text(OWNER))
+        connection.execute(sa.text(SHARE.replace(":", r"\:")))
     else:
         connection.execute(sa.text(f"drop table if exists {SCHEMA}.{TABLE}"))
         connection.execute(sa.text(f"drop schema if exists {SCHEMA}"))
@@ -83,8 +85,8 @@ select exists (
       and c.relname <> '{TABLE}')
 """
 
-# Whoever may change the schema may also upgrade it.
-OWNER = f"""
+# Whoever may change the schema may also upgrade it; whoever uses it may see the revision.
+SHARE = f"""
 do $$
 declare
     v_owner name := pg_catalog.pg_get_userbyid(nspowner)
@@ -92,13 +94,16 @@ declare
 begin
     if exists (
         select from pg_catalog.pg_tables
-        where schemaname = '{SCHEMA}' and tablename = '{TABLE}' and tableowner <> v_owner)
+        where schemaname = '{SCHEMA}' and tablename = '{TABLE}'
+          and (tableowner <> v_owner or not pg_catalog.has_table_privilege(
+              'recovery_listener', '{SCHEMA}.{TABLE}', 'select')))
     then
         execute pg_catalog.format('alter table {SCHEMA}.{TABLE} owner to %I', v_owner);
+        grant select on {SCHEMA}.{TABLE} to recovery_server, recovery_listener;
     end if;
 end
-$$
-""".replace(":", r"\:")
+$$;
+"""
 
 if context.is_offline_mode():
     offline()
