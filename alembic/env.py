@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import context
@@ -26,11 +27,10 @@ TABLE = "alembic_version"
 
 def offline() -> None:
     """Writes the SQL of a range of revisions."""
-    reached: set[str] = set()
+    reached: list[Collection[str]] = []
 
-    def step(*, heads: Collection[str], **_: object) -> None:
-        reached.clear()
-        reached.update(heads)
+    def step(ctx: Any, step: Any, heads: Collection[str], run_args: Any) -> None:
+        reached.append(set(heads))
 
     context.configure(
         dialect_name="postgresql",
@@ -44,9 +44,9 @@ def offline() -> None:
         if start is None:
             context.execute(f"create schema if not exists {SCHEMA}")
         context.run_migrations()
-        if reached:
+        if reached and reached[-1]:
             context.get_context().impl.static_output(SHARE.strip())
-        elif start is not None:
+        elif reached:
             context.execute(f"drop table {SCHEMA}.{TABLE}")
             context.execute(f"drop schema {SCHEMA}")
 
