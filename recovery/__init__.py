@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from recovery._version import VERSION as __version__
 
 if TYPE_CHECKING:
+    from recovery._boot import aboot, boot
     from recovery._connect import Target
     from recovery._types import Event, Report
     from recovery.bus import Bus, Subscription
@@ -35,11 +36,12 @@ if TYPE_CHECKING:
         WatchUnknown,
     )
     from recovery.listener import Listener, listen
-    from recovery.server import Server, aboot, boot
+    from recovery.server import Server
     from recovery.service import Service, lifespan, serve
     from recovery.watches import aattach, adetach, attach, detach
 
 _HOMES = {
+    "_boot": "aboot boot",
     "_connect": "Target",
     "_types": "Event Report",
     "bus": "Bus Subscription",
@@ -47,7 +49,7 @@ _HOMES = {
     " LeaseLapsed NameTaken NotAutocommit PermissionDenied RecoveryError SchemaMismatch"
     " TokenMismatch WatchExists WatchInvalid WatchUnknown",
     "listener": "Listener listen",
-    "server": "Server aboot boot",
+    "server": "Server",
     "service": "Service lifespan serve",
     "watches": "aattach adetach attach detach",
 }

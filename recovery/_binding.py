@@ -29,20 +29,22 @@ class _Binding:
 
     def checkout(self, connection: Any, record: Any, proxy: Any) -> None:
         """When the pool hands a connection out: made before the boot, or by another one."""
+        info = record.info
         wanted = self.epoch if self.scope == "session" else None
-        if record.info.get(_KEY) == wanted:
+        if info.get(_KEY) == wanted:
             return
-        pid = _execute(connection, calls.set_epoch(wanted, local=False))
-        if wanted is not None and _is_pooled(connection, pid):
-            self.scope = "transaction"
-            _execute(connection, calls.set_epoch(None, local=False))
-            wanted = None
+        if wanted is not None and _is_pooled(
+            connection, _execute(connection, calls.backend_pid().sql)
+        ):
+            self.scope, wanted = "transaction", None
             _log.warning(
                 "a pooler is between the engine and PostgreSQL: the epoch is set in each"
                 " transaction; say so with bind(engine, scope='transaction')"
             )
+        if info.get(_KEY) != wanted:
+            _execute(connection, calls.set_epoch(wanted, local=False))
+            info[_KEY] = wanted
         connection.commit()  # a rollback would undo the setting
-        record.info[_KEY] = wanted
 
     def begin(self, connection: sa.Connection) -> None:
         """When a transaction begins."""
@@ -66,11 +68,11 @@ def bind(
     sa.event.listen(sync, "begin", binding.begin)
 
 
-def _execute(connection: Any, statement: str) -> int:
+def _execute(connection: Any, statement: str) -> Any:
     cursor = connection.cursor()
     try:
         cursor.execute(statement)
-        return int(cursor.fetchone()[1])
+        return cursor.fetchone()[0]
     finally:
         cursor.close()
 

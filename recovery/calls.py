@@ -236,12 +236,11 @@ def detach(table: str) -> Call[None]:
 def set_epoch(epoch: int | None, *, local: bool) -> str:
     """Statement that says who writes: for the session, or for the transaction (`local`).
 
-    Without parameters, so that it is the same for every driver. Its row: the
-    setting, and the backend's pid (which shows a pooler that is in between).
+    Without parameters, so that it is the same for every driver.
     """
     value = "" if epoch is None else str(int(epoch))
     setting = f"set_config('recovery.server_epoch', '{value}', {'true' if local else 'false'})"
-    return f"select {setting}, pg_backend_pid()"
+    return f"select {setting}"
 
 
 def set_application_name(name: str) -> Call[None]:

@@ -186,13 +186,13 @@ class _Loader:
         self._epoch_of, self._done, self._on_skip = epoch_of, done, on_skip
         self._id = list(types).index("id")
         self._session = list(types).index("id" if table == "session" else "session_id")
-        columns = [*types, "server_epoch"]
+        columns = {**types, "server_epoch": "bigint"}
         self._insert = sql.SQL(
-            "insert into agent.{} ({}) values ({}) on conflict do nothing"
+            "insert into agent.{} ({}) select * from unnest({}) on conflict do nothing"
         ).format(
             sql.Identifier(table),
             sql.SQL(", ").join(map(sql.Identifier, columns)),
-            sql.SQL(", ").join(sql.Placeholder() * len(columns)),
+            sql.SQL(", ").join(sql.SQL(f"%b::{type_}[]") for type_ in columns.values()),
         )
 
     def load(self, batch: Iterable[tuple[int, tuple[Any, ...]]]) -> None:
@@ -213,7 +213,9 @@ class _Loader:
     def _write(self, rows: list[tuple[int, tuple[Any, ...]]]) -> None:
         try:
             with self._conn.transaction(), self._conn.cursor() as cursor:
-                cursor.executemany(self._insert, [values for _, values in rows])
+                cursor.execute(
+                    self._insert, [list(c) for c in zip(*(v for _, v in rows), strict=True)]
+                )
                 new = cursor.rowcount
         except psycopg.Error as error:
             # Wrong data, a constraint, a limit, a trigger of the host: about one row.

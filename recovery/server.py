@@ -1,22 +1,20 @@
-"""A server: a process that owns work, from its boot to its end."""
+"""A server: a process that owns work, after its boot."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import os
-import socket
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
-import psutil
 import psycopg
 
 from recovery import _binding, calls
-from recovery._connect import Target, check_schema, connect
+from recovery._connect import Target
 from recovery._link import Link, clock
 from recovery._types import Report
 from recovery.bus import Bus
@@ -33,70 +31,12 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-__all__ = ["Server", "aboot", "boot"]
+__all__ = ["Server"]
 
 _log = logging.getLogger(__name__)
 
 #: A heartbeat that is refused so is refused for ever.
 REFUSED = (EpochEnded, EpochUnknown, TokenMismatch)
-
-
-def boot(
-    target: Target,
-    name: str,
-    *,
-    lease: float | timedelta = 15.0,
-    version: str | None = None,
-    host: str | None = None,
-    batch: int = 2000,
-    lock_wait: float | timedelta = 2.0,
-) -> Server:
-    """Boots: takes a new epoch and closes what earlier boots of this name left open.
-
-    Who boots has to send heartbeats: `serve` does so by itself, otherwise call
-    `Server.heartbeat` at least once in `lease`.
-
-    Args:
-        target: the database, in any form that `recovery.Target` lists.
-        name: of the server; stable over restarts, so that a restart finds its own work.
-        lease: seconds without a heartbeat until others may take this process for dead.
-        version: of the application, for people.
-        host: by default the host's name.
-        batch: rows closed per transaction.
-        lock_wait: seconds to wait for a lock that a zombie holds; the sweep takes the rest.
-
-    Raises:
-        ConnectionFailed: the database can't be reached.
-        SchemaMismatch: the schema is missing, older or newer (RC009).
-        InvalidName: the name is empty or too long (RC004).
-        NameTaken: the same name has been booting for 30 s (RC005).
-        InvalidArgument: lease, batch or lock_wait out of range (RC010).
-        PermissionDenied: the role is not a member of recovery_server (42501).
-    """
-    span = calls.seconds(lease, "lease")
-    me = psutil.Process()
-    call = calls.boot(
-        name,
-        lease=span,
-        host=host or socket.gethostname(),
-        pid=me.pid,
-        process_start=datetime.fromtimestamp(me.create_time(), UTC),
-        version=version,
-        batch=batch,
-        lock_wait=calls.seconds(lock_wait, "lock_wait"),
-    )
-    with connect(target, "boot", name) as conn:
-        check_schema(conn)
-        server = Server(target, name, calls.run(conn, call), span)
-        # Closing may have taken longer than the lease: know at once whether it still holds.
-        server.beat(lambda heartbeat: calls.run(conn, heartbeat))
-    _log.info("server %s booted with epoch %s: %s", name, server.epoch, server.report)
-    return server
-
-
-async def aboot(target: Target, name: str, **options: Any) -> Server:
-    """`boot` without blocking the event loop."""
-    return await asyncio.to_thread(boot, target, name, **options)
 
 
 class Server:
@@ -142,7 +82,7 @@ class Server:
         True for ever once a heartbeat was refused; true while no heartbeat was
         answered for a whole lease, since others may have declared us dead.
         """
-        return self._refusal is not None or self.remaining <= 0
+        return self._why() is not None
 
     @property
     def here(self) -> bool:
@@ -156,10 +96,9 @@ class Server:
             EpochEnded, EpochUnknown, TokenMismatch: as the heartbeat was refused.
             LeaseLapsed: no heartbeat was answered for a whole lease.
         """
-        if self._refusal is not None:
-            raise type(self._refusal)(self._refusal.message, hint=self._refusal.hint)
-        if self.remaining <= 0:
-            raise self._lapsed()
+        error = self._why()
+        if error is not None:
+            raise type(error)(error.message, hint=error.hint)
 
     def on_fenced(self, callback: Callable[[RecoveryError], object]) -> None:
         """Calls back, in the keeper's thread, when this process has to stop its work.
@@ -198,7 +137,7 @@ class Server:
         return until
 
     async def aheartbeat(self) -> datetime:
-        """`heartbeat` without blocking the event loop."""
+        """`heartbeat`, not blocking the event loop."""
         return await asyncio.to_thread(self.heartbeat)
 
     def sweep(self, *, link: Link | None = None) -> Report:
@@ -238,7 +177,7 @@ class Server:
         self._refusal = self._refusal or EpochEnded(
             f"epoch {self.epoch} of server {self.name!r} was shut down by this process"
         )
-        self._told = EpochEnded  # no surprise to anybody
+        self._told = EpochEnded  # nobody needs to be told
         _log.info("server %s shut down epoch %s: %s", self.name, self.epoch, report)
         return report
 
@@ -295,7 +234,7 @@ class Server:
 
     def notice(self) -> None:
         """Tells the callbacks, once for each reason, if this process is fenced."""
-        error = self._refusal or (self._lapsed() if self.remaining <= 0 else None)
+        error = self._why()
         with self._lock:
             if error is None or self._told is type(error):
                 return
@@ -307,7 +246,9 @@ class Server:
             except Exception:
                 _log.exception("on_fenced callback of server %s failed", self.name)
 
-    def _lapsed(self) -> LeaseLapsed:
+    def _why(self) -> RecoveryError | None:
+        if self._refusal is not None or self.remaining > 0:
+            return self._refusal
         return LeaseLapsed(
             f"server {self.name!r} (epoch {self.epoch}) had no answer to a heartbeat"
             f" for its lease of {self.lease.total_seconds():g} s"

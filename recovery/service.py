@@ -12,13 +12,14 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import FrameType
 from typing import Any, Literal
 
+from recovery._boot import boot
 from recovery._connect import Target
 from recovery._threads import in_thread
 from recovery.calls import seconds
 from recovery.errors import ConnectionFailed, InvalidArgument
 from recovery.keeper import Keeper, check_intervals
 from recovery.listener import Listener
-from recovery.server import REFUSED, Server, boot
+from recovery.server import REFUSED, Server
 
 __all__ = ["Service", "lifespan", "serve"]
 

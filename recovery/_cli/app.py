@@ -66,15 +66,20 @@ _dsn: str | None = None
 def run(args: Sequence[str]) -> int:
     """Runs the command; what fails is raised."""
     logging.basicConfig(format="recovery: %(message)s", level=logging.WARNING)
-    return int(app(list(args), prog_name="recovery", standalone_mode=False) or 0)
+    command = typer.main.get_command(app)
+    try:
+        # Not command.main(): it has its own way with Ctrl-C and a closed pipe.
+        with command.make_context("recovery", list(args)) as context:
+            command.invoke(context)
+    except typer.Exit as exit_:
+        return exit_.exit_code
+    return 0
 
 
 def explain(error: Exception) -> tuple[str, int]:
     """One line for a failure, and the exit code."""
     if hasattr(error, "format_message"):  # of click, or of typer's copy of it
         return f"{error.format_message()} (see recovery --help)", USAGE
-    if isinstance(error, typer.Abort):
-        return "aborted", FAILED
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}", FAILED
     known = errors.from_driver(error)
@@ -273,7 +278,9 @@ def demo(
     """
     from recovery.demo import play
 
-    raise typer.Exit(play.run(dsn or _dsn, major))
+    if dsn is None and _dsn is None:  # RECOVERY_DSN names somebody's database, not the play's
+        raise typer.Exit(play.run(None, major))
+    raise typer.Exit(play.run(_database(dsn), major))
 
 
 def _owner_map(path: Path) -> dict[str, str | int]:

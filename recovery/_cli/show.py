@@ -96,7 +96,7 @@ def status(conn: psycopg.Connection[Any], as_json_: bool) -> None:
     console = Console(highlight=False)
     print_table(
         console,
-        ["server", "epoch", "state", "host", "pid", "heartbeat", "open"],
+        ["server", "epoch", "state", "process", "heartbeat", "open"],
         [
             [
                 server["name"],
@@ -104,8 +104,7 @@ def status(conn: psycopg.Connection[Any], as_json_: bool) -> None:
                 _colour(server["state"])
                 if server["reason"] is None
                 else Text(f"ended: {server['reason']}", style="dim"),
-                server["host"],
-                server["pid"],
+                "@".join(str(v) for v in (server["pid"], server["host"]) if v is not None),
                 _ago(server["heartbeat_age"]),
                 server["open_rows"],
             ]
@@ -154,13 +153,15 @@ def print_table(
         return
     table = Table(box=box.SIMPLE_HEAD if console.is_terminal else None, pad_edge=False)
     for name in columns:
-        table.add_column(name, overflow="fold", no_wrap=not console.is_terminal)
+        whole = not console.is_terminal or name in {"epoch", "state", "heartbeat"}
+        table.add_column(name, overflow="fold", no_wrap=whole)
     for row in rows:
         table.add_row(*(v if isinstance(v, Text) else _text(v) for v in row))
-    if not console.is_terminal:
-        console = Console(highlight=False, width=10_000)
-    console.print(table)
-    console.print()
+    if console.is_terminal:
+        console.print(table)
+    else:
+        Console(highlight=False, width=10_000).print(table)
+        console.print()
 
 
 def _text(value: Any) -> Text:

@@ -153,8 +153,8 @@ class Screen:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         blocks = [list(self._server(server)) for server in self.servers]
-        # One line is the title, three are notes, and the cursor needs one.
-        room = max(6, (console.height or 24) - 6)
+        # Besides there are the line, three notes and the cursor.
+        room = max(6, (console.height or 24) - 5)
         if options.max_width >= 100:
             grid = Table.grid(padding=(0, 2), expand=True)
             for _ in blocks:
@@ -163,10 +163,12 @@ class Screen:
             grid.add_row(*(_joined(_cut(block, height)) for block in blocks))
             yield grid
         else:
-            share = room // max(1, len(blocks))
-            spare = sum(max(0, share - len(block)) for block in blocks)
+            share = room // len(blocks)
+            left = room - sum(min(len(block), share) for block in blocks)
             for block in blocks:
-                yield _joined(_cut(block, max(share, min(len(block), share + spare))))
+                more = min(left, max(0, len(block) - share))
+                left -= more
+                yield _joined(_cut(block, min(len(block), share) + more))
         yield Text("─" * options.max_width, style="dim", no_wrap=True)
         for note in self.notes[-3:]:
             yield Text(note, no_wrap=True, overflow="ellipsis")

@@ -96,7 +96,7 @@ def test_a_dead_link_demotes_when_the_lease_ends_and_not_for_ever(
     server = recovery.boot(proxy.dsn, "api-1", lease=1.5)
     told: list[tuple[recovery.RecoveryError, float]] = []
     server.on_fenced(lambda error: told.append((error, server.remaining)))
-    keeper = keep(server, heartbeat=0.3, sweep=0.3)
+    keep(server, heartbeat=0.3, sweep=0.3)
     time.sleep(0.5)
     proxy.freeze()
     wait_for(lambda: told, 6)
@@ -108,7 +108,6 @@ def test_a_dead_link_demotes_when_the_lease_ends_and_not_for_ever(
     proxy.thaw()
     wait_for(lambda: not server.fenced, 8)  # nobody had swept meanwhile
     assert len(told) == 1
-    assert keeper.failures["heartbeat"] >= 1
 
 
 def test_a_terminated_backend_is_replaced_before_anybody_notices(

@@ -166,7 +166,7 @@ def in_background(work: Callable[..., Any], *arguments: Any, **options: Any) -> 
 
 
 def fingerprint(conn: Connection, table: str) -> dict[str, Sequence[Any]]:
-    """All that a dump says of a table: columns, defaults, constraints, indexes, triggers, rights."""
+    """All that a dump says of a table: columns, constraints, indexes, triggers, rights."""
     queries = {
         "columns": """
             select a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity,
@@ -190,13 +190,19 @@ def fingerprint(conn: Connection, table: str) -> dict[str, Sequence[Any]]:
             select c.relowner::regrole::text, c.reloptions, c.relrowsecurity, c.relreplident,
                    obj_description(c.oid, 'pg_class'),
                    array(select x::text
-                         from unnest(coalesce(c.relacl, acldefault('r', c.relowner))) as x order by 1),
+                         from unnest(coalesce(c.relacl, acldefault('r', c.relowner))) as x
+                         order by 1),
                    array(select x::text
-                         from unnest(coalesce(n.nspacl, acldefault('n', n.nspowner))) as x order by 1)
+                         from unnest(coalesce(n.nspacl, acldefault('n', n.nspowner))) as x
+                         order by 1)
             from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
             where c.oid = %s::regclass""",
         "routines": """
             select p.oid::regprocedure::text from pg_proc as p
-            where p.pronamespace = 'recovery'::regnamespace and %s::regclass is not null order by 1""",
+            where p.pronamespace = 'recovery'::regnamespace and %s::regclass is not null
+            order by 1""",
     }
-    return {name: conn.execute(query, (table,)).fetchall() for name, query in queries.items()}  # type: ignore
+    return {
+        name: conn.execute(query, (table,)).fetchall()  # type: ignore
+        for name, query in queries.items()
+    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from sql.agent.store import Store
 from sql.jobs import Connection, boot
 

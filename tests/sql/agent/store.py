@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from psycopg.rows import dict_row
+
 from sql.jobs import Connection, boot, events, write_as
 
 START = 1_795_000_000_000
@@ -38,7 +39,12 @@ class Store:
         return id_
 
     def part(
-        self, id_: str, message: str = "msg_1", session: str = "ses_1", at: int | None = None, **data: Any
+        self,
+        id_: str,
+        message: str = "msg_1",
+        session: str = "ses_1",
+        at: int | None = None,
+        **data: Any,
     ) -> str:
         self._insert("part", at, id=id_, message_id=message, session_id=session, data=data)
         return id_
@@ -57,7 +63,9 @@ class Store:
 
 def crash(conn: Connection, name: str = "agent") -> int:
     """The server dies and boots again; its epoch before."""
-    dead = conn.execute("select max(epoch) from recovery.server where name = %s", (name,)).fetchone()
+    dead = conn.execute(
+        "select max(epoch) from recovery.server where name = %s", (name,)
+    ).fetchone()
     write_as(conn, None)
     boot(conn, name)
     assert dead is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from sql.agent.store import START, Store, crash, data, rows, told
 from sql.jobs import Connection, events, failures, last_event, sweep, value
 

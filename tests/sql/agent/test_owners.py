@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from sql.agent.store import START, Store, crash, data, rows
 from sql.jobs import Connection, boot, events, kinds, last_event, refused, shutdown, value, write_as
 
@@ -10,7 +11,9 @@ from sql.jobs import Connection, boot, events, kinds, last_event, refused, shutd
 def test_row_07_the_connection_owns_what_it_writes(conn: Connection) -> None:
     epoch = boot(conn, "agent").epoch
     write_as(conn, epoch)
-    conn.execute("insert into agent.session (id, time_created, time_updated) values ('ses_1', 1, 1)")
+    conn.execute(
+        "insert into agent.session (id, time_created, time_updated) values ('ses_1', 1, 1)"
+    )
     conn.execute(
         "insert into agent.message values ('msg_1', 'ses_1', 1, 1, '{\"role\": \"assistant\"}')"
     )
@@ -25,7 +28,7 @@ def test_row_07_the_connection_owns_what_it_writes(conn: Connection) -> None:
         "update agent.part set data = jsonb_set(data, '{state,status}', '\"completed\"')",
         "update agent.part set data = jsonb_set(data, '{state,status}', '\"running\"')",
         "update agent.message set data = data #- '{time,completed}'",
-        "update agent.message set data = data || '{\"finish\": \"stop\"}'",
+        'update agent.message set data = data || \'{"finish": "stop"}\'',
         "update agent.session set time_compacting = 1",
     ],
 )
@@ -52,7 +55,9 @@ def test_row_10_a_rerun_changes_nothing(conn: Connection, store: Store) -> None:
     assert last_event(conn) == seen
 
 
-@pytest.mark.parametrize(("how", "words"), [("crash", "server restart"), ("stop", "server shutdown")])
+@pytest.mark.parametrize(
+    ("how", "words"), [("crash", "server restart"), ("stop", "server shutdown")]
+)
 def test_row_28_the_words_differ(conn: Connection, store: Store, how: str, words: str) -> None:
     store.message("msg_1")
     store.tool("prt_1")

@@ -1,10 +1,11 @@
-"""recovery.attach refuses what can't work, with RC006 and a message that names it; nothing stays."""
+"""recovery.attach refuses what can't work: RC006 and a message that names it; nothing stays."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
+
 from sql.jobs import Connection, attach, fingerprint, refused, value
 
 
@@ -110,7 +111,9 @@ def test_an_argument_that_cannot_work(app: Connection, options: dict[str, Any], 
     with refused("RC006", says):
         attach(app, **options)
     assert fingerprint(app, "app.job") == before
-    assert value(app, "select count(*) from recovery.watch where relation = 'app.job'::regclass") == 0
+    assert (
+        value(app, "select count(*) from recovery.watch where relation = 'app.job'::regclass") == 0
+    )
 
 
 def test_a_generated_column_cannot_be_set_by_a_closing(app: Connection) -> None:

@@ -1,4 +1,4 @@
-"""recovery.attach works on any table: a boot closes its orphans, and each transition is an event."""
+"""recovery.attach works on any table: a boot closes its orphans, transitions are events."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+
 from sql.jobs import Connection, attach, boot, events, kinds, statuses, value, write_as
 
 
@@ -33,7 +34,9 @@ def test_quoted_and_mixed_case_names(conn: Connection) -> None:
         close="""{"select": "'failed'", "r.": "c.reason"}""",
         group='"Id"',
     )
-    closed = crash_and_boot(conn, """insert into "My.App"."The ""Job"" Table" ("Id") values ('a')""")
+    closed = crash_and_boot(
+        conn, """insert into "My.App"."The ""Job"" Table" ("Id") values ('a')"""
+    )
     assert closed == {name: 1}
     assert kinds(conn) == [("opened", "a"), ("closed", "a")]
     assert events(conn)[1]["new"] == {"select": "failed", "r.": "superseded"}
@@ -59,7 +62,7 @@ def test_a_string_that_looks_like_the_row(app: Connection) -> None:
     [
         ("integer", ["-1", "7"]),
         ("uuid", ["00000000-0000-0000-0000-000000000001", "ffffffff-0000-0000-0000-000000000001"]),
-        ("text", ["", "it's \"é\""]),
+        ("text", ["", 'it\'s "é"']),
         ("timestamptz", ["2026-01-01 00:00:00.000001+00", "2026-01-01 00:00:00.000002+00"]),
         ("app.color", ["red", "blue"]),
         ("character(5)", ["a", "b"]),
@@ -78,7 +81,9 @@ def test_keys_of_any_type(conn: Connection, type_: str, keys: list[str]) -> None
     assert closed == {"app.job": 2}
     opened = [event["key"] for event in events(conn) if event["kind"] == "opened"]
     assert [event["key"] for event in events(conn) if event["kind"] == "closed"] == opened
-    assert opened == [row[0] for row in conn.execute("select j.id::text from app.job as j order by j.id")]
+    assert opened == [
+        row[0] for row in conn.execute("select j.id::text from app.job as j order by j.id")
+    ]
 
 
 def test_a_composite_key_is_a_json_array(conn: Connection) -> None:
@@ -105,14 +110,18 @@ def test_a_status_that_is_an_enum(conn: Connection) -> None:
 
 
 def test_generated_columns_are_recomputed(app: Connection) -> None:
-    app.execute("alter table app.job add bad boolean generated always as (status = 'failed') stored")
+    app.execute(
+        "alter table app.job add bad boolean generated always as (status = 'failed') stored"
+    )
     attach(app)
     crash_and_boot(app, "insert into app.job default values")
     assert value(app, "select bad from app.job") is True
 
 
 def test_open_may_use_a_generated_column(app: Connection) -> None:
-    app.execute("alter table app.job add busy boolean generated always as (status = 'running') stored")
+    app.execute(
+        "alter table app.job add busy boolean generated always as (status = 'running') stored"
+    )
     attach(app, open="busy")
     assert crash_and_boot(app, "insert into app.job default values") == {"app.job": 1}
 
@@ -135,8 +144,10 @@ def test_a_partitioned_table(conn: Connection) -> None:
         create schema app;
         create table app.job (id int, day date, status text, error text, primary key (day, id))
             partition by range (day);
-        create table app.job_1 partition of app.job for values from ('2026-01-01') to ('2026-02-01');
-        create table app.job_2 partition of app.job for values from ('2026-02-01') to ('2026-03-01');
+        create table app.job_1 partition of app.job
+            for values from ('2026-01-01') to ('2026-02-01');
+        create table app.job_2 partition of app.job
+            for values from ('2026-02-01') to ('2026-03-01');
         """
     )
     attach(conn)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import psycopg
 import pytest
+
 from sql.jobs import Connection, add, boot, refused, statuses, sweep, value
 
 
@@ -14,7 +15,7 @@ def test_a_name_that_cannot_work(jobs: Connection, name: str | None) -> None:
     assert value(jobs, "select count(*) from recovery.server") == 0
 
 
-@pytest.mark.parametrize("name", ["x", "x" * 200, "é" * 100, "it's \"api\" \\ 1", "%s %(x)s"])
+@pytest.mark.parametrize("name", ["x", "x" * 200, "é" * 100, 'it\'s "api" \\ 1', "%s %(x)s"])
 def test_a_name_that_works(jobs: Connection, name: str) -> None:
     epoch = boot(jobs, name).epoch
     assert value(jobs, "select name from recovery.server where epoch = %s", epoch) == name

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import psycopg
 import pytest
+
 from helpers import wait_for, wait_for_lock
 from sql.jobs import (
     Connection,

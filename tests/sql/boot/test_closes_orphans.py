@@ -1,4 +1,4 @@
-"""P1, P2: boot closes exactly the orphans of its own name's older epochs, whatever else is there."""
+"""P1, P2: boot closes exactly the orphans of its own name's older epochs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from sql.jobs import (
     Connection,
     add,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sql.jobs import Connection, add, attach, boot, events, statuses
+from sql.jobs import Connection, attach, boot, events, statuses
 
 
 def old_and_young(app: Connection) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from sql.jobs import Connection, attach, boot, fingerprint, refused, value
 
 HOST = """

@@ -10,7 +10,8 @@ def calls_of_triggers(conn: Connection) -> int:
     return int(
         value(
             conn,
-            "select coalesce(sum(calls), 0) from pg_stat_user_functions where funcname like 'watch\\_%%'",
+            "select coalesce(sum(calls), 0) from pg_stat_user_functions"
+            " where funcname like 'watch\\_%%'",
         )
     )
 

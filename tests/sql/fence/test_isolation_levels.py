@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import psycopg
 import pytest
+
 from sql.jobs import (
     Connection,
     add,
@@ -27,7 +28,7 @@ def test_p04_a_snapshot_older_than_the_end_writes_nothing(
     dead = boot(jobs)
     writer.execute(f"set default_transaction_isolation = '{level}'")  # type: ignore
     write_as(writer, dead.epoch if by_setting else None)
-    with pytest.raises(psycopg.Error) as caught, writer.transaction():
+    with pytest.raises(psycopg.Error) as caught, writer.transaction():  # noqa: PT012
         assert value(writer, "select count(*) from app.job") == 0  # the snapshot
         boot(jobs)
         add(writer, dead.epoch)
@@ -36,14 +37,12 @@ def test_p04_a_snapshot_older_than_the_end_writes_nothing(
 
 
 @LEVELS
-def test_p04_a_claim_with_an_old_snapshot(
-    jobs: Connection, writer: Connection, level: str
-) -> None:
+def test_p04_a_claim_with_an_old_snapshot(jobs: Connection, writer: Connection, level: str) -> None:
     dead = boot(jobs)
     add(jobs, None, status="queued")
     writer.execute(f"set default_transaction_isolation = '{level}'")  # type: ignore
     write_as(writer, dead.epoch)
-    with pytest.raises(psycopg.Error) as caught, writer.transaction():
+    with pytest.raises(psycopg.Error) as caught, writer.transaction():  # noqa: PT012
         writer.execute("select from app.job")
         boot(jobs)
         writer.execute("update app.job set status = 'running'")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from sql.jobs import Connection, Booted, boot, heartbeat, lapse, refused, shutdown, value
+
+from sql.jobs import Booted, Connection, boot, heartbeat, lapse, refused, shutdown, value
 
 FOREIGN = "00000000-0000-0000-0000-000000000000"
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from helpers import wait_for
 from sql.jobs import (
     Connection,
@@ -110,7 +111,8 @@ def test_p11_never_user_data_and_always_small(
     server = boot(app)
     write_as(app, server.epoch)
     app.execute(
-        "insert into app.job select repeat(%s, 90) || n, 'running' from generate_series(1, 20) as n",
+        "insert into app.job select repeat(%s, 90) || n, 'running'"
+        " from generate_series(1, 20) as n",
         (SECRET,),
     )
     app.execute("set recovery.reason = 's3cret-payload'")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
 from sql.jobs import Connection, attach, boot, value
 
 
@@ -44,7 +45,8 @@ def fill(conn: Connection, rows: int, group: str | None = None, open_rows: int =
     dead = boot(conn, "dead").epoch
     conn.execute(
         "insert into app.job (id, session, status, server_epoch)"
-        " select n, 's' || n %% 1000, case when n %% greatest(%s / greatest(%s, 1), 1) = 0 and %s > 0"
+        " select n, 's' || n %% 1000,"
+        "  case when n %% greatest(%s / greatest(%s, 1), 1) = 0 and %s > 0"
         "  then 'running' else 'done' end, %s from generate_series(1, %s) as n",
         (rows, open_rows, open_rows, dead, rows),
     )

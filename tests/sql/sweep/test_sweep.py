@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+
 from helpers import wait_for_lock
 from sql.jobs import (
     Connection,
@@ -48,7 +49,9 @@ def test_p02_a_live_server_keeps_its_rows(jobs: Connection) -> None:
 def test_p01_orphans_of_every_name(jobs: Connection) -> None:
     for name in ("a", "b", "c"):
         add(jobs, boot(jobs, name).epoch, 2)
-    jobs.execute("update recovery.server set ended = now(), reason = 'superseded' where name <> 'c'")
+    jobs.execute(
+        "update recovery.server set ended = now(), reason = 'superseded' where name <> 'c'"
+    )
     assert sweep(jobs)["closed"] == {"app.job": 4}
 
 
