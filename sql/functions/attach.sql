@@ -15,7 +15,8 @@ create or replace function recovery.attach(
     p_idle_topics   text[]   default null,
     p_started       text     default null,
     p_unowned       interval default null,
-    p_events        text     default 'all'
+    p_events        text     default 'all',
+    p_launch_grace  interval default null
 )
 returns text
 language plpgsql
@@ -61,13 +62,18 @@ begin
         perform recovery.fail('RC006', format('events "%s" of %s is not known', p_events, p_table), 'Allowed are all and closed.');
     elsif p_unowned is not null and p_started is null then
         perform recovery.fail('RC006', format('unowned rows of %s can only be closed by age', p_table), 'Give p_started too.');
+    elsif p_launch_grace is not null and p_started is null then
+        perform recovery.fail('RC006', format('a launch grace for %s needs to know when work started', p_table), 'Give p_started too.');
+    elsif p_launch_grace < interval '0' or p_unowned < interval '0' then
+        perform recovery.fail('RC006', format('interval %s of %s is negative', least(p_launch_grace, p_unowned), p_table));
     elsif octet_length(v_name) > 200 or btrim(v_name) = '' then
         perform recovery.fail('RC006', format('watch name "%s" is not allowed', left(v_name, 60)), 'Give 1 to 200 bytes.');
     end if;
 
     v_watch.spec := jsonb_build_object('name', v_name, 'open', p_open, 'close', p_close, 'group', p_group, 'family', p_family,
         'parent', p_parent, 'position', p_position, 'order', p_order, 'only', p_only, 'image', p_image, 'topic', p_topic,
-        'failed_topics', p_failed_topics, 'idle_topics', p_idle_topics, 'started', p_started, 'unowned', p_unowned, 'events', p_events);
+        'failed_topics', p_failed_topics, 'idle_topics', p_idle_topics, 'started', p_started, 'unowned', p_unowned, 'events', p_events,
+        'launch_grace', p_launch_grace);
     perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
     select w.* into v_known from recovery.watch as w where w.relation = p_table or w.name = v_name;
     if found then
@@ -201,10 +207,10 @@ begin
     v_watch.undo := v_watch.undo || jsonb_build_object('grant', v_grant, 'usage', v_usage);
 
     insert into recovery.watch (name, relation, family, position, open, close, key_columns, key_types, group_by, group_type, parent,
-        order_by, only_if, image, diff, topic, failed_topics, idle_topics, started, unowned, events, spec, undo)
+        order_by, only_if, image, diff, topic, failed_topics, idle_topics, started, unowned, launch_grace, events, spec, undo)
     values (v_watch.name, p_table, v_watch.family, p_position, v_watch.open, v_watch.close, v_watch.key_columns, v_watch.key_types,
         v_watch.group_by, v_watch.group_type, v_watch.parent, v_watch.order_by, v_watch.only_if, v_watch.image, v_watch.diff,
-        p_topic, p_failed_topics, p_idle_topics, v_watch.started, p_unowned, p_events, v_watch.spec, v_watch.undo)
+        p_topic, p_failed_topics, p_idle_topics, v_watch.started, p_unowned, p_launch_grace, p_events, v_watch.spec, v_watch.undo)
     returning id into v_watch.id;
 
     begin
@@ -235,7 +241,7 @@ begin
 end
 $$;
 
-comment on function recovery.attach(regclass, text, jsonb, text, text, text, text, integer, text, text, text, text, text[], text[], text, interval, text) is
+comment on function recovery.attach(regclass, text, jsonb, text, text, text, text, integer, text, text, text, text, text[], text[], text, interval, text, interval) is
     'Watches a table: adds server_epoch, a partial index and triggers, after planning the real statements. Returns the name. Repeating the same registration does nothing. RC006 cannot work, RC007 watched with another specification.';
 
-revoke all on function recovery.attach(regclass, text, jsonb, text, text, text, text, integer, text, text, text, text, text[], text[], text, interval, text) from public;
+revoke all on function recovery.attach(regclass, text, jsonb, text, text, text, text, integer, text, text, text, text, text[], text[], text, interval, text, interval) from public;

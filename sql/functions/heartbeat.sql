@@ -10,7 +10,7 @@ declare
     v_name  text;
 begin
     update recovery.server as s
-    set heartbeat = clock_timestamp()
+    set heartbeat = recovery.now(), suspected = null
     where s.epoch = p_epoch and s.token = p_token and s.ended is null
     returning s.heartbeat + s.lease into v_until;
     if not found then

@@ -18,19 +18,19 @@ declare
     v_fence text;
     v_event text;
 begin
-    v_fence := $fence$
+    v_fence := format($fence$
     -- The writer: its epoch must be live. The fast path of recovery.assert_live, in two statements.
     if v_writer is not null then
         if current_setting('transaction_isolation') = 'read committed' then
             perform pg_advisory_xact_lock_shared(v_writer);
-            perform from recovery.server as s where s.epoch = v_writer and s.ended is null;
+            perform from recovery.server as s where s.epoch = v_writer and s.ended is null and s.drain_until is null;
             if not found then
-                perform recovery.assert_live(v_writer);
+                perform recovery.%1$s(v_writer);
             end if;
         else
-            perform recovery.assert_live(v_writer);
+            perform recovery.%1$s(v_writer);
         end if;
-    end if;$fence$;
+    end if;$fence$, case p_operation when 'insert' then 'assert_accepting' else 'assert_live' end);
     if p_operation <> 'delete' then
         v_fence := v_fence || format($fence$
     -- The owner: work may not be opened under, or given to, an epoch that has ended.
@@ -52,6 +52,9 @@ begin
         v_fence := replace(v_fence, 'new.server_epoch is not null then
         if not v_old', '(new.server_epoch is not null or v_writer is not null and not v_old) then
         if not v_old') || $fence$
+    if v_new and not v_old and v_writer is not null then
+        perform recovery.assert_accepting(v_writer);
+    end if;
     if v_old and v_new then
         if new.server_epoch is not distinct from old.server_epoch then
             return null;
