@@ -225,9 +225,9 @@ begin
         set local role recovery_owner;
         v_scope := case when v_watch.group_by is null then 'range' else 'groups' end;
         execute 'explain (costs off) ' || recovery.close_sql(v_watch.family, v_scope)
-            using null::bigint, null::text[], 1, null::text, null::text, null::text, null::timestamptz, null::bigint;
-        execute 'explain (costs off) ' || recovery.close_sql(v_watch.family, 'row', true, true, true, false, v_name)
-            using null::bigint, null::text[], 1, null::text, null::text, null::text, null::timestamptz, null::bigint;
+            using null::bigint, null::text[], 1, null::text, null::text, null::text, null::timestamptz, null::bigint, null::bigint[];
+        execute 'explain (costs off) ' || recovery.close_sql(v_watch.family, 'row', 'any', 'without', true, true, false, v_name)
+            using null::bigint, null::text[], 1, null::text, null::text, null::text, null::timestamptz, null::bigint, null::bigint[];
         reset role;
     exception when others then
         get stacked diagnostics v_state = returned_sqlstate, v_error = message_text;

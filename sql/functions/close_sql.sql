@@ -1,7 +1,8 @@
 create or replace function recovery.close_sql(
     p_family  text,
     p_scope   text,
-    p_owned   boolean default true,
+    p_owner   text    default 'epoch',
+    p_guard   text    default 'ignore',
     p_careful boolean default false,
     p_failing boolean default false,
     p_heir    boolean default false,
@@ -23,9 +24,11 @@ as $function$
    e     the events, ordered: groups as $2 lists them, watches by position, rows by order_by.
 
    $1 epoch  $2 groups | key after which to go on | key of one row  $3 limit  $4 reason  $5 message
-   $6 detector  $7 at  $8 heir
+   $6 detector  $7 at  $8 heir  $9 epochs, for p_owner any
 
    p_scope    groups: rows of the groups in $2;  range: $3 rows after key $2;  row: the row with key $2
+   p_owner    epoch: rows of $1;  none: rows without an owner;  any: whoever owns them
+   p_guard    fuses: ignore, without (leave guarded rows alone), with (only guarded rows)
    p_careful  skip rows that somebody has locked
    p_failing  leave out rows that are recorded as failing and not yet due
    p_heir     do not close but give to epoch $8                                                        */
@@ -56,10 +59,10 @@ begin
             v_still := v_still || format(' or exists (select from u%s where still)', v_n);
         end if;
         v_select := format(
-            'select r.ctid as tid, r.xmin as xm, r.tableoid as tab, %s as key, %s as parts, %s as grp, %s as old from %s as r where %s and %s',
+            'select r.ctid as tid, r.xmin as xm, r.tableoid as tab, r.server_epoch as owner, %s as key, %s as parts, %s as grp, %s as old from %s as r where %s and %s',
             recovery.key_text(v_watch.key_columns, 'r'), recovery.key_sql(v_watch, 'parts'), v_group,
             case when p_heir then $$jsonb_build_object('server_epoch', r.server_epoch)$$ else v_watch.image end, v_watch.relation,
-            recovery.scope_sql(v_watch, p_owned),
+            recovery.scope_sql(v_watch, p_owner, p_guard),
             recovery.key_sql(v_watch, case p_scope when 'range' then 'after' when 'row' then 'equal' else 'groups' end));
         if p_failing then
             v_select := v_select || format(
@@ -77,15 +80,15 @@ begin
             E'v%1$s as materialized (%2$s),\n'
             'u%1$s as (update %3$s as r set %4$s from v%1$s as v cross join (values ($4, $5, $6, $7, (date_part(''epoch'', $7) * 1000)::bigint, $1)) as c (reason, message, detector, at, ms, epoch)'
             ' where r.ctid = v.tid and r.xmin = v.xm%5$s and %6$s and (%7$s)'
-            ' returning v.key, v.grp, v.old, %8$s as new, %9$s as ord, (%7$s) is true as still),\n',
+            ' returning v.owner, v.key, v.grp, v.old, %8$s as new, %9$s as ord, (%7$s) is true as still),\n',
             v_n, v_select, v_watch.relation, v_set,
             case (select c.relkind from pg_class as c where c.oid = v_watch.relation) when 'p' then ' and r.tableoid = v.tab' else '' end,
-            case when p_owned then 'r.server_epoch = $1' else 'r.server_epoch is null' end,
+            case p_owner when 'epoch' then 'r.server_epoch = $1' when 'none' then 'r.server_epoch is null' else 'r.server_epoch is not distinct from v.owner' end,
             v_watch.open,
             case when p_heir then $$jsonb_build_object('server_epoch', r.server_epoch)$$ else v_watch.image end,
             case when p_scope = 'groups' then v_order else 'null::record' end);
         v_rows := v_rows || case when v_n = 1 then '' else ' union all ' end || format(
-            'select %s as pos, %L::text as watch, %L::text as topic, u.key, u.grp, %s, %s as ord from u%s as u%s',
+            'select %s as pos, %L::text as watch, %L::text as topic, u.owner, u.key, u.grp, %s, %s as ord from u%s as u%s',
             v_n, v_watch.name, v_watch.topic,
             case when v_watch.diff and not p_heir then 'd.old, d.new' else 'u.old, u.new' end,
             case when p_scope = 'groups' then 'row_number() over (order by u.ord)' else '0' end,
@@ -94,7 +97,7 @@ begin
     end loop;
     return 'with ' || v_ctes || format(
         E'e as (insert into recovery.event (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)\n'
-        'select $1, x.watch, %L, x.topic, x.key, x.grp, $4, $6, x.old, x.new from (%s) as x%s returning id, watch)\n'
+        'select x.owner, x.watch, %L, x.topic, x.key, x.grp, $4, $6, x.old, x.new from (%s) as x%s returning id, watch)\n'
         'select coalesce((select jsonb_object_agg(s.watch, s.n) from (select e.watch, count(*) as n from e group by e.watch) as s), ''{}''), (select min(id) from e), (select max(id) from e), (%s), %s',
         case when p_heir then 'adopted' else 'closed' end, v_rows,
         case when p_scope = 'groups'
@@ -103,7 +106,7 @@ begin
 end
 $function$;
 
-comment on function recovery.close_sql(text, text, boolean, boolean, boolean, boolean, text) is
+comment on function recovery.close_sql(text, text, text, text, boolean, boolean, boolean, text) is
     'Builds the statement that closes (or hands over) one batch of a family together with its events.';
 
-revoke all on function recovery.close_sql(text, text, boolean, boolean, boolean, boolean, text) from public;
+revoke all on function recovery.close_sql(text, text, text, text, boolean, boolean, boolean, text) from public;

@@ -16,9 +16,9 @@ begin
         null;
     end;
     begin
-        -- A heartbeat that is just committing is waited for, and the verdict is read after it.
+        -- A heartbeat that is just committing is waited for, and the judgement is read after it.
         perform from recovery.server as s where s.epoch = p_epoch and s.ended is null for no key update;
-        if p_dead_only and not exists (select from recovery.verdict as v where v.epoch = p_epoch and v.dead) then
+        if p_dead_only and not exists (select from recovery.judgement as v where v.epoch = p_epoch and v.dead) then
             return false;
         end if;
         update recovery.server as s
@@ -32,6 +32,6 @@ end
 $$;
 
 comment on function recovery.finish(bigint, text, interval, boolean) is
-    'Ends one epoch under its exclusive lock, waiting at most p_lock_wait for transactions in flight. With p_dead_only only if recovery.verdict still holds it for dead, read under the lock. True if it ended now.';
+    'Ends one epoch under its exclusive lock, waiting at most p_lock_wait for transactions in flight. With p_dead_only only if recovery.judgement still holds it for dead, read under the lock. True if it ended now.';
 
 revoke all on function recovery.finish(bigint, text, interval, boolean) from public;

@@ -47,6 +47,6 @@ end
 $$;
 
 comment on function recovery.observe() is
-    'First step of a sweep: notes who lost its keeper connection, and whether watching had a break (restart, failover, silence of the sweepers) or most servers look dead at once. recovery.verdict reads it.';
+    'First step of a sweep: notes who lost its keeper connection, and whether watching had a break (restart, failover, silence of the sweepers) or most servers look dead at once. recovery.judgement reads it.';
 
 revoke all on function recovery.observe() from public;

@@ -10,7 +10,7 @@ declare
     v_ended bigint[] := '{}';
 begin
     perform recovery.observe();
-    for v_dead in select v.epoch, v.reason from recovery.verdict as v where v.dead order by v.epoch loop
+    for v_dead in select v.epoch, v.reason from recovery.judgement as v where v.dead order by v.epoch loop
         if recovery.finish(v_dead.epoch, v_dead.reason, p_lock_wait, true) then
             v_ended := v_ended || v_dead.epoch;
         end if;
@@ -20,6 +20,6 @@ begin
 end
 $$;
 
-comment on function recovery.reap(interval) is 'Ends the servers that recovery.verdict holds for dead; their epochs.';
+comment on function recovery.reap(interval) is 'Ends the servers that recovery.judgement holds for dead; their epochs.';
 
 revoke all on function recovery.reap(interval) from public;

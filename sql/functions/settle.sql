@@ -22,7 +22,7 @@ begin
     end if;
     select array_agg(distinct e.group_key) into v_groups from recovery.event as e
     where e.id between p_from and p_to and e.detector = p_detector and e.kind = 'closed'
-      and e.server_epoch is not distinct from p_epoch and e.group_key = any(p_groups);
+      and e.group_key = any(p_groups);
     if v_head.idle_topics is not null then
         for v_watch in select w.* from recovery.watch as w where w.family = p_family loop
             execute format(

@@ -20,7 +20,7 @@ select
     v.held_because,
     coalesce(w.open_rows, 0)::bigint as open_rows
 from recovery.server as s
-left join recovery.verdict as v on v.epoch = s.epoch
+left join recovery.judgement as v on v.epoch = s.epoch
 left join (select o.server_epoch, sum(o.open_rows) as open_rows from recovery.open_work() as o group by o.server_epoch) as w
     on w.server_epoch = s.epoch;
 

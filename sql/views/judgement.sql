@@ -1,4 +1,4 @@
-create or replace view recovery.verdict as
+create or replace view recovery.judgement as
 select
     e.epoch,
     e.name,
@@ -16,11 +16,11 @@ from recovery.evidence as e
 cross join recovery.observation as o
 cross join lateral (select greatest(o.since, o.mass_since) + e.lease as until) as h;
 
-comment on view recovery.verdict is
+comment on view recovery.judgement is
     'The one place that says which server is dead, and why. Silence counts only after a full lease of watching without a break; a process found dead on its own host counts at once.';
-comment on column recovery.verdict.epoch is 'A server that has not ended.';
-comment on column recovery.verdict.name is 'Its name.';
-comment on column recovery.verdict.reason is 'The reason with which it would end.';
-comment on column recovery.verdict.dead is 'It is dead.';
-comment on column recovery.verdict.held_until is 'It looks dead, but nobody is declared dead before then.';
-comment on column recovery.verdict.held_because is 'Why that is held back.';
+comment on column recovery.judgement.epoch is 'A server that has not ended.';
+comment on column recovery.judgement.name is 'Its name.';
+comment on column recovery.judgement.reason is 'The reason with which it would end.';
+comment on column recovery.judgement.dead is 'It is dead.';
+comment on column recovery.judgement.held_until is 'It looks dead, but nobody is declared dead before then.';
+comment on column recovery.judgement.held_because is 'Why that is held back.';
