@@ -1,0 +1,2310 @@
+set check_function_bodies = off;
+--;
+-- sql/roles.sql
+-- Roles belong to the cluster, not to one database: they are made when missing and shared by every
+-- database that carries the schema. None of them can log in; grant them to the roles that do.
+--   recovery_owner     owns the schema; attaches and detaches tables
+--   recovery_server    a process that owns work: boot, heartbeat, sweep, shutdown
+--   recovery_listener  reads events and status, changes nothing
+do $$
+declare
+    v_role text;
+begin
+    foreach v_role in array array['recovery_owner', 'recovery_server', 'recovery_listener'] loop
+        if not exists (select from pg_catalog.pg_roles where rolname = v_role) then
+            begin
+                execute format('create role %I nologin', v_role);
+            exception when duplicate_object or unique_violation then
+                null;  -- another database's migration was faster
+            end;
+        end if;
+    end loop;
+    if not pg_catalog.pg_has_role(current_user, 'recovery_owner', 'usage') then
+        execute format('grant recovery_owner to %I', current_user);
+    end if;
+end
+$$;
+--;
+-- sql/schema.sql
+create schema if not exists recovery;
+--;
+comment on schema recovery is
+    'Crash recovery of in-flight work: servers, watches, durable events, and the routines that close orphans.';
+--;
+revoke all on schema recovery from public;
+--;
+-- sql/tables/event.sql
+create table recovery.event (
+    id           bigint      generated always as identity,
+    at           timestamptz not null default clock_timestamp(),
+    server_epoch bigint,
+    watch        text        not null,
+    kind         text        not null,
+    topic        text,
+    key          text        not null,
+    group_key    text,
+    reason       text,
+    detector     text        not null,
+    old          jsonb,
+    new          jsonb,
+    constraint event_pkey primary key (id)
+);
+--;
+comment on table recovery.event is
+    'One durable row for each transition of a watched row, in the transaction that made it. Append-only; ids of one row grow in the order of its changes.';
+--;
+comment on column recovery.event.id is 'Grows in order of writing, not of commit: read with recovery.horizon().';
+--;
+comment on column recovery.event.at is 'Database clock at the change.';
+--;
+comment on column recovery.event.server_epoch is 'Owner of the row; for a closing the epoch whose work was closed.';
+--;
+comment on column recovery.event.watch is 'Name of the watch.';
+--;
+comment on column recovery.event.kind is 'opened, reopened, closed, deleted, adopted (a row); failed, idle (a group).';
+--;
+comment on column recovery.event.topic is 'Name of the bus event, as the watch says.';
+--;
+comment on column recovery.event.key is 'Primary key of the row as text; a JSON array where it has several columns.';
+--;
+comment on column recovery.event.group_key is 'Group (session) of the row as text.';
+--;
+comment on column recovery.event.reason is 'Why: superseded, shutdown, lease_expired, unowned, …; for a writer the setting recovery.reason, else null.';
+--;
+comment on column recovery.event.detector is 'Who: writer, boot:<epoch>, sweep:<label>, shutdown:<epoch>.';
+--;
+comment on column recovery.event.old is 'Values before, of what changed.';
+--;
+comment on column recovery.event.new is 'Values after.';
+--;
+-- NOTIFY takes one lock for the whole cluster at commit, so ordinary writes ring at most every 20 ms.
+-- Sequences hold when it last rang and up to which event, because they are neither locked nor rolled back.
+create sequence recovery.bell_time as bigint minvalue 0 start 0;
+--;
+create sequence recovery.bell_event as bigint minvalue 0 start 0;
+--;
+comment on sequence recovery.bell_time is 'Milliseconds since 1970 of the last NOTIFY.';
+--;
+comment on sequence recovery.bell_event is 'Highest event id that was announced by NOTIFY.';
+--;
+-- sql/tables/failure.sql
+create table recovery.failure (
+    watch        text        not null,
+    key          text        not null,
+    key_parts    text[]      not null,
+    server_epoch bigint,
+    attempts     integer     not null default 1,
+    first_at     timestamptz not null default clock_timestamp(),
+    last_at      timestamptz not null default clock_timestamp(),
+    next_at      timestamptz not null,
+    sqlstate     text        not null,
+    message      text        not null,
+    constraint failure_pkey primary key (watch, key)
+);
+--;
+comment on table recovery.failure is 'Orphans that could not be closed, with the error; retried with backoff, shown by status.';
+--;
+comment on column recovery.failure.watch is 'Name of the watch.';
+--;
+comment on column recovery.failure.key is 'Key of the row, as in recovery.event.';
+--;
+comment on column recovery.failure.key_parts is 'Its primary key columns as text.';
+--;
+comment on column recovery.failure.server_epoch is 'The ended epoch that owns the row.';
+--;
+comment on column recovery.failure.attempts is 'How often it was tried.';
+--;
+comment on column recovery.failure.first_at is 'First failure.';
+--;
+comment on column recovery.failure.last_at is 'Last failure.';
+--;
+comment on column recovery.failure.next_at is 'Not tried again before.';
+--;
+comment on column recovery.failure.sqlstate is 'SQLSTATE of the last error.';
+--;
+comment on column recovery.failure.message is 'Message of the last error.';
+--;
+-- sql/tables/server.sql
+create table recovery.server (
+    epoch         bigint      not null,
+    name          text        not null,
+    host          text,
+    pid           integer,
+    process_start timestamptz,
+    version       text,
+    token         uuid        not null default gen_random_uuid(),
+    lease         interval    not null,
+    booted        timestamptz not null default clock_timestamp(),
+    heartbeat     timestamptz not null default clock_timestamp(),
+    ended         timestamptz,
+    reason        text,
+    constraint server_pkey primary key (epoch),
+    -- Makes `ended` a key column, so that ending a server conflicts with a FOR KEY SHARE read of its
+    -- row: that is how writers in REPEATABLE READ and SERIALIZABLE notice. Heartbeats stay HOT.
+    constraint server_epoch_ended_key unique (epoch, ended),
+    constraint server_lease_check check (lease > interval '0'),
+    constraint server_ended_check check ((ended is null) = (reason is null))
+) with (fillfactor = 50);
+--;
+create index server_name_live on recovery.server (name) where ended is null;
+--;
+comment on table recovery.server is 'One row for each boot of a server; the epoch is its fencing token.';
+--;
+comment on column recovery.server.epoch is 'Grows, is never reused: at least the microsecond clock at boot.';
+--;
+comment on column recovery.server.name is 'Stable name of the server, e.g. api-1; a new boot supersedes older epochs of the same name.';
+--;
+comment on column recovery.server.host is 'Host the process runs on, as it said itself.';
+--;
+comment on column recovery.server.pid is 'Process id on that host.';
+--;
+comment on column recovery.server.process_start is 'When that process started: tells it from a later one with the same pid.';
+--;
+comment on column recovery.server.version is 'Version of the application, for people.';
+--;
+comment on column recovery.server.token is 'Random secret of this boot: a heartbeat must show it, so an epoch issued twice is noticed.';
+--;
+comment on column recovery.server.lease is 'How long the server counts as alive after its last heartbeat.';
+--;
+comment on column recovery.server.booted is 'When this epoch began.';
+--;
+comment on column recovery.server.heartbeat is 'Last heartbeat by the database clock; not indexed, so that it stays HOT.';
+--;
+comment on column recovery.server.ended is 'When the epoch ended; null while it may own work.';
+--;
+comment on column recovery.server.reason is 'Why it ended: shutdown, superseded or lease_expired.';
+--;
+comment on constraint server_epoch_ended_key on recovery.server is 'Makes ending a key update; see the fence in ARCHITECTURE.md.';
+--;
+comment on index recovery.server_name_live is 'Finds the live epochs of a name at boot.';
+--;
+-- sql/tables/sweep_run.sql
+create table recovery.sweep_run (
+    label    text        not null,
+    at       timestamptz not null,
+    took     interval    not null,
+    report   jsonb       not null,
+    constraint sweep_run_pkey primary key (label)
+) with (fillfactor = 50);
+--;
+comment on table recovery.sweep_run is 'Last sweep of each sweeper.';
+--;
+comment on column recovery.sweep_run.label is 'Who swept: a server name, or the role that called.';
+--;
+comment on column recovery.sweep_run.at is 'When it finished.';
+--;
+comment on column recovery.sweep_run.took is 'How long it took.';
+--;
+comment on column recovery.sweep_run.report is 'What it did, as recovery.sweep returned it.';
+--;
+-- sql/tables/watch.sql
+create table recovery.watch (
+    id            integer   generated always as identity,
+    name          text      not null,
+    relation      regclass  not null,
+    family        text      not null,
+    position      integer   not null,
+    open          text      not null,
+    close         jsonb     not null,
+    key_columns   text[]    not null,
+    key_types     text[]    not null,
+    group_by      text,
+    group_type    text,
+    parent        text,
+    order_by      text,
+    only_if       text,
+    image         text      not null,
+    diff          boolean   not null,
+    topic         text,
+    failed_topics text[],
+    idle_topics   text[],
+    started       text,
+    unowned       interval,
+    events        text      not null,
+    spec          jsonb     not null,
+    undo          jsonb     not null,
+    attached      timestamptz not null default clock_timestamp(),
+    constraint watch_pkey primary key (id),
+    constraint watch_name_key unique (name),
+    constraint watch_relation_key unique (relation),
+    constraint watch_events_check check (events in ('all', 'closed'))
+);
+--;
+comment on table recovery.watch is
+    'One row for each watched table: SQL expressions over its row r (and the closing c) that say what is open and how to close it. Written by recovery.attach, removed by recovery.detach.';
+--;
+comment on column recovery.watch.id is 'Number of the watch; names its generated trigger functions.';
+--;
+comment on column recovery.watch.name is 'Name of the watch in events and reports, schema.table unless another was given.';
+--;
+comment on column recovery.watch.relation is 'The watched table.';
+--;
+comment on column recovery.watch.family is 'Watches of one family share their groups and close together, a group in one transaction.';
+--;
+comment on column recovery.watch.position is 'Order within the family: rows of lower positions are closed and announced first.';
+--;
+comment on column recovery.watch.open is 'Boolean expression: the row is work in flight. Stands literally in the partial index, the triggers and every statement.';
+--;
+comment on column recovery.watch.close is 'Column -> expression over r and c that a closing sets.';
+--;
+comment on column recovery.watch.key_columns is 'Primary key columns.';
+--;
+comment on column recovery.watch.key_types is 'Their types.';
+--;
+comment on column recovery.watch.group_by is 'Expression for the group (session) that the row belongs to; null: every row stands alone.';
+--;
+comment on column recovery.watch.group_type is 'Type of group_by.';
+--;
+comment on column recovery.watch.parent is 'On the watch whose rows are the groups: expression for the parent group; trees close deepest first.';
+--;
+comment on column recovery.watch.order_by is 'Order of the rows of one group in events.';
+--;
+comment on column recovery.watch.only_if is 'Further condition for an open row of an ended epoch to be an orphan; others are let go (server_epoch becomes null).';
+--;
+comment on column recovery.watch.image is 'Jsonb expression: what an event records of the row before and after.';
+--;
+comment on column recovery.watch.diff is 'The image holds whole json columns: events record only what differs.';
+--;
+comment on column recovery.watch.topic is 'Name of the bus event for a row of this table.';
+--;
+comment on column recovery.watch.failed_topics is 'On the watch whose rows are the groups: events for a group in which work was closed.';
+--;
+comment on column recovery.watch.idle_topics is 'The same, when nothing of the group is open any more.';
+--;
+comment on column recovery.watch.started is 'Timestamptz expression: when the work began.';
+--;
+comment on column recovery.watch.unowned is 'Open rows without an epoch that started longer ago than this are closed at boot; null: left alone.';
+--;
+comment on column recovery.watch.events is 'all: every transition is an event; closed: only what recovery itself does.';
+--;
+comment on column recovery.watch.spec is 'The registration as it was given, to tell a repeated one from another.';
+--;
+comment on column recovery.watch.undo is 'What detach must restore: column, default, grants.';
+--;
+comment on column recovery.watch.attached is 'When the table was attached.';
+--;
+-- sql/functions/add_counts.sql
+create or replace function recovery.add_counts(p_a jsonb, p_b jsonb)
+returns jsonb
+language sql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select coalesce(jsonb_object_agg(s.key, s.n), '{}')
+    from (select x.key, sum(x.value::bigint) as n
+          from (select * from jsonb_each_text(p_a) union all select * from jsonb_each_text(p_b)) as x
+          group by x.key) as s
+$$;
+--;
+comment on function recovery.add_counts(jsonb, jsonb) is 'Adds two objects of counts key by key.';
+--;
+revoke all on function recovery.add_counts(jsonb, jsonb) from public;
+--;
+-- sql/functions/announce.sql
+create or replace function recovery.announce(p_from bigint, p_to bigint)
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_count  bigint;
+    v_events jsonb;
+begin
+    if p_from is null then
+        return;
+    end if;
+    select count(*), jsonb_agg(jsonb_build_object('id', e.id, 'kind', e.kind) order by e.id)
+    into v_count, v_events
+    from (select id, kind from recovery.event where id between p_from and p_to order by id limit 21) as e;
+    if v_count > 20 then
+        select count(*) into v_count from recovery.event where id between p_from and p_to;
+        v_events := null;
+    end if;
+    perform setval('recovery.bell_time', (date_part('epoch', clock_timestamp()) * 1000)::bigint);
+    perform setval('recovery.bell_event', p_to);
+    perform pg_notify('recovery', jsonb_strip_nulls(jsonb_build_object(
+        'from', p_from, 'to', p_to, 'count', v_count, 'events', v_events))::text);
+end
+$$;
+--;
+comment on function recovery.announce(bigint, bigint) is
+    'NOTIFY for a range of events: ids and kinds of at most 20, else only the range. Never user data: every role of the database can LISTEN.';
+--;
+revoke all on function recovery.announce(bigint, bigint) from public;
+--;
+-- sql/functions/assert_live.sql
+create or replace function recovery.assert_live(p_epoch bigint)
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_server record;
+begin
+    if p_epoch is null then
+        perform recovery.fail('RC002', 'no epoch was given', 'Boot first: call recovery.boot(name).');
+    end if;
+    -- The lock and the read are two statements on purpose: the read needs a snapshot that is younger
+    -- than the lock, else an epoch that ended while we waited would look alive.
+    perform pg_advisory_xact_lock_shared(p_epoch);
+    if current_setting('transaction_isolation') in ('repeatable read', 'serializable')
+       and current_setting('transaction_read_only') = 'off' then
+        -- The snapshot may be older than the lock: reading FOR KEY SHARE fails with 40001 when the
+        -- epoch has ended since (ending is a key update), and not on a mere heartbeat.
+        select s.name, s.ended, s.reason into v_server
+        from recovery.server as s where s.epoch = p_epoch for key share;
+    else
+        select s.name, s.ended, s.reason into v_server
+        from recovery.server as s where s.epoch = p_epoch;
+    end if;
+    if not found then
+        perform recovery.fail('RC002', format('epoch %s is unknown: no server booted with it', p_epoch),
+            'recovery.server_epoch must hold the epoch that recovery.boot returned.');
+    elsif v_server.ended is not null then
+        perform recovery.fail('RC001',
+            format('epoch %s of server "%s" ended at %s (%s): it may no longer write', p_epoch, v_server.name,
+                   to_char(v_server.ended at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), v_server.reason),
+            'This process was declared dead or replaced; stop its work and boot again.');
+    end if;
+end
+$$;
+--;
+comment on function recovery.assert_live(bigint) is
+    'The fence: raises RC001 if the epoch has ended, RC002 if it never was; until the transaction ends the epoch cannot be ended under it (ending waits, with a bound).';
+--;
+revoke all on function recovery.assert_live(bigint) from public;
+--;
+-- sql/functions/attach.sql
+create or replace function recovery.attach(
+    p_table         regclass,
+    p_open          text,
+    p_close         jsonb,
+    p_name          text     default null,
+    p_group         text     default null,
+    p_family        text     default null,
+    p_parent        text     default null,
+    p_position      integer  default 100,
+    p_order         text     default null,
+    p_only          text     default null,
+    p_image         text     default null,
+    p_topic         text     default null,
+    p_failed_topics text[]   default null,
+    p_idle_topics   text[]   default null,
+    p_started       text     default null,
+    p_unowned       interval default null,
+    p_events        text     default 'all'
+)
+returns text
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_class   record;
+    v_watch   recovery.watch;
+    v_known   recovery.watch;
+    v_column  record;
+    v_name    text;
+    v_step    text;
+    v_scope   text;
+    v_state   text;
+    v_error   text;
+    v_close   jsonb := '{}';
+    v_diff    boolean := false;
+    v_grant   boolean;
+    v_usage   boolean;
+begin
+    select c.oid, c.relkind, c.relpersistence, c.relname, n.nspname into v_class
+    from pg_class as c join pg_namespace as n on n.oid = c.relnamespace where c.oid = p_table;
+    if not found then
+        perform recovery.fail('RC006', format('table %s does not exist', coalesce(p_table::text, 'null')));
+    end if;
+    v_name := coalesce(p_name, v_class.nspname || '.' || v_class.relname);
+    if v_class.relkind not in ('r', 'p') then
+        perform recovery.fail('RC006', format('%s is a %s: only tables can be watched', p_table,
+            case v_class.relkind when 'v' then 'view' when 'm' then 'materialized view' when 'f' then 'foreign table'
+                 when 'i' then 'index' when 'S' then 'sequence' else 'relation of kind ' || v_class.relkind::text end));
+    elsif v_class.relpersistence = 't' then
+        perform recovery.fail('RC006', format('%s is a temporary table: other sessions cannot see its rows', p_table));
+    elsif v_class.nspname in ('recovery', 'pg_catalog', 'information_schema') then
+        perform recovery.fail('RC006', format('%s belongs to schema %s and cannot be watched', p_table, v_class.nspname));
+    elsif p_open is null or btrim(p_open) = '' then
+        perform recovery.fail('RC006', format('no open expression was given for %s', p_table), 'Such as: status = ''running''.');
+    elsif p_close is null or jsonb_typeof(p_close) <> 'object' or p_close = '{}' then
+        perform recovery.fail('RC006', format('close expressions of %s are %s', p_table, coalesce(p_close::text, 'null')),
+            'Give an object of column -> SQL expression, such as {"status": "''failed''"}.');
+    elsif p_events not in ('all', 'closed') then
+        perform recovery.fail('RC006', format('events "%s" of %s is not known', p_events, p_table), 'Allowed are all and closed.');
+    elsif p_unowned is not null and p_started is null then
+        perform recovery.fail('RC006', format('unowned rows of %s can only be closed by age', p_table), 'Give p_started too.');
+    elsif octet_length(v_name) > 200 or btrim(v_name) = '' then
+        perform recovery.fail('RC006', format('watch name "%s" is not allowed', left(v_name, 60)), 'Give 1 to 200 bytes.');
+    end if;
+
+    v_watch.spec := jsonb_build_object('name', v_name, 'open', p_open, 'close', p_close, 'group', p_group, 'family', p_family,
+        'parent', p_parent, 'position', p_position, 'order', p_order, 'only', p_only, 'image', p_image, 'topic', p_topic,
+        'failed_topics', p_failed_topics, 'idle_topics', p_idle_topics, 'started', p_started, 'unowned', p_unowned, 'events', p_events);
+    perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
+    select w.* into v_known from recovery.watch as w where w.relation = p_table or w.name = v_name;
+    if found then
+        if v_known.relation = p_table and v_known.spec = v_watch.spec then
+            return v_known.name;
+        end if;
+        perform recovery.fail('RC007',
+            case when v_known.relation = p_table then format('%s is watched already, as "%s", with another specification', p_table, v_known.name)
+                 else format('the name "%s" is taken by the watch on %s', v_name, v_known.relation) end,
+            'Detach it first: select recovery.detach(' || quote_literal(v_known.relation) || ').');
+    end if;
+
+    select array_agg(a.attname order by k.n), array_agg(format_type(a.atttypid, a.atttypmod) order by k.n)
+    into v_watch.key_columns, v_watch.key_types
+    from pg_index as i
+    cross join lateral unnest(i.indkey) with ordinality as k (attnum, n)
+    join pg_attribute as a on a.attrelid = i.indrelid and a.attnum = k.attnum
+    where i.indrelid = p_table and i.indisprimary and k.n <= i.indnkeyatts;
+    if v_watch.key_columns is null then
+        perform recovery.fail('RC006', format('%s has no primary key', p_table), 'Events and closings name a row by its primary key.');
+    end if;
+
+    select a.atttypid = 'bigint'::regtype as fits, pg_get_expr(d.adbin, d.adrelid) as default_text into v_column
+    from pg_attribute as a left join pg_attrdef as d on d.adrelid = a.attrelid and d.adnum = a.attnum
+    where a.attrelid = p_table and a.attname = 'server_epoch' and not a.attisdropped;
+    if found and not v_column.fits then
+        perform recovery.fail('RC006', format('%s has a column server_epoch that is not bigint', p_table));
+    end if;
+    v_watch.undo := jsonb_build_object('column', not found, 'default', v_column.default_text);
+    if not (v_watch.undo -> 'column')::boolean then
+        null;
+    else
+        execute format('alter table %s add column server_epoch bigint', p_table);
+        execute format('comment on column %s.server_epoch is %L', p_table, 'pg-recovery: epoch of the server that owns the row.');
+    end if;
+    execute format('alter table %s alter column server_epoch set default nullif(current_setting(%L, true), %L)::bigint',
+        p_table, 'recovery.server_epoch', '');
+
+    v_watch.name := v_name;
+    v_watch.relation := p_table;
+    v_watch.family := coalesce(p_family, v_name);
+    v_watch.position := p_position;
+    v_watch.topic := p_topic;
+    v_watch.failed_topics := p_failed_topics;
+    v_watch.idle_topics := p_idle_topics;
+    v_watch.unowned := p_unowned;
+    v_watch.events := p_events;
+    v_watch.attached := clock_timestamp();
+    begin
+        v_step := 'open';
+        v_watch.open := (recovery.compile(p_table, p_open, 'boolean')).o_text;
+        v_step := 'group';
+        if p_group is not null then
+            select o_text, o_type into v_watch.group_by, v_watch.group_type from recovery.compile(p_table, p_group, null);
+        end if;
+        v_step := 'parent';
+        if p_parent is not null then
+            v_watch.parent := (recovery.compile(p_table, p_parent, v_watch.group_type)).o_text;
+        end if;
+        v_step := 'order';
+        if p_order is not null then
+            -- A view column cannot be a record, so the row is compiled inside a test and taken out again.
+            v_watch.order_by := substring((recovery.compile(p_table, 'row(' || p_order || ') is null', 'boolean')).o_text from '^\((.*) IS NULL\)$');
+        end if;
+        v_step := 'only';
+        if p_only is not null then
+            v_watch.only_if := (recovery.compile(p_table, p_only, 'boolean')).o_text;
+        end if;
+        v_step := 'started';
+        if p_started is not null then
+            v_watch.started := (recovery.compile(p_table, p_started, 'timestamptz')).o_text;
+        end if;
+        for v_column in
+            select s.key as name, s.value as expression, a.attnum, format_type(a.atttypid, a.atttypmod) as type,
+                   a.atttypid in ('json'::regtype, 'jsonb'::regtype) as json,
+                   a.attgenerated <> '' or s.key = 'server_epoch' or s.key = any(v_watch.key_columns) as fixed
+            from jsonb_each_text(p_close) as s
+            left join pg_attribute as a on a.attrelid = p_table and a.attname = s.key and a.attnum > 0 and not a.attisdropped
+            order by s.key
+        loop
+            v_step := 'close ' || v_column.name;
+            if v_column.attnum is null then
+                perform recovery.fail('42703', format('column "%s" of %s does not exist', v_column.name, p_table));
+            elsif v_column.fixed then
+                perform recovery.fail('42601', format('column "%s" of %s cannot be set by a closing', v_column.name, p_table));
+            elsif v_column.expression is null then
+                perform recovery.fail('42601', format('column "%s" has no expression: write "null" to set null', v_column.name));
+            end if;
+            v_close := v_close || jsonb_build_object(v_column.name, (recovery.compile(p_table, v_column.expression, v_column.type, true)).o_text);
+            v_diff := v_diff or v_column.json;
+        end loop;
+        v_watch.close := v_close;
+        v_step := 'image';
+        v_watch.diff := v_diff and p_image is null;
+        v_watch.image := (recovery.compile(p_table, coalesce(p_image, (
+            select 'jsonb_build_object(' || string_agg(format('%L, r.%I', s.key, s.key), ', ' order by s.key) || ')'
+            from jsonb_object_keys(p_close) as s (key))), 'jsonb')).o_text;
+    exception
+        when insufficient_privilege then
+            raise;
+        when others then
+            get stacked diagnostics v_state = returned_sqlstate, v_error = message_text;
+            if v_state like 'RC%' then
+                raise;
+            end if;
+            perform recovery.fail('RC006', format('the %s expression for %s does not work: %s', v_step, p_table, v_error),
+                'Expressions see one row r of the table (in close also c.reason, c.message, c.at, c.ms, c.epoch) and are read with search_path pg_catalog: qualify your own types and functions.');
+    end;
+    if v_watch.parent is not null and v_watch.group_by is null then
+        perform recovery.fail('RC006', format('%s has a parent expression but no group', p_table), 'p_parent goes with p_group.');
+    end if;
+    select w.* into v_known from recovery.watch as w where w.family = v_watch.family and w.group_type is distinct from v_watch.group_type;
+    if found then
+        perform recovery.fail('RC006', format('the group of %s is %s, that of "%s" in family "%s" is %s', p_table,
+            coalesce(v_watch.group_type, 'not given'), v_known.name, v_watch.family, coalesce(v_known.group_type, 'not given')),
+            'Watches of one family share the type of their group.');
+    end if;
+    if v_watch.group_by is null and exists (select from recovery.watch as w where w.family = v_watch.family) then
+        perform recovery.fail('RC006', format('family "%s" has a watch already', v_watch.family), 'Watches share a family only by p_group.');
+    end if;
+
+    -- The owner role closes rows on behalf of every server.
+    v_grant := not has_table_privilege('recovery_owner', p_table, 'select') or not has_table_privilege('recovery_owner', p_table, 'update');
+    v_usage := not has_schema_privilege('recovery_owner', v_class.nspname, 'usage');
+    if v_usage then
+        execute format('grant usage on schema %I to recovery_owner', v_class.nspname);
+    end if;
+    if v_grant then
+        execute format('grant select, update on table %s to recovery_owner', p_table);
+    end if;
+    v_watch.undo := v_watch.undo || jsonb_build_object('grant', v_grant, 'usage', v_usage);
+
+    insert into recovery.watch (name, relation, family, position, open, close, key_columns, key_types, group_by, group_type, parent,
+        order_by, only_if, image, diff, topic, failed_topics, idle_topics, started, unowned, events, spec, undo)
+    values (v_watch.name, p_table, v_watch.family, p_position, v_watch.open, v_watch.close, v_watch.key_columns, v_watch.key_types,
+        v_watch.group_by, v_watch.group_type, v_watch.parent, v_watch.order_by, v_watch.only_if, v_watch.image, v_watch.diff,
+        p_topic, p_failed_topics, p_idle_topics, v_watch.started, p_unowned, p_events, v_watch.spec, v_watch.undo)
+    returning id into v_watch.id;
+
+    begin
+        v_step := 'open';
+        execute format('create index %I on %s (server_epoch%s%s) where (%s)', 'recovery_open_' || v_watch.id, p_table,
+            coalesce(', (' || recovery.realias(v_watch.group_by, p_table::text) || ')', ''),
+            (select string_agg(format(', %I', c.name), '' order by c.n) from unnest(v_watch.key_columns) with ordinality as c (name, n)),
+            recovery.realias(v_watch.open, p_table::text));
+        perform recovery.install_triggers(v_watch);
+        -- The real statements, planned with the rights they will run with.
+        v_step := 'statement';
+        set local role recovery_owner;
+        v_scope := case when v_watch.group_by is null then 'range' else 'groups' end;
+        execute 'explain (costs off) ' || recovery.close_sql(v_watch.family, v_scope)
+            using null::bigint, null::text[], 1, null::text, null::text, null::text, null::timestamptz, null::bigint;
+        execute 'explain (costs off) ' || recovery.close_sql(v_watch.family, 'row', true, true, true, false, v_name)
+            using null::bigint, null::text[], 1, null::text, null::text, null::text, null::timestamptz, null::bigint;
+        reset role;
+    exception when others then
+        get stacked diagnostics v_state = returned_sqlstate, v_error = message_text;
+        if v_state = '42501' then
+            raise;
+        end if;
+        perform recovery.fail('RC006', format('%s cannot be watched (%s): %s', p_table, v_step, v_error),
+            'The open expression must be immutable; close, only and parent must run with the rights of recovery_owner.');
+    end;
+    return v_name;
+end
+$$;
+--;
+comment on function recovery.attach(regclass, text, jsonb, text, text, text, text, integer, text, text, text, text, text[], text[], text, interval, text) is
+    'Watches a table: adds server_epoch, a partial index and triggers, after planning the real statements. Returns the name. Repeating the same registration does nothing. RC006 cannot work, RC007 watched with another specification.';
+--;
+revoke all on function recovery.attach(regclass, text, jsonb, text, text, text, text, integer, text, text, text, text, text[], text[], text, interval, text) from public;
+--;
+-- sql/functions/changed.sql
+create or replace function recovery.changed(p_old jsonb, p_new jsonb, out old jsonb, out new jsonb)
+returns record
+language plpgsql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_key  text;
+    v_new  jsonb;
+    v_part record;
+begin
+    if jsonb_typeof(p_old) is distinct from 'object' or jsonb_typeof(p_new) is distinct from 'object' then
+        old := p_old;
+        new := p_new;
+        return;
+    end if;
+    old := '{}';
+    new := '{}';
+    for v_key, v_new in select k.key, k.value from jsonb_each(p_new) as k loop
+        if not p_old ? v_key then
+            new := new || jsonb_build_object(v_key, v_new);
+        elsif p_old -> v_key <> v_new then
+            v_part := recovery.changed(p_old -> v_key, v_new);
+            old := old || jsonb_build_object(v_key, v_part.old);
+            new := new || jsonb_build_object(v_key, v_part.new);
+        end if;
+    end loop;
+    for v_key, v_new in select k.key, k.value from jsonb_each(p_old) as k where not p_new ? k.key loop
+        old := old || jsonb_build_object(v_key, v_new);
+    end loop;
+end
+$$;
+--;
+comment on function recovery.changed(jsonb, jsonb) is
+    'What differs between two objects, as two sparse trees. A key in new alone was added, in old alone was removed.';
+--;
+revoke all on function recovery.changed(jsonb, jsonb) from public;
+--;
+-- sql/functions/check_call.sql
+create or replace function recovery.check_call(p_batch integer, p_lock_wait interval)
+returns void
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if p_batch is null or p_batch not between 1 and 100000 then
+        perform recovery.fail('RC010', format('batch %s is not allowed', coalesce(p_batch::text, 'null')), 'Give a number of rows from 1 to 100000.');
+    end if;
+    if p_lock_wait is null or p_lock_wait < interval '1 millisecond' or p_lock_wait > interval '1 hour' then
+        perform recovery.fail('RC010', format('lock wait %s is not allowed', coalesce(p_lock_wait::text, 'null')), 'Give an interval from 1 millisecond to 1 hour.');
+    end if;
+    if current_setting('transaction_isolation') <> 'read committed' then
+        perform recovery.fail('RC010', format('isolation level %s is not allowed here', current_setting('transaction_isolation')),
+            'Each step must see what committed before it: set default_transaction_isolation to ''read committed'' in this session.');
+    end if;
+end
+$$;
+--;
+comment on function recovery.check_call(integer, interval) is 'Refuses arguments or a session with which boot, sweep and shutdown cannot work: RC010.';
+--;
+revoke all on function recovery.check_call(integer, interval) from public;
+--;
+-- sql/functions/check_name.sql
+create or replace function recovery.check_name(p_name text)
+returns void
+language plpgsql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if p_name is null or btrim(p_name) = '' then
+        perform recovery.fail('RC004', format('server name %s is empty', coalesce(quote_literal(p_name), 'null')),
+            'Give a stable name of 1 to 200 bytes, such as api-1.');
+    elsif octet_length(p_name) > 200 then
+        perform recovery.fail('RC004',
+            format('server name "%s…" has %s bytes', left(p_name, 30), octet_length(p_name)),
+            'Give a stable name of 1 to 200 bytes, such as api-1.');
+    elsif p_name ~ '[[:cntrl:]]' then
+        perform recovery.fail('RC004', format('server name %s has control characters', quote_literal(p_name)),
+            'Give a stable name of 1 to 200 bytes, such as api-1.');
+    end if;
+end
+$$;
+--;
+comment on function recovery.check_name(text) is 'Refuses a server name that cannot work: RC004.';
+--;
+revoke all on function recovery.check_name(text) from public;
+--;
+-- sql/functions/close_batch.sql
+create or replace function recovery.close_batch(
+    p_family text, p_epoch bigint, p_after text[], p_limit integer, p_detector text,
+    p_lock_wait interval, p_careful boolean, p_heir bigint default null,
+    out o_closed jsonb, out o_failed jsonb, out o_after text[], out o_done boolean, out o_careful boolean
+)
+returns record
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_reason  text := 'unowned';
+    v_grouped boolean;
+    v_failing boolean;
+    v_scope   text[];
+    v_groups  text[];
+    v_last    text;
+    v_from    bigint;
+    v_to      bigint;
+    v_still   boolean;
+    v_count   bigint;
+    v_whole   boolean := true;
+begin
+    o_closed := '{}';
+    o_failed := '{}';
+    o_careful := p_careful;
+    if p_epoch is not null then
+        select s.reason into v_reason from recovery.server as s where s.epoch = p_epoch and s.ended is not null;
+        if not found then
+            perform recovery.fail('RC010', format('epoch %s has not ended: its rows are live', p_epoch),
+                'Only rows of ended epochs are closed.');
+        end if;
+    end if;
+    select bool_or(w.group_by is not null) into v_grouped from recovery.watch as w where w.family = p_family;
+    v_failing := exists (select from recovery.failure as f join recovery.watch as w on w.name = f.watch where w.family = p_family);
+    if v_grouped then
+        select n.o_groups, n.o_last into v_groups, v_last
+        from recovery.next_groups(p_family, p_epoch, p_after[1], p_limit) as n;
+        if v_groups is null then
+            o_done := true;
+            return;
+        end if;
+        v_scope := v_groups;
+        o_after := array[v_last];
+        o_done := false;
+    else
+        v_scope := p_after;
+    end if;
+    -- Tells the update triggers of this family that the events are ours to write.
+    perform set_config('recovery.closing', p_family, true);
+    perform set_config('lock_timeout', ceil(extract(epoch from p_lock_wait) * 1000)::text || 'ms', true);
+    loop
+        begin
+            execute recovery.close_sql(p_family, case when v_grouped then 'groups' else 'range' end,
+                p_epoch is not null, o_careful, v_failing, p_heir is not null)
+            into o_closed, v_from, v_to, v_still, p_after, v_count
+            using p_epoch, v_scope, p_limit, v_reason, recovery.words(v_reason), p_detector, clock_timestamp(), p_heir;
+            if v_still then
+                perform recovery.fail('RC006', format('the close expressions of family "%s" leave a row open', p_family));
+            end if;
+            exit;
+        exception
+            when lock_not_available or deadlock_detected then
+                -- Somebody holds a row: go round it, now and in what follows; the sweep takes it later.
+                exit when o_careful;
+                o_careful := true;
+            when others then
+                v_whole := false;
+                exit;
+        end;
+    end loop;
+    if not v_whole then
+        select r.o_closed, r.o_failed, r.o_from, r.o_to, r.o_last, r.o_count
+        into o_closed, o_failed, v_from, v_to, p_after, v_count
+        from recovery.close_rows(p_family, p_epoch, v_groups, v_scope, p_limit, v_reason, p_detector, p_heir) as r;
+    elsif v_failing and v_from is not null then
+        delete from recovery.failure as f using recovery.event as e
+        where e.id between v_from and v_to and e.kind in ('closed', 'adopted') and f.watch = e.watch and f.key = e.key;
+    end if;
+    if not v_grouped then
+        o_after := p_after;
+        o_done := coalesce(v_count, 0) < p_limit;
+    elsif p_heir is null then
+        v_to := recovery.settle(p_family, p_epoch, v_groups, v_from, v_to, v_reason, p_detector);
+    end if;
+    perform set_config('recovery.closing', '', true);
+    perform recovery.announce(v_from, v_to);
+end
+$$;
+--;
+comment on function recovery.close_batch(text, bigint, text[], integer, text, interval, boolean, bigint) is
+    'Closes the next batch of an ended epoch in one family (epoch null: rows that no server owns), or gives it to p_heir. Returns the counts per watch, where to go on, and whether to skip locked rows from here on.';
+--;
+revoke all on function recovery.close_batch(text, bigint, text[], integer, text, interval, boolean, bigint) from public;
+--;
+-- sql/functions/close_rows.sql
+create or replace function recovery.close_rows(
+    p_family text, p_epoch bigint, p_groups text[], p_after text[], p_limit integer,
+    p_reason text, p_detector text, p_heir bigint,
+    out o_closed jsonb, out o_failed jsonb, out o_from bigint, out o_to bigint, out o_last text[], out o_count bigint
+)
+returns record
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch recovery.watch;
+    v_row   record;
+    v_sql   text;
+    v_key   text[];
+    v_from  bigint;
+    v_to    bigint;
+    v_still boolean;
+    v_done  jsonb;
+    v_state text;
+    v_error text;
+begin
+    o_closed := '{}';
+    o_failed := '{}';
+    o_count := 0;
+    for v_watch in select w.* from recovery.watch as w where w.family = p_family order by w.position, w.name loop
+        v_sql := recovery.close_sql(p_family, 'row', p_epoch is not null, true, true, p_heir is not null, v_watch.name);
+        for v_row in execute format(
+            'select %s as parts, %s as key from %s as r where %s and %s order by %s%s',
+            recovery.key_sql(v_watch, 'parts'), recovery.key_text(v_watch.key_columns, 'r'), v_watch.relation,
+            recovery.scope_sql(v_watch, p_epoch is not null),
+            recovery.key_sql(v_watch, case when p_groups is null then 'after' else 'groups' end),
+            case when p_groups is null then recovery.key_sql(v_watch, 'columns')
+                 else format('array_position($2, (%s)::text), %s', v_watch.group_by, coalesce(v_watch.order_by, recovery.key_sql(v_watch, 'columns'))) end,
+            case when p_groups is null then ' limit $3' else '' end)
+            using p_epoch, coalesce(p_groups, p_after), p_limit
+        loop
+            o_last := v_row.parts;
+            o_count := o_count + 1;
+            begin
+                execute v_sql into v_done, v_from, v_to, v_still, v_key, v_key
+                using p_epoch, v_row.parts, 1, p_reason, recovery.words(p_reason), p_detector, clock_timestamp(), p_heir;
+                if v_still then
+                    perform recovery.fail('RC006', format('the close expressions of watch "%s" leave the row open', v_watch.name));
+                end if;
+                if v_from is not null then
+                    o_from := least(o_from, v_from);
+                    o_to := greatest(o_to, v_to);
+                    o_closed := o_closed || jsonb_build_object(v_watch.name, coalesce((o_closed ->> v_watch.name)::bigint, 0) + 1);
+                    delete from recovery.failure as f where f.watch = v_watch.name and f.key = v_row.key;
+                end if;
+            exception when others then
+                get stacked diagnostics v_state = returned_sqlstate, v_error = message_text;
+                insert into recovery.failure as f (watch, key, key_parts, server_epoch, next_at, sqlstate, message)
+                values (v_watch.name, v_row.key, v_row.parts, p_epoch, clock_timestamp() + interval '10 seconds', v_state, v_error)
+                on conflict (watch, key) do update
+                set attempts = f.attempts + 1, last_at = clock_timestamp(),
+                    next_at = clock_timestamp() + least(interval '10 seconds' * (2 ^ least(f.attempts, 10)), interval '1 hour'),
+                    server_epoch = excluded.server_epoch, sqlstate = excluded.sqlstate, message = excluded.message;
+                o_failed := o_failed || jsonb_build_object(v_watch.name, coalesce((o_failed ->> v_watch.name)::bigint, 0) + 1);
+            end;
+        end loop;
+    end loop;
+end
+$$;
+--;
+comment on function recovery.close_rows(text, bigint, text[], text[], integer, text, text, bigint) is
+    'Closes a batch row by row after it failed as a whole: the bad rows go to recovery.failure with their error, all others close.';
+--;
+revoke all on function recovery.close_rows(text, bigint, text[], text[], integer, text, text, bigint) from public;
+--;
+-- sql/functions/close_sql.sql
+create or replace function recovery.close_sql(
+    p_family  text,
+    p_scope   text,
+    p_owned   boolean default true,
+    p_careful boolean default false,
+    p_failing boolean default false,
+    p_heir    boolean default false,
+    p_watch   text    default null
+)
+returns text
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $function$
+/* One statement closes one batch of a family and writes its events.
+
+   v<n>  the orphans of watch n in the batch, with the image of what a closing changes. They are not
+         locked: a lock costs half as much as the update itself.
+   u<n>  the update. It meets its row by ctid and xmin, so it changes exactly the version that v<n> saw;
+         a row that somebody changed meanwhile no longer matches and is left to the next pass. It asks
+         again for the owner and for open-ness, which is what makes a second closer harmless.
+   e     the events, ordered: groups as $2 lists them, watches by position, rows by order_by.
+
+   $1 epoch  $2 groups | key after which to go on | key of one row  $3 limit  $4 reason  $5 message
+   $6 detector  $7 at  $8 heir
+
+   p_scope    groups: rows of the groups in $2;  range: $3 rows after key $2;  row: the row with key $2
+   p_careful  skip rows that somebody has locked
+   p_failing  leave out rows that are recorded as failing and not yet due
+   p_heir     do not close but give to epoch $8                                                        */
+declare
+    v_watch  recovery.watch;
+    v_n      integer := 0;
+    v_ctes   text := '';
+    v_rows   text := '';
+    v_still  text := 'false';
+    v_tail   text := 'null::text[], null::bigint';
+    v_set    text;
+    v_group  text;
+    v_order  text;
+    v_select text;
+begin
+    for v_watch in
+        select w.* from recovery.watch as w
+        where w.family = p_family and (p_watch is null or w.name = p_watch)
+        order by w.position, w.name
+    loop
+        v_n := v_n + 1;
+        v_group := coalesce(format('(%s)::text', v_watch.group_by), 'null::text');
+        v_order := coalesce(v_watch.order_by, format('row(%s)', recovery.key_sql(v_watch, 'columns')));
+        if p_heir then
+            v_set := 'server_epoch = $8';
+        else
+            select string_agg(format('%I = %s', s.key, s.value), ', ') into v_set from jsonb_each_text(v_watch.close) as s;
+            v_still := v_still || format(' or exists (select from u%s where still)', v_n);
+        end if;
+        v_select := format(
+            'select r.ctid as tid, r.xmin as xm, r.tableoid as tab, %s as key, %s as parts, %s as grp, %s as old from %s as r where %s and %s',
+            recovery.key_text(v_watch.key_columns, 'r'), recovery.key_sql(v_watch, 'parts'), v_group,
+            case when p_heir then $$jsonb_build_object('server_epoch', r.server_epoch)$$ else v_watch.image end, v_watch.relation,
+            recovery.scope_sql(v_watch, p_owned),
+            recovery.key_sql(v_watch, case p_scope when 'range' then 'after' when 'row' then 'equal' else 'groups' end));
+        if p_failing then
+            v_select := v_select || format(
+                ' and not exists (select from recovery.failure as f where f.watch = %L and f.key = %s and f.next_at > $7)',
+                v_watch.name, recovery.key_text(v_watch.key_columns, 'r'));
+        end if;
+        if p_scope = 'range' then
+            v_select := v_select || format(' order by %s limit $3', recovery.key_sql(v_watch, 'columns'));
+            v_tail := format('(select parts from (select v.parts, row_number() over () as n from v%1$s as v) as k order by n desc limit 1), (select count(*) from v%1$s)', v_n);
+        end if;
+        if p_careful then
+            v_select := v_select || ' for update of r skip locked';
+        end if;
+        v_ctes := v_ctes || format(
+            E'v%1$s as materialized (%2$s),\n'
+            'u%1$s as (update %3$s as r set %4$s from v%1$s as v cross join (values ($4, $5, $6, $7, (date_part(''epoch'', $7) * 1000)::bigint, $1)) as c (reason, message, detector, at, ms, epoch)'
+            ' where r.ctid = v.tid and r.xmin = v.xm%5$s and %6$s and (%7$s)'
+            ' returning v.key, v.grp, v.old, %8$s as new, %9$s as ord, (%7$s) is true as still),\n',
+            v_n, v_select, v_watch.relation, v_set,
+            case (select c.relkind from pg_class as c where c.oid = v_watch.relation) when 'p' then ' and r.tableoid = v.tab' else '' end,
+            case when p_owned then 'r.server_epoch = $1' else 'r.server_epoch is null' end,
+            v_watch.open,
+            case when p_heir then $$jsonb_build_object('server_epoch', r.server_epoch)$$ else v_watch.image end,
+            case when p_scope = 'groups' then v_order else 'null::record' end);
+        v_rows := v_rows || case when v_n = 1 then '' else ' union all ' end || format(
+            'select %s as pos, %L::text as watch, %L::text as topic, u.key, u.grp, %s, %s as ord from u%s as u%s',
+            v_n, v_watch.name, v_watch.topic,
+            case when v_watch.diff and not p_heir then 'd.old, d.new' else 'u.old, u.new' end,
+            case when p_scope = 'groups' then 'row_number() over (order by u.ord)' else '0' end,
+            v_n,
+            case when v_watch.diff and not p_heir then ' cross join lateral recovery.changed(u.old, u.new) as d' else '' end);
+    end loop;
+    return 'with ' || v_ctes || format(
+        E'e as (insert into recovery.event (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)\n'
+        'select $1, x.watch, %L, x.topic, x.key, x.grp, $4, $6, x.old, x.new from (%s) as x%s returning id, watch)\n'
+        'select coalesce((select jsonb_object_agg(s.watch, s.n) from (select e.watch, count(*) as n from e group by e.watch) as s), ''{}''), (select min(id) from e), (select max(id) from e), (%s), %s',
+        case when p_heir then 'adopted' else 'closed' end, v_rows,
+        case when p_scope = 'groups'
+            then ' join unnest($2) with ordinality as g (grp, n) on g.grp = x.grp order by g.n, x.pos, x.ord' else '' end,
+        v_still, v_tail);
+end
+$function$;
+--;
+comment on function recovery.close_sql(text, text, boolean, boolean, boolean, boolean, text) is
+    'Builds the statement that closes (or hands over) one batch of a family together with its events.';
+--;
+revoke all on function recovery.close_sql(text, text, boolean, boolean, boolean, boolean, text) from public;
+--;
+-- sql/functions/compile.sql
+create or replace function recovery.compile(
+    p_table      regclass,
+    p_expression text,
+    p_type       text,
+    p_closing    boolean default false,
+    out o_text   text,
+    out o_type   text
+)
+returns record
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_view text;
+begin
+    -- PostgreSQL itself parses the expression and prints it back, with every name qualified and r. or c.
+    -- before every column: what it prints can stand in an index, a trigger or a statement and means the
+    -- same in each. The second range entry is what makes it print the prefixes.
+    execute format(
+        E'create temporary view recovery_compile as select (%s\n)%s as recovery_value from only %s as r cross join %s',
+        p_expression,
+        case when p_type is null then '' else '::' || p_type end,
+        p_table,
+        case when p_closing
+            then '(values (null::text, null::text, null::text, null::timestamptz, null::bigint, null::bigint)) as c (reason, message, detector, at, ms, epoch)'
+            else '(values (1)) as recovery_none (one)' end);
+    v_view := pg_get_viewdef('pg_temp.recovery_compile'::regclass);
+    o_text := substr(v_view, 9, strpos(v_view, E' AS recovery_value\n   FROM ') - 9);
+    select format_type(a.atttypid, a.atttypmod) into o_type
+    from pg_attribute as a
+    where a.attrelid = 'pg_temp.recovery_compile'::regclass and a.attnum = 1;
+    drop view pg_temp.recovery_compile;
+end
+$$;
+--;
+comment on function recovery.compile(regclass, text, text, boolean) is
+    'Parses an expression over a row r of the table (and the closing c) with search_path pg_catalog and returns it fully qualified, with its type.';
+--;
+revoke all on function recovery.compile(regclass, text, text, boolean) from public;
+--;
+-- sql/functions/detach.sql
+create or replace function recovery.detach(p_table regclass)
+returns void
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch  recovery.watch;
+    v_schema text;
+begin
+    perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
+    select w.* into v_watch from recovery.watch as w where w.relation = p_table;
+    if not found then
+        perform recovery.fail('RC008', format('%s is not watched', p_table), 'See recovery.watch for the tables that are.');
+    end if;
+    select n.nspname into v_schema from pg_class as c join pg_namespace as n on n.oid = c.relnamespace where c.oid = p_table;
+    execute format('drop trigger if exists recovery_10_insert on %s', p_table);
+    execute format('drop trigger if exists recovery_20_update on %s', p_table);
+    execute format('drop trigger if exists recovery_30_delete on %s', p_table);
+    execute format('drop function if exists recovery.watch_%1$s_insert(), recovery.watch_%1$s_update(), recovery.watch_%1$s_delete()', v_watch.id);
+    execute format('drop index if exists %I.%I', v_schema, 'recovery_open_' || v_watch.id);
+    if (v_watch.undo -> 'column')::boolean then
+        execute format('alter table %s drop column if exists server_epoch', p_table);
+    elsif v_watch.undo ->> 'default' is not null then
+        execute format('alter table %s alter column server_epoch set default %s', p_table, v_watch.undo ->> 'default');
+    else
+        execute format('alter table %s alter column server_epoch drop default', p_table);
+    end if;
+    if (v_watch.undo -> 'grant')::boolean then
+        execute format('revoke select, update on table %s from recovery_owner', p_table);
+    end if;
+    delete from recovery.failure as f where f.watch = v_watch.name;
+    delete from recovery.watch as w where w.id = v_watch.id;
+    -- The schema grant goes with the last watch in that schema for which it was made.
+    if exists (select from recovery.watch as w join pg_class as c on c.oid = w.relation join pg_namespace as n on n.oid = c.relnamespace
+               where n.nspname = v_schema) then
+        if (v_watch.undo -> 'usage')::boolean then
+            update recovery.watch as w set undo = w.undo || '{"usage": true}'
+            where w.id = (select min(o.id) from recovery.watch as o join pg_class as c on c.oid = o.relation
+                          join pg_namespace as n on n.oid = c.relnamespace where n.nspname = v_schema);
+        end if;
+    elsif (v_watch.undo -> 'usage')::boolean then
+        execute format('revoke usage on schema %I from recovery_owner', v_schema);
+    end if;
+end
+$$;
+--;
+comment on function recovery.detach(regclass) is
+    'Stops watching a table and restores it as it was before recovery.attach. Its events stay. RC008 if it is not watched.';
+--;
+revoke all on function recovery.detach(regclass) from public;
+--;
+-- sql/functions/end_report.sql
+create or replace function recovery.end_report(p_report jsonb, p_start timestamptz)
+returns jsonb
+language sql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select p_report || jsonb_build_object('ms', round(extract(epoch from clock_timestamp() - p_start) * 1000, 3))
+$$;
+--;
+comment on function recovery.end_report(jsonb, timestamptz) is 'A report with the milliseconds it took.';
+--;
+revoke all on function recovery.end_report(jsonb, timestamptz) from public;
+--;
+-- sql/functions/fail.sql
+create or replace function recovery.fail(p_code text, p_message text, p_hint text default null)
+returns void
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if p_hint is null then
+        raise exception using errcode = p_code, message = p_message;
+    end if;
+    raise exception using errcode = p_code, message = p_message, hint = p_hint;
+end
+$$;
+--;
+comment on function recovery.fail(text, text, text) is 'Raises an error of class RC; the codes stand in ARCHITECTURE.md.';
+--;
+revoke all on function recovery.fail(text, text, text) from public;
+--;
+-- sql/functions/finish.sql
+create or replace function recovery.finish(p_epoch bigint, p_reason text, p_lock_wait interval, p_lapsed_only boolean default false)
+returns boolean
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    -- Writers hold their epoch's lock shared until they commit: with the exclusive lock in hand all they
+    -- opened is visible to the statements that follow, and whoever comes later reads that it ended. A
+    -- transaction that keeps us waiting longer than the bound is left to the sweep.
+    perform set_config('lock_timeout', ceil(extract(epoch from p_lock_wait) * 1000)::text || 'ms', true);
+    begin
+        perform pg_advisory_xact_lock(p_epoch);
+    exception when lock_not_available or deadlock_detected then
+        null;
+    end;
+    begin
+        update recovery.server as s
+        set ended = clock_timestamp(), reason = p_reason
+        where s.epoch = p_epoch and s.ended is null
+          and (not p_lapsed_only or s.heartbeat + s.lease < clock_timestamp());
+        return found;
+    exception when lock_not_available or deadlock_detected then
+        return false;  -- a reader in REPEATABLE READ holds the row: the next sweep tries again
+    end;
+end
+$$;
+--;
+comment on function recovery.finish(bigint, text, interval, boolean) is
+    'Ends one epoch under its exclusive lock, waiting at most p_lock_wait for transactions in flight. With p_lapsed_only only if its lease has lapsed, checked under the lock. True if it ended now.';
+--;
+revoke all on function recovery.finish(bigint, text, interval, boolean) from public;
+--;
+-- sql/functions/heartbeat.sql
+create or replace function recovery.heartbeat(p_epoch bigint, p_token uuid)
+returns timestamptz
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_until timestamptz;
+    v_name  text;
+begin
+    update recovery.server as s
+    set heartbeat = clock_timestamp()
+    where s.epoch = p_epoch and s.token = p_token and s.ended is null
+    returning s.heartbeat + s.lease into v_until;
+    if not found then
+        select s.name into v_name from recovery.server as s
+        where s.epoch = p_epoch and s.ended is null and s.token is distinct from p_token;
+        if found then
+            perform recovery.fail('RC003', format('epoch %s belongs to another boot of server "%s": the token does not match', p_epoch, v_name),
+                'After a failover an epoch may have been issued again; boot again to get a new one.');
+        end if;
+        perform recovery.assert_live(p_epoch);
+    end if;
+    perform recovery.ring();
+    return v_until;
+end
+$$;
+--;
+comment on function recovery.heartbeat(bigint, uuid) is
+    'Extends the lease and returns until when it holds. RC001: the epoch has ended, the caller must stop; RC002: unknown; RC003: foreign token.';
+--;
+revoke all on function recovery.heartbeat(bigint, uuid) from public;
+--;
+-- sql/functions/horizon.sql
+create or replace function recovery.horizon()
+returns table (last_id bigint, xmin xid8, xmax xid8)
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select coalesce((select max(id) from recovery.event), 0),
+           pg_snapshot_xmin(pg_current_snapshot()),
+           pg_snapshot_xmax(pg_current_snapshot())
+$$;
+--;
+comment on function recovery.horizon() is
+    'Highest visible event id and the bounds of the same snapshot. Ids missing up to last_id belong to transactions below xmax: once a later xmin has reached that xmax, what is still missing was rolled back.';
+--;
+revoke all on function recovery.horizon() from public;
+--;
+-- sql/functions/install_triggers.sql
+create or replace function recovery.install_triggers(p_watch recovery.watch)
+returns void
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_operation text;
+    v_function  text;
+    v_trigger   text;
+    v_old       text := format('(%s) is true', recovery.realias(p_watch.open, 'old'));
+    v_new       text := format('(%s) is true', recovery.realias(p_watch.open, 'new'));
+begin
+    foreach v_operation in array array['insert', 'update', 'delete'] loop
+        v_function := format('recovery.watch_%s_%s', p_watch.id, v_operation);
+        v_trigger := format('recovery_%s_%s', case v_operation when 'insert' then 10 when 'update' then 20 else 30 end, v_operation);
+        execute format(
+            'create or replace function %s() returns trigger language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as %L',
+            v_function, recovery.trigger_sql(p_watch, v_operation));
+        execute format('comment on function %s() is %L', v_function,
+            format('Generated for watch "%s": fence and event of every %s that opens or closes work.', p_watch.name, v_operation));
+        execute format('revoke all on function %s() from public', v_function);
+        execute format('create trigger %I after %s on %s for each row when (%s) execute function %s()',
+            v_trigger, v_operation, p_watch.relation,
+            case v_operation
+                when 'insert' then v_new
+                when 'delete' then v_old
+                -- Not for the bulk closings of this family, which write their events themselves; and not
+                -- for the streaming updates of open work, which pay nothing but this clause.
+                else format('(current_setting(%L, true) is distinct from %L or pg_trigger_depth() > 0) and (not (%s and %s) or old.server_epoch is distinct from new.server_epoch)',
+                            'recovery.closing', p_watch.family, v_old, v_new) end,
+            v_function);
+        execute format('comment on trigger %I on %s is %L', v_trigger, p_watch.relation,
+            'pg-recovery: fence and event of work in flight; made by recovery.attach, removed by recovery.detach.');
+        execute format('alter function %s() owner to recovery_owner', v_function);
+    end loop;
+end
+$$;
+--;
+comment on function recovery.install_triggers(recovery.watch) is 'Makes the three trigger functions and triggers of a watch.';
+--;
+revoke all on function recovery.install_triggers(recovery.watch) from public;
+--;
+-- sql/functions/key_sql.sql
+create or replace function recovery.key_sql(p_watch recovery.watch, p_form text)
+returns text
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select case p_form
+        when 'columns' then string_agg(format('r.%I', c.name), ', ' order by c.n)
+        when 'parts' then format('array[%s]', string_agg(format('(r.%I)::text', c.name), ', ' order by c.n))
+        when 'after' then format('($2 is null or (%s) > (%s))',
+            string_agg(format('r.%I', c.name), ', ' order by c.n),
+            string_agg(format('($2[%s])::%s', c.n, p_watch.key_types[c.n]), ', ' order by c.n))
+        when 'equal' then string_agg(format('r.%I = ($2[%s])::%s', c.name, c.n, p_watch.key_types[c.n]), ' and ' order by c.n)
+        when 'groups' then format('%s = any($2::%s[])', p_watch.group_by, p_watch.group_type)
+        end
+    from unnest(p_watch.key_columns) with ordinality as c (name, n)
+$$;
+--;
+comment on function recovery.key_sql(recovery.watch, text) is
+    'SQL text about the key of a row r: its columns, its parts as text[], or its comparison with the parameter $2.';
+--;
+revoke all on function recovery.key_sql(recovery.watch, text) from public;
+--;
+-- sql/functions/key_text.sql
+create or replace function recovery.key_text(p_columns text[], p_alias text)
+returns text
+language sql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select case when cardinality(p_columns) = 1
+        then format('(%s.%I)::text', p_alias, p_columns[1])
+        else (select format('jsonb_build_array(%s)::text', string_agg(format('%s.%I', p_alias, c.name), ', ' order by c.n))
+              from unnest(p_columns) with ordinality as c (name, n)) end
+$$;
+--;
+comment on function recovery.key_text(text[], text) is 'SQL text that prints the primary key of a row as events carry it.';
+--;
+revoke all on function recovery.key_text(text[], text) from public;
+--;
+-- sql/functions/new_report.sql
+create or replace function recovery.new_report(p_ended bigint[])
+returns jsonb
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select jsonb_build_object('ended', to_jsonb(p_ended), 'closed', '{}'::jsonb, 'failed', '{}'::jsonb, 'busy', '{}'::jsonb)
+$$;
+--;
+comment on function recovery.new_report(bigint[]) is 'An empty report: epochs that ended, and counts per watch of rows closed, failed, busy.';
+--;
+revoke all on function recovery.new_report(bigint[]) from public;
+--;
+-- sql/functions/next_groups.sql
+create or replace function recovery.next_groups(
+    p_family text, p_epoch bigint, p_after text, p_limit integer, out o_groups text[], out o_last text
+)
+returns record
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch recovery.watch;
+    v_type  text;
+    v_sql   text := '';
+    v_head  recovery.watch;
+begin
+    -- Each watch offers the groups of its next rows. The smallest of their last ones bounds the batch,
+    -- so that no group is passed over that another watch has not reached yet.
+    for v_watch in select w.* from recovery.watch as w where w.family = p_family loop
+        v_type := v_watch.group_type;
+        v_sql := v_sql || case when v_sql = '' then '' else ' union all ' end || format(
+            'select max(s.g) over () as top, count(*) over () as n, s.g from (select %1$s as g from %2$s as r where %3$s and ($2 is null or %1$s > $2::%4$s) order by %1$s limit $3) as s',
+            v_watch.group_by, v_watch.relation, recovery.scope_sql(v_watch, p_epoch is not null), v_type);
+        if v_watch.parent is not null then
+            v_head := v_watch;
+        end if;
+    end loop;
+    execute format(
+        'with s as materialized (%s), b as (select min(top) as bound from s where n >= $3)
+         select array_agg(distinct s.g)::text[], max(s.g)::text from s, b where b.bound is null or s.g <= b.bound', v_sql)
+    into o_groups, o_last using p_epoch, p_after, p_limit;
+    if o_groups is null or v_head.id is null then
+        return;
+    end if;
+    -- Whole trees close together, deepest first: the batch takes in ancestors and descendants.
+    execute format($sql$
+        with recursive
+        up (g) as (
+            select unnest($1::%3$s[])
+            union
+            select %2$s from up join %1$s as r on %4$s = up.g where %2$s is not null
+        ),
+        down (g, depth) as (
+            select up.g, 0 from up
+            where not exists (select from %1$s as r where %4$s = up.g and %2$s in (select u.g from up as u))
+            union
+            select %4$s, down.depth + 1 from down join %1$s as r on %2$s = down.g where down.depth < 100
+        ),
+        every (g, depth) as (
+            select g, max(depth) from (select g, depth from down union all select g, 0 from up) as x group by g
+        )
+        select array_agg(g order by depth desc, g)::text[] from every
+        $sql$, v_head.relation, v_head.parent, v_type, v_head.group_by)
+    into o_groups using o_groups;
+end
+$$;
+--;
+comment on function recovery.next_groups(text, bigint, text, integer) is
+    'The next groups of a family in which an epoch has orphans, about p_limit rows in all, with their whole trees, deepest first.';
+--;
+revoke all on function recovery.next_groups(text, bigint, text, integer) from public;
+--;
+-- sql/functions/open_epochs.sql
+create or replace function recovery.open_epochs(p_watch text)
+returns bigint[]
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch  record;
+    v_epochs bigint[];
+begin
+    select w.relation, w.open into strict v_watch from recovery.watch as w where w.name = p_watch;
+    -- Steps from one epoch to the next in the partial index, so the cost follows the number of owners.
+    execute format($sql$
+        with recursive e (epoch) as (
+            (select r.server_epoch from %1$s as r where r.server_epoch is not null and (%2$s) order by r.server_epoch limit 1)
+            union all
+            select (select r.server_epoch from %1$s as r where r.server_epoch > e.epoch and (%2$s) order by r.server_epoch limit 1)
+            from e where e.epoch is not null
+        )
+        select array_agg(e.epoch) from e where e.epoch is not null
+        $sql$, v_watch.relation, v_watch.open) into v_epochs;
+    return coalesce(v_epochs, '{}');
+end
+$$;
+--;
+comment on function recovery.open_epochs(text) is 'The epochs that own open rows of a watch, from its partial index.';
+--;
+revoke all on function recovery.open_epochs(text) from public;
+--;
+-- sql/functions/open_work.sql
+create or replace function recovery.open_work()
+returns table (watch text, server_epoch bigint, open_rows bigint)
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch recovery.watch;
+begin
+    for v_watch in select w.* from recovery.watch as w order by w.family, w.position, w.name loop
+        return query execute format('select %L::text, r.server_epoch, count(*) from %s as r where (%s)%s group by r.server_epoch',
+            v_watch.name, v_watch.relation, v_watch.open,
+            case when v_watch.only_if is null then '' else format(' and (%s)', v_watch.only_if) end);
+    end loop;
+end
+$$;
+--;
+comment on function recovery.open_work() is 'Open rows per watch and owner; its cost follows the open rows.';
+--;
+revoke all on function recovery.open_work() from public;
+--;
+-- sql/functions/orphaned.sql
+create or replace function recovery.orphaned(p_name text default null)
+returns table (family text, epoch bigint, reason text)
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch record;
+begin
+    for v_watch in select w.name, w.family, w.started, w.unowned from recovery.watch as w order by w.family, w.position loop
+        return query
+            select v_watch.family, s.epoch, s.reason
+            from unnest(recovery.open_epochs(v_watch.name)) as o (epoch)
+            join recovery.server as s on s.epoch = o.epoch
+            where s.ended is not null and (p_name is null or s.name = p_name);
+        if v_watch.unowned is not null then
+            return query select v_watch.family, null::bigint, 'unowned'::text;
+        end if;
+    end loop;
+end
+$$;
+--;
+comment on function recovery.orphaned(text) is
+    'Families and ended epochs that still own open rows (of one server name, or all); epoch null stands for rows that no server owns.';
+--;
+revoke all on function recovery.orphaned(text) from public;
+--;
+-- sql/functions/prune_failures.sql
+create or replace function recovery.prune_failures()
+returns bigint
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_failure recovery.failure;
+    v_watch   recovery.watch;
+    v_open    boolean;
+    v_count   bigint := 0;
+begin
+    for v_failure in select f.* from recovery.failure as f loop
+        select w.* into v_watch from recovery.watch as w where w.name = v_failure.watch;
+        v_open := false;
+        if found then
+            execute format('select exists (select from %s as r where %s and (%s))',
+                v_watch.relation, recovery.key_sql(v_watch, 'equal'), v_watch.open)
+            into v_open using null::bigint, v_failure.key_parts;
+        end if;
+        if not v_open then
+            delete from recovery.failure as f where f.watch = v_failure.watch and f.key = v_failure.key;
+            v_count := v_count + 1;
+        end if;
+    end loop;
+    return v_count;
+end
+$$;
+--;
+comment on function recovery.prune_failures() is 'Forgets failures whose row somebody closed or deleted meanwhile.';
+--;
+revoke all on function recovery.prune_failures() from public;
+--;
+-- sql/functions/realias.sql
+create or replace function recovery.realias(p_expression text, p_alias text)
+returns text
+language sql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    -- Tokens: a string, a quoted name, the alias, another word, any other character.
+    select string_agg(case when t.token[1] = 'r.' then p_alias || '.' else t.token[1] end, '' order by t.n)
+    from regexp_matches(p_expression, $re$('(?:[^']|'')*'|"(?:[^"]|"")*"|\mr\.|[a-zA-Z0-9_$]+|.)$re$, 'g')
+         with ordinality as t (token, n)
+$$;
+--;
+comment on function recovery.realias(text, text) is
+    'A compiled expression with another alias (new, old) in place of r; strings and quoted names stay.';
+--;
+revoke all on function recovery.realias(text, text) from public;
+--;
+-- sql/functions/reap.sql
+create or replace function recovery.reap(p_lock_wait interval)
+returns bigint[]
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_epoch bigint;
+    v_ended bigint[] := '{}';
+begin
+    for v_epoch in select v.epoch from recovery.verdict as v where v.dead order by v.epoch loop
+        if recovery.finish(v_epoch, 'lease_expired', p_lock_wait, true) then
+            v_ended := v_ended || v_epoch;
+        end if;
+    end loop;
+    return v_ended;
+end
+$$;
+--;
+comment on function recovery.reap(interval) is 'Ends the servers that recovery.verdict holds for dead; their epochs.';
+--;
+revoke all on function recovery.reap(interval) from public;
+--;
+-- sql/functions/record_sweep.sql
+create or replace function recovery.record_sweep(p_label text, p_start timestamptz, p_report jsonb)
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    insert into recovery.sweep_run (label, at, took, report)
+    values (p_label, clock_timestamp(), clock_timestamp() - p_start, p_report)
+    on conflict (label) do update set at = excluded.at, took = excluded.took, report = excluded.report;
+    perform recovery.prune_failures();
+    perform recovery.ring();
+end
+$$;
+--;
+comment on function recovery.record_sweep(text, timestamptz, jsonb) is 'Last step of a sweep: records it, forgets failures whose row is no longer open, rings for silent events.';
+--;
+revoke all on function recovery.record_sweep(text, timestamptz, jsonb) from public;
+--;
+-- sql/functions/register.sql
+create or replace function recovery.register(
+    p_name          text,
+    p_host          text,
+    p_pid           integer,
+    p_process_start timestamptz,
+    p_version       text,
+    p_lease         interval,
+    p_lock_wait     interval,
+    out o_epoch     bigint,
+    out o_token     uuid,
+    out o_ended     bigint[]
+)
+returns record
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_older bigint;
+begin
+    perform recovery.check_name(p_name);
+    if p_lease is null or p_lease < interval '1 second' or p_lease > interval '1 day' then
+        perform recovery.fail('RC010', format('lease %s is not allowed', coalesce(p_lease::text, 'null')),
+            'Give a lease from 1 second to 1 day.');
+    end if;
+    -- One boot of a name at a time; a second one comes after and supersedes the first.
+    perform set_config('lock_timeout', '30s', true);
+    begin
+        perform pg_advisory_xact_lock(hashtextextended('recovery.boot:' || p_name, 0));
+    exception when lock_not_available then
+        perform recovery.fail('RC005', format('server name "%s" is being booted by another session since 30 s', p_name),
+            'See pg_locks for the session that holds it.');
+    end;
+    loop
+        insert into recovery.server (epoch, name, host, pid, process_start, version, lease)
+        select greatest((date_part('epoch', clock_timestamp()) * 1000000)::bigint, max(s.epoch) + 1),
+               p_name, p_host, p_pid, p_process_start, p_version, p_lease
+        from recovery.server as s
+        on conflict (epoch) do nothing
+        returning epoch, token into o_epoch, o_token;
+        exit when found;
+    end loop;
+    o_ended := '{}';
+    for v_older in
+        select s.epoch from recovery.server as s
+        where s.name = p_name and s.ended is null and s.epoch <> o_epoch
+        order by s.epoch
+    loop
+        if recovery.finish(v_older, 'superseded', p_lock_wait) then
+            o_ended := o_ended || v_older;
+        end if;
+    end loop;
+end
+$$;
+--;
+comment on function recovery.register(text, text, integer, timestamptz, text, interval, interval) is
+    'First transaction of a boot: makes the epoch and ends the older ones of the same name. RC004 bad name, RC010 bad lease, RC005 another boot hangs.';
+--;
+revoke all on function recovery.register(text, text, integer, timestamptz, text, interval, interval) from public;
+--;
+-- sql/functions/release.sql
+create or replace function recovery.release(p_family text, p_epoch bigint, p_limit integer)
+returns bigint
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch recovery.watch;
+    v_count bigint;
+    v_total bigint := 0;
+begin
+    if not exists (select from recovery.server as s where s.epoch = p_epoch and s.ended is not null) then
+        perform recovery.fail('RC010', format('epoch %s has not ended: its rows are live', p_epoch), 'Only rows of ended epochs are let go.');
+    end if;
+    perform set_config('recovery.closing', p_family, true);
+    for v_watch in select w.* from recovery.watch as w where w.family = p_family and w.only_if is not null loop
+        execute format(
+            'update %1$s as r set server_epoch = null where r.ctid = any(array(select r.ctid from %1$s as r where r.server_epoch = $1 and (%2$s) and (%3$s) is not true limit $2 for update skip locked)) and r.server_epoch = $1',
+            v_watch.relation, v_watch.open, v_watch.only_if)
+        using p_epoch, p_limit;
+        get diagnostics v_count = row_count;
+        v_total := v_total + v_count;
+    end loop;
+    perform set_config('recovery.closing', '', true);
+    return v_total;
+end
+$$;
+--;
+comment on function recovery.release(text, bigint, integer) is
+    'Lets go of rows of an ended epoch that are open but not orphans by the watch''s only_if, so that no later boot looks at them again.';
+--;
+revoke all on function recovery.release(text, bigint, integer) from public;
+--;
+-- sql/functions/remaining.sql
+create or replace function recovery.remaining(p_family text, p_epoch bigint)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch  recovery.watch;
+    v_count  bigint;
+    v_result jsonb := '{}';
+begin
+    for v_watch in select w.* from recovery.watch as w where w.family = p_family loop
+        execute format(
+            'select count(*) from %s as r where %s and not exists (select from recovery.failure as f where f.watch = %L and f.key = %s)',
+            v_watch.relation, recovery.scope_sql(v_watch, p_epoch is not null), v_watch.name,
+            recovery.key_text(v_watch.key_columns, 'r'))
+        into v_count using p_epoch;
+        if v_count > 0 then
+            v_result := v_result || jsonb_build_object(v_watch.name, v_count);
+        end if;
+    end loop;
+    return v_result;
+end
+$$;
+--;
+comment on function recovery.remaining(text, bigint) is
+    'Orphans of an ended epoch that are still open and not recorded as failing: somebody holds them.';
+--;
+revoke all on function recovery.remaining(text, bigint) from public;
+--;
+-- sql/functions/resign.sql
+create or replace function recovery.resign(p_epoch bigint, p_token uuid, p_heir bigint, p_lock_wait interval)
+returns boolean
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_server record;
+begin
+    select s.name, s.token into v_server from recovery.server as s where s.epoch = p_epoch;
+    if not found then
+        perform recovery.fail('RC002', format('epoch %s is unknown: no server booted with it', coalesce(p_epoch::text, 'null')),
+            'Give the epoch that recovery.boot returned.');
+    elsif p_token is distinct from v_server.token and p_token is not null then
+        perform recovery.fail('RC003', format('epoch %s belongs to another boot of server "%s": the token does not match', p_epoch, v_server.name),
+            'After a failover an epoch may have been issued again; boot again to get a new one.');
+    end if;
+    if p_heir = p_epoch then
+        perform recovery.fail('RC010', format('epoch %s cannot be its own heir', p_heir), 'Give the epoch of another live server.');
+    elsif p_heir is not null then
+        perform recovery.assert_live(p_heir);
+    end if;
+    return recovery.finish(p_epoch, 'shutdown', p_lock_wait);
+end
+$$;
+--;
+comment on function recovery.resign(bigint, uuid, bigint, interval) is
+    'First transaction of a shutdown: checks epoch, token and heir, and ends the epoch. False if it had ended before.';
+--;
+revoke all on function recovery.resign(bigint, uuid, bigint, interval) from public;
+--;
+-- sql/functions/ring.sql
+create or replace function recovery.ring()
+returns boolean
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_rung bigint;
+    v_last bigint;
+begin
+    select last_value into v_rung from recovery.bell_event;
+    select max(id) into v_last from recovery.event;
+    if v_last is null or v_last <= v_rung then
+        return false;
+    end if;
+    perform recovery.announce(v_rung + 1, v_last);
+    return true;
+end
+$$;
+--;
+comment on function recovery.ring() is
+    'Announces events that were written within 20 ms of another NOTIFY and so stayed silent; called by heartbeat and sweep. True if it rang.';
+--;
+revoke all on function recovery.ring() from public;
+--;
+-- sql/functions/scope_sql.sql
+create or replace function recovery.scope_sql(p_watch recovery.watch, p_owned boolean)
+returns text
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select case when p_owned then 'r.server_epoch = $1'
+                else format('r.server_epoch is null and $1 is null and %s',
+                            case when p_watch.unowned is null then 'false'
+                                 else format('(%s) < clock_timestamp() - %L::interval', p_watch.started, p_watch.unowned) end) end
+        || format(' and (%s)', p_watch.open)
+        || case when p_watch.only_if is null then '' else format(' and (%s)', p_watch.only_if) end
+$$;
+--;
+comment on function recovery.scope_sql(recovery.watch, boolean) is
+    'The condition for an orphan of epoch $1: owned by it (or by none), open, and meant by the watch. The open predicate stands literally, so that the partial index serves it.';
+--;
+revoke all on function recovery.scope_sql(recovery.watch, boolean) from public;
+--;
+-- sql/functions/settle.sql
+create or replace function recovery.settle(
+    p_family text, p_epoch bigint, p_groups text[], p_from bigint, p_to bigint, p_reason text, p_detector text
+)
+returns bigint
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_head   recovery.watch;
+    v_watch  recovery.watch;
+    v_groups text[];
+    v_some   text[];
+    v_busy   text[] := '{}';
+    v_to     bigint;
+begin
+    select w.* into v_head from recovery.watch as w
+    where w.family = p_family and (w.failed_topics is not null or w.idle_topics is not null);
+    if not found or p_from is null then
+        return p_to;
+    end if;
+    select array_agg(distinct e.group_key) into v_groups from recovery.event as e
+    where e.id between p_from and p_to and e.detector = p_detector and e.kind = 'closed'
+      and e.server_epoch is not distinct from p_epoch and e.group_key = any(p_groups);
+    if v_head.idle_topics is not null then
+        for v_watch in select w.* from recovery.watch as w where w.family = p_family loop
+            execute format(
+                'select array_agg(distinct (%1$s)::text) from %2$s as r where %1$s = any($1::%3$s[]) and (r.server_epoch = any($2) or r.server_epoch is null) and (%4$s)%5$s',
+                v_watch.group_by, v_watch.relation, v_watch.group_type, v_watch.open,
+                case when v_watch.only_if is null then '' else format(' and (%s)', v_watch.only_if) end)
+            into v_some using v_groups, recovery.open_epochs(v_watch.name);
+            v_busy := v_busy || v_some;
+        end loop;
+    end if;
+    with added as (
+        insert into recovery.event (server_epoch, watch, kind, topic, key, group_key, reason, detector, new)
+        select p_epoch, v_head.name, t.kind, t.topic, g.key, g.key, p_reason, p_detector,
+               jsonb_build_object('message', recovery.words(p_reason))
+        from unnest(p_groups) with ordinality as g (key, n)
+        cross join lateral (
+            select 'failed' as kind, f.topic, f.n from unnest(v_head.failed_topics) with ordinality as f (topic, n)
+            union all
+            select 'idle', i.topic, 1000 + i.n from unnest(v_head.idle_topics) with ordinality as i (topic, n)
+            where g.key <> all(v_busy)
+        ) as t
+        where g.key = any(v_groups)
+        order by g.n, t.n
+        returning id
+    )
+    select max(id) into v_to from added;
+    return coalesce(v_to, p_to);
+end
+$$;
+--;
+comment on function recovery.settle(text, bigint, text[], bigint, bigint, text, text) is
+    'Writes the events of the groups in which the events p_from..p_to closed rows: failed, and idle where nothing is open any more. Returns the last event id.';
+--;
+revoke all on function recovery.settle(text, bigint, text[], bigint, bigint, text, text) from public;
+--;
+-- sql/functions/trigger_sql.sql
+create or replace function recovery.trigger_sql(p_watch recovery.watch, p_operation text)
+returns text
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $function$
+/* The body of the trigger function of one watch and one operation. It is generated, with the watch's
+   expressions in place, because a general one would have to turn every row into json.
+
+   All are AFTER triggers: they fence as well as BEFORE ones (an error aborts the write) without the extra
+   lock on the tuple that a BEFORE UPDATE trigger takes even when its WHEN clause is false.            */
+declare
+    v_row   text := case p_operation when 'delete' then 'old' else 'new' end;
+    v_open  text := format('(%s) is true', p_watch.open);
+    v_old   text := case when p_operation = 'insert' then 'null::jsonb' else recovery.realias(p_watch.image, 'old') end;
+    v_new   text := case when p_operation = 'delete' then 'null::jsonb' else recovery.realias(p_watch.image, 'new') end;
+    v_fence text;
+    v_event text;
+begin
+    v_fence := $fence$
+    -- The writer: its epoch must be live. The fast path of recovery.assert_live, in two statements.
+    if v_writer is not null then
+        if current_setting('transaction_isolation') = 'read committed' then
+            perform pg_advisory_xact_lock_shared(v_writer);
+            perform from recovery.server as s where s.epoch = v_writer and s.ended is null;
+            if not found then
+                perform recovery.assert_live(v_writer);
+            end if;
+        else
+            perform recovery.assert_live(v_writer);
+        end if;
+    end if;$fence$;
+    if p_operation <> 'delete' then
+        v_fence := v_fence || format($fence$
+    -- The owner: work may not be opened under, or given to, an epoch that has ended.
+    if %1$snew.server_epoch is distinct from v_writer and new.server_epoch is not null then
+        %2$s
+    end if;$fence$,
+            case when p_operation = 'update' then 'v_new and ' else '' end,
+            case when p_operation = 'update' then format($stamp$if not v_old and v_writer is not null and new.server_epoch is not distinct from old.server_epoch then
+            -- Reopened by a server that did not write its epoch: the work is its own from here.
+            update %s as r set server_epoch = v_writer where %s;
+            new.server_epoch := v_writer;
+        else
+            perform recovery.assert_live(new.server_epoch);
+        end if;$stamp$, p_watch.relation, (
+                select string_agg(format('r.%1$I = new.%1$I', c.name), ' and ') from unnest(p_watch.key_columns) as c (name)))
+            else 'perform recovery.assert_live(new.server_epoch);' end);
+    end if;
+    if p_operation = 'update' then
+        v_fence := replace(v_fence, 'new.server_epoch is not null then
+        if not v_old', '(new.server_epoch is not null or v_writer is not null and not v_old) then
+        if not v_old') || $fence$
+    if v_old and v_new then
+        if new.server_epoch is not distinct from old.server_epoch then
+            return null;
+        end if;
+        v_kind := 'adopted';
+    elsif v_old then
+        v_kind := 'closed';
+    elsif v_new then
+        v_kind := 'reopened';
+    else
+        return null;
+    end if;$fence$;
+    end if;
+    v_event := case when p_watch.events = 'closed' then '' else format($event$
+    insert into recovery.event (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+    %1$s
+    returning id into v_id;
+    -- The bell: at most one NOTIFY in 20 ms, because NOTIFY serialises the commits of the whole cluster.
+    v_now := (date_part('epoch', clock_timestamp()) * 1000)::bigint;
+    select last_value into v_rung from recovery.bell_time;
+    if v_now - v_rung not between 0 and 19 and current_setting('recovery.notify', true) is distinct from 'off' then
+        perform setval('recovery.bell_time', v_now);
+        perform setval('recovery.bell_event', v_id);
+        perform pg_notify('recovery', format('{"from": %%1$s, "to": %%1$s, "count": 1, "events": [{"id": %%1$s, "kind": "%%2$s"}]}', v_id, v_kind));
+    end if;$event$,
+        case when p_watch.diff and p_operation = 'update'
+            then format($$select %1$s.server_epoch, %2$L, v_kind, %3$L, %4$s, %5$s, nullif(current_setting('recovery.reason', true), ''), 'writer', d.old, d.new
+    from recovery.changed(%6$s, %7$s) as d$$,
+                v_row, p_watch.name, p_watch.topic, recovery.key_text(p_watch.key_columns, v_row),
+                coalesce(format('(%s)::text', recovery.realias(p_watch.group_by, v_row)), 'null'), v_old, v_new)
+            else format($$values (%1$s.server_epoch, %2$L, v_kind, %3$L, %4$s, %5$s, nullif(current_setting('recovery.reason', true), ''), 'writer', %6$s, %7$s)$$,
+                v_row, p_watch.name, p_watch.topic, recovery.key_text(p_watch.key_columns, v_row),
+                coalesce(format('(%s)::text', recovery.realias(p_watch.group_by, v_row)), 'null'), v_old, v_new) end) end;
+    return format($body$declare
+    v_writer bigint := nullif(current_setting('recovery.server_epoch', true), '')::bigint;
+    v_kind   text := %1$L;%2$s
+    v_id     bigint;
+    v_now    bigint;
+    v_rung   bigint;
+begin%3$s%4$s
+    return null;
+end$body$,
+        case p_operation when 'insert' then 'opened' when 'delete' then 'deleted' end,
+        case when p_operation = 'update' then format('
+    v_old    boolean := %s;
+    v_new    boolean := %s;', recovery.realias(v_open, 'old'), recovery.realias(v_open, 'new')) else '' end,
+        v_fence, v_event);
+end
+$function$;
+--;
+comment on function recovery.trigger_sql(recovery.watch, text) is
+    'Body of the trigger function of a watch for insert, update or delete: the fence, then the event, then the bell.';
+--;
+revoke all on function recovery.trigger_sql(recovery.watch, text) from public;
+--;
+-- sql/functions/version.sql
+create or replace function recovery.version()
+returns text
+language sql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select '0.1.0'::text
+$$;
+--;
+comment on function recovery.version() is 'Version of this schema; clients compare it with the one they were made for.';
+--;
+revoke all on function recovery.version() from public;
+--;
+-- sql/functions/words.sql
+create or replace function recovery.words(p_reason text)
+returns text
+language sql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select case p_reason
+        when 'superseded' then 'server restart'
+        when 'shutdown' then 'server shutdown'
+        when 'lease_expired' then 'server lost'
+        when 'unowned' then 'no server owns it'
+        else replace(p_reason, '_', ' ')
+    end
+$$;
+--;
+comment on function recovery.words(text) is 'A reason in words for people: c.message in the expressions of a watch.';
+--;
+revoke all on function recovery.words(text) from public;
+--;
+-- sql/procedures/boot.sql
+create or replace procedure recovery.boot(
+    p_name          text,
+    p_host          text        default null,
+    p_pid           integer     default null,
+    p_process_start timestamptz default null,
+    p_version       text        default null,
+    p_lease         interval    default interval '15 seconds',
+    p_batch         integer     default 2000,
+    p_lock_wait     interval    default interval '2 seconds',
+    inout epoch     bigint      default null,
+    inout token     uuid        default null,
+    inout report    jsonb       default null
+)
+language plpgsql
+security invoker
+as $$
+-- Not security definer and without a SET clause: it commits after each batch. All names are qualified.
+declare
+    v_start  timestamptz := pg_catalog.clock_timestamp();
+    v_ended  bigint[];
+    v_orphan record;
+begin
+    perform recovery.check_call(p_batch, p_lock_wait);
+    select r.o_epoch, r.o_token, r.o_ended into epoch, token, v_ended
+    from recovery.register(p_name, p_host, p_pid, p_process_start, p_version, p_lease, p_lock_wait) as r;
+    commit;
+    report := recovery.new_report(v_ended);
+    for v_orphan in select distinct o.family, o.epoch from recovery.orphaned(p_name) as o order by o.family, o.epoch loop
+        call recovery.close_epoch(v_orphan.family, v_orphan.epoch, 'boot:' || epoch, p_batch, p_lock_wait, null, report);
+    end loop;
+    report := recovery.end_report(report, v_start);
+end
+$$;
+--;
+comment on procedure recovery.boot(text, text, integer, timestamptz, text, interval, integer, interval, bigint, uuid, jsonb) is
+    'Boots a server: a new epoch and token; older epochs of the name end and their orphans close, a batch a transaction. One CALL in autocommit. RC004 bad name, RC010 bad argument, RC005 name is being booted.';
+--;
+revoke all on procedure recovery.boot(text, text, integer, timestamptz, text, interval, integer, interval, bigint, uuid, jsonb) from public;
+--;
+-- sql/procedures/close_epoch.sql
+create or replace procedure recovery.close_epoch(
+    p_family text, p_epoch bigint, p_detector text, p_batch integer, p_lock_wait interval, p_heir bigint,
+    inout report jsonb
+)
+language plpgsql
+security invoker
+as $$
+-- Not security definer and without a SET clause: it commits after each batch. All names are qualified.
+declare
+    v_batch   record;
+    v_after   text[];
+    v_careful boolean := false;
+    v_left    jsonb;
+    v_some    boolean;
+begin
+    for v_pass in 1 .. 3 loop
+        v_after := null;
+        v_some := false;
+        loop
+            select b.* into v_batch
+            from recovery.close_batch(p_family, p_epoch, v_after, p_batch, p_detector, p_lock_wait, v_careful, p_heir) as b;
+            report := pg_catalog.jsonb_set(pg_catalog.jsonb_set(report,
+                '{closed}', recovery.add_counts(report -> 'closed', v_batch.o_closed)),
+                '{failed}', recovery.add_counts(report -> 'failed', v_batch.o_failed));
+            commit;
+            v_some := v_some or v_batch.o_closed <> '{}';
+            v_careful := v_batch.o_careful;
+            exit when v_batch.o_done;
+            v_after := v_batch.o_after;
+        end loop;
+        -- A row that changed under us was passed over: look again while it helps.
+        v_left := recovery.remaining(p_family, p_epoch);
+        exit when v_left = '{}' or not v_some;
+    end loop;
+    if v_left = '{}' then
+        if p_epoch is not null then
+            while recovery.release(p_family, p_epoch, p_batch) > 0 loop
+                commit;
+            end loop;
+        end if;
+    else
+        report := pg_catalog.jsonb_set(report, '{busy}', recovery.add_counts(report -> 'busy', v_left));
+    end if;
+    commit;
+end
+$$;
+--;
+comment on procedure recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb) is
+    'Closes all orphans of one ended epoch in one family, a batch a transaction. Shared by boot, sweep and shutdown.';
+--;
+revoke all on procedure recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb) from public;
+--;
+-- sql/procedures/shutdown.sql
+create or replace procedure recovery.shutdown(
+    p_epoch      bigint,
+    p_token      uuid     default null,
+    p_heir       bigint   default null,
+    p_batch      integer  default 2000,
+    p_lock_wait  interval default interval '2 seconds',
+    inout report jsonb    default null
+)
+language plpgsql
+security invoker
+as $$
+-- Not security definer and without a SET clause: it commits after each batch. All names are qualified.
+declare
+    v_start  timestamptz := pg_catalog.clock_timestamp();
+    v_ended  boolean;
+    v_family text;
+begin
+    perform recovery.check_call(p_batch, p_lock_wait);
+    v_ended := recovery.resign(p_epoch, p_token, p_heir, p_lock_wait);
+    commit;
+    report := recovery.new_report(case when v_ended then array[p_epoch] else '{}'::bigint[] end);
+    for v_family in select distinct w.family from recovery.watch as w order by w.family loop
+        call recovery.close_epoch(v_family, p_epoch, 'shutdown:' || p_epoch, p_batch, p_lock_wait, p_heir, report);
+    end loop;
+    report := recovery.end_report(report, v_start);
+end
+$$;
+--;
+comment on procedure recovery.shutdown(bigint, uuid, bigint, integer, interval, jsonb) is
+    'Ends an epoch with reason shutdown and closes what it still owns, or hands it to the live epoch p_heir. Harmless when it has ended already. RC002 unknown epoch, RC003 foreign token, RC001 the heir has ended.';
+--;
+revoke all on procedure recovery.shutdown(bigint, uuid, bigint, integer, interval, jsonb) from public;
+--;
+-- sql/procedures/sweep.sql
+create or replace procedure recovery.sweep(
+    p_label      text     default null,
+    p_batch      integer  default 2000,
+    p_lock_wait  interval default interval '2 seconds',
+    inout report jsonb    default null
+)
+language plpgsql
+security invoker
+as $$
+-- Not security definer and without a SET clause: it commits after each batch. All names are qualified.
+declare
+    v_start  timestamptz := pg_catalog.clock_timestamp();
+    v_label  text := coalesce(p_label, session_user::text);
+    v_ended  bigint[];
+    v_orphan record;
+begin
+    perform recovery.check_call(p_batch, p_lock_wait);
+    v_ended := recovery.reap(p_lock_wait);
+    commit;
+    report := recovery.new_report(v_ended);
+    for v_orphan in select distinct o.family, o.epoch from recovery.orphaned() as o order by o.family, o.epoch loop
+        call recovery.close_epoch(v_orphan.family, v_orphan.epoch, 'sweep:' || v_label, p_batch, p_lock_wait, null, report);
+    end loop;
+    report := recovery.end_report(report, v_start);
+    perform recovery.record_sweep(v_label, v_start, report);
+    commit;
+end
+$$;
+--;
+comment on procedure recovery.sweep(text, integer, interval, jsonb) is
+    'The repeating pass: ends servers whose lease has lapsed and closes the orphans of every ended epoch. Any number at once, anywhere. One CALL in autocommit.';
+--;
+revoke all on procedure recovery.sweep(text, integer, interval, jsonb) from public;
+--;
+-- sql/views/server_status.sql
+create or replace view recovery.server_status as
+select
+    s.epoch,
+    s.name,
+    s.host,
+    s.pid,
+    s.version,
+    s.lease,
+    s.booted,
+    s.heartbeat,
+    s.ended,
+    s.reason,
+    case when s.ended is not null then 'ended'
+         when s.heartbeat + s.lease < clock_timestamp() then 'lapsed'
+         else 'live' end as state,
+    coalesce(w.open_rows, 0)::bigint as open_rows
+from recovery.server as s
+left join (select o.server_epoch, sum(o.open_rows) as open_rows from recovery.open_work() as o group by o.server_epoch) as w
+    on w.server_epoch = s.epoch;
+--;
+comment on view recovery.server_status is 'Every boot with its state (live, lapsed, ended) and the open rows it owns.';
+--;
+comment on column recovery.server_status.epoch is 'Epoch of the boot.';
+--;
+comment on column recovery.server_status.name is 'Name of the server.';
+--;
+comment on column recovery.server_status.host is 'Host it runs on.';
+--;
+comment on column recovery.server_status.pid is 'Process id there.';
+--;
+comment on column recovery.server_status.version is 'Version of the application.';
+--;
+comment on column recovery.server_status.lease is 'Lease.';
+--;
+comment on column recovery.server_status.booted is 'When it booted.';
+--;
+comment on column recovery.server_status.heartbeat is 'Last heartbeat.';
+--;
+comment on column recovery.server_status.ended is 'When it ended.';
+--;
+comment on column recovery.server_status.reason is 'Why it ended.';
+--;
+comment on column recovery.server_status.state is 'live, lapsed (no heartbeat within the lease) or ended.';
+--;
+comment on column recovery.server_status.open_rows is 'Open rows it owns.';
+--;
+-- sql/views/verdict.sql
+create or replace view recovery.verdict as
+select
+    s.epoch,
+    s.name,
+    s.heartbeat + s.lease < clock_timestamp() as dead,
+    'lease_expired'::text as reason
+from recovery.server as s
+where s.ended is null;
+--;
+comment on view recovery.verdict is
+    'The one place that says which server is dead, and why. Evidence so far: the lease has lapsed.';
+--;
+comment on column recovery.verdict.epoch is 'A server that has not ended.';
+--;
+comment on column recovery.verdict.name is 'Its name.';
+--;
+comment on column recovery.verdict.dead is 'The evidence says it is dead.';
+--;
+comment on column recovery.verdict.reason is 'The reason with which it would end.';
+--;
+-- sql/views/watch_status.sql
+create or replace view recovery.watch_status as
+select
+    w.name as watch,
+    w.relation,
+    coalesce(sum(o.open_rows), 0)::bigint as open_rows,
+    coalesce(sum(o.open_rows) filter (where s.ended is not null), 0)::bigint as orphans,
+    coalesce(sum(o.open_rows) filter (where o.open_rows is not null and o.server_epoch is null), 0)::bigint as unowned,
+    (select count(*) from recovery.failure as f where f.watch = w.name) as failures
+from recovery.watch as w
+left join recovery.open_work() as o on o.watch = w.name
+left join recovery.server as s on s.epoch = o.server_epoch
+group by w.family, w.position, w.name, w.relation
+order by w.family, w.position, w.name;
+--;
+comment on view recovery.watch_status is 'Each watched table with its open rows, orphans, unowned rows and failures.';
+--;
+comment on column recovery.watch_status.watch is 'Name of the watch.';
+--;
+comment on column recovery.watch_status.relation is 'Watched table.';
+--;
+comment on column recovery.watch_status.open_rows is 'Rows of work in flight.';
+--;
+comment on column recovery.watch_status.orphans is 'Of these, owned by an ended epoch.';
+--;
+comment on column recovery.watch_status.unowned is 'Of these, owned by nobody.';
+--;
+comment on column recovery.watch_status.failures is 'Rows that could not be closed.';
+--;
+-- sql/grants.sql
+-- Everything belongs to recovery_owner; the other two roles get what they need and no more.
+do $$
+declare
+    v_object record;
+begin
+    execute format('alter schema recovery owner to recovery_owner');
+    for v_object in
+        select c.oid::regclass as name, c.relkind from pg_catalog.pg_class as c
+        where c.relnamespace = 'recovery'::regnamespace and c.relkind in ('r', 'v', 'S')
+          and c.relname <> 'alembic_version'
+          and not exists (select from pg_catalog.pg_depend as d where d.objid = c.oid and d.deptype in ('a', 'i') and c.relkind = 'S')
+    loop
+        execute format('alter %s %s owner to recovery_owner',
+            case v_object.relkind when 'v' then 'view' when 'S' then 'sequence' else 'table' end, v_object.name);
+    end loop;
+    for v_object in
+        select p.oid::regprocedure as name, p.prokind from pg_catalog.pg_proc as p where p.pronamespace = 'recovery'::regnamespace
+    loop
+        execute format('alter %s %s owner to recovery_owner',
+            case v_object.prokind when 'p' then 'procedure' else 'function' end, v_object.name);
+    end loop;
+end
+$$;
+--;
+grant usage on schema recovery to recovery_server, recovery_listener;
+--;
+grant select on recovery.event, recovery.watch, recovery.failure, recovery.sweep_run,
+    recovery.verdict, recovery.server_status, recovery.watch_status to recovery_server, recovery_listener;
+--;
+-- The token is a secret between a server and the database.
+grant select (epoch, name, host, pid, process_start, version, lease, booted, heartbeat, ended, reason)
+    on recovery.server to recovery_server, recovery_listener;
+--;
+grant execute on function
+    recovery.version(),
+    recovery.horizon(),
+    recovery.open_work(),
+    recovery.words(text)
+to recovery_server, recovery_listener;
+--;
+grant execute on function
+    recovery.assert_live(bigint),
+    recovery.fail(text, text, text),
+    recovery.heartbeat(bigint, uuid),
+    recovery.check_call(integer, interval),
+    recovery.register(text, text, integer, timestamptz, text, interval, interval),
+    recovery.resign(bigint, uuid, bigint, interval),
+    recovery.reap(interval),
+    recovery.orphaned(text),
+    recovery.close_batch(text, bigint, text[], integer, text, interval, boolean, bigint),
+    recovery.remaining(text, bigint),
+    recovery.release(text, bigint, integer),
+    recovery.add_counts(jsonb, jsonb),
+    recovery.new_report(bigint[]),
+    recovery.end_report(jsonb, timestamptz),
+    recovery.record_sweep(text, timestamptz, jsonb),
+    recovery.ring()
+to recovery_server;
+--;
+grant execute on procedure
+    recovery.boot(text, text, integer, timestamptz, text, interval, integer, interval, bigint, uuid, jsonb),
+    recovery.sweep(text, integer, interval, jsonb),
+    recovery.shutdown(bigint, uuid, bigint, integer, interval, jsonb),
+    recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb)
+to recovery_server;
+--;
+reset check_function_bodies;

@@ -1,0 +1,98 @@
+"""Closes the work that a dead server process left open in PostgreSQL, and tells its clients.
+
+with recovery.serve(engine, name="api-1") as server:
+    for event in server.bus.subscribe(kind="closed"):
+        ...
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from recovery._version import VERSION as __version__
+
+if TYPE_CHECKING:
+    from recovery._connect import Target
+    from recovery._types import Event, Report
+    from recovery.bus import Bus, Subscription
+    from recovery.errors import (
+        ConnectionFailed,
+        EpochEnded,
+        EpochUnknown,
+        InvalidArgument,
+        InvalidName,
+        Lagged,
+        LeaseLapsed,
+        NameTaken,
+        NotAutocommit,
+        PermissionDenied,
+        RecoveryError,
+        SchemaMismatch,
+        TokenMismatch,
+        WatchExists,
+        WatchInvalid,
+        WatchUnknown,
+    )
+    from recovery.listener import Listener, listen
+    from recovery.server import Server, aboot, boot
+    from recovery.service import Service, lifespan, serve
+
+_HOMES = {
+    "_connect": "Target",
+    "_types": "Event Report",
+    "bus": "Bus Subscription",
+    "errors": "ConnectionFailed EpochEnded EpochUnknown InvalidArgument InvalidName Lagged"
+    " LeaseLapsed NameTaken NotAutocommit PermissionDenied RecoveryError SchemaMismatch"
+    " TokenMismatch WatchExists WatchInvalid WatchUnknown",
+    "listener": "Listener listen",
+    "server": "Server aboot boot",
+    "service": "Service lifespan serve",
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
+
+__all__ = [
+    "Bus",
+    "ConnectionFailed",
+    "EpochEnded",
+    "EpochUnknown",
+    "Event",
+    "InvalidArgument",
+    "InvalidName",
+    "Lagged",
+    "LeaseLapsed",
+    "Listener",
+    "NameTaken",
+    "NotAutocommit",
+    "PermissionDenied",
+    "RecoveryError",
+    "Report",
+    "SchemaMismatch",
+    "Server",
+    "Service",
+    "Subscription",
+    "Target",
+    "TokenMismatch",
+    "WatchExists",
+    "WatchInvalid",
+    "WatchUnknown",
+    "__version__",
+    "aboot",
+    "boot",
+    "lifespan",
+    "listen",
+    "serve",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports on first use: the migrations and the command's help need no driver."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

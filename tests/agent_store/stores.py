@@ -1,0 +1,128 @@
+"""Real crashed stores of opencode, and what a closing must make of each of their rows."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+FOLDER = Path(__file__).parent.parent / "fixtures" / "opencode"
+CASES = sorted(p.name.removesuffix(".expect.json") for p in FOLDER.glob("*.expect.json"))
+WORDS = "Tool execution was interrupted (server restart)"
+
+Row = dict[str, Any]
+Rows = dict[str, dict[str, Row]]
+
+
+def load(case: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A store and its expectation."""
+    store = json.loads((FOLDER / f"{case}.json").read_text())
+    return store, json.loads((FOLDER / f"{case}.expect.json").read_text())
+
+
+def orphan_ids(expect: dict[str, Any]) -> tuple[set[str], set[str]]:
+    """Messages and parts that the crash left open."""
+    parts = {id_ for ids in expect["orphan_parts"].values() for id_ in ids}
+    return set(expect["orphan_messages"]), parts
+
+
+def read(conn: psycopg.Connection[Any]) -> Rows:
+    """The three tables, without the owner."""
+    found: Rows = {}
+    with conn.cursor(row_factory=dict_row) as cursor:
+        for table in ("session", "message", "part"):
+            cursor.execute(f"select * from agent.{table}")
+            found[table] = {row["id"]: row for row in cursor}
+    for rows in found.values():
+        for row in rows.values():
+            del row["server_epoch"]
+    return found
+
+
+def now(conn: psycopg.Connection[Any]) -> int:
+    """Milliseconds of the database clock."""
+    row = conn.execute("select (extract(epoch from clock_timestamp()) * 1000)::bigint").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+class Time:
+    """Equal to any time in milliseconds from `start` to `end`."""
+
+    def __init__(self, start: int, end: int) -> None:
+        self.start, self.end = start, end
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is int and self.start <= other <= self.end
+
+    def __hash__(self) -> int:
+        raise TypeError
+
+    def __repr__(self) -> str:
+        return f"<{self.start}…{self.end}>"
+
+
+class Words:
+    """Equal to any text that says something."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, str) and bool(other.strip())
+
+    def __hash__(self) -> int:
+        raise TypeError
+
+
+_GOLDEN = json.loads((FOLDER / "golden.json").read_text())
+
+
+def closed(row: Row, when: Time) -> Row:
+    """The row as opencode's own abort would have left it: the golden pair's change, on this row.
+
+    Only the words differ: at boot a tool says WORDS, a message any text.
+    """
+    pair = _GOLDEN[_pair(row["data"])]
+    assert not list(_changes(pair["after"], pair["before"], removed=True)), "golden removes a key"
+    expected = copy.deepcopy(row)
+    for path, value in _changes(pair["before"], pair["after"]):
+        if path == ("data", "text"):  # what was streamed: only opencode's memory had it
+            continue
+        if path[0] == "time_updated" or path[-2] == "time":
+            value = when
+        elif path == ("data", "state", "error"):
+            value = WORDS
+        elif path == ("data", "error", "data", "message"):
+            value = Words()
+        at = expected
+        for name in path[:-1]:
+            at = at.setdefault(name, {})
+        at[path[-1]] = value
+    return expected
+
+
+def _pair(data: Row) -> str:
+    if "role" in data:
+        return "message"
+    if data["type"] != "tool":
+        return f"{data['type']}_open"
+    if data["state"]["status"] == "pending":
+        return "tool_pending"
+    with_metadata = "metadata" in data["state"]
+    return "tool_running_with_metadata" if with_metadata else "tool_running_waiting_for_permission"
+
+
+def _changes(
+    before: Row, after: Row, path: tuple[str, ...] = (), removed: bool = False
+) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Leaves of `after` that are new or different (only new ones, if `removed`)."""
+    for name, value in after.items():
+        old = before.get(name)
+        if isinstance(value, dict) and value:
+            nested = old if isinstance(old, dict) else {}
+            yield from _changes(nested, value, (*path, name), removed)
+        elif name not in before or (value != old and not removed):
+            yield (*path, name), value
