@@ -1,0 +1,123 @@
+"""Reads opencode's SQLite file as it lies there, and changes nothing beside it."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+__all__ = ["TABLES", "NotAStore", "SQLiteStore", "decode", "opened"]
+
+#: In the order in which they are loaded, with the columns that a row can't do without.
+TABLES: Mapping[str, tuple[str, ...]] = {
+    "session": ("id",),
+    "message": ("id", "session_id", "data"),
+    "part": ("id", "message_id", "session_id", "data"),
+}
+
+
+class NotAStore(ValueError):
+    """The file is not a store of opencode; the message says what is wrong with it."""
+
+
+class SQLiteStore:
+    def __init__(self, db: sqlite3.Connection, path: Path) -> None:
+        self._db = db
+        # Nobody sends heartbeats: it must outlast the import, or a sweep would end it.
+        self.lease = timedelta(seconds=15 + path.stat().st_size // 500_000)
+        for table, required in TABLES.items():
+            columns = self.columns(table)
+            if not columns:
+                raise NotAStore(
+                    f"{path} has no table {table!r}: not a store of opencode 1.x, or a copy"
+                    " without the file -wal beside it"
+                )
+            if lacks := [name for name in required if name not in columns]:
+                raise NotAStore(
+                    f"table {table!r} of {path} has no column {', '.join(lacks)}:"
+                    " a store of another version of opencode"
+                )
+
+    def columns(self, table: str) -> list[str]:
+        return [row[1] for row in self._db.execute(f'pragma table_info("{table}")')]
+
+    def rows(self, table: str, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+        names = ", ".join('"' + name.replace('"', '""') + '"' for name in columns)
+        # One snapshot for all tables: opened() began a transaction.
+        yield from self._db.execute(f'select {names} from "{table}" order by rowid')
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[SQLiteStore, Callable[[], None]]]:
+    """The store, and a function that makes sure it was not written to while being read.
+
+    SQLite's usual read-only mode still creates or rewrites ``-wal`` and ``-shm``.
+    """
+    path, unnamed = path.resolve(), path
+    wal, shm, journal = (path.with_name(path.name + end) for end in ("-wal", "-shm", "-journal"))
+    try:
+        with path.open("rb") as file:
+            header = file.read(20)
+    except IsADirectoryError:
+        raise NotAStore(f"{path} is a folder; the store is the file opencode.db in it") from None
+    # Before its first checkpoint the file itself is empty: everything is in the WAL.
+    is_wal = header[18:19] == b"\2" if header else _size(wal) > 0
+    if header[:16] != b"SQLite format 3\0" and not (is_wal and not header):
+        raise NotAStore(f"{unnamed} is not a SQLite database")
+
+    def check() -> None:
+        if wal.exists():
+            raise NotAStore(f"{unnamed} was opened by a writer meanwhile; import it again")
+
+    with ExitStack() as stack:
+        db, unchanged = None, lambda: None
+        if is_wal and wal.exists() and shm.exists():
+            # Maybe in use. This mode reads beside a writer; where there is none (a
+            # crash), it rebuilds the index of the WAL in memory.
+            db = _connect(path, "mode=ro&readonly_shm=1")
+        elif is_wal and not _size(wal):
+            db, unchanged = _connect(path, "mode=ro&immutable=1"), check
+        elif not _size(journal):
+            db = _connect(path, "mode=ro") if not is_wal else None
+        if db is None:
+            # Left by a crash, or a copy: nobody is writing, and SQLite can't read it
+            # without recovering it first.
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="recovery-")))
+            for file_ in (path, wal, journal):
+                if file_.exists():
+                    shutil.copyfile(file_, folder / file_.name)
+            db = _connect(folder / path.name, "mode=rw")
+        if db is None:
+            raise NotAStore(f"{unnamed} can't be read")
+        stack.callback(db.close)
+        try:
+            yield SQLiteStore(db, unnamed), unchanged
+        except sqlite3.Error as error:
+            raise NotAStore(f"{unnamed} can't be read: {error}") from error
+
+
+def _connect(path: Path, options: str) -> sqlite3.Connection | None:
+    """A connection in a read transaction, or None if it does not work this way."""
+    db = sqlite3.connect(f"{path.as_uri()}?{options}", uri=True, isolation_level=None)
+    # A value that is not UTF-8 must not end the import: the loader mends it.
+    db.text_factory = decode
+    try:
+        db.execute("begin")
+        db.execute("select count(*) from sqlite_master")
+    except sqlite3.Error:
+        db.close()
+        return None
+    return db
+
+
+def decode(value: bytes) -> str:
+    return value.decode("utf-8", "surrogateescape")
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0

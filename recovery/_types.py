@@ -1,0 +1,103 @@
+"""The values that this package hands out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from typing import Any, Self
+
+__all__ = ["Event", "Report"]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One transition of a watched row, or of a group; a row of ``recovery.event``.
+
+    Attributes:
+        id: grows in the order of writing, and for one row in the order of its
+            changes; drop duplicates by it.
+        at: database clock at the change.
+        watch: name of the watch.
+        kind: ``opened``, ``reopened``, ``closed``, ``deleted``, ``adopted`` (a row);
+            ``failed``, ``idle`` (a group).
+        topic: name of the event, as the watch says.
+        key: primary key of the row as text; a JSON array where it has several columns.
+        group: group (session) of the row.
+        server_epoch: owner of the row; for a closing, the epoch whose work was closed.
+        reason: ``superseded``, ``shutdown``, ``lease_expired``, …; None for a write of
+            the application that gave none.
+        detector: ``writer``, ``boot:<epoch>``, ``sweep:<label>``, ``shutdown:<epoch>``, …
+        old: values before, of what changed.
+        new: values after.
+    """
+
+    id: int
+    at: datetime
+    watch: str
+    kind: str
+    topic: str | None
+    key: str
+    group: str | None
+    server_epoch: int | None
+    reason: str | None
+    detector: str
+    old: Mapping[str, Any] | None = field(default=None, hash=False)
+    new: Mapping[str, Any] | None = field(default=None, hash=False)
+
+    @classmethod
+    def from_row(cls, row: Sequence[Any]) -> Self:
+        """From columns in the order of the attributes."""
+        return cls(*(*row[:10], from_json(row[10]), from_json(row[11])))
+
+    def to_json(self) -> str:
+        """One line of JSON; `at` in ISO 8601."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        values["at"] = self.at.isoformat()
+        return json.dumps(values, ensure_ascii=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a boot, sweep or shutdown did.
+
+    Attributes:
+        closed: watch -> rows closed.
+        failed: watch -> rows that could not be closed (see ``recovery.failure``).
+        busy: watch -> rows that were left because they were locked; a sweep takes them.
+        ended: the epochs that it ended.
+        ms: how long it took, in milliseconds.
+    """
+
+    closed: Mapping[str, int] = field(default_factory=dict, hash=False)
+    failed: Mapping[str, int] = field(default_factory=dict, hash=False)
+    busy: Mapping[str, int] = field(default_factory=dict, hash=False)
+    ended: tuple[int, ...] = ()
+    ms: float = 0.0
+
+    @classmethod
+    def parse(cls, value: Any) -> Self:
+        """From the database's JSON."""
+        data = from_json(value) or {}
+        return cls(
+            closed=dict(data.get("closed") or {}),
+            failed=dict(data.get("failed") or {}),
+            busy=dict(data.get("busy") or {}),
+            ended=tuple(data.get("ended") or ()),
+            ms=float(data.get("ms") or 0),
+        )
+
+    def __str__(self) -> str:
+        def counts(what: Mapping[str, int]) -> str:
+            return ", ".join(f"{count} {watch}" for watch, count in what.items()) or "nothing"
+
+        parts = [f"closed {counts(self.closed)}"]
+        parts += [f"failed {counts(self.failed)}"] if self.failed else []
+        parts += [f"busy {counts(self.busy)}"] if self.busy else []
+        return f"{'; '.join(parts)} in {self.ms:.0f} ms"
+
+
+def from_json(value: Any) -> Any:
+    """JSON as some drivers give it (decoded) and others (text)."""
+    return json.loads(value) if isinstance(value, str | bytes) else value

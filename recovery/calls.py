@@ -1,0 +1,269 @@
+"""Every routine of the schema as a call, once: sync and async share it.
+
+    epoch_is_live = calls.assert_live(server.epoch)
+    calls.run(conn, epoch_is_live)  # psycopg or SQLAlchemy, the caller's connection
+    await calls.arun(aconn, epoch_is_live)
+
+Procedures (`boot`, `sweep`, `shutdown`) commit as they go: they need a connection
+in autocommit mode. Everything else takes part in the caller's transaction.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
+from uuid import UUID
+
+import psycopg
+from psycopg.rows import tuple_row
+
+from recovery._types import Report
+from recovery.errors import InvalidArgument, from_driver
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+    from sqlalchemy.orm import Session
+
+__all__ = ["CHANNEL", "Call", "arun", "run"]
+
+T = TypeVar("T")
+Row: TypeAlias = Sequence[Any]
+Connection: TypeAlias = "psycopg.Connection[Any] | sa.Connection | Session"
+AnyAsyncConnection: TypeAlias = "psycopg.AsyncConnection[Any] | AsyncConnection | AsyncSession"
+
+#: The channel of NOTIFY: a wake-up, nothing more.
+CHANNEL = "recovery"
+
+
+@dataclass(frozen=True)
+class Call(Generic[T]):
+    """A statement, its parameters (``%(name)s``), and what to make of its rows."""
+
+    sql: str
+    params: Mapping[str, Any]
+    parse: Callable[[Sequence[Row]], T]
+
+
+def run(conn: Connection, call: Call[T]) -> T:
+    """Executes a call on a psycopg or SQLAlchemy connection (or Session).
+
+    Raises:
+        RecoveryError: the class for the SQLSTATE; other errors stay the driver's.
+    """
+    try:
+        if isinstance(conn, psycopg.Connection):
+            with conn.cursor(row_factory=tuple_row) as cur:
+                cur.execute(call.sql.encode(), call.params or None)
+                return call.parse(cur.fetchall() if cur.description else [])
+        result: Any = conn.execute(*_for_sqlalchemy(call))
+        return call.parse(result.all() if result.returns_rows else [])
+    except Exception as error:
+        _translate(error)
+        raise
+
+
+async def arun(conn: AnyAsyncConnection, call: Call[T]) -> T:
+    """`run` for a psycopg AsyncConnection, SQLAlchemy AsyncConnection or AsyncSession."""
+    try:
+        if isinstance(conn, psycopg.AsyncConnection):
+            async with conn.cursor(row_factory=tuple_row) as cur:
+                await cur.execute(call.sql.encode(), call.params or None)
+                return call.parse(await cur.fetchall() if cur.description else [])
+        result: Any = await conn.execute(*_for_sqlalchemy(call))
+        return call.parse(result.all() if result.returns_rows else [])
+    except Exception as error:
+        _translate(error)
+        raise
+
+
+def _for_sqlalchemy(call: Call[Any]) -> tuple[sa.TextClause, dict[str, Any]]:
+    import sqlalchemy as sa
+
+    # In parentheses, because text() takes `:name::type` for a name that ends early.
+    return sa.text(re.sub(r"%\((\w+)\)s", r"(:\1)", call.sql)), dict(call.params)
+
+
+def _translate(error: Exception) -> None:
+    """Raises our exception in place of the driver's, if there is one."""
+    found = from_driver(error)
+    if found is not None and found is not error:
+        raise found from error
+
+
+def _nothing(rows: Sequence[Row]) -> None:
+    return None
+
+
+def _one(rows: Sequence[Row]) -> Any:
+    return rows[0][0]
+
+
+def _report(rows: Sequence[Row]) -> Report:
+    return Report.parse(rows[0][0])
+
+
+def seconds(value: float | timedelta, what: str) -> timedelta:
+    """A positive duration, given in seconds or as a timedelta.
+
+    Raises:
+        InvalidArgument: it is not positive (RC010).
+    """
+    span = value if isinstance(value, timedelta) else timedelta(seconds=value)
+    if span <= timedelta(0):
+        raise InvalidArgument(f"{what} must be greater than 0 s, not {span.total_seconds():g} s")
+    return span
+
+
+def version() -> Call[str]:
+    """Version of the installed schema. SchemaMismatch (RC009) if there is none."""
+    return Call("select recovery.version()", {}, _one)
+
+
+@dataclass(frozen=True)
+class Booted:
+    """What `boot` returns."""
+
+    epoch: int
+    token: UUID
+    report: Report
+
+
+def boot(
+    name: str,
+    *,
+    lease: timedelta,
+    host: str | None = None,
+    pid: int | None = None,
+    process_start: datetime | None = None,
+    version: str | None = None,
+    batch: int = 2000,
+    lock_wait: timedelta = timedelta(seconds=2),
+) -> Call[Booted]:
+    """A new epoch; closes what older epochs of the name left. RC004, RC005, RC010."""
+    return Call(
+        "call recovery.boot(p_name => %(name)s::text, p_host => %(host)s::text,"
+        " p_pid => %(pid)s::integer, p_process_start => %(process_start)s::timestamptz,"
+        " p_version => %(version)s::text, p_lease => %(lease)s::interval,"
+        " p_batch => %(batch)s::integer, p_lock_wait => %(lock_wait)s::interval)",
+        {
+            "name": name,
+            "host": host,
+            "pid": pid,
+            "process_start": process_start,
+            "version": version,
+            "lease": lease,
+            "batch": batch,
+            "lock_wait": lock_wait,
+        },
+        lambda rows: Booted(int(rows[0][0]), UUID(str(rows[0][1])), Report.parse(rows[0][2])),
+    )
+
+
+def heartbeat(epoch: int, token: UUID) -> Call[datetime]:
+    """Renews the lease and says until when it holds (database clock). RC001, RC002, RC003."""
+    return Call(
+        "select recovery.heartbeat(%(epoch)s::bigint, %(token)s::uuid)",
+        {"epoch": epoch, "token": token},
+        _one,
+    )
+
+
+def shutdown(epoch: int, token: UUID | None = None, heir: int | None = None) -> Call[Report]:
+    """Ends the epoch; closes what it owned or hands it to `heir`. RC001 (heir), RC002, RC003."""
+    return Call(
+        "call recovery.shutdown(p_epoch => %(epoch)s::bigint, p_token => %(token)s::uuid,"
+        " p_heir => %(heir)s::bigint)",
+        {"epoch": epoch, "token": token, "heir": heir},
+        _report,
+    )
+
+
+def sweep(label: str | None = None, batch: int = 2000) -> Call[Report]:
+    """Ends servers whose lease has lapsed; closes the orphans of every ended epoch. RC010."""
+    return Call(
+        "call recovery.sweep(p_label => %(label)s::text, p_batch => %(batch)s::integer)",
+        {"label": label, "batch": batch},
+        _report,
+    )
+
+
+def assert_live(epoch: int) -> Call[None]:
+    """The fence, for a side effect: holds until the transaction ends. RC001, RC002."""
+    return Call("select recovery.assert_live(%(epoch)s::bigint)", {"epoch": epoch}, _nothing)
+
+
+def attach(table: str, open: str, close: Mapping[str, str], **options: Any) -> Call[str]:
+    """Watches a table; returns the watch's name. RC006, RC007, RC010.
+
+    Args:
+        table: as SQL writes it, with its schema.
+        open: SQL condition over the row ``r``: the row is work in flight.
+        close: column -> SQL expression that a closing sets.
+        **options: the parameters of ``recovery.attach``, without their ``p_``.
+    """
+    wrong = sorted(set(options) - _ATTACH_OPTIONS.keys())
+    if wrong:
+        allowed = ", ".join(_ATTACH_OPTIONS)
+        raise InvalidArgument(f"attach has no option {', '.join(wrong)}; there are {allowed}")
+    given = "".join(f", p_{name} => %({name})s::{_ATTACH_OPTIONS[name]}" for name in options)
+    return Call(
+        "select recovery.attach(p_table => %(table)s::text::regclass, p_open => %(open)s::text,"
+        f" p_close => %(close)s::text::jsonb{given})",
+        {"table": table, "open": open, "close": json.dumps(dict(close)), **options},
+        _one,
+    )
+
+
+_ATTACH_OPTIONS = {
+    **dict.fromkeys(("name", "group", "family", "parent", "order", "only", "image"), "text"),
+    **dict.fromkeys(("topic", "started", "events"), "text"),
+    **dict.fromkeys(("failed_topics", "idle_topics"), "text[]"),
+    "position": "integer",
+    "unowned": "interval",
+}
+
+
+def detach(table: str) -> Call[None]:
+    """No longer watches a table; restores it. RC008."""
+    return Call("select recovery.detach(%(table)s::text::regclass)", {"table": table}, _nothing)
+
+
+def set_epoch(epoch: int | None, *, local: bool) -> str:
+    """Statement that says who writes: for the session, or for the transaction (`local`).
+
+    Without parameters, so that it is the same for every driver. Its row: the
+    setting, and the backend's pid (which shows a pooler that is in between).
+    """
+    value = "" if epoch is None else str(int(epoch))
+    setting = f"set_config('recovery.server_epoch', '{value}', {'true' if local else 'false'})"
+    return f"select {setting}, pg_backend_pid()"
+
+
+def set_application_name(name: str) -> Call[None]:
+    """Who this connection is, in pg_stat_activity."""
+    return Call("select set_config('application_name', %(name)s, false)", {"name": name}, _nothing)
+
+
+def listen(channel: str = CHANNEL) -> Call[None]:
+    """Hears a channel from now on."""
+    return Call(f'listen "{channel}"', {}, _nothing)
+
+
+def unlisten(channel: str) -> Call[None]:
+    """No longer hears a channel."""
+    return Call(f'unlisten "{channel}"', {}, _nothing)
+
+
+def notify(channel: str) -> Call[None]:
+    """Rings a channel."""
+    return Call("select pg_notify(%(channel)s::text, '')", {"channel": channel}, _nothing)
+
+
+def backend_pid() -> Call[int]:
+    """The pid of the server process."""
+    return Call("select pg_backend_pid()", {}, _one)

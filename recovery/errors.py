@@ -1,0 +1,215 @@
+"""Exceptions: one base, one class for each failure that a caller can act on.
+
+The database raises the SQLSTATEs of class ``RC``; `from_driver` turns them, from
+whatever driver, into these classes. The driver's error stays as ``__cause__``.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, ClassVar
+
+__all__ = [
+    "ConnectionFailed",
+    "EpochEnded",
+    "EpochUnknown",
+    "InvalidArgument",
+    "InvalidName",
+    "Lagged",
+    "LeaseLapsed",
+    "NameTaken",
+    "NotAutocommit",
+    "PermissionDenied",
+    "RecoveryError",
+    "SchemaMismatch",
+    "TokenMismatch",
+    "WatchExists",
+    "WatchInvalid",
+    "WatchUnknown",
+    "from_driver",
+]
+
+
+class RecoveryError(Exception):
+    """Something that pg-recovery refuses or can't do."""
+
+    #: The code in the database; None where only Python raises it.
+    sqlstate: ClassVar[str | None] = None
+
+    def __init__(
+        self, message: str | None = None, *, detail: str | None = None, hint: str | None = None
+    ) -> None:
+        self.message = message or (type(self).__doc__ or "").partition("\n")[0]
+        self.detail = detail
+        self.hint = hint
+        super().__init__(self.message)
+
+    def __str__(self) -> str:
+        """One line: the message, then detail and hint, as the server gave them."""
+        parts = [self.message, self.detail, self.hint]
+        return "; ".join(" ".join(part.split()).rstrip(".") for part in parts if part)
+
+
+class EpochEnded(RecoveryError):
+    """The epoch has ended: this process was declared dead or replaced and may no longer write."""
+
+    sqlstate = "RC001"
+
+
+class EpochUnknown(RecoveryError):
+    """No server ever booted with this epoch."""
+
+    sqlstate = "RC002"
+
+
+class TokenMismatch(RecoveryError):
+    """The epoch belongs to another boot: the token does not match."""
+
+    sqlstate = "RC003"
+
+
+class InvalidName(RecoveryError):
+    """The name of the server is empty or too long."""
+
+    sqlstate = "RC004"
+
+
+class NameTaken(RecoveryError):
+    """Another process holds, or is just taking, the name of this server."""
+
+    sqlstate = "RC005"
+
+
+class WatchInvalid(RecoveryError):
+    """The table or an expression of the watch can't work."""
+
+    sqlstate = "RC006"
+
+
+class WatchExists(RecoveryError):
+    """The table is watched already, with another specification."""
+
+    sqlstate = "RC007"
+
+
+class WatchUnknown(RecoveryError):
+    """The table is not watched."""
+
+    sqlstate = "RC008"
+
+
+class SchemaMismatch(RecoveryError):
+    """The schema recovery is missing, or older or newer than this package."""
+
+    sqlstate = "RC009"
+
+
+class InvalidArgument(RecoveryError, ValueError):
+    """An argument is out of its range."""
+
+    sqlstate = "RC010"
+
+
+class PermissionDenied(RecoveryError):
+    """The database role lacks a privilege."""
+
+    sqlstate = "42501"
+
+
+class NotAutocommit(RecoveryError):
+    """The call commits as it goes, so it can't run inside a transaction."""
+
+    sqlstate = "2D000"
+
+
+class ConnectionFailed(RecoveryError):
+    """The database can't be reached, or the connection was lost."""
+
+    sqlstate = "08006"
+
+
+class LeaseLapsed(RecoveryError):
+    """No heartbeat was answered for a whole lease: others may have declared this process dead."""
+
+
+class Lagged(RecoveryError):
+    """A subscriber fell behind: its queue was full, and events were left out.
+
+    Attributes:
+        missed: how many events were left out.
+        resume_after: every one of them has a greater id; to see them, read
+            ``recovery.event`` from there (or ``recovery.listen(after=…)``).
+    """
+
+    def __init__(self, missed: int, resume_after: int) -> None:
+        self.missed = missed
+        self.resume_after = resume_after
+        super().__init__()
+
+    def __str__(self) -> str:
+        return f"{self.missed} events were left out here; they are after id {self.resume_after}"
+
+
+_BY_SQLSTATE = {
+    cls.sqlstate: cls for cls in RecoveryError.__subclasses__() if cls.sqlstate is not None
+}
+# Shut down, starting up, timed out, no such database, too many clients, on a standby.
+_LOST = {"57P01", "57P02", "57P03", "57P05", "25P03", "3D000", "53300", "25006"}
+_MISSING = {"3F000", "42883", "42P01"}  # schema, routine, table
+_OURS = re.compile(r'\brecovery\.|"recovery"')
+
+
+def from_driver(error: BaseException) -> RecoveryError | None:
+    """The exception that a driver's error stands for, or None if it is none of ours.
+
+    Args:
+        error: of psycopg, psycopg2 or asyncpg, or what SQLAlchemy makes of them.
+
+    Returns:
+        An exception with the server's message, detail and hint, and with the
+        driver's error as ``__cause__``; for the caller to raise.
+    """
+    if isinstance(error, RecoveryError):
+        return error
+    # SQLAlchemy keeps the driver's error in .orig; asyncpg's own is the cause of that.
+    driver: BaseException = getattr(error, "orig", None) or error
+    code = getattr(driver, "sqlstate", None) or getattr(driver, "pgcode", None)
+    source: Any = getattr(driver, "diag", None)
+    if source is None:
+        source = (driver is not error and driver.__cause__) or driver
+    message = getattr(source, "message_primary", None) or getattr(source, "message", None)
+    message = str(message or driver).strip()
+    detail = getattr(source, "message_detail", None) or getattr(source, "detail", None)
+    hint = getattr(source, "message_hint", None) or getattr(source, "hint", None)
+    cls = _BY_SQLSTATE.get(str(code))
+    if cls is None and code in _MISSING and _OURS.search(message):
+        cls, hint = SchemaMismatch, "run `recovery migrate upgrade`"
+    elif cls is None and _is_lost(driver, code):
+        cls = ConnectionFailed
+    elif cls is NotAutocommit:
+        hint = "use a connection in autocommit mode, outside of a transaction"
+    elif cls is PermissionDenied and hint is None and "recovery" in message:
+        hint = "ask for membership in recovery_server or recovery_listener"
+    if cls is None:
+        return None
+    found = cls(_one_line(message), detail=detail, hint=hint)
+    found.__cause__ = error
+    return found
+
+
+def _is_lost(driver: BaseException, code: str | None) -> bool:
+    if code is not None:
+        return code in _LOST or code[:2] in ("08", "28")
+    # Without a code no server answered. psycopg, psycopg2 and asyncpg use the same names.
+    names = {cls.__name__ for cls in type(driver).__mro__}
+    return (
+        "OperationalError" in names
+        or "ConnectionDoesNotExistError" in names
+        or ("InterfaceError" in names and "closed" in str(driver))
+        or isinstance(driver, OSError)
+    )
+
+
+def _one_line(message: str) -> str:
+    """The first complaint: libpq tells one for each address that it tried."""
+    return message.strip().partition("\n")[0].strip() or "the connection was lost"

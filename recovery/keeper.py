@@ -1,0 +1,132 @@
+"""The heartbeat and the sweep of a server.
+
+Threads, for sync and async applications alike: a blocked event loop or an
+exhausted pool must not make a healthy process look dead.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+
+from recovery._link import Link, backoff
+from recovery.errors import InvalidArgument, RecoveryError
+from recovery.server import REFUSED, Server
+
+__all__ = ["Keeper"]
+
+_log = logging.getLogger(__name__)
+
+
+class Keeper:
+    """Keeps a server alive and its neighbours clean, in two daemon threads.
+
+    The heartbeat has its own connection and thread, because a sweep that closes
+    very many rows may last longer than a lease.
+
+    Args:
+        server: of this process.
+        heartbeat: seconds between heartbeats; by default a third of the lease.
+        sweep: seconds between sweeps, ± 20 %; None for no sweeps.
+
+    Attributes:
+        failures: heartbeats and sweeps that failed and were tried again.
+
+    Raises:
+        InvalidArgument: an interval is not positive, or heartbeats would come too
+            rarely for the lease (RC010).
+    """
+
+    def __init__(
+        self, server: Server, *, heartbeat: float | None = None, sweep: float | None = 5.0
+    ) -> None:
+        lease = server.lease.total_seconds()
+        self._beat_every = check_intervals(lease, heartbeat, sweep)
+        self._sweep_every = sweep
+        self.server = server
+        self.failures = {"heartbeat": 0, "sweep": 0}
+        self._stop = threading.Event()
+        self._links = {
+            role: Link(server.target, role, server.name) for role in ("keeper", "sweeper")
+        }
+        self._threads = [threading.Thread(target=self._beat, name="recovery-keeper", daemon=True)]
+        if sweep is not None:
+            self._threads.append(
+                threading.Thread(target=self._sweep, name="recovery-sweeper", daemon=True)
+            )
+
+    def start(self) -> None:
+        """Starts both threads."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self, timeout: float = 5.0) -> None:
+        """Stops both; what they still wait for is cut off after `timeout` seconds."""
+        self._stop.set()
+        if not self.server.here:  # a fork has neither these threads nor these connections
+            return
+        for thread, link in zip(self._threads, self._links.values(), strict=False):
+            thread.join(timeout)
+            if thread.is_alive():
+                link.sever()
+                thread.join(1.0)
+        for thread, link in zip(self._threads, self._links.values(), strict=False):
+            if not thread.is_alive():
+                link.close()
+
+    def _beat(self) -> None:
+        failed = 0
+        wait = self._beat_every
+        while not self._stop.wait(wait):
+            # An attempt ends when the lease does, so that the callbacks come in time.
+            patience = min(max(self.server.remaining, 1.0), max(self._beat_every, 2.0))
+            try:
+                self.server.heartbeat(link=self._links["keeper"], timeout=patience)
+            except REFUSED:
+                return
+            except Exception as error:
+                failed += 1
+                self.failures["heartbeat"] += 1
+                _complain("heartbeat", self.server, error)
+                self.server.notice()
+                wait = min(backoff(failed, 1.0), max(self.server.remaining, 0.5))
+            else:
+                failed, wait = 0, self._beat_every
+
+    def _sweep(self) -> None:
+        failed = 0
+        assert self._sweep_every is not None
+        wait = self._sweep_every * random.random()  # servers that start together spread out
+        while not self._stop.wait(wait):
+            try:
+                report = self.server.sweep(link=self._links["sweeper"])
+            except Exception as error:
+                failed += 1
+                self.failures["sweep"] += 1
+                _complain("sweep", self.server, error)
+                wait = backoff(failed, self._sweep_every)
+            else:
+                failed, wait = 0, self._sweep_every * random.uniform(0.8, 1.2)
+                if report.closed or report.ended:
+                    _log.info("sweep by %s: ended %s, %s", self.server.name, report.ended, report)
+
+
+def check_intervals(lease: float, heartbeat: float | None, sweep: float | None) -> float:
+    """The heartbeat's interval in seconds; raises InvalidArgument as `Keeper` says."""
+    every = lease / 3 if heartbeat is None else heartbeat
+    if not 0 < every <= lease / 2:
+        raise InvalidArgument(
+            f"heartbeat every {every:g} s: with a lease of {lease:g} s give more than 0"
+            f" and at most {lease / 2:g} s"
+        )
+    if sweep is not None and sweep <= 0:
+        raise InvalidArgument(f"sweep every {sweep:g} s: give more than 0 s, or None")
+    return every
+
+
+def _complain(what: str, server: Server, error: Exception) -> None:
+    known = isinstance(error, RecoveryError)
+    _log.warning(
+        "%s of %s failed, will be repeated: %s", what, server.name, error, exc_info=not known
+    )

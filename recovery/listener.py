@@ -1,0 +1,221 @@
+"""One LISTEN connection for a process; feeds a bus from ``recovery.event``.
+
+NOTIFY only says "look": what is delivered is read from the table, after the
+cursor, so a lost connection or a lost NOTIFY loses nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+import uuid
+from typing import Any
+
+import psycopg
+
+from recovery import calls, reads
+from recovery._connect import Target, check_schema, connect
+from recovery._link import backoff, deadline, sever
+from recovery.bus import Bus
+from recovery.cursor import Cursor
+from recovery.errors import InvalidArgument
+
+__all__ = ["Listener", "listen"]
+
+_log = logging.getLogger(__name__)
+
+#: Seconds until the first read after a wake-up. Ordinary writes NOTIFY at most every
+#: 20 ms, so something may have been committed in silence since.
+_SOON = 0.025
+
+
+class Listener:
+    """Reads events in a daemon thread and hands them to a bus.
+
+    Also a context manager (sync and async) that gives the bus.
+
+    Args:
+        target: the database, in any form that `recovery.Target` lists.
+        bus: where the events go; a new one by default.
+        name: of the server, for application_name.
+        after: an event id (of `safe_id`): deliver everything above. None: from now on.
+        poll: seconds between reads when nothing wakes it; each is also the test
+            whether the connection still works.
+        hold: wait for the first subscription, so that it sees everything.
+        patience: seconds for an answer, after which the connection counts as dead.
+    """
+
+    def __init__(
+        self,
+        target: Target = None,
+        *,
+        bus: Bus | None = None,
+        name: str = "",
+        after: int | None = None,
+        poll: float = 1.0,
+        hold: bool = True,
+        patience: float = 3.0,
+    ) -> None:
+        if poll <= 0 or patience <= 0:
+            raise InvalidArgument("poll and patience must be greater than 0 s")
+        if after is not None and after < 0:
+            raise InvalidArgument(f"after must be an event id or 0, not {after}")
+        self.bus = bus or Bus()
+        self.failures = 0  #: connections that were lost or could not be made
+        self._target, self._name = target, name
+        self._poll, self._hold, self._patience = poll, hold, patience
+        self._cursor = None if after is None else Cursor(after)
+        self._conn: psycopg.Connection[Any] | None = None
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._in_vain = 0  # connections since the last read that succeeded
+        self._pid = 0
+
+    def __enter__(self) -> Bus:
+        self.start()
+        return self.bus
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    async def __aenter__(self) -> Bus:
+        await asyncio.to_thread(self.start)
+        return self.bus
+
+    async def __aexit__(self, *_: object) -> None:
+        await asyncio.shield(asyncio.to_thread(self.stop))
+
+    @property
+    def connected(self) -> bool:
+        """Whether it listens now; else it is connecting again."""
+        return self._conn is not None
+
+    @property
+    def safe_id(self) -> int:
+        """What to give as `after` next time: no event at or below is still to come."""
+        return 0 if self._cursor is None else self._cursor.safe_id
+
+    def start(self) -> None:
+        """Connects, then reads in a thread.
+
+        Raises:
+            ConnectionFailed: the first connection fails; later ones are repeated.
+            SchemaMismatch: the schema is missing, older or newer (RC009).
+            PermissionDenied: the role is not a member of recovery_listener (42501).
+        """
+        if self._thread is not None:
+            raise InvalidArgument("a listener can be started once")
+        self._conn = self._connect()
+        self._pid = os.getpid()
+        self._thread = threading.Thread(target=self._run, name="recovery-listener", daemon=True)
+        self._thread.start()
+
+    def stop(self, timeout: float = 5.0) -> None:
+        """Stops reading and closes the bus; waits `timeout` seconds at most."""
+        self._stopped.set()
+        if self._thread is None or self._pid != os.getpid():
+            return
+        self.bus.wanted.set()  # it may wait for that
+        conn = self._conn
+        if conn is not None:
+            sever(conn)
+        self._thread.join(timeout)
+        self.bus.close()
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                if self._conn is None:
+                    self._conn = self._connect()
+                if self._hold:
+                    self.bus.wanted.wait()
+                    self._hold = False
+                self._follow(self._conn)
+            except Exception as error:
+                if self._stopped.is_set():
+                    break
+                self.failures += 1
+                self._in_vain += 1
+                pause = backoff(self._in_vain)
+                _log.warning("listener: %s; connecting again in %.1f s", error, pause)
+                self._close()
+                self._stopped.wait(pause)
+        self._close()
+
+    def _connect(self) -> psycopg.Connection[Any]:
+        """Connects, listens, and knows where "now" is: in this order, so nothing is lost."""
+        conn = connect(self._target, "listener", self._name)
+        try:
+            with deadline(conn, 3 * self._patience):
+                check_schema(conn)
+                calls.run(conn, calls.listen())
+                _test(conn)
+                if self._cursor is None:
+                    found = calls.run(conn, reads.position())
+                    self._cursor = Cursor(found.newest, found.gaps)
+        except BaseException:
+            conn.close()
+            raise
+        return conn
+
+    def _follow(self, conn: psycopg.Connection[Any]) -> None:
+        """Reads whenever it is woken, soon after again, and slowly in any case."""
+        pause = _SOON
+        while not self._stopped.is_set():
+            pause = _SOON if self._read(conn) else min(2 * pause, self._poll)
+            for _ in conn.notifies(timeout=pause, stop_after=1):
+                pause = _SOON / 2
+
+    def _read(self, conn: psycopg.Connection[Any]) -> bool:
+        """Delivers what there is; whether there was something."""
+        cursor = self._cursor
+        assert cursor is not None
+        any_ = False
+        while not self._stopped.is_set():
+            call = reads.read(cursor.newest, cursor.gaps, mark=cursor.wants_mark)
+            # No answer may mean a busy database rather than a dead link: more time next.
+            with deadline(conn, self._patience * 2 ** min(self._in_vain, 4)):
+                page = calls.run(conn, call)
+            self._in_vain = 0
+            for event in page.events:
+                self.bus.publish(event)
+            cursor.advance([event.id for event in page.events], page)
+            any_ = any_ or bool(page.events)
+            if not page.full:
+                break
+        return any_
+
+    def _close(self) -> None:
+        conn, self._conn = self._conn, None
+        if conn is not None:
+            conn.close()
+
+
+def _test(conn: psycopg.Connection[Any]) -> None:
+    """Whether notifications come through; a pooler in transaction mode keeps them."""
+    channel = f"recovery_test_{uuid.uuid4().hex}"
+    calls.run(conn, calls.listen(channel))
+    calls.run(conn, calls.notify(channel))
+    heard = [n for n in conn.notifies(timeout=2.0, stop_after=1) if n.channel == channel]
+    calls.run(conn, calls.unlisten(channel))
+    pooled = calls.run(conn, calls.backend_pid()) != conn.info.backend_pid
+    if not heard or pooled:
+        _log.warning(
+            "listener: %s; events are found by polling. LISTEN needs a direct connection"
+            " to PostgreSQL, not a pooler in transaction mode",
+            "a pooler is in between" if pooled else "a notification did not come back",
+        )
+
+
+def listen(target: Target = None, **options: Any) -> Listener:
+    """The events, without a server of one's own.
+
+        with recovery.listen(dsn) as bus:
+            for event in bus.subscribe(kind="closed"):
+                ...
+
+    Reading begins with the first subscription. Options as of `Listener`.
+    """
+    return Listener(target, **options)

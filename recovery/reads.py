@@ -1,0 +1,98 @@
+"""What is read from the schema: the events, and where they end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from recovery._types import Event
+from recovery.calls import Call, Row
+
+__all__ = ["Page", "Position", "position", "read"]
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where the events end, and which ids below are not visible (ranges, inclusive)."""
+
+    newest: int
+    gaps: tuple[tuple[int, int], ...]
+
+
+def position(depth: int = 10_000) -> Call[Position]:
+    """Where "now" is. Ids among the last `depth` that are missing may be in flight."""
+    return Call(
+        "with last as materialized (select coalesce(max(id), 0) as id,"
+        " greatest(coalesce(max(id), 0) - %(depth)s::bigint, 0) as floor from recovery.event),"
+        " seen as (select e.id, lag(e.id, 1, l.floor) over (order by e.id) + 1 as low"
+        " from last as l join recovery.event as e on e.id > l.floor)"
+        " select l.id, s.low, s.id - 1 from last as l left join seen as s on s.low < s.id"
+        " order by s.low",
+        {"depth": depth},
+        lambda rows: Position(
+            int(rows[0][0]), tuple((int(r[1]), int(r[2])) for r in rows if r[1] is not None)
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class Page:
+    """One read of the events, in one snapshot.
+
+    Attributes:
+        events: in the order of their ids.
+        full: it was cut at the limit; ids above the last one were not looked at.
+        xmin: every transaction below had ended.
+        mark: every transaction id below was assigned before this read; None unless asked for.
+    """
+
+    events: tuple[Event, ...]
+    full: bool
+    xmin: int
+    mark: int | None
+
+
+_COLUMNS = (
+    "id, at, watch, kind, topic, key, group_key, server_epoch, reason, detector,"
+    " old::text as old, new::text as new"
+)
+
+
+def read(
+    newest: int, gaps: Sequence[tuple[int, int]] = (), *, mark: bool = False, limit: int = 1000
+) -> Call[Page]:
+    """Events above `newest` and in the gaps, and the horizon, in one snapshot.
+
+    With `mark` the read takes a transaction id of its own: that is what bounds the
+    ids assigned before it (``pg_snapshot_xmax`` does not: it ends at the newest
+    *finished* transaction). It writes nothing and needs no flush.
+    """
+
+    def parse(rows: Sequence[Row]) -> Page:
+        events = tuple(Event.from_row(row[2:]) for row in rows if row[2] is not None)
+        taken = rows[0][1]
+        return Page(
+            events, len(events) >= limit, int(rows[0][0]), None if taken is None else int(taken)
+        )
+
+    return Call(
+        "with horizon as materialized ("
+        "select pg_snapshot_xmin(pg_current_snapshot())::text as xmin,"
+        " case when %(mark)s::boolean then pg_current_xact_id()::text end as mark)"
+        " select h.xmin, h.mark, e.* from horizon as h left join lateral ("
+        f"select * from ((select {_COLUMNS} from recovery.event"
+        " where id > %(newest)s::bigint order by id limit %(limit)s::bigint)"
+        " union all (select f.*"
+        " from unnest(%(lows)s::bigint[], %(highs)s::bigint[]) as g (low, high)"
+        f" cross join lateral (select {_COLUMNS} from recovery.event"
+        " where id between g.low and g.high order by id limit %(limit)s::bigint) as f)"
+        ") as u order by id limit %(limit)s::bigint) as e on true order by e.id",
+        {
+            "newest": newest,
+            "lows": [low for low, _ in gaps],
+            "highs": [high for _, high in gaps],
+            "mark": mark,
+            "limit": limit,
+        },
+        parse,
+    )
