@@ -50,7 +50,7 @@ begin
         order by w.position, w.name
     loop
         v_n := v_n + 1;
-        v_group := coalesce(format('(%s)::text', v_watch.group_by), 'null::text');
+        v_group := coalesce('(' || v_watch.group_by || ')::text', 'null::text');
         v_order := coalesce(v_watch.order_by, format('row(%s)', recovery.key_sql(v_watch, 'columns')));
         if p_heir then
             v_set := 'server_epoch = $8';

@@ -84,10 +84,10 @@ begin
             then format($$select %1$s.server_epoch, %2$L, v_kind, %3$L, %4$s, %5$s, nullif(current_setting('recovery.reason', true), ''), 'writer', d.old, d.new
     from recovery.changed(%6$s, %7$s) as d$$,
                 v_row, p_watch.name, p_watch.topic, recovery.key_text(p_watch.key_columns, v_row),
-                coalesce(format('(%s)::text', recovery.realias(p_watch.group_by, v_row)), 'null'), v_old, v_new)
+                coalesce('(' || recovery.realias(p_watch.group_by, v_row) || ')::text', 'null'), v_old, v_new)
             else format($$values (%1$s.server_epoch, %2$L, v_kind, %3$L, %4$s, %5$s, nullif(current_setting('recovery.reason', true), ''), 'writer', %6$s, %7$s)$$,
                 v_row, p_watch.name, p_watch.topic, recovery.key_text(p_watch.key_columns, v_row),
-                coalesce(format('(%s)::text', recovery.realias(p_watch.group_by, v_row)), 'null'), v_old, v_new) end) end;
+                coalesce('(' || recovery.realias(p_watch.group_by, v_row) || ')::text', 'null'), v_old, v_new) end) end;
     return format($body$declare
     v_writer bigint := nullif(current_setting('recovery.server_epoch', true), '')::bigint;
     v_kind   text := %1$L;%2$s
