@@ -255,6 +255,8 @@ def _offline(run: Callable[..., None], revision: str, output: TextIO | None) -> 
 def _command(run: Callable[..., None], config: Config, revision: str, *, sql: bool = False) -> None:
     """Runs an Alembic command; its complaints become ours."""
     try:
+        if not revision.strip(":"):
+            raise CommandError("no revision is named") from RevisionError()
         run(config, revision, sql=sql)
     except CommandError as error:
         if isinstance(error.__cause__, RevisionError) or ":" in revision:

@@ -1187,7 +1187,7 @@ begin
         order by w.position, w.name
     loop
         v_n := v_n + 1;
-        v_group := coalesce(format('(%s)::text', v_watch.group_by), 'null::text');
+        v_group := coalesce('(' || v_watch.group_by || ')::text', 'null::text');
         v_order := coalesce(v_watch.order_by, format('row(%s)', recovery.key_sql(v_watch, 'columns')));
         if p_heir then
             v_set := 'server_epoch = $8';
@@ -2667,10 +2667,10 @@ begin
             then format($$select %1$s.server_epoch, %2$L, v_kind, %3$L, %4$s, %5$s, nullif(current_setting('recovery.reason', true), ''), 'writer', d.old, d.new
     from recovery.changed(%6$s, %7$s) as d$$,
                 v_row, p_watch.name, p_watch.topic, recovery.key_text(p_watch.key_columns, v_row),
-                coalesce(format('(%s)::text', recovery.realias(p_watch.group_by, v_row)), 'null'), v_old, v_new)
+                coalesce('(' || recovery.realias(p_watch.group_by, v_row) || ')::text', 'null'), v_old, v_new)
             else format($$values (%1$s.server_epoch, %2$L, v_kind, %3$L, %4$s, %5$s, nullif(current_setting('recovery.reason', true), ''), 'writer', %6$s, %7$s)$$,
                 v_row, p_watch.name, p_watch.topic, recovery.key_text(p_watch.key_columns, v_row),
-                coalesce(format('(%s)::text', recovery.realias(p_watch.group_by, v_row)), 'null'), v_old, v_new) end) end;
+                coalesce('(' || recovery.realias(p_watch.group_by, v_row) || ')::text', 'null'), v_old, v_new) end) end;
     return format($body$declare
     v_writer bigint := nullif(current_setting('recovery.server_epoch', true), '')::bigint;
     v_kind   text := %1$L;%2$s
@@ -2966,7 +2966,7 @@ select
     case when e.quiet and not (e.process_dead or e.drain_expired) and coalesce(h.until >= recovery.now(), true)
          then h.until end as held_until,
     case when e.quiet and not (e.process_dead or e.drain_expired) and coalesce(h.until >= recovery.now(), true)
-         then case when o.mass_since is not null and o.mass_since >= o.since then 'most servers look dead at once'
+         then case when o.mass_since is not null and o.mass_since > o.since then 'most servers look dead at once'
                    else coalesce(o.because, 'no sweep yet') end end as held_because
 from recovery.evidence as e
 cross join recovery.observation as o

@@ -10,7 +10,7 @@ select
     case when e.quiet and not (e.process_dead or e.drain_expired) and coalesce(h.until >= recovery.now(), true)
          then h.until end as held_until,
     case when e.quiet and not (e.process_dead or e.drain_expired) and coalesce(h.until >= recovery.now(), true)
-         then case when o.mass_since is not null and o.mass_since >= o.since then 'most servers look dead at once'
+         then case when o.mass_since is not null and o.mass_since > o.since then 'most servers look dead at once'
                    else coalesce(o.because, 'no sweep yet') end end as held_because
 from recovery.evidence as e
 cross join recovery.observation as o
