@@ -11,7 +11,8 @@ begin
     o_closed := '{}';
     -- One fuse a call: the caller commits. Another sweeper's fuse is skipped, an extension just committing is waited out by nobody.
     select f.* into v_fuse from recovery.fuse as f
-    where f.expires < recovery.now() or f.process_dead is not null
+    -- A server that lives gets a moment to book how its process ended.
+    where f.expires < recovery.now() or f.process_dead < recovery.now() - interval '5 seconds'
     order by f.id limit 1 for update skip locked;
     o_more := found;
     if not found then

@@ -9,11 +9,11 @@ declare
     v_servers bigint;
     v_fuses   bigint;
 begin
-    update recovery.server as s set process_dead = clock_timestamp()
+    update recovery.server as s set process_dead = recovery.now()
     where s.ended is null and s.host = p_host and s.pid = p_pid
       and s.process_start is not distinct from p_process_start and s.process_dead is null;
     get diagnostics v_servers = row_count;
-    update recovery.fuse as f set process_dead = clock_timestamp()
+    update recovery.fuse as f set process_dead = recovery.now()
     where f.host = p_host and f.pid = p_pid
       and f.process_start is not distinct from p_process_start and f.process_dead is null;
     get diagnostics v_fuses = row_count;

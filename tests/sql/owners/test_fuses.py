@@ -112,6 +112,9 @@ def test_reused_pid_is_dead(sessions: Connection) -> None:
     assert report_dead(sessions, start=START + timedelta(hours=1)) == 0  # another process: not this one's business
     assert report_dead(sessions) == 1
     sweep(sessions)
+    assert statuses(sessions)[int(key)] == "running"  # its server lives, and may book how it ended
+    move_clock(sessions, "6 seconds")
+    sweep(sessions)
     assert statuses(sessions)[int(key)] == "failed"
     assert events(sessions)[-1]["reason"] == "process_dead"
     assert value(sessions, "select count(*) from recovery.fuse") == 0
