@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import context
@@ -26,11 +27,10 @@ TABLE = "alembic_version"
 
 def offline() -> None:
     """Writes the SQL of a range of revisions."""
-    reached: set[str] = set()
+    reached: list[Collection[str]] = []
 
-    def step(*, heads: Collection[str], **_: object) -> None:
-        reached.clear()
-        reached.update(heads)
+    def step(ctx: Any, step: Any, heads: Collection[str], run_args: Any) -> None:
+        reached.append(set(heads))
 
     context.configure(
         dialect_name="postgresql",
@@ -44,7 +44,9 @@ def offline() -> None:
         if start is None:
             context.execute(f"create schema if not exists {SCHEMA}")
         context.run_migrations()
-        if start is not None and not reached:
+        if reached and reached[-1]:
+            context.get_context().impl.static_output(SHARE.strip())
+        elif reached:
             context.execute(f"drop table {SCHEMA}.{TABLE}")
             context.execute(f"drop schema {SCHEMA}")
 
@@ -68,7 +70,7 @@ def migrate(connection: sa.Connection) -> None:
         )
     context.run_migrations()
     if runtime.get_current_heads():
-        connection.execute(sa.text(OWNER))
+        connection.execute(sa.text(SHARE.replace(":", r"\:")))
     else:
         connection.execute(sa.text(f"drop table if exists {SCHEMA}.{TABLE}"))
         connection.execute(sa.text(f"drop schema if exists {SCHEMA}"))
@@ -83,8 +85,8 @@ select exists (
       and c.relname <> '{TABLE}')
 """
 
-# Whoever may change the schema may also upgrade it.
-OWNER = f"""
+# Whoever may change the schema may also upgrade it; whoever uses it may see the revision.
+SHARE = f"""
 do $$
 declare
     v_owner name := pg_catalog.pg_get_userbyid(nspowner)
@@ -92,13 +94,16 @@ declare
 begin
     if exists (
         select from pg_catalog.pg_tables
-        where schemaname = '{SCHEMA}' and tablename = '{TABLE}' and tableowner <> v_owner)
+        where schemaname = '{SCHEMA}' and tablename = '{TABLE}'
+          and (tableowner <> v_owner or not pg_catalog.has_table_privilege(
+              'recovery_listener', '{SCHEMA}.{TABLE}', 'select')))
     then
         execute pg_catalog.format('alter table {SCHEMA}.{TABLE} owner to %I', v_owner);
+        grant select on {SCHEMA}.{TABLE} to recovery_server, recovery_listener;
     end if;
 end
-$$
-""".replace(":", r"\:")
+$$;
+"""
 
 if context.is_offline_mode():
     offline()

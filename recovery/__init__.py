@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from recovery.listener import Listener, listen
     from recovery.server import Server, aboot, boot
     from recovery.service import Service, lifespan, serve
+    from recovery.watches import aattach, adetach, attach, detach
 
 _HOMES = {
     "_connect": "Target",
@@ -48,6 +49,7 @@ _HOMES = {
     "listener": "Listener listen",
     "server": "Server aboot boot",
     "service": "Service lifespan serve",
+    "watches": "aattach adetach attach detach",
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
 
@@ -77,8 +79,12 @@ __all__ = [
     "WatchInvalid",
     "WatchUnknown",
     "__version__",
+    "aattach",
     "aboot",
+    "adetach",
+    "attach",
     "boot",
+    "detach",
     "lifespan",
     "listen",
     "serve",

@@ -359,12 +359,18 @@ class Cluster:
             self._run("initdb", "-D", self.data_dir, *options, "--no-sync", "--no-instructions")
 
     def _run(self, program: str, *args: object) -> None:
+        assert self._janitor is not None
+        assert self._janitor.stdin is not None
         done = subprocess.run(
             [self.binaries.bin_dir / program, *map(str, args)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            # The janitor waits until this has ended too: a server process whose
+            # files vanish leaves its shared memory behind.
+            pass_fds=[self._janitor.stdin.fileno()],
+            start_new_session=True,
             **self._as_account(),
         )
         if done.returncode:

@@ -20,7 +20,11 @@ import os
 import sys
 from collections.abc import Sequence
 
+<<<<<<< HEAD
 from recovery._cli import INTERRUPTED, USAGE
+=======
+from recovery._cli import FAILED, INTERRUPTED, USAGE
+>>>>>>> main
 
 __all__ = ["main"]
 
@@ -35,6 +39,7 @@ def _run(args: list[str]) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without UTF-8
     try:
+<<<<<<< HEAD
         from recovery._cli import app
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] in {"typer", "click", "rich"}:
@@ -44,12 +49,33 @@ def _run(args: list[str]) -> int:
         code = app.run(args)
         sys.stdout.flush()
         return code
+=======
+        return _command(args)
+>>>>>>> main
     except BrokenPipeError:
         # The reader has gone (`recovery listen | head`). Python would say so once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
         return INTERRUPTED
+<<<<<<< HEAD
+=======
+
+
+def _command(args: list[str]) -> int:
+    try:
+        from recovery._cli import app
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in {"typer", "click", "rich"}:
+            return _fail(f"{error}; reinstall pg-recovery", FAILED)
+        return _fail('the command needs more packages: pip install "pg-recovery[cli]"', USAGE)
+    try:
+        code = app.run(args)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        raise
+>>>>>>> main
     except Exception as error:
         message, code = app.explain(error)
         return _fail(message, code)

@@ -219,15 +219,24 @@ def _online(run: Callable[..., None], target: Target, revision: str) -> None:
                 with _alone(connection):
                     _command(run, config, revision)
         except sa.exc.DBAPIError as error:
-            found = errors.from_driver(error)
-            if found is None or isinstance(found, errors.SchemaMismatch):
-                raise  # a mistake in a revision
+            found = _taken(error) or errors.from_driver(error)
+            if found is None:
+                raise
             if isinstance(found, errors.PermissionDenied):
-                found.detail, found.hint = (
-                    "nothing was changed",
-                    None if outer else _advice(connection),
-                )
+                found.hint = None if outer else _advice(connection)
+            found.detail = found.detail or "nothing was changed"
             raise found from error
+
+
+def _taken(error: sa.exc.DBAPIError) -> errors.SchemaMismatch | None:
+    """For "already exists" (of a schema, table, object or routine): it is not ours."""
+    code = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)
+    if code not in ("42P06", "42P07", "42710", "42723"):
+        return None
+    return errors.SchemaMismatch(
+        str(error.orig).partition("\n")[0],
+        hint="rename or drop it, or leave the agent store out (revision recovery@head)",
+    )
 
 
 @contextmanager

@@ -87,10 +87,9 @@ def boot(
     )
     with connect(target, "boot", name) as conn:
         check_schema(conn)
-        booted = calls.run(conn, call)
-    server = Server(target, name, booted, span)
-    # Closing may have taken longer than the lease: know at once whether it still holds.
-    server.heartbeat()
+        server = Server(target, name, calls.run(conn, call), span)
+        # Closing may have taken longer than the lease: know at once whether it still holds.
+        server.beat(lambda heartbeat: calls.run(conn, heartbeat))
     _log.info("server %s booted with epoch %s: %s", name, server.epoch, server.report)
     return server
 
@@ -105,7 +104,7 @@ class Server:
 
     Attributes:
         name: the server's name.
-        epoch: the number of this boot, the fencing token; grows with every boot.
+        epoch: of this boot, the fencing token; grows with every boot.
         token: proves that the epoch is ours.
         lease: how long a heartbeat lasts.
         report: what the boot closed.
@@ -170,8 +169,11 @@ class Server:
         """
         self._callbacks.append(callback)
 
-    def heartbeat(self, *, link: Link | None = None, timeout: float = 10.0) -> datetime:
+    def heartbeat(self, timeout: float = 10.0) -> datetime:
         """Renews the lease; returns until when it holds, by the database's clock.
+
+        Args:
+            timeout: seconds to wait for the answer.
 
         Raises:
             EpochEnded: declared dead or replaced; from now on `fenced` (RC001).
@@ -179,15 +181,19 @@ class Server:
             TokenMismatch: the epoch was issued again after a failover (RC003).
             ConnectionFailed: no answer; the lease goes on running.
         """
+        return self.beat(lambda call: self._link.run(call, timeout))
+
+    def beat(self, send: Callable[[calls.Call[datetime]], datetime]) -> datetime:
+        """`heartbeat` over a connection of the caller's."""
         asked = clock()  # the lease begins no later than this
         try:
-            until = (link or self._link).run(calls.heartbeat(self.epoch, self.token), timeout)
+            until = send(calls.heartbeat(self.epoch, self.token))
         except REFUSED as error:
             self._refusal = error
             self.notice()
             raise
-        self._until = max(self._until, asked + self.lease.total_seconds())
         with self._lock:
+            self._until = max(self._until, asked + self.lease.total_seconds())
             self._told = None
         return until
 
@@ -198,28 +204,35 @@ class Server:
     def sweep(self, *, link: Link | None = None) -> Report:
         """Ends dead servers and closes the orphans of every ended epoch, anyone's.
 
+        Renews the own lease first: after an outage it may look lapsed like the others'.
+
         Raises:
-            ConnectionFailed, PermissionDenied: nothing half done; the next one goes on.
+            EpochEnded, EpochUnknown, TokenMismatch: as `heartbeat`; nothing was swept.
+            ConnectionFailed: nothing is half done; the next sweep goes on.
         """
-        return (link or self._link).run(calls.sweep(self.name))
+        link = link or self._link
+        self.beat(link.run)
+        return link.run(calls.sweep(self.name))
 
     async def asweep(self) -> Report:
         """`sweep` without blocking the event loop."""
         return await asyncio.to_thread(self.sweep)
 
-    def shutdown(self, heir: Server | int | None = None) -> Report:
+    def shutdown(self, heir: Server | int | None = None, timeout: float = 30.0) -> Report:
         """Ends this epoch: closes what it still owns, with reason ``shutdown``.
 
         Args:
             heir: a live server, or its epoch, that takes the open work over instead.
+            timeout: seconds to wait; what is not closed by then, a sweep closes.
 
         Raises:
             EpochEnded: the heir has ended (RC001).
             TokenMismatch, EpochUnknown: the epoch is not ours (RC003, RC002).
+            ConnectionFailed: no answer in time.
         """
         epoch = heir.epoch if isinstance(heir, Server) else heir
         try:
-            report = self._link.run(calls.shutdown(self.epoch, self.token, epoch))
+            report = self._link.run(calls.shutdown(self.epoch, self.token, epoch), timeout)
         finally:
             self._link.close()
         self._refusal = self._refusal or EpochEnded(

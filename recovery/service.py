@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import signal
@@ -14,6 +13,7 @@ from types import FrameType
 from typing import Any, Literal
 
 from recovery._connect import Target
+from recovery._threads import in_thread
 from recovery.calls import seconds
 from recovery.errors import ConnectionFailed, InvalidArgument
 from recovery.keeper import Keeper, check_intervals
@@ -51,6 +51,7 @@ class Service:
         self._heir = heir
         self._signals = signals
         self._restore: list[tuple[int, Any]] = []
+        self._entered = False
         self._server: Server | None = None
         self._keeper: Keeper | None = None
         self._listener: Listener | None = None
@@ -74,21 +75,24 @@ class Service:
         if self._signals:
             self._install()
         try:
-            return await asyncio.to_thread(self._open)
+            return await in_thread(self._open)
         except BaseException:
-            self._uninstall()
+            try:
+                await in_thread(self._close)  # cancelled, after it has booted
+            finally:
+                self._uninstall()
             raise
 
     async def __aexit__(self, *_: object) -> None:
         try:
-            # Cancelled or not, what was begun is finished.
-            await asyncio.shield(asyncio.to_thread(self._close))
+            await in_thread(self._close)
         finally:
             self._uninstall()
 
     def _open(self) -> Server:
-        if self._server is not None:
+        if self._entered:
             raise InvalidArgument("serve() can be entered once; call it again for another boot")
+        self._entered = True
         self._server = server = boot(self._target, self._name, **self._options)
         try:
             if self._bind is not None and _is_engine(self._target):
@@ -106,7 +110,7 @@ class Service:
         return server
 
     def _close(self) -> None:
-        server = self._server
+        server, self._server = self._server, None
         if server is None or not server.here:  # a fork must not end its parent's epoch
             return
         if self._keeper is not None:

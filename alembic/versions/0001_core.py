@@ -22,9 +22,29 @@ depends_on: str | Sequence[str] | None = None
 
 _HERE = Path(__file__).resolve().parent
 
+_GUARD = """
+do $$
+begin
+    if exists (
+        select from pg_catalog.pg_class
+        where relnamespace = pg_catalog.to_regnamespace('recovery')
+          and relkind in ('r', 'p', 'v', 'm', 'f', 'S') and relname <> 'alembic_version')
+    then
+        raise exception using
+            errcode = 'duplicate_schema',
+            message = 'schema "recovery" is in use already',
+            hint = 'If `recovery migrate` installed it: `alembic stamp` its revisions here, then'
+                ' drop table recovery.alembic_version. Else rename the schema.';
+    end if;
+end
+$$;
+"""
+
 
 def upgrade() -> None:
-    """Creates the roles, the schema and all that is in it."""
+    """Creates the roles, the schema and all that is in it, unless the schema has tables already:
+    a downgrade would drop them."""
+    _execute(_GUARD)
     _run("0001_core.sql")
 
 
@@ -42,6 +62,10 @@ def downgrade() -> None:
         _execute("create schema recovery_downgrade;")
         _execute(f'alter table recovery."{table}" set schema recovery_downgrade;')
         _execute(f'alter table recovery_downgrade."{table}" owner to current_user;')
+        # Else the roles would seem to be in use.
+        _execute(
+            f'revoke all on recovery_downgrade."{table}" from recovery_server, recovery_listener;'
+        )
     _run("0001_core.down.sql")
     if inside:
         _execute("create schema recovery;")

@@ -1,0 +1,43 @@
+"""python -m bench: see the package."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from bench import boot, closing, writing
+from bench._setup import Options
+
+WHAT = {"closing": closing.run, "boot": boot.run, "writing": writing.run}
+
+
+def main() -> None:
+    """Runs what the command line names."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("what", nargs="*", choices=[*WHAT, "all"], default=["all"])
+    parser.add_argument("--major", type=int, help="PostgreSQL to use (newest)")
+    parser.add_argument("--sql", type=Path, action="append", default=[], metavar="DIR",
+                        help="a version of sql/ to measure (the tree's own)")  # fmt: skip
+    parser.add_argument("--rounds", type=int, default=5, help="rounds (%(default)s)")
+    parser.add_argument("--rows", type=int, default=100_000, help="closing: orphans (%(default)s)")
+    parser.add_argument("--batch", type=int, help="closing: rows a transaction (the default)")
+    parser.add_argument("--sizes", type=_numbers, default=(30_000, 300_000, 3_000_000),
+                        help="boot: rows of the table (30000,300000,3000000)")  # fmt: skip
+    parser.add_argument("--clients", type=_numbers, default=(1, 4, 16), help="writing (1,4,16)")
+    parser.add_argument("--seconds", type=int, default=4, help="writing: a run (%(default)s)")
+    parser.add_argument("--fsync", choices=["on", "off", "both"], help="closing off, writing both")
+    given = parser.parse_args()
+    fsync = {"on": (True,), "off": (False,), "both": (False, True), None: ()}[given.fsync]
+    options = Options(given.major, fsync, given.rounds, given.rows, given.seconds, given.clients,
+                      given.sizes, given.batch, tuple(given.sql))  # fmt: skip
+    names = list(WHAT) if "all" in given.what else given.what
+    for name in names:
+        WHAT[name](options)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(","))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,119 @@
+"""What the benchmarks share: databases with one version of the SQL each, medians, tables."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import psycopg
+
+from recovery._paths import sql_dir
+from recovery._postgres import Cluster
+
+#: The order of the desired state; within a folder by name.
+_ORDER = ("roles.sql", "schema.sql", "tables", "functions", "procedures", "views", "triggers")
+_LAST = ("watches.sql", "grants.sql")
+
+#: Nothing but the measured statement should write: no checkpoint or vacuum comes between.
+SETTINGS: Mapping[str, object] = {
+    "shared_buffers": "1GB",
+    "max_wal_size": "16GB",
+    "min_wal_size": "2GB",
+    "checkpoint_timeout": "1h",
+    "full_page_writes": "on",
+    "autovacuum": "off",
+    "jit": "off",
+    "max_connections": "100",
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line said."""
+
+    major: int | None
+    fsync: tuple[bool, ...]
+    rounds: int
+    rows: int
+    seconds: int
+    clients: tuple[int, ...]
+    sizes: tuple[int, ...]
+    batch: int | None
+    versions: tuple[Path, ...]
+
+    def labels(self) -> dict[str, Path]:
+        """The versions of the SQL by name: the tree's own unless others were given."""
+        return {path.name: path for path in self.versions or (sql_dir(),)}
+
+
+@contextmanager
+def cluster(options: Options, fsync: bool = False, **settings: object) -> Iterator[Cluster]:
+    """A server of its own."""
+    merged = {**SETTINGS, "fsync": "on" if fsync else "off", **settings}
+    with Cluster(options.major, settings=merged) as server:
+        yield server
+
+
+def install(dsn: str, source: Path, agent_store: bool = False) -> None:
+    """Applies a desired state as it stands in a folder like sql/."""
+    folders = [source, source / "agent_store"] if agent_store else [source]
+    texts = ["set local check_function_bodies = off"]
+    for folder in folders:
+        for name in (*_ORDER, *_LAST):
+            entry = folder / name
+            files = sorted(entry.glob("*.sql")) if entry.is_dir() else [entry]
+            texts += [file.read_text() for file in files if file.exists()]
+    with psycopg.connect(dsn) as conn:
+        conn.execute(";\n".join(texts).encode())
+
+
+def connect(dsn: str) -> psycopg.Connection[Any]:
+    """A connection in autocommit that sends statements as they stand."""
+    return psycopg.connect(dsn, autocommit=True, prepare_threshold=None)
+
+
+def timed(conn: psycopg.Connection[Any], statement: str) -> tuple[float, Any]:
+    """Milliseconds that one statement took, and its first row if it has one."""
+    start = perf_counter()
+    cursor = conn.execute(statement.encode())
+    row = cursor.fetchone() if cursor.description else None
+    return (perf_counter() - start) * 1000, row
+
+
+def wal(conn: psycopg.Connection[Any]) -> int:
+    """Bytes of WAL written so far."""
+    row = conn.execute("select pg_current_wal_insert_lsn() - '0/0'").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def median(values: Iterable[float]) -> float:
+    """The median."""
+    return statistics.median(values)
+
+
+def spread(values: Sequence[float]) -> str:
+    """How far the rounds were apart, relative to their median."""
+    return f"±{(max(values) - min(values)) / 2 / statistics.median(values):.0%}"
+
+
+def say(text: str) -> None:
+    """Progress, for whoever waits."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def show(title: str, head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Prints a table."""
+    cells = [list(head)] + [[str(cell) for cell in row] for row in rows]
+    widths = [max(len(row[n]) for row in cells) for n in range(len(head))]
+    print(f"\n{title}")
+    for row in cells:
+        first, *rest = (cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+        print("  " + "  ".join([row[0].ljust(widths[0]), *rest]))
+    sys.stdout.flush()

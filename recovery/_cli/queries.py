@@ -1,0 +1,71 @@
+"""What `recovery status` reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from recovery._types import from_json
+from recovery.calls import Call, Row
+
+__all__ = ["failures", "servers", "sweeps", "watches"]
+
+Records = list[dict[str, Any]]
+
+
+def servers(ended: int = 5) -> Call[Records]:
+    """Every server that has not ended, and the last ones that have."""
+    columns = "epoch name host pid version lease booted heartbeat ended reason state open_rows"
+    names = columns.split()
+    return _records(
+        f"select {', '.join(names)}, clock_timestamp() - heartbeat from ("
+        " select *, row_number() over (partition by ended is null order by epoch desc) as place"
+        " from recovery.server_status) as s"
+        " where ended is null or open_rows > 0 or place <= %(ended)s::bigint"
+        " order by ended is not null, name, epoch desc",
+        {"ended": ended},
+        *names,
+        "heartbeat_age",
+    )
+
+
+def watches() -> Call[Records]:
+    """Each watched table with its open rows."""
+    return _records(
+        "select watch, relation::text, open_rows, orphans, unowned, failures"
+        " from recovery.watch_status",
+        {},
+        *"watch relation open_rows orphans unowned failures".split(),
+    )
+
+
+def failures(limit: int = 20) -> Call[Records]:
+    """Orphans that could not be closed, the newest first."""
+    return _records(
+        "select watch, key, server_epoch, attempts, sqlstate, message, last_at, next_at,"
+        " next_at - clock_timestamp() from recovery.failure"
+        " order by last_at desc limit %(limit)s::bigint",
+        {"limit": limit},
+        *"watch key server_epoch attempts sqlstate message last_at next_at next_in".split(),
+    )
+
+
+def sweeps(limit: int = 5) -> Call[Records]:
+    """The last sweep of each sweeper, the newest first."""
+    return _records(
+        "select label, at, took, report::text, clock_timestamp() - at from recovery.sweep_run"
+        " order by at desc limit %(limit)s::bigint",
+        {"limit": limit},
+        *"label at took report age".split(),
+    )
+
+
+def _records(sql: str, params: dict[str, Any], *names: str) -> Call[Records]:
+    def parse(rows: Sequence[Row]) -> Records:
+        found = [dict(zip(names, row, strict=True)) for row in rows]
+        for record in found:
+            if "report" in record:
+                record["report"] = from_json(record["report"])
+        return found
+
+    return Call(sql, params, parse)

@@ -1,0 +1,148 @@
+"""Every connection of an engine says which epoch writes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import create_async_engine
+
+import recovery
+
+SHOW = sa.text("select nullif(current_setting('recovery.server_epoch', true), '')::bigint")
+PID = sa.text("select pg_backend_pid()")
+
+
+def test_connections_made_before_and_after_a_boot(url: sa.URL) -> None:
+    engine = sa.create_engine(url, pool_size=2)
+    with engine.connect() as conn:
+        before = conn.scalar(PID)
+        assert conn.scalar(SHOW) is None
+    first = recovery.boot(url, "api-1")
+    first.bind(engine)
+    with engine.connect() as conn, engine.connect() as other:
+        assert conn.scalar(PID) == before
+        assert conn.scalar(SHOW) == other.scalar(SHOW) == first.epoch
+        conn.rollback()
+        assert conn.scalar(SHOW) == first.epoch
+    second = recovery.boot(url, "api-1")
+    second.bind(engine)
+    with engine.connect() as conn, engine.connect() as other:
+        assert conn.scalar(SHOW) == other.scalar(SHOW) == second.epoch
+    engine.dispose()
+    with engine.begin() as conn:
+        assert conn.scalar(PID) != before
+        assert conn.scalar(SHOW) == second.epoch
+    engine.dispose()
+
+
+def test_a_checkout_costs_nothing_once_the_epoch_is_set(
+    url: sa.URL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from recovery import _binding
+
+    sent: list[str] = []
+    execute = _binding._execute
+    monkeypatch.setattr(
+        _binding, "_execute", lambda conn, text: (sent.append(text), execute(conn, text))[1]
+    )
+    engine = sa.create_engine(url, pool_size=1)
+    recovery.boot(url, "api-1").bind(engine)
+    for _ in range(3):
+        with engine.connect() as conn:
+            conn.scalar(PID)
+    assert len(sent) == 1
+    engine.dispose()
+
+
+def test_rows_get_their_owner(url: sa.URL, conn: Any, jobs: Any) -> None:
+    engine = sa.create_engine(url)
+    server = recovery.boot(url, "api-1")
+    server.bind(engine)
+    with engine.begin() as connection:
+        connection.execute(sa.text("insert into public.job default values"))
+    assert conn.execute("select server_epoch from public.job").fetchone() == (server.epoch,)
+    recovery.boot(url, "api-1")
+    with engine.connect() as connection, pytest.raises(sa.exc.DBAPIError) as caught:
+        connection.execute(sa.text("insert into public.job default values"))
+    assert type(recovery.errors.from_driver(caught.value)) is recovery.EpochEnded
+    engine.dispose()
+
+
+def test_transaction_scope(url: sa.URL) -> None:
+    engine = sa.create_engine(url, pool_size=1)
+    server = recovery.boot(url, "api-1")
+    server.bind(engine, "session")
+    with engine.connect() as conn:
+        assert conn.scalar(SHOW) == server.epoch
+    server.bind(engine, scope="transaction")
+    with engine.connect() as conn:
+        assert conn.scalar(SHOW) == server.epoch
+        with conn.begin_nested():
+            assert conn.scalar(SHOW) == server.epoch
+        conn.commit()
+        raw = conn.connection.cursor()
+        raw.execute("select nullif(current_setting('recovery.server_epoch', true), '')")
+        assert raw.fetchone() == (None,)  # nothing stays for the next client of a pooler
+        raw.close()
+        conn.rollback()
+        assert conn.scalar(SHOW) == server.epoch
+    engine.dispose()
+
+
+def test_autocommit_engines_have_the_session(url: sa.URL) -> None:
+    engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
+    server = recovery.boot(engine, "api-1")
+    server.bind(engine)
+    with engine.connect() as conn:
+        assert conn.scalar(SHOW) == server.epoch
+    engine.dispose()
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "asyncpg"])
+@pytest.mark.parametrize("scope", ["session", "transaction"])
+async def test_async_engines(cluster: Any, url: sa.URL, driver: str, scope: Any) -> None:
+    if driver == "asyncpg":
+        pytest.importorskip("asyncpg")
+    engine = create_async_engine(url.set(drivername=f"postgresql+{driver}"))
+    async with engine.connect() as conn:
+        assert await conn.scalar(SHOW) is None
+    server = await recovery.aboot(engine, "api-1")
+    server.bind(engine, scope)
+    async with engine.connect() as conn:
+        assert await conn.scalar(SHOW) == server.epoch
+        await conn.rollback()
+        assert await conn.scalar(SHOW) == server.epoch
+    second = await recovery.aboot(engine, "api-1")
+    second.bind(engine, scope)
+    async with engine.begin() as conn:
+        assert await conn.scalar(SHOW) == second.epoch
+    await engine.dispose()
+
+
+def test_a_pooler_in_between_means_transaction_scope(
+    url: sa.URL, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pooler shows itself by a backend pid that is not the server's."""
+    from recovery import _binding
+
+    monkeypatch.setattr(_binding, "_is_pooled", lambda connection, pid: True)
+    engine = sa.create_engine(url, pool_size=1)
+    server = recovery.boot(url, "api-1")
+    server.bind(engine)
+    with engine.connect() as conn:
+        assert conn.scalar(SHOW) == server.epoch
+        conn.commit()
+        raw = conn.connection.cursor()
+        raw.execute("select nullif(current_setting('recovery.server_epoch', true), '')")
+        assert raw.fetchone() == (None,)
+        raw.close()
+    assert caplog.text.count("a pooler is between") == 1
+    engine.dispose()
+
+
+def test_no_such_scope(url: sa.URL, engine: sa.Engine) -> None:
+    server = recovery.boot(url, "api-1")
+    with pytest.raises(recovery.InvalidArgument, match="scope 'connection'"):
+        server.bind(engine, "connection")  # type: ignore[arg-type]

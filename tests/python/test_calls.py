@@ -1,0 +1,156 @@
+"""Every call of the one module, by each kind of connection."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.orm import Session
+
+import recovery
+from recovery import calls, reads
+from recovery._version import SCHEMA
+
+
+@pytest.fixture
+async def async_engine(url: sa.URL) -> AsyncIterator[AsyncEngine]:
+    engine = create_async_engine(url)
+    yield engine
+    await engine.dispose()
+
+
+def test_psycopg_with_a_row_factory_of_the_caller(dsn: str, jobs: Any) -> None:
+    with psycopg.connect(dsn, autocommit=True, row_factory=psycopg.rows.dict_row) as conn:
+        assert calls.run(conn, calls.version()) == SCHEMA
+        booted = calls.run(conn, calls.boot("a", lease=timedelta(seconds=9)))
+        calls.run(conn, calls.assert_live(booted.epoch))
+        assert calls.run(conn, calls.heartbeat(booted.epoch, booted.token)).tzinfo is not None
+        jobs(booted.epoch, 3)
+        assert calls.run(conn, calls.sweep()).closed == {}
+        report = calls.run(conn, calls.shutdown(booted.epoch, booted.token))
+        assert report.closed == {"public.job": 3}
+        assert report.ended == (booted.epoch,)
+        assert report.ms > 0
+        with pytest.raises(recovery.EpochEnded, match=str(booted.epoch)):
+            calls.run(conn, calls.assert_live(booted.epoch))
+        with pytest.raises(recovery.EpochUnknown):
+            calls.run(conn, calls.assert_live(1))
+
+
+def test_sqlalchemy(engine: sa.Engine) -> None:
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
+        booted = calls.run(conn, calls.boot("a", lease=timedelta(seconds=9), version="1:2"))
+        assert isinstance(booted.token, uuid.UUID)
+        with pytest.raises(recovery.TokenMismatch):
+            calls.run(conn, calls.heartbeat(booted.epoch, uuid.uuid4()))
+    with Session(engine) as session:
+        calls.run(session, calls.assert_live(booted.epoch))
+        version = session.scalar(sa.text("select version from recovery.server"))
+    assert version == "1:2"
+
+
+async def test_psycopg_async(dsn: str) -> None:
+    async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as conn:
+        booted = await calls.arun(conn, calls.boot("a", lease=timedelta(seconds=9)))
+        await calls.arun(conn, calls.assert_live(booted.epoch))
+        assert (await calls.arun(conn, calls.sweep("me"))).ended == ()
+        with pytest.raises(recovery.EpochUnknown):
+            await calls.arun(conn, calls.assert_live(1))
+
+
+async def test_sqlalchemy_async(async_engine: AsyncEngine) -> None:
+    autocommit = async_engine.execution_options(isolation_level="AUTOCOMMIT")
+    async with autocommit.connect() as conn:
+        booted = await calls.arun(conn, calls.boot("a", lease=timedelta(seconds=9)))
+    async with AsyncSession(async_engine) as session:
+        await calls.arun(session, calls.assert_live(booted.epoch))
+        with pytest.raises(recovery.EpochUnknown):
+            await calls.arun(session, calls.assert_live(1))
+
+
+def test_attach_and_detach(conn: psycopg.Connection[Any]) -> None:
+    conn.execute("create table public.task (id int primary key, done boolean not null)")
+    columns = "select array_agg(attname order by attnum) from pg_attribute where attnum > 0"
+    columns += " and attrelid = 'public.task'::regclass and not attisdropped"
+    before = conn.execute(columns.encode()).fetchall()
+    attach = calls.attach(
+        "public.task", "not done", {"done": "true"}, name="tasks", failed_topics=["a", "b"]
+    )
+    assert calls.run(conn, attach) == "tasks"
+    assert calls.run(conn, attach) == "tasks"  # the same again changes nothing
+    with pytest.raises(recovery.WatchExists):
+        calls.run(conn, calls.attach("public.task", "done", {"done": "false"}))
+    calls.run(conn, calls.detach("public.task"))
+    assert conn.execute(columns.encode()).fetchall() == before
+    with pytest.raises(recovery.WatchUnknown):
+        calls.run(conn, calls.detach("public.task"))
+
+
+def test_attach_refuses_what_cannot_work(conn: psycopg.Connection[Any]) -> None:
+    conn.execute("create table public.task (id int primary key, done boolean not null)")
+    for wrong in (
+        calls.attach("public.task", "no_such_column", {"done": "true"}),
+        calls.attach("public.task", "not done", {"nothing": "true"}),
+        calls.attach("public.task", "not done", {}),
+    ):
+        with pytest.raises(recovery.WatchInvalid):
+            calls.run(conn, wrong)
+    with pytest.raises(recovery.InvalidArgument, match="attach has no option colour"):
+        calls.attach("public.task", "not done", {"done": "true"}, colour="red")
+
+
+def test_position_and_read(conn: psycopg.Connection[Any], jobs: Any) -> None:
+    assert calls.run(conn, reads.position()) == reads.Position(0, ())
+    empty = calls.run(conn, reads.read(0))
+    assert (empty.events, empty.full, empty.mark) == ((), False, None)
+    booted = calls.run(conn, calls.boot("a", lease=timedelta(seconds=9)))
+    jobs(booted.epoch, 6)
+    conn.execute("delete from recovery.event where id in (1, 3, 4)")
+    assert calls.run(conn, reads.position()) == reads.Position(6, ((1, 1), (3, 4)))
+    assert calls.run(conn, reads.position(2)) == reads.Position(6, ())
+    assert calls.run(conn, reads.position(4)) == reads.Position(6, ((3, 4),))
+
+    page = calls.run(conn, reads.read(5, [(1, 2), (4, 4)], mark=True))
+    assert [event.id for event in page.events] == [2, 6]
+    assert not page.full
+    assert page.mark is not None
+    assert page.mark >= page.xmin
+    event = page.events[1]
+    assert (event.kind, event.watch, event.topic, event.group) == (
+        "opened",
+        "public.job",
+        "job",
+        "s1",
+    )
+    assert (event.reason, event.detector, event.server_epoch) == (None, "writer", booted.epoch)
+    cut = calls.run(conn, reads.read(0, [], limit=2))
+    assert [event.id for event in cut.events] == [2, 5]
+    assert cut.full
+
+
+def test_a_read_touches_only_what_it_delivers(conn: psycopg.Connection[Any]) -> None:
+    """The plan: index probes, however many events there are."""
+    conn.execute(
+        "insert into recovery.event (watch, kind, key, detector)"
+        " select 'w', 'opened', n::text, 'writer' from generate_series(1, 20000) as n"
+    )
+    conn.execute("analyze recovery.event")
+    call = reads.read(19_990, [(5, 9), (100, 120)])
+    with conn.cursor() as cur:
+        cur.execute(b"explain (analyze, format json) " + call.sql.encode(), call.params)
+        plan = str(cur.fetchall())
+    assert "Seq Scan" not in plan
+    assert "event_pkey" in plan
+
+
+def test_durations() -> None:
+    assert calls.seconds(1.5, "lease") == timedelta(seconds=1.5)
+    assert calls.seconds(timedelta(minutes=1), "lease") == timedelta(minutes=1)
+    with pytest.raises(recovery.InvalidArgument, match="lease must be greater than 0 s, not -1 s"):
+        calls.seconds(-1, "lease")

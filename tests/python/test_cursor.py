@@ -1,0 +1,218 @@
+"""The cursor against a model of PostgreSQL's transactions, sequences and snapshots."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field, replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recovery.cursor import Cursor
+
+
+@dataclass
+class Page:
+    full: bool
+    xmin: int
+    mark: int | None
+
+
+@dataclass
+class Writer:
+    xid: int
+    events: list[tuple[int, int]] = field(default_factory=list)  # id, row
+
+
+class Database:
+    """Ids and transaction ids are given out in order; what commits becomes visible at once."""
+
+    def __init__(self) -> None:
+        self.next_xid = 100
+        self.next_id = 1
+        self.running: list[Writer] = []
+        self.visible: dict[int, int] = {}  # id -> row
+
+    def begin(self) -> Writer:
+        writer = Writer(self.next_xid)
+        self.next_xid += 1
+        self.running.append(writer)
+        return writer
+
+    def locked(self) -> set[int]:
+        return {row for writer in self.running for _, row in writer.events}
+
+    def write(self, writer: Writer, row: int) -> None:
+        writer.events.append((self.next_id, row))
+        self.next_id += 1
+
+    def end(self, writer: Writer, commit: bool) -> None:
+        self.running.remove(writer)
+        if commit:
+            self.visible.update(writer.events)
+
+    def xmin(self) -> int:
+        return min((writer.xid for writer in self.running), default=self.next_xid)
+
+    def read(self, cursor: Cursor, limit: int) -> tuple[list[int], Page]:
+        """As `recovery.reads.read` does it: one snapshot, a page in the order of ids."""
+        xmin = self.xmin()
+        wanted = sorted(
+            id_
+            for id_ in self.visible
+            if id_ > cursor.newest or any(low <= id_ <= high for low, high in cursor.gaps)
+        )
+        mark = None
+        if cursor.wants_mark:
+            mark = self.next_xid
+            self.next_xid += 1
+        page = Page(len(wanted) >= limit, xmin, mark)
+        return wanted[:limit], page
+
+
+class History:
+    """Writers in any order, reads of any size between them; checked after every step."""
+
+    def __init__(self, seed: int, database: type[Database] = Database) -> None:
+        self.random = random.Random(seed)
+        self.db = database()
+        self.cursor = Cursor()
+        self.delivered: list[int] = []
+
+    def run(self, steps: int) -> None:
+        chances = {self.begin: 3, self.write: 5, self.commit: 2, self.abort: 1, self.read: 4}
+        for step in self.random.choices(list(chances), list(chances.values()), k=steps):
+            step()
+            self.check()
+        for writer in list(self.db.running):
+            self.db.end(writer, commit=True)
+        while self.read():
+            self.check()
+        self.read(1000)  # takes a mark
+        self.read(1000)  # sees that all is over
+        assert set(self.delivered) == set(self.db.visible)
+        assert self.cursor.gaps == []
+        assert self.cursor.safe_id == self.cursor.newest
+
+    def begin(self) -> None:
+        if len(self.db.running) < 6:
+            self.db.begin()
+
+    def write(self) -> None:
+        if self.db.running:
+            writer = self.random.choice(self.db.running)
+            row = self.random.randrange(4)
+            others = self.db.locked() - {row for _, row in writer.events}
+            if row not in others:  # else it would wait for the row's lock
+                self.db.write(writer, row)
+
+    def commit(self) -> None:
+        if self.db.running:
+            self.db.end(self.random.choice(self.db.running), commit=True)
+
+    def abort(self) -> None:
+        if self.db.running:
+            self.db.end(self.random.choice(self.db.running), commit=False)
+
+    def read(self, limit: int | None = None) -> bool:
+        ids, page = self.db.read(self.cursor, limit or self.random.choice((1, 2, 3, 1000)))
+        self.cursor.advance(ids, page)
+        self.delivered += ids
+        return bool(ids)
+
+    def check(self) -> None:
+        # No duplicates, and in order for each row.
+        assert len(set(self.delivered)) == len(self.delivered)
+        for row in range(4):
+            ids = [id_ for id_ in self.delivered if self.db.visible[id_] == row]
+            assert ids == sorted(ids)
+        # Nothing at or below safe_id is still to come.
+        coming = set(self.db.visible) - set(self.delivered)
+        coming |= {id_ for writer in self.db.running for id_, _ in writer.events}
+        assert all(id_ > self.cursor.safe_id for id_ in coming)
+        end = 0
+        for low, high in self.cursor.gaps:
+            assert end < low <= high <= self.cursor.newest
+            end = high
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.integers(0, 2**32))
+def test_nothing_is_lost_whatever_the_order_of_commits(seed: int) -> None:
+    History(seed).run(80)
+
+
+def test_the_model_would_notice_a_mark_that_is_too_low() -> None:
+    """With pg_snapshot_xmax as the mark, running writers are given up."""
+
+    class Wrong(Database):
+        finished = 99
+
+        def end(self, writer: Writer, commit: bool) -> None:
+            super().end(writer, commit)
+            self.finished = max(self.finished, writer.xid)
+
+        def xmin(self) -> int:
+            return min((writer.xid for writer in self.running), default=self.finished + 1)
+
+        def read(self, cursor: Cursor, limit: int) -> tuple[list[int], Page]:
+            ids, page = super().read(cursor, limit)
+            return ids, replace(page, mark=page.mark and self.finished + 1)
+
+    def run() -> None:
+        for seed in range(1000):
+            History(seed, Wrong).run(80)
+
+    with pytest.raises(AssertionError):
+        run()
+
+
+def test_a_running_writer_newer_than_the_newest_finished_one_is_not_given_up() -> None:
+    """pg_snapshot_xmax as the mark would lose event 1: it would be the writer's own id."""
+    db, cursor = Database(), Cursor()
+    older, newer = db.begin(), db.begin()
+    db.write(newer, 1)
+    db.write(older, 2)
+    db.end(older, commit=True)
+    assert db.xmin() == newer.xid  # and so is pg_snapshot_xmax: older.xid + 1
+    for _ in range(3):
+        cursor.advance(*db.read(cursor, 10))
+    assert cursor.gaps == [(1, 1)]
+    db.end(newer, commit=True)
+    assert db.read(cursor, 10)[0] == [1]
+
+
+def test_starts_with_gaps_that_are_filled_late() -> None:
+    cursor = Cursor(10, [(3, 5), (8, 8)])
+    assert cursor.safe_id == 2
+    cursor.advance([4, 11], Page(full=False, xmin=7, mark=9))
+    assert cursor.gaps == [(3, 3), (5, 5), (8, 8)]
+    cursor.advance([8], Page(full=False, xmin=8, mark=None))
+    assert cursor.gaps == [(3, 3), (5, 5)]
+    cursor.advance([], Page(full=False, xmin=9, mark=None))
+    assert cursor.gaps == []
+    assert cursor.safe_id == cursor.newest == 11
+
+
+def test_a_cut_page_says_nothing_about_what_follows() -> None:
+    cursor = Cursor(10, [(2, 6)])
+    cursor.advance([], Page(full=False, xmin=1, mark=5))
+    cursor.advance([3, 4], Page(full=True, xmin=5, mark=None))
+    assert cursor.gaps == [(5, 6)]  # 2 was looked at, 5 and 6 were not
+    assert cursor.newest == 10
+    cursor.advance([5, 14], Page(full=True, xmin=5, mark=None))
+    assert cursor.newest == 14
+    assert cursor.gaps == [(11, 13)]
+
+
+@given(st.lists(st.integers(1, 60), unique=True), st.integers(1, 60))
+def test_gaps_and_ids_together_are_everything(ids: list[int], more: int) -> None:
+    cursor = Cursor()
+    cursor.advance(sorted(ids), Page(full=False, xmin=0, mark=None))
+    cursor.advance(
+        later := [i for i in range(1, 61, more) if i not in ids], Page(False, xmin=0, mark=None)
+    )
+    missing = {id_ for low, high in cursor.gaps for id_ in range(low, high + 1)}
+    assert missing | set(ids) | set(later) == set(range(1, cursor.newest + 1))
+    assert not missing & (set(ids) | set(later))

@@ -1,0 +1,291 @@
+"""Nothing is lost: late commits, lost connections, dead links, silent writers, restarts."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+
+import recovery
+from helpers import wait_for
+from recovery._postgres import Cluster
+
+Connect = Callable[..., psycopg.Connection[Any]]
+
+
+def test_events_of_any_writer_arrive_in_order(
+    dsn: str, conn: psycopg.Connection[Any], jobs: Any
+) -> None:
+    owner = recovery.boot(dsn, "api-1")
+    jobs(owner.epoch)  # before: not delivered
+    with recovery.listen(dsn) as bus, bus.subscribe() as events:
+        (id_,) = jobs(owner.epoch, session="s2")
+        conn.execute("update public.job set status = 'done' where id = %s", [id_])
+        recovery.boot(dsn, "api-1")
+        seen = [events.get(5) for _ in range(3)]
+    assert [(e.kind, e.group, e.reason) for e in seen] == [
+        ("opened", "s2", None),
+        ("closed", "s2", None),
+        ("closed", "s1", "superseded"),
+    ]
+    assert seen[0].key == seen[1].key == str(id_)
+    assert seen[2].detector.startswith("boot:")
+    assert seen[2].old == {"status": "running", "error": None}
+    assert seen[2].new == {"status": "failed", "error": "superseded"}
+    assert [e.id for e in seen] == sorted(e.id for e in seen)
+
+
+async def test_async(dsn: str, jobs: Any) -> None:
+    owner = await recovery.aboot(dsn, "api-1")
+    async with recovery.listen(dsn) as bus:
+        events = bus.subscribe(kind="closed")
+        jobs(owner.epoch, 3)
+        await asyncio.to_thread(recovery.boot, dsn, "api-1")
+        async with asyncio.timeout(5):
+            assert [(await anext(events)).kind for _ in range(3)] == ["closed"] * 3
+    assert [event async for event in events] == []  # the end of the block ends the loop
+
+
+def test_a_transaction_that_commits_late_is_delivered(
+    dsn: str, connect: Connect, jobs: Any
+) -> None:
+    owner = recovery.boot(dsn, "api-1")
+    insert = "insert into public.job (server_epoch, session) values (%s, %s)"
+    early = connect(autocommit=False)
+    early.execute(insert, [owner.epoch, "in flight before"])
+    jobs(owner.epoch)
+    listener = recovery.Listener(dsn)
+    with listener as bus, bus.subscribe() as events:
+        late = connect(autocommit=False)
+        late.execute(insert, [owner.epoch, "late"])
+        undone = connect(autocommit=False)
+        undone.execute(insert, [owner.epoch, "undone"])
+        jobs(owner.epoch, session="quick")
+        assert events.get(5).group == "quick"
+        safe = listener.safe_id
+        undone.rollback()
+        late.commit()
+        assert events.get(5).group == "late"
+        early.commit()
+        first = events.get(5)
+        assert first.group == "in flight before"
+        assert safe < first.id
+        jobs(owner.epoch, session="last")
+        last = events.get(5)
+        wait_for(lambda: listener.safe_id == last.id)  # what was rolled back is given up
+
+
+def test_replay_waits_for_the_first_subscriber(dsn: str, jobs: Any) -> None:
+    owner = recovery.boot(dsn, "api-1")
+    jobs(owner.epoch, 1500)
+    with recovery.listen(dsn, after=0) as bus:
+        time.sleep(0.2)
+        with bus.subscribe(maxsize=5000) as events:
+            assert [events.get(5).id for _ in range(1500)] == list(range(1, 1501))
+            jobs(owner.epoch)
+            assert events.get(5).id == 1501
+
+
+def test_resuming_from_safe_id(dsn: str, jobs: Any) -> None:
+    owner = recovery.boot(dsn, "api-1")
+    first = recovery.Listener(dsn)
+    with first as bus, bus.subscribe() as events:
+        jobs(owner.epoch, 3)
+        seen = [events.get(5).id for _ in range(3)]
+        wait_for(lambda: first.safe_id == seen[-1])
+    jobs(owner.epoch, 2)
+    with recovery.listen(dsn, after=first.safe_id) as bus, bus.subscribe() as events:
+        assert [events.get(5).id for _ in range(2)] == [seen[-1] + 1, seen[-1] + 2]
+
+
+def test_writers_that_do_not_ring_are_found_by_polling(
+    dsn: str, conn: psycopg.Connection[Any], jobs: Any
+) -> None:
+    owner = recovery.boot(dsn, "api-1")
+    conn.execute("set recovery.notify = 'off'")
+    with recovery.listen(dsn, poll=0.1) as bus, bus.subscribe() as events:
+        time.sleep(0.3)
+        jobs(owner.epoch)
+        assert events.get(2).kind == "opened"
+
+
+def test_terminated_backend(dsn: str, conn: psycopg.Connection[Any], jobs: Any) -> None:
+    owner = recovery.boot(dsn, "api-1")
+    listener = recovery.Listener(dsn)
+    with listener as bus, bus.subscribe() as events:
+        for round_ in range(3):
+            wait_for(lambda: listener.connected)
+            killed = conn.execute(
+                "select count(pg_terminate_backend(pid)) from pg_stat_activity"
+                " where application_name = 'recovery:listener' and datname = current_database()"
+            ).fetchone()
+            assert killed == (1,)
+            jobs(owner.epoch, session=f"r{round_}")
+            assert events.get(5).group == f"r{round_}"
+            wait_for(lambda round_=round_: listener.failures == round_ + 1)  # type: ignore[misc]
+
+
+def test_half_open_link(dsn: str, proxy: Any, jobs: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """As after a pulled cable: nobody says that the connection is gone."""
+    owner = recovery.boot(dsn, "api-1")
+    listener = recovery.Listener(proxy.dsn, poll=0.2, patience=0.5)
+    with listener as bus, bus.subscribe() as events:
+        jobs(owner.epoch, session="before")
+        assert events.get(5).group == "before"
+        proxy.freeze()
+        jobs(owner.epoch, session="meanwhile")
+        wait_for(lambda: not listener.connected, 3)
+        proxy.cut()
+        proxy.thaw()
+        assert events.get(10).group == "meanwhile"
+    assert "connecting again" in caplog.text
+
+
+def test_postgres_is_restarted(jobs_on: Any) -> None:
+    with Cluster() as cluster:
+        insert = jobs_on(cluster.dsn())
+        owner = recovery.boot(cluster.dsn(), "api-1")
+        with recovery.listen(cluster.dsn()) as bus, bus.subscribe() as events:
+            insert(owner.epoch, session="before")
+            assert events.get(5).group == "before"
+            cluster.restart("immediate")
+            insert(owner.epoch, session="after")
+            assert events.get(10).group == "after"
+
+
+@pytest.fixture
+def jobs_on() -> Callable[[str], Any]:
+    from recovery import calls
+    from recovery.migrations import upgrade
+
+    def prepare(dsn: str) -> Any:
+        upgrade(dsn)
+        with psycopg.connect(dsn) as conn:
+            conn.execute(
+                "create table public.job (id bigint generated always as identity primary key,"
+                " session text not null default 's1', status text not null default 'running')"
+            )
+            attach = calls.attach(
+                "public.job", "status = 'running'", {"status": "'failed'"}, group="session"
+            )
+            calls.run(conn, attach)
+
+        def insert(epoch: int, session: str) -> None:
+            with psycopg.connect(dsn) as conn:
+                conn.execute(
+                    "insert into public.job (server_epoch, session) values (%s, %s)",
+                    [epoch, session],
+                )
+
+        return insert
+
+    return prepare
+
+
+def test_nothing_is_lost_under_load_and_disconnections(
+    dsn: str, conn: psycopg.Connection[Any], connect: Connect, jobs: Any
+) -> None:
+    owner = recovery.boot(dsn, "api-1")
+    stop = threading.Event()
+
+    def write(seed: int) -> None:
+        own = connect(autocommit=False)
+        for n in range(10_000):
+            if stop.is_set():
+                return
+            own.execute("insert into public.job (server_epoch) values (%s)", [owner.epoch])
+            if (n + seed) % 3 == 0:
+                time.sleep(0.003)
+            if (n + seed) % 7 == 0:
+                own.rollback()
+            else:
+                own.commit()
+
+    listener = recovery.Listener(dsn)
+    with listener as bus, bus.subscribe(maxsize=10**6) as events:
+        threads = [threading.Thread(target=write, args=(seed,)) for seed in range(4)]
+        for thread in threads:
+            thread.start()
+        for _ in range(4):
+            time.sleep(0.4)
+            conn.execute(
+                "select pg_terminate_backend(pid) from pg_stat_activity"
+                " where application_name = 'recovery:listener' and datname = current_database()"
+            )
+        stop.set()
+        for thread in threads:
+            thread.join()
+        rows = conn.execute("select id from recovery.event order by id").fetchall()
+        wanted = {row[0] for row in rows}
+        assert len(wanted) > 100
+        wait_for(lambda: listener.safe_id >= max(wanted))
+        seen = [events.get(1).id for _ in wanted]
+        assert len(seen) == len(set(seen))
+        assert set(seen) == wanted
+        with pytest.raises(TimeoutError):
+            events.get(0)
+    assert listener.failures >= 2
+
+
+def test_the_first_connection_fails_clearly(empty_dsn: str) -> None:
+    with pytest.raises(recovery.SchemaMismatch):
+        recovery.Listener(empty_dsn).start()
+    with pytest.raises(recovery.ConnectionFailed), recovery.listen("host=127.0.0.1 port=1"):
+        pass
+
+
+def test_wrong_arguments(dsn: str) -> None:
+    for options in ({"poll": 0}, {"patience": -1}, {"after": -1}):
+        with pytest.raises(recovery.InvalidArgument):
+            recovery.listen(dsn, **options)
+    with recovery.listen(dsn):
+        pass
+    listener = recovery.Listener(dsn)
+    with listener, pytest.raises(recovery.InvalidArgument, match="started once"):
+        listener.start()
+
+
+def test_without_subscribers_the_end_comes_at_once(dsn: str) -> None:
+    begun = time.monotonic()
+    with recovery.listen(dsn):
+        pass
+    assert time.monotonic() - begun < 1
+    assert not [t for t in threading.enumerate() if t.name == "recovery-listener"]
+
+
+def test_a_pooler_is_named(
+    dsn: str, jobs: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """LISTEN through a transaction pool: nothing comes; polling does."""
+    from recovery import calls
+
+    owner = recovery.boot(dsn, "api-1")
+    nothing = calls.Call("select 1", {}, lambda rows: None)
+    monkeypatch.setattr(calls, "listen", lambda channel="": nothing)
+    monkeypatch.setattr("recovery.listener._TEST_SECONDS", 0.1)
+    with caplog.at_level(logging.WARNING):
+        with recovery.listen(dsn, poll=0.1) as bus, bus.subscribe() as events:
+            jobs(owner.epoch)
+            assert events.get(5).kind == "opened"
+    assert "a notification did not come back" in caplog.text
+
+
+def test_a_fork_leaves_the_parents_listener_alone(dsn: str, jobs: Any) -> None:
+    owner = recovery.boot(dsn, "api-1")
+    listener = recovery.Listener(dsn)
+    with listener as bus, bus.subscribe() as events:
+        child = os.fork()
+        if child == 0:
+            listener.stop()
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        jobs(owner.epoch)
+        assert events.get(5).kind == "opened"
+    assert listener.failures == 0

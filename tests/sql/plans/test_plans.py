@@ -1,0 +1,120 @@
+"""Cost follows open rows: the partial index serves every search, whatever the table's size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sql.jobs import Connection, attach, boot, value
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", []):
+        yield from nodes(child)
+
+
+def scans(plan: dict[str, Any], table: str = "job") -> set[str]:
+    """How a plan reads a table."""
+    return {
+        node["Node Type"]
+        for node in nodes(plan)
+        if node.get("Relation Name", "").startswith(table) and "Scan" in node["Node Type"]
+    }
+
+
+def explain(conn: Connection, statement: str, *, analyze: bool = False) -> dict[str, Any]:
+    options = "analyze, buffers, " if analyze else ""
+    plan = value(conn, f"explain ({options}format json) {statement}")
+    return dict(plan[0]["Plan"])
+
+
+def buffers(plan: dict[str, Any]) -> int:
+    return int(plan["Shared Hit Blocks"]) + int(plan["Shared Read Blocks"])
+
+
+def fill(conn: Connection, rows: int, group: str | None = None, open_rows: int = 0) -> int:
+    """A large table of finished jobs of an ended epoch, a few of them open. Returns the epoch."""
+    conn.execute(
+        "create schema app; create table app.job"
+        " (id bigint primary key, session text, status text, error text)"
+    )
+    attach(conn, group=group)
+    dead = boot(conn, "dead").epoch
+    conn.execute(
+        "insert into app.job (id, session, status, server_epoch)"
+        " select n, 's' || n %% 1000, case when n %% greatest(%s / greatest(%s, 1), 1) = 0 and %s > 0"
+        "  then 'running' else 'done' end, %s from generate_series(1, %s) as n",
+        (rows, open_rows, open_rows, dead, rows),
+    )
+    conn.execute("update recovery.server set ended = now(), reason = 'superseded'")
+    conn.execute("vacuum analyze app.job")
+    return dead
+
+
+def close_sql(conn: Connection, scope: str) -> str:
+    """The closing statement with its parameters as literals."""
+    statement = str(value(conn, "select recovery.close_sql('app.job', %s)", scope))
+    group = "array['s1','s2']::text[]" if scope == "groups" else "(array['0']::text[])"
+    dead = value(conn, "select max(epoch) from recovery.server")
+    literals = [dead, group, 2000, "'superseded'", "'words'", "'boot:1'", "now()", "null::bigint"]
+    for number, literal in reversed(list(enumerate(literals, 1))):
+        statement = statement.replace(f"${number}", str(literal))
+    return statement
+
+
+@pytest.mark.parametrize(("group", "scope"), [(None, "range"), ("session", "groups")])
+def test_closing_reads_the_table_by_indexes(
+    conn: Connection, group: str | None, scope: str
+) -> None:
+    fill(conn, 30_000, group, open_rows=100)
+    how = scans(explain(conn, close_sql(conn, scope)))
+    assert how
+    assert how <= {"Index Scan", "Index Only Scan", "Bitmap Heap Scan", "Tid Scan"}
+
+
+def test_the_search_for_orphans_uses_the_partial_index(conn: Connection) -> None:
+    dead = fill(conn, 30_000, open_rows=100)
+    plan = explain(
+        conn, f"select id from app.job as r where server_epoch = {dead} and status = 'running'"
+    )
+    index = value(conn, "select 'recovery_open_' || id from recovery.watch where name = 'app.job'")
+    assert index in {node.get("Index Name") for node in nodes(plan)}
+
+
+@pytest.mark.parametrize("rows", [30_000, pytest.param(300_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("group", [None, "session"])
+def test_a_boot_without_orphans_reads_a_few_pages(
+    conn: Connection, rows: int, group: str | None
+) -> None:
+    fill(conn, rows, group)
+    for routine in (
+        "recovery.open_epochs('app.job')",
+        "recovery.orphaned('dead')",
+        "recovery.open_work()",
+    ):
+        explain(conn, f"select * from {routine}", analyze=True)  # fills the caches
+        assert buffers(explain(conn, f"select * from {routine}", analyze=True)) < 60
+
+
+def test_the_probe_steps_over_live_rows(conn: Connection) -> None:
+    """Many open rows of few owners: the probe reads a few pages for each owner."""
+    fill(conn, 30_000, open_rows=10_000)
+    plan = explain(conn, "select recovery.open_epochs('app.job')", analyze=True)
+    assert buffers(explain(conn, "select recovery.open_epochs('app.job')", analyze=True)) < 60
+    assert plan
+
+
+def test_a_live_epochs_rows_do_not_slow_a_boot_down(conn: Connection) -> None:
+    fill(conn, 30_000)
+    live = boot(conn, "live").epoch
+    conn.execute(
+        "insert into app.job (id, status, server_epoch)"
+        " select 100000 + n, 'running', %s from generate_series(1, 5000) as n",
+        (live,),
+    )
+    conn.execute("vacuum analyze app.job")
+    explain(conn, "select * from recovery.orphaned('dead')", analyze=True)
+    plan = explain(conn, "select * from recovery.orphaned('dead')", analyze=True)
+    assert buffers(plan) < 60
