@@ -104,14 +104,11 @@ class Link:
         if conn is not None and self._pid == os.getpid():
             sever(conn)
 
-<<<<<<< HEAD
-=======
     def __del__(self) -> None:
         # Of a server that is forgotten without a shutdown.
         if self._conn is not None and self._pid == os.getpid():
             self._conn.close()
 
->>>>>>> main
     def close(self) -> None:
         """Closes the connection, if there is one of this process."""
         if self._pid == os.getpid():

@@ -29,11 +29,7 @@ class SQLiteStore:
     def __init__(self, db: sqlite3.Connection, path: Path) -> None:
         self._db = db
         # Nobody sends heartbeats: it must outlast the import, or a sweep would end it.
-<<<<<<< HEAD
-        self.lease = timedelta(seconds=15 + path.stat().st_size // 500_000)
-=======
         self.lease = timedelta(seconds=min(86_400, 15 + path.stat().st_size // 500_000))
->>>>>>> main
         for table, required in TABLES.items():
             columns = self.columns(table)
             if not columns:
@@ -66,22 +62,12 @@ def opened(path: Path) -> Iterator[tuple[SQLiteStore, Callable[[], None]]]:
     wal, shm, journal = (path.with_name(path.name + end) for end in ("-wal", "-shm", "-journal"))
     try:
         with path.open("rb") as file:
-<<<<<<< HEAD
-            header = file.read(20)
-    except IsADirectoryError:
-        raise NotAStore(f"{path} is a folder; the store is the file opencode.db in it") from None
-    # Before its first checkpoint the file itself is empty: everything is in the WAL.
-    is_wal = header[18:19] == b"\2" if header else _size(wal) > 0
-    if header[:16] != b"SQLite format 3\0" and not (is_wal and not header):
-        raise NotAStore(f"{unnamed} is not a SQLite database")
-=======
             header = file.read(100)
     except IsADirectoryError:
         raise NotAStore(f"{path} is a folder; the store is the file opencode.db in it") from None
     if len(header) < 100 or header[:16] != b"SQLite format 3\0":
         raise NotAStore(f"{unnamed} is not a SQLite database")
     is_wal = header[18] == 2
->>>>>>> main
 
     def check() -> None:
         if wal.exists():

@@ -20,11 +20,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-<<<<<<< HEAD
-from recovery._cli import INTERRUPTED, USAGE
-=======
 from recovery._cli import FAILED, INTERRUPTED, USAGE
->>>>>>> main
 
 __all__ = ["main"]
 
@@ -39,27 +35,13 @@ def _run(args: list[str]) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without UTF-8
     try:
-<<<<<<< HEAD
-        from recovery._cli import app
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] in {"typer", "click", "rich"}:
-            return _fail('the command needs more packages: pip install "pg-recovery[cli]"', USAGE)
-        raise
-    try:
-        code = app.run(args)
-        sys.stdout.flush()
-        return code
-=======
         return _command(args)
->>>>>>> main
     except BrokenPipeError:
         # The reader has gone (`recovery listen | head`). Python would say so once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
         return INTERRUPTED
-<<<<<<< HEAD
-=======
 
 
 def _command(args: list[str]) -> int:
@@ -75,7 +57,6 @@ def _command(args: list[str]) -> int:
         return code
     except BrokenPipeError:
         raise
->>>>>>> main
     except Exception as error:
         message, code = app.explain(error)
         return _fail(message, code)

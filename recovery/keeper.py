@@ -9,11 +9,8 @@ from __future__ import annotations
 import logging
 import random
 import threading
-<<<<<<< HEAD
-=======
 import time
 from functools import partial
->>>>>>> main
 
 from recovery._link import Link, backoff
 from recovery.errors import InvalidArgument, RecoveryError
@@ -25,18 +22,11 @@ _log = logging.getLogger(__name__)
 
 
 class Keeper:
-<<<<<<< HEAD
-    """Keeps a server alive and its neighbours clean, in two daemon threads.
-
-    The heartbeat has its own connection and thread, because a sweep that closes
-    very many rows may last longer than a lease.
-=======
     """Keeps a server alive and its neighbours clean, in daemon threads.
 
     One sends heartbeats, one sweeps, each over its own connection, because a sweep
     that closes very many rows may last longer than a lease. One watches the clock:
     a heartbeat that waits for a dead link can't tell that the lease has lapsed.
->>>>>>> main
 
     Args:
         server: of this process.
@@ -56,10 +46,7 @@ class Keeper:
     ) -> None:
         lease = server.lease.total_seconds()
         self._beat_every = check_intervals(lease, heartbeat, sweep)
-<<<<<<< HEAD
-=======
         self._patience = max(self._beat_every, 2.0)
->>>>>>> main
         self._sweep_every = sweep
         self.server = server
         self.failures = {"heartbeat": 0, "sweep": 0}
@@ -67,32 +54,6 @@ class Keeper:
         self._links = {
             role: Link(server.target, role, server.name) for role in ("keeper", "sweeper")
         }
-<<<<<<< HEAD
-        self._threads = [threading.Thread(target=self._beat, name="recovery-keeper", daemon=True)]
-        if sweep is not None:
-            self._threads.append(
-                threading.Thread(target=self._sweep, name="recovery-sweeper", daemon=True)
-            )
-
-    def start(self) -> None:
-        """Starts both threads."""
-        for thread in self._threads:
-            thread.start()
-
-    def stop(self, timeout: float = 5.0) -> None:
-        """Stops both; what they still wait for is cut off after `timeout` seconds."""
-        self._stop.set()
-        if not self.server.here:  # a fork has neither these threads nor these connections
-            return
-        for thread, link in zip(self._threads, self._links.values(), strict=False):
-            thread.join(timeout)
-            if thread.is_alive():
-                link.sever()
-                thread.join(1.0)
-        for thread, link in zip(self._threads, self._links.values(), strict=False):
-            if not thread.is_alive():
-                link.close()
-=======
         work = {"keeper": self._beat, "sweeper": self._sweep, "guard": self._guard}
         if sweep is None:
             del work["sweeper"]
@@ -123,33 +84,20 @@ class Keeper:
     def _guard(self) -> None:
         while not self._stop.wait(max(self.server.remaining, 0.1)):
             self.server.notice()
->>>>>>> main
 
     def _beat(self) -> None:
         failed = 0
         wait = self._beat_every
         while not self._stop.wait(wait):
-<<<<<<< HEAD
-            # An attempt ends when the lease does, so that the callbacks come in time.
-            patience = min(max(self.server.remaining, 1.0), max(self._beat_every, 2.0))
-            try:
-                self.server.heartbeat(link=self._links["keeper"], timeout=patience)
-=======
             try:
                 self.server.beat(partial(self._links["keeper"].run, timeout=self._patience))
->>>>>>> main
             except REFUSED:
                 return
             except Exception as error:
                 failed += 1
                 self.failures["heartbeat"] += 1
                 _complain("heartbeat", self.server, error)
-<<<<<<< HEAD
-                self.server.notice()
-                wait = min(backoff(failed, 1.0), max(self.server.remaining, 0.5))
-=======
                 wait = backoff(failed, self._beat_every)
->>>>>>> main
             else:
                 failed, wait = 0, self._beat_every
 
@@ -160,11 +108,8 @@ class Keeper:
         while not self._stop.wait(wait):
             try:
                 report = self.server.sweep(link=self._links["sweeper"])
-<<<<<<< HEAD
-=======
             except REFUSED:
                 return  # told by `on_fenced`; a zombie judges nobody
->>>>>>> main
             except Exception as error:
                 failed += 1
                 self.failures["sweep"] += 1

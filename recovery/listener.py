@@ -6,10 +6,6 @@ cursor, so a lost connection or a lost NOTIFY loses nothing.
 
 from __future__ import annotations
 
-<<<<<<< HEAD
-import asyncio
-=======
->>>>>>> main
 import logging
 import os
 import threading
@@ -21,10 +17,7 @@ import psycopg
 from recovery import calls, reads
 from recovery._connect import Target, check_schema, connect
 from recovery._link import backoff, deadline, sever
-<<<<<<< HEAD
-=======
 from recovery._threads import in_thread
->>>>>>> main
 from recovery.bus import Bus
 from recovery.cursor import Cursor
 from recovery.errors import InvalidArgument
@@ -36,10 +29,7 @@ _log = logging.getLogger(__name__)
 #: Seconds until the first read after a wake-up. Ordinary writes NOTIFY at most every
 #: 20 ms, so something may have been committed in silence since.
 _SOON = 0.025
-<<<<<<< HEAD
-=======
 _TEST_SECONDS = 2.0
->>>>>>> main
 
 
 class Listener:
@@ -92,19 +82,11 @@ class Listener:
         self.stop()
 
     async def __aenter__(self) -> Bus:
-<<<<<<< HEAD
-        await asyncio.to_thread(self.start)
-        return self.bus
-
-    async def __aexit__(self, *_: object) -> None:
-        await asyncio.shield(asyncio.to_thread(self.stop))
-=======
         await in_thread(self.start)
         return self.bus
 
     async def __aexit__(self, *_: object) -> None:
         await in_thread(self.stop)
->>>>>>> main
 
     @property
     def connected(self) -> bool:
@@ -217,11 +199,7 @@ def _test(conn: psycopg.Connection[Any]) -> None:
     channel = f"recovery_test_{uuid.uuid4().hex}"
     calls.run(conn, calls.listen(channel))
     calls.run(conn, calls.notify(channel))
-<<<<<<< HEAD
-    heard = [n for n in conn.notifies(timeout=2.0, stop_after=1) if n.channel == channel]
-=======
     heard = [n for n in conn.notifies(timeout=_TEST_SECONDS, stop_after=1) if n.channel == channel]
->>>>>>> main
     calls.run(conn, calls.unlisten(channel))
     pooled = calls.run(conn, calls.backend_pid()) != conn.info.backend_pid
     if not heard or pooled:

@@ -782,7 +782,8 @@ begin
     o_closed := '{}';
     -- One fuse a call: the caller commits. Another sweeper's fuse is skipped, an extension just committing is waited out by nobody.
     select f.* into v_fuse from recovery.fuse as f
-    where f.expires < recovery.now() or f.process_dead is not null
+    -- A server that lives gets a moment to book how its process ended.
+    where f.expires < recovery.now() or f.process_dead < recovery.now() - interval '5 seconds'
     order by f.id limit 1 for update skip locked;
     o_more := found;
     if not found then
@@ -1731,25 +1732,30 @@ revoke all on function recovery.install_triggers(recovery.watch) from public;
 --;
 -- sql/functions/keep.sql
 create or replace function recovery.keep(p_epoch bigint, p_token uuid)
-returns boolean
+returns timestamptz
 language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+    v_until timestamptz;
 begin
-    perform recovery.heartbeat(p_epoch, p_token);
-    -- Held until this session ends. A former connection of the keeper may not be gone yet: try again.
-    if not pg_try_advisory_lock(-p_epoch) then
-        return false;
+    v_until := recovery.heartbeat(p_epoch, p_token);
+    -- Held until this session ends. A former connection of the keeper may not be gone yet: the next call tries again.
+    if not exists (
+        select from pg_locks as l
+        where l.locktype = 'advisory' and l.objsubid = 1 and l.pid = pg_backend_pid()
+          and ((l.classid::bigint << 32) | l.objid::bigint) = -p_epoch)
+       and pg_try_advisory_lock(-p_epoch) then
+        update recovery.server as s set keeper = true where s.epoch = p_epoch and s.ended is null;
     end if;
-    update recovery.server as s set keeper = true, suspected = null where s.epoch = p_epoch and s.ended is null;
-    return true;
+    return v_until;
 end
 $$;
 --;
 comment on function recovery.keep(bigint, uuid) is
-    'Called once on each new connection of the keeper: takes the session advisory lock -epoch, whose absence is evidence of a lost connection. False: an older connection still holds it, call again later. Errors as recovery.heartbeat.';
+    'The heartbeat of a keeper, on a connection of its own: holds the session advisory lock -epoch as well, whose absence is evidence that the keeper is gone. Returns and raises what recovery.heartbeat does.';
 --;
 revoke all on function recovery.keep(bigint, uuid) from public;
 --;
@@ -2355,11 +2361,11 @@ declare
     v_servers bigint;
     v_fuses   bigint;
 begin
-    update recovery.server as s set process_dead = clock_timestamp()
+    update recovery.server as s set process_dead = recovery.now()
     where s.ended is null and s.host = p_host and s.pid = p_pid
       and s.process_start is not distinct from p_process_start and s.process_dead is null;
     get diagnostics v_servers = row_count;
-    update recovery.fuse as f set process_dead = clock_timestamp()
+    update recovery.fuse as f set process_dead = recovery.now()
     where f.host = p_host and f.pid = p_pid
       and f.process_start is not distinct from p_process_start and f.process_dead is null;
     get diagnostics v_fuses = row_count;
