@@ -36,6 +36,7 @@ grant execute on function
     recovery.horizon(),
     recovery.open_work(),
     recovery.words(text),
+    recovery.attached(),
     recovery.now()
 to recovery_server, recovery_listener;
 

@@ -101,7 +101,7 @@ create sequence recovery.bell_event as bigint minvalue 0 start 0;
 --;
 comment on sequence recovery.bell_time is 'Milliseconds since 1970 of the last NOTIFY.';
 --;
-comment on sequence recovery.bell_event is 'Highest event id that was announced by NOTIFY.';
+comment on sequence recovery.bell_event is 'Up to this event id a closing, a heartbeat or a sweep has rung; a write''s own ring does not count, it may be rolled back.';
 --;
 -- sql/tables/failure.sql
 create table recovery.failure (
@@ -239,6 +239,7 @@ create table recovery.server (
     suspected     timestamptz,
     process_dead  timestamptz,
     drain_until   timestamptz,
+    pending       text,
     ended         timestamptz,
     reason        text,
     constraint server_pkey primary key (epoch),
@@ -282,6 +283,8 @@ comment on column recovery.server.suspected is 'When a sweep first missed that l
 comment on column recovery.server.process_dead is 'When a sweeper on its own host found the process dead.';
 --;
 comment on column recovery.server.drain_until is 'Drains: opens no new work, keeps what it owns until then, and is not superseded.';
+--;
+comment on column recovery.server.pending is 'The reason with which it is to end, while a reader in REPEATABLE READ still holds its row; it may not write any more.';
 --;
 comment on column recovery.server.ended is 'When the epoch ended; null while it may own work.';
 --;
@@ -496,10 +499,12 @@ begin
        and current_setting('transaction_read_only') = 'off' then
         -- The snapshot may be older than the lock: reading FOR KEY SHARE fails with 40001 when the
         -- epoch has ended since (ending is a key update), and not on a mere heartbeat.
-        select s.name, s.ended, s.reason into v_server
+        select s.name, coalesce(s.ended, case when s.pending is not null then clock_timestamp() end) as ended,
+               coalesce(s.reason, s.pending) as reason into v_server
         from recovery.server as s where s.epoch = p_epoch for key share;
     else
-        select s.name, s.ended, s.reason into v_server
+        select s.name, coalesce(s.ended, case when s.pending is not null then clock_timestamp() end) as ended,
+               coalesce(s.reason, s.pending) as reason into v_server
         from recovery.server as s where s.epoch = p_epoch;
     end if;
     if not found then
@@ -558,10 +563,11 @@ declare
     v_error   text;
     v_close   jsonb := '{}';
     v_diff    boolean := false;
-    v_grant   boolean;
+    v_grants  text[];
+    v_role    text := current_setting('role');
     v_usage   boolean;
 begin
-    select c.oid, c.relkind, c.relpersistence, c.relname, n.nspname into v_class
+    select c.oid, c.relkind, c.relpersistence, c.relispartition, c.relname, n.nspname into v_class
     from pg_class as c join pg_namespace as n on n.oid = c.relnamespace where c.oid = p_table;
     if not found then
         perform recovery.fail('RC006', format('table %s does not exist', coalesce(p_table::text, 'null')));
@@ -571,6 +577,8 @@ begin
         perform recovery.fail('RC006', format('%s is a %s: only tables can be watched', p_table,
             case v_class.relkind when 'v' then 'view' when 'm' then 'materialized view' when 'f' then 'foreign table'
                  when 'i' then 'index' when 'S' then 'sequence' else 'relation of kind ' || v_class.relkind::text end));
+    elsif v_class.relispartition then
+        perform recovery.fail('RC006', format('%s is a partition', p_table), 'Watch the partitioned table.');
     elsif v_class.relpersistence = 't' then
         perform recovery.fail('RC006', format('%s is a temporary table: other sessions cannot see its rows', p_table));
     elsif v_class.nspname in ('recovery', 'pg_catalog', 'information_schema') then
@@ -618,11 +626,11 @@ begin
         perform recovery.fail('RC006', format('%s has no primary key', p_table), 'Events and closings name a row by its primary key.');
     end if;
 
-    select a.atttypid = 'bigint'::regtype as fits, pg_get_expr(d.adbin, d.adrelid) as default_text into v_column
+    select a.atttypid = 'bigint'::regtype and a.attgenerated = '' and a.attidentity = '' as fits, pg_get_expr(d.adbin, d.adrelid) as default_text into v_column
     from pg_attribute as a left join pg_attrdef as d on d.adrelid = a.attrelid and d.adnum = a.attnum
     where a.attrelid = p_table and a.attname = 'server_epoch' and not a.attisdropped;
     if found and not v_column.fits then
-        perform recovery.fail('RC006', format('%s has a column server_epoch that is not bigint', p_table));
+        perform recovery.fail('RC006', format('%s has a column server_epoch that is not bigint, or is generated', p_table));
     end if;
     v_watch.undo := jsonb_build_object('column', not found, 'default', v_column.default_text);
     if not (v_watch.undo -> 'column')::boolean then
@@ -718,15 +726,16 @@ begin
     end if;
 
     -- The owner role closes rows on behalf of every server.
-    v_grant := not has_table_privilege('recovery_owner', p_table, 'select') or not has_table_privilege('recovery_owner', p_table, 'update');
     v_usage := not has_schema_privilege('recovery_owner', v_class.nspname, 'usage');
     if v_usage then
         execute format('grant usage on schema %I to recovery_owner', v_class.nspname);
     end if;
-    if v_grant then
-        execute format('grant select, update on table %s to recovery_owner', p_table);
+    select array_agg(p.privilege) into v_grants from unnest(array['select', 'update']) as p (privilege)
+    where not has_table_privilege('recovery_owner', p_table, p.privilege);
+    if v_grants is not null then
+        execute format('grant %s on table %s to recovery_owner', array_to_string(v_grants, ', '), p_table);
     end if;
-    v_watch.undo := v_watch.undo || jsonb_build_object('grant', v_grant, 'usage', v_usage);
+    v_watch.undo := v_watch.undo || jsonb_build_object('grants', array_to_string(v_grants, ', '), 'usage', v_usage);
 
     insert into recovery.watch (name, relation, family, position, open, close, key_columns, key_types, group_by, group_type, parent,
         order_by, only_if, image, diff, topic, failed_topics, idle_topics, started, unowned, launch_grace, events, spec, undo)
@@ -744,16 +753,20 @@ begin
         perform recovery.install_triggers(v_watch);
         -- The real statements, planned with the rights they will run with.
         v_step := 'statement';
-        set local role recovery_owner;
+        perform set_config('role', 'recovery_owner', true);
+        if row_security_active(p_table) then
+            perform recovery.fail('RC006', format('row security of %s would hide rows from recovery_owner', p_table),
+                'Orphans would stay open: alter role recovery_owner bypassrls.');
+        end if;
         v_scope := case when v_watch.group_by is null then 'range' else 'groups' end;
         execute 'explain (costs off) ' || recovery.close_sql(v_watch.family, v_scope)
             using null::bigint, null::text[], 1, null::text, null::text, null::text, null::timestamptz, null::bigint, null::bigint[];
         execute 'explain (costs off) ' || recovery.close_sql(v_watch.family, 'row', 'any', 'without', true, true, false, v_name)
             using null::bigint, null::text[], 1, null::text, null::text, null::text, null::timestamptz, null::bigint, null::bigint[];
-        reset role;
+        perform set_config('role', v_role, true);
     exception when others then
         get stacked diagnostics v_state = returned_sqlstate, v_error = message_text;
-        if v_state = '42501' then
+        if v_state = '42501' or v_state like 'RC%' then
             raise;
         end if;
         perform recovery.fail('RC006', format('%s cannot be watched (%s): %s', p_table, v_step, v_error),
@@ -767,6 +780,21 @@ comment on function recovery.attach(regclass, text, jsonb, text, text, text, tex
     'Watches a table: adds server_epoch, a partial index and triggers, after planning the real statements. Returns the name. Repeating the same registration does nothing. RC006 cannot work, RC007 watched with another specification.';
 --;
 revoke all on function recovery.attach(regclass, text, jsonb, text, text, text, text, integer, text, text, text, text, text[], text[], text, interval, text, interval) from public;
+--;
+-- sql/functions/attached.sql
+create or replace function recovery.attached()
+returns setof recovery.watch
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select w.* from recovery.watch as w where exists (select from pg_class as c where c.oid = w.relation)
+$$;
+--;
+comment on function recovery.attached() is 'The watches whose table is still there: one that was dropped without recovery.detach harms no other.';
+--;
+revoke all on function recovery.attached() from public;
 --;
 -- sql/functions/burn.sql
 create or replace function recovery.burn(p_detector text, p_lock_wait interval, out o_closed jsonb, out o_more boolean)
@@ -791,7 +819,7 @@ begin
     end if;
     o_closed := recovery.close_unit(
         case v_fuse.scope when 'row' then v_fuse.watch
-             else (select min(w.name) from recovery.watch as w where w.family = v_fuse.family) end,
+             else (select min(w.name) from recovery.attached() as w where w.family = v_fuse.family) end,
         v_fuse.scope, v_fuse.key, case when v_fuse.process_dead is null then 'fuse_expired' else 'process_dead' end,
         p_detector, p_lock_wait);
     delete from recovery.fuse as f where f.id = v_fuse.id;
@@ -952,6 +980,7 @@ declare
     v_groups text[];
     v_last   text;
     v_batch  record;
+    v_family boolean;
 begin
     if p_epoch is not null then
         select s.reason into v_reason from recovery.server as s where s.epoch = p_epoch and s.ended is not null;
@@ -960,24 +989,22 @@ begin
                 'Only rows of ended epochs are closed.');
         end if;
     end if;
-    if exists (select from recovery.watch as w where w.family = p_family and w.group_by is not null) then
+    v_family := exists (select from recovery.attached() as w where w.family = p_family and w.group_by is not null);
+    if v_family then
         select n.o_groups, n.o_last into v_groups, v_last
         from recovery.next_groups(p_family, p_epoch, p_guard, p_after[1], p_limit) as n;
-        if v_groups is null then
-            o_closed := '{}';
-            o_failed := '{}';
-            o_done := true;
-            o_careful := p_careful;
-            return;
-        end if;
     end if;
-    select s.* into v_batch from recovery.close_scope(p_family, v_owner, p_epoch, p_guard, v_groups, null, p_after, p_limit,
+    select s.* into v_batch from recovery.close_scope(p_family, v_owner, p_epoch, p_guard, v_groups, null,
+        case when v_family then null else p_after end, p_limit,
         case when p_heir is null then v_reason else 'adopted' end, p_detector, p_lock_wait, p_careful, p_heir) as s;
     o_closed := v_batch.o_closed;
     o_failed := v_batch.o_failed;
     o_careful := v_batch.o_careful;
-    o_after := case when v_groups is null then v_batch.o_last else array[v_last] end;
-    o_done := v_groups is null and coalesce(v_batch.o_count, 0) < p_limit;
+    -- After the last group come the rows without one, from the start each time: what was closed is gone.
+    o_after := case when v_groups is not null then array[v_last] when v_family then p_after else v_batch.o_last end;
+    o_done := case when v_groups is not null then false
+                   when v_family then o_closed = '{}'
+                   else coalesce(v_batch.o_count, 0) < p_limit end;
 end
 $$;
 --;
@@ -1013,13 +1040,15 @@ begin
     o_closed := '{}';
     o_failed := '{}';
     o_count := 0;
-    for v_watch in select w.* from recovery.watch as w where w.family = p_family order by w.position, w.name loop
+    for v_watch in select w.* from recovery.attached() as w where w.family = p_family order by w.position, w.name loop
         v_sql := recovery.close_sql(p_family, 'row', p_owner, p_guard, true, true, p_heir is not null, v_watch.name);
         for v_row in execute format(
-            'select %s as parts, %s as key from %s as r where %s and %s order by %s%s',
+            'select %1$s as parts, %2$s as key from %3$s as r where %4$s and %5$s and not exists (select from recovery.failure as f where f.watch = %6$L and f.key = %2$s and f.next_at > clock_timestamp()) order by %7$s%8$s',
             recovery.key_sql(v_watch, 'parts'), recovery.key_text(v_watch.key_columns, 'r'), v_watch.relation,
-            recovery.scope_sql(v_watch, p_owner, p_guard),
-            recovery.key_sql(v_watch, case when p_groups is null then 'after' else 'groups' end),
+            recovery.scope_sql(v_watch, p_owner, p_guard, false),
+            case when p_groups is null then recovery.key_sql(v_watch, 'after') || coalesce(' and (' || v_watch.group_by || ') is null', '')
+                 else recovery.key_sql(v_watch, 'groups') end,
+            v_watch.name,
             case when p_groups is null then recovery.key_sql(v_watch, 'columns')
                  else format('array_position($2, (%s)::text), %s', v_watch.group_by, coalesce(v_watch.order_by, recovery.key_sql(v_watch, 'columns'))) end,
             case when p_groups is null then ' limit $3' else '' end)
@@ -1030,6 +1059,7 @@ begin
             begin
                 execute v_sql into v_done, v_from, v_to, v_still, v_key, v_key
                 using p_epoch, v_row.parts, 1, p_reason, recovery.words(p_reason), p_detector, clock_timestamp(), p_heir, p_epochs;
+                set constraints all immediate;
                 if v_still then
                     perform recovery.fail('RC006', format('the close expressions of watch "%s" leave the row open', v_watch.name));
                 end if;
@@ -1084,10 +1114,13 @@ begin
     o_failed := '{}';
     o_careful := p_careful;
     v_failing := p_owner <> 'any' and exists (
-        select from recovery.failure as f join recovery.watch as w on w.name = f.watch where w.family = p_family);
-    if p_owner = 'any' then
+        select from recovery.failure as f join recovery.attached() as w on w.name = f.watch where w.family = p_family);
+    if p_owner = 'any' or exists (
+        select from recovery.attached() as w
+        where p_groups is not null and p_heir is null and w.family = p_family and w.idle_topics is not null)
+    then
         select array_agg(distinct e.epoch) into v_epochs
-        from recovery.watch as w cross join lateral unnest(recovery.open_epochs(w.name)) as e (epoch) where w.family = p_family;
+        from recovery.attached() as w cross join lateral unnest(recovery.open_epochs(w.name)) as e (epoch) where w.family = p_family;
     end if;
     -- Tells the update triggers of this family that the events are ours to write.
     perform set_config('recovery.closing', p_family, true);
@@ -1097,6 +1130,8 @@ begin
             execute recovery.close_sql(p_family, v_scope, p_owner, p_guard, o_careful, v_failing, p_heir is not null, p_watch)
             into o_closed, v_from, v_to, v_still, o_last, o_count
             using p_epoch, coalesce(p_groups, p_key), p_limit, p_reason, recovery.words(p_reason), p_detector, clock_timestamp(), p_heir, v_epochs;
+            -- A deferred constraint would fail at commit, where nothing could be split any more.
+            set constraints all immediate;
             if v_still then
                 perform recovery.fail('RC006', format('the close expressions of family "%s" leave a row open', p_family));
             end if;
@@ -1122,7 +1157,7 @@ begin
         delete from recovery.failure as f using recovery.event as e
         where e.id between v_from and v_to and e.kind in ('closed', 'adopted') and f.watch = e.watch and f.key = e.key;
     end if;
-    if p_groups is not null and p_heir is null then
+    if not v_whole and p_groups is not null and p_heir is null then
         v_to := recovery.settle(p_family, p_epoch, p_groups, v_from, v_to, p_reason, p_detector);
     end if;
     perform set_config('recovery.closing', '', true);
@@ -1159,12 +1194,15 @@ as $function$
    u<n>  the update. It meets its row by ctid and xmin, so it changes exactly the version that v<n> saw;
          a row that somebody changed meanwhile no longer matches and is left to the next pass. It asks
          again for the owner and for open-ness, which is what makes a second closer harmless.
-   e     the events, ordered: groups as $2 lists them, watches by position, rows by order_by.
+   k, o  for a family whose groups have events of their own: rows closed and rows open, by group; a group
+         of which nothing stays open is idle.
+   e     the events, ordered: groups as $2 lists them, watches by position, rows by order_by, then the
+         group's own.
 
    $1 epoch  $2 groups | key after which to go on | key of one row  $3 limit  $4 reason  $5 message
-   $6 detector  $7 at  $8 heir  $9 epochs, for p_owner any
+   $6 detector  $7 at  $8 heir  $9 epochs that own open rows
 
-   p_scope    groups: rows of the groups in $2;  range: $3 rows after key $2;  row: the row with key $2
+   p_scope    groups: rows of the groups in $2;  range: $3 rows after key $2 (that have no group);  row: the row with key $2
    p_owner    epoch: rows of $1;  none: rows without an owner;  any: whoever owns them
    p_guard    fuses: ignore, without (leave guarded rows alone), with (only guarded rows)
    p_careful  skip rows that somebody has locked
@@ -1181,9 +1219,12 @@ declare
     v_group  text;
     v_order  text;
     v_select text;
+    v_closed text := '';
+    v_opened text := '';
+    v_head   recovery.watch;
 begin
     for v_watch in
-        select w.* from recovery.watch as w
+        select w.* from recovery.attached() as w
         where w.family = p_family and (p_watch is null or w.name = p_watch)
         order by w.position, w.name
     loop
@@ -1208,6 +1249,9 @@ begin
                 v_watch.name, recovery.key_text(v_watch.key_columns, 'r'));
         end if;
         if p_scope = 'range' then
+            if v_watch.group_by is not null then
+                v_select := v_select || format(' and (%s) is null', v_watch.group_by);
+            end if;
             v_select := v_select || format(' order by %s limit $3', recovery.key_sql(v_watch, 'columns'));
             v_tail := format('(select parts from (select v.parts, row_number() over () as n from v%1$s as v) as k order by n desc limit 1), (select count(*) from v%1$s)', v_n);
         end if;
@@ -1226,18 +1270,37 @@ begin
             case when p_heir then $$jsonb_build_object('server_epoch', r.server_epoch)$$ else v_watch.image end,
             case when p_scope = 'groups' then v_order else 'null::record' end);
         v_rows := v_rows || case when v_n = 1 then '' else ' union all ' end || format(
-            'select %s as pos, %L::text as watch, %L::text as topic, u.owner, u.key, u.grp, %s, %s as ord from u%s as u%s',
-            v_n, v_watch.name, v_watch.topic,
+            'select %s as pos, %L::text as watch, %L::text as kind, %L::text as topic, u.owner, u.key, u.grp, %s, %s as ord from u%s as u%s',
+            v_n, v_watch.name, case when p_heir then 'adopted' else 'closed' end, v_watch.topic,
             case when v_watch.diff and not p_heir then 'd.old, d.new' else 'u.old, u.new' end,
             case when p_scope = 'groups' then 'row_number() over (order by u.ord)' else '0' end,
             v_n,
             case when v_watch.diff and not p_heir then ' cross join lateral recovery.changed(u.old, u.new) as d' else '' end);
+        v_closed := v_closed || case when v_n = 1 then '' else ' union all ' end || format('select u.owner, u.grp from u%1$s as u', v_n);
+        v_opened := v_opened || case when v_n = 1 then '' else ' union all ' end || format(
+            'select (%1$s)::text as grp, count(*) as n from %2$s as r where %3$s and (r.server_epoch = any($9) or r.server_epoch is null) and (%4$s)%5$s group by 1',
+            v_watch.group_by, v_watch.relation, recovery.key_sql(v_watch, 'groups'), v_watch.open,
+            coalesce(' and (' || v_watch.only_if || ')', ''));
+        if v_watch.failed_topics is not null or v_watch.idle_topics is not null then
+            v_head := v_watch;
+        end if;
     end loop;
+    if v_head.id is not null and p_scope = 'groups' and not p_heir then
+        v_ctes := v_ctes || format(
+            E'k as (select c.grp, min(c.owner) as owner, count(*) as n from (%s) as c group by c.grp),\n'
+            'o as (select c.grp, sum(c.n) as n from (%s) as c group by c.grp),\n', v_closed, v_opened);
+        v_rows := v_rows || format(
+            ' union all select 1000000, %L, t.kind, t.topic, k.owner, k.grp, k.grp, null::jsonb, jsonb_build_object(''message'', $5), t.n from k cross join lateral ('
+            'select ''failed'' as kind, f.topic, f.n from unnest(%L::text[]) with ordinality as f (topic, n)'
+            ' union all select ''idle'', i.topic, 1000 + i.n from unnest(%L::text[]) with ordinality as i (topic, n)'
+            ' where not exists (select from o where o.grp = k.grp and o.n > k.n)) as t',
+            v_head.name, v_head.failed_topics, v_head.idle_topics);
+    end if;
     return 'with ' || v_ctes || format(
         E'e as (insert into recovery.event (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)\n'
-        'select x.owner, x.watch, %L, x.topic, x.key, x.grp, $4, $6, x.old, x.new from (%s) as x%s returning id, watch)\n'
-        'select coalesce((select jsonb_object_agg(s.watch, s.n) from (select e.watch, count(*) as n from e group by e.watch) as s), ''{}''), (select min(id) from e), (select max(id) from e), (%s), %s',
-        case when p_heir then 'adopted' else 'closed' end, v_rows,
+        'select x.owner, x.watch, x.kind, x.topic, x.key, x.grp, $4, $6, x.old, x.new from (%s) as x%s returning id, watch, kind)\n'
+        'select coalesce((select jsonb_object_agg(s.watch, s.n) from (select e.watch, count(*) as n from e where e.kind in (''closed'', ''adopted'') group by e.watch) as s), ''{}''), (select min(id) from e), (select max(id) from e), (%s), %s',
+        v_rows,
         case when p_scope = 'groups'
             then ' join unnest($2) with ordinality as g (grp, n) on g.grp = x.grp order by g.n, x.pos, x.ord' else '' end,
         v_still, v_tail);
@@ -1266,7 +1329,7 @@ declare
     v_key    text[];
     v_guard  text;
 begin
-    select w.* into v_watch from recovery.watch as w where w.name = p_watch;
+    select w.* into v_watch from recovery.attached() as w where w.name = p_watch;
     if not found then
         perform recovery.fail('RC008', format('nothing is watched as %s', coalesce(quote_literal(p_watch), 'null')), 'See recovery.watch for the names.');
     end if;
@@ -1308,9 +1371,10 @@ declare
 begin
     -- PostgreSQL itself parses the expression and prints it back, with every name qualified and r. or c.
     -- before every column: what it prints can stand in an index, a trigger or a statement and means the
-    -- same in each. The second range entry is what makes it print the prefixes.
+    -- same in each. The second range entry is what makes it print the prefixes,
+    -- the second column what makes an aggregate an error.
     execute format(
-        E'create temporary view recovery_compile as select (%s\n)%s as recovery_value from only %s as r cross join %s',
+        E'create temporary view recovery_compile as select (%s\n)%s as recovery_value, r.tableoid as recovery_row from only %s as r cross join %s',
         p_expression,
         case when p_type is null then '' else '::' || p_type end,
         p_table,
@@ -1318,7 +1382,7 @@ begin
             then '(values (null::text, null::text, null::text, null::timestamptz, null::bigint, null::bigint)) as c (reason, message, detector, at, ms, epoch)'
             else '(values (1)) as recovery_none (one)' end);
     v_view := pg_get_viewdef('pg_temp.recovery_compile'::regclass);
-    o_text := substr(v_view, 9, strpos(v_view, E' AS recovery_value\n   FROM ') - 9);
+    o_text := substr(v_view, 9, strpos(v_view, E' AS recovery_value,\n') - 9);
     select format_type(a.atttypid, a.atttypmod) into o_type
     from pg_attribute as a
     where a.attrelid = 'pg_temp.recovery_compile'::regclass and a.attnum = 1;
@@ -1361,8 +1425,8 @@ begin
     else
         execute format('alter table %s alter column server_epoch drop default', p_table);
     end if;
-    if (v_watch.undo -> 'grant')::boolean then
-        execute format('revoke select, update on table %s from recovery_owner', p_table);
+    if v_watch.undo ->> 'grants' <> '' then
+        execute format('revoke %s on table %s from recovery_owner', v_watch.undo ->> 'grants', p_table);
     end if;
     delete from recovery.failure as f where f.watch = v_watch.name;
     delete from recovery.watch as w where w.id = v_watch.id;
@@ -1422,7 +1486,7 @@ declare
     v_watch  record;
     v_epochs bigint[];
 begin
-    for v_watch in select w.name from recovery.watch as w loop
+    for v_watch in select w.name from recovery.attached() as w loop
         v_epochs := recovery.open_epochs(v_watch.name);
         -- A second statement: a server that booted after we looked at its rows is there by now. An epoch
         -- that is not was lost (a failover, a restored backup): its server cannot beat, so it is not alive.
@@ -1577,12 +1641,18 @@ begin
         if p_dead_only and not exists (select from recovery.judgement as v where v.epoch = p_epoch and v.dead) then
             return false;
         end if;
+        update recovery.server as s set pending = coalesce(s.pending, p_reason)
+        where s.epoch = p_epoch and s.ended is null;
+    exception when lock_not_available or deadlock_detected then
+        return false;
+    end;
+    begin
         update recovery.server as s
-        set ended = clock_timestamp(), reason = p_reason
+        set ended = clock_timestamp(), reason = coalesce(s.pending, p_reason)
         where s.epoch = p_epoch and s.ended is null;
         return found;
     exception when lock_not_available or deadlock_detected then
-        return false;  -- a reader in REPEATABLE READ holds the row: the next sweep tries again
+        return false;  -- a writer in REPEATABLE READ holds the row: the next sweep tries again
     end;
 end
 $$;
@@ -1646,7 +1716,7 @@ declare
 begin
     update recovery.server as s
     set heartbeat = recovery.now(), suspected = null
-    where s.epoch = p_epoch and s.token = p_token and s.ended is null
+    where s.epoch = p_epoch and s.token = p_token and s.ended is null and s.pending is null
     returning s.heartbeat + s.lease into v_until;
     if not found then
         select s.name into v_name from recovery.server as s
@@ -1844,7 +1914,7 @@ declare
     v_group  text;
     v_id     bigint;
 begin
-    select w.family, w.group_by into v_family, v_group from recovery.watch as w where w.name = p_watch;
+    select w.family, w.group_by into v_family, v_group from recovery.attached() as w where w.name = p_watch;
     if not found then
         perform recovery.fail('RC008', format('nothing is watched as %s', coalesce(quote_literal(p_watch), 'null')), 'See recovery.watch for the names.');
     elsif p_scope is null or p_scope not in ('row', 'group') then
@@ -1921,11 +1991,11 @@ declare
 begin
     -- Each watch offers the groups of its next rows. The smallest of their last ones bounds the batch,
     -- so that no group is passed over that another watch has not reached yet.
-    for v_watch in select w.* from recovery.watch as w where w.family = p_family loop
+    for v_watch in select w.* from recovery.attached() as w where w.family = p_family loop
         v_type := v_watch.group_type;
         v_sql := v_sql || case when v_sql = '' then '' else ' union all ' end || format(
-            'select max(s.g) over () as top, count(*) over () as n, s.g from (select %1$s as g from %2$s as r where %3$s and ($2 is null or %1$s > $2::%4$s) order by %1$s limit $3) as s',
-            v_watch.group_by, v_watch.relation, recovery.scope_sql(v_watch, case when p_epoch is null then 'none' else 'epoch' end, p_guard), v_type);
+            'select max(s.g) over () as top, count(*) over () as n, s.g from (select %1$s as g from %2$s as r where %3$s and %1$s is not null and ($2 is null or %1$s > $2::%4$s) order by %1$s limit $3) as s',
+            v_watch.group_by, v_watch.relation, recovery.scope_sql(v_watch, case when p_epoch is null then 'none' else 'epoch' end, p_guard, false), v_type);
     end loop;
     execute format(
         'with s as materialized (%s), b as (select min(top) as bound from s where n >= $3)
@@ -2022,7 +2092,7 @@ declare
     v_watch  record;
     v_epochs bigint[];
 begin
-    select w.relation, w.open into strict v_watch from recovery.watch as w where w.name = p_watch;
+    select w.relation, w.open into strict v_watch from recovery.attached() as w where w.name = p_watch;
     -- Steps from one epoch to the next in the partial index, so the cost follows the number of owners.
     execute format($sql$
         with recursive e (epoch) as (
@@ -2051,11 +2121,15 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_watch recovery.watch;
+    v_sql   text;
 begin
-    for v_watch in select w.* from recovery.watch as w order by w.family, w.position, w.name loop
-        return query execute format('select %L::text, r.server_epoch, count(*) from %s as r where (%s)%s group by r.server_epoch',
-            v_watch.name, v_watch.relation, v_watch.open,
-            case when v_watch.only_if is null then '' else format(' and (%s)', v_watch.only_if) end);
+    for v_watch in select w.* from recovery.attached() as w order by w.family, w.position, w.name loop
+        v_sql := format('select %L::text, r.server_epoch, count(*) from %s as r where (%s)', v_watch.name, v_watch.relation, v_watch.open);
+        begin
+            return query execute v_sql || coalesce(' and (' || v_watch.only_if || ')', '') || ' group by r.server_epoch';
+        exception when others then
+            return query execute v_sql || ' group by r.server_epoch';  -- only_if fails for some row
+        end;
     end loop;
 end
 $$;
@@ -2075,7 +2149,7 @@ as $$
 declare
     v_watch record;
 begin
-    for v_watch in select w.name, w.family, w.started, w.unowned from recovery.watch as w order by w.family, w.position loop
+    for v_watch in select w.name, w.family, w.started, w.unowned from recovery.attached() as w order by w.family, w.position loop
         return query
             select v_watch.family, s.epoch, s.reason
             from unnest(recovery.open_epochs(v_watch.name)) as o (epoch)
@@ -2108,7 +2182,7 @@ declare
     v_count   bigint := 0;
 begin
     for v_failure in select f.* from recovery.failure as f loop
-        select w.* into v_watch from recovery.watch as w where w.name = v_failure.watch;
+        select w.* into v_watch from recovery.attached() as w where w.name = v_failure.watch;
         v_open := false;
         if found then
             execute format('select exists (select from %s as r where %s and (%s))',
@@ -2299,13 +2373,17 @@ begin
         perform recovery.fail('RC010', format('epoch %s has not ended: its rows are live', p_epoch), 'Only rows of ended epochs are let go.');
     end if;
     perform set_config('recovery.closing', p_family, true);
-    for v_watch in select w.* from recovery.watch as w where w.family = p_family and w.only_if is not null loop
-        execute format(
-            'update %1$s as r set server_epoch = null where r.ctid = any(array(select r.ctid from %1$s as r where r.server_epoch = $1 and (%2$s) and (%3$s) is not true limit $2 for update skip locked)) and r.server_epoch = $1',
-            v_watch.relation, v_watch.open, v_watch.only_if)
-        using p_epoch, p_limit;
-        get diagnostics v_count = row_count;
-        v_total := v_total + v_count;
+    for v_watch in select w.* from recovery.attached() as w where w.family = p_family and w.only_if is not null loop
+        begin
+            execute format(
+                'update %1$s as r set server_epoch = null where r.ctid = any(array(select r.ctid from %1$s as r where r.server_epoch = $1 and (%2$s) and (%3$s) is not true limit $2 for update skip locked)) and r.server_epoch = $1',
+                v_watch.relation, v_watch.open, v_watch.only_if)
+            using p_epoch, p_limit;
+            get diagnostics v_count = row_count;
+            v_total := v_total + v_count;
+        exception when others then
+            null;  -- only_if fails for some row: nothing is let go
+        end;
     end loop;
     perform set_config('recovery.closing', '', true);
     return v_total;
@@ -2327,15 +2405,21 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_watch  recovery.watch;
+    v_owner  text := case when p_epoch is null then 'none' else 'epoch' end;
+    v_sql    text;
     v_count  bigint;
     v_result jsonb := '{}';
 begin
-    for v_watch in select w.* from recovery.watch as w where w.family = p_family loop
-        execute format(
-            'select count(*) from %s as r where %s and not exists (select from recovery.failure as f where f.watch = %L and f.key = %s)',
-            v_watch.relation, recovery.scope_sql(v_watch, case when p_epoch is null then 'none' else 'epoch' end, p_guard), v_watch.name,
-            recovery.key_text(v_watch.key_columns, 'r'))
-        into v_count using p_epoch;
+    for v_watch in select w.* from recovery.attached() as w where w.family = p_family loop
+        v_sql := 'select count(*) from %s as r where %s and not exists (select from recovery.failure as f where f.watch = %L and f.key = %s)';
+        begin
+            execute format(v_sql, v_watch.relation, recovery.scope_sql(v_watch, v_owner, p_guard), v_watch.name,
+                recovery.key_text(v_watch.key_columns, 'r')) into v_count using p_epoch;
+        exception when others then
+            -- only_if fails for some row: count without it.
+            execute format(v_sql, v_watch.relation, recovery.scope_sql(v_watch, v_owner, p_guard, false), v_watch.name,
+                recovery.key_text(v_watch.key_columns, 'r')) into v_count using p_epoch;
+        end;
         if v_count > 0 then
             v_result := v_result || jsonb_build_object(v_watch.name, v_count);
         end if;
@@ -2439,7 +2523,7 @@ comment on function recovery.ring() is
 revoke all on function recovery.ring() from public;
 --;
 -- sql/functions/scope_sql.sql
-create or replace function recovery.scope_sql(p_watch recovery.watch, p_owner text, p_guard text)
+create or replace function recovery.scope_sql(p_watch recovery.watch, p_owner text, p_guard text, p_only boolean default true)
 returns text
 language sql
 stable
@@ -2453,7 +2537,7 @@ as $$
                      else format('(%s) < (select recovery.now()) - %L::interval', p_watch.started, p_watch.unowned) end)
             when 'any' then '$1 is null and (r.server_epoch = any($9) or r.server_epoch is null)' end
         || format(' and (%s)', p_watch.open)
-        || case when p_watch.only_if is null then '' else format(' and (%s)', p_watch.only_if) end
+        || case when p_watch.only_if is null or not p_only then '' else format(' and (%s)', p_watch.only_if) end
         || case when p_watch.launch_grace is null or p_owner = 'any' or p_guard = 'with' then ''
                 else format(' and ((%s) >= (select recovery.now()) - %L::interval) is not true', p_watch.started, p_watch.launch_grace) end
         || case p_guard when 'with' then format(' and (%s)', recovery.guard_sql(p_watch))
@@ -2461,10 +2545,10 @@ as $$
                         else '' end
 $$;
 --;
-comment on function recovery.scope_sql(recovery.watch, text, text) is
-    'The condition for a row to close: open, meant by the watch, owned by epoch $1 (or by none; or by any of $9), not too young; p_guard: ignore fuses, only rows without, or only with an active one. The open predicate stands literally, so that the partial index serves it.';
+comment on function recovery.scope_sql(recovery.watch, text, text, boolean) is
+    'The condition for a row to close: open, meant by the watch, owned by epoch $1 (or by none; or by any of $9), not too young; p_guard: ignore fuses, only rows without, or only with an active one; p_only false: also rows that the watch does not mean. The open predicate stands literally, so that the partial index serves it.';
 --;
-revoke all on function recovery.scope_sql(recovery.watch, text, text) from public;
+revoke all on function recovery.scope_sql(recovery.watch, text, text, boolean) from public;
 --;
 -- sql/functions/settle.sql
 create or replace function recovery.settle(
@@ -2484,7 +2568,7 @@ declare
     v_busy   text[] := '{}';
     v_to     bigint;
 begin
-    select w.* into v_head from recovery.watch as w
+    select w.* into v_head from recovery.attached() as w
     where w.family = p_family and (w.failed_topics is not null or w.idle_topics is not null);
     if not found or p_from is null then
         return p_to;
@@ -2493,7 +2577,7 @@ begin
     where e.id between p_from and p_to and e.detector = p_detector and e.kind = 'closed'
       and e.group_key = any(p_groups);
     if v_head.idle_topics is not null then
-        for v_watch in select w.* from recovery.watch as w where w.family = p_family loop
+        for v_watch in select w.* from recovery.attached() as w where w.family = p_family loop
             execute format(
                 'select array_agg(distinct (%1$s)::text) from %2$s as r where %1$s = any($1::%3$s[]) and (r.server_epoch = any($2) or r.server_epoch is null) and (%4$s)%5$s',
                 v_watch.group_by, v_watch.relation, v_watch.group_type, v_watch.open,
@@ -2554,7 +2638,7 @@ declare
     v_head   recovery.watch;
     v_groups text[];
 begin
-    select w.* into v_head from recovery.watch as w where w.family = p_family and w.parent is not null;
+    select w.* into v_head from recovery.attached() as w where w.family = p_family and w.parent is not null;
     if not found or p_groups is null then
         return p_groups;
     end if;
@@ -2612,7 +2696,7 @@ begin
     if v_writer is not null then
         if current_setting('transaction_isolation') = 'read committed' then
             perform pg_advisory_xact_lock_shared(v_writer);
-            perform from recovery.server as s where s.epoch = v_writer and s.ended is null and s.drain_until is null;
+            perform from recovery.server as s where s.epoch = v_writer and s.ended is null and s.pending is null and s.drain_until is null;
             if not found then
                 perform recovery.%1$s(v_writer);
             end if;
@@ -2629,12 +2713,14 @@ begin
             case when p_operation = 'update' then 'v_new and ' else '' end,
             case when p_operation = 'update' then format($stamp$if not v_old and v_writer is not null and new.server_epoch is not distinct from old.server_epoch then
             -- Reopened by a server that did not write its epoch: the work is its own from here.
-            update %s as r set server_epoch = v_writer where %s;
+            perform set_config('recovery.stamp', 'on', true);
+            execute format('update %%s as r set server_epoch = $1 where %s', tg_relid::regclass) using v_writer, new;
+            perform set_config('recovery.stamp', '', true);
             new.server_epoch := v_writer;
         else
             perform recovery.assert_live(new.server_epoch);
-        end if;$stamp$, p_watch.relation, (
-                select string_agg(format('r.%1$I = new.%1$I', c.name), ' and ') from unnest(p_watch.key_columns) as c (name)))
+        end if;$stamp$, (
+                select string_agg(replace(format('r.%1$I = ($2).%1$I', c.name), '''', ''''''), ' and ') from unnest(p_watch.key_columns) as c (name)))
             else 'perform recovery.assert_live(new.server_epoch);' end);
     end if;
     if p_operation = 'update' then
@@ -2666,7 +2752,6 @@ begin
     select last_value into v_rung from recovery.bell_time;
     if v_now - v_rung not between 0 and 19 and current_setting('recovery.notify', true) is distinct from 'off' then
         perform setval('recovery.bell_time', v_now);
-        perform setval('recovery.bell_event', v_id);
         perform pg_notify('recovery', format('{"from": %%1$s, "to": %%1$s, "count": 1, "events": [{"id": %%1$s, "kind": "%%2$s"}]}', v_id, v_kind));
     end if;$event$,
         case when p_watch.diff and p_operation = 'update'
@@ -2677,6 +2762,13 @@ begin
             else format($$values (%1$s.server_epoch, %2$L, v_kind, %3$L, %4$s, %5$s, nullif(current_setting('recovery.reason', true), ''), 'writer', %6$s, %7$s)$$,
                 v_row, p_watch.name, p_watch.topic, recovery.key_text(p_watch.key_columns, v_row),
                 coalesce('(' || recovery.realias(p_watch.group_by, v_row) || ')::text', 'null'), v_old, v_new) end) end;
+    -- The stamp's own update is part of the transition that caused it.
+    if p_operation = 'update' then
+        v_fence := $stamp$
+    if v_old and v_new and current_setting('recovery.stamp', true) = 'on' then
+        return null;
+    end if;$stamp$ || v_fence;
+    end if;
     return format($body$declare
     v_writer bigint := nullif(current_setting('recovery.server_epoch', true), '')::bigint;
     v_kind   text := %1$L;%2$s
@@ -2873,7 +2965,11 @@ begin
     v_ended := recovery.resign(p_epoch, p_token, p_heir, p_lock_wait);
     commit;
     report := recovery.new_report(case when v_ended then array[p_epoch] else '{}'::bigint[] end);
-    for v_family in select distinct w.family from recovery.watch as w order by w.family loop
+    -- Not ended means that a transaction of its own holds it up: the sweep ends and closes it.
+    for v_family in select distinct w.family from recovery.attached() as w
+        where exists (select from recovery.server as s where s.epoch = p_epoch and s.ended is not null)
+        order by w.family
+    loop
         call recovery.close_epoch(v_family, p_epoch, 'shutdown:' || p_epoch, p_batch, p_lock_wait, p_heir, report);
     end loop;
     report := recovery.end_report(report, v_start);
@@ -2935,6 +3031,7 @@ select
     s.lease,
     s.heartbeat + s.lease < recovery.now() as lease_expired,
     coalesce(s.suspected + s.grace < recovery.now(), false) as connection_lost,
+    s.pending,
     s.process_dead is not null as process_dead,
     coalesce(s.drain_until < recovery.now(), false) as drain_expired,
     s.heartbeat + s.lease < recovery.now() or coalesce(s.suspected + s.grace < recovery.now(), false) as quiet
@@ -2953,6 +3050,8 @@ comment on column recovery.evidence.lease_expired is 'No heartbeat within the le
 --;
 comment on column recovery.evidence.connection_lost is 'Its keeper connection is gone, and no heartbeat came within the grace after that was noticed.';
 --;
+comment on column recovery.evidence.pending is 'It was to end with this reason, and a transaction of its own held that up.';
+--;
 comment on column recovery.evidence.process_dead is 'A sweeper on its own host found the process dead.';
 --;
 comment on column recovery.evidence.drain_expired is 'It drained, and the limit is over.';
@@ -2964,14 +3063,15 @@ create or replace view recovery.judgement as
 select
     e.epoch,
     e.name,
-    case when e.process_dead then 'process_dead'
+    case when e.pending is not null then e.pending
+         when e.process_dead then 'process_dead'
          when e.drain_expired then 'drain_expired'
          when e.connection_lost then 'connection_lost'
          when e.lease_expired then 'lease_expired' end as reason,
-    e.process_dead or e.drain_expired or (e.quiet and coalesce(h.until < recovery.now(), false)) as dead,
-    case when e.quiet and not (e.process_dead or e.drain_expired) and coalesce(h.until >= recovery.now(), true)
+    e.pending is not null or e.process_dead or e.drain_expired or (e.quiet and coalesce(h.until < recovery.now(), false)) as dead,
+    case when e.quiet and not (e.pending is not null or e.process_dead or e.drain_expired) and coalesce(h.until >= recovery.now(), true)
          then h.until end as held_until,
-    case when e.quiet and not (e.process_dead or e.drain_expired) and coalesce(h.until >= recovery.now(), true)
+    case when e.quiet and not (e.pending is not null or e.process_dead or e.drain_expired) and coalesce(h.until >= recovery.now(), true)
          then case when o.mass_since is not null and o.mass_since > o.since then 'most servers look dead at once'
                    else coalesce(o.because, 'no sweep yet') end end as held_because
 from recovery.evidence as e
@@ -3059,7 +3159,7 @@ select
     coalesce(sum(o.open_rows) filter (where s.ended is not null), 0)::bigint as orphans,
     coalesce(sum(o.open_rows) filter (where o.open_rows is not null and o.server_epoch is null), 0)::bigint as unowned,
     (select count(*) from recovery.failure as f where f.watch = w.name) as failures
-from recovery.watch as w
+from recovery.attached() as w
 left join recovery.open_work() as o on o.watch = w.name
 left join recovery.server as s on s.epoch = o.server_epoch
 group by w.family, w.position, w.name, w.relation
@@ -3119,6 +3219,7 @@ grant execute on function
     recovery.horizon(),
     recovery.open_work(),
     recovery.words(text),
+    recovery.attached(),
     recovery.now()
 to recovery_server, recovery_listener;
 --;

@@ -36,10 +36,11 @@ declare
     v_error   text;
     v_close   jsonb := '{}';
     v_diff    boolean := false;
-    v_grant   boolean;
+    v_grants  text[];
+    v_role    text := current_setting('role');
     v_usage   boolean;
 begin
-    select c.oid, c.relkind, c.relpersistence, c.relname, n.nspname into v_class
+    select c.oid, c.relkind, c.relpersistence, c.relispartition, c.relname, n.nspname into v_class
     from pg_class as c join pg_namespace as n on n.oid = c.relnamespace where c.oid = p_table;
     if not found then
         perform recovery.fail('RC006', format('table %s does not exist', coalesce(p_table::text, 'null')));
@@ -49,6 +50,8 @@ begin
         perform recovery.fail('RC006', format('%s is a %s: only tables can be watched', p_table,
             case v_class.relkind when 'v' then 'view' when 'm' then 'materialized view' when 'f' then 'foreign table'
                  when 'i' then 'index' when 'S' then 'sequence' else 'relation of kind ' || v_class.relkind::text end));
+    elsif v_class.relispartition then
+        perform recovery.fail('RC006', format('%s is a partition', p_table), 'Watch the partitioned table.');
     elsif v_class.relpersistence = 't' then
         perform recovery.fail('RC006', format('%s is a temporary table: other sessions cannot see its rows', p_table));
     elsif v_class.nspname in ('recovery', 'pg_catalog', 'information_schema') then
@@ -96,11 +99,11 @@ begin
         perform recovery.fail('RC006', format('%s has no primary key', p_table), 'Events and closings name a row by its primary key.');
     end if;
 
-    select a.atttypid = 'bigint'::regtype as fits, pg_get_expr(d.adbin, d.adrelid) as default_text into v_column
+    select a.atttypid = 'bigint'::regtype and a.attgenerated = '' and a.attidentity = '' as fits, pg_get_expr(d.adbin, d.adrelid) as default_text into v_column
     from pg_attribute as a left join pg_attrdef as d on d.adrelid = a.attrelid and d.adnum = a.attnum
     where a.attrelid = p_table and a.attname = 'server_epoch' and not a.attisdropped;
     if found and not v_column.fits then
-        perform recovery.fail('RC006', format('%s has a column server_epoch that is not bigint', p_table));
+        perform recovery.fail('RC006', format('%s has a column server_epoch that is not bigint, or is generated', p_table));
     end if;
     v_watch.undo := jsonb_build_object('column', not found, 'default', v_column.default_text);
     if not (v_watch.undo -> 'column')::boolean then
@@ -196,15 +199,16 @@ begin
     end if;
 
     -- The owner role closes rows on behalf of every server.
-    v_grant := not has_table_privilege('recovery_owner', p_table, 'select') or not has_table_privilege('recovery_owner', p_table, 'update');
     v_usage := not has_schema_privilege('recovery_owner', v_class.nspname, 'usage');
     if v_usage then
         execute format('grant usage on schema %I to recovery_owner', v_class.nspname);
     end if;
-    if v_grant then
-        execute format('grant select, update on table %s to recovery_owner', p_table);
+    select array_agg(p.privilege) into v_grants from unnest(array['select', 'update']) as p (privilege)
+    where not has_table_privilege('recovery_owner', p_table, p.privilege);
+    if v_grants is not null then
+        execute format('grant %s on table %s to recovery_owner', array_to_string(v_grants, ', '), p_table);
     end if;
-    v_watch.undo := v_watch.undo || jsonb_build_object('grant', v_grant, 'usage', v_usage);
+    v_watch.undo := v_watch.undo || jsonb_build_object('grants', array_to_string(v_grants, ', '), 'usage', v_usage);
 
     insert into recovery.watch (name, relation, family, position, open, close, key_columns, key_types, group_by, group_type, parent,
         order_by, only_if, image, diff, topic, failed_topics, idle_topics, started, unowned, launch_grace, events, spec, undo)
@@ -222,16 +226,20 @@ begin
         perform recovery.install_triggers(v_watch);
         -- The real statements, planned with the rights they will run with.
         v_step := 'statement';
-        set local role recovery_owner;
+        perform set_config('role', 'recovery_owner', true);
+        if row_security_active(p_table) then
+            perform recovery.fail('RC006', format('row security of %s would hide rows from recovery_owner', p_table),
+                'Orphans would stay open: alter role recovery_owner bypassrls.');
+        end if;
         v_scope := case when v_watch.group_by is null then 'range' else 'groups' end;
         execute 'explain (costs off) ' || recovery.close_sql(v_watch.family, v_scope)
             using null::bigint, null::text[], 1, null::text, null::text, null::text, null::timestamptz, null::bigint, null::bigint[];
         execute 'explain (costs off) ' || recovery.close_sql(v_watch.family, 'row', 'any', 'without', true, true, false, v_name)
             using null::bigint, null::text[], 1, null::text, null::text, null::text, null::timestamptz, null::bigint, null::bigint[];
-        reset role;
+        perform set_config('role', v_role, true);
     exception when others then
         get stacked diagnostics v_state = returned_sqlstate, v_error = message_text;
-        if v_state = '42501' then
+        if v_state = '42501' or v_state like 'RC%' then
             raise;
         end if;
         perform recovery.fail('RC006', format('%s cannot be watched (%s): %s', p_table, v_step, v_error),

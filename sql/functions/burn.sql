@@ -20,7 +20,7 @@ begin
     end if;
     o_closed := recovery.close_unit(
         case v_fuse.scope when 'row' then v_fuse.watch
-             else (select min(w.name) from recovery.watch as w where w.family = v_fuse.family) end,
+             else (select min(w.name) from recovery.attached() as w where w.family = v_fuse.family) end,
         v_fuse.scope, v_fuse.key, case when v_fuse.process_dead is null then 'fuse_expired' else 'process_dead' end,
         p_detector, p_lock_wait);
     delete from recovery.fuse as f where f.id = v_fuse.id;

@@ -15,6 +15,7 @@ declare
     v_groups text[];
     v_last   text;
     v_batch  record;
+    v_family boolean;
 begin
     if p_epoch is not null then
         select s.reason into v_reason from recovery.server as s where s.epoch = p_epoch and s.ended is not null;
@@ -23,24 +24,22 @@ begin
                 'Only rows of ended epochs are closed.');
         end if;
     end if;
-    if exists (select from recovery.watch as w where w.family = p_family and w.group_by is not null) then
+    v_family := exists (select from recovery.attached() as w where w.family = p_family and w.group_by is not null);
+    if v_family then
         select n.o_groups, n.o_last into v_groups, v_last
         from recovery.next_groups(p_family, p_epoch, p_guard, p_after[1], p_limit) as n;
-        if v_groups is null then
-            o_closed := '{}';
-            o_failed := '{}';
-            o_done := true;
-            o_careful := p_careful;
-            return;
-        end if;
     end if;
-    select s.* into v_batch from recovery.close_scope(p_family, v_owner, p_epoch, p_guard, v_groups, null, p_after, p_limit,
+    select s.* into v_batch from recovery.close_scope(p_family, v_owner, p_epoch, p_guard, v_groups, null,
+        case when v_family then null else p_after end, p_limit,
         case when p_heir is null then v_reason else 'adopted' end, p_detector, p_lock_wait, p_careful, p_heir) as s;
     o_closed := v_batch.o_closed;
     o_failed := v_batch.o_failed;
     o_careful := v_batch.o_careful;
-    o_after := case when v_groups is null then v_batch.o_last else array[v_last] end;
-    o_done := v_groups is null and coalesce(v_batch.o_count, 0) < p_limit;
+    -- After the last group come the rows without one, from the start each time: what was closed is gone.
+    o_after := case when v_groups is not null then array[v_last] when v_family then p_after else v_batch.o_last end;
+    o_done := case when v_groups is not null then false
+                   when v_family then o_closed = '{}'
+                   else coalesce(v_batch.o_count, 0) < p_limit end;
 end
 $$;
 

@@ -22,10 +22,13 @@ begin
     o_failed := '{}';
     o_careful := p_careful;
     v_failing := p_owner <> 'any' and exists (
-        select from recovery.failure as f join recovery.watch as w on w.name = f.watch where w.family = p_family);
-    if p_owner = 'any' then
+        select from recovery.failure as f join recovery.attached() as w on w.name = f.watch where w.family = p_family);
+    if p_owner = 'any' or exists (
+        select from recovery.attached() as w
+        where p_groups is not null and p_heir is null and w.family = p_family and w.idle_topics is not null)
+    then
         select array_agg(distinct e.epoch) into v_epochs
-        from recovery.watch as w cross join lateral unnest(recovery.open_epochs(w.name)) as e (epoch) where w.family = p_family;
+        from recovery.attached() as w cross join lateral unnest(recovery.open_epochs(w.name)) as e (epoch) where w.family = p_family;
     end if;
     -- Tells the update triggers of this family that the events are ours to write.
     perform set_config('recovery.closing', p_family, true);
@@ -35,6 +38,8 @@ begin
             execute recovery.close_sql(p_family, v_scope, p_owner, p_guard, o_careful, v_failing, p_heir is not null, p_watch)
             into o_closed, v_from, v_to, v_still, o_last, o_count
             using p_epoch, coalesce(p_groups, p_key), p_limit, p_reason, recovery.words(p_reason), p_detector, clock_timestamp(), p_heir, v_epochs;
+            -- A deferred constraint would fail at commit, where nothing could be split any more.
+            set constraints all immediate;
             if v_still then
                 perform recovery.fail('RC006', format('the close expressions of family "%s" leave a row open', p_family));
             end if;
@@ -60,7 +65,7 @@ begin
         delete from recovery.failure as f using recovery.event as e
         where e.id between v_from and v_to and e.kind in ('closed', 'adopted') and f.watch = e.watch and f.key = e.key;
     end if;
-    if p_groups is not null and p_heir is null then
+    if not v_whole and p_groups is not null and p_heir is null then
         v_to := recovery.settle(p_family, p_epoch, p_groups, v_from, v_to, p_reason, p_detector);
     end if;
     perform set_config('recovery.closing', '', true);

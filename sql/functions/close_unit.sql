@@ -14,7 +14,7 @@ declare
     v_key    text[];
     v_guard  text;
 begin
-    select w.* into v_watch from recovery.watch as w where w.name = p_watch;
+    select w.* into v_watch from recovery.attached() as w where w.name = p_watch;
     if not found then
         perform recovery.fail('RC008', format('nothing is watched as %s', coalesce(quote_literal(p_watch), 'null')), 'See recovery.watch for the names.');
     end if;

@@ -9,7 +9,7 @@ declare
     v_watch  record;
     v_epochs bigint[];
 begin
-    for v_watch in select w.name from recovery.watch as w loop
+    for v_watch in select w.name from recovery.attached() as w loop
         v_epochs := recovery.open_epochs(v_watch.name);
         -- A second statement: a server that booted after we looked at its rows is there by now. An epoch
         -- that is not was lost (a failover, a restored backup): its server cannot beat, so it is not alive.

@@ -21,12 +21,18 @@ begin
         if p_dead_only and not exists (select from recovery.judgement as v where v.epoch = p_epoch and v.dead) then
             return false;
         end if;
+        update recovery.server as s set pending = coalesce(s.pending, p_reason)
+        where s.epoch = p_epoch and s.ended is null;
+    exception when lock_not_available or deadlock_detected then
+        return false;
+    end;
+    begin
         update recovery.server as s
-        set ended = clock_timestamp(), reason = p_reason
+        set ended = clock_timestamp(), reason = coalesce(s.pending, p_reason)
         where s.epoch = p_epoch and s.ended is null;
         return found;
     exception when lock_not_available or deadlock_detected then
-        return false;  -- a reader in REPEATABLE READ holds the row: the next sweep tries again
+        return false;  -- a writer in REPEATABLE READ holds the row: the next sweep tries again
     end;
 end
 $$;

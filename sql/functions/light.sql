@@ -18,7 +18,7 @@ declare
     v_group  text;
     v_id     bigint;
 begin
-    select w.family, w.group_by into v_family, v_group from recovery.watch as w where w.name = p_watch;
+    select w.family, w.group_by into v_family, v_group from recovery.attached() as w where w.name = p_watch;
     if not found then
         perform recovery.fail('RC008', format('nothing is watched as %s', coalesce(quote_literal(p_watch), 'null')), 'See recovery.watch for the names.');
     elsif p_scope is null or p_scope not in ('row', 'group') then

@@ -14,11 +14,11 @@ declare
 begin
     -- Each watch offers the groups of its next rows. The smallest of their last ones bounds the batch,
     -- so that no group is passed over that another watch has not reached yet.
-    for v_watch in select w.* from recovery.watch as w where w.family = p_family loop
+    for v_watch in select w.* from recovery.attached() as w where w.family = p_family loop
         v_type := v_watch.group_type;
         v_sql := v_sql || case when v_sql = '' then '' else ' union all ' end || format(
-            'select max(s.g) over () as top, count(*) over () as n, s.g from (select %1$s as g from %2$s as r where %3$s and ($2 is null or %1$s > $2::%4$s) order by %1$s limit $3) as s',
-            v_watch.group_by, v_watch.relation, recovery.scope_sql(v_watch, case when p_epoch is null then 'none' else 'epoch' end, p_guard), v_type);
+            'select max(s.g) over () as top, count(*) over () as n, s.g from (select %1$s as g from %2$s as r where %3$s and %1$s is not null and ($2 is null or %1$s > $2::%4$s) order by %1$s limit $3) as s',
+            v_watch.group_by, v_watch.relation, recovery.scope_sql(v_watch, case when p_epoch is null then 'none' else 'epoch' end, p_guard, false), v_type);
     end loop;
     execute format(
         'with s as materialized (%s), b as (select min(top) as bound from s where n >= $3)

@@ -9,7 +9,7 @@ declare
     v_head   recovery.watch;
     v_groups text[];
 begin
-    select w.* into v_head from recovery.watch as w where w.family = p_family and w.parent is not null;
+    select w.* into v_head from recovery.attached() as w where w.family = p_family and w.parent is not null;
     if not found or p_groups is null then
         return p_groups;
     end if;
