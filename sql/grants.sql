@@ -25,16 +25,19 @@ $$;
 grant usage on schema recovery to recovery_server, recovery_listener;
 
 grant select on recovery.event, recovery.watch, recovery.failure, recovery.sweep_run,
-    recovery.verdict, recovery.server_status, recovery.watch_status to recovery_server, recovery_listener;
+    recovery.judgement, recovery.evidence, recovery.fuse, recovery.observation, recovery.server_status, recovery.watch_status to recovery_server, recovery_listener;
 -- The token is a secret between a server and the database.
-grant select (epoch, name, host, pid, process_start, version, lease, booted, heartbeat, ended, reason)
+grant select (epoch, name, host, pid, process_start, version, lease, grace, booted, heartbeat, keeper,
+              suspected, process_dead, drain_until, ended, reason)
     on recovery.server to recovery_server, recovery_listener;
 
 grant execute on function
     recovery.version(),
     recovery.horizon(),
     recovery.open_work(),
-    recovery.words(text)
+    recovery.words(text),
+    recovery.attached(),
+    recovery.now()
 to recovery_server, recovery_listener;
 
 grant execute on function
@@ -42,12 +45,22 @@ grant execute on function
     recovery.fail(text, text, text),
     recovery.heartbeat(bigint, uuid),
     recovery.check_call(integer, interval),
-    recovery.register(text, text, integer, timestamptz, text, interval, interval),
+    recovery.register(text, text, integer, timestamptz, text, interval, interval, text, interval),
+    recovery.keep(bigint, uuid),
+    recovery.drain(bigint, uuid, interval),
+    recovery.light(text, text, interval, text, integer, timestamptz, text),
+    recovery.extend(bigint, interval),
+    recovery.cancel(bigint),
+    recovery.local_processes(text),
+    recovery.report_dead(text, integer, timestamptz),
+    recovery.has_fuses(text),
+    recovery.burn(text, interval),
+    recovery.timeline(),
     recovery.resign(bigint, uuid, bigint, interval),
     recovery.reap(interval),
     recovery.orphaned(text),
-    recovery.close_batch(text, bigint, text[], integer, text, interval, boolean, bigint),
-    recovery.remaining(text, bigint),
+    recovery.close_batch(text, bigint, text, text[], integer, text, interval, boolean, bigint),
+    recovery.remaining(text, bigint, text),
     recovery.release(text, bigint, integer),
     recovery.add_counts(jsonb, jsonb),
     recovery.new_report(bigint[]),
@@ -57,8 +70,8 @@ grant execute on function
 to recovery_server;
 
 grant execute on procedure
-    recovery.boot(text, text, integer, timestamptz, text, interval, integer, interval, bigint, uuid, jsonb),
+    recovery.boot(text, text, integer, timestamptz, text, interval, interval, text, interval, integer, interval, bigint, uuid, jsonb),
     recovery.sweep(text, integer, interval, jsonb),
     recovery.shutdown(bigint, uuid, bigint, integer, interval, jsonb),
-    recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb)
+    recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb, boolean)
 to recovery_server;

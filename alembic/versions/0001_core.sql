@@ -33,6 +33,22 @@ comment on schema recovery is
 --;
 revoke all on schema recovery from public;
 --;
+-- sql/tables/clock.sql
+create table recovery.clock (
+    one   boolean  not null default true,
+    shift interval not null default interval '0',
+    constraint clock_pkey primary key (one),
+    constraint clock_one_check check (one)
+);
+--;
+insert into recovery.clock default values;
+--;
+comment on table recovery.clock is 'Moves the clock by which leases, fuses and timeouts are judged; for tests, and only the owner can.';
+--;
+comment on column recovery.clock.one is 'There is one row.';
+--;
+comment on column recovery.clock.shift is 'Added to the database clock.';
+--;
 -- sql/tables/event.sql
 create table recovery.event (
     id           bigint      generated always as identity,
@@ -85,7 +101,7 @@ create sequence recovery.bell_event as bigint minvalue 0 start 0;
 --;
 comment on sequence recovery.bell_time is 'Milliseconds since 1970 of the last NOTIFY.';
 --;
-comment on sequence recovery.bell_event is 'Highest event id that was announced by NOTIFY.';
+comment on sequence recovery.bell_event is 'Up to this event id a closing, a heartbeat or a sweep has rung; a write''s own ring does not count, it may be rolled back.';
 --;
 -- sql/tables/failure.sql
 create table recovery.failure (
@@ -124,6 +140,88 @@ comment on column recovery.failure.sqlstate is 'SQLSTATE of the last error.';
 --;
 comment on column recovery.failure.message is 'Message of the last error.';
 --;
+-- sql/tables/fuse.sql
+create table recovery.fuse (
+    id            bigint      generated always as identity,
+    family        text        not null,
+    scope         text        not null,
+    watch         text        not null,
+    key           text        not null,
+    host          text,
+    pid           integer,
+    process_start timestamptz,
+    ttl           interval    not null,
+    lit           timestamptz not null default clock_timestamp(),
+    expires       timestamptz not null,
+    process_dead  timestamptz,
+    constraint fuse_pkey primary key (id),
+    constraint fuse_unit_key unique (family, scope, watch, key),
+    constraint fuse_scope_check check (scope in ('row', 'group')),
+    constraint fuse_ttl_check check (ttl > interval '0')
+) with (fillfactor = 70);
+--;
+comment on table recovery.fuse is
+    'A lease on one unit of work (a row or a group). While it is active and its process is not known dead, the unit is kept although its server has ended; when it burns out or the process dies, the unit is closed. Made by recovery.light, moved by recovery.extend, removed by recovery.cancel.';
+--;
+comment on column recovery.fuse.id is 'Number of the fuse.';
+--;
+comment on column recovery.fuse.family is 'Family of the watch.';
+--;
+comment on column recovery.fuse.scope is 'row or group.';
+--;
+comment on column recovery.fuse.watch is 'Watch of the row; empty for a group.';
+--;
+comment on column recovery.fuse.key is 'Key of the row, or of the group.';
+--;
+comment on column recovery.fuse.host is 'Host of the process.';
+--;
+comment on column recovery.fuse.pid is 'The process that does the work; a fuse without one guards nothing.';
+--;
+comment on column recovery.fuse.process_start is 'When the process started: tells it from a later one with the same pid.';
+--;
+comment on column recovery.fuse.ttl is 'How long it burns after lit or extended, unless told otherwise.';
+--;
+comment on column recovery.fuse.lit is 'When it was lit.';
+--;
+comment on column recovery.fuse.expires is 'Burnt out after that; not indexed, so that extending stays HOT.';
+--;
+comment on column recovery.fuse.process_dead is 'When a sweeper on its host found the process dead.';
+--;
+-- sql/tables/observation.sql
+create table recovery.observation (
+    one        boolean     not null default true,
+    postmaster timestamptz,
+    timeline   text,
+    since      timestamptz,
+    swept      timestamptz,
+    gap        interval,
+    mass_since timestamptz,
+    because    text,
+    constraint observation_pkey primary key (one),
+    constraint observation_one_check check (one)
+) with (fillfactor = 50);
+--;
+insert into recovery.observation default values;
+--;
+comment on table recovery.observation is
+    'Since when sweepers have watched without a break. Silence means death only after a full lease of watching: a dead database, or sweepers that slept, are not dead servers.';
+--;
+comment on column recovery.observation.one is 'There is one row.';
+--;
+comment on column recovery.observation.postmaster is 'Start of the PostgreSQL server that was seen last.';
+--;
+comment on column recovery.observation.timeline is 'Its timeline.';
+--;
+comment on column recovery.observation.since is 'Watching without a break since then.';
+--;
+comment on column recovery.observation.swept is 'Last sweep of anybody.';
+--;
+comment on column recovery.observation.gap is 'Time between the last two sweeps: what is usual here.';
+--;
+comment on column recovery.observation.mass_since is 'Since when most servers look dead at once.';
+--;
+comment on column recovery.observation.because is 'Why watching began anew.';
+--;
 -- sql/tables/server.sql
 create table recovery.server (
     epoch         bigint      not null,
@@ -134,15 +232,21 @@ create table recovery.server (
     version       text,
     token         uuid        not null default gen_random_uuid(),
     lease         interval    not null,
+    grace         interval    not null,
     booted        timestamptz not null default clock_timestamp(),
     heartbeat     timestamptz not null default clock_timestamp(),
+    keeper        boolean     not null default false,
+    suspected     timestamptz,
+    process_dead  timestamptz,
+    drain_until   timestamptz,
+    pending       text,
     ended         timestamptz,
     reason        text,
     constraint server_pkey primary key (epoch),
     -- Makes `ended` a key column, so that ending a server conflicts with a FOR KEY SHARE read of its
     -- row: that is how writers in REPEATABLE READ and SERIALIZABLE notice. Heartbeats stay HOT.
     constraint server_epoch_ended_key unique (epoch, ended),
-    constraint server_lease_check check (lease > interval '0'),
+    constraint server_lease_check check (lease > interval '0' and grace > interval '0' and grace <= lease),
     constraint server_ended_check check ((ended is null) = (reason is null))
 ) with (fillfactor = 50);
 --;
@@ -166,13 +270,25 @@ comment on column recovery.server.token is 'Random secret of this boot: a heartb
 --;
 comment on column recovery.server.lease is 'How long the server counts as alive after its last heartbeat.';
 --;
+comment on column recovery.server.grace is 'How long a lost keeper connection is only a suspicion.';
+--;
 comment on column recovery.server.booted is 'When this epoch began.';
 --;
 comment on column recovery.server.heartbeat is 'Last heartbeat by the database clock; not indexed, so that it stays HOT.';
 --;
+comment on column recovery.server.keeper is 'Its keeper holds the session advisory lock -epoch: the absence of the lock means something.';
+--;
+comment on column recovery.server.suspected is 'When a sweep first missed that lock; a heartbeat clears it.';
+--;
+comment on column recovery.server.process_dead is 'When a sweeper on its own host found the process dead.';
+--;
+comment on column recovery.server.drain_until is 'Drains: opens no new work, keeps what it owns until then, and is not superseded.';
+--;
+comment on column recovery.server.pending is 'The reason with which it is to end, while a reader in REPEATABLE READ still holds its row; it may not write any more.';
+--;
 comment on column recovery.server.ended is 'When the epoch ended; null while it may own work.';
 --;
-comment on column recovery.server.reason is 'Why it ended: shutdown, superseded or lease_expired.';
+comment on column recovery.server.reason is 'Why it ended: shutdown, superseded, lease_expired, connection_lost, process_dead, drain_expired, evicted or epoch_lost.';
 --;
 comment on constraint server_epoch_ended_key on recovery.server is 'Makes ending a key update; see the fence in ARCHITECTURE.md.';
 --;
@@ -220,6 +336,7 @@ create table recovery.watch (
     idle_topics   text[],
     started       text,
     unowned       interval,
+    launch_grace  interval,
     events        text      not null,
     spec          jsonb     not null,
     undo          jsonb     not null,
@@ -274,6 +391,8 @@ comment on column recovery.watch.idle_topics is 'The same, when nothing of the g
 comment on column recovery.watch.started is 'Timestamptz expression: when the work began.';
 --;
 comment on column recovery.watch.unowned is 'Open rows without an epoch that started longer ago than this are closed at boot; null: left alone.';
+--;
+comment on column recovery.watch.launch_grace is 'Open work that started more recently than this is kept although no fuse guards it yet; null: the work of this table has no fuses.';
 --;
 comment on column recovery.watch.events is 'all: every transition is an event; closed: only what recovery itself does.';
 --;
@@ -335,6 +454,30 @@ comment on function recovery.announce(bigint, bigint) is
 --;
 revoke all on function recovery.announce(bigint, bigint) from public;
 --;
+-- sql/functions/assert_accepting.sql
+create or replace function recovery.assert_accepting(p_epoch bigint)
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_name text;
+begin
+    perform recovery.assert_live(p_epoch);
+    select s.name into v_name from recovery.server as s where s.epoch = p_epoch and s.drain_until is not null;
+    if found then
+        perform recovery.fail('RC011', format('epoch %s of server "%s" is draining: it opens no new work', p_epoch, v_name),
+            'Send new work to another server.');
+    end if;
+end
+$$;
+--;
+comment on function recovery.assert_accepting(bigint) is 'As recovery.assert_live, and RC011 if the server is draining: may it open new work?';
+--;
+revoke all on function recovery.assert_accepting(bigint) from public;
+--;
 -- sql/functions/assert_live.sql
 create or replace function recovery.assert_live(p_epoch bigint)
 returns void
@@ -356,10 +499,12 @@ begin
        and current_setting('transaction_read_only') = 'off' then
         -- The snapshot may be older than the lock: reading FOR KEY SHARE fails with 40001 when the
         -- epoch has ended since (ending is a key update), and not on a mere heartbeat.
-        select s.name, s.ended, s.reason into v_server
+        select s.name, coalesce(s.ended, case when s.pending is not null then clock_timestamp() end) as ended,
+               coalesce(s.reason, s.pending) as reason into v_server
         from recovery.server as s where s.epoch = p_epoch for key share;
     else
-        select s.name, s.ended, s.reason into v_server
+        select s.name, coalesce(s.ended, case when s.pending is not null then clock_timestamp() end) as ended,
+               coalesce(s.reason, s.pending) as reason into v_server
         from recovery.server as s where s.epoch = p_epoch;
     end if;
     if not found then
@@ -397,7 +542,8 @@ create or replace function recovery.attach(
     p_idle_topics   text[]   default null,
     p_started       text     default null,
     p_unowned       interval default null,
-    p_events        text     default 'all'
+    p_events        text     default 'all',
+    p_launch_grace  interval default null
 )
 returns text
 language plpgsql
@@ -417,10 +563,11 @@ declare
     v_error   text;
     v_close   jsonb := '{}';
     v_diff    boolean := false;
-    v_grant   boolean;
+    v_grants  text[];
+    v_role    text := current_setting('role');
     v_usage   boolean;
 begin
-    select c.oid, c.relkind, c.relpersistence, c.relname, n.nspname into v_class
+    select c.oid, c.relkind, c.relpersistence, c.relispartition, c.relname, n.nspname into v_class
     from pg_class as c join pg_namespace as n on n.oid = c.relnamespace where c.oid = p_table;
     if not found then
         perform recovery.fail('RC006', format('table %s does not exist', coalesce(p_table::text, 'null')));
@@ -430,6 +577,8 @@ begin
         perform recovery.fail('RC006', format('%s is a %s: only tables can be watched', p_table,
             case v_class.relkind when 'v' then 'view' when 'm' then 'materialized view' when 'f' then 'foreign table'
                  when 'i' then 'index' when 'S' then 'sequence' else 'relation of kind ' || v_class.relkind::text end));
+    elsif v_class.relispartition then
+        perform recovery.fail('RC006', format('%s is a partition', p_table), 'Watch the partitioned table.');
     elsif v_class.relpersistence = 't' then
         perform recovery.fail('RC006', format('%s is a temporary table: other sessions cannot see its rows', p_table));
     elsif v_class.nspname in ('recovery', 'pg_catalog', 'information_schema') then
@@ -443,13 +592,18 @@ begin
         perform recovery.fail('RC006', format('events "%s" of %s is not known', p_events, p_table), 'Allowed are all and closed.');
     elsif p_unowned is not null and p_started is null then
         perform recovery.fail('RC006', format('unowned rows of %s can only be closed by age', p_table), 'Give p_started too.');
+    elsif p_launch_grace is not null and p_started is null then
+        perform recovery.fail('RC006', format('a launch grace for %s needs to know when work started', p_table), 'Give p_started too.');
+    elsif p_launch_grace < interval '0' or p_unowned < interval '0' then
+        perform recovery.fail('RC006', format('interval %s of %s is negative', least(p_launch_grace, p_unowned), p_table));
     elsif octet_length(v_name) > 200 or btrim(v_name) = '' then
         perform recovery.fail('RC006', format('watch name "%s" is not allowed', left(v_name, 60)), 'Give 1 to 200 bytes.');
     end if;
 
     v_watch.spec := jsonb_build_object('name', v_name, 'open', p_open, 'close', p_close, 'group', p_group, 'family', p_family,
         'parent', p_parent, 'position', p_position, 'order', p_order, 'only', p_only, 'image', p_image, 'topic', p_topic,
-        'failed_topics', p_failed_topics, 'idle_topics', p_idle_topics, 'started', p_started, 'unowned', p_unowned, 'events', p_events);
+        'failed_topics', p_failed_topics, 'idle_topics', p_idle_topics, 'started', p_started, 'unowned', p_unowned, 'events', p_events,
+        'launch_grace', p_launch_grace);
     perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
     select w.* into v_known from recovery.watch as w where w.relation = p_table or w.name = v_name;
     if found then
@@ -472,11 +626,11 @@ begin
         perform recovery.fail('RC006', format('%s has no primary key', p_table), 'Events and closings name a row by its primary key.');
     end if;
 
-    select a.atttypid = 'bigint'::regtype as fits, pg_get_expr(d.adbin, d.adrelid) as default_text into v_column
+    select a.atttypid = 'bigint'::regtype and a.attgenerated = '' and a.attidentity = '' as fits, pg_get_expr(d.adbin, d.adrelid) as default_text into v_column
     from pg_attribute as a left join pg_attrdef as d on d.adrelid = a.attrelid and d.adnum = a.attnum
     where a.attrelid = p_table and a.attname = 'server_epoch' and not a.attisdropped;
     if found and not v_column.fits then
-        perform recovery.fail('RC006', format('%s has a column server_epoch that is not bigint', p_table));
+        perform recovery.fail('RC006', format('%s has a column server_epoch that is not bigint, or is generated', p_table));
     end if;
     v_watch.undo := jsonb_build_object('column', not found, 'default', v_column.default_text);
     if not (v_watch.undo -> 'column')::boolean then
@@ -572,21 +726,22 @@ begin
     end if;
 
     -- The owner role closes rows on behalf of every server.
-    v_grant := not has_table_privilege('recovery_owner', p_table, 'select') or not has_table_privilege('recovery_owner', p_table, 'update');
     v_usage := not has_schema_privilege('recovery_owner', v_class.nspname, 'usage');
     if v_usage then
         execute format('grant usage on schema %I to recovery_owner', v_class.nspname);
     end if;
-    if v_grant then
-        execute format('grant select, update on table %s to recovery_owner', p_table);
+    select array_agg(p.privilege) into v_grants from unnest(array['select', 'update']) as p (privilege)
+    where not has_table_privilege('recovery_owner', p_table, p.privilege);
+    if v_grants is not null then
+        execute format('grant %s on table %s to recovery_owner', array_to_string(v_grants, ', '), p_table);
     end if;
-    v_watch.undo := v_watch.undo || jsonb_build_object('grant', v_grant, 'usage', v_usage);
+    v_watch.undo := v_watch.undo || jsonb_build_object('grants', array_to_string(v_grants, ', '), 'usage', v_usage);
 
     insert into recovery.watch (name, relation, family, position, open, close, key_columns, key_types, group_by, group_type, parent,
-        order_by, only_if, image, diff, topic, failed_topics, idle_topics, started, unowned, events, spec, undo)
+        order_by, only_if, image, diff, topic, failed_topics, idle_topics, started, unowned, launch_grace, events, spec, undo)
     values (v_watch.name, p_table, v_watch.family, p_position, v_watch.open, v_watch.close, v_watch.key_columns, v_watch.key_types,
         v_watch.group_by, v_watch.group_type, v_watch.parent, v_watch.order_by, v_watch.only_if, v_watch.image, v_watch.diff,
-        p_topic, p_failed_topics, p_idle_topics, v_watch.started, p_unowned, p_events, v_watch.spec, v_watch.undo)
+        p_topic, p_failed_topics, p_idle_topics, v_watch.started, p_unowned, p_launch_grace, p_events, v_watch.spec, v_watch.undo)
     returning id into v_watch.id;
 
     begin
@@ -598,16 +753,20 @@ begin
         perform recovery.install_triggers(v_watch);
         -- The real statements, planned with the rights they will run with.
         v_step := 'statement';
-        set local role recovery_owner;
+        perform set_config('role', 'recovery_owner', true);
+        if row_security_active(p_table) then
+            perform recovery.fail('RC006', format('row security of %s would hide rows from recovery_owner', p_table),
+                'Orphans would stay open: alter role recovery_owner bypassrls.');
+        end if;
         v_scope := case when v_watch.group_by is null then 'range' else 'groups' end;
         execute 'explain (costs off) ' || recovery.close_sql(v_watch.family, v_scope)
-            using null::bigint, null::text[], 1, null::text, null::text, null::text, null::timestamptz, null::bigint;
-        execute 'explain (costs off) ' || recovery.close_sql(v_watch.family, 'row', true, true, true, false, v_name)
-            using null::bigint, null::text[], 1, null::text, null::text, null::text, null::timestamptz, null::bigint;
-        reset role;
+            using null::bigint, null::text[], 1, null::text, null::text, null::text, null::timestamptz, null::bigint, null::bigint[];
+        execute 'explain (costs off) ' || recovery.close_sql(v_watch.family, 'row', 'any', 'without', true, true, false, v_name)
+            using null::bigint, null::text[], 1, null::text, null::text, null::text, null::timestamptz, null::bigint, null::bigint[];
+        perform set_config('role', v_role, true);
     exception when others then
         get stacked diagnostics v_state = returned_sqlstate, v_error = message_text;
-        if v_state = '42501' then
+        if v_state = '42501' or v_state like 'RC%' then
             raise;
         end if;
         perform recovery.fail('RC006', format('%s cannot be watched (%s): %s', p_table, v_step, v_error),
@@ -617,10 +776,78 @@ begin
 end
 $$;
 --;
-comment on function recovery.attach(regclass, text, jsonb, text, text, text, text, integer, text, text, text, text, text[], text[], text, interval, text) is
+comment on function recovery.attach(regclass, text, jsonb, text, text, text, text, integer, text, text, text, text, text[], text[], text, interval, text, interval) is
     'Watches a table: adds server_epoch, a partial index and triggers, after planning the real statements. Returns the name. Repeating the same registration does nothing. RC006 cannot work, RC007 watched with another specification.';
 --;
-revoke all on function recovery.attach(regclass, text, jsonb, text, text, text, text, integer, text, text, text, text, text[], text[], text, interval, text) from public;
+revoke all on function recovery.attach(regclass, text, jsonb, text, text, text, text, integer, text, text, text, text, text[], text[], text, interval, text, interval) from public;
+--;
+-- sql/functions/attached.sql
+create or replace function recovery.attached()
+returns setof recovery.watch
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select w.* from recovery.watch as w where exists (select from pg_class as c where c.oid = w.relation)
+$$;
+--;
+comment on function recovery.attached() is 'The watches whose table is still there: one that was dropped without recovery.detach harms no other.';
+--;
+revoke all on function recovery.attached() from public;
+--;
+-- sql/functions/burn.sql
+create or replace function recovery.burn(p_detector text, p_lock_wait interval, out o_closed jsonb, out o_more boolean)
+returns record
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_fuse recovery.fuse;
+begin
+    o_closed := '{}';
+    -- One fuse a call: the caller commits. Another sweeper's fuse is skipped, an extension just committing is waited out by nobody.
+    select f.* into v_fuse from recovery.fuse as f
+    -- A server that lives gets a moment to book how its process ended.
+    where f.expires < recovery.now() or f.process_dead < recovery.now() - interval '5 seconds'
+    order by f.id limit 1 for update skip locked;
+    o_more := found;
+    if not found then
+        return;
+    end if;
+    o_closed := recovery.close_unit(
+        case v_fuse.scope when 'row' then v_fuse.watch
+             else (select min(w.name) from recovery.attached() as w where w.family = v_fuse.family) end,
+        v_fuse.scope, v_fuse.key, case when v_fuse.process_dead is null then 'fuse_expired' else 'process_dead' end,
+        p_detector, p_lock_wait);
+    delete from recovery.fuse as f where f.id = v_fuse.id;
+end
+$$;
+--;
+comment on function recovery.burn(text, interval) is
+    'Takes one fuse that burnt out or whose process died, closes its unit for the reason that is true, and removes it. o_more false: there was none.';
+--;
+revoke all on function recovery.burn(text, interval) from public;
+--;
+-- sql/functions/cancel.sql
+create or replace function recovery.cancel(p_fuse bigint)
+returns boolean
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    delete from recovery.fuse as f where f.id = p_fuse;
+    return found;
+end
+$$;
+--;
+comment on function recovery.cancel(bigint) is 'Puts a fuse out, at the stop of its work. False if it was not there any more.';
+--;
+revoke all on function recovery.cancel(bigint) from public;
 --;
 -- sql/functions/changed.sql
 create or replace function recovery.changed(p_old jsonb, p_new jsonb, out old jsonb, out new jsonb)
@@ -715,9 +942,29 @@ comment on function recovery.check_name(text) is 'Refuses a server name that can
 --;
 revoke all on function recovery.check_name(text) from public;
 --;
+-- sql/functions/check_ttl.sql
+create or replace function recovery.check_ttl(p_ttl interval)
+returns void
+language plpgsql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if p_ttl is null or p_ttl <= interval '0' or p_ttl > interval '7 days' then
+        perform recovery.fail('RC010', format('fuse ttl %s is not allowed', coalesce(p_ttl::text, 'null')),
+            'Give an interval up to 7 days; extend the fuse as long as the work runs.');
+    end if;
+end
+$$;
+--;
+comment on function recovery.check_ttl(interval) is 'Refuses a time to live that cannot work: RC010.';
+--;
+revoke all on function recovery.check_ttl(interval) from public;
+--;
 -- sql/functions/close_batch.sql
 create or replace function recovery.close_batch(
-    p_family text, p_epoch bigint, p_after text[], p_limit integer, p_detector text,
+    p_family text, p_epoch bigint, p_guard text, p_after text[], p_limit integer, p_detector text,
     p_lock_wait interval, p_careful boolean, p_heir bigint default null,
     out o_closed jsonb, out o_failed jsonb, out o_after text[], out o_done boolean, out o_careful boolean
 )
@@ -728,21 +975,13 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_reason  text := 'unowned';
-    v_grouped boolean;
-    v_failing boolean;
-    v_scope   text[];
-    v_groups  text[];
-    v_last    text;
-    v_from    bigint;
-    v_to      bigint;
-    v_still   boolean;
-    v_count   bigint;
-    v_whole   boolean := true;
+    v_reason text := 'unowned';
+    v_owner  text := case when p_epoch is null then 'none' else 'epoch' end;
+    v_groups text[];
+    v_last   text;
+    v_batch  record;
+    v_family boolean;
 begin
-    o_closed := '{}';
-    o_failed := '{}';
-    o_careful := p_careful;
     if p_epoch is not null then
         select s.reason into v_reason from recovery.server as s where s.epoch = p_epoch and s.ended is not null;
         if not found then
@@ -750,72 +989,34 @@ begin
                 'Only rows of ended epochs are closed.');
         end if;
     end if;
-    select bool_or(w.group_by is not null) into v_grouped from recovery.watch as w where w.family = p_family;
-    v_failing := exists (select from recovery.failure as f join recovery.watch as w on w.name = f.watch where w.family = p_family);
-    if v_grouped then
+    v_family := exists (select from recovery.attached() as w where w.family = p_family and w.group_by is not null);
+    if v_family then
         select n.o_groups, n.o_last into v_groups, v_last
-        from recovery.next_groups(p_family, p_epoch, p_after[1], p_limit) as n;
-        if v_groups is null then
-            o_done := true;
-            return;
-        end if;
-        v_scope := v_groups;
-        o_after := array[v_last];
-        o_done := false;
-    else
-        v_scope := p_after;
+        from recovery.next_groups(p_family, p_epoch, p_guard, p_after[1], p_limit) as n;
     end if;
-    -- Tells the update triggers of this family that the events are ours to write.
-    perform set_config('recovery.closing', p_family, true);
-    perform set_config('lock_timeout', ceil(extract(epoch from p_lock_wait) * 1000)::text || 'ms', true);
-    loop
-        begin
-            execute recovery.close_sql(p_family, case when v_grouped then 'groups' else 'range' end,
-                p_epoch is not null, o_careful, v_failing, p_heir is not null)
-            into o_closed, v_from, v_to, v_still, p_after, v_count
-            using p_epoch, v_scope, p_limit, v_reason, recovery.words(v_reason), p_detector, clock_timestamp(), p_heir;
-            if v_still then
-                perform recovery.fail('RC006', format('the close expressions of family "%s" leave a row open', p_family));
-            end if;
-            exit;
-        exception
-            when lock_not_available or deadlock_detected then
-                -- Somebody holds a row: go round it, now and in what follows; the sweep takes it later.
-                exit when o_careful;
-                o_careful := true;
-            when others then
-                v_whole := false;
-                exit;
-        end;
-    end loop;
-    if not v_whole then
-        select r.o_closed, r.o_failed, r.o_from, r.o_to, r.o_last, r.o_count
-        into o_closed, o_failed, v_from, v_to, p_after, v_count
-        from recovery.close_rows(p_family, p_epoch, v_groups, v_scope, p_limit, v_reason, p_detector, p_heir) as r;
-    elsif v_failing and v_from is not null then
-        delete from recovery.failure as f using recovery.event as e
-        where e.id between v_from and v_to and e.kind in ('closed', 'adopted') and f.watch = e.watch and f.key = e.key;
-    end if;
-    if not v_grouped then
-        o_after := p_after;
-        o_done := coalesce(v_count, 0) < p_limit;
-    elsif p_heir is null then
-        v_to := recovery.settle(p_family, p_epoch, v_groups, v_from, v_to, v_reason, p_detector);
-    end if;
-    perform set_config('recovery.closing', '', true);
-    perform recovery.announce(v_from, v_to);
+    select s.* into v_batch from recovery.close_scope(p_family, v_owner, p_epoch, p_guard, v_groups, null,
+        case when v_family then null else p_after end, p_limit,
+        case when p_heir is null then v_reason else 'adopted' end, p_detector, p_lock_wait, p_careful, p_heir) as s;
+    o_closed := v_batch.o_closed;
+    o_failed := v_batch.o_failed;
+    o_careful := v_batch.o_careful;
+    -- After the last group come the rows without one, from the start each time: what was closed is gone.
+    o_after := case when v_groups is not null then array[v_last] when v_family then p_after else v_batch.o_last end;
+    o_done := case when v_groups is not null then false
+                   when v_family then o_closed = '{}'
+                   else coalesce(v_batch.o_count, 0) < p_limit end;
 end
 $$;
 --;
-comment on function recovery.close_batch(text, bigint, text[], integer, text, interval, boolean, bigint) is
+comment on function recovery.close_batch(text, bigint, text, text[], integer, text, interval, boolean, bigint) is
     'Closes the next batch of an ended epoch in one family (epoch null: rows that no server owns), or gives it to p_heir. Returns the counts per watch, where to go on, and whether to skip locked rows from here on.';
 --;
-revoke all on function recovery.close_batch(text, bigint, text[], integer, text, interval, boolean, bigint) from public;
+revoke all on function recovery.close_batch(text, bigint, text, text[], integer, text, interval, boolean, bigint) from public;
 --;
 -- sql/functions/close_rows.sql
 create or replace function recovery.close_rows(
-    p_family text, p_epoch bigint, p_groups text[], p_after text[], p_limit integer,
-    p_reason text, p_detector text, p_heir bigint,
+    p_family text, p_owner text, p_epoch bigint, p_epochs bigint[], p_guard text, p_groups text[], p_after text[],
+    p_limit integer, p_reason text, p_detector text, p_heir bigint,
     out o_closed jsonb, out o_failed jsonb, out o_from bigint, out o_to bigint, out o_last text[], out o_count bigint
 )
 returns record
@@ -839,23 +1040,26 @@ begin
     o_closed := '{}';
     o_failed := '{}';
     o_count := 0;
-    for v_watch in select w.* from recovery.watch as w where w.family = p_family order by w.position, w.name loop
-        v_sql := recovery.close_sql(p_family, 'row', p_epoch is not null, true, true, p_heir is not null, v_watch.name);
+    for v_watch in select w.* from recovery.attached() as w where w.family = p_family order by w.position, w.name loop
+        v_sql := recovery.close_sql(p_family, 'row', p_owner, p_guard, true, true, p_heir is not null, v_watch.name);
         for v_row in execute format(
-            'select %s as parts, %s as key from %s as r where %s and %s order by %s%s',
+            'select %1$s as parts, %2$s as key from %3$s as r where %4$s and %5$s and not exists (select from recovery.failure as f where f.watch = %6$L and f.key = %2$s and f.next_at > clock_timestamp()) order by %7$s%8$s',
             recovery.key_sql(v_watch, 'parts'), recovery.key_text(v_watch.key_columns, 'r'), v_watch.relation,
-            recovery.scope_sql(v_watch, p_epoch is not null),
-            recovery.key_sql(v_watch, case when p_groups is null then 'after' else 'groups' end),
+            recovery.scope_sql(v_watch, p_owner, p_guard, false),
+            case when p_groups is null then recovery.key_sql(v_watch, 'after') || coalesce(' and (' || v_watch.group_by || ') is null', '')
+                 else recovery.key_sql(v_watch, 'groups') end,
+            v_watch.name,
             case when p_groups is null then recovery.key_sql(v_watch, 'columns')
                  else format('array_position($2, (%s)::text), %s', v_watch.group_by, coalesce(v_watch.order_by, recovery.key_sql(v_watch, 'columns'))) end,
             case when p_groups is null then ' limit $3' else '' end)
-            using p_epoch, coalesce(p_groups, p_after), p_limit
+            using p_epoch, coalesce(p_groups, p_after), p_limit, p_reason, null::text, p_detector, null::timestamptz, p_heir, p_epochs
         loop
             o_last := v_row.parts;
             o_count := o_count + 1;
             begin
                 execute v_sql into v_done, v_from, v_to, v_still, v_key, v_key
-                using p_epoch, v_row.parts, 1, p_reason, recovery.words(p_reason), p_detector, clock_timestamp(), p_heir;
+                using p_epoch, v_row.parts, 1, p_reason, recovery.words(p_reason), p_detector, clock_timestamp(), p_heir, p_epochs;
+                set constraints all immediate;
                 if v_still then
                     perform recovery.fail('RC006', format('the close expressions of watch "%s" leave the row open', v_watch.name));
                 end if;
@@ -880,16 +1084,98 @@ begin
 end
 $$;
 --;
-comment on function recovery.close_rows(text, bigint, text[], text[], integer, text, text, bigint) is
+comment on function recovery.close_rows(text, text, bigint, bigint[], text, text[], text[], integer, text, text, bigint) is
     'Closes a batch row by row after it failed as a whole: the bad rows go to recovery.failure with their error, all others close.';
 --;
-revoke all on function recovery.close_rows(text, bigint, text[], text[], integer, text, text, bigint) from public;
+revoke all on function recovery.close_rows(text, text, bigint, bigint[], text, text[], text[], integer, text, text, bigint) from public;
+--;
+-- sql/functions/close_scope.sql
+create or replace function recovery.close_scope(
+    p_family text, p_owner text, p_epoch bigint, p_guard text, p_groups text[], p_watch text, p_key text[], p_limit integer,
+    p_reason text, p_detector text, p_lock_wait interval, p_careful boolean, p_heir bigint,
+    out o_closed jsonb, out o_failed jsonb, out o_careful boolean, out o_last text[], out o_count bigint
+)
+returns record
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_scope   text := case when p_groups is not null then 'groups' when p_watch is not null then 'row' else 'range' end;
+    v_failing boolean;
+    v_epochs  bigint[];
+    v_from    bigint;
+    v_to      bigint;
+    v_still   boolean;
+    v_whole   boolean := true;
+begin
+    o_closed := '{}';
+    o_failed := '{}';
+    o_careful := p_careful;
+    v_failing := p_owner <> 'any' and exists (
+        select from recovery.failure as f join recovery.attached() as w on w.name = f.watch where w.family = p_family);
+    if p_owner = 'any' or exists (
+        select from recovery.attached() as w
+        where p_groups is not null and p_heir is null and w.family = p_family and w.idle_topics is not null)
+    then
+        select array_agg(distinct e.epoch) into v_epochs
+        from recovery.attached() as w cross join lateral unnest(recovery.open_epochs(w.name)) as e (epoch) where w.family = p_family;
+    end if;
+    -- Tells the update triggers of this family that the events are ours to write.
+    perform set_config('recovery.closing', p_family, true);
+    perform set_config('lock_timeout', ceil(extract(epoch from p_lock_wait) * 1000)::text || 'ms', true);
+    loop
+        begin
+            execute recovery.close_sql(p_family, v_scope, p_owner, p_guard, o_careful, v_failing, p_heir is not null, p_watch)
+            into o_closed, v_from, v_to, v_still, o_last, o_count
+            using p_epoch, coalesce(p_groups, p_key), p_limit, p_reason, recovery.words(p_reason), p_detector, clock_timestamp(), p_heir, v_epochs;
+            -- A deferred constraint would fail at commit, where nothing could be split any more.
+            set constraints all immediate;
+            if v_still then
+                perform recovery.fail('RC006', format('the close expressions of family "%s" leave a row open', p_family));
+            end if;
+            exit;
+        exception
+            when lock_not_available or deadlock_detected then
+                -- Somebody holds a row: go round it, now and in what follows; the sweep takes it later.
+                exit when o_careful;
+                o_careful := true;
+            when others then
+                if v_scope = 'row' then
+                    raise;
+                end if;
+                v_whole := false;
+                exit;
+        end;
+    end loop;
+    if not v_whole then
+        select r.o_closed, r.o_failed, r.o_from, r.o_to, r.o_last, r.o_count
+        into o_closed, o_failed, v_from, v_to, o_last, o_count
+        from recovery.close_rows(p_family, p_owner, p_epoch, v_epochs, p_guard, p_groups, p_key, p_limit, p_reason, p_detector, p_heir) as r;
+    elsif v_failing and v_from is not null then
+        delete from recovery.failure as f using recovery.event as e
+        where e.id between v_from and v_to and e.kind in ('closed', 'adopted') and f.watch = e.watch and f.key = e.key;
+    end if;
+    if not v_whole and p_groups is not null and p_heir is null then
+        v_to := recovery.settle(p_family, p_epoch, p_groups, v_from, v_to, p_reason, p_detector);
+    end if;
+    perform set_config('recovery.closing', '', true);
+    perform recovery.announce(v_from, v_to);
+end
+$$;
+--;
+comment on function recovery.close_scope(text, text, bigint, text, text[], text, text[], integer, text, text, interval, boolean, bigint) is
+    'Closes (or hands to p_heir) one batch: the rows of p_groups, the row p_key of p_watch, or p_limit rows after key p_key. Goes round locked rows, splits a batch that fails, writes the events of the groups, announces.';
+--;
+revoke all on function recovery.close_scope(text, text, bigint, text, text[], text, text[], integer, text, text, interval, boolean, bigint) from public;
 --;
 -- sql/functions/close_sql.sql
 create or replace function recovery.close_sql(
     p_family  text,
     p_scope   text,
-    p_owned   boolean default true,
+    p_owner   text    default 'epoch',
+    p_guard   text    default 'ignore',
     p_careful boolean default false,
     p_failing boolean default false,
     p_heir    boolean default false,
@@ -908,12 +1194,17 @@ as $function$
    u<n>  the update. It meets its row by ctid and xmin, so it changes exactly the version that v<n> saw;
          a row that somebody changed meanwhile no longer matches and is left to the next pass. It asks
          again for the owner and for open-ness, which is what makes a second closer harmless.
-   e     the events, ordered: groups as $2 lists them, watches by position, rows by order_by.
+   k, o  for a family whose groups have events of their own: rows closed and rows open, by group; a group
+         of which nothing stays open is idle.
+   e     the events, ordered: groups as $2 lists them, watches by position, rows by order_by, then the
+         group's own.
 
    $1 epoch  $2 groups | key after which to go on | key of one row  $3 limit  $4 reason  $5 message
-   $6 detector  $7 at  $8 heir
+   $6 detector  $7 at  $8 heir  $9 epochs that own open rows
 
-   p_scope    groups: rows of the groups in $2;  range: $3 rows after key $2;  row: the row with key $2
+   p_scope    groups: rows of the groups in $2;  range: $3 rows after key $2 (that have no group);  row: the row with key $2
+   p_owner    epoch: rows of $1;  none: rows without an owner;  any: whoever owns them
+   p_guard    fuses: ignore, without (leave guarded rows alone), with (only guarded rows)
    p_careful  skip rows that somebody has locked
    p_failing  leave out rows that are recorded as failing and not yet due
    p_heir     do not close but give to epoch $8                                                        */
@@ -928,9 +1219,12 @@ declare
     v_group  text;
     v_order  text;
     v_select text;
+    v_closed text := '';
+    v_opened text := '';
+    v_head   recovery.watch;
 begin
     for v_watch in
-        select w.* from recovery.watch as w
+        select w.* from recovery.attached() as w
         where w.family = p_family and (p_watch is null or w.name = p_watch)
         order by w.position, w.name
     loop
@@ -944,10 +1238,10 @@ begin
             v_still := v_still || format(' or exists (select from u%s where still)', v_n);
         end if;
         v_select := format(
-            'select r.ctid as tid, r.xmin as xm, r.tableoid as tab, %s as key, %s as parts, %s as grp, %s as old from %s as r where %s and %s',
+            'select r.ctid as tid, r.xmin as xm, r.tableoid as tab, r.server_epoch as owner, %s as key, %s as parts, %s as grp, %s as old from %s as r where %s and %s',
             recovery.key_text(v_watch.key_columns, 'r'), recovery.key_sql(v_watch, 'parts'), v_group,
             case when p_heir then $$jsonb_build_object('server_epoch', r.server_epoch)$$ else v_watch.image end, v_watch.relation,
-            recovery.scope_sql(v_watch, p_owned),
+            recovery.scope_sql(v_watch, p_owner, p_guard),
             recovery.key_sql(v_watch, case p_scope when 'range' then 'after' when 'row' then 'equal' else 'groups' end));
         if p_failing then
             v_select := v_select || format(
@@ -955,6 +1249,9 @@ begin
                 v_watch.name, recovery.key_text(v_watch.key_columns, 'r'));
         end if;
         if p_scope = 'range' then
+            if v_watch.group_by is not null then
+                v_select := v_select || format(' and (%s) is null', v_watch.group_by);
+            end if;
             v_select := v_select || format(' order by %s limit $3', recovery.key_sql(v_watch, 'columns'));
             v_tail := format('(select parts from (select v.parts, row_number() over () as n from v%1$s as v) as k order by n desc limit 1), (select count(*) from v%1$s)', v_n);
         end if;
@@ -965,36 +1262,94 @@ begin
             E'v%1$s as materialized (%2$s),\n'
             'u%1$s as (update %3$s as r set %4$s from v%1$s as v cross join (values ($4, $5, $6, $7, (date_part(''epoch'', $7) * 1000)::bigint, $1)) as c (reason, message, detector, at, ms, epoch)'
             ' where r.ctid = v.tid and r.xmin = v.xm%5$s and %6$s and (%7$s)'
-            ' returning v.key, v.grp, v.old, %8$s as new, %9$s as ord, (%7$s) is true as still),\n',
+            ' returning v.owner, v.key, v.grp, v.old, %8$s as new, %9$s as ord, (%7$s) is true as still),\n',
             v_n, v_select, v_watch.relation, v_set,
             case (select c.relkind from pg_class as c where c.oid = v_watch.relation) when 'p' then ' and r.tableoid = v.tab' else '' end,
-            case when p_owned then 'r.server_epoch = $1' else 'r.server_epoch is null' end,
+            case p_owner when 'epoch' then 'r.server_epoch = $1' when 'none' then 'r.server_epoch is null' else 'r.server_epoch is not distinct from v.owner' end,
             v_watch.open,
             case when p_heir then $$jsonb_build_object('server_epoch', r.server_epoch)$$ else v_watch.image end,
             case when p_scope = 'groups' then v_order else 'null::record' end);
         v_rows := v_rows || case when v_n = 1 then '' else ' union all ' end || format(
-            'select %s as pos, %L::text as watch, %L::text as topic, u.key, u.grp, %s, %s as ord from u%s as u%s',
-            v_n, v_watch.name, v_watch.topic,
+            'select %s as pos, %L::text as watch, %L::text as kind, %L::text as topic, u.owner, u.key, u.grp, %s, %s as ord from u%s as u%s',
+            v_n, v_watch.name, case when p_heir then 'adopted' else 'closed' end, v_watch.topic,
             case when v_watch.diff and not p_heir then 'd.old, d.new' else 'u.old, u.new' end,
             case when p_scope = 'groups' then 'row_number() over (order by u.ord)' else '0' end,
             v_n,
             case when v_watch.diff and not p_heir then ' cross join lateral recovery.changed(u.old, u.new) as d' else '' end);
+        v_closed := v_closed || case when v_n = 1 then '' else ' union all ' end || format('select u.owner, u.grp from u%1$s as u', v_n);
+        v_opened := v_opened || case when v_n = 1 then '' else ' union all ' end || format(
+            'select (%1$s)::text as grp, count(*) as n from %2$s as r where %3$s and (r.server_epoch = any($9) or r.server_epoch is null) and (%4$s)%5$s group by 1',
+            v_watch.group_by, v_watch.relation, recovery.key_sql(v_watch, 'groups'), v_watch.open,
+            coalesce(' and (' || v_watch.only_if || ')', ''));
+        if v_watch.failed_topics is not null or v_watch.idle_topics is not null then
+            v_head := v_watch;
+        end if;
     end loop;
+    if v_head.id is not null and p_scope = 'groups' and not p_heir then
+        v_ctes := v_ctes || format(
+            E'k as (select c.grp, min(c.owner) as owner, count(*) as n from (%s) as c group by c.grp),\n'
+            'o as (select c.grp, sum(c.n) as n from (%s) as c group by c.grp),\n', v_closed, v_opened);
+        v_rows := v_rows || format(
+            ' union all select 1000000, %L, t.kind, t.topic, k.owner, k.grp, k.grp, null::jsonb, jsonb_build_object(''message'', $5), t.n from k cross join lateral ('
+            'select ''failed'' as kind, f.topic, f.n from unnest(%L::text[]) with ordinality as f (topic, n)'
+            ' union all select ''idle'', i.topic, 1000 + i.n from unnest(%L::text[]) with ordinality as i (topic, n)'
+            ' where not exists (select from o where o.grp = k.grp and o.n > k.n)) as t',
+            v_head.name, v_head.failed_topics, v_head.idle_topics);
+    end if;
     return 'with ' || v_ctes || format(
         E'e as (insert into recovery.event (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)\n'
-        'select $1, x.watch, %L, x.topic, x.key, x.grp, $4, $6, x.old, x.new from (%s) as x%s returning id, watch)\n'
-        'select coalesce((select jsonb_object_agg(s.watch, s.n) from (select e.watch, count(*) as n from e group by e.watch) as s), ''{}''), (select min(id) from e), (select max(id) from e), (%s), %s',
-        case when p_heir then 'adopted' else 'closed' end, v_rows,
+        'select x.owner, x.watch, x.kind, x.topic, x.key, x.grp, $4, $6, x.old, x.new from (%s) as x%s returning id, watch, kind)\n'
+        'select coalesce((select jsonb_object_agg(s.watch, s.n) from (select e.watch, count(*) as n from e where e.kind in (''closed'', ''adopted'') group by e.watch) as s), ''{}''), (select min(id) from e), (select max(id) from e), (%s), %s',
+        v_rows,
         case when p_scope = 'groups'
             then ' join unnest($2) with ordinality as g (grp, n) on g.grp = x.grp order by g.n, x.pos, x.ord' else '' end,
         v_still, v_tail);
 end
 $function$;
 --;
-comment on function recovery.close_sql(text, text, boolean, boolean, boolean, boolean, text) is
+comment on function recovery.close_sql(text, text, text, text, boolean, boolean, boolean, text) is
     'Builds the statement that closes (or hands over) one batch of a family together with its events.';
 --;
-revoke all on function recovery.close_sql(text, text, boolean, boolean, boolean, boolean, text) from public;
+revoke all on function recovery.close_sql(text, text, text, text, boolean, boolean, boolean, text) from public;
+--;
+-- sql/functions/close_unit.sql
+create or replace function recovery.close_unit(
+    p_watch text, p_scope text, p_key text, p_reason text, p_detector text, p_lock_wait interval default interval '2 seconds',
+    out o_closed jsonb
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch  recovery.watch;
+    v_groups text[];
+    v_key    text[];
+    v_guard  text;
+begin
+    select w.* into v_watch from recovery.attached() as w where w.name = p_watch;
+    if not found then
+        perform recovery.fail('RC008', format('nothing is watched as %s', coalesce(quote_literal(p_watch), 'null')), 'See recovery.watch for the names.');
+    end if;
+    if p_scope = 'group' then
+        v_groups := recovery.tree(v_watch.family, array[p_key], false);
+    elsif cardinality(v_watch.key_columns) = 1 then
+        v_key := array[p_key];
+    else
+        select array_agg(k.part order by k.n) into v_key from jsonb_array_elements_text(p_key::jsonb) with ordinality as k (part, n);
+    end if;
+    v_guard := case when recovery.has_fuses(v_watch.family) then 'without' else 'ignore' end;
+    select s.o_closed into o_closed from recovery.close_scope(v_watch.family, 'any', null, v_guard, v_groups,
+        case when v_groups is null then p_watch end, v_key, 1, p_reason, p_detector, p_lock_wait, false, null) as s;
+end
+$$;
+--;
+comment on function recovery.close_unit(text, text, text, text, text, interval) is
+    'Closes one row, or one group with its descendants, whoever owns it; what an active fuse guards stays. Counts per watch.';
+--;
+revoke all on function recovery.close_unit(text, text, text, text, text, interval) from public;
 --;
 -- sql/functions/compile.sql
 create or replace function recovery.compile(
@@ -1016,9 +1371,10 @@ declare
 begin
     -- PostgreSQL itself parses the expression and prints it back, with every name qualified and r. or c.
     -- before every column: what it prints can stand in an index, a trigger or a statement and means the
-    -- same in each. The second range entry is what makes it print the prefixes.
+    -- same in each. The second range entry is what makes it print the prefixes,
+    -- the second column what makes an aggregate an error.
     execute format(
-        E'create temporary view recovery_compile as select (%s\n)%s as recovery_value from only %s as r cross join %s',
+        E'create temporary view recovery_compile as select (%s\n)%s as recovery_value, r.tableoid as recovery_row from only %s as r cross join %s',
         p_expression,
         case when p_type is null then '' else '::' || p_type end,
         p_table,
@@ -1026,7 +1382,7 @@ begin
             then '(values (null::text, null::text, null::text, null::timestamptz, null::bigint, null::bigint)) as c (reason, message, detector, at, ms, epoch)'
             else '(values (1)) as recovery_none (one)' end);
     v_view := pg_get_viewdef('pg_temp.recovery_compile'::regclass);
-    o_text := substr(v_view, 9, strpos(v_view, E' AS recovery_value\n   FROM ') - 9);
+    o_text := substr(v_view, 9, strpos(v_view, E' AS recovery_value,\n') - 9);
     select format_type(a.atttypid, a.atttypmod) into o_type
     from pg_attribute as a
     where a.attrelid = 'pg_temp.recovery_compile'::regclass and a.attnum = 1;
@@ -1069,8 +1425,8 @@ begin
     else
         execute format('alter table %s alter column server_epoch drop default', p_table);
     end if;
-    if (v_watch.undo -> 'grant')::boolean then
-        execute format('revoke select, update on table %s from recovery_owner', p_table);
+    if v_watch.undo ->> 'grants' <> '' then
+        execute format('revoke %s on table %s from recovery_owner', v_watch.undo ->> 'grants', p_table);
     end if;
     delete from recovery.failure as f where f.watch = v_watch.name;
     delete from recovery.watch as w where w.id = v_watch.id;
@@ -1093,20 +1449,153 @@ comment on function recovery.detach(regclass) is
 --;
 revoke all on function recovery.detach(regclass) from public;
 --;
+-- sql/functions/drain.sql
+create or replace function recovery.drain(p_epoch bigint, p_token uuid, p_limit interval)
+returns timestamptz
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_until timestamptz := recovery.now() + p_limit;
+begin
+    if p_limit is null or p_limit <= interval '0' or p_limit > interval '7 days' then
+        perform recovery.fail('RC010', format('drain limit %s is not allowed', coalesce(p_limit::text, 'null')), 'Give an interval up to 7 days.');
+    end if;
+    perform recovery.heartbeat(p_epoch, p_token);
+    update recovery.server as s set drain_until = v_until where s.epoch = p_epoch and s.ended is null;
+    return v_until;
+end
+$$;
+--;
+comment on function recovery.drain(bigint, uuid, interval) is
+    'From now on the epoch opens no new work (RC011); what it owns stays its own until it is done or the limit is over, and a new boot of the name does not supersede it. Errors as recovery.heartbeat.';
+--;
+revoke all on function recovery.drain(bigint, uuid, interval) from public;
+--;
+-- sql/functions/end_lost_epochs.sql
+create or replace function recovery.end_lost_epochs()
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch  record;
+    v_epochs bigint[];
+begin
+    for v_watch in select w.name from recovery.attached() as w loop
+        v_epochs := recovery.open_epochs(v_watch.name);
+        -- A second statement: a server that booted after we looked at its rows is there by now. An epoch
+        -- that is not was lost (a failover, a restored backup): its server cannot beat, so it is not alive.
+        insert into recovery.server (epoch, name, lease, grace, ended, reason)
+        select e.epoch, 'lost epoch', interval '1 second', interval '1 second', clock_timestamp(), 'epoch_lost'
+        from unnest(v_epochs) as e (epoch)
+        where e.epoch > 0 and not exists (select from recovery.server as s where s.epoch = e.epoch)
+        on conflict (epoch) do nothing;
+    end loop;
+end
+$$;
+--;
+comment on function recovery.end_lost_epochs() is
+    'Books epochs that own open rows but are not in recovery.server (lost in a failover or restore) as ended, so that their rows close.';
+--;
+revoke all on function recovery.end_lost_epochs() from public;
+--;
 -- sql/functions/end_report.sql
 create or replace function recovery.end_report(p_report jsonb, p_start timestamptz)
 returns jsonb
 language sql
 volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select p_report || jsonb_build_object(
+        'suspected', coalesce((select jsonb_agg(s.epoch) from recovery.server as s where s.ended is null and s.suspected is not null), '[]'),
+        'ms', round(extract(epoch from clock_timestamp() - p_start) * 1000, 3))
+$$;
+--;
+comment on function recovery.end_report(jsonb, timestamptz) is 'A report with the milliseconds it took and the servers under suspicion, for which the next sweep should not wait longer than their grace.';
+--;
+revoke all on function recovery.end_report(jsonb, timestamptz) from public;
+--;
+-- sql/functions/evict.sql
+create or replace function recovery.evict(p_server text, p_terminate boolean default false)
+returns bigint[]
+language plpgsql
+volatile
 security invoker
 set search_path = pg_catalog, pg_temp
 as $$
-    select p_report || jsonb_build_object('ms', round(extract(epoch from clock_timestamp() - p_start) * 1000, 3))
+declare
+    v_epoch   bigint;
+    v_evicted bigint[] := '{}';
+begin
+    for v_epoch in
+        select s.epoch from recovery.server as s
+        where s.ended is null and (s.name = p_server or s.epoch::text = p_server) order by s.epoch
+    loop
+        if p_terminate then
+            -- Its sessions: who holds the epoch's locks, or says its name.
+            perform pg_terminate_backend(x.pid)
+            from (select l.pid from pg_locks as l
+                  where l.locktype = 'advisory' and l.objsubid = 1
+                    and l.database = (select d.oid from pg_database as d where d.datname = current_database())
+                    and ((l.classid::bigint << 32) | l.objid::bigint) in (v_epoch, -v_epoch)
+                  union
+                  select a.pid from pg_stat_activity as a
+                  where a.datname = current_database() and a.application_name like '%#' || v_epoch) as x
+            where x.pid <> pg_backend_pid();
+        end if;
+        if recovery.finish(v_epoch, 'evicted', interval '2 seconds') then
+            v_evicted := v_evicted || v_epoch;
+        end if;
+    end loop;
+    if v_evicted = '{}' then
+        perform recovery.fail('RC002', format('no live server is called %s', coalesce(quote_literal(p_server), 'null')),
+            'Give a name or an epoch from recovery.server_status.');
+    end if;
+    return v_evicted;
+end
 $$;
 --;
-comment on function recovery.end_report(jsonb, timestamptz) is 'A report with the milliseconds it took.';
+comment on function recovery.evict(text, boolean) is
+    'An operator ends a server by name or epoch; the next sweep closes its work. With p_terminate its sessions are cut too (needs pg_signal_backend). RC002 if none is live.';
 --;
-revoke all on function recovery.end_report(jsonb, timestamptz) from public;
+revoke all on function recovery.evict(text, boolean) from public;
+--;
+-- sql/functions/extend.sql
+create or replace function recovery.extend(p_fuse bigint, p_ttl interval default null)
+returns timestamptz
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_expires timestamptz;
+begin
+    if p_ttl is not null then
+        perform recovery.check_ttl(p_ttl);
+    end if;
+    -- A burnt-out fuse cannot be brought back: its unit may be closing at this moment.
+    update recovery.fuse as f
+    set expires = recovery.now() + coalesce(p_ttl, f.ttl)
+    where f.id = p_fuse and f.process_dead is null and f.expires >= recovery.now()
+    returning f.expires into v_expires;
+    if not found then
+        perform recovery.fail('RC012', format('fuse %s is not active: it burnt out, was cancelled, or its process died', coalesce(p_fuse::text, 'null')),
+            'The work may have been closed; look at its row before you go on.');
+    end if;
+    return v_expires;
+end
+$$;
+--;
+comment on function recovery.extend(bigint, interval) is 'Lets an active fuse burn for its ttl (or another) from now; as often as you like, there is no fixed end. RC012 if it is not active.';
+--;
+revoke all on function recovery.extend(bigint, interval) from public;
 --;
 -- sql/functions/fail.sql
 create or replace function recovery.fail(p_code text, p_message text, p_hint text default null)
@@ -1129,7 +1618,7 @@ comment on function recovery.fail(text, text, text) is 'Raises an error of class
 revoke all on function recovery.fail(text, text, text) from public;
 --;
 -- sql/functions/finish.sql
-create or replace function recovery.finish(p_epoch bigint, p_reason text, p_lock_wait interval, p_lapsed_only boolean default false)
+create or replace function recovery.finish(p_epoch bigint, p_reason text, p_lock_wait interval, p_dead_only boolean default false)
 returns boolean
 language plpgsql
 volatile
@@ -1147,21 +1636,71 @@ begin
         null;
     end;
     begin
+        -- A heartbeat that is just committing is waited for, and the judgement is read after it.
+        perform from recovery.server as s where s.epoch = p_epoch and s.ended is null for no key update;
+        if p_dead_only and not exists (select from recovery.judgement as v where v.epoch = p_epoch and v.dead) then
+            return false;
+        end if;
+        update recovery.server as s set pending = coalesce(s.pending, p_reason)
+        where s.epoch = p_epoch and s.ended is null;
+    exception when lock_not_available or deadlock_detected then
+        return false;
+    end;
+    begin
         update recovery.server as s
-        set ended = clock_timestamp(), reason = p_reason
-        where s.epoch = p_epoch and s.ended is null
-          and (not p_lapsed_only or s.heartbeat + s.lease < clock_timestamp());
+        set ended = clock_timestamp(), reason = coalesce(s.pending, p_reason)
+        where s.epoch = p_epoch and s.ended is null;
         return found;
     exception when lock_not_available or deadlock_detected then
-        return false;  -- a reader in REPEATABLE READ holds the row: the next sweep tries again
+        return false;  -- a writer in REPEATABLE READ holds the row: the next sweep tries again
     end;
 end
 $$;
 --;
 comment on function recovery.finish(bigint, text, interval, boolean) is
-    'Ends one epoch under its exclusive lock, waiting at most p_lock_wait for transactions in flight. With p_lapsed_only only if its lease has lapsed, checked under the lock. True if it ended now.';
+    'Ends one epoch under its exclusive lock, waiting at most p_lock_wait for transactions in flight. With p_dead_only only if recovery.judgement still holds it for dead, read under the lock. True if it ended now.';
 --;
 revoke all on function recovery.finish(bigint, text, interval, boolean) from public;
+--;
+-- sql/functions/guard_sql.sql
+create or replace function recovery.guard_sql(p_watch recovery.watch)
+returns text
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select format($sql$(exists (
+        select from recovery.fuse as f
+        where f.family = %1$L and f.scope = 'row' and f.watch = %2$L and f.key = %3$s
+          and f.expires >= (select recovery.now()) and f.pid is not null and f.process_dead is null)%4$s)$sql$,
+        p_watch.family, p_watch.name, recovery.key_text(p_watch.key_columns, 'r'),
+        case when p_watch.group_by is null then '' else format($sql$ or exists (
+        select from recovery.fuse as f
+        where f.family = %1$L and f.scope = 'group' and f.watch = '' and f.key = (%2$s)::text
+          and f.expires >= (select recovery.now()) and f.pid is not null and f.process_dead is null)$sql$,
+        p_watch.family, p_watch.group_by) end)
+$$;
+--;
+comment on function recovery.guard_sql(recovery.watch) is
+    'The condition for a guarded row: an active fuse on it or on its group, with a process that is not known dead.';
+--;
+revoke all on function recovery.guard_sql(recovery.watch) from public;
+--;
+-- sql/functions/has_fuses.sql
+create or replace function recovery.has_fuses(p_family text)
+returns boolean
+language sql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select exists (select from recovery.fuse as f where f.family = p_family)
+$$;
+--;
+comment on function recovery.has_fuses(text) is 'Whether any fuse burns in a family: only then do its statements look for guards.';
+--;
+revoke all on function recovery.has_fuses(text) from public;
 --;
 -- sql/functions/heartbeat.sql
 create or replace function recovery.heartbeat(p_epoch bigint, p_token uuid)
@@ -1176,8 +1715,8 @@ declare
     v_name  text;
 begin
     update recovery.server as s
-    set heartbeat = clock_timestamp()
-    where s.epoch = p_epoch and s.token = p_token and s.ended is null
+    set heartbeat = recovery.now(), suspected = null
+    where s.epoch = p_epoch and s.token = p_token and s.ended is null and s.pending is null
     returning s.heartbeat + s.lease into v_until;
     if not found then
         select s.name into v_name from recovery.server as s
@@ -1261,6 +1800,56 @@ comment on function recovery.install_triggers(recovery.watch) is 'Makes the thre
 --;
 revoke all on function recovery.install_triggers(recovery.watch) from public;
 --;
+-- sql/functions/keep.sql
+create or replace function recovery.keep(p_epoch bigint, p_token uuid)
+returns timestamptz
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_until timestamptz;
+begin
+    v_until := recovery.heartbeat(p_epoch, p_token);
+    -- Held until this session ends. A former connection of the keeper may not be gone yet: the next call tries again.
+    if not exists (
+        select from pg_locks as l
+        where l.locktype = 'advisory' and l.objsubid = 1 and l.pid = pg_backend_pid()
+          and ((l.classid::bigint << 32) | l.objid::bigint) = -p_epoch)
+       and pg_try_advisory_lock(-p_epoch) then
+        update recovery.server as s set keeper = true where s.epoch = p_epoch and s.ended is null;
+    end if;
+    return v_until;
+end
+$$;
+--;
+comment on function recovery.keep(bigint, uuid) is
+    'The heartbeat of a keeper, on a connection of its own: holds the session advisory lock -epoch as well, whose absence is evidence that the keeper is gone. Returns and raises what recovery.heartbeat does.';
+--;
+revoke all on function recovery.keep(bigint, uuid) from public;
+--;
+-- sql/functions/kept.sql
+create or replace function recovery.kept()
+returns table (epoch bigint, held boolean)
+language sql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select s.epoch, exists (
+        select from pg_locks as l
+        where l.locktype = 'advisory' and l.objsubid = 1 and l.granted
+          and l.database = (select d.oid from pg_database as d where d.datname = current_database())
+          and l.classid::bigint = ((-s.epoch) >> 32) & 4294967295 and l.objid::bigint = (-s.epoch) & 4294967295)
+    from recovery.server as s
+    where s.ended is null and s.keeper
+$$;
+--;
+comment on function recovery.kept() is 'For each server with a keeper, whether its session advisory lock (-epoch) is held.';
+--;
+revoke all on function recovery.kept() from public;
+--;
 -- sql/functions/key_sql.sql
 create or replace function recovery.key_sql(p_watch recovery.watch, p_form text)
 returns text
@@ -1304,6 +1893,72 @@ comment on function recovery.key_text(text[], text) is 'SQL text that prints the
 --;
 revoke all on function recovery.key_text(text[], text) from public;
 --;
+-- sql/functions/light.sql
+create or replace function recovery.light(
+    p_watch         text,
+    p_key           text,
+    p_ttl           interval,
+    p_host          text        default null,
+    p_pid           integer     default null,
+    p_process_start timestamptz default null,
+    p_scope         text        default 'row'
+)
+returns bigint
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_family text;
+    v_group  text;
+    v_id     bigint;
+begin
+    select w.family, w.group_by into v_family, v_group from recovery.attached() as w where w.name = p_watch;
+    if not found then
+        perform recovery.fail('RC008', format('nothing is watched as %s', coalesce(quote_literal(p_watch), 'null')), 'See recovery.watch for the names.');
+    elsif p_scope is null or p_scope not in ('row', 'group') then
+        perform recovery.fail('RC010', format('fuse scope %s is not known', coalesce(quote_literal(p_scope), 'null')), 'Allowed are row and group.');
+    elsif p_scope = 'group' and v_group is null then
+        perform recovery.fail('RC010', format('watch "%s" has no groups', p_watch), 'Light a fuse of scope row.');
+    elsif p_key is null or p_key = '' then
+        perform recovery.fail('RC010', 'a fuse needs the key of a row or group', 'As recovery.event.key and group_key show it.');
+    end if;
+    perform recovery.check_ttl(p_ttl);
+    insert into recovery.fuse as f (family, scope, watch, key, host, pid, process_start, ttl, expires)
+    values (v_family, p_scope, case p_scope when 'row' then p_watch else '' end, p_key, p_host, p_pid, p_process_start, p_ttl, recovery.now() + p_ttl)
+    on conflict (family, scope, watch, key) do update
+    set host = excluded.host, pid = excluded.pid, process_start = excluded.process_start, ttl = excluded.ttl,
+        lit = clock_timestamp(), expires = excluded.expires, process_dead = null
+    returning f.id into v_id;
+    return v_id;
+end
+$$;
+--;
+comment on function recovery.light(text, text, interval, text, integer, timestamptz, text) is
+    'Lights a fuse on a row or group of a watch (lighting it again renews it) and returns its id. RC008 not watched, RC010 bad argument.';
+--;
+revoke all on function recovery.light(text, text, interval, text, integer, timestamptz, text) from public;
+--;
+-- sql/functions/local_processes.sql
+create or replace function recovery.local_processes(p_host text)
+returns table (pid integer, process_start timestamptz)
+language sql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select s.pid, s.process_start from recovery.server as s
+    where s.ended is null and s.host = p_host and s.pid is not null and s.process_dead is null
+    union
+    select f.pid, f.process_start from recovery.fuse as f
+    where f.host = p_host and f.pid is not null and f.process_dead is null
+$$;
+--;
+comment on function recovery.local_processes(text) is 'Processes on a host that guard or own something: a sweeper there looks whether they live.';
+--;
+revoke all on function recovery.local_processes(text) from public;
+--;
 -- sql/functions/new_report.sql
 create or replace function recovery.new_report(p_ended bigint[])
 returns jsonb
@@ -1312,7 +1967,7 @@ stable
 security invoker
 set search_path = pg_catalog, pg_temp
 as $$
-    select jsonb_build_object('ended', to_jsonb(p_ended), 'closed', '{}'::jsonb, 'failed', '{}'::jsonb, 'busy', '{}'::jsonb)
+    select jsonb_build_object('ended', to_jsonb(p_ended), 'closed', '{}'::jsonb, 'adopted', '{}'::jsonb, 'failed', '{}'::jsonb, 'busy', '{}'::jsonb)
 $$;
 --;
 comment on function recovery.new_report(bigint[]) is 'An empty report: epochs that ended, and counts per watch of rows closed, failed, busy.';
@@ -1321,7 +1976,7 @@ revoke all on function recovery.new_report(bigint[]) from public;
 --;
 -- sql/functions/next_groups.sql
 create or replace function recovery.next_groups(
-    p_family text, p_epoch bigint, p_after text, p_limit integer, out o_groups text[], out o_last text
+    p_family text, p_epoch bigint, p_guard text, p_after text, p_limit integer, out o_groups text[], out o_last text
 )
 returns record
 language plpgsql
@@ -1333,53 +1988,97 @@ declare
     v_watch recovery.watch;
     v_type  text;
     v_sql   text := '';
-    v_head  recovery.watch;
 begin
     -- Each watch offers the groups of its next rows. The smallest of their last ones bounds the batch,
     -- so that no group is passed over that another watch has not reached yet.
-    for v_watch in select w.* from recovery.watch as w where w.family = p_family loop
+    for v_watch in select w.* from recovery.attached() as w where w.family = p_family loop
         v_type := v_watch.group_type;
         v_sql := v_sql || case when v_sql = '' then '' else ' union all ' end || format(
-            'select max(s.g) over () as top, count(*) over () as n, s.g from (select %1$s as g from %2$s as r where %3$s and ($2 is null or %1$s > $2::%4$s) order by %1$s limit $3) as s',
-            v_watch.group_by, v_watch.relation, recovery.scope_sql(v_watch, p_epoch is not null), v_type);
-        if v_watch.parent is not null then
-            v_head := v_watch;
-        end if;
+            'select max(s.g) over () as top, count(*) over () as n, s.g from (select %1$s as g from %2$s as r where %3$s and %1$s is not null and ($2 is null or %1$s > $2::%4$s) order by %1$s limit $3) as s',
+            v_watch.group_by, v_watch.relation, recovery.scope_sql(v_watch, case when p_epoch is null then 'none' else 'epoch' end, p_guard, false), v_type);
     end loop;
     execute format(
         'with s as materialized (%s), b as (select min(top) as bound from s where n >= $3)
          select array_agg(distinct s.g)::text[], max(s.g)::text from s, b where b.bound is null or s.g <= b.bound', v_sql)
     into o_groups, o_last using p_epoch, p_after, p_limit;
-    if o_groups is null or v_head.id is null then
-        return;
-    end if;
     -- Whole trees close together, deepest first: the batch takes in ancestors and descendants.
-    execute format($sql$
-        with recursive
-        up (g) as (
-            select unnest($1::%3$s[])
-            union
-            select %2$s from up join %1$s as r on %4$s = up.g where %2$s is not null
-        ),
-        down (g, depth) as (
-            select up.g, 0 from up
-            where not exists (select from %1$s as r where %4$s = up.g and %2$s in (select u.g from up as u))
-            union
-            select %4$s, down.depth + 1 from down join %1$s as r on %2$s = down.g where down.depth < 100
-        ),
-        every (g, depth) as (
-            select g, max(depth) from (select g, depth from down union all select g, 0 from up) as x group by g
-        )
-        select array_agg(g order by depth desc, g)::text[] from every
-        $sql$, v_head.relation, v_head.parent, v_type, v_head.group_by)
-    into o_groups using o_groups;
+    o_groups := recovery.tree(p_family, o_groups, true);
 end
 $$;
 --;
-comment on function recovery.next_groups(text, bigint, text, integer) is
+comment on function recovery.next_groups(text, bigint, text, text, integer) is
     'The next groups of a family in which an epoch has orphans, about p_limit rows in all, with their whole trees, deepest first.';
 --;
-revoke all on function recovery.next_groups(text, bigint, text, integer) from public;
+revoke all on function recovery.next_groups(text, bigint, text, text, integer) from public;
+--;
+-- sql/functions/now.sql
+create or replace function recovery.now()
+returns timestamptz
+language sql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select clock_timestamp() + c.shift from recovery.clock as c
+$$;
+--;
+comment on function recovery.now() is 'The clock by which leases, fuses and timeouts are judged: the database clock, moved by recovery.clock in tests.';
+--;
+revoke all on function recovery.now() from public;
+--;
+-- sql/functions/observe.sql
+create or replace function recovery.observe()
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_now     timestamptz := recovery.now();
+    v_seen    recovery.observation;
+    v_because text;
+    v_gap     interval;
+    v_limit   interval;
+    v_live    bigint;
+    v_quiet   bigint;
+begin
+    select o.* into v_seen from recovery.observation as o for update skip locked;
+    if not found then
+        return;  -- another sweeper is at it
+    end if;
+    v_gap := v_now - v_seen.swept;
+    select greatest(min(s.lease) / 2, v_seen.gap * 2 + interval '1 second') into v_limit
+    from recovery.server as s where s.ended is null;
+    v_because := case
+        when v_seen.since is null then 'first sweep'
+        when v_seen.postmaster is distinct from pg_postmaster_start_time() then 'the database restarted'
+        when v_seen.timeline is distinct from recovery.timeline() then 'the database failed over'
+        -- Half a lease is enough for servers to look dead that only slept as we did; but who sweeps
+        -- seldom and regularly is not asleep, hence twice the usual gap.
+        when v_gap > v_limit then format('no sweep for %s', date_trunc('second', v_gap))
+        when v_gap < interval '0' then 'the clock went back'
+    end;
+    update recovery.server as s
+    set suspected = case when k.held then null else v_now end
+    from recovery.kept() as k
+    where s.epoch = k.epoch and s.ended is null and k.held = (s.suspected is not null);
+    select count(*), count(*) filter (where e.quiet) into v_live, v_quiet from recovery.evidence as e;
+    update recovery.observation as o
+    set postmaster = pg_postmaster_start_time(),
+        timeline = recovery.timeline(),
+        since = case when v_because is null then v_seen.since else v_now end,
+        because = coalesce(v_because, v_seen.because),
+        gap = case when v_because is null or v_gap > interval '0' then v_gap end,
+        swept = v_now,
+        mass_since = case when v_quiet >= 2 and v_quiet * 2 > v_live then coalesce(v_seen.mass_since, v_now) end;
+end
+$$;
+--;
+comment on function recovery.observe() is
+    'First step of a sweep: notes who lost its keeper connection, and whether watching had a break (restart, failover, silence of the sweepers) or most servers look dead at once. recovery.judgement reads it.';
+--;
+revoke all on function recovery.observe() from public;
 --;
 -- sql/functions/open_epochs.sql
 create or replace function recovery.open_epochs(p_watch text)
@@ -1393,7 +2092,7 @@ declare
     v_watch  record;
     v_epochs bigint[];
 begin
-    select w.relation, w.open into strict v_watch from recovery.watch as w where w.name = p_watch;
+    select w.relation, w.open into strict v_watch from recovery.attached() as w where w.name = p_watch;
     -- Steps from one epoch to the next in the partial index, so the cost follows the number of owners.
     execute format($sql$
         with recursive e (epoch) as (
@@ -1422,11 +2121,15 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_watch recovery.watch;
+    v_sql   text;
 begin
-    for v_watch in select w.* from recovery.watch as w order by w.family, w.position, w.name loop
-        return query execute format('select %L::text, r.server_epoch, count(*) from %s as r where (%s)%s group by r.server_epoch',
-            v_watch.name, v_watch.relation, v_watch.open,
-            case when v_watch.only_if is null then '' else format(' and (%s)', v_watch.only_if) end);
+    for v_watch in select w.* from recovery.attached() as w order by w.family, w.position, w.name loop
+        v_sql := format('select %L::text, r.server_epoch, count(*) from %s as r where (%s)', v_watch.name, v_watch.relation, v_watch.open);
+        begin
+            return query execute v_sql || coalesce(' and (' || v_watch.only_if || ')', '') || ' group by r.server_epoch';
+        exception when others then
+            return query execute v_sql || ' group by r.server_epoch';  -- only_if fails for some row
+        end;
     end loop;
 end
 $$;
@@ -1446,7 +2149,7 @@ as $$
 declare
     v_watch record;
 begin
-    for v_watch in select w.name, w.family, w.started, w.unowned from recovery.watch as w order by w.family, w.position loop
+    for v_watch in select w.name, w.family, w.started, w.unowned from recovery.attached() as w order by w.family, w.position loop
         return query
             select v_watch.family, s.epoch, s.reason
             from unnest(recovery.open_epochs(v_watch.name)) as o (epoch)
@@ -1479,7 +2182,7 @@ declare
     v_count   bigint := 0;
 begin
     for v_failure in select f.* from recovery.failure as f loop
-        select w.* into v_watch from recovery.watch as w where w.name = v_failure.watch;
+        select w.* into v_watch from recovery.attached() as w where w.name = v_failure.watch;
         v_open := false;
         if found then
             execute format('select exists (select from %s as r where %s and (%s))',
@@ -1527,19 +2230,21 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_epoch bigint;
+    v_dead  record;
     v_ended bigint[] := '{}';
 begin
-    for v_epoch in select v.epoch from recovery.verdict as v where v.dead order by v.epoch loop
-        if recovery.finish(v_epoch, 'lease_expired', p_lock_wait, true) then
-            v_ended := v_ended || v_epoch;
+    perform recovery.observe();
+    for v_dead in select v.epoch, v.reason from recovery.judgement as v where v.dead order by v.epoch loop
+        if recovery.finish(v_dead.epoch, v_dead.reason, p_lock_wait, true) then
+            v_ended := v_ended || v_dead.epoch;
         end if;
     end loop;
+    perform recovery.end_lost_epochs();
     return v_ended;
 end
 $$;
 --;
-comment on function recovery.reap(interval) is 'Ends the servers that recovery.verdict holds for dead; their epochs.';
+comment on function recovery.reap(interval) is 'Ends the servers that recovery.judgement holds for dead; their epochs.';
 --;
 revoke all on function recovery.reap(interval) from public;
 --;
@@ -1572,6 +2277,8 @@ create or replace function recovery.register(
     p_process_start timestamptz,
     p_version       text,
     p_lease         interval,
+    p_grace         interval,
+    p_policy        text,
     p_lock_wait     interval,
     out o_epoch     bigint,
     out o_token     uuid,
@@ -1584,12 +2291,20 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_older bigint;
+    v_older  bigint;
+    v_holder record;
 begin
     perform recovery.check_name(p_name);
     if p_lease is null or p_lease < interval '1 second' or p_lease > interval '1 day' then
         perform recovery.fail('RC010', format('lease %s is not allowed', coalesce(p_lease::text, 'null')),
             'Give a lease from 1 second to 1 day.');
+    end if;
+    if p_grace is null or p_grace <= interval '0' or p_grace > p_lease then
+        perform recovery.fail('RC010', format('suspicion grace %s is not allowed', coalesce(p_grace::text, 'null')),
+            format('Give an interval above 0 and up to the lease (%s).', p_lease));
+    elsif p_policy is null or p_policy not in ('supersede', 'wait', 'refuse') then
+        perform recovery.fail('RC010', format('boot policy %s is not known', coalesce(quote_literal(p_policy), 'null')),
+            'Allowed are supersede, wait and refuse.');
     end if;
     -- One boot of a name at a time; a second one comes after and supersedes the first.
     perform set_config('lock_timeout', '30s', true);
@@ -1599,10 +2314,24 @@ begin
         perform recovery.fail('RC005', format('server name "%s" is being booted by another session since 30 s', p_name),
             'See pg_locks for the session that holds it.');
     end;
+    if p_policy <> 'supersede' then
+        select s.epoch, s.host, s.pid, s.heartbeat + s.lease as until into v_holder
+        from recovery.server as s join recovery.evidence as e on e.epoch = s.epoch
+        where s.name = p_name and s.drain_until is null and not e.process_dead and not e.lease_expired
+        order by s.epoch desc limit 1;
+        if found and p_policy = 'wait' then
+            return;
+        elsif found then
+            perform recovery.fail('RC005', format('server name "%s" is held by epoch %s (host %s, pid %s), whose lease holds until %s', p_name,
+                v_holder.epoch, coalesce(v_holder.host, 'unknown'), coalesce(v_holder.pid::text, 'unknown'),
+                to_char(v_holder.until at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')),
+                'Stop that server, boot with policy supersede, or give another name.');
+        end if;
+    end if;
     loop
-        insert into recovery.server (epoch, name, host, pid, process_start, version, lease)
+        insert into recovery.server (epoch, name, host, pid, process_start, version, lease, grace, booted, heartbeat)
         select greatest((date_part('epoch', clock_timestamp()) * 1000000)::bigint, max(s.epoch) + 1),
-               p_name, p_host, p_pid, p_process_start, p_version, p_lease
+               p_name, p_host, p_pid, p_process_start, p_version, p_lease, p_grace, recovery.now(), recovery.now()
         from recovery.server as s
         on conflict (epoch) do nothing
         returning epoch, token into o_epoch, o_token;
@@ -1612,6 +2341,7 @@ begin
     for v_older in
         select s.epoch from recovery.server as s
         where s.name = p_name and s.ended is null and s.epoch <> o_epoch
+          and coalesce(s.drain_until < recovery.now(), true)
         order by s.epoch
     loop
         if recovery.finish(v_older, 'superseded', p_lock_wait) then
@@ -1621,10 +2351,10 @@ begin
 end
 $$;
 --;
-comment on function recovery.register(text, text, integer, timestamptz, text, interval, interval) is
-    'First transaction of a boot: makes the epoch and ends the older ones of the same name. RC004 bad name, RC010 bad lease, RC005 another boot hangs.';
+comment on function recovery.register(text, text, integer, timestamptz, text, interval, interval, text, interval) is
+    'First transaction of a boot: makes the epoch and ends the older ones of the same name. Draining ones go on. Policy refuse raises RC005 if a live server holds the name, wait returns nulls. RC004 bad name, RC010 bad argument.';
 --;
-revoke all on function recovery.register(text, text, integer, timestamptz, text, interval, interval) from public;
+revoke all on function recovery.register(text, text, integer, timestamptz, text, interval, interval, text, interval) from public;
 --;
 -- sql/functions/release.sql
 create or replace function recovery.release(p_family text, p_epoch bigint, p_limit integer)
@@ -1643,13 +2373,17 @@ begin
         perform recovery.fail('RC010', format('epoch %s has not ended: its rows are live', p_epoch), 'Only rows of ended epochs are let go.');
     end if;
     perform set_config('recovery.closing', p_family, true);
-    for v_watch in select w.* from recovery.watch as w where w.family = p_family and w.only_if is not null loop
-        execute format(
-            'update %1$s as r set server_epoch = null where r.ctid = any(array(select r.ctid from %1$s as r where r.server_epoch = $1 and (%2$s) and (%3$s) is not true limit $2 for update skip locked)) and r.server_epoch = $1',
-            v_watch.relation, v_watch.open, v_watch.only_if)
-        using p_epoch, p_limit;
-        get diagnostics v_count = row_count;
-        v_total := v_total + v_count;
+    for v_watch in select w.* from recovery.attached() as w where w.family = p_family and w.only_if is not null loop
+        begin
+            execute format(
+                'update %1$s as r set server_epoch = null where r.ctid = any(array(select r.ctid from %1$s as r where r.server_epoch = $1 and (%2$s) and (%3$s) is not true limit $2 for update skip locked)) and r.server_epoch = $1',
+                v_watch.relation, v_watch.open, v_watch.only_if)
+            using p_epoch, p_limit;
+            get diagnostics v_count = row_count;
+            v_total := v_total + v_count;
+        exception when others then
+            null;  -- only_if fails for some row: nothing is let go
+        end;
     end loop;
     perform set_config('recovery.closing', '', true);
     return v_total;
@@ -1662,7 +2396,7 @@ comment on function recovery.release(text, bigint, integer) is
 revoke all on function recovery.release(text, bigint, integer) from public;
 --;
 -- sql/functions/remaining.sql
-create or replace function recovery.remaining(p_family text, p_epoch bigint)
+create or replace function recovery.remaining(p_family text, p_epoch bigint, p_guard text)
 returns jsonb
 language plpgsql
 volatile
@@ -1671,15 +2405,21 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_watch  recovery.watch;
+    v_owner  text := case when p_epoch is null then 'none' else 'epoch' end;
+    v_sql    text;
     v_count  bigint;
     v_result jsonb := '{}';
 begin
-    for v_watch in select w.* from recovery.watch as w where w.family = p_family loop
-        execute format(
-            'select count(*) from %s as r where %s and not exists (select from recovery.failure as f where f.watch = %L and f.key = %s)',
-            v_watch.relation, recovery.scope_sql(v_watch, p_epoch is not null), v_watch.name,
-            recovery.key_text(v_watch.key_columns, 'r'))
-        into v_count using p_epoch;
+    for v_watch in select w.* from recovery.attached() as w where w.family = p_family loop
+        v_sql := 'select count(*) from %s as r where %s and not exists (select from recovery.failure as f where f.watch = %L and f.key = %s)';
+        begin
+            execute format(v_sql, v_watch.relation, recovery.scope_sql(v_watch, v_owner, p_guard), v_watch.name,
+                recovery.key_text(v_watch.key_columns, 'r')) into v_count using p_epoch;
+        exception when others then
+            -- only_if fails for some row: count without it.
+            execute format(v_sql, v_watch.relation, recovery.scope_sql(v_watch, v_owner, p_guard, false), v_watch.name,
+                recovery.key_text(v_watch.key_columns, 'r')) into v_count using p_epoch;
+        end;
         if v_count > 0 then
             v_result := v_result || jsonb_build_object(v_watch.name, v_count);
         end if;
@@ -1688,10 +2428,39 @@ begin
 end
 $$;
 --;
-comment on function recovery.remaining(text, bigint) is
+comment on function recovery.remaining(text, bigint, text) is
     'Orphans of an ended epoch that are still open and not recorded as failing: somebody holds them.';
 --;
-revoke all on function recovery.remaining(text, bigint) from public;
+revoke all on function recovery.remaining(text, bigint, text) from public;
+--;
+-- sql/functions/report_dead.sql
+create or replace function recovery.report_dead(p_host text, p_pid integer, p_process_start timestamptz)
+returns bigint
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_servers bigint;
+    v_fuses   bigint;
+begin
+    update recovery.server as s set process_dead = recovery.now()
+    where s.ended is null and s.host = p_host and s.pid = p_pid
+      and s.process_start is not distinct from p_process_start and s.process_dead is null;
+    get diagnostics v_servers = row_count;
+    update recovery.fuse as f set process_dead = recovery.now()
+    where f.host = p_host and f.pid = p_pid
+      and f.process_start is not distinct from p_process_start and f.process_dead is null;
+    get diagnostics v_fuses = row_count;
+    return v_servers + v_fuses;
+end
+$$;
+--;
+comment on function recovery.report_dead(text, integer, timestamptz) is
+    'Evidence from the process''s own host: it is dead (gone, or its pid belongs to a process that started at another time). Returns how many servers and fuses that concerns.';
+--;
+revoke all on function recovery.report_dead(text, integer, timestamptz) from public;
 --;
 -- sql/functions/resign.sql
 create or replace function recovery.resign(p_epoch bigint, p_token uuid, p_heir bigint, p_lock_wait interval)
@@ -1754,25 +2523,32 @@ comment on function recovery.ring() is
 revoke all on function recovery.ring() from public;
 --;
 -- sql/functions/scope_sql.sql
-create or replace function recovery.scope_sql(p_watch recovery.watch, p_owned boolean)
+create or replace function recovery.scope_sql(p_watch recovery.watch, p_owner text, p_guard text, p_only boolean default true)
 returns text
 language sql
 stable
 security invoker
 set search_path = pg_catalog, pg_temp
 as $$
-    select case when p_owned then 'r.server_epoch = $1'
-                else format('r.server_epoch is null and $1 is null and %s',
-                            case when p_watch.unowned is null then 'false'
-                                 else format('(%s) < clock_timestamp() - %L::interval', p_watch.started, p_watch.unowned) end) end
+    select case p_owner
+            when 'epoch' then 'r.server_epoch = $1'
+            when 'none' then format('r.server_epoch is null and $1 is null and %s',
+                case when p_watch.unowned is null then 'false'
+                     else format('(%s) < (select recovery.now()) - %L::interval', p_watch.started, p_watch.unowned) end)
+            when 'any' then '$1 is null and (r.server_epoch = any($9) or r.server_epoch is null)' end
         || format(' and (%s)', p_watch.open)
-        || case when p_watch.only_if is null then '' else format(' and (%s)', p_watch.only_if) end
+        || case when p_watch.only_if is null or not p_only then '' else format(' and (%s)', p_watch.only_if) end
+        || case when p_watch.launch_grace is null or p_owner = 'any' or p_guard = 'with' then ''
+                else format(' and ((%s) >= (select recovery.now()) - %L::interval) is not true', p_watch.started, p_watch.launch_grace) end
+        || case p_guard when 'with' then format(' and (%s)', recovery.guard_sql(p_watch))
+                        when 'without' then format(' and not (%s)', recovery.guard_sql(p_watch))
+                        else '' end
 $$;
 --;
-comment on function recovery.scope_sql(recovery.watch, boolean) is
-    'The condition for an orphan of epoch $1: owned by it (or by none), open, and meant by the watch. The open predicate stands literally, so that the partial index serves it.';
+comment on function recovery.scope_sql(recovery.watch, text, text, boolean) is
+    'The condition for a row to close: open, meant by the watch, owned by epoch $1 (or by none; or by any of $9), not too young; p_guard: ignore fuses, only rows without, or only with an active one; p_only false: also rows that the watch does not mean. The open predicate stands literally, so that the partial index serves it.';
 --;
-revoke all on function recovery.scope_sql(recovery.watch, boolean) from public;
+revoke all on function recovery.scope_sql(recovery.watch, text, text, boolean) from public;
 --;
 -- sql/functions/settle.sql
 create or replace function recovery.settle(
@@ -1792,16 +2568,16 @@ declare
     v_busy   text[] := '{}';
     v_to     bigint;
 begin
-    select w.* into v_head from recovery.watch as w
+    select w.* into v_head from recovery.attached() as w
     where w.family = p_family and (w.failed_topics is not null or w.idle_topics is not null);
     if not found or p_from is null then
         return p_to;
     end if;
     select array_agg(distinct e.group_key) into v_groups from recovery.event as e
     where e.id between p_from and p_to and e.detector = p_detector and e.kind = 'closed'
-      and e.server_epoch is not distinct from p_epoch and e.group_key = any(p_groups);
+      and e.group_key = any(p_groups);
     if v_head.idle_topics is not null then
-        for v_watch in select w.* from recovery.watch as w where w.family = p_family loop
+        for v_watch in select w.* from recovery.attached() as w where w.family = p_family loop
             execute format(
                 'select array_agg(distinct (%1$s)::text) from %2$s as r where %1$s = any($1::%3$s[]) and (r.server_epoch = any($2) or r.server_epoch is null) and (%4$s)%5$s',
                 v_watch.group_by, v_watch.relation, v_watch.group_type, v_watch.open,
@@ -1835,6 +2611,65 @@ comment on function recovery.settle(text, bigint, text[], bigint, bigint, text, 
 --;
 revoke all on function recovery.settle(text, bigint, text[], bigint, bigint, text, text) from public;
 --;
+-- sql/functions/timeline.sql
+create or replace function recovery.timeline()
+returns text
+language sql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select case when pg_is_in_recovery() then null else left(pg_walfile_name(pg_current_wal_lsn()), 8) end
+$$;
+--;
+comment on function recovery.timeline() is 'Timeline of the database; another one after each failover. Null on a standby.';
+--;
+revoke all on function recovery.timeline() from public;
+--;
+-- sql/functions/tree.sql
+create or replace function recovery.tree(p_family text, p_groups text[], p_upward boolean)
+returns text[]
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_head   recovery.watch;
+    v_groups text[];
+begin
+    select w.* into v_head from recovery.attached() as w where w.family = p_family and w.parent is not null;
+    if not found or p_groups is null then
+        return p_groups;
+    end if;
+    execute format($sql$
+        with recursive
+        up (g) as (
+            select unnest($1::%3$s[])
+            union
+            select %2$s from up join %1$s as r on %4$s = up.g where $2 and %2$s is not null
+        ),
+        down (g, depth) as (
+            select up.g, 0 from up
+            where not exists (select from %1$s as r where %4$s = up.g and %2$s in (select u.g from up as u))
+            union
+            select %4$s, down.depth + 1 from down join %1$s as r on %2$s = down.g where down.depth < 100
+        ),
+        every (g, depth) as (
+            select x.g, max(x.depth) from (select down.g, down.depth from down union all select up.g, 0 from up) as x group by x.g
+        )
+        select array_agg(g order by depth desc, g)::text[] from every
+        $sql$, v_head.relation, v_head.parent, v_head.group_type, v_head.group_by)
+    into v_groups using p_groups, p_upward;
+    return v_groups;
+end
+$$;
+--;
+comment on function recovery.tree(text, text[], boolean) is
+    'Groups with all their descendants, and with p_upward their ancestors too, deepest first; as they are where a family has no parent expression. Cycles end at depth 100.';
+--;
+revoke all on function recovery.tree(text, text[], boolean) from public;
+--;
 -- sql/functions/trigger_sql.sql
 create or replace function recovery.trigger_sql(p_watch recovery.watch, p_operation text)
 returns text
@@ -1856,19 +2691,19 @@ declare
     v_fence text;
     v_event text;
 begin
-    v_fence := $fence$
+    v_fence := format($fence$
     -- The writer: its epoch must be live. The fast path of recovery.assert_live, in two statements.
     if v_writer is not null then
         if current_setting('transaction_isolation') = 'read committed' then
             perform pg_advisory_xact_lock_shared(v_writer);
-            perform from recovery.server as s where s.epoch = v_writer and s.ended is null;
+            perform from recovery.server as s where s.epoch = v_writer and s.ended is null and s.pending is null and s.drain_until is null;
             if not found then
-                perform recovery.assert_live(v_writer);
+                perform recovery.%1$s(v_writer);
             end if;
         else
-            perform recovery.assert_live(v_writer);
+            perform recovery.%1$s(v_writer);
         end if;
-    end if;$fence$;
+    end if;$fence$, case p_operation when 'insert' then 'assert_accepting' else 'assert_live' end);
     if p_operation <> 'delete' then
         v_fence := v_fence || format($fence$
     -- The owner: work may not be opened under, or given to, an epoch that has ended.
@@ -1878,18 +2713,23 @@ begin
             case when p_operation = 'update' then 'v_new and ' else '' end,
             case when p_operation = 'update' then format($stamp$if not v_old and v_writer is not null and new.server_epoch is not distinct from old.server_epoch then
             -- Reopened by a server that did not write its epoch: the work is its own from here.
-            update %s as r set server_epoch = v_writer where %s;
+            perform set_config('recovery.stamp', 'on', true);
+            execute format('update %%s as r set server_epoch = $1 where %s', tg_relid::regclass) using v_writer, new;
+            perform set_config('recovery.stamp', '', true);
             new.server_epoch := v_writer;
         else
             perform recovery.assert_live(new.server_epoch);
-        end if;$stamp$, p_watch.relation, (
-                select string_agg(format('r.%1$I = new.%1$I', c.name), ' and ') from unnest(p_watch.key_columns) as c (name)))
+        end if;$stamp$, (
+                select string_agg(replace(format('r.%1$I = ($2).%1$I', c.name), '''', ''''''), ' and ') from unnest(p_watch.key_columns) as c (name)))
             else 'perform recovery.assert_live(new.server_epoch);' end);
     end if;
     if p_operation = 'update' then
         v_fence := replace(v_fence, 'new.server_epoch is not null then
         if not v_old', '(new.server_epoch is not null or v_writer is not null and not v_old) then
         if not v_old') || $fence$
+    if v_new and not v_old and v_writer is not null then
+        perform recovery.assert_accepting(v_writer);
+    end if;
     if v_old and v_new then
         if new.server_epoch is not distinct from old.server_epoch then
             return null;
@@ -1912,7 +2752,6 @@ begin
     select last_value into v_rung from recovery.bell_time;
     if v_now - v_rung not between 0 and 19 and current_setting('recovery.notify', true) is distinct from 'off' then
         perform setval('recovery.bell_time', v_now);
-        perform setval('recovery.bell_event', v_id);
         perform pg_notify('recovery', format('{"from": %%1$s, "to": %%1$s, "count": 1, "events": [{"id": %%1$s, "kind": "%%2$s"}]}', v_id, v_kind));
     end if;$event$,
         case when p_watch.diff and p_operation = 'update'
@@ -1923,6 +2762,13 @@ begin
             else format($$values (%1$s.server_epoch, %2$L, v_kind, %3$L, %4$s, %5$s, nullif(current_setting('recovery.reason', true), ''), 'writer', %6$s, %7$s)$$,
                 v_row, p_watch.name, p_watch.topic, recovery.key_text(p_watch.key_columns, v_row),
                 coalesce('(' || recovery.realias(p_watch.group_by, v_row) || ')::text', 'null'), v_old, v_new) end) end;
+    -- The stamp's own update is part of the transition that caused it.
+    if p_operation = 'update' then
+        v_fence := $stamp$
+    if v_old and v_new and current_setting('recovery.stamp', true) = 'on' then
+        return null;
+    end if;$stamp$ || v_fence;
+    end if;
     return format($body$declare
     v_writer bigint := nullif(current_setting('recovery.server_epoch', true), '')::bigint;
     v_kind   text := %1$L;%2$s
@@ -1972,6 +2818,12 @@ as $$
         when 'superseded' then 'server restart'
         when 'shutdown' then 'server shutdown'
         when 'lease_expired' then 'server lost'
+        when 'connection_lost' then 'server lost'
+        when 'process_dead' then 'process died'
+        when 'drain_expired' then 'drain limit reached'
+        when 'evicted' then 'server evicted'
+        when 'epoch_lost' then 'server lost'
+        when 'fuse_expired' then 'no sign of life from its process'
         when 'unowned' then 'no server owns it'
         else replace(p_reason, '_', ' ')
     end
@@ -1989,6 +2841,9 @@ create or replace procedure recovery.boot(
     p_process_start timestamptz default null,
     p_version       text        default null,
     p_lease         interval    default interval '15 seconds',
+    p_grace         interval    default interval '3 seconds',
+    p_policy        text        default 'supersede',
+    p_wait          interval    default interval '30 seconds',
     p_batch         integer     default 2000,
     p_lock_wait     interval    default interval '2 seconds',
     inout epoch     bigint      default null,
@@ -2005,26 +2860,36 @@ declare
     v_orphan record;
 begin
     perform recovery.check_call(p_batch, p_lock_wait);
-    select r.o_epoch, r.o_token, r.o_ended into epoch, token, v_ended
-    from recovery.register(p_name, p_host, p_pid, p_process_start, p_version, p_lease, p_lock_wait) as r;
-    commit;
+    loop
+        select r.o_epoch, r.o_token, r.o_ended into epoch, token, v_ended
+        from recovery.register(p_name, p_host, p_pid, p_process_start, p_version, p_lease,
+            least(p_grace, p_lease), case when pg_catalog.clock_timestamp() > v_start + p_wait and p_policy = 'wait' then 'refuse' else p_policy end,
+            p_lock_wait) as r;
+        commit;
+        exit when epoch is not null;
+        perform pg_catalog.pg_sleep(0.1);  -- policy wait: somebody live holds the name
+    end loop;
     report := recovery.new_report(v_ended);
     for v_orphan in select distinct o.family, o.epoch from recovery.orphaned(p_name) as o order by o.family, o.epoch loop
-        call recovery.close_epoch(v_orphan.family, v_orphan.epoch, 'boot:' || epoch, p_batch, p_lock_wait, null, report);
+        -- Work that an active fuse guards becomes this boot's; the rest closes.
+        if recovery.has_fuses(v_orphan.family) then
+            call recovery.close_epoch(v_orphan.family, v_orphan.epoch, 'boot:' || epoch, p_batch, p_lock_wait, epoch, report, true);
+        end if;
+        call recovery.close_epoch(v_orphan.family, v_orphan.epoch, 'boot:' || epoch, p_batch, p_lock_wait, null, report, false);
     end loop;
     report := recovery.end_report(report, v_start);
 end
 $$;
 --;
-comment on procedure recovery.boot(text, text, integer, timestamptz, text, interval, integer, interval, bigint, uuid, jsonb) is
+comment on procedure recovery.boot(text, text, integer, timestamptz, text, interval, interval, text, interval, integer, interval, bigint, uuid, jsonb) is
     'Boots a server: a new epoch and token; older epochs of the name end and their orphans close, a batch a transaction. One CALL in autocommit. RC004 bad name, RC010 bad argument, RC005 name is being booted.';
 --;
-revoke all on procedure recovery.boot(text, text, integer, timestamptz, text, interval, integer, interval, bigint, uuid, jsonb) from public;
+revoke all on procedure recovery.boot(text, text, integer, timestamptz, text, interval, interval, text, interval, integer, interval, bigint, uuid, jsonb) from public;
 --;
 -- sql/procedures/close_epoch.sql
 create or replace procedure recovery.close_epoch(
     p_family text, p_epoch bigint, p_detector text, p_batch integer, p_lock_wait interval, p_heir bigint,
-    inout report jsonb
+    inout report jsonb, p_guarded boolean default false
 )
 language plpgsql
 security invoker
@@ -2036,15 +2901,19 @@ declare
     v_careful boolean := false;
     v_left    jsonb;
     v_some    boolean;
+    v_list    text[] := case when p_heir is null then '{closed}' else '{adopted}' end;
+    v_guard   text := case when p_guarded then 'with'
+                           when p_heir is not null or not recovery.has_fuses(p_family) then 'ignore'
+                           else 'without' end;
 begin
     for v_pass in 1 .. 3 loop
         v_after := null;
         v_some := false;
         loop
             select b.* into v_batch
-            from recovery.close_batch(p_family, p_epoch, v_after, p_batch, p_detector, p_lock_wait, v_careful, p_heir) as b;
+            from recovery.close_batch(p_family, p_epoch, v_guard, v_after, p_batch, p_detector, p_lock_wait, v_careful, p_heir) as b;
             report := pg_catalog.jsonb_set(pg_catalog.jsonb_set(report,
-                '{closed}', recovery.add_counts(report -> 'closed', v_batch.o_closed)),
+                v_list, recovery.add_counts(report #> v_list, v_batch.o_closed)),
                 '{failed}', recovery.add_counts(report -> 'failed', v_batch.o_failed));
             commit;
             v_some := v_some or v_batch.o_closed <> '{}';
@@ -2053,11 +2922,11 @@ begin
             v_after := v_batch.o_after;
         end loop;
         -- A row that changed under us was passed over: look again while it helps.
-        v_left := recovery.remaining(p_family, p_epoch);
+        v_left := recovery.remaining(p_family, p_epoch, v_guard);
         exit when v_left = '{}' or not v_some;
     end loop;
     if v_left = '{}' then
-        if p_epoch is not null then
+        if p_epoch is not null and p_heir is null and v_guard = 'ignore' then
             while recovery.release(p_family, p_epoch, p_batch) > 0 loop
                 commit;
             end loop;
@@ -2069,10 +2938,10 @@ begin
 end
 $$;
 --;
-comment on procedure recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb) is
-    'Closes all orphans of one ended epoch in one family, a batch a transaction. Shared by boot, sweep and shutdown.';
+comment on procedure recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb, boolean) is
+    'Closes all orphans of one ended epoch in one family, a batch a transaction. Shared by boot, sweep and shutdown. With p_heir it hands them over instead, with p_guarded only those that an active fuse guards.';
 --;
-revoke all on procedure recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb) from public;
+revoke all on procedure recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb, boolean) from public;
 --;
 -- sql/procedures/shutdown.sql
 create or replace procedure recovery.shutdown(
@@ -2096,7 +2965,11 @@ begin
     v_ended := recovery.resign(p_epoch, p_token, p_heir, p_lock_wait);
     commit;
     report := recovery.new_report(case when v_ended then array[p_epoch] else '{}'::bigint[] end);
-    for v_family in select distinct w.family from recovery.watch as w order by w.family loop
+    -- Not ended means that a transaction of its own holds it up: the sweep ends and closes it.
+    for v_family in select distinct w.family from recovery.attached() as w
+        where exists (select from recovery.server as s where s.epoch = p_epoch and s.ended is not null)
+        order by w.family
+    loop
         call recovery.close_epoch(v_family, p_epoch, 'shutdown:' || p_epoch, p_batch, p_lock_wait, p_heir, report);
     end loop;
     report := recovery.end_report(report, v_start);
@@ -2124,6 +2997,7 @@ declare
     v_label  text := coalesce(p_label, session_user::text);
     v_ended  bigint[];
     v_orphan record;
+    v_burnt  record;
 begin
     perform recovery.check_call(p_batch, p_lock_wait);
     v_ended := recovery.reap(p_lock_wait);
@@ -2132,6 +3006,12 @@ begin
     for v_orphan in select distinct o.family, o.epoch from recovery.orphaned() as o order by o.family, o.epoch loop
         call recovery.close_epoch(v_orphan.family, v_orphan.epoch, 'sweep:' || v_label, p_batch, p_lock_wait, null, report);
     end loop;
+    for v_n in 1 .. 100000 loop
+        select b.* into v_burnt from recovery.burn('sweep:' || v_label, p_lock_wait) as b;
+        commit;
+        exit when not v_burnt.o_more;
+        report := pg_catalog.jsonb_set(report, '{closed}', recovery.add_counts(report -> 'closed', v_burnt.o_closed));
+    end loop;
     report := recovery.end_report(report, v_start);
     perform recovery.record_sweep(v_label, v_start, report);
     commit;
@@ -2139,9 +3019,79 @@ end
 $$;
 --;
 comment on procedure recovery.sweep(text, integer, interval, jsonb) is
-    'The repeating pass: ends servers whose lease has lapsed and closes the orphans of every ended epoch. Any number at once, anywhere. One CALL in autocommit.';
+    'The repeating pass: ends the servers that recovery.judgement holds for dead, closes the orphans of every ended epoch and the units of burnt-out fuses. Any number at once, anywhere. One CALL in autocommit.';
 --;
 revoke all on procedure recovery.sweep(text, integer, interval, jsonb) from public;
+--;
+-- sql/views/evidence.sql
+create or replace view recovery.evidence as
+select
+    s.epoch,
+    s.name,
+    s.lease,
+    s.heartbeat + s.lease < recovery.now() as lease_expired,
+    coalesce(s.suspected + s.grace < recovery.now(), false) as connection_lost,
+    s.pending,
+    s.process_dead is not null as process_dead,
+    coalesce(s.drain_until < recovery.now(), false) as drain_expired,
+    s.heartbeat + s.lease < recovery.now() or coalesce(s.suspected + s.grace < recovery.now(), false) as quiet
+from recovery.server as s
+where s.ended is null;
+--;
+comment on view recovery.evidence is 'What speaks for the death of each server that has not ended.';
+--;
+comment on column recovery.evidence.epoch is 'The server.';
+--;
+comment on column recovery.evidence.name is 'Its name.';
+--;
+comment on column recovery.evidence.lease is 'Its lease.';
+--;
+comment on column recovery.evidence.lease_expired is 'No heartbeat within the lease.';
+--;
+comment on column recovery.evidence.connection_lost is 'Its keeper connection is gone, and no heartbeat came within the grace after that was noticed.';
+--;
+comment on column recovery.evidence.pending is 'It was to end with this reason, and a transaction of its own held that up.';
+--;
+comment on column recovery.evidence.process_dead is 'A sweeper on its own host found the process dead.';
+--;
+comment on column recovery.evidence.drain_expired is 'It drained, and the limit is over.';
+--;
+comment on column recovery.evidence.quiet is 'Silent: evidence that a failure of the database or of the sweepers would produce as well.';
+--;
+-- sql/views/judgement.sql
+create or replace view recovery.judgement as
+select
+    e.epoch,
+    e.name,
+    case when e.pending is not null then e.pending
+         when e.process_dead then 'process_dead'
+         when e.drain_expired then 'drain_expired'
+         when e.connection_lost then 'connection_lost'
+         when e.lease_expired then 'lease_expired' end as reason,
+    e.pending is not null or e.process_dead or e.drain_expired or (e.quiet and coalesce(h.until < recovery.now(), false)) as dead,
+    case when e.quiet and not (e.pending is not null or e.process_dead or e.drain_expired) and coalesce(h.until >= recovery.now(), true)
+         then h.until end as held_until,
+    case when e.quiet and not (e.pending is not null or e.process_dead or e.drain_expired) and coalesce(h.until >= recovery.now(), true)
+         then case when o.mass_since is not null and o.mass_since > o.since then 'most servers look dead at once'
+                   else coalesce(o.because, 'no sweep yet') end end as held_because
+from recovery.evidence as e
+cross join recovery.observation as o
+cross join lateral (select greatest(o.since, o.mass_since) + e.lease as until) as h;
+--;
+comment on view recovery.judgement is
+    'The one place that says which server is dead, and why. Silence counts only after a full lease of watching without a break; a process found dead on its own host counts at once.';
+--;
+comment on column recovery.judgement.epoch is 'A server that has not ended.';
+--;
+comment on column recovery.judgement.name is 'Its name.';
+--;
+comment on column recovery.judgement.reason is 'The reason with which it would end.';
+--;
+comment on column recovery.judgement.dead is 'It is dead.';
+--;
+comment on column recovery.judgement.held_until is 'It looks dead, but nobody is declared dead before then.';
+--;
+comment on column recovery.judgement.held_because is 'Why that is held back.';
 --;
 -- sql/views/server_status.sql
 create or replace view recovery.server_status as
@@ -2157,10 +3107,16 @@ select
     s.ended,
     s.reason,
     case when s.ended is not null then 'ended'
-         when s.heartbeat + s.lease < clock_timestamp() then 'lapsed'
+         when v.held_because is not null then 'held back'
+         when v.dead then 'dead'
+         when s.drain_until is not null then 'draining'
+         when s.suspected is not null then 'suspected'
          else 'live' end as state,
+    v.held_until,
+    v.held_because,
     coalesce(w.open_rows, 0)::bigint as open_rows
 from recovery.server as s
+left join recovery.judgement as v on v.epoch = s.epoch
 left join (select o.server_epoch, sum(o.open_rows) as open_rows from recovery.open_work() as o group by o.server_epoch) as w
     on w.server_epoch = s.epoch;
 --;
@@ -2186,30 +3142,13 @@ comment on column recovery.server_status.ended is 'When it ended.';
 --;
 comment on column recovery.server_status.reason is 'Why it ended.';
 --;
-comment on column recovery.server_status.state is 'live, lapsed (no heartbeat within the lease) or ended.';
+comment on column recovery.server_status.state is 'live, draining, suspected (keeper connection lost), held back (looks dead, but see held_because), dead (the next sweep ends it) or ended.';
+--;
+comment on column recovery.server_status.held_until is 'Not declared dead before then.';
+--;
+comment on column recovery.server_status.held_because is 'Why not.';
 --;
 comment on column recovery.server_status.open_rows is 'Open rows it owns.';
---;
--- sql/views/verdict.sql
-create or replace view recovery.verdict as
-select
-    s.epoch,
-    s.name,
-    s.heartbeat + s.lease < clock_timestamp() as dead,
-    'lease_expired'::text as reason
-from recovery.server as s
-where s.ended is null;
---;
-comment on view recovery.verdict is
-    'The one place that says which server is dead, and why. Evidence so far: the lease has lapsed.';
---;
-comment on column recovery.verdict.epoch is 'A server that has not ended.';
---;
-comment on column recovery.verdict.name is 'Its name.';
---;
-comment on column recovery.verdict.dead is 'The evidence says it is dead.';
---;
-comment on column recovery.verdict.reason is 'The reason with which it would end.';
 --;
 -- sql/views/watch_status.sql
 create or replace view recovery.watch_status as
@@ -2220,7 +3159,7 @@ select
     coalesce(sum(o.open_rows) filter (where s.ended is not null), 0)::bigint as orphans,
     coalesce(sum(o.open_rows) filter (where o.open_rows is not null and o.server_epoch is null), 0)::bigint as unowned,
     (select count(*) from recovery.failure as f where f.watch = w.name) as failures
-from recovery.watch as w
+from recovery.attached() as w
 left join recovery.open_work() as o on o.watch = w.name
 left join recovery.server as s on s.epoch = o.server_epoch
 group by w.family, w.position, w.name, w.relation
@@ -2268,17 +3207,20 @@ $$;
 grant usage on schema recovery to recovery_server, recovery_listener;
 --;
 grant select on recovery.event, recovery.watch, recovery.failure, recovery.sweep_run,
-    recovery.verdict, recovery.server_status, recovery.watch_status to recovery_server, recovery_listener;
+    recovery.judgement, recovery.evidence, recovery.fuse, recovery.observation, recovery.server_status, recovery.watch_status to recovery_server, recovery_listener;
 --;
 -- The token is a secret between a server and the database.
-grant select (epoch, name, host, pid, process_start, version, lease, booted, heartbeat, ended, reason)
+grant select (epoch, name, host, pid, process_start, version, lease, grace, booted, heartbeat, keeper,
+              suspected, process_dead, drain_until, ended, reason)
     on recovery.server to recovery_server, recovery_listener;
 --;
 grant execute on function
     recovery.version(),
     recovery.horizon(),
     recovery.open_work(),
-    recovery.words(text)
+    recovery.words(text),
+    recovery.attached(),
+    recovery.now()
 to recovery_server, recovery_listener;
 --;
 grant execute on function
@@ -2286,12 +3228,22 @@ grant execute on function
     recovery.fail(text, text, text),
     recovery.heartbeat(bigint, uuid),
     recovery.check_call(integer, interval),
-    recovery.register(text, text, integer, timestamptz, text, interval, interval),
+    recovery.register(text, text, integer, timestamptz, text, interval, interval, text, interval),
+    recovery.keep(bigint, uuid),
+    recovery.drain(bigint, uuid, interval),
+    recovery.light(text, text, interval, text, integer, timestamptz, text),
+    recovery.extend(bigint, interval),
+    recovery.cancel(bigint),
+    recovery.local_processes(text),
+    recovery.report_dead(text, integer, timestamptz),
+    recovery.has_fuses(text),
+    recovery.burn(text, interval),
+    recovery.timeline(),
     recovery.resign(bigint, uuid, bigint, interval),
     recovery.reap(interval),
     recovery.orphaned(text),
-    recovery.close_batch(text, bigint, text[], integer, text, interval, boolean, bigint),
-    recovery.remaining(text, bigint),
+    recovery.close_batch(text, bigint, text, text[], integer, text, interval, boolean, bigint),
+    recovery.remaining(text, bigint, text),
     recovery.release(text, bigint, integer),
     recovery.add_counts(jsonb, jsonb),
     recovery.new_report(bigint[]),
@@ -2301,10 +3253,10 @@ grant execute on function
 to recovery_server;
 --;
 grant execute on procedure
-    recovery.boot(text, text, integer, timestamptz, text, interval, integer, interval, bigint, uuid, jsonb),
+    recovery.boot(text, text, integer, timestamptz, text, interval, interval, text, interval, integer, interval, bigint, uuid, jsonb),
     recovery.sweep(text, integer, interval, jsonb),
     recovery.shutdown(bigint, uuid, bigint, integer, interval, jsonb),
-    recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb)
+    recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb, boolean)
 to recovery_server;
 --;
 reset check_function_bodies;

@@ -18,10 +18,12 @@ begin
        and current_setting('transaction_read_only') = 'off' then
         -- The snapshot may be older than the lock: reading FOR KEY SHARE fails with 40001 when the
         -- epoch has ended since (ending is a key update), and not on a mere heartbeat.
-        select s.name, s.ended, s.reason into v_server
+        select s.name, coalesce(s.ended, case when s.pending is not null then clock_timestamp() end) as ended,
+               coalesce(s.reason, s.pending) as reason into v_server
         from recovery.server as s where s.epoch = p_epoch for key share;
     else
-        select s.name, s.ended, s.reason into v_server
+        select s.name, coalesce(s.ended, case when s.pending is not null then clock_timestamp() end) as ended,
+               coalesce(s.reason, s.pending) as reason into v_server
         from recovery.server as s where s.epoch = p_epoch;
     end if;
     if not found then

@@ -15,7 +15,8 @@ create or replace function recovery.attach(
     p_idle_topics   text[]   default null,
     p_started       text     default null,
     p_unowned       interval default null,
-    p_events        text     default 'all'
+    p_events        text     default 'all',
+    p_launch_grace  interval default null
 )
 returns text
 language plpgsql
@@ -35,10 +36,11 @@ declare
     v_error   text;
     v_close   jsonb := '{}';
     v_diff    boolean := false;
-    v_grant   boolean;
+    v_grants  text[];
+    v_role    text := current_setting('role');
     v_usage   boolean;
 begin
-    select c.oid, c.relkind, c.relpersistence, c.relname, n.nspname into v_class
+    select c.oid, c.relkind, c.relpersistence, c.relispartition, c.relname, n.nspname into v_class
     from pg_class as c join pg_namespace as n on n.oid = c.relnamespace where c.oid = p_table;
     if not found then
         perform recovery.fail('RC006', format('table %s does not exist', coalesce(p_table::text, 'null')));
@@ -48,6 +50,8 @@ begin
         perform recovery.fail('RC006', format('%s is a %s: only tables can be watched', p_table,
             case v_class.relkind when 'v' then 'view' when 'm' then 'materialized view' when 'f' then 'foreign table'
                  when 'i' then 'index' when 'S' then 'sequence' else 'relation of kind ' || v_class.relkind::text end));
+    elsif v_class.relispartition then
+        perform recovery.fail('RC006', format('%s is a partition', p_table), 'Watch the partitioned table.');
     elsif v_class.relpersistence = 't' then
         perform recovery.fail('RC006', format('%s is a temporary table: other sessions cannot see its rows', p_table));
     elsif v_class.nspname in ('recovery', 'pg_catalog', 'information_schema') then
@@ -61,13 +65,18 @@ begin
         perform recovery.fail('RC006', format('events "%s" of %s is not known', p_events, p_table), 'Allowed are all and closed.');
     elsif p_unowned is not null and p_started is null then
         perform recovery.fail('RC006', format('unowned rows of %s can only be closed by age', p_table), 'Give p_started too.');
+    elsif p_launch_grace is not null and p_started is null then
+        perform recovery.fail('RC006', format('a launch grace for %s needs to know when work started', p_table), 'Give p_started too.');
+    elsif p_launch_grace < interval '0' or p_unowned < interval '0' then
+        perform recovery.fail('RC006', format('interval %s of %s is negative', least(p_launch_grace, p_unowned), p_table));
     elsif octet_length(v_name) > 200 or btrim(v_name) = '' then
         perform recovery.fail('RC006', format('watch name "%s" is not allowed', left(v_name, 60)), 'Give 1 to 200 bytes.');
     end if;
 
     v_watch.spec := jsonb_build_object('name', v_name, 'open', p_open, 'close', p_close, 'group', p_group, 'family', p_family,
         'parent', p_parent, 'position', p_position, 'order', p_order, 'only', p_only, 'image', p_image, 'topic', p_topic,
-        'failed_topics', p_failed_topics, 'idle_topics', p_idle_topics, 'started', p_started, 'unowned', p_unowned, 'events', p_events);
+        'failed_topics', p_failed_topics, 'idle_topics', p_idle_topics, 'started', p_started, 'unowned', p_unowned, 'events', p_events,
+        'launch_grace', p_launch_grace);
     perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
     select w.* into v_known from recovery.watch as w where w.relation = p_table or w.name = v_name;
     if found then
@@ -90,11 +99,11 @@ begin
         perform recovery.fail('RC006', format('%s has no primary key', p_table), 'Events and closings name a row by its primary key.');
     end if;
 
-    select a.atttypid = 'bigint'::regtype as fits, pg_get_expr(d.adbin, d.adrelid) as default_text into v_column
+    select a.atttypid = 'bigint'::regtype and a.attgenerated = '' and a.attidentity = '' as fits, pg_get_expr(d.adbin, d.adrelid) as default_text into v_column
     from pg_attribute as a left join pg_attrdef as d on d.adrelid = a.attrelid and d.adnum = a.attnum
     where a.attrelid = p_table and a.attname = 'server_epoch' and not a.attisdropped;
     if found and not v_column.fits then
-        perform recovery.fail('RC006', format('%s has a column server_epoch that is not bigint', p_table));
+        perform recovery.fail('RC006', format('%s has a column server_epoch that is not bigint, or is generated', p_table));
     end if;
     v_watch.undo := jsonb_build_object('column', not found, 'default', v_column.default_text);
     if not (v_watch.undo -> 'column')::boolean then
@@ -190,21 +199,22 @@ begin
     end if;
 
     -- The owner role closes rows on behalf of every server.
-    v_grant := not has_table_privilege('recovery_owner', p_table, 'select') or not has_table_privilege('recovery_owner', p_table, 'update');
     v_usage := not has_schema_privilege('recovery_owner', v_class.nspname, 'usage');
     if v_usage then
         execute format('grant usage on schema %I to recovery_owner', v_class.nspname);
     end if;
-    if v_grant then
-        execute format('grant select, update on table %s to recovery_owner', p_table);
+    select array_agg(p.privilege) into v_grants from unnest(array['select', 'update']) as p (privilege)
+    where not has_table_privilege('recovery_owner', p_table, p.privilege);
+    if v_grants is not null then
+        execute format('grant %s on table %s to recovery_owner', array_to_string(v_grants, ', '), p_table);
     end if;
-    v_watch.undo := v_watch.undo || jsonb_build_object('grant', v_grant, 'usage', v_usage);
+    v_watch.undo := v_watch.undo || jsonb_build_object('grants', array_to_string(v_grants, ', '), 'usage', v_usage);
 
     insert into recovery.watch (name, relation, family, position, open, close, key_columns, key_types, group_by, group_type, parent,
-        order_by, only_if, image, diff, topic, failed_topics, idle_topics, started, unowned, events, spec, undo)
+        order_by, only_if, image, diff, topic, failed_topics, idle_topics, started, unowned, launch_grace, events, spec, undo)
     values (v_watch.name, p_table, v_watch.family, p_position, v_watch.open, v_watch.close, v_watch.key_columns, v_watch.key_types,
         v_watch.group_by, v_watch.group_type, v_watch.parent, v_watch.order_by, v_watch.only_if, v_watch.image, v_watch.diff,
-        p_topic, p_failed_topics, p_idle_topics, v_watch.started, p_unowned, p_events, v_watch.spec, v_watch.undo)
+        p_topic, p_failed_topics, p_idle_topics, v_watch.started, p_unowned, p_launch_grace, p_events, v_watch.spec, v_watch.undo)
     returning id into v_watch.id;
 
     begin
@@ -216,16 +226,20 @@ begin
         perform recovery.install_triggers(v_watch);
         -- The real statements, planned with the rights they will run with.
         v_step := 'statement';
-        set local role recovery_owner;
+        perform set_config('role', 'recovery_owner', true);
+        if row_security_active(p_table) then
+            perform recovery.fail('RC006', format('row security of %s would hide rows from recovery_owner', p_table),
+                'Orphans would stay open: alter role recovery_owner bypassrls.');
+        end if;
         v_scope := case when v_watch.group_by is null then 'range' else 'groups' end;
         execute 'explain (costs off) ' || recovery.close_sql(v_watch.family, v_scope)
-            using null::bigint, null::text[], 1, null::text, null::text, null::text, null::timestamptz, null::bigint;
-        execute 'explain (costs off) ' || recovery.close_sql(v_watch.family, 'row', true, true, true, false, v_name)
-            using null::bigint, null::text[], 1, null::text, null::text, null::text, null::timestamptz, null::bigint;
-        reset role;
+            using null::bigint, null::text[], 1, null::text, null::text, null::text, null::timestamptz, null::bigint, null::bigint[];
+        execute 'explain (costs off) ' || recovery.close_sql(v_watch.family, 'row', 'any', 'without', true, true, false, v_name)
+            using null::bigint, null::text[], 1, null::text, null::text, null::text, null::timestamptz, null::bigint, null::bigint[];
+        perform set_config('role', v_role, true);
     exception when others then
         get stacked diagnostics v_state = returned_sqlstate, v_error = message_text;
-        if v_state = '42501' then
+        if v_state = '42501' or v_state like 'RC%' then
             raise;
         end if;
         perform recovery.fail('RC006', format('%s cannot be watched (%s): %s', p_table, v_step, v_error),
@@ -235,7 +249,7 @@ begin
 end
 $$;
 
-comment on function recovery.attach(regclass, text, jsonb, text, text, text, text, integer, text, text, text, text, text[], text[], text, interval, text) is
+comment on function recovery.attach(regclass, text, jsonb, text, text, text, text, integer, text, text, text, text, text[], text[], text, interval, text, interval) is
     'Watches a table: adds server_epoch, a partial index and triggers, after planning the real statements. Returns the name. Repeating the same registration does nothing. RC006 cannot work, RC007 watched with another specification.';
 
-revoke all on function recovery.attach(regclass, text, jsonb, text, text, text, text, integer, text, text, text, text, text[], text[], text, interval, text) from public;
+revoke all on function recovery.attach(regclass, text, jsonb, text, text, text, text, integer, text, text, text, text, text[], text[], text, interval, text, interval) from public;

@@ -17,9 +17,10 @@ declare
 begin
     -- PostgreSQL itself parses the expression and prints it back, with every name qualified and r. or c.
     -- before every column: what it prints can stand in an index, a trigger or a statement and means the
-    -- same in each. The second range entry is what makes it print the prefixes.
+    -- same in each. The second range entry is what makes it print the prefixes,
+    -- the second column what makes an aggregate an error.
     execute format(
-        E'create temporary view recovery_compile as select (%s\n)%s as recovery_value from only %s as r cross join %s',
+        E'create temporary view recovery_compile as select (%s\n)%s as recovery_value, r.tableoid as recovery_row from only %s as r cross join %s',
         p_expression,
         case when p_type is null then '' else '::' || p_type end,
         p_table,
@@ -27,7 +28,7 @@ begin
             then '(values (null::text, null::text, null::text, null::timestamptz, null::bigint, null::bigint)) as c (reason, message, detector, at, ms, epoch)'
             else '(values (1)) as recovery_none (one)' end);
     v_view := pg_get_viewdef('pg_temp.recovery_compile'::regclass);
-    o_text := substr(v_view, 9, strpos(v_view, E' AS recovery_value\n   FROM ') - 9);
+    o_text := substr(v_view, 9, strpos(v_view, E' AS recovery_value,\n') - 9);
     select format_type(a.atttypid, a.atttypmod) into o_type
     from pg_attribute as a
     where a.attrelid = 'pg_temp.recovery_compile'::regclass and a.attnum = 1;

@@ -27,8 +27,8 @@ begin
     else
         execute format('alter table %s alter column server_epoch drop default', p_table);
     end if;
-    if (v_watch.undo -> 'grant')::boolean then
-        execute format('revoke select, update on table %s from recovery_owner', p_table);
+    if v_watch.undo ->> 'grants' <> '' then
+        execute format('revoke %s on table %s from recovery_owner', v_watch.undo ->> 'grants', p_table);
     end if;
     delete from recovery.failure as f where f.watch = v_watch.name;
     delete from recovery.watch as w where w.id = v_watch.id;

@@ -1,4 +1,4 @@
-create or replace function recovery.finish(p_epoch bigint, p_reason text, p_lock_wait interval, p_lapsed_only boolean default false)
+create or replace function recovery.finish(p_epoch bigint, p_reason text, p_lock_wait interval, p_dead_only boolean default false)
 returns boolean
 language plpgsql
 volatile
@@ -16,18 +16,28 @@ begin
         null;
     end;
     begin
+        -- A heartbeat that is just committing is waited for, and the judgement is read after it.
+        perform from recovery.server as s where s.epoch = p_epoch and s.ended is null for no key update;
+        if p_dead_only and not exists (select from recovery.judgement as v where v.epoch = p_epoch and v.dead) then
+            return false;
+        end if;
+        update recovery.server as s set pending = coalesce(s.pending, p_reason)
+        where s.epoch = p_epoch and s.ended is null;
+    exception when lock_not_available or deadlock_detected then
+        return false;
+    end;
+    begin
         update recovery.server as s
-        set ended = clock_timestamp(), reason = p_reason
-        where s.epoch = p_epoch and s.ended is null
-          and (not p_lapsed_only or s.heartbeat + s.lease < clock_timestamp());
+        set ended = clock_timestamp(), reason = coalesce(s.pending, p_reason)
+        where s.epoch = p_epoch and s.ended is null;
         return found;
     exception when lock_not_available or deadlock_detected then
-        return false;  -- a reader in REPEATABLE READ holds the row: the next sweep tries again
+        return false;  -- a writer in REPEATABLE READ holds the row: the next sweep tries again
     end;
 end
 $$;
 
 comment on function recovery.finish(bigint, text, interval, boolean) is
-    'Ends one epoch under its exclusive lock, waiting at most p_lock_wait for transactions in flight. With p_lapsed_only only if its lease has lapsed, checked under the lock. True if it ended now.';
+    'Ends one epoch under its exclusive lock, waiting at most p_lock_wait for transactions in flight. With p_dead_only only if recovery.judgement still holds it for dead, read under the lock. True if it ended now.';
 
 revoke all on function recovery.finish(bigint, text, interval, boolean) from public;

@@ -10,8 +10,8 @@ declare
     v_name  text;
 begin
     update recovery.server as s
-    set heartbeat = clock_timestamp()
-    where s.epoch = p_epoch and s.token = p_token and s.ended is null
+    set heartbeat = recovery.now(), suspected = null
+    where s.epoch = p_epoch and s.token = p_token and s.ended is null and s.pending is null
     returning s.heartbeat + s.lease into v_until;
     if not found then
         select s.name into v_name from recovery.server as s

@@ -5,7 +5,7 @@ stable
 security invoker
 set search_path = pg_catalog, pg_temp
 as $$
-    select jsonb_build_object('ended', to_jsonb(p_ended), 'closed', '{}'::jsonb, 'failed', '{}'::jsonb, 'busy', '{}'::jsonb)
+    select jsonb_build_object('ended', to_jsonb(p_ended), 'closed', '{}'::jsonb, 'adopted', '{}'::jsonb, 'failed', '{}'::jsonb, 'busy', '{}'::jsonb)
 $$;
 
 comment on function recovery.new_report(bigint[]) is 'An empty report: epochs that ended, and counts per watch of rows closed, failed, busy.';

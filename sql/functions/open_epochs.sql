@@ -9,7 +9,7 @@ declare
     v_watch  record;
     v_epochs bigint[];
 begin
-    select w.relation, w.open into strict v_watch from recovery.watch as w where w.name = p_watch;
+    select w.relation, w.open into strict v_watch from recovery.attached() as w where w.name = p_watch;
     -- Steps from one epoch to the next in the partial index, so the cost follows the number of owners.
     execute format($sql$
         with recursive e (epoch) as (

@@ -8,7 +8,7 @@ as $$
 declare
     v_watch record;
 begin
-    for v_watch in select w.name, w.family, w.started, w.unowned from recovery.watch as w order by w.family, w.position loop
+    for v_watch in select w.name, w.family, w.started, w.unowned from recovery.attached() as w order by w.family, w.position loop
         return query
             select v_watch.family, s.epoch, s.reason
             from unnest(recovery.open_epochs(v_watch.name)) as o (epoch)

@@ -12,7 +12,7 @@ declare
     v_count   bigint := 0;
 begin
     for v_failure in select f.* from recovery.failure as f loop
-        select w.* into v_watch from recovery.watch as w where w.name = v_failure.watch;
+        select w.* into v_watch from recovery.attached() as w where w.name = v_failure.watch;
         v_open := false;
         if found then
             execute format('select exists (select from %s as r where %s and (%s))',

@@ -6,18 +6,20 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_epoch bigint;
+    v_dead  record;
     v_ended bigint[] := '{}';
 begin
-    for v_epoch in select v.epoch from recovery.verdict as v where v.dead order by v.epoch loop
-        if recovery.finish(v_epoch, 'lease_expired', p_lock_wait, true) then
-            v_ended := v_ended || v_epoch;
+    perform recovery.observe();
+    for v_dead in select v.epoch, v.reason from recovery.judgement as v where v.dead order by v.epoch loop
+        if recovery.finish(v_dead.epoch, v_dead.reason, p_lock_wait, true) then
+            v_ended := v_ended || v_dead.epoch;
         end if;
     end loop;
+    perform recovery.end_lost_epochs();
     return v_ended;
 end
 $$;
 
-comment on function recovery.reap(interval) is 'Ends the servers that recovery.verdict holds for dead; their epochs.';
+comment on function recovery.reap(interval) is 'Ends the servers that recovery.judgement holds for dead; their epochs.';
 
 revoke all on function recovery.reap(interval) from public;

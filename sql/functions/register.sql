@@ -5,6 +5,8 @@ create or replace function recovery.register(
     p_process_start timestamptz,
     p_version       text,
     p_lease         interval,
+    p_grace         interval,
+    p_policy        text,
     p_lock_wait     interval,
     out o_epoch     bigint,
     out o_token     uuid,
@@ -17,12 +19,20 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_older bigint;
+    v_older  bigint;
+    v_holder record;
 begin
     perform recovery.check_name(p_name);
     if p_lease is null or p_lease < interval '1 second' or p_lease > interval '1 day' then
         perform recovery.fail('RC010', format('lease %s is not allowed', coalesce(p_lease::text, 'null')),
             'Give a lease from 1 second to 1 day.');
+    end if;
+    if p_grace is null or p_grace <= interval '0' or p_grace > p_lease then
+        perform recovery.fail('RC010', format('suspicion grace %s is not allowed', coalesce(p_grace::text, 'null')),
+            format('Give an interval above 0 and up to the lease (%s).', p_lease));
+    elsif p_policy is null or p_policy not in ('supersede', 'wait', 'refuse') then
+        perform recovery.fail('RC010', format('boot policy %s is not known', coalesce(quote_literal(p_policy), 'null')),
+            'Allowed are supersede, wait and refuse.');
     end if;
     -- One boot of a name at a time; a second one comes after and supersedes the first.
     perform set_config('lock_timeout', '30s', true);
@@ -32,10 +42,24 @@ begin
         perform recovery.fail('RC005', format('server name "%s" is being booted by another session since 30 s', p_name),
             'See pg_locks for the session that holds it.');
     end;
+    if p_policy <> 'supersede' then
+        select s.epoch, s.host, s.pid, s.heartbeat + s.lease as until into v_holder
+        from recovery.server as s join recovery.evidence as e on e.epoch = s.epoch
+        where s.name = p_name and s.drain_until is null and not e.process_dead and not e.lease_expired
+        order by s.epoch desc limit 1;
+        if found and p_policy = 'wait' then
+            return;
+        elsif found then
+            perform recovery.fail('RC005', format('server name "%s" is held by epoch %s (host %s, pid %s), whose lease holds until %s', p_name,
+                v_holder.epoch, coalesce(v_holder.host, 'unknown'), coalesce(v_holder.pid::text, 'unknown'),
+                to_char(v_holder.until at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')),
+                'Stop that server, boot with policy supersede, or give another name.');
+        end if;
+    end if;
     loop
-        insert into recovery.server (epoch, name, host, pid, process_start, version, lease)
+        insert into recovery.server (epoch, name, host, pid, process_start, version, lease, grace, booted, heartbeat)
         select greatest((date_part('epoch', clock_timestamp()) * 1000000)::bigint, max(s.epoch) + 1),
-               p_name, p_host, p_pid, p_process_start, p_version, p_lease
+               p_name, p_host, p_pid, p_process_start, p_version, p_lease, p_grace, recovery.now(), recovery.now()
         from recovery.server as s
         on conflict (epoch) do nothing
         returning epoch, token into o_epoch, o_token;
@@ -45,6 +69,7 @@ begin
     for v_older in
         select s.epoch from recovery.server as s
         where s.name = p_name and s.ended is null and s.epoch <> o_epoch
+          and coalesce(s.drain_until < recovery.now(), true)
         order by s.epoch
     loop
         if recovery.finish(v_older, 'superseded', p_lock_wait) then
@@ -54,7 +79,7 @@ begin
 end
 $$;
 
-comment on function recovery.register(text, text, integer, timestamptz, text, interval, interval) is
-    'First transaction of a boot: makes the epoch and ends the older ones of the same name. RC004 bad name, RC010 bad lease, RC005 another boot hangs.';
+comment on function recovery.register(text, text, integer, timestamptz, text, interval, interval, text, interval) is
+    'First transaction of a boot: makes the epoch and ends the older ones of the same name. Draining ones go on. Policy refuse raises RC005 if a live server holds the name, wait returns nulls. RC004 bad name, RC010 bad argument.';
 
-revoke all on function recovery.register(text, text, integer, timestamptz, text, interval, interval) from public;
+revoke all on function recovery.register(text, text, integer, timestamptz, text, interval, interval, text, interval) from public;

@@ -14,13 +14,17 @@ begin
         perform recovery.fail('RC010', format('epoch %s has not ended: its rows are live', p_epoch), 'Only rows of ended epochs are let go.');
     end if;
     perform set_config('recovery.closing', p_family, true);
-    for v_watch in select w.* from recovery.watch as w where w.family = p_family and w.only_if is not null loop
-        execute format(
-            'update %1$s as r set server_epoch = null where r.ctid = any(array(select r.ctid from %1$s as r where r.server_epoch = $1 and (%2$s) and (%3$s) is not true limit $2 for update skip locked)) and r.server_epoch = $1',
-            v_watch.relation, v_watch.open, v_watch.only_if)
-        using p_epoch, p_limit;
-        get diagnostics v_count = row_count;
-        v_total := v_total + v_count;
+    for v_watch in select w.* from recovery.attached() as w where w.family = p_family and w.only_if is not null loop
+        begin
+            execute format(
+                'update %1$s as r set server_epoch = null where r.ctid = any(array(select r.ctid from %1$s as r where r.server_epoch = $1 and (%2$s) and (%3$s) is not true limit $2 for update skip locked)) and r.server_epoch = $1',
+                v_watch.relation, v_watch.open, v_watch.only_if)
+            using p_epoch, p_limit;
+            get diagnostics v_count = row_count;
+            v_total := v_total + v_count;
+        exception when others then
+            null;  -- only_if fails for some row: nothing is let go
+        end;
     end loop;
     perform set_config('recovery.closing', '', true);
     return v_total;

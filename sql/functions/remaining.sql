@@ -1,4 +1,4 @@
-create or replace function recovery.remaining(p_family text, p_epoch bigint)
+create or replace function recovery.remaining(p_family text, p_epoch bigint, p_guard text)
 returns jsonb
 language plpgsql
 volatile
@@ -7,15 +7,21 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_watch  recovery.watch;
+    v_owner  text := case when p_epoch is null then 'none' else 'epoch' end;
+    v_sql    text;
     v_count  bigint;
     v_result jsonb := '{}';
 begin
-    for v_watch in select w.* from recovery.watch as w where w.family = p_family loop
-        execute format(
-            'select count(*) from %s as r where %s and not exists (select from recovery.failure as f where f.watch = %L and f.key = %s)',
-            v_watch.relation, recovery.scope_sql(v_watch, p_epoch is not null), v_watch.name,
-            recovery.key_text(v_watch.key_columns, 'r'))
-        into v_count using p_epoch;
+    for v_watch in select w.* from recovery.attached() as w where w.family = p_family loop
+        v_sql := 'select count(*) from %s as r where %s and not exists (select from recovery.failure as f where f.watch = %L and f.key = %s)';
+        begin
+            execute format(v_sql, v_watch.relation, recovery.scope_sql(v_watch, v_owner, p_guard), v_watch.name,
+                recovery.key_text(v_watch.key_columns, 'r')) into v_count using p_epoch;
+        exception when others then
+            -- only_if fails for some row: count without it.
+            execute format(v_sql, v_watch.relation, recovery.scope_sql(v_watch, v_owner, p_guard, false), v_watch.name,
+                recovery.key_text(v_watch.key_columns, 'r')) into v_count using p_epoch;
+        end;
         if v_count > 0 then
             v_result := v_result || jsonb_build_object(v_watch.name, v_count);
         end if;
@@ -24,7 +30,7 @@ begin
 end
 $$;
 
-comment on function recovery.remaining(text, bigint) is
+comment on function recovery.remaining(text, bigint, text) is
     'Orphans of an ended epoch that are still open and not recorded as failing: somebody holds them.';
 
-revoke all on function recovery.remaining(text, bigint) from public;
+revoke all on function recovery.remaining(text, bigint, text) from public;

@@ -1,19 +1,26 @@
-create or replace function recovery.scope_sql(p_watch recovery.watch, p_owned boolean)
+create or replace function recovery.scope_sql(p_watch recovery.watch, p_owner text, p_guard text, p_only boolean default true)
 returns text
 language sql
 stable
 security invoker
 set search_path = pg_catalog, pg_temp
 as $$
-    select case when p_owned then 'r.server_epoch = $1'
-                else format('r.server_epoch is null and $1 is null and %s',
-                            case when p_watch.unowned is null then 'false'
-                                 else format('(%s) < clock_timestamp() - %L::interval', p_watch.started, p_watch.unowned) end) end
+    select case p_owner
+            when 'epoch' then 'r.server_epoch = $1'
+            when 'none' then format('r.server_epoch is null and $1 is null and %s',
+                case when p_watch.unowned is null then 'false'
+                     else format('(%s) < (select recovery.now()) - %L::interval', p_watch.started, p_watch.unowned) end)
+            when 'any' then '$1 is null and (r.server_epoch = any($9) or r.server_epoch is null)' end
         || format(' and (%s)', p_watch.open)
-        || case when p_watch.only_if is null then '' else format(' and (%s)', p_watch.only_if) end
+        || case when p_watch.only_if is null or not p_only then '' else format(' and (%s)', p_watch.only_if) end
+        || case when p_watch.launch_grace is null or p_owner = 'any' or p_guard = 'with' then ''
+                else format(' and ((%s) >= (select recovery.now()) - %L::interval) is not true', p_watch.started, p_watch.launch_grace) end
+        || case p_guard when 'with' then format(' and (%s)', recovery.guard_sql(p_watch))
+                        when 'without' then format(' and not (%s)', recovery.guard_sql(p_watch))
+                        else '' end
 $$;
 
-comment on function recovery.scope_sql(recovery.watch, boolean) is
-    'The condition for an orphan of epoch $1: owned by it (or by none), open, and meant by the watch. The open predicate stands literally, so that the partial index serves it.';
+comment on function recovery.scope_sql(recovery.watch, text, text, boolean) is
+    'The condition for a row to close: open, meant by the watch, owned by epoch $1 (or by none; or by any of $9), not too young; p_guard: ignore fuses, only rows without, or only with an active one; p_only false: also rows that the watch does not mean. The open predicate stands literally, so that the partial index serves it.';
 
-revoke all on function recovery.scope_sql(recovery.watch, boolean) from public;
+revoke all on function recovery.scope_sql(recovery.watch, text, text, boolean) from public;

@@ -15,16 +15,16 @@ declare
     v_busy   text[] := '{}';
     v_to     bigint;
 begin
-    select w.* into v_head from recovery.watch as w
+    select w.* into v_head from recovery.attached() as w
     where w.family = p_family and (w.failed_topics is not null or w.idle_topics is not null);
     if not found or p_from is null then
         return p_to;
     end if;
     select array_agg(distinct e.group_key) into v_groups from recovery.event as e
     where e.id between p_from and p_to and e.detector = p_detector and e.kind = 'closed'
-      and e.server_epoch is not distinct from p_epoch and e.group_key = any(p_groups);
+      and e.group_key = any(p_groups);
     if v_head.idle_topics is not null then
-        for v_watch in select w.* from recovery.watch as w where w.family = p_family loop
+        for v_watch in select w.* from recovery.attached() as w where w.family = p_family loop
             execute format(
                 'select array_agg(distinct (%1$s)::text) from %2$s as r where %1$s = any($1::%3$s[]) and (r.server_epoch = any($2) or r.server_epoch is null) and (%4$s)%5$s',
                 v_watch.group_by, v_watch.relation, v_watch.group_type, v_watch.open,

@@ -18,19 +18,19 @@ declare
     v_fence text;
     v_event text;
 begin
-    v_fence := $fence$
+    v_fence := format($fence$
     -- The writer: its epoch must be live. The fast path of recovery.assert_live, in two statements.
     if v_writer is not null then
         if current_setting('transaction_isolation') = 'read committed' then
             perform pg_advisory_xact_lock_shared(v_writer);
-            perform from recovery.server as s where s.epoch = v_writer and s.ended is null;
+            perform from recovery.server as s where s.epoch = v_writer and s.ended is null and s.pending is null and s.drain_until is null;
             if not found then
-                perform recovery.assert_live(v_writer);
+                perform recovery.%1$s(v_writer);
             end if;
         else
-            perform recovery.assert_live(v_writer);
+            perform recovery.%1$s(v_writer);
         end if;
-    end if;$fence$;
+    end if;$fence$, case p_operation when 'insert' then 'assert_accepting' else 'assert_live' end);
     if p_operation <> 'delete' then
         v_fence := v_fence || format($fence$
     -- The owner: work may not be opened under, or given to, an epoch that has ended.
@@ -40,18 +40,23 @@ begin
             case when p_operation = 'update' then 'v_new and ' else '' end,
             case when p_operation = 'update' then format($stamp$if not v_old and v_writer is not null and new.server_epoch is not distinct from old.server_epoch then
             -- Reopened by a server that did not write its epoch: the work is its own from here.
-            update %s as r set server_epoch = v_writer where %s;
+            perform set_config('recovery.stamp', 'on', true);
+            execute format('update %%s as r set server_epoch = $1 where %s', tg_relid::regclass) using v_writer, new;
+            perform set_config('recovery.stamp', '', true);
             new.server_epoch := v_writer;
         else
             perform recovery.assert_live(new.server_epoch);
-        end if;$stamp$, p_watch.relation, (
-                select string_agg(format('r.%1$I = new.%1$I', c.name), ' and ') from unnest(p_watch.key_columns) as c (name)))
+        end if;$stamp$, (
+                select string_agg(replace(format('r.%1$I = ($2).%1$I', c.name), '''', ''''''), ' and ') from unnest(p_watch.key_columns) as c (name)))
             else 'perform recovery.assert_live(new.server_epoch);' end);
     end if;
     if p_operation = 'update' then
         v_fence := replace(v_fence, 'new.server_epoch is not null then
         if not v_old', '(new.server_epoch is not null or v_writer is not null and not v_old) then
         if not v_old') || $fence$
+    if v_new and not v_old and v_writer is not null then
+        perform recovery.assert_accepting(v_writer);
+    end if;
     if v_old and v_new then
         if new.server_epoch is not distinct from old.server_epoch then
             return null;
@@ -74,7 +79,6 @@ begin
     select last_value into v_rung from recovery.bell_time;
     if v_now - v_rung not between 0 and 19 and current_setting('recovery.notify', true) is distinct from 'off' then
         perform setval('recovery.bell_time', v_now);
-        perform setval('recovery.bell_event', v_id);
         perform pg_notify('recovery', format('{"from": %%1$s, "to": %%1$s, "count": 1, "events": [{"id": %%1$s, "kind": "%%2$s"}]}', v_id, v_kind));
     end if;$event$,
         case when p_watch.diff and p_operation = 'update'
@@ -85,6 +89,13 @@ begin
             else format($$values (%1$s.server_epoch, %2$L, v_kind, %3$L, %4$s, %5$s, nullif(current_setting('recovery.reason', true), ''), 'writer', %6$s, %7$s)$$,
                 v_row, p_watch.name, p_watch.topic, recovery.key_text(p_watch.key_columns, v_row),
                 coalesce('(' || recovery.realias(p_watch.group_by, v_row) || ')::text', 'null'), v_old, v_new) end) end;
+    -- The stamp's own update is part of the transition that caused it.
+    if p_operation = 'update' then
+        v_fence := $stamp$
+    if v_old and v_new and current_setting('recovery.stamp', true) = 'on' then
+        return null;
+    end if;$stamp$ || v_fence;
+    end if;
     return format($body$declare
     v_writer bigint := nullif(current_setting('recovery.server_epoch', true), '')::bigint;
     v_kind   text := %1$L;%2$s

@@ -9,6 +9,12 @@ as $$
         when 'superseded' then 'server restart'
         when 'shutdown' then 'server shutdown'
         when 'lease_expired' then 'server lost'
+        when 'connection_lost' then 'server lost'
+        when 'process_dead' then 'process died'
+        when 'drain_expired' then 'drain limit reached'
+        when 'evicted' then 'server evicted'
+        when 'epoch_lost' then 'server lost'
+        when 'fuse_expired' then 'no sign of life from its process'
         when 'unowned' then 'no server owns it'
         else replace(p_reason, '_', ' ')
     end

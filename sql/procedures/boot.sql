@@ -5,6 +5,9 @@ create or replace procedure recovery.boot(
     p_process_start timestamptz default null,
     p_version       text        default null,
     p_lease         interval    default interval '15 seconds',
+    p_grace         interval    default interval '3 seconds',
+    p_policy        text        default 'supersede',
+    p_wait          interval    default interval '30 seconds',
     p_batch         integer     default 2000,
     p_lock_wait     interval    default interval '2 seconds',
     inout epoch     bigint      default null,
@@ -21,18 +24,28 @@ declare
     v_orphan record;
 begin
     perform recovery.check_call(p_batch, p_lock_wait);
-    select r.o_epoch, r.o_token, r.o_ended into epoch, token, v_ended
-    from recovery.register(p_name, p_host, p_pid, p_process_start, p_version, p_lease, p_lock_wait) as r;
-    commit;
+    loop
+        select r.o_epoch, r.o_token, r.o_ended into epoch, token, v_ended
+        from recovery.register(p_name, p_host, p_pid, p_process_start, p_version, p_lease,
+            least(p_grace, p_lease), case when pg_catalog.clock_timestamp() > v_start + p_wait and p_policy = 'wait' then 'refuse' else p_policy end,
+            p_lock_wait) as r;
+        commit;
+        exit when epoch is not null;
+        perform pg_catalog.pg_sleep(0.1);  -- policy wait: somebody live holds the name
+    end loop;
     report := recovery.new_report(v_ended);
     for v_orphan in select distinct o.family, o.epoch from recovery.orphaned(p_name) as o order by o.family, o.epoch loop
-        call recovery.close_epoch(v_orphan.family, v_orphan.epoch, 'boot:' || epoch, p_batch, p_lock_wait, null, report);
+        -- Work that an active fuse guards becomes this boot's; the rest closes.
+        if recovery.has_fuses(v_orphan.family) then
+            call recovery.close_epoch(v_orphan.family, v_orphan.epoch, 'boot:' || epoch, p_batch, p_lock_wait, epoch, report, true);
+        end if;
+        call recovery.close_epoch(v_orphan.family, v_orphan.epoch, 'boot:' || epoch, p_batch, p_lock_wait, null, report, false);
     end loop;
     report := recovery.end_report(report, v_start);
 end
 $$;
 
-comment on procedure recovery.boot(text, text, integer, timestamptz, text, interval, integer, interval, bigint, uuid, jsonb) is
+comment on procedure recovery.boot(text, text, integer, timestamptz, text, interval, interval, text, interval, integer, interval, bigint, uuid, jsonb) is
     'Boots a server: a new epoch and token; older epochs of the name end and their orphans close, a batch a transaction. One CALL in autocommit. RC004 bad name, RC010 bad argument, RC005 name is being booted.';
 
-revoke all on procedure recovery.boot(text, text, integer, timestamptz, text, interval, integer, interval, bigint, uuid, jsonb) from public;
+revoke all on procedure recovery.boot(text, text, integer, timestamptz, text, interval, interval, text, interval, integer, interval, bigint, uuid, jsonb) from public;

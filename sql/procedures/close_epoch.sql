@@ -1,6 +1,6 @@
 create or replace procedure recovery.close_epoch(
     p_family text, p_epoch bigint, p_detector text, p_batch integer, p_lock_wait interval, p_heir bigint,
-    inout report jsonb
+    inout report jsonb, p_guarded boolean default false
 )
 language plpgsql
 security invoker
@@ -12,15 +12,19 @@ declare
     v_careful boolean := false;
     v_left    jsonb;
     v_some    boolean;
+    v_list    text[] := case when p_heir is null then '{closed}' else '{adopted}' end;
+    v_guard   text := case when p_guarded then 'with'
+                           when p_heir is not null or not recovery.has_fuses(p_family) then 'ignore'
+                           else 'without' end;
 begin
     for v_pass in 1 .. 3 loop
         v_after := null;
         v_some := false;
         loop
             select b.* into v_batch
-            from recovery.close_batch(p_family, p_epoch, v_after, p_batch, p_detector, p_lock_wait, v_careful, p_heir) as b;
+            from recovery.close_batch(p_family, p_epoch, v_guard, v_after, p_batch, p_detector, p_lock_wait, v_careful, p_heir) as b;
             report := pg_catalog.jsonb_set(pg_catalog.jsonb_set(report,
-                '{closed}', recovery.add_counts(report -> 'closed', v_batch.o_closed)),
+                v_list, recovery.add_counts(report #> v_list, v_batch.o_closed)),
                 '{failed}', recovery.add_counts(report -> 'failed', v_batch.o_failed));
             commit;
             v_some := v_some or v_batch.o_closed <> '{}';
@@ -29,11 +33,11 @@ begin
             v_after := v_batch.o_after;
         end loop;
         -- A row that changed under us was passed over: look again while it helps.
-        v_left := recovery.remaining(p_family, p_epoch);
+        v_left := recovery.remaining(p_family, p_epoch, v_guard);
         exit when v_left = '{}' or not v_some;
     end loop;
     if v_left = '{}' then
-        if p_epoch is not null then
+        if p_epoch is not null and p_heir is null and v_guard = 'ignore' then
             while recovery.release(p_family, p_epoch, p_batch) > 0 loop
                 commit;
             end loop;
@@ -45,7 +49,7 @@ begin
 end
 $$;
 
-comment on procedure recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb) is
-    'Closes all orphans of one ended epoch in one family, a batch a transaction. Shared by boot, sweep and shutdown.';
+comment on procedure recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb, boolean) is
+    'Closes all orphans of one ended epoch in one family, a batch a transaction. Shared by boot, sweep and shutdown. With p_heir it hands them over instead, with p_guarded only those that an active fuse guards.';
 
-revoke all on procedure recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb) from public;
+revoke all on procedure recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb, boolean) from public;

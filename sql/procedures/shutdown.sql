@@ -19,7 +19,11 @@ begin
     v_ended := recovery.resign(p_epoch, p_token, p_heir, p_lock_wait);
     commit;
     report := recovery.new_report(case when v_ended then array[p_epoch] else '{}'::bigint[] end);
-    for v_family in select distinct w.family from recovery.watch as w order by w.family loop
+    -- Not ended means that a transaction of its own holds it up: the sweep ends and closes it.
+    for v_family in select distinct w.family from recovery.attached() as w
+        where exists (select from recovery.server as s where s.epoch = p_epoch and s.ended is not null)
+        order by w.family
+    loop
         call recovery.close_epoch(v_family, p_epoch, 'shutdown:' || p_epoch, p_batch, p_lock_wait, p_heir, report);
     end loop;
     report := recovery.end_report(report, v_start);

@@ -13,6 +13,7 @@ declare
     v_label  text := coalesce(p_label, session_user::text);
     v_ended  bigint[];
     v_orphan record;
+    v_burnt  record;
 begin
     perform recovery.check_call(p_batch, p_lock_wait);
     v_ended := recovery.reap(p_lock_wait);
@@ -21,6 +22,12 @@ begin
     for v_orphan in select distinct o.family, o.epoch from recovery.orphaned() as o order by o.family, o.epoch loop
         call recovery.close_epoch(v_orphan.family, v_orphan.epoch, 'sweep:' || v_label, p_batch, p_lock_wait, null, report);
     end loop;
+    for v_n in 1 .. 100000 loop
+        select b.* into v_burnt from recovery.burn('sweep:' || v_label, p_lock_wait) as b;
+        commit;
+        exit when not v_burnt.o_more;
+        report := pg_catalog.jsonb_set(report, '{closed}', recovery.add_counts(report -> 'closed', v_burnt.o_closed));
+    end loop;
     report := recovery.end_report(report, v_start);
     perform recovery.record_sweep(v_label, v_start, report);
     commit;
@@ -28,6 +35,6 @@ end
 $$;
 
 comment on procedure recovery.sweep(text, integer, interval, jsonb) is
-    'The repeating pass: ends servers whose lease has lapsed and closes the orphans of every ended epoch. Any number at once, anywhere. One CALL in autocommit.';
+    'The repeating pass: ends the servers that recovery.judgement holds for dead, closes the orphans of every ended epoch and the units of burnt-out fuses. Any number at once, anywhere. One CALL in autocommit.';
 
 revoke all on procedure recovery.sweep(text, integer, interval, jsonb) from public;

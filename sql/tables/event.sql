@@ -35,4 +35,4 @@ create sequence recovery.bell_time as bigint minvalue 0 start 0;
 create sequence recovery.bell_event as bigint minvalue 0 start 0;
 
 comment on sequence recovery.bell_time is 'Milliseconds since 1970 of the last NOTIFY.';
-comment on sequence recovery.bell_event is 'Highest event id that was announced by NOTIFY.';
+comment on sequence recovery.bell_event is 'Up to this event id a closing, a heartbeat or a sweep has rung; a write''s own ring does not count, it may be rolled back.';

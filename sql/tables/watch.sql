@@ -20,6 +20,7 @@ create table recovery.watch (
     idle_topics   text[],
     started       text,
     unowned       interval,
+    launch_grace  interval,
     events        text      not null,
     spec          jsonb     not null,
     undo          jsonb     not null,
@@ -53,6 +54,7 @@ comment on column recovery.watch.failed_topics is 'On the watch whose rows are t
 comment on column recovery.watch.idle_topics is 'The same, when nothing of the group is open any more.';
 comment on column recovery.watch.started is 'Timestamptz expression: when the work began.';
 comment on column recovery.watch.unowned is 'Open rows without an epoch that started longer ago than this are closed at boot; null: left alone.';
+comment on column recovery.watch.launch_grace is 'Open work that started more recently than this is kept although no fuse guards it yet; null: the work of this table has no fuses.';
 comment on column recovery.watch.events is 'all: every transition is an event; closed: only what recovery itself does.';
 comment on column recovery.watch.spec is 'The registration as it was given, to tell a repeated one from another.';
 comment on column recovery.watch.undo is 'What detach must restore: column, default, grants.';

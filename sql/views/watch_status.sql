@@ -6,7 +6,7 @@ select
     coalesce(sum(o.open_rows) filter (where s.ended is not null), 0)::bigint as orphans,
     coalesce(sum(o.open_rows) filter (where o.open_rows is not null and o.server_epoch is null), 0)::bigint as unowned,
     (select count(*) from recovery.failure as f where f.watch = w.name) as failures
-from recovery.watch as w
+from recovery.attached() as w
 left join recovery.open_work() as o on o.watch = w.name
 left join recovery.server as s on s.epoch = o.server_epoch
 group by w.family, w.position, w.name, w.relation

@@ -81,7 +81,12 @@ def heartbeat(conn: Connection, server: Booted) -> Any:
 
 
 def lapse(conn: Connection, epoch: int) -> None:
-    """As if the last heartbeat of a server were long ago."""
+    """As if the last heartbeat of a server were long ago, and sweepers had watched all the while."""
+    conn.execute(
+        "update recovery.observation set since = clock_timestamp() - interval '1 hour',"
+        " swept = clock_timestamp(), gap = interval '1 second',"
+        " postmaster = pg_postmaster_start_time(), timeline = recovery.timeline()"
+    )
     conn.execute(
         "update recovery.server set booted = booted - interval '1 hour',"
         " heartbeat = heartbeat - interval '1 hour' where epoch = %s",

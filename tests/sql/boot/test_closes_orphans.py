@@ -88,8 +88,10 @@ def test_the_report_counts_per_watch(jobs: Connection) -> None:
     assert report == {
         "ended": [dead],
         "closed": {"app.job": 3, "steps": 1},
+        "adopted": {},
         "failed": {},
         "busy": {},
+        "suspected": [],
     }
 
 

@@ -1,0 +1,95 @@
+"""Whether a process of this host lives: the one thing that SQL cannot see."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Protocol, TypeAlias
+
+import psutil
+
+from recovery import calls
+
+__all__ = ["HasPid", "alive", "host_id", "report_dead", "started"]
+
+_log = logging.getLogger(__name__)
+
+#: The pid namespace of a Linux host itself; a container has another one.
+_HOST_NAMESPACE = 4026531836
+
+#: Seconds by which two readings of one start time may differ: it is counted from
+#: the boot time, which moves when the clock is set.
+_TOLERANCE = 2.0
+
+
+class HasPid(Protocol):
+    """subprocess.Popen, asyncio.subprocess.Process, psutil.Process."""
+
+    @property
+    def pid(self) -> int: ...
+
+
+ProcessLike: TypeAlias = HasPid | int
+
+
+def host_id() -> str:
+    """Names the place where a pid means something: the host, or the container on it.
+
+    Two containers may share a host name and still not see each other's processes;
+    taking one's pid for the other's would close live work.
+    """
+    name = socket.gethostname()
+    try:
+        namespace = os.stat("/proc/self/ns/pid").st_ino
+    except OSError:
+        return name
+    return name if namespace == _HOST_NAMESPACE else f"{name}#{namespace}"
+
+
+def started(process: ProcessLike) -> datetime | None:
+    """When a process started; None if it is gone."""
+    pid = process if isinstance(process, int) else process.pid
+    try:
+        return datetime.fromtimestamp(psutil.Process(pid).create_time(), UTC)
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return None
+
+
+def alive(pid: int, start: datetime | None) -> bool:
+    """Whether the process with this pid and start time lives, here.
+
+    Without permission to look (EPERM) it counts as alive. A pid that a later
+    process was given is dead, and so is one that nobody has waited for (zombie).
+    """
+    try:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        if start is None:
+            return True
+        return abs(process.create_time() - start.timestamp()) <= _TOLERANCE
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.AccessDenied:
+        return True
+
+
+def report_dead(run: Callable[[calls.Call[Any]], Any], host: str) -> int:
+    """Looks at the processes that servers and fuses name on this host; reports the dead.
+
+    Args:
+        run: executes a call.
+        host: as the servers of this host booted with.
+
+    Returns:
+        How many servers and fuses that concerned.
+    """
+    concerned = 0
+    for pid, start in run(calls.local_processes(host)):
+        if not alive(pid, start):
+            _log.info("process %s (started %s) on %s is dead", pid, start, host)
+            concerned += run(calls.report_dead(host, pid, start))
+    return concerned

@@ -1,0 +1,33 @@
+create or replace function recovery.burn(p_detector text, p_lock_wait interval, out o_closed jsonb, out o_more boolean)
+returns record
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_fuse recovery.fuse;
+begin
+    o_closed := '{}';
+    -- One fuse a call: the caller commits. Another sweeper's fuse is skipped, an extension just committing is waited out by nobody.
+    select f.* into v_fuse from recovery.fuse as f
+    -- A server that lives gets a moment to book how its process ended.
+    where f.expires < recovery.now() or f.process_dead < recovery.now() - interval '5 seconds'
+    order by f.id limit 1 for update skip locked;
+    o_more := found;
+    if not found then
+        return;
+    end if;
+    o_closed := recovery.close_unit(
+        case v_fuse.scope when 'row' then v_fuse.watch
+             else (select min(w.name) from recovery.attached() as w where w.family = v_fuse.family) end,
+        v_fuse.scope, v_fuse.key, case when v_fuse.process_dead is null then 'fuse_expired' else 'process_dead' end,
+        p_detector, p_lock_wait);
+    delete from recovery.fuse as f where f.id = v_fuse.id;
+end
+$$;
+
+comment on function recovery.burn(text, interval) is
+    'Takes one fuse that burnt out or whose process died, closes its unit for the reason that is true, and removes it. o_more false: there was none.';
+
+revoke all on function recovery.burn(text, interval) from public;

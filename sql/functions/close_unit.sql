@@ -1,0 +1,37 @@
+create or replace function recovery.close_unit(
+    p_watch text, p_scope text, p_key text, p_reason text, p_detector text, p_lock_wait interval default interval '2 seconds',
+    out o_closed jsonb
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch  recovery.watch;
+    v_groups text[];
+    v_key    text[];
+    v_guard  text;
+begin
+    select w.* into v_watch from recovery.attached() as w where w.name = p_watch;
+    if not found then
+        perform recovery.fail('RC008', format('nothing is watched as %s', coalesce(quote_literal(p_watch), 'null')), 'See recovery.watch for the names.');
+    end if;
+    if p_scope = 'group' then
+        v_groups := recovery.tree(v_watch.family, array[p_key], false);
+    elsif cardinality(v_watch.key_columns) = 1 then
+        v_key := array[p_key];
+    else
+        select array_agg(k.part order by k.n) into v_key from jsonb_array_elements_text(p_key::jsonb) with ordinality as k (part, n);
+    end if;
+    v_guard := case when recovery.has_fuses(v_watch.family) then 'without' else 'ignore' end;
+    select s.o_closed into o_closed from recovery.close_scope(v_watch.family, 'any', null, v_guard, v_groups,
+        case when v_groups is null then p_watch end, v_key, 1, p_reason, p_detector, p_lock_wait, false, null) as s;
+end
+$$;
+
+comment on function recovery.close_unit(text, text, text, text, text, interval) is
+    'Closes one row, or one group with its descendants, whoever owns it; what an active fuse guards stays. Counts per watch.';
+
+revoke all on function recovery.close_unit(text, text, text, text, text, interval) from public;

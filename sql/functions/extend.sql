@@ -1,0 +1,29 @@
+create or replace function recovery.extend(p_fuse bigint, p_ttl interval default null)
+returns timestamptz
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_expires timestamptz;
+begin
+    if p_ttl is not null then
+        perform recovery.check_ttl(p_ttl);
+    end if;
+    -- A burnt-out fuse cannot be brought back: its unit may be closing at this moment.
+    update recovery.fuse as f
+    set expires = recovery.now() + coalesce(p_ttl, f.ttl)
+    where f.id = p_fuse and f.process_dead is null and f.expires >= recovery.now()
+    returning f.expires into v_expires;
+    if not found then
+        perform recovery.fail('RC012', format('fuse %s is not active: it burnt out, was cancelled, or its process died', coalesce(p_fuse::text, 'null')),
+            'The work may have been closed; look at its row before you go on.');
+    end if;
+    return v_expires;
+end
+$$;
+
+comment on function recovery.extend(bigint, interval) is 'Lets an active fuse burn for its ttl (or another) from now; as often as you like, there is no fixed end. RC012 if it is not active.';
+
+revoke all on function recovery.extend(bigint, interval) from public;

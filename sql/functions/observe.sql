@@ -1,0 +1,52 @@
+create or replace function recovery.observe()
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_now     timestamptz := recovery.now();
+    v_seen    recovery.observation;
+    v_because text;
+    v_gap     interval;
+    v_limit   interval;
+    v_live    bigint;
+    v_quiet   bigint;
+begin
+    select o.* into v_seen from recovery.observation as o for update skip locked;
+    if not found then
+        return;  -- another sweeper is at it
+    end if;
+    v_gap := v_now - v_seen.swept;
+    select greatest(min(s.lease) / 2, v_seen.gap * 2 + interval '1 second') into v_limit
+    from recovery.server as s where s.ended is null;
+    v_because := case
+        when v_seen.since is null then 'first sweep'
+        when v_seen.postmaster is distinct from pg_postmaster_start_time() then 'the database restarted'
+        when v_seen.timeline is distinct from recovery.timeline() then 'the database failed over'
+        -- Half a lease is enough for servers to look dead that only slept as we did; but who sweeps
+        -- seldom and regularly is not asleep, hence twice the usual gap.
+        when v_gap > v_limit then format('no sweep for %s', date_trunc('second', v_gap))
+        when v_gap < interval '0' then 'the clock went back'
+    end;
+    update recovery.server as s
+    set suspected = case when k.held then null else v_now end
+    from recovery.kept() as k
+    where s.epoch = k.epoch and s.ended is null and k.held = (s.suspected is not null);
+    select count(*), count(*) filter (where e.quiet) into v_live, v_quiet from recovery.evidence as e;
+    update recovery.observation as o
+    set postmaster = pg_postmaster_start_time(),
+        timeline = recovery.timeline(),
+        since = case when v_because is null then v_seen.since else v_now end,
+        because = coalesce(v_because, v_seen.because),
+        gap = case when v_because is null or v_gap > interval '0' then v_gap end,
+        swept = v_now,
+        mass_since = case when v_quiet >= 2 and v_quiet * 2 > v_live then coalesce(v_seen.mass_since, v_now) end;
+end
+$$;
+
+comment on function recovery.observe() is
+    'First step of a sweep: notes who lost its keeper connection, and whether watching had a break (restart, failover, silence of the sweepers) or most servers look dead at once. recovery.judgement reads it.';
+
+revoke all on function recovery.observe() from public;

@@ -1,0 +1,27 @@
+create or replace view recovery.judgement as
+select
+    e.epoch,
+    e.name,
+    case when e.pending is not null then e.pending
+         when e.process_dead then 'process_dead'
+         when e.drain_expired then 'drain_expired'
+         when e.connection_lost then 'connection_lost'
+         when e.lease_expired then 'lease_expired' end as reason,
+    e.pending is not null or e.process_dead or e.drain_expired or (e.quiet and coalesce(h.until < recovery.now(), false)) as dead,
+    case when e.quiet and not (e.pending is not null or e.process_dead or e.drain_expired) and coalesce(h.until >= recovery.now(), true)
+         then h.until end as held_until,
+    case when e.quiet and not (e.pending is not null or e.process_dead or e.drain_expired) and coalesce(h.until >= recovery.now(), true)
+         then case when o.mass_since is not null and o.mass_since > o.since then 'most servers look dead at once'
+                   else coalesce(o.because, 'no sweep yet') end end as held_because
+from recovery.evidence as e
+cross join recovery.observation as o
+cross join lateral (select greatest(o.since, o.mass_since) + e.lease as until) as h;
+
+comment on view recovery.judgement is
+    'The one place that says which server is dead, and why. Silence counts only after a full lease of watching without a break; a process found dead on its own host counts at once.';
+comment on column recovery.judgement.epoch is 'A server that has not ended.';
+comment on column recovery.judgement.name is 'Its name.';
+comment on column recovery.judgement.reason is 'The reason with which it would end.';
+comment on column recovery.judgement.dead is 'It is dead.';
+comment on column recovery.judgement.held_until is 'It looks dead, but nobody is declared dead before then.';
+comment on column recovery.judgement.held_because is 'Why that is held back.';

@@ -1,0 +1,171 @@
+"""Which server is dead, and who must not be declared dead: recovery.judgement and what holds it back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sql.jobs import Booted, Connection, add, boot, events, heartbeat, in_background, refused, statuses, sweep, value
+
+from helpers import wait_for, wait_for_lock
+
+
+def move_clock(conn: Connection, by: str) -> None:
+    conn.execute("update recovery.clock set shift = shift + %s::interval", (by,))
+
+
+def watch_for(conn: Connection, seconds: int, *beating: Booted, step: int = 2) -> list[int]:
+    """Sweeps every `step` seconds of the moved clock while some servers beat; the epochs that ended."""
+    ended: list[int] = []
+    for _ in range(0, seconds, step):
+        move_clock(conn, f"{step} seconds")
+        for server in beating:
+            heartbeat(conn, server)
+        ended += sweep(conn)["ended"]
+    return ended
+
+
+def reason(conn: Connection, server: Booted) -> str | None:
+    return value(conn, "select reason from recovery.server where epoch = %s", server.epoch)
+
+
+def held_because(conn: Connection, server: Booted) -> str | None:
+    return value(conn, "select held_because from recovery.server_status where epoch = %s", server.epoch)
+
+
+def test_lease_expires(jobs: Connection) -> None:
+    dead, live = boot(jobs, "dead"), boot(jobs, "live")
+    row, other = add(jobs, dead.epoch)[0], add(jobs, live.epoch)[0]
+    assert watch_for(jobs, 14, live) == []
+    assert watch_for(jobs, 20, live) == [dead.epoch]
+    assert reason(jobs, dead) == "lease_expired"
+    assert statuses(jobs) == {row: "failed", other: "running"}
+    assert events(jobs)[-1]["reason"] == "lease_expired"
+
+
+def test_connection_lost(jobs: Connection, connect: Callable[..., Connection]) -> None:
+    """The keeper's lock is gone, and no heartbeat comes within the grace: dead long before the lease."""
+    dead, live = boot(jobs, "dead"), boot(jobs, "live")
+    keeper = connect()
+    assert value(keeper, "select recovery.keep(%s, %s)", dead.epoch, dead.token)
+    watch_for(jobs, 20, dead, live)
+    pid = keeper.info.backend_pid
+    jobs.execute("select pg_terminate_backend(%s)", (pid,))
+    wait_for(lambda: value(jobs, "select count(*) from pg_stat_activity where pid = %s", pid) == 0)
+    report = sweep(jobs)
+    assert (report["ended"], report["suspected"]) == ([], [dead.epoch])
+    assert value(jobs, "select state from recovery.server_status where epoch = %s", dead.epoch) == "suspected"
+    assert watch_for(jobs, 4, live) == [dead.epoch]
+    assert reason(jobs, dead) == "connection_lost"
+
+
+def test_a_heartbeat_clears_the_suspicion(jobs: Connection, connect: Callable[..., Connection]) -> None:
+    server, live = boot(jobs, "api"), boot(jobs, "live")
+    keeper = connect()
+    value(keeper, "select recovery.keep(%s, %s)", server.epoch, server.token)
+    watch_for(jobs, 20, server, live)
+    keeper.close()
+    wait_for(lambda: sweep(jobs)["suspected"] == [server.epoch])
+    assert watch_for(jobs, 30, server, live) == []
+    again = connect()
+    assert value(again, "select recovery.keep(%s, %s)", server.epoch, server.token)
+    assert sweep(jobs)["suspected"] == []
+
+
+def test_process_dead_counts_at_once(jobs: Connection) -> None:
+    dead = boot(jobs, "dead", host="here", pid=4711, process_start="2026-01-01")
+    boot(jobs, "live")
+    assert value(jobs, "select recovery.report_dead('here', 4711, '2026-01-01')") == 1
+    assert sweep(jobs)["ended"] == [dead.epoch]
+    assert reason(jobs, dead) == "process_dead"
+
+
+def test_p5_after_the_sweepers_slept(jobs: Connection) -> None:
+    """row 36: a laptop wakes up: every heartbeat is old, and nobody is dead."""
+    one, two = boot(jobs, "one"), boot(jobs, "two")
+    row = add(jobs, one.epoch)[0]
+    watch_for(jobs, 20, one, two)
+    move_clock(jobs, "8 hours")
+    assert sweep(jobs)["ended"] == []
+    assert held_because(jobs, one) == "no sweep for 08:00:00"
+    assert value(jobs, "select state from recovery.server_status where epoch = %s", one.epoch) == "held back"
+    assert watch_for(jobs, 20, one, two) == []
+    assert statuses(jobs) == {row: "running"}
+    assert watch_for(jobs, 40, two) == [one.epoch]
+
+
+def test_who_sweeps_seldom_still_reaps(jobs: Connection) -> None:
+    """A sweep by cron, once a minute, is no silence: it is what is usual here."""
+    dead, live = boot(jobs, "dead"), boot(jobs, "live")
+    assert watch_for(jobs, 240, live, step=60) == [dead.epoch]
+
+
+def test_p5_after_the_database_restarted(jobs: Connection) -> None:
+    one, two = boot(jobs, "one"), boot(jobs, "two")
+    watch_for(jobs, 20, one, two)
+    # As a sweep sees it after a restart: another postmaster, and everybody had time to lapse.
+    jobs.execute("update recovery.observation set postmaster = postmaster - interval '1 day'")
+    move_clock(jobs, "2 seconds")
+    assert watch_for(jobs, 16, two) == []
+    assert held_because(jobs, one) == "the database restarted"
+    assert watch_for(jobs, 30, two) == [one.epoch]
+
+
+def test_p5_after_a_failover(jobs: Connection) -> None:
+    one = boot(jobs, "one")
+    watch_for(jobs, 20, one)
+    jobs.execute("update recovery.observation set timeline = '00000000'")
+    sweep(jobs)
+    assert value(jobs, "select because from recovery.observation") == "the database failed over"
+
+
+def test_p5_when_most_look_dead_at_once(jobs: Connection) -> None:
+    """Three of four fall silent together: a lease longer is waited; then it is true."""
+    servers = [boot(jobs, f"api-{n}") for n in range(4)]
+    watch_for(jobs, 20, *servers)
+    assert watch_for(jobs, 20, servers[0]) == []
+    assert held_because(jobs, servers[1]) == "most servers look dead at once"
+    assert sorted(watch_for(jobs, 20, servers[0])) == [s.epoch for s in servers[1:]]
+
+
+def test_sweep_meets_heartbeat(jobs: Connection, connect: Callable[..., Connection]) -> None:
+    """P2: a heartbeat that is just committing saves its server, whoever read it as dead before."""
+    late, live = boot(jobs, "late"), boot(jobs, "live")
+    watch_for(jobs, 20, late, live)
+    watch_for(jobs, 14, live)
+    move_clock(jobs, "2 seconds")
+    heartbeat(jobs, live)
+    beating = connect(autocommit=False)
+    heartbeat(beating, late)
+    sweeper = connect()
+    swept = in_background(sweep, sweeper, lock_wait="20 seconds")
+    wait_for_lock(jobs, sweeper.info.backend_pid)
+    beating.commit()
+    assert swept.result(timeout=20)["ended"] == []
+    assert reason(jobs, late) is None
+
+
+def test_lost_epoch(jobs: Connection) -> None:
+    """An epoch that a failover lost: its rows close, its server is refused."""
+    server = boot(jobs, "api")
+    row = add(jobs, server.epoch)[0]
+    jobs.execute("delete from recovery.server where epoch = %s", (server.epoch,))
+    with refused("RC002"):
+        heartbeat(jobs, server)
+    assert sweep(jobs)["closed"] == {"app.job": 1}
+    assert statuses(jobs) == {row: "failed"}
+    assert events(jobs)[-1]["reason"] == "epoch_lost"
+
+
+def test_epoch_issued_again(jobs: Connection) -> None:
+    """The same number with another token: the older holder fails its heartbeat."""
+    server = boot(jobs, "api")
+    jobs.execute("update recovery.server set token = gen_random_uuid() where epoch = %s", (server.epoch,))
+    with refused("RC003"):
+        heartbeat(jobs, server)
+
+
+def test_epochs_grow_after_a_clock_that_went_back(jobs: Connection) -> None:
+    server = boot(jobs, "api")
+    jobs.execute("update recovery.server set epoch = epoch + 1000000000000 where epoch = %s", (server.epoch,))
+    assert boot(jobs, "api").epoch == server.epoch + 1000000000001
