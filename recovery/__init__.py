@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from recovery.bus import Bus, Subscription
     from recovery.errors import (
         ConnectionFailed,
+        Draining,
         EpochEnded,
         EpochUnknown,
+        FuseOut,
         InvalidArgument,
         InvalidName,
         Lagged,
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
         WatchInvalid,
         WatchUnknown,
     )
+    from recovery.fuse import Fuse
     from recovery.listener import Listener, listen
     from recovery.server import Server
     from recovery.service import Service, lifespan, serve
@@ -45,9 +48,10 @@ _HOMES = {
     "_connect": "Target",
     "_types": "Event Report",
     "bus": "Bus Subscription",
-    "errors": "ConnectionFailed EpochEnded EpochUnknown InvalidArgument InvalidName Lagged"
+    "errors": "ConnectionFailed Draining EpochEnded EpochUnknown FuseOut InvalidArgument InvalidName Lagged"
     " LeaseLapsed NameTaken NotAutocommit PermissionDenied RecoveryError SchemaMismatch"
     " TokenMismatch WatchExists WatchInvalid WatchUnknown",
+    "fuse": "Fuse",
     "listener": "Listener listen",
     "server": "Server",
     "service": "Service lifespan serve",
@@ -58,9 +62,12 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names.spli
 __all__ = [
     "Bus",
     "ConnectionFailed",
+    "Draining",
     "EpochEnded",
     "EpochUnknown",
     "Event",
+    "Fuse",
+    "FuseOut",
     "InvalidArgument",
     "InvalidName",
     "Lagged",

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import psutil
 
 from recovery import calls
 from recovery._connect import Target, check_schema, connect
+from recovery.processes import host_id
 from recovery.server import Server
 
 __all__ = ["aboot", "boot"]
@@ -24,6 +24,9 @@ def boot(
     name: str,
     *,
     lease: float | timedelta = 15.0,
+    grace: float | timedelta = 3.0,
+    policy: Literal["supersede", "wait", "refuse"] = "supersede",
+    wait: float | timedelta = 30.0,
     version: str | None = None,
     host: str | None = None,
     batch: int = 2000,
@@ -38,8 +41,14 @@ def boot(
         target: the database, in any form that `recovery.Target` lists.
         name: of the server; stable over restarts, so that a restart finds its own work.
         lease: seconds without a heartbeat until others may take this process for dead.
+        grace: seconds without a heartbeat once the keeper's connection is lost; at most
+            the lease.
+        policy: what to do if a live server holds the name: ``supersede`` it, ``wait``
+            until it has ended, or ``refuse``. One that drains holds nothing.
+        wait: seconds to wait at most, with that policy.
         version: of the application, for people.
-        host: by default the host's name.
+        host: by default what `recovery.processes.host_id` says: sweepers with the same
+            host look whether this process lives.
         batch: rows closed per transaction.
         lock_wait: seconds to wait for a lock that a zombie holds; the sweep takes the rest.
 
@@ -47,8 +56,9 @@ def boot(
         ConnectionFailed: the database can't be reached.
         SchemaMismatch: the schema is missing, older or newer (RC009).
         InvalidName: the name is empty or too long (RC004).
-        NameTaken: the same name has been booting for 30 s (RC005).
-        InvalidArgument: lease, batch or lock_wait out of range (RC010).
+        NameTaken: a live server holds the name (policies wait and refuse), or the same
+            name has been booting for 30 s (RC005).
+        InvalidArgument: lease, grace, policy, batch or lock_wait out of range (RC010).
         PermissionDenied: the role is not a member of recovery_server (42501).
     """
     span = calls.seconds(lease, "lease")
@@ -56,7 +66,10 @@ def boot(
     call = calls.boot(
         name,
         lease=span,
-        host=host or socket.gethostname(),
+        grace=min(calls.seconds(grace, "grace"), span),
+        policy=policy,
+        wait=calls.seconds(wait, "wait"),
+        host=host or host_id(),
         pid=me.pid,
         process_start=datetime.fromtimestamp(me.create_time(), UTC),
         version=version,
@@ -65,7 +78,14 @@ def boot(
     )
     with connect(target, "boot", name) as conn:
         check_schema(conn)
-        server = Server(target, name, calls.run(conn, call), span)
+        server = Server(
+            target,
+            name,
+            calls.run(conn, call),
+            span,
+            grace=call.params["grace"],
+            host=call.params["host"],
+        )
         # Closing may have taken longer than the lease: know at once whether it still holds.
         server.beat(lambda heartbeat: calls.run(conn, heartbeat))
     _log.info("server %s booted with epoch %s: %s", name, server.epoch, server.report)

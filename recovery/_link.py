@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import select
 import socket
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
@@ -62,6 +64,21 @@ def backoff(failures: int, limit: float = 5.0) -> float:
     return min(limit, 0.1 * 2.0 ** min(failures - 2, 10)) * random.uniform(0.5, 1.0)
 
 
+def _lost(conn: psycopg.Connection[Any]) -> bool:
+    """Whether the other side has closed an idle connection, without asking it."""
+    try:
+        if select.select([conn.fileno()], [], [], 0)[0]:
+            conn.pgconn.consume_input()
+    except (OSError, ValueError, psycopg.Error):
+        return True
+    return conn.closed
+
+
+def _close(conn: psycopg.Connection[Any], pid: int) -> None:
+    if pid == os.getpid():
+        conn.close()
+
+
 class Link:
     """One connection of our own, opened when needed, replaced when lost or after a fork."""
 
@@ -69,6 +86,7 @@ class Link:
         self._target, self._role, self._name = target, role, name
         self._lock = threading.Lock()
         self._conn: psycopg.Connection[Any] | None = None
+        self._closer: weakref.finalize[..., Link] | None = None
         self._pid = 0
 
     def run(self, call: calls.Call[T], timeout: float = 600.0) -> T:
@@ -90,6 +108,9 @@ class Link:
                 fresh = self._conn is None or self._conn.closed
                 if self._conn is None or fresh:
                     self._conn = connect(self._target, self._role, self._name)
+                    # For an owner that is forgotten without a shutdown.
+                    self._closer = weakref.finalize(self, _close, self._conn, self._pid)
+                    self._closer.atexit = False
                 try:
                     with deadline(self._conn, timeout):
                         return calls.run(self._conn, call)
@@ -98,16 +119,22 @@ class Link:
                     if fresh:
                         raise
 
+    def wait(self, stop: threading.Event, seconds: float) -> bool:
+        """Waits like ``stop.wait(seconds)``, but only until the connection is lost."""
+        end = clock() + seconds
+        while (left := end - clock()) > 0:
+            if stop.wait(min(left, 0.2)):
+                return True
+            conn = self._conn
+            if conn is not None and self._pid == os.getpid() and _lost(conn):
+                break
+        return stop.is_set()
+
     def sever(self) -> None:
         """Ends what another thread waits for."""
         conn = self._conn
         if conn is not None and self._pid == os.getpid():
             sever(conn)
-
-    def __del__(self) -> None:
-        # Of a server that is forgotten without a shutdown.
-        if self._conn is not None and self._pid == os.getpid():
-            self._conn.close()
 
     def close(self) -> None:
         """Closes the connection, if there is one of this process."""
@@ -119,3 +146,5 @@ class Link:
         conn, self._conn = self._conn, None
         if conn is not None:
             conn.close()
+        if self._closer is not None:
+            self._closer.detach()

@@ -64,16 +64,21 @@ class Report:
 
     Attributes:
         closed: watch -> rows closed.
+        adopted: watch -> rows that got a new owner: guarded by a fuse, or handed to an heir.
         failed: watch -> rows that could not be closed (see ``recovery.failure``).
         busy: watch -> rows that were left because they were locked; a sweep takes them.
         ended: the epochs that it ended.
+        suspected: servers whose keeper connection is gone; the next sweep should not
+            wait longer than their grace.
         ms: how long it took, in milliseconds.
     """
 
     closed: Mapping[str, int] = field(default_factory=dict, hash=False)
+    adopted: Mapping[str, int] = field(default_factory=dict, hash=False)
     failed: Mapping[str, int] = field(default_factory=dict, hash=False)
     busy: Mapping[str, int] = field(default_factory=dict, hash=False)
     ended: tuple[int, ...] = ()
+    suspected: tuple[int, ...] = ()
     ms: float = 0.0
 
     @classmethod
@@ -82,9 +87,11 @@ class Report:
         data = from_json(value) or {}
         return cls(
             closed=dict(data.get("closed") or {}),
+            adopted=dict(data.get("adopted") or {}),
             failed=dict(data.get("failed") or {}),
             busy=dict(data.get("busy") or {}),
             ended=tuple(data.get("ended") or ()),
+            suspected=tuple(data.get("suspected") or ()),
             ms=float(data.get("ms") or 0),
         )
 
@@ -93,6 +100,7 @@ class Report:
             return ", ".join(f"{count} {watch}" for watch, count in what.items()) or "nothing"
 
         parts = [f"closed {counts(self.closed)}"]
+        parts += [f"adopted {counts(self.adopted)}"] if self.adopted else []
         parts += [f"failed {counts(self.failed)}"] if self.failed else []
         parts += [f"busy {counts(self.busy)}"] if self.busy else []
         return f"{'; '.join(parts)} in {self.ms:.0f} ms"

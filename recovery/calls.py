@@ -137,6 +137,9 @@ def boot(
     name: str,
     *,
     lease: timedelta,
+    grace: timedelta = timedelta(seconds=3),
+    policy: str = "supersede",
+    wait: timedelta = timedelta(seconds=30),
     host: str | None = None,
     pid: int | None = None,
     process_start: datetime | None = None,
@@ -149,9 +152,13 @@ def boot(
         "call recovery.boot(p_name => %(name)s::text, p_host => %(host)s::text,"
         " p_pid => %(pid)s::integer, p_process_start => %(process_start)s::timestamptz,"
         " p_version => %(version)s::text, p_lease => %(lease)s::interval,"
+        " p_grace => %(grace)s::interval, p_policy => %(policy)s::text, p_wait => %(wait)s::interval,"
         " p_batch => %(batch)s::integer, p_lock_wait => %(lock_wait)s::interval)",
         {
             "name": name,
+            "grace": grace,
+            "policy": policy,
+            "wait": wait,
             "host": host,
             "pid": pid,
             "process_start": process_start,
@@ -169,6 +176,98 @@ def heartbeat(epoch: int, token: UUID) -> Call[datetime]:
     return Call(
         "select recovery.heartbeat(%(epoch)s::bigint, %(token)s::uuid)",
         {"epoch": epoch, "token": token},
+        _one,
+    )
+
+
+def keep(epoch: int, token: UUID) -> Call[datetime]:
+    """`heartbeat` of a keeper, whose connection holds the lock that says it is there."""
+    return Call(
+        "select recovery.keep(%(epoch)s::bigint, %(token)s::uuid)",
+        {"epoch": epoch, "token": token},
+        _one,
+    )
+
+
+def drain(epoch: int, token: UUID, limit: timedelta) -> Call[datetime]:
+    """No new work from now on; until when it may finish its own. RC001, RC002, RC003, RC010."""
+    return Call(
+        "select recovery.drain(%(epoch)s::bigint, %(token)s::uuid, %(limit)s::interval)",
+        {"epoch": epoch, "token": token, "limit": limit},
+        _one,
+    )
+
+
+def evict(server: str, terminate: bool = False) -> Call[list[int]]:
+    """Ends a server by name or epoch; its epochs. RC002 if none is live."""
+    return Call(
+        "select recovery.evict(%(server)s::text, %(terminate)s::boolean)",
+        {"server": server, "terminate": terminate},
+        _one,
+    )
+
+
+def open_rows(epoch: int) -> Call[int]:
+    """Open rows that an epoch owns."""
+    return Call(
+        "select coalesce(sum(open_rows), 0)::bigint from recovery.open_work()"
+        " where server_epoch = %(epoch)s::bigint",
+        {"epoch": epoch},
+        _one,
+    )
+
+
+def light(
+    watch: str,
+    key: str,
+    ttl: timedelta,
+    host: str | None,
+    pid: int | None,
+    process_start: datetime | None,
+    scope: str = "row",
+) -> Call[int]:
+    """Lights a fuse on a row or group; its id. RC008, RC010."""
+    return Call(
+        "select recovery.light(%(watch)s::text, %(key)s::text, %(ttl)s::interval, %(host)s::text,"
+        " %(pid)s::integer, %(process_start)s::timestamptz, %(scope)s::text)",
+        {
+            "watch": watch,
+            "key": key,
+            "ttl": ttl,
+            "host": host,
+            "pid": pid,
+            "process_start": process_start,
+            "scope": scope,
+        },
+        _one,
+    )
+
+
+def extend(fuse: int) -> Call[datetime]:
+    """Lets a fuse burn for its ttl from now. RC012 if it is not active."""
+    return Call("select recovery.extend(%(fuse)s::bigint)", {"fuse": fuse}, _one)
+
+
+def cancel(fuse: int) -> Call[bool]:
+    """Puts a fuse out; False if it was out."""
+    return Call("select recovery.cancel(%(fuse)s::bigint)", {"fuse": fuse}, _one)
+
+
+def local_processes(host: str) -> Call[list[tuple[int, datetime | None]]]:
+    """(pid, start) of the processes that servers and fuses name on a host."""
+    return Call(
+        "select pid, process_start from recovery.local_processes(%(host)s::text)",
+        {"host": host},
+        lambda rows: [(row[0], row[1]) for row in rows],
+    )
+
+
+def report_dead(host: str, pid: int, process_start: datetime | None) -> Call[int]:
+    """Says that a process is dead; how many servers and fuses that concerns."""
+    return Call(
+        "select recovery.report_dead(%(host)s::text, %(pid)s::integer,"
+        " %(process_start)s::timestamptz)",
+        {"host": host, "pid": pid, "process_start": process_start},
         _one,
     )
 
@@ -224,7 +323,7 @@ _ATTACH_OPTIONS = {
     **dict.fromkeys(("topic", "started", "events"), "text"),
     **dict.fromkeys(("failed_topics", "idle_topics"), "text[]"),
     "position": "integer",
-    "unowned": "interval",
+    **dict.fromkeys(("unowned", "launch_grace"), "interval"),
 }
 
 

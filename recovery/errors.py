@@ -11,8 +11,10 @@ from typing import Any, ClassVar
 
 __all__ = [
     "ConnectionFailed",
+    "Draining",
     "EpochEnded",
     "EpochUnknown",
+    "FuseOut",
     "InvalidArgument",
     "InvalidName",
     "Lagged",
@@ -108,6 +110,18 @@ class InvalidArgument(RecoveryError, ValueError):
     """An argument is out of its range."""
 
     sqlstate = "RC010"
+
+
+class Draining(RecoveryError):
+    """The server drains: it opens no new work."""
+
+    sqlstate = "RC011"
+
+
+class FuseOut(RecoveryError):
+    """The fuse is not active: it burnt out, was cancelled, or its process died."""
+
+    sqlstate = "RC012"
 
 
 class PermissionDenied(RecoveryError):

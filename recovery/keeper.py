@@ -14,6 +14,7 @@ from functools import partial
 
 from recovery._link import Link, backoff
 from recovery.errors import InvalidArgument, RecoveryError
+from recovery.processes import report_dead
 from recovery.server import REFUSED, Server
 
 __all__ = ["Keeper"]
@@ -48,6 +49,7 @@ class Keeper:
         self._beat_every = check_intervals(lease, heartbeat, sweep)
         self._patience = max(self._beat_every, 2.0)
         self._sweep_every = sweep
+        self._hurry = max(0.25, server.grace.total_seconds()) + 0.05
         self.server = server
         self.failures = {"heartbeat": 0, "sweep": 0}
         self._stop = threading.Event()
@@ -87,10 +89,11 @@ class Keeper:
 
     def _beat(self) -> None:
         failed = 0
-        wait = self._beat_every
-        while not self._stop.wait(wait):
+        link = self._links["keeper"]
+        wait = 0.0  # at once: from then on the connection itself is a sign of life
+        while not link.wait(self._stop, wait):
             try:
-                self.server.beat(partial(self._links["keeper"].run, timeout=self._patience))
+                self.server.beat(partial(link.run, timeout=self._patience), keep=True)
             except REFUSED:
                 return
             except Exception as error:
@@ -107,7 +110,9 @@ class Keeper:
         wait = self._sweep_every * random.random()  # servers that start together spread out
         while not self._stop.wait(wait):
             try:
-                report = self.server.sweep(link=self._links["sweeper"])
+                link = self._links["sweeper"]
+                report_dead(link.run, self.server.host)
+                report = self.server.sweep(link=link)
             except REFUSED:
                 return  # told by `on_fenced`; a zombie judges nobody
             except Exception as error:
@@ -117,6 +122,8 @@ class Keeper:
                 wait = backoff(failed, self._sweep_every)
             else:
                 failed, wait = 0, self._sweep_every * random.uniform(0.8, 1.2)
+                if report.suspected:
+                    wait = min(wait, self._hurry)
                 if report.closed or report.ended:
                     _log.info("sweep by %s: ended %s, %s", self.server.name, report.ended, report)
 

@@ -13,7 +13,7 @@ import psutil
 
 from recovery import calls
 
-__all__ = ["HasPid", "alive", "host_id", "report_dead", "started"]
+__all__ = ["HasPid", "ProcessLike", "alive", "host_id", "report_dead", "started"]
 
 _log = logging.getLogger(__name__)
 

@@ -26,6 +26,8 @@ from recovery.errors import (
     RecoveryError,
     TokenMismatch,
 )
+from recovery.fuse import Fuse
+from recovery.processes import ProcessLike, host_id
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -47,16 +49,29 @@ class Server:
         epoch: of this boot, the fencing token; grows with every boot.
         token: proves that the epoch is ours.
         lease: how long a heartbeat lasts.
+        grace: how long the loss of the keeper's connection is only a suspicion.
+        host: where the pid of this process means something.
         report: what the boot closed.
         bus: the events, if `serve` listens.
     """
 
-    def __init__(self, target: Target, name: str, booted: calls.Booted, lease: timedelta) -> None:
+    def __init__(
+        self,
+        target: Target,
+        name: str,
+        booted: calls.Booted,
+        lease: timedelta,
+        *,
+        grace: timedelta = timedelta(seconds=3),
+        host: str | None = None,
+    ) -> None:
         self.name = name
         self.epoch = booted.epoch
         self.token: UUID = booted.token
         self.report = booted.report
         self.lease = lease
+        self.grace = min(grace, lease)
+        self.host = host or host_id()
         self.bus = Bus()
         self.target = target
         self._pid = os.getpid()
@@ -122,13 +137,18 @@ class Server:
         """
         return self.beat(lambda call: self._link.run(call, timeout))
 
-    def beat(self, send: Callable[[calls.Call[datetime]], datetime]) -> datetime:
-        """`heartbeat` over a connection of the caller's."""
+    def beat(
+        self, send: Callable[[calls.Call[datetime]], datetime], *, keep: bool = False
+    ) -> datetime:
+        """`heartbeat` over a connection of the caller's; with `keep` the keeper's own."""
         asked = clock()  # the lease begins no later than this
         try:
-            until = send(calls.heartbeat(self.epoch, self.token))
+            call = calls.keep if keep else calls.heartbeat
+            until = send(call(self.epoch, self.token))
         except REFUSED as error:
-            self._refusal = error
+            # A copy: the traceback would hold on to this server.
+            self._refusal = type(error)(error.message, detail=error.detail, hint=error.hint)
+            self._link.close()
             self.notice()
             raise
         with self._lock:
@@ -156,6 +176,55 @@ class Server:
     async def asweep(self) -> Report:
         """`sweep` without blocking the event loop."""
         return await asyncio.to_thread(self.sweep)
+
+    def drain(self, limit: float | timedelta = 600.0) -> datetime:
+        """Opens no new work from now on; what this process owns stays its own.
+
+        A new boot of the same name does not supersede it meanwhile. Look at
+        `open_rows`, and shut down when it is 0.
+
+        Args:
+            limit: seconds; what is still open then is closed as that of a dead server.
+
+        Returns:
+            Until when, by the database's clock.
+
+        Raises:
+            EpochEnded, EpochUnknown, TokenMismatch: as `heartbeat`.
+            InvalidArgument: the limit is not above 0 and up to 7 days (RC010).
+        """
+        return self._link.run(calls.drain(self.epoch, self.token, calls.seconds(limit, "limit")))
+
+    async def adrain(self, limit: float | timedelta = 600.0) -> datetime:
+        """`drain`, not blocking the event loop."""
+        return await asyncio.to_thread(self.drain, limit)
+
+    def open_rows(self) -> int:
+        """How many open rows this process owns."""
+        return self._link.run(calls.open_rows(self.epoch))
+
+    def fuse(
+        self,
+        watch: str,
+        key: object,
+        process: ProcessLike,
+        *,
+        ttl: float | timedelta = 60.0,
+        scope: Literal["row", "group"] = "row",
+    ) -> Fuse:
+        """A lease on one unit of work that another process does: ``with server.fuse(…):``.
+
+        While it burns and the process lives, the work is kept, even if this server
+        dies: the next boot of its name adopts it.
+
+        Args:
+            watch: name of the watch, such as ``public.job``.
+            key: of the row, or of the group (session), as events show it.
+            process: subprocess.Popen, asyncio.subprocess.Process, or a pid; of this host.
+            ttl: seconds that it burns without being extended; the block extends it.
+            scope: ``row`` or ``group``.
+        """
+        return Fuse(self, watch, key, process, ttl=ttl, scope=scope)
 
     def shutdown(self, heir: Server | int | None = None, timeout: float = 30.0) -> Report:
         """Ends this epoch: closes what it still owns, with reason ``shutdown``.

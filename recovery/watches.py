@@ -41,7 +41,12 @@ def attach(
 
 
 async def aattach(
-    conn: calls.AnyAsyncConnection, table: str, *, open: str, close: Mapping[str, str], **options: Any
+    conn: calls.AnyAsyncConnection,
+    table: str,
+    *,
+    open: str,
+    close: Mapping[str, str],
+    **options: Any,
 ) -> str:
     """`attach` on an async connection."""
     return await calls.arun(conn, calls.attach(table, open, close, **options))

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
-
-from sql.jobs import Booted, Connection, add, boot, events, heartbeat, in_background, refused, statuses, sweep, value
 
 from helpers import wait_for, wait_for_lock
+from sql.jobs import (
+    Booted,
+    Connection,
+    add,
+    boot,
+    events,
+    heartbeat,
+    in_background,
+    refused,
+    statuses,
+    sweep,
+    value,
+)
 
 
 def move_clock(conn: Connection, by: str) -> None:
@@ -30,7 +40,9 @@ def reason(conn: Connection, server: Booted) -> str | None:
 
 
 def held_because(conn: Connection, server: Booted) -> str | None:
-    return value(conn, "select held_because from recovery.server_status where epoch = %s", server.epoch)
+    return value(
+        conn, "select held_because from recovery.server_status where epoch = %s", server.epoch
+    )
 
 
 def test_lease_expires(jobs: Connection) -> None:
@@ -54,12 +66,17 @@ def test_connection_lost(jobs: Connection, connect: Callable[..., Connection]) -
     wait_for(lambda: value(jobs, "select count(*) from pg_stat_activity where pid = %s", pid) == 0)
     report = sweep(jobs)
     assert (report["ended"], report["suspected"]) == ([], [dead.epoch])
-    assert value(jobs, "select state from recovery.server_status where epoch = %s", dead.epoch) == "suspected"
+    assert (
+        value(jobs, "select state from recovery.server_status where epoch = %s", dead.epoch)
+        == "suspected"
+    )
     assert watch_for(jobs, 4, live) == [dead.epoch]
     assert reason(jobs, dead) == "connection_lost"
 
 
-def test_a_heartbeat_clears_the_suspicion(jobs: Connection, connect: Callable[..., Connection]) -> None:
+def test_a_heartbeat_clears_the_suspicion(
+    jobs: Connection, connect: Callable[..., Connection]
+) -> None:
     server, live = boot(jobs, "api"), boot(jobs, "live")
     keeper = connect()
     value(keeper, "select recovery.keep(%s, %s)", server.epoch, server.token)
@@ -88,7 +105,10 @@ def test_p5_after_the_sweepers_slept(jobs: Connection) -> None:
     move_clock(jobs, "8 hours")
     assert sweep(jobs)["ended"] == []
     assert held_because(jobs, one) == "no sweep for 08:00:00"
-    assert value(jobs, "select state from recovery.server_status where epoch = %s", one.epoch) == "held back"
+    assert (
+        value(jobs, "select state from recovery.server_status where epoch = %s", one.epoch)
+        == "held back"
+    )
     assert watch_for(jobs, 20, one, two) == []
     assert statuses(jobs) == {row: "running"}
     assert watch_for(jobs, 40, two) == [one.epoch]
@@ -160,12 +180,16 @@ def test_lost_epoch(jobs: Connection) -> None:
 def test_epoch_issued_again(jobs: Connection) -> None:
     """The same number with another token: the older holder fails its heartbeat."""
     server = boot(jobs, "api")
-    jobs.execute("update recovery.server set token = gen_random_uuid() where epoch = %s", (server.epoch,))
+    jobs.execute(
+        "update recovery.server set token = gen_random_uuid() where epoch = %s", (server.epoch,)
+    )
     with refused("RC003"):
         heartbeat(jobs, server)
 
 
 def test_epochs_grow_after_a_clock_that_went_back(jobs: Connection) -> None:
     server = boot(jobs, "api")
-    jobs.execute("update recovery.server set epoch = epoch + 1000000000000 where epoch = %s", (server.epoch,))
+    jobs.execute(
+        "update recovery.server set epoch = epoch + 1000000000000 where epoch = %s", (server.epoch,)
+    )
     assert boot(jobs, "api").epoch == server.epoch + 1000000000001

@@ -7,9 +7,21 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sql.jobs import Connection, attach, boot, call, events, in_background, refused, statuses, sweep, value, write_as
 
 from helpers import wait_for_lock
+from sql.jobs import (
+    Connection,
+    attach,
+    boot,
+    call,
+    events,
+    in_background,
+    refused,
+    statuses,
+    sweep,
+    value,
+    write_as,
+)
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -17,12 +29,16 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 @pytest.fixture
 def sessions(app: Connection) -> Iterator[Connection]:
     """app.job as agentctl's sessions: work that is guarded by fuses, with a launch grace."""
-    app.execute("alter table app.job add column started timestamptz not null default clock_timestamp()")
+    app.execute(
+        "alter table app.job add column started timestamptz not null default clock_timestamp()"
+    )
     attach(app, started="started", launch_grace="1 minute")
-    yield app
+    return app
 
 
-def running(conn: Connection, epoch: int, age: timedelta = timedelta(hours=1), status: str = "running") -> str:
+def running(
+    conn: Connection, epoch: int, age: timedelta = timedelta(hours=1), status: str = "running"
+) -> str:
     """A session of an epoch that was launched `age` ago; its key."""
     row = conn.execute(
         "insert into app.job (server_epoch, status, started) values (%s, %s, clock_timestamp() - %s) returning id",
@@ -36,7 +52,11 @@ def light(conn: Connection, key: str, **options: Any) -> int:
     """A fuse on a session with a process, unless told otherwise."""
     options = {"ttl": "5 minutes", "host": "here", "pid": 4711, "process_start": START, **options}
     given = ", ".join(f"p_{name} => %({name})s" for name in options)
-    return int(value_of(conn, f"select recovery.light('app.job', %(key)s, {given})", {"key": key, **options}))
+    return int(
+        value_of(
+            conn, f"select recovery.light('app.job', %(key)s, {given})", {"key": key, **options}
+        )
+    )
 
 
 def value_of(conn: Connection, statement: str, parameters: Any = None) -> Any:
@@ -49,7 +69,9 @@ def move_clock(conn: Connection, by: str) -> None:
     conn.execute("update recovery.clock set shift = shift + %s::interval", (by,))
 
 
-def report_dead(conn: Connection, host: str = "here", pid: int = 4711, start: datetime = START) -> int:
+def report_dead(
+    conn: Connection, host: str = "here", pid: int = 4711, start: datetime = START
+) -> int:
     return int(value(conn, "select recovery.report_dead(%s, %s, %s)", host, pid, start))
 
 
@@ -76,7 +98,12 @@ def test_row11_row12_row13_reconcile(sessions: Connection, case: str, kept: bool
         age=timedelta(seconds=5) if young else timedelta(hours=20),
         status="done" if case == "not running" else "running",
     )
-    if "fuse" in case and "no fuse" not in case and "without fuse" not in case or case == "dead pid":
+    if (
+        ("fuse" in case
+        and "no fuse" not in case
+        and "without fuse" not in case)
+        or case == "dead pid"
+    ):
         light(
             sessions,
             key,
@@ -108,8 +135,12 @@ def test_reused_pid_is_dead(sessions: Connection) -> None:
     server = boot(sessions, "agentctl")
     key = running(sessions, server.epoch)
     light(sessions, key)
-    assert sessions.execute("select * from recovery.local_processes('here')").fetchall() == [(4711, START)]
-    assert report_dead(sessions, start=START + timedelta(hours=1)) == 0  # another process: not this one's business
+    assert sessions.execute("select * from recovery.local_processes('here')").fetchall() == [
+        (4711, START)
+    ]
+    assert (
+        report_dead(sessions, start=START + timedelta(hours=1)) == 0
+    )  # another process: not this one's business
     assert report_dead(sessions) == 1
     sweep(sessions)
     assert statuses(sessions)[int(key)] == "running"  # its server lives, and may book how it ended
@@ -201,7 +232,9 @@ def test_shutdown_leaves_guarded_work(sessions: Connection) -> None:
 def test_session_fuse_guards_its_group(conn: Connection) -> None:
     server = boot(conn, "opencode")
     write_as(conn, server.epoch)
-    conn.execute("insert into agent.session (id, time_created, time_updated) values ('s1', 1, 1), ('s2', 1, 1)")
+    conn.execute(
+        "insert into agent.session (id, time_created, time_updated) values ('s1', 1, 1), ('s2', 1, 1)"
+    )
     conn.execute(
         """insert into agent.message (id, session_id, time_created, time_updated, data)
            select 'm' || s, s, 1, 1, '{"role": "assistant", "time": {"created": 1}}' from unnest(array['s1', 's2']) as s"""
@@ -213,7 +246,10 @@ def test_session_fuse_guards_its_group(conn: Connection) -> None:
     report = boot(conn, "opencode").report
     assert report["adopted"] == {"agent.message": 1}
     assert report["closed"] == {"agent.message": 1}
-    assert value(conn, "select data #>> '{time,completed}' from agent.message where id = 'ms1'") is None
+    assert (
+        value(conn, "select data #>> '{time,completed}' from agent.message where id = 'ms1'")
+        is None
+    )
 
 
 @pytest.mark.parametrize(
@@ -246,4 +282,5 @@ def test_adopt_meets_cancel(sessions: Connection, connect: Any) -> None:
     stopper.commit()
     report = second.result(timeout=20).report
     assert statuses(sessions)[int(key)] == "done"
-    assert report["closed"] == {} and report["adopted"] == {}
+    assert report["closed"] == {}
+    assert report["adopted"] == {}

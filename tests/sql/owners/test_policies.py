@@ -5,10 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from sql.jobs import Connection, add, boot, events, heartbeat, in_background, refused, shutdown, statuses, sweep, value, write_as
 
 from helpers import wait_for
-
+from sql.jobs import (
+    Connection,
+    add,
+    boot,
+    events,
+    heartbeat,
+    in_background,
+    refused,
+    shutdown,
+    statuses,
+    sweep,
+    value,
+    write_as,
+)
 from sql.owners.test_death import move_clock, watch_for
 
 
@@ -31,7 +43,16 @@ def test_wait_until_it_shuts_down(jobs: Connection, connect: Callable[..., Conne
     first = boot(jobs, "api")
     other = connect()
     second = in_background(boot, other, "api", policy="wait", wait="20 seconds")
-    wait_for(lambda: value(jobs, "select wait_event from pg_stat_activity where pid = %s", other.info.backend_pid) == "PgSleep")
+    wait_for(
+        lambda: (
+            value(
+                jobs,
+                "select wait_event from pg_stat_activity where pid = %s",
+                other.info.backend_pid,
+            )
+            == "PgSleep"
+        )
+    )
     shutdown(jobs, first.epoch)
     assert second.result(timeout=20).epoch > first.epoch
 
@@ -115,5 +136,7 @@ def test_evict_with_its_sessions(jobs: Connection, connect: Callable[..., Connec
     add(busy, server.epoch)
     assert value(jobs, "select recovery.evict('api', true)") == [server.epoch]
     pids = [keeper.info.backend_pid, busy.info.backend_pid]
-    wait_for(lambda: value(jobs, "select count(*) from pg_stat_activity where pid = any(%s)", pids) == 0)
+    wait_for(
+        lambda: value(jobs, "select count(*) from pg_stat_activity where pid = any(%s)", pids) == 0
+    )
     assert statuses(jobs) == {}
