@@ -6,6 +6,8 @@ SHELL := /bin/sh
 
 BIN := .venv/bin
 ARGS ?=
+# More than there are cores: many tests wait for other sessions.
+JOBS ?= 4
 SOURCES := $(wildcard recovery tests tools bench examples alembic)
 
 .PHONY: help setup demo test lint format types sql-check bench dist clean
@@ -23,7 +25,7 @@ demo: .venv/.ready ## the crash, end to end, on a throw-away PostgreSQL
 	@$(BIN)/recovery demo $(ARGS)
 
 test: .venv/.ready ## the tests, on every PostgreSQL that can be started
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
 lint: .venv/.ready ## ruff: rules and format
 	@$(BIN)/ruff check $(SOURCES)
@@ -38,7 +40,8 @@ types: .venv/.ready ## mypy, strict
 
 sql-check: .venv/.ready ## style of sql/, then the tests that read the catalog
 	@$(BIN)/python tools/check_sql.py
-	@if [ -d tests/schema ]; then $(BIN)/python -m pytest -q tests/schema $(ARGS); fi
+	@$(BIN)/python tools/freeze.py --check
+	@$(BIN)/python -m pytest -q tests/schema/test_style.py $(ARGS)
 
 bench: .venv/.ready ## the benchmarks of bench/
 	@$(BIN)/python -m bench $(ARGS)

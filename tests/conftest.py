@@ -95,28 +95,54 @@ def _majors(spec: str, have: Any) -> list[Any]:
     return sorted(wanted)
 
 
+class Servers:
+    """The servers of this process, each started once: workers mix the majors."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+        self._servers: dict[Any, Server] = {}
+        self._templates: dict[Any, str] = {}
+
+    def get(self, major: Any) -> Server:
+        if major not in self._servers:
+            self._servers[major] = (
+                ExistingServer(os.environ["RECOVERY_TEST_DSN"])
+                if major == "existing"
+                else self._stack.enter_context(Cluster(major, settings=SETTINGS))
+            )
+        return self._servers[major]
+
+    def template(self, server: Server) -> str:
+        if server.major not in self._templates:
+            from recovery.migrations import upgrade
+
+            name = f"recovery_template_{os.getpid()}"
+            upgrade(server.create_database(name))
+            self._stack.callback(server.drop_database, name)
+            with psycopg.connect(server.dsn(), autocommit=True) as conn:
+                # Not even autovacuum may come between: a copy needs the template for itself.
+                conn.execute(f"alter database {name} with allow_connections false")
+            self._templates[server.major] = name
+        return self._templates[server.major]
+
+
 @pytest.fixture(scope="session")
-def cluster(request: pytest.FixtureRequest) -> Iterator[Server]:
+def servers() -> Iterator[Servers]:
+    """All servers that were started, until the end."""
+    with ExitStack() as stack:
+        yield Servers(stack)
+
+
+@pytest.fixture(scope="session")
+def cluster(request: pytest.FixtureRequest, servers: Servers) -> Server:
     """A running server, the same for all tests of one major."""
-    if request.param == "existing":
-        yield ExistingServer(os.environ["RECOVERY_TEST_DSN"])
-        return
-    with Cluster(request.param, settings=SETTINGS) as server:
-        yield server
+    return servers.get(request.param)
 
 
 @pytest.fixture(scope="session")
-def template(cluster: Server) -> Iterator[str]:
+def template(cluster: Server, servers: Servers) -> str:
     """The name of a database migrated to the newest revision; copied, never used."""
-    from recovery.migrations import upgrade
-
-    name = f"recovery_template_{os.getpid()}"
-    upgrade(cluster.create_database(name))
-    with psycopg.connect(cluster.dsn(), autocommit=True) as conn:
-        # Not even autovacuum may come between: a copy needs the template for itself.
-        conn.execute(f"alter database {name} with allow_connections false")
-    yield name
-    cluster.drop_database(name)
+    return servers.template(cluster)
 
 
 @pytest.fixture

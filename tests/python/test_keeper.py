@@ -173,4 +173,4 @@ def test_stopping_is_quick_and_complete(dsn: str) -> None:
     begun = time.monotonic()
     keeper.stop()
     assert time.monotonic() - begun < 1
-    assert not [t for t in threading.enumerate() if t.name.startswith("recovery-")]
+    wait_for(lambda: not [t for t in threading.enumerate() if t.name.startswith("recovery-")], 1)
