@@ -114,6 +114,6 @@ def show(title: str, head: Sequence[str], rows: Sequence[Sequence[object]]) -> N
     widths = [max(len(row[n]) for row in cells) for n in range(len(head))]
     print(f"\n{title}")
     for row in cells:
-        first, *rest = (cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+        _, *rest = (cell.rjust(width) for cell, width in zip(row, widths, strict=True))
         print("  " + "  ".join([row[0].ljust(widths[0]), *rest]))
     sys.stdout.flush()

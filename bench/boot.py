@@ -35,7 +35,9 @@ def run(options: Options) -> None:
                 cold, warm, closed = _measure(server, source, size, options)
                 small = small or warm
                 _setup.say(f"  {label}, {size} rows: {warm:.2f} ms")
-                rows.append([label, size, f"{cold:.2f}", f"{warm:.2f}", f"{warm / small:.2f}", closed])
+                rows.append(
+                    [label, size, f"{cold:.2f}", f"{warm:.2f}", f"{warm / small:.2f}", closed]
+                )
         _setup.show(
             f"Boot without orphans, {_OPEN} open rows of a live server (PostgreSQL {server.major})",
             ["", "rows", "first ms", "ms", "to smallest", "closed"],

@@ -108,7 +108,9 @@ def run(options: Options) -> None:
     for fsync in options.fsync or (False,):
         with _setup.cluster(options, fsync) as server:
             note = f"PostgreSQL {server.major}, fsync {'on' if fsync else 'off'}"
-            _compare(f"Closing {options.rows} rows of 1 KB ({note})", _generic(options, server), options)
+            _compare(
+                f"Closing {options.rows} rows of 1 KB ({note})", _generic(options, server), options
+            )
             _compare(f"Closing {options.rows // 5} sessions of 1 message and 4 tools ({note})",
                      _agent(options, server), options)  # fmt: skip
 
@@ -242,7 +244,9 @@ def _agent(options: Options, server: _setup.Cluster) -> list[Contender]:
                     message_open=watches["agent.message"][0].replace("r.", ""),
                 ).encode())  # fmt: skip
             conn.execute(("set check_function_bodies = off;" + functions[0]).encode())
-            conn.execute(_AGENT_FILL.format(columns="", values="", epoch=1, sessions=sessions).encode())
+            conn.execute(
+                _AGENT_FILL.format(columns="", values="", epoch=1, sessions=sessions).encode()
+            )
             conn.execute("vacuum (analyze) agent.session, agent.message, agent.part")
 
         made.append(Contender(

@@ -146,7 +146,11 @@ def _pgbench(
     command = [server.binaries.bin_dir / "pgbench", "-n", "-M", "prepared", "-f", script,
                "-c", clients, "-j", min(clients, 2), "-T", options.seconds, contender.dsn]  # fmt: skip
     done = subprocess.run(
-        [str(part) for part in command], env=environment, capture_output=True, text=True, check=False
+        [str(part) for part in command],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     match = re.search(r"tps = ([\d.]+)", done.stdout)
     if done.returncode or match is None:

@@ -14,7 +14,9 @@ import sqlalchemy as sa
 import recovery
 
 engine = sa.create_engine(
-    os.environ.get("RECOVERY_DSN", "postgresql://").replace("postgresql://", "postgresql+psycopg://", 1)
+    os.environ.get("RECOVERY_DSN", "postgresql://").replace(
+        "postgresql://", "postgresql+psycopg://", 1
+    )
 )
 
 with engine.begin() as conn:
@@ -49,5 +51,6 @@ with recovery.serve(engine, name="worker-1", signals=True) as server:
         time.sleep(5)
         with engine.begin() as conn:
             conn.execute(
-                sa.text("update job set status = 'done', finished_at = now() where id = :id"), {"id": job}
+                sa.text("update job set status = 'done', finished_at = now() where id = :id"),
+                {"id": job},
             )

@@ -48,8 +48,8 @@ _HOMES = {
     "_connect": "Target",
     "_types": "Event Report",
     "bus": "Bus Subscription",
-    "errors": "ConnectionFailed Draining EpochEnded EpochUnknown FuseOut InvalidArgument InvalidName Lagged"
-    " LeaseLapsed NameTaken NotAutocommit PermissionDenied RecoveryError SchemaMismatch"
+    "errors": "ConnectionFailed Draining EpochEnded EpochUnknown FuseOut InvalidArgument"
+    " InvalidName Lagged LeaseLapsed NameTaken NotAutocommit PermissionDenied RecoveryError SchemaMismatch"
     " TokenMismatch WatchExists WatchInvalid WatchUnknown",
     "fuse": "Fuse",
     "listener": "Listener listen",

@@ -152,7 +152,8 @@ def boot(
         "call recovery.boot(p_name => %(name)s::text, p_host => %(host)s::text,"
         " p_pid => %(pid)s::integer, p_process_start => %(process_start)s::timestamptz,"
         " p_version => %(version)s::text, p_lease => %(lease)s::interval,"
-        " p_grace => %(grace)s::interval, p_policy => %(policy)s::text, p_wait => %(wait)s::interval,"
+        " p_grace => %(grace)s::interval, p_policy => %(policy)s::text,"
+        " p_wait => %(wait)s::interval,"
         " p_batch => %(batch)s::integer, p_lock_wait => %(lock_wait)s::interval)",
         {
             "name": name,

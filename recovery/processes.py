@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-import os
 import socket
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 import psutil
@@ -43,7 +43,7 @@ def host_id() -> str:
     """
     name = socket.gethostname()
     try:
-        namespace = os.stat("/proc/self/ns/pid").st_ino
+        namespace = Path("/proc/self/ns/pid").stat().st_ino
     except OSError:
         return name
     return name if namespace == _HOST_NAMESPACE else f"{name}#{namespace}"

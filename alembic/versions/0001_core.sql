@@ -1739,19 +1739,20 @@ revoke all on function recovery.heartbeat(bigint, uuid) from public;
 --;
 -- sql/functions/horizon.sql
 create or replace function recovery.horizon()
-returns table (last_id bigint, xmin xid8, xmax xid8)
+returns table (last_id bigint, xmin xid8, mark xid8)
 language sql
-stable
+volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
-    select coalesce((select max(id) from recovery.event), 0),
-           pg_snapshot_xmin(pg_current_snapshot()),
-           pg_snapshot_xmax(pg_current_snapshot())
+    -- The snapshot is taken before the mark is: who holds an id up to last_id had a transaction id before
+    -- it, and so below the mark. The snapshot's own xmax would not do, it ends at the newest transaction
+    -- that has finished.
+    select coalesce((select max(id) from recovery.event), 0), pg_snapshot_xmin(pg_current_snapshot()), pg_current_xact_id()
 $$;
 --;
 comment on function recovery.horizon() is
-    'Highest visible event id and the bounds of the same snapshot. Ids missing up to last_id belong to transactions below xmax: once a later xmin has reached that xmax, what is still missing was rolled back.';
+    'For consumers: the highest visible event id, the oldest transaction still running, and a mark. Ids missing up to last_id belong to transactions below the mark: once a later xmin has reached it, what is still missing was rolled back. Takes a transaction id.';
 --;
 revoke all on function recovery.horizon() from public;
 --;
@@ -2873,9 +2874,9 @@ begin
     for v_orphan in select distinct o.family, o.epoch from recovery.orphaned(p_name) as o order by o.family, o.epoch loop
         -- Work that an active fuse guards becomes this boot's; the rest closes.
         if recovery.has_fuses(v_orphan.family) then
-            call recovery.close_epoch(v_orphan.family, v_orphan.epoch, 'boot:' || epoch, p_batch, p_lock_wait, epoch, report, true);
+            call recovery.close_epoch(v_orphan.family, v_orphan.epoch, 'boot:' || epoch, p_batch, p_lock_wait, epoch, report, true, epoch, token);
         end if;
-        call recovery.close_epoch(v_orphan.family, v_orphan.epoch, 'boot:' || epoch, p_batch, p_lock_wait, null, report, false);
+        call recovery.close_epoch(v_orphan.family, v_orphan.epoch, 'boot:' || epoch, p_batch, p_lock_wait, null, report, false, epoch, token);
     end loop;
     report := recovery.end_report(report, v_start);
 end
@@ -2889,7 +2890,7 @@ revoke all on procedure recovery.boot(text, text, integer, timestamptz, text, in
 -- sql/procedures/close_epoch.sql
 create or replace procedure recovery.close_epoch(
     p_family text, p_epoch bigint, p_detector text, p_batch integer, p_lock_wait interval, p_heir bigint,
-    inout report jsonb, p_guarded boolean default false
+    inout report jsonb, p_guarded boolean default false, p_self bigint default null, p_token uuid default null
 )
 language plpgsql
 security invoker
@@ -2916,6 +2917,10 @@ begin
                 v_list, recovery.add_counts(report #> v_list, v_batch.o_closed)),
                 '{failed}', recovery.add_counts(report -> 'failed', v_batch.o_failed));
             commit;
+            if p_self is not null then
+                perform recovery.heartbeat(p_self, p_token);  -- closing may take longer than the lease
+                commit;
+            end if;
             v_some := v_some or v_batch.o_closed <> '{}';
             v_careful := v_batch.o_careful;
             exit when v_batch.o_done;
@@ -2938,10 +2943,10 @@ begin
 end
 $$;
 --;
-comment on procedure recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb, boolean) is
-    'Closes all orphans of one ended epoch in one family, a batch a transaction. Shared by boot, sweep and shutdown. With p_heir it hands them over instead, with p_guarded only those that an active fuse guards.';
+comment on procedure recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb, boolean, bigint, uuid) is
+    'Closes all orphans of one ended epoch in one family, a batch a transaction. Shared by boot, sweep and shutdown. With p_heir it hands them over instead, with p_guarded only those that an active fuse guards. Beats for the booting server p_self.';
 --;
-revoke all on procedure recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb, boolean) from public;
+revoke all on procedure recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb, boolean, bigint, uuid) from public;
 --;
 -- sql/procedures/shutdown.sql
 create or replace procedure recovery.shutdown(
@@ -3256,7 +3261,7 @@ grant execute on procedure
     recovery.boot(text, text, integer, timestamptz, text, interval, interval, text, interval, integer, interval, bigint, uuid, jsonb),
     recovery.sweep(text, integer, interval, jsonb),
     recovery.shutdown(bigint, uuid, bigint, integer, interval, jsonb),
-    recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb, boolean)
+    recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb, boolean, bigint, uuid)
 to recovery_server;
 --;
 reset check_function_bodies;

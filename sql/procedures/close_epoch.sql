@@ -1,6 +1,6 @@
 create or replace procedure recovery.close_epoch(
     p_family text, p_epoch bigint, p_detector text, p_batch integer, p_lock_wait interval, p_heir bigint,
-    inout report jsonb, p_guarded boolean default false
+    inout report jsonb, p_guarded boolean default false, p_self bigint default null, p_token uuid default null
 )
 language plpgsql
 security invoker
@@ -27,6 +27,10 @@ begin
                 v_list, recovery.add_counts(report #> v_list, v_batch.o_closed)),
                 '{failed}', recovery.add_counts(report -> 'failed', v_batch.o_failed));
             commit;
+            if p_self is not null then
+                perform recovery.heartbeat(p_self, p_token);  -- closing may take longer than the lease
+                commit;
+            end if;
             v_some := v_some or v_batch.o_closed <> '{}';
             v_careful := v_batch.o_careful;
             exit when v_batch.o_done;
@@ -49,7 +53,7 @@ begin
 end
 $$;
 
-comment on procedure recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb, boolean) is
-    'Closes all orphans of one ended epoch in one family, a batch a transaction. Shared by boot, sweep and shutdown. With p_heir it hands them over instead, with p_guarded only those that an active fuse guards.';
+comment on procedure recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb, boolean, bigint, uuid) is
+    'Closes all orphans of one ended epoch in one family, a batch a transaction. Shared by boot, sweep and shutdown. With p_heir it hands them over instead, with p_guarded only those that an active fuse guards. Beats for the booting server p_self.';
 
-revoke all on procedure recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb, boolean) from public;
+revoke all on procedure recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb, boolean, bigint, uuid) from public;

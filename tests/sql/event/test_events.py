@@ -220,11 +220,11 @@ def test_horizon_bounds_what_is_in_flight(
         add(writer, None)
         own = value(writer, "select pg_current_xact_id()::text::bigint")
         add(jobs, None)
-        last_id, xmin, xmax = (
-            connect().execute("select last_id, xmin::text, xmax::text from recovery.horizon()")
+        last_id, xmin, mark = (
+            connect().execute("select last_id, xmin::text, mark::text from recovery.horizon()")
         ).fetchone() or (0, "0", "0")
     assert last_id == last_event(jobs) == 2
-    assert int(xmin) <= own < int(xmax)
+    assert int(xmin) <= own < int(mark)
 
 
 def test_the_generated_functions_do_not_depend_on_search_path(jobs: Connection) -> None:

@@ -111,7 +111,6 @@ def test_p07_an_expression_that_fails_for_one_row(app: Connection) -> None:
     assert failures(app) == {"4": "22012"}
 
 
-@pytest.mark.xfail(reason="p_only is part of every search and must not raise")
 def test_p07_a_condition_that_fails_for_one_row(app: Connection) -> None:
     attach(app, only="1 / (case r.note when 'bad' then 0 else 1 end) = 1")
     orphans(app)

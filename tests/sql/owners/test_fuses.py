@@ -99,11 +99,8 @@ def test_row11_row12_row13_reconcile(sessions: Connection, case: str, kept: bool
         status="done" if case == "not running" else "running",
     )
     if (
-        ("fuse" in case
-        and "no fuse" not in case
-        and "without fuse" not in case)
-        or case == "dead pid"
-    ):
+        "fuse" in case and "no fuse" not in case and "without fuse" not in case
+    ) or case == "dead pid":
         light(
             sessions,
             key,

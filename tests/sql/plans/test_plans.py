@@ -10,6 +10,10 @@ import pytest
 from sql.jobs import Connection, attach, boot, value
 
 
+#: Most of it is the catalog; it must not grow with the table.
+PAGES = 150
+
+
 def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield plan
     for child in plan.get("Plans", []):
@@ -97,14 +101,14 @@ def test_a_boot_without_orphans_reads_a_few_pages(
         "recovery.open_work()",
     ):
         explain(conn, f"select * from {routine}", analyze=True)  # fills the caches
-        assert buffers(explain(conn, f"select * from {routine}", analyze=True)) < 60
+        assert buffers(explain(conn, f"select * from {routine}", analyze=True)) < PAGES
 
 
 def test_the_probe_steps_over_live_rows(conn: Connection) -> None:
     """Many open rows of few owners: the probe reads a few pages for each owner."""
     fill(conn, 30_000, open_rows=10_000)
     plan = explain(conn, "select recovery.open_epochs('app.job')", analyze=True)
-    assert buffers(explain(conn, "select recovery.open_epochs('app.job')", analyze=True)) < 60
+    assert buffers(explain(conn, "select recovery.open_epochs('app.job')", analyze=True)) < PAGES
     assert plan
 
 
@@ -119,4 +123,4 @@ def test_a_live_epochs_rows_do_not_slow_a_boot_down(conn: Connection) -> None:
     conn.execute("vacuum analyze app.job")
     explain(conn, "select * from recovery.orphaned('dead')", analyze=True)
     plan = explain(conn, "select * from recovery.orphaned('dead')", analyze=True)
-    assert buffers(plan) < 60
+    assert buffers(plan) < PAGES

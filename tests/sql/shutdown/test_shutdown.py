@@ -49,7 +49,9 @@ def test_an_heir_gets_the_work(app: Connection, group: str | None) -> None:
     seen = last_event(app)
     report = shutdown(app, server.epoch, heir=heir.epoch, batch=2)
     assert (report["adopted"], report["closed"]) == ({"app.job": 3}, {})
-    owners = app.execute("select id, server_epoch from app.job where status = 'running' order by id")
+    owners = app.execute(
+        "select id, server_epoch from app.job where status = 'running' order by id"
+    )
     assert owners.fetchall() == [(id_, heir.epoch) for id_ in ids]
     assert kinds(app, seen) == [("adopted", str(id_)) for id_ in ids]
     adopted = events(app, seen)[0]
