@@ -336,9 +336,9 @@ def _stand_in(conn: _Connection, name: str, lease: timedelta) -> int:
     for epoch, state, version in calls.run(conn, _open_epochs(name)):
         if version == IMPORTED:
             return epoch
-        if state == "live":
+        if state != "dead":
             raise NameTaken(
-                f"server {name!r} is live (epoch {epoch}): booting it for an import would close"
+                f"server {name!r} is {state} (epoch {epoch}): booting it for an import would close"
                 " its work",
                 hint="give the sessions another owner",
             )

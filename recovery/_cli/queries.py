@@ -15,8 +15,8 @@ Records = list[dict[str, Any]]
 
 def servers(ended: int = 5) -> Call[Records]:
     """Every server that has not ended, and the last ones that have."""
-    columns = "epoch name host pid version lease booted heartbeat ended reason state open_rows"
-    names = columns.split()
+    names = "epoch name host pid version lease booted heartbeat ended reason state".split()
+    names += ["held_until", "held_because", "open_rows"]
     return _records(
         f"select {', '.join(names)}, clock_timestamp() - heartbeat from ("
         " select *, row_number() over (partition by ended is null order by epoch desc) as place"

@@ -112,6 +112,11 @@ def status(conn: psycopg.Connection[Any], as_json_: bool) -> None:
         ],
         "no server has booted yet",
     )
+    for server in found["servers"]:
+        if server["held_because"] is not None:
+            until = server["held_until"].astimezone().strftime("%H:%M:%S")
+            because = f"{server['name']} is not declared dead before {until}"
+            console.print(f"{because}: {server['held_because']}\n", soft_wrap=True)
     print_table(
         console,
         ["watch", "table", "open", "orphans", "failures"],
@@ -169,7 +174,7 @@ def _text(value: Any) -> Text:
 
 
 def _colour(state: str) -> Text:
-    return Text(state, style={"live": "green", "lapsed": "yellow"}.get(state, "dim"))
+    return Text(state, style={"live": "green", "dead": "red"}.get(state, "yellow"))
 
 
 def _ago(age: timedelta) -> str:

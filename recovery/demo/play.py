@@ -150,7 +150,7 @@ class Play:
         """A name that is in use must not be booted here: that would close its work."""
         cursor = await conn.execute(
             "select name from recovery.server_status"
-            " where name in ('api-1', 'api-2') and state = 'live'"
+            " where name in ('api-1', 'api-2') and state not in ('dead', 'ended')"
         )
         if row := await cursor.fetchone():
             raise recovery.NameTaken(

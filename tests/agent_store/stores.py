@@ -51,6 +51,19 @@ def now(conn: psycopg.Connection[Any]) -> int:
     return int(row[0])
 
 
+def lapse(conn: psycopg.Connection[Any]) -> None:
+    """As if no server had been heard of for an hour, and sweepers had watched all the while."""
+    conn.execute(
+        "update recovery.observation set since = clock_timestamp() - interval '1 hour',"
+        " swept = clock_timestamp(), gap = interval '1 second',"
+        " postmaster = pg_postmaster_start_time(), timeline = recovery.timeline()"
+    )
+    conn.execute(
+        "update recovery.server set booted = booted - interval '1 hour',"
+        " heartbeat = heartbeat - interval '1 hour'"
+    )
+
+
 class Time:
     """Equal to any time in milliseconds from `start` to `end`."""
 

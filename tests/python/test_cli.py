@@ -215,12 +215,13 @@ def test_sweep_and_status(dsn: str, conn: Connection) -> None:
     assert (found["open"], found["orphans"], found["sweeps"]) == (4, 0, [])
     assert "never swept" in good("status", "--dsn", dsn)
 
-    conn.execute(
-        "update recovery.server set booted = booted - interval '1 day',"
-        " heartbeat = heartbeat - interval '1 day'"
-    )
+    conn.execute("update recovery.server set heartbeat = heartbeat - interval '1 hour'")
+    text = good("status", "--dsn", dsn)  # no sweeper has been watching
+    assert "held back" in text
+    assert "opencode is not declared dead before" in text
+    stores.lapse(conn)
     found = json.loads(good("status", "--json", "--dsn", dsn))
-    assert [server["state"] for server in found["servers"]] == ["lapsed"]
+    assert [server["state"] for server in found["servers"]] == ["dead"]
     report = json.loads(good("sweep", "--label", "cron", "--json", "--dsn", dsn))
     assert report["closed"] == {"agent.part": 2, "agent.message": 2}
 
@@ -301,12 +302,13 @@ def test_listen_prints_at_once_and_stops_when_told(
 def test_listen_filters_and_begins_where_it_is_told(dsn: str, conn: Connection) -> None:
     expect = crashed(conn)
     good("boot", "opencode", "--json", "--dsn", dsn)
-    session = expect["affected_sessions"][0]
+    session = expect["links"][0]["parent_session"]
     wanted = conn.execute(
         "select id from recovery.event where reason = 'superseded' and group_key = %s"
         " and watch = 'agent.session' and id > 9 order by id",
         (session,),
     ).fetchall()
+    assert wanted
     args = ["--json", "--reason", "superseded", "--group", session, "--watch", "agent.session"]
     with listening(dsn, conn, "--after", "9", *args) as process:
         assert process.stdout is not None

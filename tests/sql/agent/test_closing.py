@@ -229,7 +229,7 @@ def test_row_33_a_message_whose_time_has_another_shape(
 
 
 def test_p07_row_33_a_row_that_cannot_close_stops_no_other(conn: Connection, store: Store) -> None:
-    conn.execute("alter table agent.part add check (data ->> 'tool' <> 'bad' or data -> 'state' ->> 'error' is null)")  # noqa: E501  # fmt: skip
+    conn.execute("alter table agent.part add check (data ->> 'tool' <> 'bad' or data -> 'state' ->> 'error' is null)")  # fmt: skip
     for n in range(5):
         store.session(f"ses_x{n}")
         store.message(f"msg_x{n}", f"ses_x{n}")

@@ -9,7 +9,6 @@ import pytest
 
 from sql.jobs import Connection, attach, boot, value
 
-
 #: Most of it is the catalog; it must not grow with the table.
 PAGES = 150
 
