@@ -49,8 +49,8 @@ _HOMES = {
     "_types": "Event Report",
     "bus": "Bus Subscription",
     "errors": "ConnectionFailed Draining EpochEnded EpochUnknown FuseOut InvalidArgument"
-    " InvalidName Lagged LeaseLapsed NameTaken NotAutocommit PermissionDenied RecoveryError SchemaMismatch"
-    " TokenMismatch WatchExists WatchInvalid WatchUnknown",
+    " InvalidName Lagged LeaseLapsed NameTaken NotAutocommit PermissionDenied RecoveryError"
+    " SchemaMismatch TokenMismatch WatchExists WatchInvalid WatchUnknown",
     "fuse": "Fuse",
     "listener": "Listener listen",
     "server": "Server",

@@ -114,9 +114,10 @@ def status(conn: psycopg.Connection[Any], as_json_: bool) -> None:
     )
     for server in found["servers"]:
         if server["held_because"] is not None:
-            until = server["held_until"].astimezone().strftime("%H:%M:%S")
-            because = f"{server['name']} is not declared dead before {until}"
-            console.print(f"{because}: {server['held_because']}\n", soft_wrap=True)
+            until = server["held_until"]
+            when = "" if until is None else until.astimezone().strftime(" before %H:%M:%S")
+            because = f"{server['name']} is not declared dead{when}: {server['held_because']}"
+            console.print(because + "\n", soft_wrap=True)
     print_table(
         console,
         ["watch", "table", "open", "orphans", "failures"],

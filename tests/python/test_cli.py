@@ -218,7 +218,7 @@ def test_sweep_and_status(dsn: str, conn: Connection) -> None:
     conn.execute("update recovery.server set heartbeat = heartbeat - interval '1 hour'")
     text = good("status", "--dsn", dsn)  # no sweeper has been watching
     assert "held back" in text
-    assert "opencode is not declared dead before" in text
+    assert "opencode is not declared dead" in text
     stores.lapse(conn)
     found = json.loads(good("status", "--json", "--dsn", dsn))
     assert [server["state"] for server in found["servers"]] == ["dead"]

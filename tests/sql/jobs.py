@@ -81,7 +81,7 @@ def heartbeat(conn: Connection, server: Booted) -> Any:
 
 
 def lapse(conn: Connection, epoch: int) -> None:
-    """As if the last heartbeat of a server were long ago, and sweepers had watched all the while."""
+    """As if the last heartbeat were long ago, and sweepers had watched all the while."""
     conn.execute(
         "update recovery.observation set since = clock_timestamp() - interval '1 hour',"
         " swept = clock_timestamp(), gap = interval '1 second',"
