@@ -47,6 +47,7 @@ grant execute on function
     recovery.check_call(integer, interval),
     recovery.register(text, text, integer, timestamptz, text, interval, interval, text, interval),
     recovery.keep(bigint, uuid),
+    recovery.renew(bigint, uuid),
     recovery.drain(bigint, uuid, interval),
     recovery.light(text, text, interval, text, integer, timestamptz, text),
     recovery.extend(bigint, interval),

@@ -2434,6 +2434,23 @@ comment on function recovery.remaining(text, bigint, text) is
 --;
 revoke all on function recovery.remaining(text, bigint, text) from public;
 --;
+-- sql/functions/renew.sql
+create or replace function recovery.renew(p_epoch bigint, p_token uuid)
+returns void
+language sql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    update recovery.server as s set heartbeat = recovery.now()
+    where s.epoch = p_epoch and s.token = p_token and s.ended is null and s.pending is null
+$$;
+--;
+comment on function recovery.renew(bigint, uuid) is
+    'A heartbeat that says nothing if the epoch has ended: a boot that was superseded while it closes goes on closing.';
+--;
+revoke all on function recovery.renew(bigint, uuid) from public;
+--;
 -- sql/functions/report_dead.sql
 create or replace function recovery.report_dead(p_host text, p_pid integer, p_process_start timestamptz)
 returns bigint
@@ -2918,7 +2935,7 @@ begin
                 '{failed}', recovery.add_counts(report -> 'failed', v_batch.o_failed));
             commit;
             if p_self is not null then
-                perform recovery.heartbeat(p_self, p_token);  -- closing may take longer than the lease
+                perform recovery.renew(p_self, p_token);  -- closing may take longer than the lease
                 commit;
             end if;
             v_some := v_some or v_batch.o_closed <> '{}';
@@ -3235,6 +3252,7 @@ grant execute on function
     recovery.check_call(integer, interval),
     recovery.register(text, text, integer, timestamptz, text, interval, interval, text, interval),
     recovery.keep(bigint, uuid),
+    recovery.renew(bigint, uuid),
     recovery.drain(bigint, uuid, interval),
     recovery.light(text, text, interval, text, integer, timestamptz, text),
     recovery.extend(bigint, interval),

@@ -28,7 +28,7 @@ begin
                 '{failed}', recovery.add_counts(report -> 'failed', v_batch.o_failed));
             commit;
             if p_self is not null then
-                perform recovery.heartbeat(p_self, p_token);  -- closing may take longer than the lease
+                perform recovery.renew(p_self, p_token);  -- closing may take longer than the lease
                 commit;
             end if;
             v_some := v_some or v_batch.o_closed <> '{}';
