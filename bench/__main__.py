@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bench import boot, closing, writing
-from bench._setup import Options
+from bench import boot, closing, failover, writing
+from bench._setup import FLUSH, Options
 
-WHAT = {"closing": closing.run, "boot": boot.run, "writing": writing.run}
+WHAT = {"closing": closing.run, "boot": boot.run, "writing": writing.run,
+        "failover": failover.run}  # fmt: skip
 
 
 def main() -> None:
@@ -25,10 +26,10 @@ def main() -> None:
                         help="boot: rows of the table (30000,300000,3000000)")  # fmt: skip
     parser.add_argument("--clients", type=_numbers, default=(1, 4, 16), help="writing (1,4,16)")
     parser.add_argument("--seconds", type=int, default=4, help="writing: a run (%(default)s)")
-    parser.add_argument("--fsync", choices=["on", "off", "both"], help="closing off, writing both")
+    parser.add_argument("--flush", choices=list(FLUSH), action="append", default=[],
+                        help="how commits become durable (closing off; writing off and 2ms)")  # fmt: skip
     given = parser.parse_args()
-    fsync = {"on": (True,), "off": (False,), "both": (False, True), None: ()}[given.fsync]
-    options = Options(given.major, fsync, given.rounds, given.rows, given.seconds, given.clients,
+    options = Options(given.major, tuple(given.flush), given.rounds, given.rows, given.seconds, given.clients,
                       given.sizes, given.batch, tuple(given.sql))  # fmt: skip
     names = list(WHAT) if "all" in given.what else given.what
     for name in names:

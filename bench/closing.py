@@ -105,9 +105,9 @@ class Contender:
 
 def run(options: Options) -> None:
     """Both tables."""
-    for fsync in options.fsync or (False,):
-        with _setup.cluster(options, fsync) as server:
-            note = f"PostgreSQL {server.major}, fsync {'on' if fsync else 'off'}"
+    for flush in options.flush or ("off",):
+        with _setup.cluster(options, flush) as server:
+            note = f"PostgreSQL {server.major}, flush {flush}"
             _compare(
                 f"Closing {options.rows} rows of 1 KB ({note})", _generic(options, server), options
             )

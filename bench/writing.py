@@ -47,14 +47,14 @@ class Contender:
 
 
 def run(options: Options) -> None:
-    """With fsync off and on; with it off also beside a listener."""
-    for fsync in options.fsync or (False, True):
-        with _setup.cluster(options, fsync) as server, tempfile.TemporaryDirectory() as folder:
+    """Each way to flush, without and with a listener."""
+    for flush in options.flush or ("off", "2ms"):
+        with _setup.cluster(options, flush) as server, tempfile.TemporaryDirectory() as folder:
             script = Path(folder) / "script.sql"
             script.write_text(_SCRIPT)
             contenders = _contenders(options, server)
             for listening in (False, True):
-                _compare(options, server, contenders, script, fsync, listening)
+                _compare(options, server, contenders, script, flush, listening)
 
 
 def _contenders(options: Options, server: Cluster) -> dict[str, Contender]:
@@ -79,7 +79,7 @@ def _compare(
     server: Cluster,
     contenders: dict[str, Contender],
     script: Path,
-    fsync: bool,
+    flush: str,
     listening: bool,
 ) -> None:
     for contender in contenders.values():
@@ -101,7 +101,7 @@ def _compare(
             ratios = [b / a for a, b in zip(base, other, strict=True)]
             rows.append([label, clients, f"{_setup.median(base) * 6:.0f}", f"{_setup.median(other) * 6:.0f}",
                          f"{_setup.median(ratios):.2f}", f"{min(ratios):.2f}-{max(ratios):.2f}"])  # fmt: skip
-    note = f"fsync {'on' if fsync else 'off'}, {'one listener' if listening else 'nobody listens'}"
+    note = f"flush {flush}, {'one listener' if listening else 'nobody listens'}"
     _setup.show(
         f"Writing, commits/s (PostgreSQL {server.major}, {note})",
         ["", "clients", "bare", "watched", "ratio", "rounds"],

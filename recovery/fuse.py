@@ -12,7 +12,7 @@ from recovery import calls
 from recovery._link import Link, backoff
 from recovery._threads import in_thread
 from recovery.errors import FuseOut, RecoveryError
-from recovery.processes import ProcessLike, alive, host_id, started
+from recovery.processes import ProcessLike, alive, started
 
 if TYPE_CHECKING:
     from recovery.server import Server
@@ -64,7 +64,13 @@ class Fuse:
         """
         self.id = self._link.run(
             calls.light(
-                self._watch, self._key, self._ttl, host_id(), self._pid, self._start, self._scope
+                self._watch,
+                self._key,
+                self._ttl,
+                self._server.host,  # where this server's sweeper looks for processes
+                self._pid,
+                self._start,
+                self._scope,
             )
         )
         self.burning = True

@@ -18,12 +18,7 @@ class Proxy:
 
     def __init__(self, dsn: str) -> None:
         parts = urlsplit(dsn)
-        self._query = {key: values[0] for key, values in parse_qs(parts.query).items()}
-        host = self._query.get("host") or parts.hostname or "127.0.0.1"
-        port = int(self._query.get("port") or parts.port or 5432)
-        self._server: str | tuple[str, int] = (host, port)
-        if host.startswith("/"):
-            self._server = f"{host}/.s.PGSQL.{port}"
+        self.aim(dsn)
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listening.getsockname()[1])
         self.dsn = f"postgresql://{parts.username or 'postgres'}@127.0.0.1:{self.port}{parts.path}"
@@ -44,6 +39,16 @@ class Proxy:
         self.thaw()
         self._listening.close()
         self.cut()
+
+    def aim(self, dsn: str) -> None:
+        """Connections from now on go to the server of `dsn`, as after a failover."""
+        parts = urlsplit(dsn)
+        query = {key: values[0] for key, values in parse_qs(parts.query).items()}
+        host = query.get("host") or parts.hostname or "127.0.0.1"
+        port = int(query.get("port") or parts.port or 5432)
+        self._server: str | tuple[str, int] = (host, port)
+        if host.startswith("/"):
+            self._server = f"{host}/.s.PGSQL.{port}"
 
     def freeze(self) -> None:
         """No byte passes from now on, in either direction."""
@@ -74,6 +79,7 @@ class Proxy:
         try:
             server.connect(self._server)
         except OSError:
+            server.close()
             client.close()
             return
         self._sockets += [client, server]

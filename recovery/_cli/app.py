@@ -194,6 +194,28 @@ def sweep(
 
 
 @app.command()
+def evict(
+    server: Annotated[
+        str, typer.Argument(metavar="NAME|EPOCH", help="Which server, as status shows it.")
+    ],
+    terminate_backends: Annotated[
+        bool,
+        typer.Option("--terminate-backends", help="Cut its sessions, too (pg_signal_backend)."),
+    ] = False,
+    as_json: AsJson = False,
+    dsn: Dsn = None,
+) -> None:
+    """Ends a server that hangs, and closes its work; it can write no more."""
+    with _open(dsn) as conn:
+        ended = calls.run(conn, calls.evict(server, terminate_backends))
+        report = calls.run(conn, calls.sweep("evict"))
+    if as_json:
+        show.as_json({"evicted": ended, "report": show.report_json(report)})
+    else:
+        print(f"evicted: {', '.join(map(str, ended))}; {report}")
+
+
+@app.command()
 def status(as_json: AsJson = False, dsn: Dsn = None) -> None:
     """Servers, watched tables, open work, orphans, failures, the last sweeps."""
     with _open(dsn) as conn:

@@ -127,7 +127,7 @@ class Play:
             await _until(told, 5, "the client hears of every closing", second.check)
         except TimeoutError:
             pass  # the figures will say so
-        took = max((client.told.get(part, booted + 99) for part in parts), default=0) - booted
+        took = max((client.told.get(part, booted + 99) for part in parts), default=booted) - booted
         self._note(
             f"{len(parts)} spinners are gone {took * 1000:.0f} ms after the boot; api-2 works on"
         )

@@ -19,7 +19,9 @@ from recovery.demo.agent import SCRIPTS, Agent
 async def main(name: str, script: str) -> None:
     """Boots, and works until it is told to stop."""
     dsn = os.environ["RECOVERY_DSN"]
-    async with recovery.serve(dsn, name, listen=False, signals=True) as server:
+    # No sweep, because the play is about the boot: else api-2 would find the process of
+    # api-1 dead, and close its work within seconds.
+    async with recovery.serve(dsn, name, sweep=None, listen=False, signals=True) as server:
         async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as conn:
             await server.aconfigure(conn)
             await SCRIPTS[script](Agent(conn))

@@ -55,7 +55,7 @@ def lapse(conn: psycopg.Connection[Any]) -> None:
     """As if no server had been heard of for an hour, and sweepers had watched all the while."""
     conn.execute(
         "update recovery.observation set since = clock_timestamp() - interval '1 hour',"
-        " swept = clock_timestamp(), gap = interval '1 second',"
+        " swept = clock_timestamp(), gap = interval '10 minutes',"
         " postmaster = pg_postmaster_start_time(), timeline = recovery.timeline()"
     )
     conn.execute(

@@ -19,7 +19,8 @@ from agent_store import stores
 from helpers import wait_for
 from recovery import _version, cli, opencode
 
-pytestmark = pytest.mark.majors("newest")
+# Each command is a process of its own, which takes its time on a busy machine.
+pytestmark = [pytest.mark.majors("newest"), pytest.mark.timeout(300)]
 
 Connection = psycopg.Connection[Any]
 COMMAND = [sys.executable, "-m", "recovery.cli"]
