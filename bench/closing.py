@@ -88,14 +88,16 @@ class Contender:
     check: str
     wanted: int
     ms: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
     wal: list[int] = field(default_factory=list)
 
     def round(self) -> None:
         """One measurement on fresh rows."""
         self.prepare()
         self.conn.execute("checkpoint")
-        before = _setup.wal(self.conn)
+        before, cpu = _setup.wal(self.conn), _setup.cpu_ms(self.conn)
         self.ms.append(sum(_setup.timed(self.conn, text)[0] for text in self.statements))
+        self.cpu.append(_setup.cpu_ms(self.conn) - cpu)
         self.wal.append(_setup.wal(self.conn) - before)
         row = self.conn.execute(self.check.encode()).fetchone()
         assert row is not None
@@ -121,16 +123,19 @@ def _compare(title: str, contenders: list[Contender], options: Options) -> None:
             contender.round()
             if number == 0:
                 contender.ms.clear()
+                contender.cpu.clear()
                 contender.wal.clear()
             else:
                 _setup.say(f"  {contender.label}: {contender.ms[-1]:.0f} ms")
-    base = [_setup.median(contender.ms) for contender in contenders[:2]]
+    bare = contenders[0]
     _setup.show(
         title,
-        ["", "ms", "", "to bare", "to bare+index", "WAL MB"],
+        ["", "ms", "", "to bare", "CPU ms", "to bare", "WAL MB"],
         [
-            [c.label, f"{_setup.median(c.ms):.0f}", _setup.spread(c.ms), f"{_setup.median(c.ms) / base[0]:.2f}",
-             f"{_setup.median(c.ms) / base[1]:.2f}", f"{_setup.median(c.wal) / 1e6:.0f}"]
+            [c.label, f"{_setup.median(c.ms):.0f}", _setup.spread(c.ms),
+             f"{_setup.median(a / b for a, b in zip(c.ms, bare.ms, strict=True)):.2f}",
+             f"{_setup.median(c.cpu):.0f}", f"{_setup.median(c.cpu) / _setup.median(bare.cpu):.2f}",
+             f"{_setup.median(c.wal) / 1e6:.0f}"]
             for c in contenders
         ],
     )  # fmt: skip

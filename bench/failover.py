@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import random
 import signal
 import statistics
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import Any
 
 import psycopg
@@ -108,6 +109,8 @@ def _round(
         conn.execute(
             "update recovery.observation set since = coalesce(since, swept, clock_timestamp()) - interval '1 hour', mass_since = null"
         )
+        # The last round ended with a sweep: without this it would always be the same time until the next.
+        sleep(random.uniform(0, given.get("sweep", 5.0)))
         start = perf_counter()
         victim.send_signal(signal.SIGKILL)
         for _ in range(_OPEN):

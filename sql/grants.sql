@@ -55,6 +55,7 @@ grant execute on function
     recovery.local_processes(text),
     recovery.report_dead(text, integer, timestamptz),
     recovery.has_fuses(text),
+    recovery.heir_of(bigint),
     recovery.burn(text, interval),
     recovery.timeline(),
     recovery.resign(bigint, uuid, bigint, interval),

@@ -240,6 +240,7 @@ create table recovery.server (
     process_dead  timestamptz,
     drain_until   timestamptz,
     pending       text,
+    heir          bigint,
     ended         timestamptz,
     reason        text,
     constraint server_pkey primary key (epoch),
@@ -285,6 +286,8 @@ comment on column recovery.server.process_dead is 'When a sweeper on its own hos
 comment on column recovery.server.drain_until is 'Drains: opens no new work, keeps what it owns until then, and is not superseded.';
 --;
 comment on column recovery.server.pending is 'The reason with which it is to end, while a reader in REPEATABLE READ still holds its row; it may not write any more.';
+--;
+comment on column recovery.server.heir is 'Live epoch that takes over what it still owns.';
 --;
 comment on column recovery.server.ended is 'When the epoch ended; null while it may own work.';
 --;
@@ -1737,6 +1740,24 @@ comment on function recovery.heartbeat(bigint, uuid) is
 --;
 revoke all on function recovery.heartbeat(bigint, uuid) from public;
 --;
+-- sql/functions/heir_of.sql
+create or replace function recovery.heir_of(p_epoch bigint)
+returns bigint
+language sql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select h.epoch
+    from recovery.server as s
+    join recovery.server as h on h.epoch = s.heir and h.ended is null and h.pending is null
+    where s.epoch = p_epoch
+$$;
+--;
+comment on function recovery.heir_of(bigint) is 'The live epoch to which an ended one left its work, else null: then its rows are orphans.';
+--;
+revoke all on function recovery.heir_of(bigint) from public;
+--;
 -- sql/functions/horizon.sql
 create or replace function recovery.horizon()
 returns table (last_id bigint, xmin xid8, mark xid8)
@@ -2049,12 +2070,12 @@ begin
         return;  -- another sweeper is at it
     end if;
     v_gap := v_now - v_seen.swept;
-    select greatest(min(s.lease) / 2, v_seen.gap * 2 + interval '1 second') into v_limit
+    select greatest(min(s.lease) / 2, least(v_seen.gap, interval '10 minutes') * 2 + interval '1 second') into v_limit
     from recovery.server as s where s.ended is null;
     v_because := case
         when v_seen.since is null then 'first sweep'
-        when v_seen.postmaster is distinct from pg_postmaster_start_time() then 'the database restarted'
         when v_seen.timeline is distinct from recovery.timeline() then 'the database failed over'
+        when v_seen.postmaster is distinct from pg_postmaster_start_time() then 'the database restarted'
         -- Half a lease is enough for servers to look dead that only slept as we did; but who sweeps
         -- seldom and regularly is not asleep, hence twice the usual gap.
         when v_gap > v_limit then format('no sweep for %s', date_trunc('second', v_gap))
@@ -2503,6 +2524,8 @@ begin
         perform recovery.fail('RC010', format('epoch %s cannot be its own heir', p_heir), 'Give the epoch of another live server.');
     elsif p_heir is not null then
         perform recovery.assert_live(p_heir);
+        -- With the end itself: a sweep that comes between must hand over, too, and not close.
+        update recovery.server as s set heir = p_heir where s.epoch = p_epoch and s.ended is null;
     end if;
     return recovery.finish(p_epoch, 'shutdown', p_lock_wait);
 end
@@ -2893,7 +2916,8 @@ begin
         if recovery.has_fuses(v_orphan.family) then
             call recovery.close_epoch(v_orphan.family, v_orphan.epoch, 'boot:' || epoch, p_batch, p_lock_wait, epoch, report, true, epoch, token);
         end if;
-        call recovery.close_epoch(v_orphan.family, v_orphan.epoch, 'boot:' || epoch, p_batch, p_lock_wait, null, report, false, epoch, token);
+        call recovery.close_epoch(v_orphan.family, v_orphan.epoch, 'boot:' || epoch, p_batch, p_lock_wait,
+            recovery.heir_of(v_orphan.epoch), report, false, epoch, token);
     end loop;
     report := recovery.end_report(report, v_start);
 end
@@ -3026,7 +3050,8 @@ begin
     commit;
     report := recovery.new_report(v_ended);
     for v_orphan in select distinct o.family, o.epoch from recovery.orphaned() as o order by o.family, o.epoch loop
-        call recovery.close_epoch(v_orphan.family, v_orphan.epoch, 'sweep:' || v_label, p_batch, p_lock_wait, null, report);
+        call recovery.close_epoch(v_orphan.family, v_orphan.epoch, 'sweep:' || v_label, p_batch, p_lock_wait,
+            recovery.heir_of(v_orphan.epoch), report);
     end loop;
     for v_n in 1 .. 100000 loop
         select b.* into v_burnt from recovery.burn('sweep:' || v_label, p_lock_wait) as b;
@@ -3051,13 +3076,17 @@ select
     s.epoch,
     s.name,
     s.lease,
-    s.heartbeat + s.lease < recovery.now() as lease_expired,
-    coalesce(s.suspected + s.grace < recovery.now(), false) as connection_lost,
+    s.heartbeat + s.lease < c.at as lease_expired,
+    coalesce(s.suspected + s.grace < c.at, false) as connection_lost,
     s.pending,
     s.process_dead is not null as process_dead,
-    coalesce(s.drain_until < recovery.now(), false) as drain_expired,
-    s.heartbeat + s.lease < recovery.now() or coalesce(s.suspected + s.grace < recovery.now(), false) as quiet
+    coalesce(s.drain_until < c.at, false) as drain_expired,
+    least(s.heartbeat + s.lease, s.suspected + s.grace) < c.at as quiet,
+    least(s.heartbeat + s.lease, s.suspected + s.grace) as silent_since,
+    c.at
 from recovery.server as s
+-- Read once: the columns must not disagree. A subquery with OFFSET is not pulled up.
+cross join (select recovery.now() as at offset 0) as c
 where s.ended is null;
 --;
 comment on view recovery.evidence is 'What speaks for the death of each server that has not ended.';
@@ -3080,7 +3109,13 @@ comment on column recovery.evidence.drain_expired is 'It drained, and the limit 
 --;
 comment on column recovery.evidence.quiet is 'Silent: evidence that a failure of the database or of the sweepers would produce as well.';
 --;
+comment on column recovery.evidence.silent_since is 'From when on its silence speaks against it: the end of its lease or of its grace.';
+--;
+comment on column recovery.evidence.at is 'The clock of this look.';
+--;
 -- sql/views/judgement.sql
+-- Silence is judged as of the last observation, not as of now: if the machine sleeps between the two,
+-- every lease looks lapsed by now, and nobody has watched.
 create or replace view recovery.judgement as
 select
     e.epoch,
@@ -3089,11 +3124,11 @@ select
          when e.process_dead then 'process_dead'
          when e.drain_expired then 'drain_expired'
          when e.connection_lost then 'connection_lost'
-         when e.lease_expired then 'lease_expired' end as reason,
-    e.pending is not null or e.process_dead or e.drain_expired or (e.quiet and coalesce(h.until < recovery.now(), false)) as dead,
-    case when e.quiet and not (e.pending is not null or e.process_dead or e.drain_expired) and coalesce(h.until >= recovery.now(), true)
+         when e.quiet then 'lease_expired' end as reason,
+    e.pending is not null or e.process_dead or e.drain_expired or coalesce(greatest(h.until, e.silent_since) < o.swept, false) as dead,
+    case when e.quiet and not (e.pending is not null or e.process_dead or e.drain_expired) and coalesce(h.until >= o.swept, true)
          then h.until end as held_until,
-    case when e.quiet and not (e.pending is not null or e.process_dead or e.drain_expired) and coalesce(h.until >= recovery.now(), true)
+    case when e.quiet and not (e.pending is not null or e.process_dead or e.drain_expired) and coalesce(h.until >= o.swept, true)
          then case when o.mass_since is not null and o.mass_since > o.since then 'most servers look dead at once'
                    else coalesce(o.because, 'no sweep yet') end end as held_because
 from recovery.evidence as e
@@ -3260,6 +3295,7 @@ grant execute on function
     recovery.local_processes(text),
     recovery.report_dead(text, integer, timestamptz),
     recovery.has_fuses(text),
+    recovery.heir_of(bigint),
     recovery.burn(text, interval),
     recovery.timeline(),
     recovery.resign(bigint, uuid, bigint, interval),

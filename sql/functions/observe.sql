@@ -19,12 +19,12 @@ begin
         return;  -- another sweeper is at it
     end if;
     v_gap := v_now - v_seen.swept;
-    select greatest(min(s.lease) / 2, v_seen.gap * 2 + interval '1 second') into v_limit
+    select greatest(min(s.lease) / 2, least(v_seen.gap, interval '10 minutes') * 2 + interval '1 second') into v_limit
     from recovery.server as s where s.ended is null;
     v_because := case
         when v_seen.since is null then 'first sweep'
-        when v_seen.postmaster is distinct from pg_postmaster_start_time() then 'the database restarted'
         when v_seen.timeline is distinct from recovery.timeline() then 'the database failed over'
+        when v_seen.postmaster is distinct from pg_postmaster_start_time() then 'the database restarted'
         -- Half a lease is enough for servers to look dead that only slept as we did; but who sweeps
         -- seldom and regularly is not asleep, hence twice the usual gap.
         when v_gap > v_limit then format('no sweep for %s', date_trunc('second', v_gap))

@@ -20,6 +20,8 @@ begin
         perform recovery.fail('RC010', format('epoch %s cannot be its own heir', p_heir), 'Give the epoch of another live server.');
     elsif p_heir is not null then
         perform recovery.assert_live(p_heir);
+        -- With the end itself: a sweep that comes between must hand over, too, and not close.
+        update recovery.server as s set heir = p_heir where s.epoch = p_epoch and s.ended is null;
     end if;
     return recovery.finish(p_epoch, 'shutdown', p_lock_wait);
 end

@@ -39,7 +39,8 @@ begin
         if recovery.has_fuses(v_orphan.family) then
             call recovery.close_epoch(v_orphan.family, v_orphan.epoch, 'boot:' || epoch, p_batch, p_lock_wait, epoch, report, true, epoch, token);
         end if;
-        call recovery.close_epoch(v_orphan.family, v_orphan.epoch, 'boot:' || epoch, p_batch, p_lock_wait, null, report, false, epoch, token);
+        call recovery.close_epoch(v_orphan.family, v_orphan.epoch, 'boot:' || epoch, p_batch, p_lock_wait,
+            recovery.heir_of(v_orphan.epoch), report, false, epoch, token);
     end loop;
     report := recovery.end_report(report, v_start);
 end

@@ -20,7 +20,8 @@ begin
     commit;
     report := recovery.new_report(v_ended);
     for v_orphan in select distinct o.family, o.epoch from recovery.orphaned() as o order by o.family, o.epoch loop
-        call recovery.close_epoch(v_orphan.family, v_orphan.epoch, 'sweep:' || v_label, p_batch, p_lock_wait, null, report);
+        call recovery.close_epoch(v_orphan.family, v_orphan.epoch, 'sweep:' || v_label, p_batch, p_lock_wait,
+            recovery.heir_of(v_orphan.epoch), report);
     end loop;
     for v_n in 1 .. 100000 loop
         select b.* into v_burnt from recovery.burn('sweep:' || v_label, p_lock_wait) as b;

@@ -15,6 +15,7 @@ create table recovery.server (
     process_dead  timestamptz,
     drain_until   timestamptz,
     pending       text,
+    heir          bigint,
     ended         timestamptz,
     reason        text,
     constraint server_pkey primary key (epoch),
@@ -44,6 +45,7 @@ comment on column recovery.server.suspected is 'When a sweep first missed that l
 comment on column recovery.server.process_dead is 'When a sweeper on its own host found the process dead.';
 comment on column recovery.server.drain_until is 'Drains: opens no new work, keeps what it owns until then, and is not superseded.';
 comment on column recovery.server.pending is 'The reason with which it is to end, while a reader in REPEATABLE READ still holds its row; it may not write any more.';
+comment on column recovery.server.heir is 'Live epoch that takes over what it still owns.';
 comment on column recovery.server.ended is 'When the epoch ended; null while it may own work.';
 comment on column recovery.server.reason is 'Why it ended: shutdown, superseded, lease_expired, connection_lost, process_dead, drain_expired, evicted or epoch_lost.';
 comment on constraint server_epoch_ended_key on recovery.server is 'Makes ending a key update; see the fence in ARCHITECTURE.md.';

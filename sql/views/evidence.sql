@@ -3,13 +3,17 @@ select
     s.epoch,
     s.name,
     s.lease,
-    s.heartbeat + s.lease < recovery.now() as lease_expired,
-    coalesce(s.suspected + s.grace < recovery.now(), false) as connection_lost,
+    s.heartbeat + s.lease < c.at as lease_expired,
+    coalesce(s.suspected + s.grace < c.at, false) as connection_lost,
     s.pending,
     s.process_dead is not null as process_dead,
-    coalesce(s.drain_until < recovery.now(), false) as drain_expired,
-    s.heartbeat + s.lease < recovery.now() or coalesce(s.suspected + s.grace < recovery.now(), false) as quiet
+    coalesce(s.drain_until < c.at, false) as drain_expired,
+    least(s.heartbeat + s.lease, s.suspected + s.grace) < c.at as quiet,
+    least(s.heartbeat + s.lease, s.suspected + s.grace) as silent_since,
+    c.at
 from recovery.server as s
+-- Read once: the columns must not disagree. A subquery with OFFSET is not pulled up.
+cross join (select recovery.now() as at offset 0) as c
 where s.ended is null;
 
 comment on view recovery.evidence is 'What speaks for the death of each server that has not ended.';
@@ -22,3 +26,5 @@ comment on column recovery.evidence.pending is 'It was to end with this reason, 
 comment on column recovery.evidence.process_dead is 'A sweeper on its own host found the process dead.';
 comment on column recovery.evidence.drain_expired is 'It drained, and the limit is over.';
 comment on column recovery.evidence.quiet is 'Silent: evidence that a failure of the database or of the sweepers would produce as well.';
+comment on column recovery.evidence.silent_since is 'From when on its silence speaks against it: the end of its lease or of its grace.';
+comment on column recovery.evidence.at is 'The clock of this look.';

@@ -1,3 +1,5 @@
+-- Silence is judged as of the last observation, not as of now: if the machine sleeps between the two,
+-- every lease looks lapsed by now, and nobody has watched.
 create or replace view recovery.judgement as
 select
     e.epoch,
@@ -6,11 +8,11 @@ select
          when e.process_dead then 'process_dead'
          when e.drain_expired then 'drain_expired'
          when e.connection_lost then 'connection_lost'
-         when e.lease_expired then 'lease_expired' end as reason,
-    e.pending is not null or e.process_dead or e.drain_expired or (e.quiet and coalesce(h.until < recovery.now(), false)) as dead,
-    case when e.quiet and not (e.pending is not null or e.process_dead or e.drain_expired) and coalesce(h.until >= recovery.now(), true)
+         when e.quiet then 'lease_expired' end as reason,
+    e.pending is not null or e.process_dead or e.drain_expired or coalesce(greatest(h.until, e.silent_since) < o.swept, false) as dead,
+    case when e.quiet and not (e.pending is not null or e.process_dead or e.drain_expired) and coalesce(h.until >= o.swept, true)
          then h.until end as held_until,
-    case when e.quiet and not (e.pending is not null or e.process_dead or e.drain_expired) and coalesce(h.until >= recovery.now(), true)
+    case when e.quiet and not (e.pending is not null or e.process_dead or e.drain_expired) and coalesce(h.until >= o.swept, true)
          then case when o.mass_since is not null and o.mass_since > o.since then 'most servers look dead at once'
                    else coalesce(o.because, 'no sweep yet') end end as held_because
 from recovery.evidence as e
