@@ -58,7 +58,9 @@ def _measure(
         conn.execute(_ATTACH.encode())
         conn.execute("vacuum (analyze) public.job")
         conn.execute("checkpoint")
-    first, later, closed = [], [], 0
+    first: list[float] = []
+    later: list[float] = []
+    closed = 0
     for _ in range(options.rounds):
         with _setup.connect(dsn) as conn:
             for number in range(20):

@@ -10,6 +10,7 @@ import psycopg
 
 from bench import _setup
 from bench._setup import Options
+from recovery._postgres import Cluster
 
 _TABLE = """
     drop table if exists public.job;
@@ -154,10 +155,10 @@ def _epoch(conn: psycopg.Connection[Any]) -> int:
     return int(row[0])
 
 
-def _generic(options: Options, server: _setup.Cluster) -> list[Contender]:
+def _generic(options: Options, server: Cluster) -> list[Contender]:
     rows = options.rows
     check = "select count(*) from public.job where status = 'failed' and error = 'server restart'"
-    made = []
+    made: list[Contender] = []
     for label, index in {"bare UPDATE": "", "bare UPDATE, with the index": _INDEX}.items():
         conn = _setup.connect(server.create_database(f"bare{len(made)}"))
 
@@ -174,7 +175,7 @@ def _generic(options: Options, server: _setup.Cluster) -> list[Contender]:
         _setup.install(dsn, source)
         conn = _setup.connect(dsn)
 
-        def prepare(conn: psycopg.Connection[Any] = conn) -> None:
+        def prepare_watched(conn: psycopg.Connection[Any] = conn) -> None:
             conn.execute(
                 "select recovery.detach(w.relation) from recovery.watch as w where w.name = 'public.job'"
             )
@@ -186,13 +187,13 @@ def _generic(options: Options, server: _setup.Cluster) -> list[Contender]:
             conn.execute("vacuum (analyze) public.job")
 
         made.append(Contender(
-            f"boot, {label}", conn, prepare, [_boot(options)],
+            f"boot, {label}", conn, prepare_watched, [_boot(options)],
             f"select least(({check}), (select count(*) from recovery.event where kind = 'closed'))", rows,
         ))  # fmt: skip
     return made
 
 
-def _agent(options: Options, server: _setup.Cluster) -> list[Contender]:
+def _agent(options: Options, server: Cluster) -> list[Contender]:
     sessions = options.rows // 5
     check = """
         select count(*) from (
@@ -200,7 +201,7 @@ def _agent(options: Options, server: _setup.Cluster) -> list[Contender]:
             union all select from agent.message where data -> 'error' ->> 'name' = 'MessageAbortedError') as x
     """
     conn = None
-    watched = []
+    watched: list[Contender] = []
     for label, source in options.labels().items():
         dsn = server.create_database(f"agent_{label}")
         _setup.install(dsn, source, agent_store=True)
@@ -237,7 +238,7 @@ def _agent(options: Options, server: _setup.Cluster) -> list[Contender]:
         f" where r.server_epoch = 1 and ({watches[name][0]}) and ({watches[name][1]})"
         for name in ("agent.part", "agent.message")
     ]
-    made = []
+    made: list[Contender] = []
     for index in (False, True):
         conn = _setup.connect(server.create_database(f"bare_agent{len(made)}"))
 

@@ -153,7 +153,8 @@ class Server:
             raise
         with self._lock:
             self._until = max(self._until, asked + self.lease.total_seconds())
-            self._told = None
+            if self._until > clock():  # an answer from before a long pause lifts nothing
+                self._told = None
         return until
 
     async def aheartbeat(self) -> datetime:
