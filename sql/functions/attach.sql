@@ -233,9 +233,9 @@ begin
         end if;
         v_scope := case when v_watch.group_by is null then 'range' else 'groups' end;
         execute 'explain (costs off) ' || recovery.close_sql(v_watch.family, v_scope)
-            using null::bigint, null::text[], 1, null::text, null::text, null::text, null::timestamptz, null::bigint, null::bigint[];
+            using null::bigint, null::text[], 1, null::text, null::text, null::text, null::timestamptz, null::bigint, null::bigint[], null::text[];
         execute 'explain (costs off) ' || recovery.close_sql(v_watch.family, 'row', 'any', 'without', true, true, false, v_name)
-            using null::bigint, null::text[], 1, null::text, null::text, null::text, null::timestamptz, null::bigint, null::bigint[];
+            using null::bigint, null::text[], 1, null::text, null::text, null::text, null::timestamptz, null::bigint, null::bigint[], null::text[];
         perform set_config('role', v_role, true);
     exception when others then
         get stacked diagnostics v_state = returned_sqlstate, v_error = message_text;

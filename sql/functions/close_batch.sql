@@ -14,6 +14,7 @@ declare
     v_owner  text := case when p_epoch is null then 'none' else 'epoch' end;
     v_groups text[];
     v_last   text;
+    v_bound  text[];
     v_batch  record;
     v_family boolean;
 begin
@@ -28,18 +29,20 @@ begin
     if v_family then
         select n.o_groups, n.o_last into v_groups, v_last
         from recovery.next_groups(p_family, p_epoch, p_guard, p_after[1], p_limit) as n;
+    else
+        v_bound := recovery.next_key(p_family, p_epoch, p_after, p_limit);
     end if;
     select s.* into v_batch from recovery.close_scope(p_family, v_owner, p_epoch, p_guard, v_groups, null,
-        case when v_family then null else p_after end, p_limit,
+        case when v_family then null else p_after end, v_bound, p_limit,
         case when p_heir is null then v_reason else 'adopted' end, p_detector, p_lock_wait, p_careful, p_heir) as s;
     o_closed := v_batch.o_closed;
     o_failed := v_batch.o_failed;
     o_careful := v_batch.o_careful;
     -- After the last group come the rows without one, from the start each time: what was closed is gone.
-    o_after := case when v_groups is not null then array[v_last] when v_family then p_after else v_batch.o_last end;
+    o_after := case when v_groups is not null then array[v_last] when v_family then p_after else v_bound end;
     o_done := case when v_groups is not null then false
                    when v_family then o_closed = '{}'
-                   else coalesce(v_batch.o_count, 0) < p_limit end;
+                   else v_bound is null end;
 end
 $$;
 

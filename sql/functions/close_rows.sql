@@ -1,7 +1,7 @@
 create or replace function recovery.close_rows(
-    p_family text, p_owner text, p_epoch bigint, p_epochs bigint[], p_guard text, p_groups text[], p_after text[],
+    p_family text, p_scope text, p_owner text, p_epoch bigint, p_epochs bigint[], p_guard text, p_keys text[], p_bound text[],
     p_limit integer, p_reason text, p_detector text, p_heir bigint,
-    out o_closed jsonb, out o_failed jsonb, out o_from bigint, out o_to bigint, out o_last text[], out o_count bigint
+    out o_closed jsonb, out o_failed jsonb, out o_from bigint, out o_to bigint
 )
 returns record
 language plpgsql
@@ -13,40 +13,31 @@ declare
     v_watch recovery.watch;
     v_row   record;
     v_sql   text;
-    v_key   text[];
     v_from  bigint;
     v_to    bigint;
-    v_still boolean;
     v_done  jsonb;
     v_state text;
     v_error text;
 begin
     o_closed := '{}';
     o_failed := '{}';
-    o_count := 0;
     for v_watch in select w.* from recovery.attached() as w where w.family = p_family order by w.position, w.name loop
         v_sql := recovery.close_sql(p_family, 'row', p_owner, p_guard, true, true, p_heir is not null, v_watch.name);
         for v_row in execute format(
             'select %1$s as parts, %2$s as key from %3$s as r where %4$s and %5$s and not exists (select from recovery.failure as f where f.watch = %6$L and f.key = %2$s and f.next_at > clock_timestamp()) order by %7$s%8$s',
             recovery.key_sql(v_watch, 'parts'), recovery.key_text(v_watch.key_columns, 'r'), v_watch.relation,
             recovery.scope_sql(v_watch, p_owner, p_guard, false),
-            case when p_groups is null then recovery.key_sql(v_watch, 'after') || coalesce(' and (' || v_watch.group_by || ') is null', '')
-                 else recovery.key_sql(v_watch, 'groups') end,
+            recovery.key_sql(v_watch, case p_scope when 'range' then 'between' else p_scope end),
             v_watch.name,
-            case when p_groups is null then recovery.key_sql(v_watch, 'columns')
+            case when p_scope <> 'groups' then recovery.key_sql(v_watch, 'columns')
                  else format('array_position($2, (%s)::text), %s', v_watch.group_by, coalesce(v_watch.order_by, recovery.key_sql(v_watch, 'columns'))) end,
-            case when p_groups is null then ' limit $3' else '' end)
-            using p_epoch, coalesce(p_groups, p_after), p_limit, p_reason, null::text, p_detector, null::timestamptz, p_heir, p_epochs
+            case p_scope when 'loose' then ' limit $3' else '' end)
+            using p_epoch, p_keys, p_limit, p_reason, null::text, p_detector, null::timestamptz, p_heir, p_epochs, p_bound
         loop
-            o_last := v_row.parts;
-            o_count := o_count + 1;
             begin
-                execute v_sql into v_done, v_from, v_to, v_still, v_key, v_key
-                using p_epoch, v_row.parts, 1, p_reason, recovery.words(p_reason), p_detector, clock_timestamp(), p_heir, p_epochs;
+                execute v_sql into v_done, v_from, v_to
+                using p_epoch, v_row.parts, 1, p_reason, recovery.words(p_reason), p_detector, clock_timestamp(), p_heir, p_epochs, null::text[];
                 set constraints all immediate;
-                if v_still then
-                    perform recovery.fail('RC006', format('the close expressions of watch "%s" leave the row open', v_watch.name));
-                end if;
                 if v_from is not null then
                     o_from := least(o_from, v_from);
                     o_to := greatest(o_to, v_to);
@@ -68,7 +59,7 @@ begin
 end
 $$;
 
-comment on function recovery.close_rows(text, text, bigint, bigint[], text, text[], text[], integer, text, text, bigint) is
+comment on function recovery.close_rows(text, text, text, bigint, bigint[], text, text[], text[], integer, text, text, bigint) is
     'Closes a batch row by row after it failed as a whole: the bad rows go to recovery.failure with their error, all others close.';
 
-revoke all on function recovery.close_rows(text, text, bigint, bigint[], text, text[], text[], integer, text, text, bigint) from public;
+revoke all on function recovery.close_rows(text, text, text, bigint, bigint[], text, text[], text[], integer, text, text, bigint) from public;

@@ -20,34 +20,45 @@ as $function$
          locked: a lock costs half as much as the update itself.
    u<n>  the update. It meets its row by ctid and xmin, so it changes exactly the version that v<n> saw;
          a row that somebody changed meanwhile no longer matches and is left to the next pass. It asks
-         again for the owner and for open-ness, which is what makes a second closer harmless.
+         again for the owner and for open-ness, which is what makes a second closer harmless (inside a case,
+         or the planner, which takes open rows for few, would look for them once more instead of by ctid).
+         From PostgreSQL 18 on the update returns old values itself, and v<n> is needed only to go round locks.
+   n<n>  the new values, where they are the same for every row.
    k, o  for a family whose groups have events of their own: rows closed and rows open, by group; a group
          of which nothing stays open is idle.
    e     the events, ordered: groups as $2 lists them, watches by position, rows by order_by, then the
          group's own.
 
    $1 epoch  $2 groups | key after which to go on | key of one row  $3 limit  $4 reason  $5 message
-   $6 detector  $7 at  $8 heir  $9 epochs that own open rows
+   $6 detector  $7 at  $8 heir  $9 epochs that own open rows  $10 last key of the range
 
-   p_scope    groups: rows of the groups in $2;  range: $3 rows after key $2 (that have no group);  row: the row with key $2
+   p_scope    groups: rows of the groups in $2;  range: rows after key $2 up to key $10;  loose: $3 rows without a
+              group;  row: the row with key $2
    p_owner    epoch: rows of $1;  none: rows without an owner;  any: whoever owns them
    p_guard    fuses: ignore, without (leave guarded rows alone), with (only guarded rows)
    p_careful  skip rows that somebody has locked
    p_failing  leave out rows that are recorded as failing and not yet due
-   p_heir     do not close but give to epoch $8                                                        */
+   p_heir     do not close but give to epoch $8
+
+   Returns counts by watch, first and last event id.                                                   */
 declare
     v_watch  recovery.watch;
     v_n      integer := 0;
+    v_direct boolean := current_setting('server_version_num')::integer >= 180000 and not p_careful and p_scope in ('groups', 'range');
     v_ctes   text := '';
     v_rows   text := '';
-    v_still  text := 'false';
-    v_tail   text := 'null::text[], null::bigint';
+    v_where  text;
+    v_again  text;
     v_set    text;
     v_group  text;
-    v_order  text;
-    v_select text;
+    v_owner  text;
+    v_old    text;
+    v_new    text;
+    v_fixed  text;
+    v_plain  boolean;
     v_closed text := '';
     v_opened text := '';
+    v_c      constant text := $$(values ($4, $5, $6, $7, (date_part('epoch', $7) * 1000)::bigint, $1)) as c (reason, message, detector, at, ms, epoch)$$;
     v_head   recovery.watch;
 begin
     for v_watch in
@@ -57,56 +68,79 @@ begin
     loop
         v_n := v_n + 1;
         v_group := coalesce('(' || v_watch.group_by || ')::text', 'null::text');
-        v_order := coalesce(v_watch.order_by, format('row(%s)', recovery.key_sql(v_watch, 'columns')));
+        v_plain := (v_watch.spec ->> 'image') is null and not p_heir;
         if p_heir then
             v_set := 'server_epoch = $8';
         else
             select string_agg(format('%I = %s', s.key, s.value), ', ') into v_set from jsonb_each_text(v_watch.close) as s;
-            v_still := v_still || format(' or exists (select from u%s where still)', v_n);
         end if;
-        v_select := format(
-            'select r.ctid as tid, r.xmin as xm, r.tableoid as tab, r.server_epoch as owner, %s as key, %s as parts, %s as grp, %s as old from %s as r where %s and %s',
-            recovery.key_text(v_watch.key_columns, 'r'), recovery.key_sql(v_watch, 'parts'), v_group,
-            case when p_heir then $$jsonb_build_object('server_epoch', r.server_epoch)$$ else v_watch.image end, v_watch.relation,
-            recovery.scope_sql(v_watch, p_owner, p_guard),
-            recovery.key_sql(v_watch, case p_scope when 'range' then 'after' when 'row' then 'equal' else 'groups' end));
+        v_where := recovery.scope_sql(v_watch, p_owner, p_guard) || ' and '
+            || recovery.key_sql(v_watch, case p_scope when 'range' then 'between' when 'row' then 'equal' when 'groups' then case when v_direct then 'groups' else 'group' end else p_scope end);
         if p_failing then
-            v_select := v_select || format(
+            v_where := v_where || format(
                 ' and not exists (select from recovery.failure as f where f.watch = %L and f.key = %s and f.next_at > $7)',
                 v_watch.name, recovery.key_text(v_watch.key_columns, 'r'));
         end if;
-        if p_scope = 'range' then
-            if v_watch.group_by is not null then
-                v_select := v_select || format(' and (%s) is null', v_watch.group_by);
+
+        -- What the closing changes: columns as they are, for the event to make json of, or the watch's image.
+        v_old := case when p_heir then $$jsonb_build_object('server_epoch', r.server_epoch)$$
+                      when v_plain then (select string_agg(format('r.%I as o%s', s.name, s.n), ', ' order by s.n) from jsonb_object_keys(v_watch.close) with ordinality as s (name, n))
+                      else v_watch.image end;
+        v_new := case when v_plain then replace(v_old, ' as o', ' as n') else v_old || ' as new' end;
+        v_old := case when v_plain then v_old else v_old || ' as old' end;
+        v_fixed := case when v_plain then recovery.fixed_sql(v_watch) end;
+        if v_fixed is not null then
+            v_ctes := v_ctes || format(E'n%s as materialized (select %s as new from %s),\n', v_n, v_fixed, v_c);
+            v_new := null;
+        end if;
+        v_again := case when p_heir then '' else format(', case when (%s) then recovery.left_open(%L) end', v_watch.open, v_watch.name) end;
+
+        if v_direct then
+            v_owner := 'old.server_epoch';
+            v_ctes := v_ctes || format(
+                E'u%s as (update %s as r set %s from %s where %s returning old.server_epoch as owner, %s as key, %s as grp, %s',
+                v_n, v_watch.relation, v_set, v_c, v_where, recovery.key_text(v_watch.key_columns, 'r'), v_group,
+                recovery.realias(v_old, 'old'));
+        else
+            if p_scope = 'loose' then
+                v_where := v_where || format(' order by %s limit $3', recovery.key_sql(v_watch, 'columns'));
             end if;
-            v_select := v_select || format(' order by %s limit $3', recovery.key_sql(v_watch, 'columns'));
-            v_tail := format('(select parts from (select v.parts, row_number() over () as n from v%1$s as v) as k order by n desc limit 1), (select count(*) from v%1$s)', v_n);
+            v_ctes := v_ctes || format(
+                E'v%1$s as materialized (%14$sselect r.ctid as tid, r.xmin as xm, r.tableoid as tab, r.server_epoch as owner, %2$s from %3$s as r where %4$s%5$s%15$s),\n'
+                'u%1$s as (update %3$s as r set %6$s from v%1$s as v cross join %7$s where r.ctid = v.tid and r.xmin = v.xm%8$s and case when %9$s then %10$s end'
+                ' returning v.owner, %11$s as key, %12$s as grp, %13$s',
+                v_n, v_old, v_watch.relation, v_where, case when p_careful then ' for update of r skip locked' else '' end, v_set, v_c,
+                case (select c.relkind from pg_class as c where c.oid = v_watch.relation) when 'p' then ' and r.tableoid = v.tab' else '' end,
+                case p_owner when 'epoch' then 'r.server_epoch = $1' when 'none' then 'r.server_epoch is null' else 'r.server_epoch is not distinct from v.owner' end,
+                v_watch.open, recovery.key_text(v_watch.key_columns, 'r'), v_group,
+                case when v_plain then (select string_agg(format('v.o%s', s.n), ', ' order by s.n) from jsonb_object_keys(v_watch.close) with ordinality as s (name, n)) else 'v.old' end,
+                -- Group by group: an estimate of one row must not make it read all open rows for each batch.
+                case p_scope when 'groups' then format('select s.* from unnest($2::%s[]) as g (g) cross join lateral (', v_watch.group_type) else '' end,
+                case p_scope when 'groups' then ' offset 0) as s' else '' end);
         end if;
-        if p_careful then
-            v_select := v_select || ' for update of r skip locked';
-        end if;
-        v_ctes := v_ctes || format(
-            E'v%1$s as materialized (%2$s),\n'
-            'u%1$s as (update %3$s as r set %4$s from v%1$s as v cross join (values ($4, $5, $6, $7, (date_part(''epoch'', $7) * 1000)::bigint, $1)) as c (reason, message, detector, at, ms, epoch)'
-            ' where r.ctid = v.tid and r.xmin = v.xm%5$s and %6$s and (%7$s)'
-            ' returning v.owner, v.key, v.grp, v.old, %8$s as new, %9$s as ord, (%7$s) is true as still),\n',
-            v_n, v_select, v_watch.relation, v_set,
-            case (select c.relkind from pg_class as c where c.oid = v_watch.relation) when 'p' then ' and r.tableoid = v.tab' else '' end,
-            case p_owner when 'epoch' then 'r.server_epoch = $1' when 'none' then 'r.server_epoch is null' else 'r.server_epoch is not distinct from v.owner' end,
-            v_watch.open,
-            case when p_heir then $$jsonb_build_object('server_epoch', r.server_epoch)$$ else v_watch.image end,
-            case when p_scope = 'groups' then v_order else 'null::record' end);
+        v_ctes := v_ctes || coalesce(', ' || v_new, '')
+            || case when p_scope = 'groups' then format(', %s as ord', coalesce(v_watch.order_by, format('row(%s)', recovery.key_sql(v_watch, 'columns')))) else '' end
+            || v_again || E'),\n';
+
         v_rows := v_rows || case when v_n = 1 then '' else ' union all ' end || format(
             'select %s as pos, %L::text as watch, %L::text as kind, %L::text as topic, u.owner, u.key, u.grp, %s, %s as ord from u%s as u%s',
             v_n, v_watch.name, case when p_heir then 'adopted' else 'closed' end, v_watch.topic,
-            case when v_watch.diff and not p_heir then 'd.old, d.new' else 'u.old, u.new' end,
+            case when v_watch.diff and not p_heir then 'd.old, d.new'
+                 else case when v_plain then 'to_jsonb(i)' else 'u.old' end || ' as old, '
+                   || case when v_fixed is not null then format('(select n.new from n%s as n)', v_n) when v_plain then 'to_jsonb(j)' else 'u.new' end || ' as new' end,
             case when p_scope = 'groups' then 'row_number() over (order by u.ord)' else '0' end,
             v_n,
-            case when v_watch.diff and not p_heir then ' cross join lateral recovery.changed(u.old, u.new) as d' else '' end);
+            case when v_plain then (select format(' cross join lateral (select %s) as i', string_agg(format('u.o%s as %I', s.n, s.name), ', ' order by s.n))
+                                         || case when v_fixed is null then format(' cross join lateral (select %s) as j', string_agg(format('u.n%s as %I', s.n, s.name), ', ' order by s.n)) else '' end
+                                    from jsonb_object_keys(v_watch.close) with ordinality as s (name, n)) else '' end
+            || case when v_watch.diff and not p_heir then format(' cross join lateral recovery.changed(to_jsonb(i), %s) as d',
+                    case when v_fixed is null then 'to_jsonb(j)' else format('(select n.new from n%s as n)', v_n) end) else '' end);
         v_closed := v_closed || case when v_n = 1 then '' else ' union all ' end || format('select u.owner, u.grp from u%1$s as u', v_n);
         v_opened := v_opened || case when v_n = 1 then '' else ' union all ' end || format(
-            'select (%1$s)::text as grp, count(*) as n from %2$s as r where %3$s and (r.server_epoch = any($9) or r.server_epoch is null) and (%4$s)%5$s group by 1',
-            v_watch.group_by, v_watch.relation, recovery.key_sql(v_watch, 'groups'), v_watch.open,
+            'select g.g::text as grp, s.n from unnest($2::%1$s[]) as g (g) cross join lateral ('
+            'select count(*) as n from unnest($9) as w (epoch) cross join lateral (select from %2$s as r where r.server_epoch = w.epoch and %3$s and (%4$s)%5$s offset 0) as r'
+            ' union all select count(*) from %2$s as r where r.server_epoch is null and %3$s and (%4$s)%5$s offset 0) as s where s.n > 0',
+            v_watch.group_type, v_watch.relation, recovery.key_sql(v_watch, 'group'), v_watch.open,
             coalesce(' and (' || v_watch.only_if || ')', ''));
         if v_watch.failed_topics is not null or v_watch.idle_topics is not null then
             v_head := v_watch;
@@ -115,22 +149,23 @@ begin
     if v_head.id is not null and p_scope = 'groups' and not p_heir then
         v_ctes := v_ctes || format(
             E'k as (select c.grp, min(c.owner) as owner, count(*) as n from (%s) as c group by c.grp),\n'
-            'o as (select c.grp, sum(c.n) as n from (%s) as c group by c.grp),\n', v_closed, v_opened);
+            'o as (select jsonb_object_agg(c.grp, c.n) as n from (select c.grp, sum(c.n) as n from (%s) as c group by c.grp) as c),\n', v_closed, v_opened);
         v_rows := v_rows || format(
             ' union all select 1000000, %L, t.kind, t.topic, k.owner, k.grp, k.grp, null::jsonb, jsonb_build_object(''message'', $5), t.n from k cross join lateral ('
             'select ''failed'' as kind, f.topic, f.n from unnest(%L::text[]) with ordinality as f (topic, n)'
             ' union all select ''idle'', i.topic, 1000 + i.n from unnest(%L::text[]) with ordinality as i (topic, n)'
-            ' where not exists (select from o where o.grp = k.grp and o.n > k.n)) as t',
+            ' where coalesce(((select o.n from o) ->> k.grp)::bigint, 0) <= k.n) as t',
             v_head.name, v_head.failed_topics, v_head.idle_topics);
     end if;
     return 'with ' || v_ctes || format(
-        E'e as (insert into recovery.event (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)\n'
-        'select x.owner, x.watch, x.kind, x.topic, x.key, x.grp, $4, $6, x.old, x.new from (%s) as x%s returning id, watch, kind)\n'
-        'select coalesce((select jsonb_object_agg(s.watch, s.n) from (select e.watch, count(*) as n from e where e.kind in (''closed'', ''adopted'') group by e.watch) as s), ''{}''), (select min(id) from e), (select max(id) from e), (%s), %s',
+        E'e as (insert into recovery.event (at, server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)\n'
+        'select $7, x.owner, x.watch, x.kind, x.topic, x.key, x.grp, $4, $6, x.old, x.new from (%s) as x%s returning id, watch, kind)\n'
+        'select coalesce(jsonb_object_agg(s.watch, s.n) filter (where s.n > 0), ''{}''), min(s.first), max(s.last) from ('
+        'select e.watch, count(*) filter (where e.kind in (''closed'', ''adopted'')) as n, min(e.id) as first, max(e.id) as last from e group by e.watch) as s',
         v_rows,
         case when p_scope = 'groups'
-            then ' join unnest($2) with ordinality as g (grp, n) on g.grp = x.grp order by g.n, x.pos, x.ord' else '' end,
-        v_still, v_tail);
+            -- A map rather than a join, which an estimate of one row would make a nested loop.
+            then ' order by ((select jsonb_object_agg(g.grp, g.n) from unnest($2) with ordinality as g (grp, n)) -> x.grp)::bigint, x.pos, x.ord' else '' end);
 end
 $function$;
 

@@ -27,7 +27,7 @@ begin
     end if;
     v_guard := case when recovery.has_fuses(v_watch.family) then 'without' else 'ignore' end;
     select s.o_closed into o_closed from recovery.close_scope(v_watch.family, 'any', null, v_guard, v_groups,
-        case when v_groups is null then p_watch end, v_key, 1, p_reason, p_detector, p_lock_wait, false, null) as s;
+        case when v_groups is null then p_watch end, v_key, null, 1, p_reason, p_detector, p_lock_wait, false, null) as s;
 end
 $$;
 

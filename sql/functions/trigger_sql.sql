@@ -17,6 +17,8 @@ declare
     v_new   text := case when p_operation = 'delete' then 'null::jsonb' else recovery.realias(p_watch.image, 'new') end;
     v_fence text;
     v_event text;
+    v_values text;
+    v_insert text;
 begin
     v_fence := format($fence$
     -- The writer: its epoch must be live. The fast path of recovery.assert_live, in two statements.
@@ -70,25 +72,48 @@ begin
         return null;
     end if;$fence$;
     end if;
-    v_event := case when p_watch.events = 'closed' then '' else format($event$
-    insert into recovery.event (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
-    %1$s
-    returning id into v_id;
+    -- The columns of an event; a select, so that it can also ask whether the writer lives.
+    v_values := case when p_watch.diff and p_operation = 'update'
+        then format($$%1$s.server_epoch, %2$L, v_kind, %3$L, %4$s, %5$s, nullif(current_setting('recovery.reason', true), ''), 'writer', d.old, d.new
+        from recovery.changed(%6$s, %7$s) as d$$,
+            v_row, p_watch.name, p_watch.topic, recovery.key_text(p_watch.key_columns, v_row),
+            coalesce('(' || recovery.realias(p_watch.group_by, v_row) || ')::text', 'null'), v_old, v_new)
+        else format($$%1$s.server_epoch, %2$L, v_kind, %3$L, %4$s, %5$s, nullif(current_setting('recovery.reason', true), ''), 'writer', %6$s, %7$s
+        from (values (1)) as d$$,
+            v_row, p_watch.name, p_watch.topic, recovery.key_text(p_watch.key_columns, v_row),
+            coalesce('(' || recovery.realias(p_watch.group_by, v_row) || ')::text', 'null'), v_old, v_new) end;
+    if p_watch.events = 'closed' then
+        v_event := '';
+    else
+        v_insert := 'insert into recovery.event (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+        select ' || v_values;
+        v_event := format($event$
     -- The bell: at most one NOTIFY in 20 ms, because NOTIFY serialises the commits of the whole cluster.
     v_now := (date_part('epoch', clock_timestamp()) * 1000)::bigint;
-    select last_value into v_rung from recovery.bell_time;
-    if v_now - v_rung not between 0 and 19 and current_setting('recovery.notify', true) is distinct from 'off' then
+    if v_now - coalesce(pg_sequence_last_value('recovery.bell_time'), 0) not between 0 and 19 and current_setting('recovery.notify', true) is distinct from 'off' then
         perform setval('recovery.bell_time', v_now);
         perform pg_notify('recovery', format('{"from": %%1$s, "to": %%1$s, "count": 1, "events": [{"id": %%1$s, "kind": "%%2$s"}]}', v_id, v_kind));
-    end if;$event$,
-        case when p_watch.diff and p_operation = 'update'
-            then format($$select %1$s.server_epoch, %2$L, v_kind, %3$L, %4$s, %5$s, nullif(current_setting('recovery.reason', true), ''), 'writer', d.old, d.new
-    from recovery.changed(%6$s, %7$s) as d$$,
-                v_row, p_watch.name, p_watch.topic, recovery.key_text(p_watch.key_columns, v_row),
-                coalesce('(' || recovery.realias(p_watch.group_by, v_row) || ')::text', 'null'), v_old, v_new)
-            else format($$values (%1$s.server_epoch, %2$L, v_kind, %3$L, %4$s, %5$s, nullif(current_setting('recovery.reason', true), ''), 'writer', %6$s, %7$s)$$,
-                v_row, p_watch.name, p_watch.topic, recovery.key_text(p_watch.key_columns, v_row),
-                coalesce('(' || recovery.realias(p_watch.group_by, v_row) || ')::text', 'null'), v_old, v_new) end) end;
+    end if;$event$);
+        -- The usual case, a live server and its own row, in one statement: the event is written only if
+        -- the writer lives. The lock is taken before, by an assignment, which is cheaper than a statement.
+        v_fence := format($fast$
+    if v_writer = %1$s.server_epoch%2$s and current_setting('transaction_isolation') = 'read committed' then
+        v_void := pg_advisory_xact_lock_shared(v_writer)::text;
+        %3$s
+        cross join recovery.server as s
+        where s.epoch = v_writer and s.ended is null and s.pending is null and s.drain_until is null
+        returning id into v_id;
+    end if;
+    if v_id is null then%4$s
+        %5$s
+        returning id into v_id;
+    end if;$fast$,
+            v_row,
+            case when p_operation = 'update' then ' and v_old and not v_new and new.server_epoch is not distinct from old.server_epoch' else '' end,
+            case when p_operation = 'update' then $$v_kind := 'closed';
+        $$ else '' end || v_insert,
+            replace(v_fence, E'\n', E'\n    '), v_insert);
+    end if;
     -- The stamp's own update is part of the transition that caused it.
     if p_operation = 'update' then
         v_fence := $stamp$
@@ -101,7 +126,7 @@ begin
     v_kind   text := %1$L;%2$s
     v_id     bigint;
     v_now    bigint;
-    v_rung   bigint;
+    v_void   text;
 begin%3$s%4$s
     return null;
 end$body$,

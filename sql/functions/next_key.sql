@@ -1,0 +1,25 @@
+create or replace function recovery.next_key(p_family text, p_epoch bigint, p_after text[], p_limit integer)
+returns text[]
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch recovery.watch;
+    v_key   text[];
+begin
+    select w.* into strict v_watch from recovery.attached() as w where w.family = p_family;
+    execute format('select %s from %s as r where %s and %s order by %s offset $3 - 1 limit 1',
+        recovery.key_sql(v_watch, 'parts'), v_watch.relation,
+        recovery.scope_sql(v_watch, case when p_epoch is null then 'none' else 'epoch' end, 'ignore', false),
+        recovery.key_sql(v_watch, 'between'), recovery.key_sql(v_watch, 'columns'))
+    into v_key using p_epoch, p_after, p_limit, null, null, null, null, null, null, null::text[];
+    return v_key;
+end
+$$;
+
+comment on function recovery.next_key(text, bigint, text[], integer) is
+    'Key of the p_limit-th open row after a key: where a batch of a watch without groups ends. Null: it takes all that is left.';
+
+revoke all on function recovery.next_key(text, bigint, text[], integer) from public;
