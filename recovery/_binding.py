@@ -1,16 +1,22 @@
-"""The engine hook: every connection of a SQLAlchemy pool says which epoch writes."""
+"""The engine hook: every connection of a SQLAlchemy pool says which epoch writes.
+
+And nothing is begun for a server that was demoted: the database would refuse it
+as well, but only once it knows, and only if it can be reached.
+"""
 
 from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING, Any, Literal
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from recovery import calls
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
     from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from recovery.server import Server
 
 __all__ = ["bind"]
 
@@ -23,9 +29,12 @@ _bindings: WeakKeyDictionary[sa.Engine, _Binding] = WeakKeyDictionary()
 class _Binding:
     """What the hooks of one engine read; a later boot changes it."""
 
-    def __init__(self, epoch: int, scope: str) -> None:
-        self.epoch = epoch
-        self.scope = scope
+    def __init__(self, server: Server, scope: str) -> None:
+        self.change(server, scope)
+
+    def change(self, server: Server, scope: str) -> None:
+        self.epoch, self.name, self.scope = server.epoch, server.name, scope
+        self._server = ref(server)  # which may know the engine: no circle
 
     def checkout(self, connection: Any, record: Any, proxy: Any) -> None:
         """When the pool hands a connection out: made before the boot, or by another one."""
@@ -42,18 +51,30 @@ class _Binding:
                 " transaction; say so with bind(engine, scope='transaction')"
             )
         if info.get(_KEY) != wanted:
-            _execute(connection, calls.set_epoch(wanted, local=False))
+            _execute(connection, calls.set_epoch(wanted, local=False, name=self.name))
             info[_KEY] = wanted
         connection.commit()  # a rollback would undo the setting
 
     def begin(self, connection: sa.Connection) -> None:
         """When a transaction begins."""
-        if self.scope == "transaction":
-            connection.exec_driver_sql(calls.set_epoch(self.epoch, local=True))
+        server = self._server()
+        try:
+            if server is not None and not _only_reads(connection):
+                server.refuse()
+            if self.scope == "transaction":
+                connection.exec_driver_sql(calls.set_epoch(self.epoch, local=True))
+        except BaseException:
+            # SQLAlchemy would send the next statement without asking here again.
+            connection.close()
+            raise
+
+    def begin_twophase(self, connection: sa.Connection, xid: Any) -> None:
+        """The same for two-phase commit."""
+        self.begin(connection)
 
 
 def bind(
-    engine: sa.Engine | AsyncEngine, epoch: int, scope: Literal["session", "transaction"]
+    engine: sa.Engine | AsyncEngine, server: Server, scope: Literal["session", "transaction"]
 ) -> None:
     """Installs the hooks, or changes what the ones of an earlier boot say."""
     import sqlalchemy as sa
@@ -61,11 +82,17 @@ def bind(
     sync = engine if isinstance(engine, sa.Engine) else engine.sync_engine
     binding = _bindings.get(sync)
     if binding is not None:
-        binding.epoch, binding.scope = epoch, scope
+        binding.change(server, scope)
         return
-    _bindings[sync] = binding = _Binding(epoch, scope)
+    _bindings[sync] = binding = _Binding(server, scope)
     sa.event.listen(sync, "checkout", binding.checkout)
     sa.event.listen(sync, "begin", binding.begin)
+    sa.event.listen(sync, "begin_twophase", binding.begin_twophase)
+
+
+def _only_reads(connection: sa.Connection) -> bool:
+    """Whether SQLAlchemy makes the transaction READ ONLY; then the database sees to it."""
+    return bool(connection.get_execution_options().get("postgresql_readonly"))
 
 
 def _execute(connection: Any, statement: str) -> Any:

@@ -29,7 +29,7 @@ def boot(
     wait: float | timedelta = 30.0,
     version: str | None = None,
     host: str | None = None,
-    batch: int = 2000,
+    batch: int = 5000,
     lock_wait: float | timedelta = 2.0,
 ) -> Server:
     """Boots: takes a new epoch and closes what earlier boots of this name left open.

@@ -42,7 +42,9 @@ _DEFAULTS: dict[str, Any] = {
 }
 
 
-def connect(target: Target, role: str, name: str = "") -> psycopg.Connection[Any]:
+def connect(
+    target: Target, role: str, name: str = "", epoch: int | None = None
+) -> psycopg.Connection[Any]:
     """Opens a connection of our own in autocommit mode, apart from the caller's pool.
 
     An engine's own way of connecting is used (``creator``, ``connect_args``, the
@@ -53,6 +55,7 @@ def connect(target: Target, role: str, name: str = "") -> psycopg.Connection[Any
         target: the database.
         role: what the connection is for; with `name` it becomes application_name.
         name: the server's name.
+        epoch: of the server; by it an eviction finds the connection.
 
     Raises:
         ConnectionFailed: with libpq's reason; never with the password.
@@ -71,12 +74,18 @@ def connect(target: Target, role: str, name: str = "") -> psycopg.Connection[Any
         conn.rollback()
         conn.autocommit = True
         conn.prepare_threshold = None  # PgBouncer
-        label = f"recovery:{role}:{name}" if name else f"recovery:{role}"
-        calls.run(conn, calls.set_application_name(label.encode()[:63].decode(errors="ignore")))
+        calls.run(conn, calls.set_application_name(_label(role, name, epoch)))
     except BaseException:
         conn.close()
         raise
     return conn
+
+
+def _label(role: str, name: str, epoch: int | None) -> str:
+    """At most 63 bytes; the name is cut, the epoch never. PostgreSQL writes ASCII only."""
+    said = f"recovery:{role}:{name}" if name else f"recovery:{role}"
+    mark = "" if epoch is None else f"#{epoch}"
+    return said.encode("ascii", "replace")[: 63 - len(mark)].decode() + mark
 
 
 def _opener(target: Target) -> Callable[[], psycopg.Connection[Any]]:

@@ -11,6 +11,7 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, TypeVar
 
 import psycopg
@@ -82,8 +83,8 @@ def _close(conn: psycopg.Connection[Any], pid: int) -> None:
 class Link:
     """One connection of our own, opened when needed, replaced when lost or after a fork."""
 
-    def __init__(self, target: Target, role: str, name: str) -> None:
-        self._target, self._role, self._name = target, role, name
+    def __init__(self, target: Target, role: str, name: str, epoch: int | None = None) -> None:
+        self._open = partial(connect, target, role, name, epoch)
         self._lock = threading.Lock()
         self._conn: psycopg.Connection[Any] | None = None
         self._closer: weakref.finalize[..., Link] | None = None
@@ -107,7 +108,7 @@ class Link:
             while True:
                 fresh = self._conn is None or self._conn.closed
                 if self._conn is None or fresh:
-                    self._conn = connect(self._target, self._role, self._name)
+                    self._conn = self._open()
                     # For an owner that is forgotten without a shutdown.
                     self._closer = weakref.finalize(self, _close, self._conn, self._pid)
                     self._closer.atexit = False

@@ -17,7 +17,8 @@ class Event:
 
     Attributes:
         id: grows in the order of writing, and for one row in the order of its
-            changes; drop duplicates by it.
+            changes; drop duplicates by it. After a failover that lost events, a new
+            one may have the id of a lost one, but not its `at`.
         at: database clock at the change.
         watch: name of the watch.
         kind: ``opened``, ``reopened``, ``closed``, ``deleted``, ``adopted`` (a row);

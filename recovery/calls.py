@@ -144,7 +144,7 @@ def boot(
     pid: int | None = None,
     process_start: datetime | None = None,
     version: str | None = None,
-    batch: int = 2000,
+    batch: int = 5000,
     lock_wait: timedelta = timedelta(seconds=2),
 ) -> Call[Booted]:
     """A new epoch; closes what older epochs of the name left. RC004, RC005, RC010."""
@@ -283,7 +283,7 @@ def shutdown(epoch: int, token: UUID | None = None, heir: int | None = None) -> 
     )
 
 
-def sweep(label: str | None = None, batch: int = 2000) -> Call[Report]:
+def sweep(label: str | None = None, batch: int = 5000) -> Call[Report]:
     """Ends servers whose lease has lapsed; closes the orphans of every ended epoch. RC010."""
     return Call(
         "call recovery.sweep(p_label => %(label)s::text, p_batch => %(batch)s::integer)",
@@ -333,14 +333,21 @@ def detach(table: str) -> Call[None]:
     return Call("select recovery.detach(%(table)s::text::regclass)", {"table": table}, _nothing)
 
 
-def set_epoch(epoch: int | None, *, local: bool) -> str:
+def set_epoch(epoch: int | None, *, local: bool, name: str | None = None) -> str:
     """Statement that says who writes: for the session, or for the transaction (`local`).
 
-    Without parameters, so that it is the same for every driver.
+    Without parameters, so that it is the same for every driver. With the `name` of the
+    server, application_name says the epoch, too: after what it said before, else the name.
     """
     value = "" if epoch is None else str(int(epoch))
-    setting = f"set_config('recovery.server_epoch', '{value}', {'true' if local else 'false'})"
-    return f"select {setting}"
+    statement = f"select set_config('recovery.server_epoch', '{value}', {str(local).lower()})"
+    if name is None:
+        return statement
+    mark = "" if epoch is None else f"#{epoch}"
+    plain = re.sub(r"[^\w .:/@+-]", "?", name, flags=re.ASCII)  # nothing that needs quotes
+    said = "regexp_replace(current_setting('application_name'), '#[0-9]{16,}$', '')"
+    label = f"left(coalesce(nullif({said}, ''), '{plain}'), {63 - len(mark)}) || '{mark}'"
+    return f"{statement}, set_config('application_name', {label}, {str(local).lower()})"
 
 
 def set_application_name(name: str) -> Call[None]:

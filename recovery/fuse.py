@@ -44,12 +44,15 @@ class Fuse:
         *,
         ttl: float | timedelta = 60.0,
         scope: Literal["row", "group"] = "row",
+        host: str | None = None,
     ) -> None:
         self._server, self._watch, self._key, self._scope = server, watch, str(key), scope
         self._pid = process if isinstance(process, int) else process.pid
-        self._start: datetime | None = started(self._pid)
+        self._host = host or server.host  # where this server's sweeper looks for processes
+        self._near = self._host == server.host
+        self._start: datetime | None = started(self._pid) if self._near else None
         self._ttl = calls.seconds(ttl, "ttl")
-        self._link = Link(server.target, "fuse", server.name)
+        self._link = Link(server.target, "fuse", server.name, server.epoch)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._extend, name="recovery-fuse", daemon=True)
         self.id: int | None = None
@@ -67,7 +70,7 @@ class Fuse:
                 self._watch,
                 self._key,
                 self._ttl,
-                self._server.host,  # where this server's sweeper looks for processes
+                self._host,
                 self._pid,
                 self._start,
                 self._scope,
@@ -117,7 +120,7 @@ class Fuse:
         wait, failed = every, 0
         while not self._stop.wait(wait):
             # Checked each time: a fuse must not outlive its process by more than its ttl.
-            if not alive(self._pid, self._start):
+            if self._near and not alive(self._pid, self._start):
                 self.burning = False
                 return
             assert self.id is not None

@@ -54,7 +54,8 @@ class Keeper:
         self.failures = {"heartbeat": 0, "sweep": 0}
         self._stop = threading.Event()
         self._links = {
-            role: Link(server.target, role, server.name) for role in ("keeper", "sweeper")
+            role: Link(server.target, role, server.name, server.epoch)
+            for role in ("keeper", "sweeper")
         }
         work = {"keeper": self._beat, "sweeper": self._sweep, "guard": self._guard}
         if sweep is None:

@@ -2,6 +2,10 @@
 
 NOTIFY only says "look": what is delivered is read from the table, after the
 cursor, so a lost connection or a lost NOTIFY loses nothing.
+
+After a failover or a restart, the newest events may be gone, and their ids be given
+out again. So a listener remembers the last 10 000 events that it had (and found when it
+began), and reads on after the highest of them that is still there.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ import logging
 import os
 import threading
 import uuid
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -19,7 +24,7 @@ from recovery._connect import Target, check_schema, connect
 from recovery._link import backoff, deadline, sever
 from recovery._threads import in_thread
 from recovery.bus import Bus
-from recovery.cursor import Cursor
+from recovery.cursor import Cursor, Memory
 from recovery.errors import InvalidArgument
 
 __all__ = ["Listener", "listen"]
@@ -30,6 +35,8 @@ _log = logging.getLogger(__name__)
 #: 20 ms, so something may have been committed in silence since.
 _SOON = 0.025
 _TEST_SECONDS = 2.0
+#: How many events are remembered, and how many ids below the newest may be in flight.
+_DEPTH = 10_000
 
 
 class Listener:
@@ -37,15 +44,23 @@ class Listener:
 
     Also a context manager (sync and async) that gives the bus.
 
+    Events come at least once. After a failover to a replica that lost the newest ones,
+    new events may have ids that were seen before; they differ in `Event.at`. What was
+    delivered and still exists does not come again. If more than 10 000 events were lost,
+    nobody knows any more which: then up to as many come a second time, and if 10 000 new
+    ones were written before the listener was back, some of those not at all. The log warns.
+
     Args:
         target: the database, in any form that `recovery.Target` lists.
         bus: where the events go; a new one by default.
         name: of the server, for application_name.
-        after: an event id (of `safe_id`): deliver everything above. None: from now on.
+        after: an event id (of `safe_id`): deliver everything above. None: from now on. One
+            that is higher than any event counts as the highest that there is.
         poll: seconds between reads when nothing wakes it; each is also the test
             whether the connection still works.
         hold: wait for the first subscription, so that it sees everything.
         patience: seconds for an answer, after which the connection counts as dead.
+        epoch: of the server, for application_name.
     """
 
     def __init__(
@@ -58,6 +73,7 @@ class Listener:
         poll: float = 1.0,
         hold: bool = True,
         patience: float = 3.0,
+        epoch: int | None = None,
     ) -> None:
         if poll <= 0 or patience <= 0:
             raise InvalidArgument("poll and patience must be greater than 0 s")
@@ -65,9 +81,12 @@ class Listener:
             raise InvalidArgument(f"after must be an event id or 0, not {after}")
         self.bus = bus or Bus()
         self.failures = 0  #: connections that were lost or could not be made
-        self._target, self._name = target, name
+        self._target, self._name, self._epoch = target, name, epoch
         self._poll, self._hold, self._patience = poll, hold, patience
-        self._cursor = None if after is None else Cursor(after)
+        self._cursor: Cursor | None = None
+        self._after = after
+        self._memory = Memory(limit=_DEPTH)
+        self._life: tuple[str | None, datetime] | None = None
         self._conn: psycopg.Connection[Any] | None = None
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
@@ -96,7 +115,7 @@ class Listener:
     @property
     def safe_id(self) -> int:
         """What to give as `after` next time: no event at or below is still to come."""
-        return 0 if self._cursor is None else self._cursor.safe_id
+        return (self._after or 0) if self._cursor is None else self._cursor.safe_id
 
     def start(self) -> None:
         """Connects, then reads in a thread.
@@ -147,19 +166,50 @@ class Listener:
 
     def _connect(self) -> psycopg.Connection[Any]:
         """Connects, listens, and knows where "now" is: in this order, so nothing is lost."""
-        conn = connect(self._target, "listener", self._name)
+        conn = connect(self._target, "listener", self._name, self._epoch)
         try:
             with deadline(conn, 3 * self._patience):
                 check_schema(conn)
                 calls.run(conn, calls.listen())
                 _test(conn)
+                life = calls.run(conn, reads.life())
                 if self._cursor is None:
-                    found = calls.run(conn, reads.position())
-                    self._cursor = Cursor(found.newest, found.gaps)
+                    self._cursor = self._begin(conn)
+                elif life != self._life:
+                    self._rewind(conn, self._cursor)
+                self._life = life
         except BaseException:
             conn.close()
             raise
         return conn
+
+    def _begin(self, conn: psycopg.Connection[Any]) -> Cursor:
+        found = calls.run(conn, reads.position(_DEPTH))
+        if self._after is None:
+            cursor = Cursor(found.newest, found.gaps)
+        else:  # higher ones than there are belong to a state that was lost
+            cursor = Cursor(min(self._after, found.newest))
+        self._memory = Memory(max(0, cursor.newest - _DEPTH), _DEPTH)
+        known = reads.fingerprints(self._memory.floor, cursor.newest)
+        for id_, fingerprint in calls.run(conn, known).items():
+            self._memory.add(id_, fingerprint)
+        return cursor
+
+    def _rewind(self, conn: psycopg.Connection[Any], cursor: Cursor) -> None:
+        """The database has started anew, or is another one: goes back to what it knows."""
+        memory = self._memory
+        there = calls.run(conn, reads.fingerprints(memory.floor, memory.newest))
+        start, sure = memory.restart(there, calls.run(conn, reads.position(0)).newest)
+        if start < memory.newest:
+            _log.warning(
+                "listener: the database has lost events up to %s; reading on after %s%s",
+                memory.newest,
+                start,
+                "" if sure else ", and some may come again: more was lost than is remembered",
+            )
+        if not sure:
+            self._memory = Memory(start, _DEPTH)
+        cursor.rewind(min(start, cursor.newest))
 
     def _follow(self, conn: psycopg.Connection[Any]) -> None:
         """Reads whenever it is woken, soon after again, and slowly in any case."""
@@ -181,6 +231,9 @@ class Listener:
                 page = calls.run(conn, call)
             self._in_vain = 0
             for event in page.events:
+                self._memory.add(
+                    event.id, reads.fingerprint(event.at, event.watch, event.kind, event.key)
+                )
                 self.bus.publish(event)
             cursor.advance([event.id for event in page.events], page)
             any_ = any_ or bool(page.events)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from recovery._types import Event
 from recovery.calls import Call, Row
 
-__all__ = ["Page", "Position", "position", "read"]
+__all__ = ["Page", "Position", "fingerprint", "fingerprints", "life", "position", "read"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,30 @@ def position(depth: int = 10_000) -> Call[Position]:
         lambda rows: Position(
             int(rows[0][0]), tuple((int(r[1]), int(r[2])) for r in rows if r[1] is not None)
         ),
+    )
+
+
+def life() -> Call[tuple[str | None, datetime]]:
+    """Timeline and start of the database: if both are the same, nothing can be lost."""
+    return Call(
+        "select recovery.timeline(), pg_postmaster_start_time()",
+        {},
+        lambda rows: (rows[0][0], rows[0][1]),
+    )
+
+
+def fingerprint(at: datetime, watch: str, kind: str, key: str) -> int:
+    """Tells an event from another one that was given its id after a failover."""
+    return hash((at, watch, kind, key))
+
+
+def fingerprints(above: int, to: int) -> Call[dict[int, int]]:
+    """Id and fingerprint of the events above an id, up to another one (inclusive)."""
+    return Call(
+        "select id, at, watch, kind, key from recovery.event"
+        " where id > %(above)s::bigint and id <= %(to)s::bigint",
+        {"above": above, "to": to},
+        lambda rows: {int(row[0]): fingerprint(*row[1:]) for row in rows},
     )
 
 

@@ -13,8 +13,9 @@ from uuid import UUID
 
 import psycopg
 
-from recovery import _binding, calls
+from recovery import _binding, _cursors, calls
 from recovery._connect import Target
+from recovery._exit import leave
 from recovery._link import Link, clock
 from recovery._types import Report
 from recovery.bus import Bus
@@ -52,6 +53,8 @@ class Server:
         grace: how long the loss of the keeper's connection is only a suspicion.
         host: where the pid of this process means something.
         report: what the boot closed.
+        exit_code: with which this process ends once it is fenced, after the callbacks;
+            None if it does not.
         bus: the events, if `serve` listens.
     """
 
@@ -73,14 +76,16 @@ class Server:
         self.grace = min(grace, lease)
         self.host = host or host_id()
         self.bus = Bus()
+        self.exit_code: int | None = None
         self.target = target
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._until = 0.0
         self._refusal: RecoveryError | None = None
         self._told: type[RecoveryError] | None = None
+        self._left = False
         self._callbacks: list[Callable[[RecoveryError], object]] = []
-        self._link = Link(target, "server", name)
+        self._link = Link(target, "server", name, self.epoch)
 
     def __repr__(self) -> str:
         return f"<Server {self.name!r} epoch {self.epoch}{' fenced' if self.fenced else ''}>"
@@ -114,6 +119,19 @@ class Server:
         error = self._why()
         if error is not None:
             raise type(error)(error.message, hint=error.hint)
+
+    def refuse(self) -> None:
+        """`check`, as bound engines and pools ask it before they write.
+
+        Says nothing after an orderly shutdown (what the application still does then is
+        not a zombie's; the database goes on refusing work of the epoch), nor in a fork
+        of this process, which hears no heartbeats.
+
+        Raises:
+            As `check`.
+        """
+        if self.here and not self._left:
+            self.check()
 
     def on_fenced(self, callback: Callable[[RecoveryError], object]) -> None:
         """Calls back, in the keeper's thread, when this process has to stop its work.
@@ -212,6 +230,7 @@ class Server:
         *,
         ttl: float | timedelta = 60.0,
         scope: Literal["row", "group"] = "row",
+        host: str | None = None,
     ) -> Fuse:
         """A lease on one unit of work that another process does: ``with server.fuse(…):``.
 
@@ -221,11 +240,14 @@ class Server:
         Args:
             watch: name of the watch, such as ``public.job``.
             key: of the row, or of the group (session), as events show it.
-            process: subprocess.Popen, asyncio.subprocess.Process, or a pid; of this host.
+            process: subprocess.Popen, asyncio.subprocess.Process, or a pid.
             ttl: seconds that it burns without being extended; the block extends it.
             scope: ``row`` or ``group``.
+            host: where the process runs, by default here. Of another host's process
+                nothing is known but what a sweeper there reports (servers that were
+                booted with that host): it counts as alive until the fuse burns out.
         """
-        return Fuse(self, watch, key, process, ttl=ttl, scope=scope)
+        return Fuse(self, watch, key, process, ttl=ttl, scope=scope, host=host)
 
     def shutdown(self, heir: Server | int | None = None, timeout: float = 30.0) -> Report:
         """Ends this epoch: closes what it still owns, with reason ``shutdown``.
@@ -248,6 +270,7 @@ class Server:
             f"epoch {self.epoch} of server {self.name!r} was shut down by this process"
         )
         self._told = EpochEnded  # nobody needs to be told
+        self._left = True
         _log.info("server %s shut down epoch %s: %s", self.name, self.epoch, report)
         return report
 
@@ -274,7 +297,10 @@ class Server:
     ) -> None:
         """Gives every connection of an engine this epoch, now and later.
 
-        A later boot that binds the same engine takes over.
+        A later boot that binds the same engine takes over. Once this process is fenced,
+        transactions are refused here, as `check` says, before they begin. Those that
+        only read (execution option ``postgresql_readonly=True``) go on; so does what goes
+        round SQLAlchemy (``raw_connection``), which only the database's fence refuses.
 
         Args:
             engine: of SQLAlchemy, sync or async.
@@ -282,23 +308,34 @@ class Server:
                 beginning of each transaction, as PgBouncer's transaction mode needs
                 (where a session's setting would leak to other clients). If a pooler
                 shows itself, ``session`` becomes ``transaction`` with a warning.
+                ``session`` also writes ``#<epoch>`` after the application_name (or
+                after the server's name), so that an eviction finds idle connections.
 
         Raises:
             InvalidArgument: there is no such scope (RC010).
         """
         if scope not in ("session", "transaction"):
             raise InvalidArgument(f"scope {scope!r}: it is 'session' or 'transaction'")
-        _binding.bind(engine, self.epoch, scope)
+        _binding.bind(engine, self, scope)
 
     def configure(self, conn: psycopg.Connection[Any]) -> None:
-        """For psycopg_pool: ``ConnectionPool(…, configure=server.configure)``."""
-        conn.execute(calls.set_epoch(self.epoch, local=False).encode())
+        """For psycopg_pool: ``ConnectionPool(…, configure=server.configure)``.
+
+        Gives the connection this epoch, and its application_name the mark, as `bind`
+        does. Once this process is fenced, its cursors raise as `check` says, and send
+        nothing; where ``conn.read_only`` is True they go on.
+        """
+        _cursors.bind(conn, self)
+        with psycopg.Cursor(conn) as cursor:  # one that asks nobody
+            cursor.execute(self._claim())
         if not conn.autocommit:
             conn.commit()  # a rollback would undo the setting
 
     async def aconfigure(self, conn: psycopg.AsyncConnection[Any]) -> None:
         """For psycopg_pool: ``AsyncConnectionPool(…, configure=server.aconfigure)``."""
-        await conn.execute(calls.set_epoch(self.epoch, local=False).encode())
+        _cursors.bind(conn, self)
+        async with psycopg.AsyncCursor(conn) as cursor:
+            await cursor.execute(self._claim())
         if not conn.autocommit:
             await conn.commit()
 
@@ -315,6 +352,11 @@ class Server:
                 callback(error)
             except Exception:
                 _log.exception("on_fenced callback of server %s failed", self.name)
+        if self.exit_code is not None:
+            leave(self.exit_code)
+
+    def _claim(self) -> bytes:
+        return calls.set_epoch(self.epoch, local=False, name=self.name).encode()
 
     def _why(self) -> RecoveryError | None:
         if self._refusal is not None or self.remaining > 0:

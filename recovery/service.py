@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from recovery._boot import boot
 from recovery._connect import Target
+from recovery._exit import exit_code
 from recovery._threads import in_thread
 from recovery.calls import seconds
 from recovery.errors import ConnectionFailed, InvalidArgument
@@ -41,6 +42,7 @@ class Service:
         bind: Literal["session", "transaction"] | None = "session",
         heir: Server | int | Callable[[], Server | int | None] | None = None,
         signals: bool = False,
+        exit_on_fenced: bool | int = False,
         **options: Any,
     ) -> None:
         lease = seconds(options.get("lease", 15.0), "lease")
@@ -51,6 +53,7 @@ class Service:
         self._bind: Literal["session", "transaction"] | None = bind
         self._heir = heir
         self._signals = signals
+        self._exit_code = exit_code(exit_on_fenced)
         self._restore: list[tuple[int, Any]] = []
         self._entered = False
         self._server: Server | None = None
@@ -95,6 +98,7 @@ class Service:
             raise InvalidArgument("serve() can be entered once; call it again for another boot")
         self._entered = True
         self._server = server = boot(self._target, self._name, **self._options)
+        server.exit_code = self._exit_code
         try:
             if self._bind is not None and _is_engine(self._target):
                 server.bind(self._target, self._bind)  # type: ignore[arg-type]
@@ -102,7 +106,12 @@ class Service:
             self._keeper.start()
             if self._listen:
                 self._listener = Listener(
-                    self._target, bus=server.bus, name=self._name, poll=self._poll, hold=False
+                    self._target,
+                    bus=server.bus,
+                    name=self._name,
+                    epoch=server.epoch,
+                    poll=self._poll,
+                    hold=False,
                 )
                 self._listener.start()
         except BaseException:
@@ -175,10 +184,15 @@ def serve(target: Target, name: str, **options: Any) -> Service:
             function that says so then.
         signals: leave the block on SIGTERM and SIGINT where they would kill the
             process at once (main thread only). Handlers of the application stay.
+        exit_on_fenced: end the process once it is fenced and the callbacks of `on_fenced`
+            have returned: True with exit code 70, a number with that one. At once, without
+            clean-up; only logs and output are flushed. An outage of the database that is
+            longer than the lease fences, too.
         **options: of `boot`: lease, version, host, batch, lock_wait.
 
     Raises:
-        As `boot`; InvalidArgument for intervals that do not fit the lease (RC010).
+        As `boot`; InvalidArgument for intervals that do not fit the lease, or no
+        exit code (RC010).
     """
     return Service(target, name, **options)
 

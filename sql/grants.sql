@@ -33,6 +33,7 @@ grant select (epoch, name, host, pid, process_start, version, lease, grace, boot
 
 grant execute on function
     recovery.version(),
+    recovery.timeline(),
     recovery.horizon(),
     recovery.open_work(),
     recovery.words(text),
@@ -57,7 +58,6 @@ grant execute on function
     recovery.has_fuses(text),
     recovery.heir_of(bigint),
     recovery.burn(text, interval),
-    recovery.timeline(),
     recovery.resign(bigint, uuid, bigint, interval),
     recovery.reap(interval),
     recovery.orphaned(text),

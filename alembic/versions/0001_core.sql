@@ -763,9 +763,9 @@ begin
         end if;
         v_scope := case when v_watch.group_by is null then 'range' else 'groups' end;
         execute 'explain (costs off) ' || recovery.close_sql(v_watch.family, v_scope)
-            using null::bigint, null::text[], 1, null::text, null::text, null::text, null::timestamptz, null::bigint, null::bigint[];
+            using null::bigint, null::text[], 1, null::text, null::text, null::text, null::timestamptz, null::bigint, null::bigint[], null::text[];
         execute 'explain (costs off) ' || recovery.close_sql(v_watch.family, 'row', 'any', 'without', true, true, false, v_name)
-            using null::bigint, null::text[], 1, null::text, null::text, null::text, null::timestamptz, null::bigint, null::bigint[];
+            using null::bigint, null::text[], 1, null::text, null::text, null::text, null::timestamptz, null::bigint, null::bigint[], null::text[];
         perform set_config('role', v_role, true);
     exception when others then
         get stacked diagnostics v_state = returned_sqlstate, v_error = message_text;
@@ -982,6 +982,7 @@ declare
     v_owner  text := case when p_epoch is null then 'none' else 'epoch' end;
     v_groups text[];
     v_last   text;
+    v_bound  text[];
     v_batch  record;
     v_family boolean;
 begin
@@ -996,18 +997,20 @@ begin
     if v_family then
         select n.o_groups, n.o_last into v_groups, v_last
         from recovery.next_groups(p_family, p_epoch, p_guard, p_after[1], p_limit) as n;
+    else
+        v_bound := recovery.next_key(p_family, p_epoch, p_after, p_limit);
     end if;
     select s.* into v_batch from recovery.close_scope(p_family, v_owner, p_epoch, p_guard, v_groups, null,
-        case when v_family then null else p_after end, p_limit,
+        case when v_family then null else p_after end, v_bound, p_limit,
         case when p_heir is null then v_reason else 'adopted' end, p_detector, p_lock_wait, p_careful, p_heir) as s;
     o_closed := v_batch.o_closed;
     o_failed := v_batch.o_failed;
     o_careful := v_batch.o_careful;
     -- After the last group come the rows without one, from the start each time: what was closed is gone.
-    o_after := case when v_groups is not null then array[v_last] when v_family then p_after else v_batch.o_last end;
+    o_after := case when v_groups is not null then array[v_last] when v_family then p_after else v_bound end;
     o_done := case when v_groups is not null then false
                    when v_family then o_closed = '{}'
-                   else coalesce(v_batch.o_count, 0) < p_limit end;
+                   else v_bound is null end;
 end
 $$;
 --;
@@ -1018,9 +1021,9 @@ revoke all on function recovery.close_batch(text, bigint, text, text[], integer,
 --;
 -- sql/functions/close_rows.sql
 create or replace function recovery.close_rows(
-    p_family text, p_owner text, p_epoch bigint, p_epochs bigint[], p_guard text, p_groups text[], p_after text[],
+    p_family text, p_scope text, p_owner text, p_epoch bigint, p_epochs bigint[], p_guard text, p_keys text[], p_bound text[],
     p_limit integer, p_reason text, p_detector text, p_heir bigint,
-    out o_closed jsonb, out o_failed jsonb, out o_from bigint, out o_to bigint, out o_last text[], out o_count bigint
+    out o_closed jsonb, out o_failed jsonb, out o_from bigint, out o_to bigint
 )
 returns record
 language plpgsql
@@ -1032,40 +1035,31 @@ declare
     v_watch recovery.watch;
     v_row   record;
     v_sql   text;
-    v_key   text[];
     v_from  bigint;
     v_to    bigint;
-    v_still boolean;
     v_done  jsonb;
     v_state text;
     v_error text;
 begin
     o_closed := '{}';
     o_failed := '{}';
-    o_count := 0;
     for v_watch in select w.* from recovery.attached() as w where w.family = p_family order by w.position, w.name loop
         v_sql := recovery.close_sql(p_family, 'row', p_owner, p_guard, true, true, p_heir is not null, v_watch.name);
         for v_row in execute format(
             'select %1$s as parts, %2$s as key from %3$s as r where %4$s and %5$s and not exists (select from recovery.failure as f where f.watch = %6$L and f.key = %2$s and f.next_at > clock_timestamp()) order by %7$s%8$s',
             recovery.key_sql(v_watch, 'parts'), recovery.key_text(v_watch.key_columns, 'r'), v_watch.relation,
             recovery.scope_sql(v_watch, p_owner, p_guard, false),
-            case when p_groups is null then recovery.key_sql(v_watch, 'after') || coalesce(' and (' || v_watch.group_by || ') is null', '')
-                 else recovery.key_sql(v_watch, 'groups') end,
+            recovery.key_sql(v_watch, case p_scope when 'range' then 'between' else p_scope end),
             v_watch.name,
-            case when p_groups is null then recovery.key_sql(v_watch, 'columns')
+            case when p_scope <> 'groups' then recovery.key_sql(v_watch, 'columns')
                  else format('array_position($2, (%s)::text), %s', v_watch.group_by, coalesce(v_watch.order_by, recovery.key_sql(v_watch, 'columns'))) end,
-            case when p_groups is null then ' limit $3' else '' end)
-            using p_epoch, coalesce(p_groups, p_after), p_limit, p_reason, null::text, p_detector, null::timestamptz, p_heir, p_epochs
+            case p_scope when 'loose' then ' limit $3' else '' end)
+            using p_epoch, p_keys, p_limit, p_reason, null::text, p_detector, null::timestamptz, p_heir, p_epochs, p_bound
         loop
-            o_last := v_row.parts;
-            o_count := o_count + 1;
             begin
-                execute v_sql into v_done, v_from, v_to, v_still, v_key, v_key
-                using p_epoch, v_row.parts, 1, p_reason, recovery.words(p_reason), p_detector, clock_timestamp(), p_heir, p_epochs;
+                execute v_sql into v_done, v_from, v_to
+                using p_epoch, v_row.parts, 1, p_reason, recovery.words(p_reason), p_detector, clock_timestamp(), p_heir, p_epochs, null::text[];
                 set constraints all immediate;
-                if v_still then
-                    perform recovery.fail('RC006', format('the close expressions of watch "%s" leave the row open', v_watch.name));
-                end if;
                 if v_from is not null then
                     o_from := least(o_from, v_from);
                     o_to := greatest(o_to, v_to);
@@ -1087,16 +1081,16 @@ begin
 end
 $$;
 --;
-comment on function recovery.close_rows(text, text, bigint, bigint[], text, text[], text[], integer, text, text, bigint) is
+comment on function recovery.close_rows(text, text, text, bigint, bigint[], text, text[], text[], integer, text, text, bigint) is
     'Closes a batch row by row after it failed as a whole: the bad rows go to recovery.failure with their error, all others close.';
 --;
-revoke all on function recovery.close_rows(text, text, bigint, bigint[], text, text[], text[], integer, text, text, bigint) from public;
+revoke all on function recovery.close_rows(text, text, text, bigint, bigint[], text, text[], text[], integer, text, text, bigint) from public;
 --;
 -- sql/functions/close_scope.sql
 create or replace function recovery.close_scope(
-    p_family text, p_owner text, p_epoch bigint, p_guard text, p_groups text[], p_watch text, p_key text[], p_limit integer,
+    p_family text, p_owner text, p_epoch bigint, p_guard text, p_groups text[], p_watch text, p_key text[], p_bound text[], p_limit integer,
     p_reason text, p_detector text, p_lock_wait interval, p_careful boolean, p_heir bigint,
-    out o_closed jsonb, out o_failed jsonb, out o_careful boolean, out o_last text[], out o_count bigint
+    out o_closed jsonb, out o_failed jsonb, out o_careful boolean
 )
 returns record
 language plpgsql
@@ -1105,17 +1099,19 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_scope   text := case when p_groups is not null then 'groups' when p_watch is not null then 'row' else 'range' end;
+    v_scope   text;
     v_failing boolean;
     v_epochs  bigint[];
     v_from    bigint;
     v_to      bigint;
-    v_still   boolean;
     v_whole   boolean := true;
 begin
     o_closed := '{}';
     o_failed := '{}';
     o_careful := p_careful;
+    v_scope := case when p_groups is not null then 'groups' when p_watch is not null then 'row'
+                    when exists (select from recovery.attached() as w where w.family = p_family and w.group_by is not null) then 'loose'
+                    else 'range' end;
     v_failing := p_owner <> 'any' and exists (
         select from recovery.failure as f join recovery.attached() as w on w.name = f.watch where w.family = p_family);
     if p_owner = 'any' or exists (
@@ -1130,14 +1126,13 @@ begin
     perform set_config('lock_timeout', ceil(extract(epoch from p_lock_wait) * 1000)::text || 'ms', true);
     loop
         begin
+            -- Its rows are met by ctid, one at a time; an estimate must not turn that into a scan of the table.
+            perform set_config(g.name, 'off', true) from unnest('{enable_hashjoin,enable_mergejoin,enable_seqscan}'::text[]) as g (name);
             execute recovery.close_sql(p_family, v_scope, p_owner, p_guard, o_careful, v_failing, p_heir is not null, p_watch)
-            into o_closed, v_from, v_to, v_still, o_last, o_count
-            using p_epoch, coalesce(p_groups, p_key), p_limit, p_reason, recovery.words(p_reason), p_detector, clock_timestamp(), p_heir, v_epochs;
+            into o_closed, v_from, v_to
+            using p_epoch, coalesce(p_groups, p_key), p_limit, p_reason, recovery.words(p_reason), p_detector, clock_timestamp(), p_heir, v_epochs, p_bound;
             -- A deferred constraint would fail at commit, where nothing could be split any more.
             set constraints all immediate;
-            if v_still then
-                perform recovery.fail('RC006', format('the close expressions of family "%s" leave a row open', p_family));
-            end if;
             exit;
         exception
             when lock_not_available or deadlock_detected then
@@ -1153,9 +1148,8 @@ begin
         end;
     end loop;
     if not v_whole then
-        select r.o_closed, r.o_failed, r.o_from, r.o_to, r.o_last, r.o_count
-        into o_closed, o_failed, v_from, v_to, o_last, o_count
-        from recovery.close_rows(p_family, p_owner, p_epoch, v_epochs, p_guard, p_groups, p_key, p_limit, p_reason, p_detector, p_heir) as r;
+        select r.o_closed, r.o_failed, r.o_from, r.o_to into o_closed, o_failed, v_from, v_to
+        from recovery.close_rows(p_family, v_scope, p_owner, p_epoch, v_epochs, p_guard, coalesce(p_groups, p_key), p_bound, p_limit, p_reason, p_detector, p_heir) as r;
     elsif v_failing and v_from is not null then
         delete from recovery.failure as f using recovery.event as e
         where e.id between v_from and v_to and e.kind in ('closed', 'adopted') and f.watch = e.watch and f.key = e.key;
@@ -1168,10 +1162,10 @@ begin
 end
 $$;
 --;
-comment on function recovery.close_scope(text, text, bigint, text, text[], text, text[], integer, text, text, interval, boolean, bigint) is
-    'Closes (or hands to p_heir) one batch: the rows of p_groups, the row p_key of p_watch, or p_limit rows after key p_key. Goes round locked rows, splits a batch that fails, writes the events of the groups, announces.';
+comment on function recovery.close_scope(text, text, bigint, text, text[], text, text[], text[], integer, text, text, interval, boolean, bigint) is
+    'Closes (or hands to p_heir) one batch: the rows of p_groups, the row p_key of p_watch, those after key p_key up to p_bound, or p_limit rows without a group. Goes round locked rows, splits a batch that fails, writes the events of the groups, announces.';
 --;
-revoke all on function recovery.close_scope(text, text, bigint, text, text[], text, text[], integer, text, text, interval, boolean, bigint) from public;
+revoke all on function recovery.close_scope(text, text, bigint, text, text[], text, text[], text[], integer, text, text, interval, boolean, bigint) from public;
 --;
 -- sql/functions/close_sql.sql
 create or replace function recovery.close_sql(
@@ -1196,34 +1190,45 @@ as $function$
          locked: a lock costs half as much as the update itself.
    u<n>  the update. It meets its row by ctid and xmin, so it changes exactly the version that v<n> saw;
          a row that somebody changed meanwhile no longer matches and is left to the next pass. It asks
-         again for the owner and for open-ness, which is what makes a second closer harmless.
+         again for the owner and for open-ness, which is what makes a second closer harmless (inside a case,
+         or the planner, which takes open rows for few, would look for them once more instead of by ctid).
+         From PostgreSQL 18 on the update returns old values itself, and v<n> is needed only to go round locks.
+   n<n>  the new values, where they are the same for every row.
    k, o  for a family whose groups have events of their own: rows closed and rows open, by group; a group
          of which nothing stays open is idle.
    e     the events, ordered: groups as $2 lists them, watches by position, rows by order_by, then the
          group's own.
 
    $1 epoch  $2 groups | key after which to go on | key of one row  $3 limit  $4 reason  $5 message
-   $6 detector  $7 at  $8 heir  $9 epochs that own open rows
+   $6 detector  $7 at  $8 heir  $9 epochs that own open rows  $10 last key of the range
 
-   p_scope    groups: rows of the groups in $2;  range: $3 rows after key $2 (that have no group);  row: the row with key $2
+   p_scope    groups: rows of the groups in $2;  range: rows after key $2 up to key $10;  loose: $3 rows without a
+              group;  row: the row with key $2
    p_owner    epoch: rows of $1;  none: rows without an owner;  any: whoever owns them
    p_guard    fuses: ignore, without (leave guarded rows alone), with (only guarded rows)
    p_careful  skip rows that somebody has locked
    p_failing  leave out rows that are recorded as failing and not yet due
-   p_heir     do not close but give to epoch $8                                                        */
+   p_heir     do not close but give to epoch $8
+
+   Returns counts by watch, first and last event id.                                                   */
 declare
     v_watch  recovery.watch;
     v_n      integer := 0;
+    v_direct boolean := current_setting('server_version_num')::integer >= 180000 and not p_careful and p_scope in ('groups', 'range');
     v_ctes   text := '';
     v_rows   text := '';
-    v_still  text := 'false';
-    v_tail   text := 'null::text[], null::bigint';
+    v_where  text;
+    v_again  text;
     v_set    text;
     v_group  text;
-    v_order  text;
-    v_select text;
+    v_owner  text;
+    v_old    text;
+    v_new    text;
+    v_fixed  text;
+    v_plain  boolean;
     v_closed text := '';
     v_opened text := '';
+    v_c      constant text := $$(values ($4, $5, $6, $7, (date_part('epoch', $7) * 1000)::bigint, $1)) as c (reason, message, detector, at, ms, epoch)$$;
     v_head   recovery.watch;
 begin
     for v_watch in
@@ -1233,56 +1238,79 @@ begin
     loop
         v_n := v_n + 1;
         v_group := coalesce('(' || v_watch.group_by || ')::text', 'null::text');
-        v_order := coalesce(v_watch.order_by, format('row(%s)', recovery.key_sql(v_watch, 'columns')));
+        v_plain := (v_watch.spec ->> 'image') is null and not p_heir;
         if p_heir then
             v_set := 'server_epoch = $8';
         else
             select string_agg(format('%I = %s', s.key, s.value), ', ') into v_set from jsonb_each_text(v_watch.close) as s;
-            v_still := v_still || format(' or exists (select from u%s where still)', v_n);
         end if;
-        v_select := format(
-            'select r.ctid as tid, r.xmin as xm, r.tableoid as tab, r.server_epoch as owner, %s as key, %s as parts, %s as grp, %s as old from %s as r where %s and %s',
-            recovery.key_text(v_watch.key_columns, 'r'), recovery.key_sql(v_watch, 'parts'), v_group,
-            case when p_heir then $$jsonb_build_object('server_epoch', r.server_epoch)$$ else v_watch.image end, v_watch.relation,
-            recovery.scope_sql(v_watch, p_owner, p_guard),
-            recovery.key_sql(v_watch, case p_scope when 'range' then 'after' when 'row' then 'equal' else 'groups' end));
+        v_where := recovery.scope_sql(v_watch, p_owner, p_guard) || ' and '
+            || recovery.key_sql(v_watch, case p_scope when 'range' then 'between' when 'row' then 'equal' when 'groups' then case when v_direct then 'groups' else 'group' end else p_scope end);
         if p_failing then
-            v_select := v_select || format(
+            v_where := v_where || format(
                 ' and not exists (select from recovery.failure as f where f.watch = %L and f.key = %s and f.next_at > $7)',
                 v_watch.name, recovery.key_text(v_watch.key_columns, 'r'));
         end if;
-        if p_scope = 'range' then
-            if v_watch.group_by is not null then
-                v_select := v_select || format(' and (%s) is null', v_watch.group_by);
+
+        -- What the closing changes: columns as they are, for the event to make json of, or the watch's image.
+        v_old := case when p_heir then $$jsonb_build_object('server_epoch', r.server_epoch)$$
+                      when v_plain then (select string_agg(format('r.%I as o%s', s.name, s.n), ', ' order by s.n) from jsonb_object_keys(v_watch.close) with ordinality as s (name, n))
+                      else v_watch.image end;
+        v_new := case when v_plain then replace(v_old, ' as o', ' as n') else v_old || ' as new' end;
+        v_old := case when v_plain then v_old else v_old || ' as old' end;
+        v_fixed := case when v_plain then recovery.fixed_sql(v_watch) end;
+        if v_fixed is not null then
+            v_ctes := v_ctes || format(E'n%s as materialized (select %s as new from %s),\n', v_n, v_fixed, v_c);
+            v_new := null;
+        end if;
+        v_again := case when p_heir then '' else format(', case when (%s) then recovery.left_open(%L) end', v_watch.open, v_watch.name) end;
+
+        if v_direct then
+            v_owner := 'old.server_epoch';
+            v_ctes := v_ctes || format(
+                E'u%s as (update %s as r set %s from %s where %s returning old.server_epoch as owner, %s as key, %s as grp, %s',
+                v_n, v_watch.relation, v_set, v_c, v_where, recovery.key_text(v_watch.key_columns, 'r'), v_group,
+                recovery.realias(v_old, 'old'));
+        else
+            if p_scope = 'loose' then
+                v_where := v_where || format(' order by %s limit $3', recovery.key_sql(v_watch, 'columns'));
             end if;
-            v_select := v_select || format(' order by %s limit $3', recovery.key_sql(v_watch, 'columns'));
-            v_tail := format('(select parts from (select v.parts, row_number() over () as n from v%1$s as v) as k order by n desc limit 1), (select count(*) from v%1$s)', v_n);
+            v_ctes := v_ctes || format(
+                E'v%1$s as materialized (%14$sselect r.ctid as tid, r.xmin as xm, r.tableoid as tab, r.server_epoch as owner, %2$s from %3$s as r where %4$s%5$s%15$s),\n'
+                'u%1$s as (update %3$s as r set %6$s from v%1$s as v cross join %7$s where r.ctid = v.tid and r.xmin = v.xm%8$s and case when %9$s then %10$s end'
+                ' returning v.owner, %11$s as key, %12$s as grp, %13$s',
+                v_n, v_old, v_watch.relation, v_where, case when p_careful then ' for update of r skip locked' else '' end, v_set, v_c,
+                case (select c.relkind from pg_class as c where c.oid = v_watch.relation) when 'p' then ' and r.tableoid = v.tab' else '' end,
+                case p_owner when 'epoch' then 'r.server_epoch = $1' when 'none' then 'r.server_epoch is null' else 'r.server_epoch is not distinct from v.owner' end,
+                v_watch.open, recovery.key_text(v_watch.key_columns, 'r'), v_group,
+                case when v_plain then (select string_agg(format('v.o%s', s.n), ', ' order by s.n) from jsonb_object_keys(v_watch.close) with ordinality as s (name, n)) else 'v.old' end,
+                -- Group by group: an estimate of one row must not make it read all open rows for each batch.
+                case p_scope when 'groups' then format('select s.* from unnest($2::%s[]) as g (g) cross join lateral (', v_watch.group_type) else '' end,
+                case p_scope when 'groups' then ' offset 0) as s' else '' end);
         end if;
-        if p_careful then
-            v_select := v_select || ' for update of r skip locked';
-        end if;
-        v_ctes := v_ctes || format(
-            E'v%1$s as materialized (%2$s),\n'
-            'u%1$s as (update %3$s as r set %4$s from v%1$s as v cross join (values ($4, $5, $6, $7, (date_part(''epoch'', $7) * 1000)::bigint, $1)) as c (reason, message, detector, at, ms, epoch)'
-            ' where r.ctid = v.tid and r.xmin = v.xm%5$s and %6$s and (%7$s)'
-            ' returning v.owner, v.key, v.grp, v.old, %8$s as new, %9$s as ord, (%7$s) is true as still),\n',
-            v_n, v_select, v_watch.relation, v_set,
-            case (select c.relkind from pg_class as c where c.oid = v_watch.relation) when 'p' then ' and r.tableoid = v.tab' else '' end,
-            case p_owner when 'epoch' then 'r.server_epoch = $1' when 'none' then 'r.server_epoch is null' else 'r.server_epoch is not distinct from v.owner' end,
-            v_watch.open,
-            case when p_heir then $$jsonb_build_object('server_epoch', r.server_epoch)$$ else v_watch.image end,
-            case when p_scope = 'groups' then v_order else 'null::record' end);
+        v_ctes := v_ctes || coalesce(', ' || v_new, '')
+            || case when p_scope = 'groups' then format(', %s as ord', coalesce(v_watch.order_by, format('row(%s)', recovery.key_sql(v_watch, 'columns')))) else '' end
+            || v_again || E'),\n';
+
         v_rows := v_rows || case when v_n = 1 then '' else ' union all ' end || format(
             'select %s as pos, %L::text as watch, %L::text as kind, %L::text as topic, u.owner, u.key, u.grp, %s, %s as ord from u%s as u%s',
             v_n, v_watch.name, case when p_heir then 'adopted' else 'closed' end, v_watch.topic,
-            case when v_watch.diff and not p_heir then 'd.old, d.new' else 'u.old, u.new' end,
+            case when v_watch.diff and not p_heir then 'd.old, d.new'
+                 else case when v_plain then 'to_jsonb(i)' else 'u.old' end || ' as old, '
+                   || case when v_fixed is not null then format('(select n.new from n%s as n)', v_n) when v_plain then 'to_jsonb(j)' else 'u.new' end || ' as new' end,
             case when p_scope = 'groups' then 'row_number() over (order by u.ord)' else '0' end,
             v_n,
-            case when v_watch.diff and not p_heir then ' cross join lateral recovery.changed(u.old, u.new) as d' else '' end);
+            case when v_plain then (select format(' cross join lateral (select %s) as i', string_agg(format('u.o%s as %I', s.n, s.name), ', ' order by s.n))
+                                         || case when v_fixed is null then format(' cross join lateral (select %s) as j', string_agg(format('u.n%s as %I', s.n, s.name), ', ' order by s.n)) else '' end
+                                    from jsonb_object_keys(v_watch.close) with ordinality as s (name, n)) else '' end
+            || case when v_watch.diff and not p_heir then format(' cross join lateral recovery.changed(to_jsonb(i), %s) as d',
+                    case when v_fixed is null then 'to_jsonb(j)' else format('(select n.new from n%s as n)', v_n) end) else '' end);
         v_closed := v_closed || case when v_n = 1 then '' else ' union all ' end || format('select u.owner, u.grp from u%1$s as u', v_n);
         v_opened := v_opened || case when v_n = 1 then '' else ' union all ' end || format(
-            'select (%1$s)::text as grp, count(*) as n from %2$s as r where %3$s and (r.server_epoch = any($9) or r.server_epoch is null) and (%4$s)%5$s group by 1',
-            v_watch.group_by, v_watch.relation, recovery.key_sql(v_watch, 'groups'), v_watch.open,
+            'select g.g::text as grp, s.n from unnest($2::%1$s[]) as g (g) cross join lateral ('
+            'select count(*) as n from unnest($9) as w (epoch) cross join lateral (select from %2$s as r where r.server_epoch = w.epoch and %3$s and (%4$s)%5$s offset 0) as r'
+            ' union all select count(*) from %2$s as r where r.server_epoch is null and %3$s and (%4$s)%5$s offset 0) as s where s.n > 0',
+            v_watch.group_type, v_watch.relation, recovery.key_sql(v_watch, 'group'), v_watch.open,
             coalesce(' and (' || v_watch.only_if || ')', ''));
         if v_watch.failed_topics is not null or v_watch.idle_topics is not null then
             v_head := v_watch;
@@ -1291,22 +1319,23 @@ begin
     if v_head.id is not null and p_scope = 'groups' and not p_heir then
         v_ctes := v_ctes || format(
             E'k as (select c.grp, min(c.owner) as owner, count(*) as n from (%s) as c group by c.grp),\n'
-            'o as (select c.grp, sum(c.n) as n from (%s) as c group by c.grp),\n', v_closed, v_opened);
+            'o as (select jsonb_object_agg(c.grp, c.n) as n from (select c.grp, sum(c.n) as n from (%s) as c group by c.grp) as c),\n', v_closed, v_opened);
         v_rows := v_rows || format(
             ' union all select 1000000, %L, t.kind, t.topic, k.owner, k.grp, k.grp, null::jsonb, jsonb_build_object(''message'', $5), t.n from k cross join lateral ('
             'select ''failed'' as kind, f.topic, f.n from unnest(%L::text[]) with ordinality as f (topic, n)'
             ' union all select ''idle'', i.topic, 1000 + i.n from unnest(%L::text[]) with ordinality as i (topic, n)'
-            ' where not exists (select from o where o.grp = k.grp and o.n > k.n)) as t',
+            ' where coalesce(((select o.n from o) ->> k.grp)::bigint, 0) <= k.n) as t',
             v_head.name, v_head.failed_topics, v_head.idle_topics);
     end if;
     return 'with ' || v_ctes || format(
-        E'e as (insert into recovery.event (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)\n'
-        'select x.owner, x.watch, x.kind, x.topic, x.key, x.grp, $4, $6, x.old, x.new from (%s) as x%s returning id, watch, kind)\n'
-        'select coalesce((select jsonb_object_agg(s.watch, s.n) from (select e.watch, count(*) as n from e where e.kind in (''closed'', ''adopted'') group by e.watch) as s), ''{}''), (select min(id) from e), (select max(id) from e), (%s), %s',
+        E'e as (insert into recovery.event (at, server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)\n'
+        'select $7, x.owner, x.watch, x.kind, x.topic, x.key, x.grp, $4, $6, x.old, x.new from (%s) as x%s returning id, watch, kind)\n'
+        'select coalesce(jsonb_object_agg(s.watch, s.n) filter (where s.n > 0), ''{}''), min(s.first), max(s.last) from ('
+        'select e.watch, count(*) filter (where e.kind in (''closed'', ''adopted'')) as n, min(e.id) as first, max(e.id) as last from e group by e.watch) as s',
         v_rows,
         case when p_scope = 'groups'
-            then ' join unnest($2) with ordinality as g (grp, n) on g.grp = x.grp order by g.n, x.pos, x.ord' else '' end,
-        v_still, v_tail);
+            -- A map rather than a join, which an estimate of one row would make a nested loop.
+            then ' order by ((select jsonb_object_agg(g.grp, g.n) from unnest($2) with ordinality as g (grp, n)) -> x.grp)::bigint, x.pos, x.ord' else '' end);
 end
 $function$;
 --;
@@ -1345,7 +1374,7 @@ begin
     end if;
     v_guard := case when recovery.has_fuses(v_watch.family) then 'without' else 'ignore' end;
     select s.o_closed into o_closed from recovery.close_scope(v_watch.family, 'any', null, v_guard, v_groups,
-        case when v_groups is null then p_watch end, v_key, 1, p_reason, p_detector, p_lock_wait, false, null) as s;
+        case when v_groups is null then p_watch end, v_key, null, 1, p_reason, p_detector, p_lock_wait, false, null) as s;
 end
 $$;
 --;
@@ -1665,6 +1694,29 @@ comment on function recovery.finish(bigint, text, interval, boolean) is
 --;
 revoke all on function recovery.finish(bigint, text, interval, boolean) from public;
 --;
+-- sql/functions/fixed_sql.sql
+create or replace function recovery.fixed_sql(p_watch recovery.watch)
+returns text
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    -- Only literals and what the closing itself brings; and no trigger of the host that may change them.
+    select 'jsonb_build_object(' || string_agg(format('%L, %s', s.key, s.value), ', ' order by s.key) || ')'
+    from jsonb_each_text(p_watch.close) as s
+    where not exists (
+        select from pg_class as c where c.oid = p_watch.relation and c.relkind = 'p')
+      and not exists (
+        select from pg_trigger as t where t.tgrelid = p_watch.relation and t.tgenabled <> 'D' and t.tgtype::integer & 19 = 19)
+    having bool_and(s.value ~ $re$^\(?('([^']|'')*'|c\.[a-z]+|-?[0-9.]+|NULL|true|false)\)?(::[a-z_ "().0-9,]+)?$re$)
+$$;
+--;
+comment on function recovery.fixed_sql(recovery.watch) is
+    'SQL text for the new values of a closing where they are the same for each row, as {column: value}; else null.';
+--;
+revoke all on function recovery.fixed_sql(recovery.watch) from public;
+--;
 -- sql/functions/guard_sql.sql
 create or replace function recovery.guard_sql(p_watch recovery.watch)
 returns text
@@ -1883,17 +1935,20 @@ as $$
     select case p_form
         when 'columns' then string_agg(format('r.%I', c.name), ', ' order by c.n)
         when 'parts' then format('array[%s]', string_agg(format('(r.%I)::text', c.name), ', ' order by c.n))
-        when 'after' then format('($2 is null or (%s) > (%s))',
+        when 'between' then format('($2 is null or (%1$s) > (%2$s)) and ($10 is null or (%1$s) <= (%3$s))',
             string_agg(format('r.%I', c.name), ', ' order by c.n),
-            string_agg(format('($2[%s])::%s', c.n, p_watch.key_types[c.n]), ', ' order by c.n))
+            string_agg(format('($2[%s])::%s', c.n, p_watch.key_types[c.n]), ', ' order by c.n),
+            string_agg(format('($10[%s])::%s', c.n, p_watch.key_types[c.n]), ', ' order by c.n))
+        when 'loose' then format('(%s) is null', p_watch.group_by)
         when 'equal' then string_agg(format('r.%I = ($2[%s])::%s', c.name, c.n, p_watch.key_types[c.n]), ' and ' order by c.n)
+        when 'group' then format('%s = g.g', p_watch.group_by)
         when 'groups' then format('%s = any($2::%s[])', p_watch.group_by, p_watch.group_type)
         end
     from unnest(p_watch.key_columns) with ordinality as c (name, n)
 $$;
 --;
 comment on function recovery.key_sql(recovery.watch, text) is
-    'SQL text about the key of a row r: its columns, its parts as text[], or its comparison with the parameter $2.';
+    'SQL text about the key of a row r: its columns, its parts as text[], or its comparison with the parameters $2 and $10.';
 --;
 revoke all on function recovery.key_sql(recovery.watch, text) from public;
 --;
@@ -1914,6 +1969,23 @@ $$;
 comment on function recovery.key_text(text[], text) is 'SQL text that prints the primary key of a row as events carry it.';
 --;
 revoke all on function recovery.key_text(text[], text) from public;
+--;
+-- sql/functions/left_open.sql
+create or replace function recovery.left_open(p_watch text)
+returns integer
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform recovery.fail('RC006', format('the close expressions of watch "%s" leave a row open', p_watch));
+end
+$$;
+--;
+comment on function recovery.left_open(text) is 'Called by a closing for a row that it leaves open: raises RC006.';
+--;
+revoke all on function recovery.left_open(text) from public;
 --;
 -- sql/functions/light.sql
 create or replace function recovery.light(
@@ -2032,6 +2104,33 @@ comment on function recovery.next_groups(text, bigint, text, text, integer) is
     'The next groups of a family in which an epoch has orphans, about p_limit rows in all, with their whole trees, deepest first.';
 --;
 revoke all on function recovery.next_groups(text, bigint, text, text, integer) from public;
+--;
+-- sql/functions/next_key.sql
+create or replace function recovery.next_key(p_family text, p_epoch bigint, p_after text[], p_limit integer)
+returns text[]
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch recovery.watch;
+    v_key   text[];
+begin
+    select w.* into strict v_watch from recovery.attached() as w where w.family = p_family;
+    execute format('select %s from %s as r where %s and %s order by %s offset $3 - 1 limit 1',
+        recovery.key_sql(v_watch, 'parts'), v_watch.relation,
+        recovery.scope_sql(v_watch, case when p_epoch is null then 'none' else 'epoch' end, 'ignore', false),
+        recovery.key_sql(v_watch, 'between'), recovery.key_sql(v_watch, 'columns'))
+    into v_key using p_epoch, p_after, p_limit, null, null, null, null, null, null, null::text[];
+    return v_key;
+end
+$$;
+--;
+comment on function recovery.next_key(text, bigint, text[], integer) is
+    'Key of the p_limit-th open row after a key: where a batch of a watch without groups ends. Null: it takes all that is left.';
+--;
+revoke all on function recovery.next_key(text, bigint, text[], integer) from public;
 --;
 -- sql/functions/now.sql
 create or replace function recovery.now()
@@ -2731,6 +2830,8 @@ declare
     v_new   text := case when p_operation = 'delete' then 'null::jsonb' else recovery.realias(p_watch.image, 'new') end;
     v_fence text;
     v_event text;
+    v_values text;
+    v_insert text;
 begin
     v_fence := format($fence$
     -- The writer: its epoch must be live. The fast path of recovery.assert_live, in two statements.
@@ -2784,25 +2885,48 @@ begin
         return null;
     end if;$fence$;
     end if;
-    v_event := case when p_watch.events = 'closed' then '' else format($event$
-    insert into recovery.event (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
-    %1$s
-    returning id into v_id;
+    -- The columns of an event; a select, so that it can also ask whether the writer lives.
+    v_values := case when p_watch.diff and p_operation = 'update'
+        then format($$%1$s.server_epoch, %2$L, v_kind, %3$L, %4$s, %5$s, nullif(current_setting('recovery.reason', true), ''), 'writer', d.old, d.new
+        from recovery.changed(%6$s, %7$s) as d$$,
+            v_row, p_watch.name, p_watch.topic, recovery.key_text(p_watch.key_columns, v_row),
+            coalesce('(' || recovery.realias(p_watch.group_by, v_row) || ')::text', 'null'), v_old, v_new)
+        else format($$%1$s.server_epoch, %2$L, v_kind, %3$L, %4$s, %5$s, nullif(current_setting('recovery.reason', true), ''), 'writer', %6$s, %7$s
+        from (values (1)) as d$$,
+            v_row, p_watch.name, p_watch.topic, recovery.key_text(p_watch.key_columns, v_row),
+            coalesce('(' || recovery.realias(p_watch.group_by, v_row) || ')::text', 'null'), v_old, v_new) end;
+    if p_watch.events = 'closed' then
+        v_event := '';
+    else
+        v_insert := 'insert into recovery.event (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+        select ' || v_values;
+        v_event := format($event$
     -- The bell: at most one NOTIFY in 20 ms, because NOTIFY serialises the commits of the whole cluster.
     v_now := (date_part('epoch', clock_timestamp()) * 1000)::bigint;
-    select last_value into v_rung from recovery.bell_time;
-    if v_now - v_rung not between 0 and 19 and current_setting('recovery.notify', true) is distinct from 'off' then
+    if v_now - coalesce(pg_sequence_last_value('recovery.bell_time'), 0) not between 0 and 19 and current_setting('recovery.notify', true) is distinct from 'off' then
         perform setval('recovery.bell_time', v_now);
         perform pg_notify('recovery', format('{"from": %%1$s, "to": %%1$s, "count": 1, "events": [{"id": %%1$s, "kind": "%%2$s"}]}', v_id, v_kind));
-    end if;$event$,
-        case when p_watch.diff and p_operation = 'update'
-            then format($$select %1$s.server_epoch, %2$L, v_kind, %3$L, %4$s, %5$s, nullif(current_setting('recovery.reason', true), ''), 'writer', d.old, d.new
-    from recovery.changed(%6$s, %7$s) as d$$,
-                v_row, p_watch.name, p_watch.topic, recovery.key_text(p_watch.key_columns, v_row),
-                coalesce('(' || recovery.realias(p_watch.group_by, v_row) || ')::text', 'null'), v_old, v_new)
-            else format($$values (%1$s.server_epoch, %2$L, v_kind, %3$L, %4$s, %5$s, nullif(current_setting('recovery.reason', true), ''), 'writer', %6$s, %7$s)$$,
-                v_row, p_watch.name, p_watch.topic, recovery.key_text(p_watch.key_columns, v_row),
-                coalesce('(' || recovery.realias(p_watch.group_by, v_row) || ')::text', 'null'), v_old, v_new) end) end;
+    end if;$event$);
+        -- The usual case, a live server and its own row, in one statement: the event is written only if
+        -- the writer lives. The lock is taken before, by an assignment, which is cheaper than a statement.
+        v_fence := format($fast$
+    if v_writer = %1$s.server_epoch%2$s and current_setting('transaction_isolation') = 'read committed' then
+        v_void := pg_advisory_xact_lock_shared(v_writer)::text;
+        %3$s
+        cross join recovery.server as s
+        where s.epoch = v_writer and s.ended is null and s.pending is null and s.drain_until is null
+        returning id into v_id;
+    end if;
+    if v_id is null then%4$s
+        %5$s
+        returning id into v_id;
+    end if;$fast$,
+            v_row,
+            case when p_operation = 'update' then ' and v_old and not v_new and new.server_epoch is not distinct from old.server_epoch' else '' end,
+            case when p_operation = 'update' then $$v_kind := 'closed';
+        $$ else '' end || v_insert,
+            replace(v_fence, E'\n', E'\n    '), v_insert);
+    end if;
     -- The stamp's own update is part of the transition that caused it.
     if p_operation = 'update' then
         v_fence := $stamp$
@@ -2815,7 +2939,7 @@ begin
     v_kind   text := %1$L;%2$s
     v_id     bigint;
     v_now    bigint;
-    v_rung   bigint;
+    v_void   text;
 begin%3$s%4$s
     return null;
 end$body$,
@@ -2885,7 +3009,7 @@ create or replace procedure recovery.boot(
     p_grace         interval    default interval '3 seconds',
     p_policy        text        default 'supersede',
     p_wait          interval    default interval '30 seconds',
-    p_batch         integer     default 2000,
+    p_batch         integer     default 5000,
     p_lock_wait     interval    default interval '2 seconds',
     inout epoch     bigint      default null,
     inout token     uuid        default null,
@@ -2994,7 +3118,7 @@ create or replace procedure recovery.shutdown(
     p_epoch      bigint,
     p_token      uuid     default null,
     p_heir       bigint   default null,
-    p_batch      integer  default 2000,
+    p_batch      integer  default 5000,
     p_lock_wait  interval default interval '2 seconds',
     inout report jsonb    default null
 )
@@ -3030,7 +3154,7 @@ revoke all on procedure recovery.shutdown(bigint, uuid, bigint, integer, interva
 -- sql/procedures/sweep.sql
 create or replace procedure recovery.sweep(
     p_label      text     default null,
-    p_batch      integer  default 2000,
+    p_batch      integer  default 5000,
     p_lock_wait  interval default interval '2 seconds',
     inout report jsonb    default null
 )
@@ -3273,6 +3397,7 @@ grant select (epoch, name, host, pid, process_start, version, lease, grace, boot
 --;
 grant execute on function
     recovery.version(),
+    recovery.timeline(),
     recovery.horizon(),
     recovery.open_work(),
     recovery.words(text),
@@ -3297,7 +3422,6 @@ grant execute on function
     recovery.has_fuses(text),
     recovery.heir_of(bigint),
     recovery.burn(text, interval),
-    recovery.timeline(),
     recovery.resign(bigint, uuid, bigint, interval),
     recovery.reap(interval),
     recovery.orphaned(text),

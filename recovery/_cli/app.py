@@ -9,7 +9,7 @@ import re
 import socket
 import sys
 from collections.abc import Sequence
-from enum import StrEnum
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +19,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from recovery import _connect, calls, errors
 from recovery._cli import FAILED, SCHEMA, UNREACHABLE, USAGE, show
+from recovery._cli.choices import Action, Kind, Policy
 from recovery._version import VERSION
 
 __all__ = ["explain", "run"]
@@ -38,25 +39,6 @@ Dsn = Annotated[
     typer.Option("--dsn", metavar="DSN", help="The database; also before the command."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of text.")]
-
-
-class Action(StrEnum):
-    """Of `migrate`."""
-
-    upgrade = "upgrade"
-    downgrade = "downgrade"
-
-
-class Kind(StrEnum):
-    """Of an event."""
-
-    opened = "opened"
-    reopened = "reopened"
-    closed = "closed"
-    deleted = "deleted"
-    adopted = "adopted"
-    failed = "failed"
-    idle = "idle"
 
 
 _dsn: str | None = None
@@ -152,6 +134,13 @@ def boot(
     lease: Annotated[
         float, typer.Option(help="Seconds until the server is taken for dead without a heartbeat.")
     ] = 15.0,
+    policy: Annotated[
+        Policy, typer.Option(help="What to do if a live server holds the name.")
+    ] = Policy.supersede,
+    wait: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="How long at most, with --policy wait; else 30."),
+    ] = None,
     as_json: AsJson = False,
     dsn: Dsn = None,
 ) -> None:
@@ -159,8 +148,16 @@ def boot(
 
     Whoever writes for this server must set recovery.server_epoch to the epoch printed.
     """
+    if wait is not None and policy is not Policy.wait:
+        raise typer.BadParameter(f"--wait needs --policy wait, not {policy.value}")
+    call = calls.boot(
+        name,
+        lease=calls.seconds(lease, "lease"),
+        policy=policy.value,
+        wait=calls.seconds(30.0 if wait is None else wait, "wait"),
+        host=socket.gethostname(),
+    )
     with _open(dsn) as conn:
-        call = calls.boot(name, lease=calls.seconds(lease, "lease"), host=socket.gethostname())
         booted = calls.run(conn, call)
     if as_json:
         show.as_json(
@@ -242,17 +239,17 @@ def listen(
 
     filters: dict[str, Any] = {"watch": watch, "group": group, "kind": kind, "reason": reason}
     filters = {name: values for name, values in filters.items() if values}
-    seen: set[int] = set()
+    seen: set[tuple[int, datetime]] = set()  # a failover may give an id out again
     while True:
         with listening(_database(dsn), after=after) as bus:
             try:
                 for event in bus.subscribe(**filters, maxsize=100_000):
-                    if event.id not in seen:
+                    if (event.id, event.at) not in seen:
                         print(event.to_json() if as_json else show.event(event), flush=True)
-                        seen.add(event.id)
+                        seen.add((event.id, event.at))
             except Lagged as lag:  # the reader of the pipe is slow: read again from there
                 after = lag.resume_after
-                seen = {id_ for id_ in seen if id_ > after}
+                seen = {one for one in seen if one[0] > after}
 
 
 @app.command("import-opencode")

@@ -12,6 +12,7 @@ import recovery
 
 SHOW = sa.text("select nullif(current_setting('recovery.server_epoch', true), '')::bigint")
 PID = sa.text("select pg_backend_pid()")
+NAME = sa.text("select application_name from pg_stat_activity where pid = pg_backend_pid()")
 
 
 def test_connections_made_before_and_after_a_boot(url: sa.URL) -> None:
@@ -89,6 +90,49 @@ def test_transaction_scope(url: sa.URL) -> None:
         conn.rollback()
         assert conn.scalar(SHOW) == server.epoch
     engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "shown"),
+    [
+        ("api-1", None, "api-1"),
+        ("api-1", "shop", "shop"),
+        ("api-1", "shop #7 of 'us'", "shop #7 of 'us'"),
+        ("api-1", "s" * 63, "s" * 46),
+        ("api-1", "shop#7", "shop#7"),
+        ("a'p\\i%s:x" + "ü" * 80, None, "a?p?i?s:x" + "?" * 37),
+    ],
+)
+def test_the_session_says_whose_it_is(url: sa.URL, name: str, said: str | None, shown: str) -> None:
+    """So that an eviction finds it; what the application said of itself stays."""
+    arguments = {} if said is None else {"application_name": said}
+    engine = sa.create_engine(url, pool_size=1, connect_args=arguments)
+    with engine.connect() as conn:  # before the boot
+        assert (conn.scalar(NAME) == said) == (said is not None)
+    for server in recovery.boot(url, name), recovery.boot(url, name):
+        assert len(f"#{server.epoch}") == 17
+        server.bind(engine)
+        for _ in range(2):
+            with engine.connect() as conn:
+                assert conn.scalar(NAME) == f"{shown}#{server.epoch}"
+                conn.rollback()
+    server.bind(engine, "transaction")  # the session may be another client's next
+    with engine.connect() as conn:
+        assert conn.scalar(NAME) == shown
+    engine.dispose()
+
+
+async def test_the_session_says_whose_it_is_through_asyncpg(url: sa.URL) -> None:
+    pytest.importorskip("asyncpg")
+    engine = create_async_engine(
+        url.set(drivername="postgresql+asyncpg"),
+        connect_args={"server_settings": {"application_name": "shop"}},
+    )
+    server = await recovery.aboot(url, "api-1")
+    server.bind(engine)
+    async with engine.connect() as conn:
+        assert await conn.scalar(NAME) == f"shop#{server.epoch}"
+    await engine.dispose()
 
 
 def test_autocommit_engines_have_the_session(url: sa.URL) -> None:

@@ -17,7 +17,7 @@ from psycopg.conninfo import make_conninfo
 
 from agent_store import stores
 from helpers import wait_for
-from recovery import _version, cli, opencode
+from recovery import _version, calls, cli, opencode
 
 # Each command is a process of its own, which takes its time on a busy machine.
 pytestmark = [pytest.mark.majors("newest"), pytest.mark.timeout(300)]
@@ -208,6 +208,48 @@ def test_boot_refuses_a_bad_name_and_lease(dsn: str) -> None:
     assert "name" in bad(USAGE, "boot", "x" * 9000, "--dsn", dsn)
     assert "lease" in bad(USAGE, "boot", "x", "--lease", "-1", "--dsn", dsn)
     assert "'--lease'" in bad(USAGE, "boot", "x", "--lease", "soon", "--dsn", dsn)
+
+
+def test_boot_policies(dsn: str, conn: Connection) -> None:
+    first = json.loads(good("boot", "api-1", "--lease", "600", "--json", "--dsn", dsn))
+    line = bad(FAILED, "boot", "api-1", "--policy", "refuse", "--dsn", dsn)
+    assert f'"api-1" is held by epoch {first["epoch"]}' in line
+    line = bad(FAILED, "boot", "api-1", "--policy", "wait", "--wait", "0.3", "--dsn", dsn)
+    assert "is held by" in line
+    waiting = ["boot", "api-1", "--policy", "wait", "--wait", "60", "--json", "--dsn", dsn]
+    with subprocess.Popen(
+        [*COMMAND, *waiting], env=environment(), stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            wait_for(lambda: waits(conn), 30, what="the command waits")
+            calls.run(conn, calls.shutdown(first["epoch"], first["token"]))
+            out = process.communicate(timeout=30)[0]
+        finally:
+            process.kill()
+    assert process.returncode == OK
+    second = json.loads(out)
+    assert second["epoch"] > first["epoch"]
+    assert second["report"]["ended"] == []
+    third = json.loads(good("boot", "api-1", "--policy", "supersede", "--json", "--dsn", dsn))
+    assert third["report"]["ended"] == [second["epoch"]]
+
+
+def waits(conn: Connection) -> bool:
+    """Whether a boot sleeps until the holder of its name has ended."""
+    row = conn.execute(
+        "select count(*) from pg_stat_activity where datname = current_database()"
+        " and wait_event = 'PgSleep' and query like '%recovery.boot%'"
+    ).fetchone()
+    return row is not None and row[0] > 0
+
+
+def test_boot_refuses_policies_that_make_no_sense(dsn: str) -> None:
+    boot = ["boot", "api-1", "--dsn", dsn]
+    assert "'kill'" in bad(USAGE, *boot, "--policy", "kill")
+    assert "--wait needs --policy wait, not supersede" in bad(USAGE, *boot, "--wait", "5")
+    assert "not refuse" in bad(USAGE, *boot, "--wait", "5", "--policy", "refuse")
+    assert "wait must be greater than 0 s" in bad(USAGE, *boot, "--policy", "wait", "--wait", "0")
+    assert "'--wait'" in bad(USAGE, *boot, "--policy", "wait", "--wait", "long")
 
 
 def test_sweep_and_status(dsn: str, conn: Connection) -> None:

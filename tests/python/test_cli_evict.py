@@ -10,7 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 import psycopg
+import psycopg_pool
 import pytest
+import sqlalchemy as sa
 
 import recovery
 from helpers import wait_for
@@ -71,6 +73,41 @@ def test_terminate_backends(
     with pytest.raises(psycopg.OperationalError):
         busy.execute("select 1")
     assert conn.execute("select count(*) from public.job").fetchone() == (0,)
+
+
+def test_terminate_backends_finds_idle_sessions(
+    dsn: str, url: sa.URL, conn: psycopg.Connection[Any]
+) -> None:
+    """Of a server that lives: its pools, its keeper, its listener; nobody else's."""
+    engine = sa.create_engine(url, connect_args={"application_name": "shop"})
+    other = sa.create_engine(url, connect_args={"application_name": "shop"})
+    with (
+        recovery.serve(engine, "api-1") as hung,
+        recovery.serve(other, "api-2") as kept,
+        psycopg_pool.ConnectionPool(dsn, min_size=1, configure=hung.configure) as pool,
+    ):
+
+        def sessions(server: recovery.Server) -> dict[int, str]:
+            text = (
+                "select pid, split_part(application_name, '#', 1) from pg_stat_activity"
+                " where datname = current_database() and application_name like %s"
+            )
+            return dict(conn.execute(text, (f"%#{server.epoch}",)).fetchall())
+
+        for one in (engine, other):
+            with one.connect() as connection:
+                connection.execute(sa.text("select 1"))
+        pool.wait()
+        everything = {"shop", "api-1", "recovery:keeper:api-1", "recovery:listener:api-1"}
+        wait_for(lambda: everything <= set(sessions(hung).values()))
+        before, others = sessions(hung), sessions(kept)
+        done = evict(dsn, "api-1", "--terminate-backends")
+        assert (done.returncode, done.stderr) == (0, "")
+        wait_for(lambda: not before.keys() & sessions(hung).keys())
+        assert others.items() <= sessions(kept).items()
+        wait_for(lambda: hung.fenced)
+    engine.dispose()
+    other.dispose()
 
 
 def test_nobody(dsn: str) -> None:

@@ -67,10 +67,16 @@ def test_no_target_means_the_environment(dsn: str, monkeypatch: pytest.MonkeyPat
         assert database(conn) == info["dbname"]
 
 
-def test_a_long_name_is_cut_at_a_character(dsn: str) -> None:
-    with connect(dsn, "test", "ü" * 60) as conn:
-        assert application_name(conn).encode() <= b"recovery:test:" + "ü".encode() * 24
-        assert len(application_name(conn)) > 30
+def test_a_long_name_is_cut_and_never_the_epoch(dsn: str) -> None:
+    """PostgreSQL keeps 63 bytes of it, and writes what is not ASCII in four each."""
+    for name in ("ü" * 60, "x" * 200):
+        with connect(dsn, "test", name) as conn:
+            assert application_name(conn) == f"recovery:test:{name}".replace("ü", "?")[:63]
+        with connect(dsn, "test", name, 1795251741270557) as conn:
+            said = application_name(conn)
+            assert said == f"recovery:test:{name}".replace("ü", "?")[:46] + "#1795251741270557"
+            shown = "select application_name from pg_stat_activity where pid = pg_backend_pid()"
+            assert conn.execute(shown).fetchone() == (said,)
 
 
 def test_an_exhausted_pool_and_the_engines_own_hooks(url: sa.URL) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recovery.cursor import Cursor
+from recovery.cursor import Cursor, Memory
 
 
 @dataclass
@@ -181,6 +181,112 @@ def test_a_running_writer_newer_than_the_newest_finished_one_is_not_given_up() -
     assert cursor.gaps == [(1, 1)]
     db.end(newer, commit=True)
     assert db.read(cursor, 10)[0] == [1]
+
+
+@dataclass
+class Commit:
+    events: list[int]
+    next_id: int
+    next_xid: int
+
+
+class Replicated(Database):
+    """Its commits are a log; a replica has the log up to some commit, and becomes the database."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log = [Commit([], self.next_id, self.next_xid)]
+        self.stamps: dict[int, int] = {}  # id -> what tells the event from others
+        self.stamp = 0
+
+    def write(self, writer: Writer, row: int) -> None:
+        self.stamp += 1
+        self.stamps[self.next_id] = self.stamp
+        super().write(writer, row)
+
+    def end(self, writer: Writer, commit: bool) -> None:
+        super().end(writer, commit)
+        if commit:
+            ids = [id_ for id_, _ in writer.events]
+            self.log.append(Commit(ids, self.next_id, self.next_xid))
+
+    def promote(self, log: int, ahead: int) -> None:
+        """A sequence is ahead of what was taken from it, as PostgreSQL logs it."""
+        self.log = self.log[:log]
+        there = {id_ for commit in self.log for id_ in commit.events}
+        self.visible = {id_: row for id_, row in self.visible.items() if id_ in there}
+        self.next_id, self.next_xid = self.log[-1].next_id + ahead, self.log[-1].next_xid
+        self.running = []
+
+    def there(self, memory: Memory) -> dict[int, int]:
+        ids = [id_ for id_ in self.visible if memory.floor < id_ <= memory.newest]
+        return {id_: self.stamps[id_] for id_ in ids}
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(0, 2**32))
+def test_a_failover_neither_hides_what_is_new_nor_repeats_what_stayed(seed: int) -> None:
+    dice = random.Random(seed)
+    db = Replicated()
+
+    def work(steps: int) -> None:
+        for _ in range(steps):
+            step = dice.choice(("begin", "write", "write", "commit", "abort"))
+            if step == "begin" or not db.running:
+                db.begin()
+            elif step == "write":
+                db.write(dice.choice(db.running), dice.randrange(10**9))
+            else:
+                db.end(dice.choice(db.running), step == "commit")
+
+    work(dice.randrange(30))
+    now = max(db.visible, default=0)
+    gaps = [(id_, id_) for id_ in range(1, now) if id_ not in db.visible]
+    cursor, memory = Cursor(now, gaps), Memory(0, 10**6)
+    unwanted = set()
+    for id_ in db.visible:
+        unwanted.add(db.stamps[id_])
+        memory.add(id_, db.stamps[id_])
+    delivered: list[int] = []
+
+    def read(limit: int) -> int:
+        ids, page = db.read(cursor, limit)
+        for id_ in ids:
+            memory.add(id_, db.stamps[id_])
+            delivered.append(db.stamps[id_])
+        cursor.advance(ids, page)
+        return len(ids)
+
+    for _ in range(dice.randint(1, 3)):
+        for _ in range(dice.randrange(12)):
+            work(dice.randrange(8))
+            read(dice.choice((1, 3, 1000)))
+        db.promote(dice.randint(max(1, len(db.log) - 6), len(db.log)), dice.choice((0, 0, 32)))
+        work(dice.randrange(20))  # before anybody is back
+        start, sure = memory.restart(db.there(memory), max(db.visible, default=0))
+        assert sure
+        cursor.rewind(min(start, cursor.newest))
+    work(20)
+    while read(2):
+        pass
+    assert len(set(delivered)) == len(delivered)
+    assert {db.stamps[id_] for id_ in db.visible} <= set(delivered) | unwanted
+    assert not unwanted & set(delivered)
+
+
+def test_memory_forgets_the_lowest_and_knows_that_it_did() -> None:
+    memory = Memory(limit=3)
+    for id_ in (5, 9, 7, 3, 8, 9):
+        memory.add(id_, -id_)
+    assert (memory.floor, memory.newest) == (5, 9)  # 7, 8 and 9 are known
+    assert memory.restart({7: -7, 8: -8, 9: -9}, 9) == (9, True)
+    assert memory.restart({7: -7, 8: 0}, 8) == (7, True)  # another event has the id 8
+    memory.add(4, -4)  # from a gap, long after
+    assert memory.restart({7: 0}, 20) == (2, False)  # more was lost than is known
+    assert memory.restart({}, 4) == (1, False)
+    assert memory.restart({}, 0) == (0, False)
+    assert Memory().restart({}, 0) == (0, True)
+    assert Memory(7).restart({}, 9) == (7, True)  # nothing was there, so nothing was lost
 
 
 def test_starts_with_gaps_that_are_filled_late() -> None:

@@ -49,7 +49,7 @@ def test_a_lease_is_kept_much_longer_than_it_lasts(
         "select application_name from pg_stat_activity where datname = current_database()"
         " and application_name like 'recovery:%' order by 1"
     ).fetchall()
-    assert names == [("recovery:keeper:api-1",), ("recovery:sweeper:api-1",)]
+    assert names == [(f"recovery:{role}:api-1#{server.epoch}",) for role in ("keeper", "sweeper")]
 
 
 def test_a_neighbour_that_dies_is_swept(dsn: str, keep: Any, jobs: Any, states: Any) -> None:

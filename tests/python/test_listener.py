@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 import recovery
 from helpers import wait_for
@@ -103,6 +104,17 @@ def test_resuming_from_safe_id(dsn: str, jobs: Any) -> None:
     jobs(owner.epoch, 2)
     with recovery.listen(dsn, after=first.safe_id) as bus, bus.subscribe() as events:
         assert [events.get(5).id for _ in range(2)] == [seen[-1] + 1, seen[-1] + 2]
+
+
+def test_an_id_above_all_events_hides_nothing(dsn: str, jobs: Any) -> None:
+    """Of a state that a failover has lost: the ids up to it will be given out again."""
+    owner = recovery.boot(dsn, "api-1")
+    jobs(owner.epoch, 2)
+    listener = recovery.Listener(dsn, after=1000)
+    with listener as bus, bus.subscribe() as events:
+        assert listener.safe_id == 2
+        jobs(owner.epoch)
+        assert events.get(5).id == 3
 
 
 def test_writers_that_do_not_ring_are_found_by_polling(
@@ -239,6 +251,20 @@ def test_the_first_connection_fails_clearly(empty_dsn: str) -> None:
         recovery.Listener(empty_dsn).start()
     with pytest.raises(recovery.ConnectionFailed), recovery.listen("host=127.0.0.1 port=1"):
         pass
+
+
+def test_a_listener_needs_no_more_than_its_role(
+    dsn: str, conn: psycopg.Connection[Any], jobs: Any
+) -> None:
+    role = f"hears_{os.getpid()}"
+    conn.execute(f"create role {role} login in role recovery_listener")
+    try:
+        owner = recovery.boot(dsn, "api-1")
+        with recovery.listen(make_conninfo(dsn, user=role)) as bus, bus.subscribe() as events:
+            jobs(owner.epoch)
+            assert events.get(5).kind == "opened"
+    finally:
+        conn.execute(f"drop role {role}")
 
 
 def test_wrong_arguments(dsn: str) -> None:
