@@ -25,7 +25,7 @@ $$;
 grant usage on schema recovery to recovery_server, recovery_listener;
 
 grant select on recovery.event, recovery.watch, recovery.failure, recovery.sweep_run,
-    recovery.judgement, recovery.evidence, recovery.fuse, recovery.observation, recovery.server_status, recovery.watch_status to recovery_server, recovery_listener;
+    recovery.judgement, recovery.evidence, recovery.fuse, recovery.touch, recovery.cancellation, recovery.observation, recovery.server_status, recovery.watch_status, recovery.setting_status to recovery_server, recovery_listener;
 -- The token is a secret between a server and the database.
 grant select (epoch, name, host, pid, process_start, version, lease, grace, booted, heartbeat, keeper,
               suspected, process_dead, drain_until, ended, reason)
@@ -36,15 +36,19 @@ grant execute on function
     recovery.timeline(),
     recovery.horizon(),
     recovery.open_work(),
+    recovery.waiting(text),
     recovery.words(text),
     recovery.attached(),
-    recovery.now()
+    recovery.now(),
+    recovery.fail(text, text, text),
+    recovery.check_setting(text, text),
+    recovery.setting_of(text, text, text, text)
 to recovery_server, recovery_listener;
 
 grant execute on function
     recovery.assert_live(bigint),
-    recovery.fail(text, text, text),
     recovery.heartbeat(bigint, uuid),
+    recovery.configure(text, text, text, text, text),
     recovery.check_call(integer, interval),
     recovery.register(text, text, integer, timestamptz, text, interval, interval, text, interval),
     recovery.keep(bigint, uuid),
@@ -55,6 +59,11 @@ grant execute on function
     recovery.cancel(bigint),
     recovery.local_processes(text),
     recovery.report_dead(text, integer, timestamptz),
+    recovery.track(bigint, uuid, text, text, text, text, integer, timestamptz),
+    recovery.untrack(bigint),
+    recovery.processes_of(text, text, text),
+    recovery.left_processes(text, bigint),
+    recovery.prune_processes(interval),
     recovery.has_fuses(text),
     recovery.heir_of(bigint),
     recovery.burn(text, interval),
@@ -68,7 +77,15 @@ grant execute on function
     recovery.new_report(bigint[]),
     recovery.end_report(jsonb, timestamptz),
     recovery.record_sweep(text, timestamptz, jsonb),
-    recovery.ring()
+    recovery.ring(),
+    recovery.touch(text, text[], text),
+    recovery.due(),
+    recovery.ask(text),
+    recovery.expire(text, interval),
+    recovery.forget(),
+    recovery.preview(text),
+    recovery.cancellations(bigint),
+    recovery.acknowledge(bigint, bigint, uuid)
 to recovery_server;
 
 grant execute on procedure
@@ -77,3 +94,5 @@ grant execute on procedure
     recovery.shutdown(bigint, uuid, bigint, integer, interval, jsonb),
     recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb, boolean, bigint, uuid)
 to recovery_server;
+
+grant select on recovery.process to recovery_server, recovery_listener;

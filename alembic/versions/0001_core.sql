@@ -33,6 +33,46 @@ comment on schema recovery is
 --;
 revoke all on schema recovery from public;
 --;
+-- sql/tables/cancellation.sql
+create table recovery.cancellation (
+    id           bigint      generated always as identity,
+    family       text        not null,
+    scope        text        not null,
+    watch        text        not null,
+    key          text        not null,
+    server_epoch bigint,
+    reason       text        not null,
+    detail       jsonb,
+    requested    timestamptz not null default clock_timestamp(),
+    deadline     timestamptz not null,
+    constraint cancellation_pkey primary key (id),
+    constraint cancellation_unit_key unique (family, scope, key, watch),
+    constraint cancellation_scope_check check (scope in ('row', 'group'))
+);
+--;
+comment on table recovery.cancellation is
+    'Live owners that were asked to stop a unit of work that is overdue. An acknowledgement closes it at once, the deadline without one.';
+--;
+comment on column recovery.cancellation.id is 'Number of the request; recovery.acknowledge takes it.';
+--;
+comment on column recovery.cancellation.family is 'Family of the watch.';
+--;
+comment on column recovery.cancellation.scope is 'row or group.';
+--;
+comment on column recovery.cancellation.watch is 'Watch of the row; empty for a group.';
+--;
+comment on column recovery.cancellation.key is 'Key of the row, or of the group.';
+--;
+comment on column recovery.cancellation.server_epoch is 'Who is asked; null: nobody owns it.';
+--;
+comment on column recovery.cancellation.reason is 'tool_timeout, task_timeout, idle_timeout, wall_timeout.';
+--;
+comment on column recovery.cancellation.detail is 'watch; row: key of the overdue row, kind: its kind, limit: the timeout in words, since: when its clock began.';
+--;
+comment on column recovery.cancellation.requested is 'When it was asked.';
+--;
+comment on column recovery.cancellation.deadline is 'Closed anyway after that.';
+--;
 -- sql/tables/clock.sql
 create table recovery.clock (
     one   boolean  not null default true,
@@ -77,7 +117,7 @@ comment on column recovery.event.server_epoch is 'Owner of the row; for a closin
 --;
 comment on column recovery.event.watch is 'Name of the watch.';
 --;
-comment on column recovery.event.kind is 'opened, reopened, closed, deleted, adopted (a row); failed, idle (a group).';
+comment on column recovery.event.kind is 'opened, reopened, closed, requeued, deleted, adopted (a row); failed, idle (a group); cancel (a row or group: asks its owner to stop it).';
 --;
 comment on column recovery.event.topic is 'Name of the bus event, as the watch says.';
 --;
@@ -222,6 +262,47 @@ comment on column recovery.observation.mass_since is 'Since when most servers lo
 --;
 comment on column recovery.observation.because is 'Why watching began anew.';
 --;
+-- sql/tables/process.sql
+create table recovery.process (
+    id            bigint      generated always as identity,
+    server_epoch  bigint      not null,
+    family        text        not null,
+    scope         text        not null,
+    watch         text        not null,
+    key           text        not null,
+    host          text        not null,
+    pid           integer     not null,
+    process_start timestamptz not null,
+    registered    timestamptz not null default clock_timestamp(),
+    constraint process_pkey primary key (id),
+    constraint process_unit_key unique (server_epoch, family, scope, watch, key, host, pid, process_start),
+    constraint process_scope_check check (scope in ('row', 'group')),
+    constraint process_pid_check check (pid > 1)
+);
+--;
+comment on table recovery.process is
+    'The processes (leaders of a process group) that do units of work for servers: what outlives its server is found here and stopped. Made by recovery.track, removed by recovery.untrack.';
+--;
+comment on column recovery.process.id is 'Number of the entry; recovery.untrack takes it.';
+--;
+comment on column recovery.process.server_epoch is 'The epoch that started the process.';
+--;
+comment on column recovery.process.family is 'Family of the watch.';
+--;
+comment on column recovery.process.scope is 'row or group.';
+--;
+comment on column recovery.process.watch is 'Watch of the row; empty for a group.';
+--;
+comment on column recovery.process.key is 'Key of the row, or of the group.';
+--;
+comment on column recovery.process.host is 'Host of the process.';
+--;
+comment on column recovery.process.pid is 'Process id on that host; the id of its group if it leads one.';
+--;
+comment on column recovery.process.process_start is 'When the process started: tells it from a later one with the same pid.';
+--;
+comment on column recovery.process.registered is 'When it was registered.';
+--;
 -- sql/tables/server.sql
 create table recovery.server (
     epoch         bigint      not null,
@@ -297,6 +378,35 @@ comment on constraint server_epoch_ended_key on recovery.server is 'Makes ending
 --;
 comment on index recovery.server_name_live is 'Finds the live epochs of a name at boot.';
 --;
+-- sql/tables/setting.sql
+create table recovery.setting (
+    name       text        not null,
+    watch      text        not null default '',
+    kind       text        not null default '',
+    group_key  text        not null default '',
+    value      text        not null,
+    changed_at timestamptz not null default clock_timestamp(),
+    changed_by text        not null default session_user,
+    constraint setting_pkey primary key (name, watch, kind, group_key)
+);
+--;
+comment on table recovery.setting is
+    'Settings of the watchdog that differ from the built-in defaults: for everything, or only for a watch, a kind of work, a group. Written by recovery.configure, read by recovery.setting_of; every sweep reads them again.';
+--;
+comment on column recovery.setting.name is 'Which setting, as recovery.setting_status lists them.';
+--;
+comment on column recovery.setting.watch is 'Only for this watch; empty: for all.';
+--;
+comment on column recovery.setting.kind is 'Only for this kind of work; empty: for all.';
+--;
+comment on column recovery.setting.group_key is 'Only for this group (session); empty: for all.';
+--;
+comment on column recovery.setting.value is 'Normalised: an interval as PostgreSQL prints it, off for no limit, true or false.';
+--;
+comment on column recovery.setting.changed_at is 'When it got this value.';
+--;
+comment on column recovery.setting.changed_by is 'Role that gave it this value.';
+--;
 -- sql/tables/sweep_run.sql
 create table recovery.sweep_run (
     label    text        not null,
@@ -315,6 +425,33 @@ comment on column recovery.sweep_run.at is 'When it finished.';
 comment on column recovery.sweep_run.took is 'How long it took.';
 --;
 comment on column recovery.sweep_run.report is 'What it did, as recovery.sweep returned it.';
+--;
+-- sql/tables/touch.sql
+create table recovery.touch (
+    family  text        not null,
+    scope   text        not null,
+    watch   text        not null,
+    key     text        not null,
+    at      timestamptz,
+    child_at timestamptz,
+    constraint touch_pkey primary key (family, scope, watch, key),
+    constraint touch_scope_check check (scope in ('row', 'group'))
+) with (fillfactor = 50);
+--;
+comment on table recovery.touch is
+    'Signs of life that the watched rows themselves do not show: streaming text, silent commands. Written by recovery.touch; only the key is indexed, so that a touch stays HOT.';
+--;
+comment on column recovery.touch.family is 'Family of the watch.';
+--;
+comment on column recovery.touch.scope is 'row or group.';
+--;
+comment on column recovery.touch.watch is 'Watch of the row; empty for a group.';
+--;
+comment on column recovery.touch.key is 'Key of the row, or of the group.';
+--;
+comment on column recovery.touch.at is 'Last touch.';
+--;
+comment on column recovery.touch.child_at is 'When a sweep last saw open work in the group that the row waits for.';
 --;
 -- sql/tables/watch.sql
 create table recovery.watch (
@@ -341,12 +478,23 @@ create table recovery.watch (
     unowned       interval,
     launch_grace  interval,
     events        text      not null,
+    requeue       jsonb,
+    attempts      text,
+    max_attempts  integer,
+    activity      text,
+    timeout       text,
+    kind          text,
+    hold          text,
+    child         text,
+    cancel        text      not null default 'row',
+    supervised    jsonb,
     spec          jsonb     not null,
     undo          jsonb     not null,
     attached      timestamptz not null default clock_timestamp(),
     constraint watch_pkey primary key (id),
     constraint watch_name_key unique (name),
     constraint watch_relation_key unique (relation),
+    constraint watch_cancel_check check (cancel in ('row', 'group')),
     constraint watch_events_check check (events in ('all', 'closed'))
 );
 --;
@@ -399,11 +547,59 @@ comment on column recovery.watch.launch_grace is 'Open work that started more re
 --;
 comment on column recovery.watch.events is 'all: every transition is an event; closed: only what recovery itself does.';
 --;
+comment on column recovery.watch.requeue is 'Column -> expression over r and c that a closing sets instead, while attempts are left: back to the queue.';
+--;
+comment on column recovery.watch.attempts is 'Integer column that counts the attempts.';
+--;
+comment on column recovery.watch.max_attempts is 'So many in all; the last one fails.';
+--;
+comment on column recovery.watch.activity is 'Timestamptz expression: when the row last moved. Evaluated on candidates only, never indexed.';
+--;
+comment on column recovery.watch.timeout is 'Interval expression: the row''s own timeout, before any setting.';
+--;
+comment on column recovery.watch.kind is 'Text expression: kind of the work, by which settings differ (bash, task); null: only wall_timeout and idle_timeout count.';
+--;
+comment on column recovery.watch.hold is 'Boolean expression: the row waits for a human or for a point in time; its clock stands still.';
+--;
+comment on column recovery.watch.child is 'Expression for the group that the row waits for (a subagent''s session), or null.';
+--;
+comment on column recovery.watch.cancel is 'What a timeout closes: the row, or its group with all descendants.';
+--;
+comment on column recovery.watch.supervised is 'What was given to recovery.supervise; null: the watchdog looks at this watch only for wall_timeout and idle_timeout.';
+--;
 comment on column recovery.watch.spec is 'The registration as it was given, to tell a repeated one from another.';
 --;
 comment on column recovery.watch.undo is 'What detach must restore: column, default, grants.';
 --;
 comment on column recovery.watch.attached is 'When the table was attached.';
+--;
+-- sql/functions/acknowledge.sql
+create or replace function recovery.acknowledge(p_id bigint, p_epoch bigint, p_token uuid)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_asked  recovery.cancellation;
+    v_closed jsonb;
+begin
+    perform recovery.heartbeat(p_epoch, p_token);  -- proves who it is
+    select c.* into v_asked from recovery.cancellation as c where c.id = p_id and c.server_epoch = p_epoch for update;
+    if not found then
+        return '{}';  -- acknowledged before, closed by its deadline, or no longer due
+    end if;
+    v_closed := recovery.stop_unit(v_asked.detail ->> 'watch', v_asked.scope, v_asked.key, v_asked.reason, 'cancel:' || p_epoch);
+    delete from recovery.cancellation as c where c.id = p_id;
+    return v_closed;
+end
+$$;
+--;
+comment on function recovery.acknowledge(bigint, bigint, uuid) is
+    'The owner says that it has stopped what recovery.cancellation asked for: what it left open closes now. Counts per watch; harmless when repeated. RC001, RC002, RC003 as the heartbeat.';
+--;
+revoke all on function recovery.acknowledge(bigint, bigint, uuid) from public;
 --;
 -- sql/functions/add_counts.sql
 create or replace function recovery.add_counts(p_a jsonb, p_b jsonb)
@@ -456,6 +652,58 @@ comment on function recovery.announce(bigint, bigint) is
     'NOTIFY for a range of events: ids and kinds of at most 20, else only the range. Never user data: every role of the database can LISTEN.';
 --;
 revoke all on function recovery.announce(bigint, bigint) from public;
+--;
+-- sql/functions/ask.sql
+create or replace function recovery.ask(p_detector text)
+returns bigint
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_now   timestamptz := recovery.now();
+    v_due   record;
+    v_grace interval;
+    v_asked recovery.cancellation;
+    v_event bigint;
+    v_due_units jsonb := '{}';
+    v_count bigint := 0;
+begin
+    for v_due in select d.*, w.family from recovery.due() as d join recovery.watch as w on w.name = d.watch loop
+        continue when v_due.scope = 'row' and recovery.has_fuses(v_due.family) and exists (
+            select from recovery.fuse as f where f.family = v_due.family and f.scope = 'row' and f.watch = v_due.watch and f.key = v_due.key
+            and f.expires >= v_now and f.pid is not null and f.process_dead is null);
+        -- A live owner is asked first; where there is none, the deadline is now.
+        v_grace := case when exists (select from recovery.server as s where s.epoch = v_due.owner and s.ended is null)
+            then recovery.setting_of('cancel_grace', v_due.watch, v_due.detail ->> 'kind', case v_due.scope when 'group' then v_due.key end)::interval
+            else interval '0' end;
+        insert into recovery.cancellation as c (family, scope, watch, key, server_epoch, reason, detail, requested, deadline)
+        values (v_due.family, v_due.scope, case v_due.scope when 'row' then v_due.watch else '' end, v_due.key, v_due.owner, v_due.reason,
+                v_due.detail || jsonb_build_object('watch', v_due.watch), v_now, v_now + v_grace)
+        on conflict (family, scope, key, watch) do nothing
+        returning c.* into v_asked;
+        if found and v_grace > interval '0' then
+            insert into recovery.event (server_epoch, watch, kind, key, group_key, reason, detector, new)
+            values (v_due.owner, v_due.watch, 'cancel', v_due.key, case v_due.scope when 'group' then v_due.key end, v_due.reason, p_detector,
+                    v_asked.detail || jsonb_build_object('cancellation', v_asked.id, 'scope', v_due.scope, 'deadline', v_asked.deadline))
+            returning id into v_event;
+            perform recovery.announce(v_event, v_event);
+            v_count := v_count + 1;
+        end if;
+        v_due_units := v_due_units || jsonb_build_object(jsonb_build_array(v_due.family, v_due.scope, v_due.key, case v_due.scope when 'row' then v_due.watch else '' end)::text, true);
+    end loop;
+    -- What moved again in time, or closed, is asked for no more.
+    delete from recovery.cancellation as c
+    where c.deadline <= v_now and not v_due_units ? jsonb_build_array(c.family, c.scope, c.key, c.watch)::text;
+    return v_count;
+end
+$$;
+--;
+comment on function recovery.ask(text) is
+    'Notes every unit of recovery.due() in recovery.cancellation and asks its live owner, once, by an event of kind cancel; withdraws what is due no more. Returns how many were asked.';
+--;
+revoke all on function recovery.ask(text) from public;
 --;
 -- sql/functions/assert_accepting.sql
 create or replace function recovery.assert_accepting(p_epoch bigint)
@@ -546,7 +794,10 @@ create or replace function recovery.attach(
     p_started       text     default null,
     p_unowned       interval default null,
     p_events        text     default 'all',
-    p_launch_grace  interval default null
+    p_launch_grace  interval default null,
+    p_requeue       jsonb    default null,
+    p_attempts      text     default null,
+    p_max_attempts  integer  default 3
 )
 returns text
 language plpgsql
@@ -565,6 +816,7 @@ declare
     v_state   text;
     v_error   text;
     v_close   jsonb := '{}';
+    v_requeue jsonb := '{}';
     v_diff    boolean := false;
     v_grants  text[];
     v_role    text := current_setting('role');
@@ -599,6 +851,11 @@ begin
         perform recovery.fail('RC006', format('a launch grace for %s needs to know when work started', p_table), 'Give p_started too.');
     elsif p_launch_grace < interval '0' or p_unowned < interval '0' then
         perform recovery.fail('RC006', format('interval %s of %s is negative', least(p_launch_grace, p_unowned), p_table));
+    elsif (p_requeue is null) <> (p_attempts is null) or p_requeue = '{}' or jsonb_typeof(p_requeue) <> 'object' then
+        perform recovery.fail('RC006', format('requeue of %s is %s with attempts column %s', p_table, coalesce(p_requeue::text, 'null'), coalesce(p_attempts, 'null')),
+            'Give both: an object of column -> SQL expression that sets a row back, such as {"status": "''queued''"}, and the integer column that counts.');
+    elsif p_max_attempts is null or p_max_attempts < 1 then
+        perform recovery.fail('RC006', format('max attempts %s of %s is not allowed', coalesce(p_max_attempts::text, 'null'), p_table), 'Give 1 or more.');
     elsif octet_length(v_name) > 200 or btrim(v_name) = '' then
         perform recovery.fail('RC006', format('watch name "%s" is not allowed', left(v_name, 60)), 'Give 1 to 200 bytes.');
     end if;
@@ -606,7 +863,8 @@ begin
     v_watch.spec := jsonb_build_object('name', v_name, 'open', p_open, 'close', p_close, 'group', p_group, 'family', p_family,
         'parent', p_parent, 'position', p_position, 'order', p_order, 'only', p_only, 'image', p_image, 'topic', p_topic,
         'failed_topics', p_failed_topics, 'idle_topics', p_idle_topics, 'started', p_started, 'unowned', p_unowned, 'events', p_events,
-        'launch_grace', p_launch_grace);
+        'launch_grace', p_launch_grace, 'requeue', p_requeue, 'attempts', p_attempts,
+        'max_attempts', case when p_requeue is not null then p_max_attempts end);
     perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
     select w.* into v_known from recovery.watch as w where w.relation = p_table or w.name = v_name;
     if found then
@@ -680,14 +938,16 @@ begin
             v_watch.started := (recovery.compile(p_table, p_started, 'timestamptz')).o_text;
         end if;
         for v_column in
-            select s.key as name, s.value as expression, a.attnum, format_type(a.atttypid, a.atttypmod) as type,
+            select s.key as name, s.value as expression, s.into_close, a.attnum, a.atttypid in ('int2'::regtype, 'int4'::regtype, 'int8'::regtype) as counts, format_type(a.atttypid, a.atttypmod) as type,
                    a.atttypid in ('json'::regtype, 'jsonb'::regtype) as json,
                    a.attgenerated <> '' or s.key = 'server_epoch' or s.key = any(v_watch.key_columns) as fixed
-            from jsonb_each_text(p_close) as s
+            from (select *, true as into_close from jsonb_each_text(p_close)
+                  union all select *, false from jsonb_each_text(coalesce(p_requeue, '{}'))
+                  union all select p_attempts, format('coalesce(r.%I, 0) + 1', p_attempts), null where p_attempts is not null) as s
             left join pg_attribute as a on a.attrelid = p_table and a.attname = s.key and a.attnum > 0 and not a.attisdropped
             order by s.key
         loop
-            v_step := 'close ' || v_column.name;
+            v_step := case v_column.into_close when true then 'close ' when false then 'requeue ' else 'attempts ' end || v_column.name;
             if v_column.attnum is null then
                 perform recovery.fail('42703', format('column "%s" of %s does not exist', v_column.name, p_table));
             elsif v_column.fixed then
@@ -695,15 +955,26 @@ begin
             elsif v_column.expression is null then
                 perform recovery.fail('42601', format('column "%s" has no expression: write "null" to set null', v_column.name));
             end if;
-            v_close := v_close || jsonb_build_object(v_column.name, (recovery.compile(p_table, v_column.expression, v_column.type, true)).o_text);
+            if v_column.into_close is null then
+                if not v_column.counts or p_close ? v_column.name or p_requeue ? v_column.name then
+                    perform recovery.fail('42804', format('column "%s" must be an integer that no close or requeue expression sets', v_column.name));
+                end if;
+            elsif v_column.into_close then
+                v_close := v_close || jsonb_build_object(v_column.name, (recovery.compile(p_table, v_column.expression, v_column.type, true)).o_text);
+            else
+                v_requeue := v_requeue || jsonb_build_object(v_column.name, (recovery.compile(p_table, v_column.expression, v_column.type, true)).o_text);
+            end if;
             v_diff := v_diff or v_column.json;
         end loop;
-        v_watch.close := v_close;
+        v_watch.close := recovery.requeue_sql(p_table, v_close, v_requeue, p_attempts, p_max_attempts);
+        v_watch.requeue := nullif(v_requeue, '{}');
+        v_watch.attempts := p_attempts;
+        v_watch.max_attempts := case when p_attempts is not null then p_max_attempts end;
         v_step := 'image';
         v_watch.diff := v_diff and p_image is null;
         v_watch.image := (recovery.compile(p_table, coalesce(p_image, (
             select 'jsonb_build_object(' || string_agg(format('%L, r.%I', s.key, s.key), ', ' order by s.key) || ')'
-            from jsonb_object_keys(p_close) as s (key))), 'jsonb')).o_text;
+            from jsonb_object_keys(v_watch.close) as s (key))), 'jsonb')).o_text;
     exception
         when insufficient_privilege then
             raise;
@@ -741,10 +1012,12 @@ begin
     v_watch.undo := v_watch.undo || jsonb_build_object('grants', array_to_string(v_grants, ', '), 'usage', v_usage);
 
     insert into recovery.watch (name, relation, family, position, open, close, key_columns, key_types, group_by, group_type, parent,
-        order_by, only_if, image, diff, topic, failed_topics, idle_topics, started, unowned, launch_grace, events, spec, undo)
+        order_by, only_if, image, diff, topic, failed_topics, idle_topics, started, unowned, launch_grace, events,
+        requeue, attempts, max_attempts, spec, undo)
     values (v_watch.name, p_table, v_watch.family, p_position, v_watch.open, v_watch.close, v_watch.key_columns, v_watch.key_types,
         v_watch.group_by, v_watch.group_type, v_watch.parent, v_watch.order_by, v_watch.only_if, v_watch.image, v_watch.diff,
-        p_topic, p_failed_topics, p_idle_topics, v_watch.started, p_unowned, p_launch_grace, p_events, v_watch.spec, v_watch.undo)
+        p_topic, p_failed_topics, p_idle_topics, v_watch.started, p_unowned, p_launch_grace, p_events,
+        v_watch.requeue, v_watch.attempts, v_watch.max_attempts, v_watch.spec, v_watch.undo)
     returning id into v_watch.id;
 
     begin
@@ -779,10 +1052,10 @@ begin
 end
 $$;
 --;
-comment on function recovery.attach(regclass, text, jsonb, text, text, text, text, integer, text, text, text, text, text[], text[], text, interval, text, interval) is
+comment on function recovery.attach(regclass, text, jsonb, text, text, text, text, integer, text, text, text, text, text[], text[], text, interval, text, interval, jsonb, text, integer) is
     'Watches a table: adds server_epoch, a partial index and triggers, after planning the real statements. Returns the name. Repeating the same registration does nothing. RC006 cannot work, RC007 watched with another specification.';
 --;
-revoke all on function recovery.attach(regclass, text, jsonb, text, text, text, text, integer, text, text, text, text, text[], text[], text, interval, text, interval) from public;
+revoke all on function recovery.attach(regclass, text, jsonb, text, text, text, text, integer, text, text, text, text, text[], text[], text, interval, text, interval, jsonb, text, integer) from public;
 --;
 -- sql/functions/attached.sql
 create or replace function recovery.attached()
@@ -851,6 +1124,22 @@ $$;
 comment on function recovery.cancel(bigint) is 'Puts a fuse out, at the stop of its work. False if it was not there any more.';
 --;
 revoke all on function recovery.cancel(bigint) from public;
+--;
+-- sql/functions/cancellations.sql
+create or replace function recovery.cancellations(p_epoch bigint)
+returns table (id bigint, watch text, scope text, key text, reason text, detail jsonb, requested timestamptz, deadline timestamptz)
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select c.id, c.detail ->> 'watch', c.scope, c.key, c.reason, c.detail, c.requested, c.deadline
+    from recovery.cancellation as c where c.server_epoch = p_epoch order by c.id
+$$;
+--;
+comment on function recovery.cancellations(bigint) is 'What a server is asked to stop and has not acknowledged.';
+--;
+revoke all on function recovery.cancellations(bigint) from public;
 --;
 -- sql/functions/changed.sql
 create or replace function recovery.changed(p_old jsonb, p_new jsonb, out old jsonb, out new jsonb)
@@ -945,6 +1234,84 @@ comment on function recovery.check_name(text) is 'Refuses a server name that can
 --;
 revoke all on function recovery.check_name(text) from public;
 --;
+-- sql/functions/check_setting.sql
+-- Times are not left to PostgreSQL's own parser: it takes a number without unit for seconds, `m` for minutes or
+-- months, and prints by the session's intervalstyle.
+create or replace function recovery.check_setting(p_name text, p_value text)
+returns text
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    c_pair  constant text := '([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*(us|ms|s|secs?|seconds?|mins?|minutes?|h|hrs?|hours?|d|days?|w|weeks?)(?![a-z])\s*';
+    c_clock constant text := '([0-9]{1,4}):([0-5]?[0-9]):([0-5]?[0-9](?:\.[0-9]{1,6})?)$';
+    v_value text := lower(btrim(p_value, E' \t\r\n'));
+    v_hint  text := 'Allowed is a time up to 365 days with its units (ms, s, min, h, days), such as 90s, 10 min, 1 h 30 min or 00:10:00; ';
+    v_why   text := '';
+    v_clock text[];
+    v_days  numeric := 0;
+    v_secs  numeric := 0;
+begin
+    case
+        when p_name in ('tool_timeout', 'task_timeout', 'idle_timeout', 'wall_timeout') then
+            v_hint := v_hint || '0 or off for no limit.';
+            v_value := case v_value when 'off' then '0' else v_value end;
+        when p_name in ('propagation_grace', 'cancel_grace') then
+            v_hint := v_hint || '0 for none.';
+        when p_name = 'idle_roots' then
+            v_hint := 'Allowed are true (on) and false (off).';
+        else
+            perform recovery.fail('RC010', format('setting %s is not known', coalesce(quote_literal(left(p_name, 60)), 'null')),
+                'There are tool_timeout, task_timeout, idle_timeout, wall_timeout, propagation_grace, cancel_grace and idle_roots.');
+    end case;
+    if v_value is null or v_value = '' then
+        return null;
+    elsif p_name = 'idle_roots' then
+        if v_value in ('true', 'on', 'false', 'off') then
+            return (v_value in ('true', 'on'))::text;
+        end if;
+    elsif v_value = '0' or v_value ~ ('^(' || c_pair || ')+$') or v_value ~ ('^(' || c_pair || ')*' || c_clock) then
+        select coalesce(sum(m[1]::numeric * case when m[2] ~ '^w' then 7 else 1 end) filter (where m[2] ~ '^[dw]'), 0),
+               coalesce(sum(m[1]::numeric * case when m[2] = 'us' then 0.000001 when m[2] = 'ms' then 0.001
+                                                 when m[2] ~ '^s' then 1 when m[2] ~ '^m' then 60 else 3600 end) filter (where m[2] !~ '^[dw]'), 0)
+        into v_days, v_secs
+        from regexp_matches(v_value, c_pair, 'g') as m;
+        v_clock := regexp_match(v_value, c_clock);
+        if v_clock is not null then
+            v_secs := v_secs + v_clock[1]::numeric * 3600 + v_clock[2]::numeric * 60 + v_clock[3]::numeric;
+        end if;
+        v_secs := round(v_secs + (v_days - trunc(v_days)) * 86400, 6);
+        v_days := trunc(v_days);
+        if v_days * 86400 + v_secs > 365 * 86400 then
+            v_why := ', which is more than 365 days';
+        elsif v_days = 0 and v_secs = 0 and v_value ~ '[1-9]' then
+            v_why := ', which is less than a microsecond';
+        elsif v_days = 0 and v_secs = 0 and p_name like '%timeout' then
+            return 'off';
+        else
+            return concat_ws(' ',
+                case v_days when 0 then null when 1 then '1 day' else v_days || ' days' end,
+                case when v_secs <> 0 or v_days = 0 then rtrim(rtrim(to_char(make_interval(secs => v_secs::double precision), 'HH24:MI:SS.US'), '0'), '.') end);
+        end if;
+    elsif v_value ~ '^[0-9.]+$' then
+        v_why := ', a number without a unit';
+    elsif v_value ~ '^-' or v_value ~ '\mago$' then
+        v_why := ', which is negative';
+    elsif v_value ~ '(^|[^a-z])(m|mons?|months?|y|yrs?|years?)($|[^a-z])' then
+        v_why := ', whose unit has no fixed length or is not clear';
+    end if;
+    perform recovery.fail('RC010', format('setting %s cannot be %s%s', p_name, quote_literal(left(p_value, 60)), v_why), v_hint);
+    return null;
+end
+$$;
+--;
+comment on function recovery.check_setting(text, text) is
+    'The value of a setting as it would be stored, and nothing stored; null for null or an empty one. RC010: no such setting, or the value is not allowed.';
+--;
+revoke all on function recovery.check_setting(text, text) from public;
+--;
 -- sql/functions/check_ttl.sql
 create or replace function recovery.check_ttl(p_ttl interval)
 returns void
@@ -964,6 +1331,107 @@ $$;
 comment on function recovery.check_ttl(interval) is 'Refuses a time to live that cannot work: RC010.';
 --;
 revoke all on function recovery.check_ttl(interval) from public;
+--;
+-- sql/functions/close.sql
+create or replace function recovery.close(
+    p_key    text,
+    p_reason text    default 'operator',
+    p_watch  text    default null,
+    p_scope  text    default null,
+    p_dry    boolean default false
+)
+returns table (watch text, key text, group_key text, server_epoch bigint)
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch  recovery.watch;
+    v_unit   recovery.watch;
+    v_scope  text;
+    v_found  text[] := '{}';
+    v_epoch  bigint;
+    v_open   boolean;
+    v_by     text := 'operator:' || session_user;
+    v_event  bigint;
+    v_row    record;
+begin
+    if p_scope is not null and p_scope not in ('row', 'group') then
+        perform recovery.fail('RC010', format('scope %L is not known', p_scope), 'Allowed are row and group.');
+    elsif p_reason is null or btrim(p_reason) = '' or octet_length(p_reason) > 200 then
+        perform recovery.fail('RC010', format('reason %s is not allowed', coalesce(quote_literal(left(p_reason, 60)), 'null')), 'Give 1 to 200 bytes.');
+    elsif p_watch is not null and not exists (select from recovery.attached() as w where w.name = p_watch) then
+        perform recovery.fail('RC008', format('nothing is watched as %L', p_watch), 'See recovery.watch for the names.');
+    end if;
+    for v_watch in select w.* from recovery.attached() as w where p_watch is null or w.name = p_watch order by w.family, w.position, w.name loop
+        if p_scope is distinct from 'group' then
+            execute format('select exists (select from %s as r where (%s) and %s = $1)', v_watch.relation, v_watch.open,
+                recovery.key_text(v_watch.key_columns, 'r')) into v_open using p_key;
+            if v_open and not (v_watch.group_by is not null and p_scope is null and v_unit.id is not null and v_scope = 'group' and v_unit.family = v_watch.family) then
+                v_unit := v_watch;
+                v_scope := 'row';
+                v_found := v_found || format('row of %s', v_watch.name);
+            end if;
+        end if;
+        if p_scope is distinct from 'row' and v_watch.group_by is not null and not ('group of ' || v_watch.family) = any(v_found) then
+            begin
+                v_open := recovery.is_open(v_watch.family, recovery.tree(v_watch.family, array[p_key], false));
+            exception when invalid_text_representation then
+                v_open := false;  -- not a group of this type
+            end;
+            if v_open then
+                v_unit := v_watch;
+                v_scope := 'group';
+                v_found := v_found || ('group of ' || v_watch.family);
+            end if;
+        end if;
+    end loop;
+    -- A session that is open itself is a row and a group: the group includes it.
+    if cardinality(v_found) = 2 and v_scope is not null and 'group of ' || v_unit.family = any(v_found) and exists (
+        select from unnest(v_found) as f (text) join recovery.attached() as w on f.text = 'row of ' || w.name where w.family = v_unit.family)
+    then
+        v_scope := 'group';
+    elsif cardinality(v_found) > 1 then
+        perform recovery.fail('RC010', format('%L could be: %s', p_key, array_to_string(v_found, ', ')), 'Say which, by watch and scope (row or group).');
+    elsif v_unit.id is null then
+        perform recovery.fail('RC010', format('nothing open has the key or group %s', coalesce(quote_literal(p_key), 'null')),
+            'Keys and groups are written as recovery.event shows them.');
+    end if;
+    if v_scope = 'group' then
+        select w.* into v_unit from recovery.attached() as w where w.family = v_unit.family
+        order by w.parent is null, w.position, w.name limit 1;
+    end if;
+    for v_row in select o.* from recovery.open_in(v_unit.name, v_scope, p_key) as o loop
+        watch := v_row.watch;
+        key := v_row.key;
+        group_key := v_row.group_key;
+        server_epoch := v_row.server_epoch;
+        return next;
+    end loop;
+    if p_dry then
+        return;
+    end if;
+    -- Live owners are told to stop, and are not waited for.
+    for v_epoch in select distinct o.server_epoch from recovery.open_in(v_unit.name, v_scope, p_key) as o
+        join recovery.server as s on s.epoch = o.server_epoch where s.ended is null
+    loop
+        insert into recovery.event (server_epoch, watch, kind, key, group_key, reason, detector, new)
+        values (v_epoch, v_unit.name, 'cancel', p_key, case v_scope when 'group' then p_key end, p_reason, v_by,
+                jsonb_build_object('scope', v_scope, 'watch', v_unit.name, 'closed', true))
+        returning id into v_event;
+        perform recovery.announce(v_event, v_event);
+    end loop;
+    delete from recovery.fuse as f where f.family = v_unit.family and f.key = p_key
+        and f.scope = v_scope and (v_scope = 'group' or f.watch = v_unit.name);
+    perform recovery.stop_unit(v_unit.name, v_scope, p_key, p_reason, v_by, interval '2 seconds', true);
+end
+$$;
+--;
+comment on function recovery.close(text, text, text, text, boolean) is
+    'The escape hatch: closes one open row or group (session) with its descendants, whoever owns it and whatever guards it; live owners are told by an event of kind cancel. Returns the rows. With p_dry nothing changes. RC010 nothing or several things are called so, RC008 not watched.';
+--;
+revoke all on function recovery.close(text, text, text, text, boolean) from public;
 --;
 -- sql/functions/close_batch.sql
 create or replace function recovery.close_batch(
@@ -1152,7 +1620,7 @@ begin
         from recovery.close_rows(p_family, v_scope, p_owner, p_epoch, v_epochs, p_guard, coalesce(p_groups, p_key), p_bound, p_limit, p_reason, p_detector, p_heir) as r;
     elsif v_failing and v_from is not null then
         delete from recovery.failure as f using recovery.event as e
-        where e.id between v_from and v_to and e.kind in ('closed', 'adopted') and f.watch = e.watch and f.key = e.key;
+        where e.id between v_from and v_to and e.kind in ('closed', 'requeued', 'adopted') and f.watch = e.watch and f.key = e.key;
     end if;
     if not v_whole and p_groups is not null and p_heir is null then
         v_to := recovery.settle(p_family, p_epoch, p_groups, v_from, v_to, p_reason, p_detector);
@@ -1226,6 +1694,7 @@ declare
     v_new    text;
     v_fixed  text;
     v_plain  boolean;
+    v_kind   text;
     v_closed text := '';
     v_opened text := '';
     v_c      constant text := $$(values ($4, $5, $6, $7, (date_part('epoch', $7) * 1000)::bigint, $1)) as c (reason, message, detector, at, ms, epoch)$$;
@@ -1243,6 +1712,10 @@ begin
             v_set := 'server_epoch = $8';
         else
             select string_agg(format('%I = %s', s.key, s.value), ', ') into v_set from jsonb_each_text(v_watch.close) as s;
+            if p_owner = 'any' then
+                -- Taken from an owner that may live: the sign refuses its late result.
+                v_set := v_set || ', server_epoch = -abs(r.server_epoch)';
+            end if;
         end if;
         v_where := recovery.scope_sql(v_watch, p_owner, p_guard) || ' and '
             || recovery.key_sql(v_watch, case p_scope when 'range' then 'between' when 'row' then 'equal' when 'groups' then case when v_direct then 'groups' else 'group' end else p_scope end);
@@ -1290,11 +1763,14 @@ begin
         end if;
         v_ctes := v_ctes || coalesce(', ' || v_new, '')
             || case when p_scope = 'groups' then format(', %s as ord', coalesce(v_watch.order_by, format('row(%s)', recovery.key_sql(v_watch, 'columns')))) else '' end
+            || case when v_watch.attempts is not null then format(', r.%I as tries', v_watch.attempts) else '' end
             || v_again || E'),\n';
 
+        v_kind := case when p_heir then $$'adopted'$$ when v_watch.attempts is null then $$'closed'$$
+                       else format($$case when u.tries < %s then 'requeued' else 'closed' end$$, v_watch.max_attempts) end || '::text';
         v_rows := v_rows || case when v_n = 1 then '' else ' union all ' end || format(
-            'select %s as pos, %L::text as watch, %L::text as kind, %L::text as topic, u.owner, u.key, u.grp, %s, %s as ord from u%s as u%s',
-            v_n, v_watch.name, case when p_heir then 'adopted' else 'closed' end, v_watch.topic,
+            'select %s as pos, %L::text as watch, %s as kind, %L::text as topic, u.owner, u.key, u.grp, %s, %s as ord from u%s as u%s',
+            v_n, v_watch.name, v_kind, v_watch.topic,
             case when v_watch.diff and not p_heir then 'd.old, d.new'
                  else case when v_plain then 'to_jsonb(i)' else 'u.old' end || ' as old, '
                    || case when v_fixed is not null then format('(select n.new from n%s as n)', v_n) when v_plain then 'to_jsonb(j)' else 'u.new' end || ' as new' end,
@@ -1331,7 +1807,7 @@ begin
         E'e as (insert into recovery.event (at, server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)\n'
         'select $7, x.owner, x.watch, x.kind, x.topic, x.key, x.grp, $4, $6, x.old, x.new from (%s) as x%s returning id, watch, kind)\n'
         'select coalesce(jsonb_object_agg(s.watch, s.n) filter (where s.n > 0), ''{}''), min(s.first), max(s.last) from ('
-        'select e.watch, count(*) filter (where e.kind in (''closed'', ''adopted'')) as n, min(e.id) as first, max(e.id) as last from e group by e.watch) as s',
+        'select e.watch, count(*) filter (where e.kind in (''closed'', ''requeued'', ''adopted'')) as n, min(e.id) as first, max(e.id) as last from e group by e.watch) as s',
         v_rows,
         case when p_scope = 'groups'
             -- A map rather than a join, which an estimate of one row would make a nested loop.
@@ -1347,6 +1823,7 @@ revoke all on function recovery.close_sql(text, text, text, text, boolean, boole
 -- sql/functions/close_unit.sql
 create or replace function recovery.close_unit(
     p_watch text, p_scope text, p_key text, p_reason text, p_detector text, p_lock_wait interval default interval '2 seconds',
+    p_force boolean default false,
     out o_closed jsonb
 )
 returns jsonb
@@ -1372,16 +1849,16 @@ begin
     else
         select array_agg(k.part order by k.n) into v_key from jsonb_array_elements_text(p_key::jsonb) with ordinality as k (part, n);
     end if;
-    v_guard := case when recovery.has_fuses(v_watch.family) then 'without' else 'ignore' end;
+    v_guard := case when not p_force and recovery.has_fuses(v_watch.family) then 'without' else 'ignore' end;
     select s.o_closed into o_closed from recovery.close_scope(v_watch.family, 'any', null, v_guard, v_groups,
         case when v_groups is null then p_watch end, v_key, null, 1, p_reason, p_detector, p_lock_wait, false, null) as s;
 end
 $$;
 --;
-comment on function recovery.close_unit(text, text, text, text, text, interval) is
-    'Closes one row, or one group with its descendants, whoever owns it; what an active fuse guards stays. Counts per watch.';
+comment on function recovery.close_unit(text, text, text, text, text, interval, boolean) is
+    'Closes one row, or one group with its descendants, whoever owns it; what an active fuse guards stays, unless p_force. Counts per watch.';
 --;
-revoke all on function recovery.close_unit(text, text, text, text, text, interval) from public;
+revoke all on function recovery.close_unit(text, text, text, text, text, interval, boolean) from public;
 --;
 -- sql/functions/compile.sql
 create or replace function recovery.compile(
@@ -1427,6 +1904,50 @@ comment on function recovery.compile(regclass, text, text, boolean) is
 --;
 revoke all on function recovery.compile(regclass, text, text, boolean) from public;
 --;
+-- sql/functions/configure.sql
+create or replace function recovery.configure(
+    p_name  text,
+    p_value text,
+    p_watch text default null,
+    p_kind  text default null,
+    p_group text default null
+)
+returns text
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_value text := recovery.check_setting(p_name, p_value);
+    v_watch text := coalesce(p_watch, '');
+    v_kind  text := coalesce(p_kind, '');
+    v_group text := coalesce(p_group, '');
+begin
+    if v_value is null then
+        -- Also for what is no longer watched: its settings must not stay for ever.
+        delete from recovery.setting as s where (s.name, s.watch, s.kind, s.group_key) = (p_name, v_watch, v_kind, v_group);
+        return null;
+    elsif v_watch <> '' and not exists (select from recovery.attached() as w where w.name = v_watch) then
+        perform recovery.fail('RC008', format('nothing is watched as %s', quote_literal(v_watch)), 'See recovery.watch for the names.');
+    elsif octet_length(v_kind) + octet_length(v_group) > 2000 then
+        perform recovery.fail('RC010', format('kind and group of setting %s are too long', p_name), 'Together they may have 2000 bytes.');
+    end if;
+    -- Many servers may boot with the same settings: the row tells who changed it, not who agreed.
+    insert into recovery.setting as s (name, watch, kind, group_key, value)
+    values (p_name, v_watch, v_kind, v_group, v_value)
+    on conflict (name, watch, kind, group_key) do update
+    set value = excluded.value, changed_at = excluded.changed_at, changed_by = excluded.changed_by
+    where s.value <> excluded.value;
+    return v_value;
+end
+$$;
+--;
+comment on function recovery.configure(text, text, text, text, text) is
+    'Sets a setting of the watchdog for everything, a watch, a kind of work or a group, and returns it as it is stored; null removes it, so that the next wider one counts. RC008 not watched, RC010 bad name or value.';
+--;
+revoke all on function recovery.configure(text, text, text, text, text) from public;
+--;
 -- sql/functions/detach.sql
 create or replace function recovery.detach(p_table regclass)
 returns void
@@ -1450,6 +1971,7 @@ begin
     execute format('drop trigger if exists recovery_30_delete on %s', p_table);
     execute format('drop function if exists recovery.watch_%1$s_insert(), recovery.watch_%1$s_update(), recovery.watch_%1$s_delete()', v_watch.id);
     execute format('drop index if exists %I.%I', v_schema, 'recovery_open_' || v_watch.id);
+    execute format('drop index if exists %I.%I', v_schema, 'recovery_started_' || v_watch.id);
     if (v_watch.undo -> 'column')::boolean then
         execute format('alter table %s drop column if exists server_epoch', p_table);
     elsif v_watch.undo ->> 'default' is not null then
@@ -1461,6 +1983,8 @@ begin
         execute format('revoke %s on table %s from recovery_owner', v_watch.undo ->> 'grants', p_table);
     end if;
     delete from recovery.failure as f where f.watch = v_watch.name;
+    delete from recovery.cancellation as c where c.watch = v_watch.name;
+    delete from recovery.touch as t where t.watch = v_watch.name;
     delete from recovery.watch as w where w.id = v_watch.id;
     -- The schema grant goes with the last watch in that schema for which it was made.
     if exists (select from recovery.watch as w join pg_class as c on c.oid = w.relation join pg_namespace as n on n.oid = c.relnamespace
@@ -1505,6 +2029,176 @@ comment on function recovery.drain(bigint, uuid, interval) is
     'From now on the epoch opens no new work (RC011); what it owns stays its own until it is done or the limit is over, and a new boot of the name does not supersede it. Errors as recovery.heartbeat.';
 --;
 revoke all on function recovery.drain(bigint, uuid, interval) from public;
+--;
+-- sql/functions/due.sql
+create or replace function recovery.due()
+returns table (watch text, scope text, key text, owner bigint, reason text, detail jsonb)
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_now    timestamptz := recovery.now();
+    v_since  timestamptz;
+    v_watch  recovery.watch;
+    v_family text;
+begin
+    if not exists (select from recovery.setting as s where s.name like '%\_timeout') and not exists (select from recovery.watch as w where w.timeout is not null) then
+        return;
+    end if;
+    -- After a break in watching (sleep, restart, failover) every clock begins anew: waking up times out nothing at once.
+    select case when o.since is null or o.because = 'first sweep' then '-infinity' else o.since end into v_since from recovery.observation as o;
+    for v_watch in select w.* from recovery.attached() as w order by w.family, w.position loop
+        begin
+            return query select d.* from recovery.due_rows(v_watch, v_now, v_since) as d;
+        exception when others then
+            -- One watch whose expressions fail for some row stops no other.
+            raise warning 'recovery: the watchdog passes over "%": %', v_watch.name, sqlerrm;
+        end;
+    end loop;
+    for v_family in select distinct w.family from recovery.attached() as w where w.group_by is not null order by 1 loop
+        begin
+            return query select d.* from recovery.idle_groups(v_family, v_now, v_since) as d;
+        exception when others then
+            raise warning 'recovery: the watchdog passes over idle groups of "%": %', v_family, sqlerrm;
+        end;
+    end loop;
+end
+$$;
+--;
+comment on function recovery.due() is 'Units of work whose timeout has run out, with the reason; nothing is done to them.';
+--;
+revoke all on function recovery.due() from public;
+--;
+-- sql/functions/due_rows.sql
+create or replace function recovery.due_rows(p_watch recovery.watch, p_now timestamptz, p_since timestamptz)
+returns table (watch text, scope text, key text, owner bigint, reason text, detail jsonb)
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    v_sql   text := recovery.due_sql(p_watch);
+    v_least interval;
+    v_row   record;
+    v_task  boolean;
+    v_wall  boolean;
+begin
+    if v_sql is null then
+        return;
+    end if;
+    select min(nullif(s.value, 'off')::interval) into v_least from recovery.setting as s
+    where s.name in ('tool_timeout', 'task_timeout', 'wall_timeout') and s.watch in ('', p_watch.name);
+    for v_row in execute v_sql using p_now, p_since, v_least loop
+        continue when v_row.held;
+        -- Work that moves for ever has a cap of its own, whatever it waits for; not at once after a break in watching.
+        v_wall := coalesce(v_row.started + v_row.wall < p_now and p_since + least(v_row.wall, interval '1 minute') < p_now, false);
+        v_task := v_row.child is not null or v_row.child_at is not null;
+        if v_row.child is not null and not v_wall and recovery.is_open(p_watch.family, recovery.tree(p_watch.family, array[v_row.child], false)) then
+            insert into recovery.touch as t (family, scope, watch, key, child_at)
+            values (p_watch.family, 'row', p_watch.name, v_row.key, p_now)
+            on conflict (family, scope, watch, key) do update set child_at = excluded.child_at;
+            continue;
+        end if;
+        if v_wall then
+            reason := 'wall_timeout';
+        elsif not v_task and v_row.moved + v_row.tool < p_now then
+            reason := 'tool_timeout';
+        elsif v_task and v_row.moved + v_row.task < p_now
+            and coalesce(v_row.child_at + recovery.setting_of('propagation_grace', p_watch.name, v_row.kind, v_row.grp)::interval < p_now, true) then
+            reason := 'task_timeout';
+        else
+            continue;
+        end if;
+        watch := p_watch.name;
+        scope := p_watch.cancel;
+        key := case p_watch.cancel when 'group' then v_row.grp else v_row.key end;
+        owner := v_row.owner;
+        detail := jsonb_strip_nulls(jsonb_build_object('row', v_row.key, 'kind', v_row.kind,
+            'limit', case reason when 'wall_timeout' then v_row.wall when 'tool_timeout' then v_row.tool else v_row.task end,
+            'since', case reason when 'wall_timeout' then v_row.started else v_row.moved end,
+            'child', v_row.child));
+        return next;
+    end loop;
+end
+$$;
+--;
+comment on function recovery.due_rows(recovery.watch, timestamptz, timestamptz) is
+    'Rows of a watch past tool_timeout, task_timeout or wall_timeout: leaves only, nothing that is on hold; and the unit that is to be cancelled.';
+--;
+revoke all on function recovery.due_rows(recovery.watch, timestamptz, timestamptz) from public;
+--;
+-- sql/functions/due_sql.sql
+create or replace function recovery.due_sql(p_watch recovery.watch, p_any boolean default false)
+returns text
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $function$
+/* Rows of one watch whose clock may have run out: the partial index on `started` finds those that began
+   longer ago than the least timeout that is set; only for them the other expressions are asked.
+
+   $1 now  $2 since when sweepers watch without a break: before that no clock runs  $3 the least timeout
+
+   Hold and child stand in the outermost list, so that they are evaluated last. Null: no timeout is set. */
+declare
+    v_tool  record;
+    v_task  record;
+    v_wall  record;
+    v_least interval;
+    v_key   text := recovery.key_text(p_watch.key_columns, 'r');
+    v_group text := coalesce('(' || p_watch.group_by || ')::text', 'null::text');
+begin
+    select * into v_tool from recovery.limit_sql(p_watch, 'tool_timeout');
+    select * into v_task from recovery.limit_sql(p_watch, 'task_timeout');
+    select * into v_wall from recovery.limit_sql(p_watch, 'wall_timeout');
+    v_least := least(v_wall.o_least, case when p_watch.supervised is not null then least(v_tool.o_least, v_task.o_least) end);
+    if p_watch.started is null or v_least is null and p_watch.timeout is null and not p_any then
+        return null;
+    end if;
+    return format($sql$
+        select y.key, y.grp, y.owner, y.kind, y.started, y.moved, y.child_at, y.tool, y.task, y.wall, y.held, y.child
+        from (
+            select x.key, x.grp, x.owner, x.kind, x.started, x.moved, x.child_at, x.held, x.child,
+                   %s as tool, %s as task, %s as wall
+            from (
+                select %s as key, %s as grp, r.server_epoch as owner, %s as kind, (%s) as started,
+                       greatest((%s), %s, t.at, g.at, $2) as moved, t.child_at,
+                       %s as own, %s as held, %s as child
+                from %s as r
+                left join recovery.touch as t on t.family = %L and t.scope = 'row' and t.watch = %L and t.key = %s
+                left join recovery.touch as g on g.family = %L and g.scope = 'group' and g.watch = '' and g.key = %s
+                where (%s) and (%s)%s%s
+            ) as x
+        ) as y
+        where y.moved + least(y.tool, y.task) < $1 or y.started + y.wall < $1
+        order by y.started
+        $sql$,
+        case when p_watch.supervised is null then 'null::interval'
+             else format('coalesce(x.own, %s)', coalesce(case when p_watch.kind is not null then format('case when x.kind is not null then %s end', coalesce(v_tool.o_text, 'null::interval')) else v_tool.o_text end, 'null::interval')) end,
+        case when p_watch.child is null or v_task.o_text is null then 'null::interval' else v_task.o_text end,
+        coalesce(v_wall.o_text, 'null::interval'),
+        v_key, v_group, coalesce('(' || p_watch.kind || ')::text', 'null::text'), p_watch.started,
+        p_watch.started, coalesce('(' || p_watch.activity || ')', 'null'),
+        coalesce('(' || p_watch.timeout || ')', 'null::interval'),
+        coalesce('(' || p_watch.hold || ') is true', 'false'),
+        coalesce('(' || p_watch.child || ')::text', 'null::text'),
+        p_watch.relation, p_watch.family, p_watch.name, v_key, p_watch.family, v_group,
+        p_watch.open, coalesce(p_watch.only_if, 'true'),
+        -- A row's own timeout cannot be bounded before.
+        case when p_watch.timeout is null then format(' and (%s) < $1 - $3', p_watch.started) else '' end,
+        '');
+end
+$function$;
+--;
+comment on function recovery.due_sql(recovery.watch, boolean) is
+    'The search for rows of a watch whose timeout may have run out; null where none is set (unless p_any).';
+--;
+revoke all on function recovery.due_sql(recovery.watch, boolean) from public;
 --;
 -- sql/functions/end_lost_epochs.sql
 create or replace function recovery.end_lost_epochs()
@@ -1597,6 +2291,34 @@ comment on function recovery.evict(text, boolean) is
     'An operator ends a server by name or epoch; the next sweep closes its work. With p_terminate its sessions are cut too (needs pg_signal_backend). RC002 if none is live.';
 --;
 revoke all on function recovery.evict(text, boolean) from public;
+--;
+-- sql/functions/expire.sql
+create or replace function recovery.expire(p_detector text, p_lock_wait interval, out o_closed jsonb, out o_more boolean)
+returns record
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_asked recovery.cancellation;
+begin
+    o_closed := '{}';
+    -- One a call: the caller commits. Another sweeper's is skipped.
+    select c.* into v_asked from recovery.cancellation as c
+    where c.deadline <= recovery.now() order by c.id limit 1 for update skip locked;
+    o_more := found;
+    if found then
+        o_closed := recovery.stop_unit(v_asked.detail ->> 'watch', v_asked.scope, v_asked.key, v_asked.reason, p_detector, p_lock_wait);
+        delete from recovery.cancellation as c where c.id = v_asked.id;
+    end if;
+end
+$$;
+--;
+comment on function recovery.expire(text, interval) is
+    'Closes one overdue unit that nobody acknowledged in time, for the reason that is true. o_more false: there was none.';
+--;
+revoke all on function recovery.expire(text, interval) from public;
 --;
 -- sql/functions/extend.sql
 create or replace function recovery.extend(p_fuse bigint, p_ttl interval default null)
@@ -1717,6 +2439,46 @@ comment on function recovery.fixed_sql(recovery.watch) is
 --;
 revoke all on function recovery.fixed_sql(recovery.watch) from public;
 --;
+-- sql/functions/forget.sql
+create or replace function recovery.forget()
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    -- Older than any timeout, a touch says nothing.
+    delete from recovery.touch as t
+    where greatest(t.at, t.child_at) < recovery.now() - greatest(interval '1 day', (
+        select max(nullif(s.value, 'off')::interval) from recovery.setting as s where s.name like '%\_timeout'));
+end
+$$;
+--;
+comment on function recovery.forget() is 'Part of a sweep: forgets touches that say nothing any more.';
+--;
+revoke all on function recovery.forget() from public;
+--;
+-- sql/functions/gave_up.sql
+create or replace function recovery.gave_up(p_expression text, p_max_attempts integer)
+returns text
+language sql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    -- Tokens: a string, a quoted name, c.message, another word, any other character.
+    select string_agg(case when t.token[1] = 'c.message'
+        then format('(c.message || %L)', format('; gave up after %s attempt%s', p_max_attempts, case p_max_attempts when 1 then '' else 's' end))
+        else t.token[1] end, '' order by t.n)
+    from regexp_matches(p_expression, $re$('(?:[^']|'')*'|"(?:[^"]|"")*"|\mc\.message\M|[a-zA-Z0-9_$]+|.)$re$, 'g')
+         with ordinality as t (token, n)
+$$;
+--;
+comment on function recovery.gave_up(text, integer) is 'A compiled close expression whose message says after how many attempts it gave up.';
+--;
+revoke all on function recovery.gave_up(text, integer) from public;
+--;
 -- sql/functions/guard_sql.sql
 create or replace function recovery.guard_sql(p_watch recovery.watch)
 returns text
@@ -1829,6 +2591,128 @@ comment on function recovery.horizon() is
 --;
 revoke all on function recovery.horizon() from public;
 --;
+-- sql/functions/idle_groups.sql
+create or replace function recovery.idle_groups(p_family text, p_now timestamptz, p_since timestamptz)
+returns table (watch text, scope text, key text, owner bigint, reason text, detail jsonb)
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    v_watch  recovery.watch;
+    v_head   recovery.watch;
+    v_limit  interval;
+    v_least  interval;
+    v_find   text := '';
+    v_look   text := '';
+    v_epochs bigint[];
+    v_group  text;
+    v_parent text;
+    v_seen   record;
+begin
+    for v_watch in select w.* from recovery.attached() as w where w.family = p_family and w.group_by is not null order by w.position loop
+        if v_watch.parent is not null then
+            v_head := v_watch;
+        end if;
+        v_least := least(v_least, (recovery.limit_sql(v_watch, 'idle_timeout')).o_least);
+        continue when v_watch.started is null;
+        v_find := v_find || case when v_find = '' then '' else ' union ' end || format(
+            'select (%s)::text as g from %s as r where (%s) < $1 - $3 and (%s) and (%s)',
+            v_watch.group_by, v_watch.relation, v_watch.started, v_watch.open, coalesce(v_watch.only_if, 'true'));
+        v_look := v_look || case when v_look = '' then '' else ' union all ' end || format(
+            $sql$select r.server_epoch as owner, greatest((%s), %s, t.at) as moved, %s as held from %s as r
+            left join recovery.touch as t on t.family = %L and t.scope = 'row' and t.watch = %L and t.key = %s
+            where (%s) = $4::%s and (%s) and (%s) and (r.server_epoch = any($5) or r.server_epoch is null)$sql$,
+            v_watch.started, coalesce('(' || v_watch.activity || ')', 'null'), coalesce('(' || v_watch.hold || ') is true', 'false'),
+            v_watch.relation, p_family, v_watch.name, recovery.key_text(v_watch.key_columns, 'r'),
+            v_watch.group_by, v_watch.group_type, v_watch.open, coalesce(v_watch.only_if, 'true'));
+    end loop;
+    if v_least is null or v_find = '' then
+        return;
+    end if;
+    select array_agg(distinct e.epoch) into v_epochs
+    from recovery.attached() as w cross join lateral unnest(recovery.open_epochs(w.name)) as e (epoch) where w.family = p_family;
+    for v_group in execute v_find using p_now, p_since, v_least loop
+        continue when v_group is null;
+        execute format(
+            $sql$select max(l.owner) as owner, greatest(max(l.moved), max(t.at), $2) as moved, bool_or(l.held) as held
+            from (%s) as l left join recovery.touch as t on t.family = %L and t.scope = 'group' and t.watch = '' and t.key = $4$sql$, v_look, p_family)
+        into v_seen using p_now, p_since, v_least, v_group, v_epochs;
+        select min(nullif(recovery.setting_of('idle_timeout', w.name, null, v_group), 'off')::interval) into v_limit
+        from recovery.attached() as w where w.family = p_family;
+        continue when v_seen.held or v_limit is null or v_seen.moved is null or v_seen.moved + v_limit >= p_now;
+        v_parent := null;
+        if v_head.id is not null then
+            execute format('select (%s)::text from %s as r where (%s) = $1::%s', v_head.parent, v_head.relation, v_head.group_by, v_head.group_type)
+            into v_parent using v_group;
+        end if;
+        continue when v_parent is null and coalesce(recovery.setting_of('idle_roots', null, null, v_group), 'false') <> 'true';
+        -- Waiting for a subagent is not idling.
+        continue when recovery.is_open(p_family, array_remove(recovery.tree(p_family, array[v_group], false), v_group));
+        watch := coalesce(v_head.name, v_watch.name);
+        if watch is null then
+            select min(w.name) into watch from recovery.attached() as w where w.family = p_family;
+        end if;
+        scope := 'group';
+        key := v_group;
+        owner := v_seen.owner;
+        reason := 'idle_timeout';
+        detail := jsonb_strip_nulls(jsonb_build_object('limit', v_limit, 'since', v_seen.moved));
+        return next;
+    end loop;
+end
+$$;
+--;
+comment on function recovery.idle_groups(text, timestamptz, timestamptz) is
+    'Groups (sessions) of a family with open work and no activity for idle_timeout: child groups, roots only with idle_roots; none that waits for a human or for a subagent.';
+--;
+revoke all on function recovery.idle_groups(text, timestamptz, timestamptz) from public;
+--;
+-- sql/functions/in_use.sql
+create or replace function recovery.in_use(p_process recovery.process)
+returns boolean
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_row record;
+begin
+    if exists (
+        with recursive heirs (epoch) as (
+            select p_process.server_epoch
+            union
+            select s.heir from heirs as h join recovery.server as s on s.epoch = h.epoch where s.heir is not null
+        )
+        select from heirs as h join recovery.server as s on s.epoch = h.epoch
+        where s.ended is null and s.epoch <> p_process.server_epoch
+    ) then
+        return true;
+    end if;
+    -- The start time is not compared: the same process may have been read twice, a little apart.
+    if exists (
+        select from recovery.fuse as f
+        where f.expires >= recovery.now() and f.pid is not null and f.process_dead is null
+          and (f.host = p_process.host and f.pid = p_process.pid
+               or f.family = p_process.family and f.scope = p_process.scope and f.watch = p_process.watch and f.key = p_process.key)
+    ) then
+        return true;
+    end if;
+    select r.o_owner, r.o_open, r.o_guarded into v_row from recovery.row_of_process(p_process) as r;
+    return coalesce(v_row.o_open, false) and (v_row.o_guarded or exists (
+        select from recovery.server as s
+        where s.epoch = v_row.o_owner and s.epoch <> p_process.server_epoch and s.ended is null));
+end
+$$;
+--;
+comment on function recovery.in_use(recovery.process) is
+    'Whether the work of a process goes on without the epoch that started it: an heir or another live server has it, or an active fuse guards the process or its unit.';
+--;
+revoke all on function recovery.in_use(recovery.process) from public;
+--;
 -- sql/functions/install_triggers.sql
 create or replace function recovery.install_triggers(p_watch recovery.watch)
 returns void
@@ -1873,6 +2757,39 @@ $$;
 comment on function recovery.install_triggers(recovery.watch) is 'Makes the three trigger functions and triggers of a watch.';
 --;
 revoke all on function recovery.install_triggers(recovery.watch) from public;
+--;
+-- sql/functions/is_open.sql
+create or replace function recovery.is_open(p_family text, p_groups text[])
+returns boolean
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch recovery.watch;
+    v_open  boolean;
+begin
+    for v_watch in select w.* from recovery.attached() as w where w.family = p_family and w.group_by is not null order by w.position loop
+        execute format(
+            'select exists (select from unnest($2::%1$s[]) as g (g) cross join unnest($9) as e (epoch) cross join lateral'
+            ' (select from %2$s as r where r.server_epoch = e.epoch and %3$s and (%4$s) and (%5$s) limit 1) as r)'
+            ' or exists (select from unnest($2::%1$s[]) as g (g) cross join lateral'
+            ' (select from %2$s as r where r.server_epoch is null and %3$s and (%4$s) and (%5$s) limit 1) as r)',
+            v_watch.group_type, v_watch.relation, recovery.key_sql(v_watch, 'group'), v_watch.open, coalesce(v_watch.only_if, 'true'))
+        into v_open
+        using null, p_groups, null, null, null, null, null, null, recovery.open_epochs(v_watch.name);
+        if v_open then
+            return true;
+        end if;
+    end loop;
+    return false;
+end
+$$;
+--;
+comment on function recovery.is_open(text, text[]) is 'Whether any row of these groups is open, whoever owns it.';
+--;
+revoke all on function recovery.is_open(text, text[]) from public;
 --;
 -- sql/functions/keep.sql
 create or replace function recovery.keep(p_epoch bigint, p_token uuid)
@@ -1987,6 +2904,27 @@ comment on function recovery.left_open(text) is 'Called by a closing for a row t
 --;
 revoke all on function recovery.left_open(text) from public;
 --;
+-- sql/functions/left_processes.sql
+create or replace function recovery.left_processes(p_host text, p_epoch bigint default null)
+returns setof recovery.process
+language sql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select p.* from recovery.process as p
+    where p.host = p_host
+      and case when p_epoch is not null then p.server_epoch = p_epoch
+               else not exists (select from recovery.server as s where s.epoch = p.server_epoch and s.ended is null) end
+      and not recovery.in_use(p)
+    order by p.id
+$$;
+--;
+comment on function recovery.left_processes(text, bigint) is
+    'The processes on a host whose server has ended (or those of one epoch, ended or not), and that nobody goes on with: no heir, no other server that took the row over, no active fuse on the process or its unit.';
+--;
+revoke all on function recovery.left_processes(text, bigint) from public;
+--;
 -- sql/functions/light.sql
 create or replace function recovery.light(
     p_watch         text,
@@ -2033,6 +2971,30 @@ comment on function recovery.light(text, text, interval, text, integer, timestam
     'Lights a fuse on a row or group of a watch (lighting it again renews it) and returns its id. RC008 not watched, RC010 bad argument.';
 --;
 revoke all on function recovery.light(text, text, interval, text, integer, timestamptz, text) from public;
+--;
+-- sql/functions/limit_sql.sql
+create or replace function recovery.limit_sql(p_watch recovery.watch, p_name text, out o_text text, out o_least interval)
+returns record
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    -- The settings as they are now, the most specific first; as recovery.setting_of decides it.
+    select 'case ' || string_agg(format('when %s then %s',
+               coalesce(nullif(concat_ws(' and ', case when s.group_key <> '' then format('x.grp = %L', s.group_key) end,
+                                                  case when s.kind <> '' then format('x.kind = %L', s.kind) end), ''), 'true'),
+               case s.value when 'off' then 'null' else quote_literal(s.value) || '::interval' end), ' '
+               order by s.group_key <> '' desc, s.kind <> '' desc, s.watch <> '' desc) || ' end',
+           min(nullif(s.value, 'off')::interval)
+    from recovery.setting as s
+    where s.name = p_name and s.watch in ('', p_watch.name)
+$$;
+--;
+comment on function recovery.limit_sql(recovery.watch, text) is
+    'A timeout of the rows of a watch as SQL over x.kind and x.grp, null where it is off or not set; and the least there is.';
+--;
+revoke all on function recovery.limit_sql(recovery.watch, text) from public;
 --;
 -- sql/functions/local_processes.sql
 create or replace function recovery.local_processes(p_host text)
@@ -2232,6 +3194,45 @@ comment on function recovery.open_epochs(text) is 'The epochs that own open rows
 --;
 revoke all on function recovery.open_epochs(text) from public;
 --;
+-- sql/functions/open_in.sql
+create or replace function recovery.open_in(p_watch text, p_scope text, p_key text)
+returns table (watch text, key text, group_key text, server_epoch bigint)
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_unit   recovery.watch;
+    v_watch  recovery.watch;
+    v_child  text;
+    v_groups text[];
+begin
+    select w.* into v_unit from recovery.attached() as w where w.name = p_watch;
+    if p_scope = 'group' then
+        v_groups := recovery.tree(v_unit.family, array[p_key], false);
+    elsif v_unit.child is not null then
+        execute format('select (%s)::text from %s as r where %s = $1', v_unit.child, v_unit.relation, recovery.key_text(v_unit.key_columns, 'r'))
+        into v_child using p_key;
+        v_groups := recovery.tree(v_unit.family, array[v_child], false);
+    end if;
+    for v_watch in select w.* from recovery.attached() as w where w.family = v_unit.family order by w.position, w.name loop
+        return query execute format(
+            'select %L::text, %s, %s, r.server_epoch from %s as r where (%s) and (%s) and (%s)',
+            v_watch.name, recovery.key_text(v_watch.key_columns, 'r'), coalesce('(' || v_watch.group_by || ')::text', 'null::text'),
+            v_watch.relation, v_watch.open, coalesce(v_watch.only_if, 'true'),
+            concat_ws(' or ', case when v_groups is not null then recovery.key_sql(v_watch, 'groups') end,
+                case when p_scope = 'row' then case when v_watch.name = p_watch then recovery.key_text(v_watch.key_columns, 'r') || ' = $1' else 'false' end end))
+        using p_key, v_groups;
+    end loop;
+end
+$$;
+--;
+comment on function recovery.open_in(text, text, text) is
+    'Open rows of a row or group, with what the row waits for and all descendants: what closing it concerns.';
+--;
+revoke all on function recovery.open_in(text, text, text) from public;
+--;
 -- sql/functions/open_work.sql
 create or replace function recovery.open_work()
 returns table (watch text, server_epoch bigint, open_rows bigint)
@@ -2288,6 +3289,115 @@ comment on function recovery.orphaned(text) is
 --;
 revoke all on function recovery.orphaned(text) from public;
 --;
+-- sql/functions/preview.sql
+create or replace function recovery.preview(p_boot text default null)
+returns table (action text, reason text, watch text, key text, group_key text, server_epoch bigint)
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch recovery.watch;
+    v_due   record;
+    v_fuse  recovery.fuse;
+    v_name  text;
+    v_fuses boolean;
+begin
+    for v_watch in select w.* from recovery.attached() as w order by w.family, w.position, w.name loop
+        v_fuses := recovery.has_fuses(v_watch.family);
+        return query execute format(
+            $sql$select case when %1$s then %2$L else 'close' end, e.reason, %3$L::text, o.key, o.grp, e.epoch
+            from (
+                select s.epoch, coalesce(s.reason, j.reason, 'superseded') as reason
+                from recovery.server as s left join recovery.judgement as j on j.epoch = s.epoch and j.dead
+                where s.epoch = any(recovery.open_epochs(%3$L))
+                  and case when $2 is null then s.ended is not null or j.dead
+                           else s.name = $2 and (s.ended is not null or s.drain_until is null or j.dead) end
+            ) as e
+            cross join lateral (
+                select %4$s as key, %5$s as grp, %6$s as guarded from %7$s as r where %8$s
+            ) as o$sql$,
+            case when v_fuses then 'o.guarded' else 'false' end, case when p_boot is null then 'keep' else 'adopt' end, v_watch.name,
+            recovery.key_text(v_watch.key_columns, 'r'), coalesce('(' || v_watch.group_by || ')::text', 'null::text'),
+            case when v_fuses then '(' || recovery.guard_sql(v_watch) || ')' else 'false' end,
+            v_watch.relation, replace(recovery.scope_sql(v_watch, 'epoch', 'ignore'), 'r.server_epoch = $1', 'r.server_epoch = e.epoch'))
+        using null::bigint, p_boot;
+        if v_watch.unowned is not null then
+            return query execute format('select %L, %L, %L::text, %s, %s, null::bigint from %s as r where %s', 'close', 'unowned', v_watch.name,
+                recovery.key_text(v_watch.key_columns, 'r'), coalesce('(' || v_watch.group_by || ')::text', 'null::text'),
+                v_watch.relation, recovery.scope_sql(v_watch, 'none', 'ignore'))
+            using null::bigint;
+        end if;
+    end loop;
+    if p_boot is not null then
+        return;
+    end if;
+    for v_fuse in select f.* from recovery.fuse as f
+        where f.expires < recovery.now() or f.process_dead < recovery.now() - interval '5 seconds' order by f.id
+    loop
+        select min(w.name) into v_name from recovery.attached() as w where w.family = v_fuse.family and (v_fuse.watch in ('', w.name));
+        return query select 'close'::text, case when v_fuse.process_dead is null then 'fuse_expired' else 'process_dead' end,
+            o.watch, o.key, o.group_key, o.server_epoch from recovery.open_in(v_name, v_fuse.scope, v_fuse.key) as o;
+    end loop;
+    for v_due in select d.* from recovery.due() as d loop
+        return query select case when exists (select from recovery.server as s where s.epoch = v_due.owner and s.ended is null)
+                                  and not exists (select from recovery.cancellation as c where c.scope = v_due.scope and c.key = v_due.key and c.deadline <= recovery.now())
+                             then 'ask' else 'close' end,
+            v_due.reason, o.watch, o.key, o.group_key, o.server_epoch from recovery.open_in(v_due.watch, v_due.scope, v_due.key) as o;
+    end loop;
+end
+$$;
+--;
+comment on function recovery.preview(text) is
+    'What a sweep would do now, or with p_boot a boot of that name: rows with action (close, adopt, keep, ask) and reason. Nothing is done.';
+--;
+revoke all on function recovery.preview(text) from public;
+--;
+-- sql/functions/processes_of.sql
+create or replace function recovery.processes_of(p_watch text, p_scope text, p_key text)
+returns setof recovery.process
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_family text;
+    v_groups text[] := array[p_key];
+begin
+    select w.family into v_family from recovery.attached() as w where w.name = p_watch;
+    if not found then
+        perform recovery.fail('RC008', format('nothing is watched as %s', coalesce(quote_literal(p_watch), 'null')), 'See recovery.watch for the names.');
+    elsif p_scope is null or p_scope not in ('row', 'group') then
+        perform recovery.fail('RC010', format('process scope %s is not known', coalesce(quote_literal(p_scope), 'null')), 'Allowed are row and group.');
+    end if;
+    if p_scope = 'row' then
+        return query select p.* from recovery.process as p
+            where p.family = v_family and p.scope = 'row' and p.watch = p_watch and p.key = p_key order by p.id;
+        return;
+    end if;
+    if not exists (select from recovery.process as p where p.family = v_family) then
+        return;
+    end if;
+    begin
+        v_groups := recovery.tree(v_family, v_groups, false);
+    exception when data_exception then
+        null;  -- a key that no group can have
+    end;
+    return query select p.* from recovery.process as p
+        where p.family = v_family
+          and case p.scope when 'group' then p.key = any (v_groups)
+                           else (select r.o_group from recovery.row_of_process(p) as r) = any (v_groups) end
+        order by p.id;
+end
+$$;
+--;
+comment on function recovery.processes_of(text, text, text) is
+    'The processes that do a row, or a group with all its rows and descendant groups, whoever started them. RC008 not watched, RC010 bad scope.';
+--;
+revoke all on function recovery.processes_of(text, text, text) from public;
+--;
 -- sql/functions/prune_failures.sql
 create or replace function recovery.prune_failures()
 returns bigint
@@ -2322,6 +3432,35 @@ $$;
 comment on function recovery.prune_failures() is 'Forgets failures whose row somebody closed or deleted meanwhile.';
 --;
 revoke all on function recovery.prune_failures() from public;
+--;
+-- sql/functions/prune_processes.sql
+create or replace function recovery.prune_processes(p_age interval default '7 days')
+returns bigint
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_count bigint;
+begin
+    if p_age is null or p_age < interval '1 hour' then
+        perform recovery.fail('RC010', format('age %s is not allowed', coalesce(p_age::text, 'null')), 'Give an interval of at least 1 hour.');
+    end if;
+    -- Long ended, or forgotten by recovery.server altogether; what an heir or an adopter goes on with stays.
+    delete from recovery.process as p
+    where p.registered < recovery.now() - p_age
+      and not exists (select from recovery.server as s where s.epoch = p.server_epoch and (s.ended is null or s.ended >= recovery.now() - p_age))
+      and not recovery.in_use(p);
+    get diagnostics v_count = row_count;
+    return v_count;
+end
+$$;
+--;
+comment on function recovery.prune_processes(interval) is
+    'Forgets processes of servers that ended longer ago than that: their host (a container) did not come back to look. Returns how many. RC010 for less than 1 hour.';
+--;
+revoke all on function recovery.prune_processes(interval) from public;
 --;
 -- sql/functions/realias.sql
 create or replace function recovery.realias(p_expression text, p_alias text)
@@ -2600,6 +3739,29 @@ comment on function recovery.report_dead(text, integer, timestamptz) is
 --;
 revoke all on function recovery.report_dead(text, integer, timestamptz) from public;
 --;
+-- sql/functions/requeue_sql.sql
+create or replace function recovery.requeue_sql(p_table regclass, p_close jsonb, p_requeue jsonb, p_attempts text, p_max_attempts integer)
+returns jsonb
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    -- While attempts are left the row goes back to the queue; the last one fails, and says so.
+    select case when p_attempts is null then p_close else (
+        select jsonb_object_agg(a.attname, format('case when coalesce(r.%I, 0) + 1 < %s then %s else %s end', p_attempts, p_max_attempts,
+                   coalesce(p_requeue ->> a.attname, format('r.%I', a.attname)),
+                   coalesce(recovery.gave_up(p_close ->> a.attname, p_max_attempts), format('r.%I', a.attname))))
+               || jsonb_build_object(p_attempts, format('coalesce(r.%I, 0) + 1', p_attempts))
+        from pg_attribute as a
+        where a.attrelid = p_table and a.attnum > 0 and (p_close ? a.attname or p_requeue ? a.attname)) end
+$$;
+--;
+comment on function recovery.requeue_sql(regclass, jsonb, jsonb, text, integer) is
+    'What a closing sets where work is set back to its queue until a number of attempts: column -> compiled expression.';
+--;
+revoke all on function recovery.requeue_sql(regclass, jsonb, jsonb, text, integer) from public;
+--;
 -- sql/functions/resign.sql
 create or replace function recovery.resign(p_epoch bigint, p_token uuid, p_heir bigint, p_lock_wait interval)
 returns boolean
@@ -2635,6 +3797,24 @@ comment on function recovery.resign(bigint, uuid, bigint, interval) is
 --;
 revoke all on function recovery.resign(bigint, uuid, bigint, interval) from public;
 --;
+-- sql/functions/revoked.sql
+create or replace function recovery.revoked(p_epoch bigint, p_table regclass)
+returns void
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform recovery.fail('RC013', format('the work in %s was taken from epoch %s: it was closed meanwhile', p_table, p_epoch),
+        'recovery.event says why. To take it up again, write server_epoch too.');
+end
+$$;
+--;
+comment on function recovery.revoked(bigint, regclass) is 'Refuses the late result of a live server whose row a timeout or an operator has closed: RC013.';
+--;
+revoke all on function recovery.revoked(bigint, regclass) from public;
+--;
 -- sql/functions/ring.sql
 create or replace function recovery.ring()
 returns boolean
@@ -2661,6 +3841,52 @@ comment on function recovery.ring() is
     'Announces events that were written within 20 ms of another NOTIFY and so stayed silent; called by heartbeat and sweep. True if it rang.';
 --;
 revoke all on function recovery.ring() from public;
+--;
+-- sql/functions/row_of_process.sql
+create or replace function recovery.row_of_process(p_process recovery.process, out o_group text, out o_owner bigint, out o_open boolean, out o_guarded boolean)
+returns record
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch recovery.watch;
+    v_parts text[];
+    v_wait  text := current_setting('lock_timeout');
+begin
+    select w.* into v_watch from recovery.attached() as w where p_process.scope = 'row' and w.name = p_process.watch;
+    if not found then
+        return;
+    end if;
+    if cardinality(v_watch.key_columns) = 1 then
+        v_parts := array[p_process.key];
+    else
+        select array_agg(k.part order by k.n) into v_parts
+        from jsonb_array_elements_text(p_process.key::jsonb) with ordinality as k (part, n);
+    end if;
+    -- A table that is being altered must not hold up a boot.
+    perform set_config('lock_timeout', '1s', true);
+    -- By the columns of the primary key, each in its own type: that is one probe of its index.
+    execute format('select %s, r.server_epoch, coalesce((%s), false), %s from %s as r where %s',
+        format('(%s)::text', coalesce(v_watch.group_by, 'null')), v_watch.open, recovery.guard_sql(v_watch),
+        v_watch.relation, recovery.key_sql(v_watch, 'equal'))
+    into o_group, o_owner, o_open, o_guarded using null::bigint, v_parts;
+    perform set_config('lock_timeout', v_wait, true);
+exception
+    when data_exception then
+        null;  -- a key that no row can have
+    when others then
+        raise warning 'the row % of "%" cannot be looked at: %', p_process.key, p_process.watch, sqlerrm;
+        o_open := true;
+        o_guarded := true;
+end
+$$;
+--;
+comment on function recovery.row_of_process(recovery.process) is
+    'The row that a process works on as it is now: its group, its owner, whether it is open, whether a fuse guards it. All null if there is no such row; if it cannot be looked at, it counts as guarded.';
+--;
+revoke all on function recovery.row_of_process(recovery.process) from public;
 --;
 -- sql/functions/scope_sql.sql
 create or replace function recovery.scope_sql(p_watch recovery.watch, p_owner text, p_guard text, p_only boolean default true)
@@ -2690,6 +3916,36 @@ comment on function recovery.scope_sql(recovery.watch, text, text, boolean) is
 --;
 revoke all on function recovery.scope_sql(recovery.watch, text, text, boolean) from public;
 --;
+-- sql/functions/setting_of.sql
+create or replace function recovery.setting_of(
+    p_name  text,
+    p_watch text default null,
+    p_kind  text default null,
+    p_group text default null
+)
+returns text
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform recovery.check_setting(p_name, null);
+    return (
+        select nullif(s.value, 'off') from recovery.setting_status as s
+        where s.name = p_name
+          and s.watch in ('', p_watch) and s.kind in ('', p_kind) and s.group_key in ('', p_group)
+        order by s.group_key <> '' desc, s.kind <> '' desc, s.watch <> '' desc
+        limit 1
+    );
+end
+$$;
+--;
+comment on function recovery.setting_of(text, text, text, text) is
+    'The value of a setting that applies: the most specific one, group before kind before watch before all, else the built-in default; null if it is off. RC010: no such setting.';
+--;
+revoke all on function recovery.setting_of(text, text, text, text) from public;
+--;
 -- sql/functions/settle.sql
 create or replace function recovery.settle(
     p_family text, p_epoch bigint, p_groups text[], p_from bigint, p_to bigint, p_reason text, p_detector text
@@ -2714,7 +3970,7 @@ begin
         return p_to;
     end if;
     select array_agg(distinct e.group_key) into v_groups from recovery.event as e
-    where e.id between p_from and p_to and e.detector = p_detector and e.kind = 'closed'
+    where e.id between p_from and p_to and e.detector = p_detector and e.kind in ('closed', 'requeued')
       and e.group_key = any(p_groups);
     if v_head.idle_topics is not null then
         for v_watch in select w.* from recovery.attached() as w where w.family = p_family loop
@@ -2751,6 +4007,132 @@ comment on function recovery.settle(text, bigint, text[], bigint, bigint, text, 
 --;
 revoke all on function recovery.settle(text, bigint, text[], bigint, bigint, text, text) from public;
 --;
+-- sql/functions/stop_unit.sql
+create or replace function recovery.stop_unit(
+    p_watch text, p_scope text, p_key text, p_reason text, p_detector text, p_lock_wait interval default interval '2 seconds',
+    p_force boolean default false
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch  recovery.watch;
+    v_child  text;
+    v_closed jsonb := '{}';
+begin
+    select w.* into v_watch from recovery.attached() as w where w.name = p_watch;
+    if p_scope = 'row' and v_watch.child is not null then
+        -- Cancelling cascades to what the row waits for.
+        execute format('select (%s)::text from %s as r where %s = $1', v_watch.child, v_watch.relation, recovery.key_text(v_watch.key_columns, 'r'))
+        into v_child using p_key;
+        if v_child is not null then
+            v_closed := recovery.close_unit(p_watch, 'group', v_child, p_reason, p_detector, p_lock_wait, p_force);
+        end if;
+    end if;
+    return recovery.add_counts(v_closed, recovery.close_unit(p_watch, p_scope, p_key, p_reason, p_detector, p_lock_wait, p_force));
+end
+$$;
+--;
+comment on function recovery.stop_unit(text, text, text, text, text, interval, boolean) is
+    'Closes a row or group, whoever owns it, with the group that the row waits for and all descendants. Counts per watch.';
+--;
+revoke all on function recovery.stop_unit(text, text, text, text, text, interval, boolean) from public;
+--;
+-- sql/functions/supervise.sql
+create or replace function recovery.supervise(
+    p_table    regclass,
+    p_kind     text default null,
+    p_activity text default null,
+    p_timeout  text default null,
+    p_hold     text default null,
+    p_child    text default null,
+    p_cancel   text default 'row',
+    p_started  text default null
+)
+returns text
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch  recovery.watch;
+    v_spec   jsonb;
+    v_step   text;
+    v_schema text;
+    v_state  text;
+    v_error  text;
+begin
+    perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
+    select w.* into v_watch from recovery.watch as w where w.relation = p_table;
+    if not found then
+        perform recovery.fail('RC008', format('%s is not watched', coalesce(p_table::text, 'null')), 'Attach it first: recovery.attach.');
+    end if;
+    v_spec := jsonb_build_object('kind', p_kind, 'activity', p_activity, 'timeout', p_timeout, 'hold', p_hold, 'child', p_child,
+        'cancel', p_cancel, 'started', p_started);
+    if v_watch.supervised = v_spec then
+        return v_watch.name;
+    end if;
+    if p_cancel is null or p_cancel not in ('row', 'group') then
+        perform recovery.fail('RC006', format('cancel %s of %s is not known', coalesce(quote_literal(p_cancel), 'null'), p_table), 'Allowed are row and group.');
+    elsif p_cancel = 'group' and v_watch.group_by is null then
+        perform recovery.fail('RC006', format('%s has no group to cancel', p_table), 'Attach it with p_group, or cancel rows.');
+    elsif p_child is not null and v_watch.group_by is null then
+        perform recovery.fail('RC006', format('%s has no groups, so a row cannot wait for one', p_table), 'Attach it with p_group.');
+    elsif coalesce(p_started, v_watch.started) is null then
+        perform recovery.fail('RC006', format('the watchdog needs to know when work of %s started', p_table), 'Give p_started, such as created_at.');
+    end if;
+    begin
+        v_step := 'started';
+        if p_started is not null then
+            v_watch.started := (recovery.compile(p_table, p_started, 'timestamptz')).o_text;
+        end if;
+        v_step := 'kind';
+        v_watch.kind := case when p_kind is not null then (recovery.compile(p_table, p_kind, 'text')).o_text end;
+        v_step := 'activity';
+        v_watch.activity := case when p_activity is not null then (recovery.compile(p_table, p_activity, 'timestamptz')).o_text end;
+        v_step := 'timeout';
+        v_watch.timeout := case when p_timeout is not null then (recovery.compile(p_table, p_timeout, 'interval')).o_text end;
+        v_step := 'hold';
+        v_watch.hold := case when p_hold is not null then (recovery.compile(p_table, p_hold, 'boolean')).o_text end;
+        v_step := 'child';
+        v_watch.child := case when p_child is not null then (recovery.compile(p_table, p_child, v_watch.group_type)).o_text end;
+        v_watch.cancel := p_cancel;
+        -- Of what began, not of what moves: a timeout index on a moving column would end HOT updates.
+        v_step := 'started';
+        select n.nspname into v_schema from pg_class as c join pg_namespace as n on n.oid = c.relnamespace where c.oid = p_table;
+        execute format('drop index if exists %I.%I', v_schema, 'recovery_started_' || v_watch.id);
+        execute format('create index %I on %s ((%s)) where (%s)', 'recovery_started_' || v_watch.id, p_table,
+            recovery.realias(v_watch.started, p_table::text), recovery.realias(v_watch.open, p_table::text));
+        update recovery.watch as w
+        set started = v_watch.started, kind = v_watch.kind, activity = v_watch.activity, timeout = v_watch.timeout, hold = v_watch.hold,
+            child = v_watch.child, cancel = v_watch.cancel, supervised = v_spec
+        where w.id = v_watch.id returning w.* into v_watch;
+        v_step := 'statement';
+        execute 'explain (costs off) ' || recovery.due_sql(v_watch, true) using now(), now(), interval '1 second';
+    exception
+        when insufficient_privilege then
+            raise;
+        when others then
+            get stacked diagnostics v_state = returned_sqlstate, v_error = message_text;
+            if v_state like 'RC%' then
+                raise;
+            end if;
+            perform recovery.fail('RC006', format('the %s expression for %s does not work: %s', v_step, p_table, v_error),
+                'Expressions see one row r of the table and are read with search_path pg_catalog; p_started must be immutable.');
+    end;
+    return v_watch.name;
+end
+$$;
+--;
+comment on function recovery.supervise(regclass, text, text, text, text, text, text, text) is
+    'Puts a watch under the watchdog: kind of work, last activity, own timeout, hold, child group, what a timeout cancels (row or group), start. Timeouts themselves are settings (recovery.configure). Doing it again replaces it. RC006 cannot work, RC008 not watched.';
+--;
+revoke all on function recovery.supervise(regclass, text, text, text, text, text, text, text) from public;
+--;
 -- sql/functions/timeline.sql
 create or replace function recovery.timeline()
 returns text
@@ -2765,6 +4147,100 @@ $$;
 comment on function recovery.timeline() is 'Timeline of the database; another one after each failover. Null on a standby.';
 --;
 revoke all on function recovery.timeline() from public;
+--;
+-- sql/functions/touch.sql
+create or replace function recovery.touch(p_watch text, p_keys text[], p_scope text default 'row')
+returns bigint
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_family text;
+    v_count  bigint;
+begin
+    select w.family into v_family from recovery.attached() as w where w.name = p_watch;
+    if not found then
+        perform recovery.fail('RC008', format('nothing is watched as %s', coalesce(quote_literal(p_watch), 'null')), 'See recovery.watch for the names.');
+    elsif p_scope is null or p_scope not in ('row', 'group') then
+        perform recovery.fail('RC010', format('touch scope %s is not known', coalesce(quote_literal(p_scope), 'null')), 'Allowed are row and group.');
+    end if;
+    -- In key order: two processes that touch the same rows do not deadlock. At most one write a second.
+    insert into recovery.touch as t (family, scope, watch, key, at)
+    select v_family, p_scope, case p_scope when 'row' then p_watch else '' end, k.key, recovery.now()
+    from (select distinct u.key from unnest(p_keys) as u (key) where u.key is not null) as k order by k.key
+    on conflict (family, scope, watch, key) do update set at = excluded.at
+    where t.at is null or t.at < excluded.at - interval '1 second';
+    get diagnostics v_count = row_count;
+    return v_count;
+end
+$$;
+--;
+comment on function recovery.touch(text, text[], text) is
+    'Says that rows (or groups) of a watch are moving, though they do not show it. Cheap enough for each second. Returns how many touches were written. RC008 not watched, RC010 bad scope.';
+--;
+revoke all on function recovery.touch(text, text[], text) from public;
+--;
+-- sql/functions/track.sql
+create or replace function recovery.track(
+    p_epoch         bigint,
+    p_token         uuid,
+    p_watch         text,
+    p_key           text,
+    p_scope         text,
+    p_host          text,
+    p_pid           integer,
+    p_process_start timestamptz
+)
+returns bigint
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_family text;
+    v_group  text;
+    v_watch  text := case p_scope when 'row' then p_watch else '' end;
+    v_id     bigint;
+begin
+    -- Holds the epoch's lock until the commit: what is registered here is visible to whoever ends it.
+    perform recovery.assert_live(p_epoch);
+    if not exists (select from recovery.server as s where s.epoch = p_epoch and s.token = p_token) then
+        perform recovery.fail('RC003', format('epoch %s belongs to another boot: the token does not match', p_epoch),
+            'Give the token that recovery.boot returned with the epoch.');
+    end if;
+    select w.family, w.group_by into v_family, v_group from recovery.attached() as w where w.name = p_watch;
+    if not found then
+        perform recovery.fail('RC008', format('nothing is watched as %s', coalesce(quote_literal(p_watch), 'null')), 'See recovery.watch for the names.');
+    elsif p_scope is null or p_scope not in ('row', 'group') then
+        perform recovery.fail('RC010', format('process scope %s is not known', coalesce(quote_literal(p_scope), 'null')), 'Allowed are row and group.');
+    elsif p_scope = 'group' and v_group is null then
+        perform recovery.fail('RC010', format('watch "%s" has no groups', p_watch), 'Track the process with scope row.');
+    elsif p_key is null or p_key = '' then
+        perform recovery.fail('RC010', 'a process needs the key of a row or group', 'As recovery.event.key and group_key show it.');
+    elsif p_host is null or p_host = '' then
+        perform recovery.fail('RC010', 'a process needs its host', 'Give the host with which the server booted.');
+    elsif p_pid is null or p_pid <= 1 then
+        perform recovery.fail('RC010', format('pid %s is not allowed', coalesce(p_pid::text, 'null')), 'Give a pid above 1.');
+    elsif p_process_start is null or not isfinite(p_process_start) then
+        perform recovery.fail('RC010', 'a process needs the time at which it started', 'A pid alone may belong to another process tomorrow.');
+    end if;
+    -- Repeating it, after an answer that was lost, finds the same entry.
+    insert into recovery.process as p (server_epoch, family, scope, watch, key, host, pid, process_start)
+    values (p_epoch, v_family, p_scope, v_watch, p_key, p_host, p_pid, p_process_start)
+    on conflict (server_epoch, family, scope, watch, key, host, pid, process_start) do update
+    set registered = clock_timestamp()
+    returning p.id into v_id;
+    return v_id;
+end
+$$;
+--;
+comment on function recovery.track(bigint, uuid, text, text, text, text, integer, timestamptz) is
+    'Registers a process that does a row or group of a watch for a live epoch, and returns its number. RC001, RC002, RC003 not that epoch''s; RC008 not watched, RC010 bad argument.';
+--;
+revoke all on function recovery.track(bigint, uuid, text, text, text, text, integer, timestamptz) from public;
 --;
 -- sql/functions/tree.sql
 create or replace function recovery.tree(p_family text, p_groups text[], p_upward boolean)
@@ -2932,6 +4408,10 @@ begin
         v_fence := $stamp$
     if v_old and v_new and current_setting('recovery.stamp', true) = 'on' then
         return null;
+    end if;
+    -- Closed under its owner, by a timeout or an operator: the owner's late result comes too late.
+    if v_writer = -old.server_epoch and new.server_epoch = old.server_epoch then
+        perform recovery.revoked(v_writer, tg_relid);
     end if;$stamp$ || v_fence;
     end if;
     return format($body$declare
@@ -2956,6 +4436,24 @@ comment on function recovery.trigger_sql(recovery.watch, text) is
 --;
 revoke all on function recovery.trigger_sql(recovery.watch, text) from public;
 --;
+-- sql/functions/untrack.sql
+create or replace function recovery.untrack(p_id bigint)
+returns boolean
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    delete from recovery.process as p where p.id = p_id;
+    return found;
+end
+$$;
+--;
+comment on function recovery.untrack(bigint) is 'Forgets a process, at the end of its work. False if it was not there any more.';
+--;
+revoke all on function recovery.untrack(bigint) from public;
+--;
 -- sql/functions/version.sql
 create or replace function recovery.version()
 returns text
@@ -2970,6 +4468,30 @@ $$;
 comment on function recovery.version() is 'Version of this schema; clients compare it with the one they were made for.';
 --;
 revoke all on function recovery.version() from public;
+--;
+-- sql/functions/waiting.sql
+create or replace function recovery.waiting(p_watch text)
+returns bigint
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch recovery.watch;
+    v_count bigint := 0;
+begin
+    select w.* into v_watch from recovery.attached() as w where w.name = p_watch and w.hold is not null;
+    if found then
+        execute format('select count(*) from %s as r where (%s) and (%s)', v_watch.relation, v_watch.open, v_watch.hold) into v_count;
+    end if;
+    return v_count;
+end
+$$;
+--;
+comment on function recovery.waiting(text) is 'Open rows of a watch that are on hold.';
+--;
+revoke all on function recovery.waiting(text) from public;
 --;
 -- sql/functions/words.sql
 create or replace function recovery.words(p_reason text)
@@ -2989,6 +4511,10 @@ as $$
         when 'evicted' then 'server evicted'
         when 'epoch_lost' then 'server lost'
         when 'fuse_expired' then 'no sign of life from its process'
+        when 'tool_timeout' then 'tool timed out'
+        when 'task_timeout' then 'task timed out'
+        when 'idle_timeout' then 'no activity'
+        when 'wall_timeout' then 'time limit reached'
         when 'unowned' then 'no server owns it'
         else replace(p_reason, '_', ' ')
     end
@@ -3168,6 +4694,7 @@ declare
     v_ended  bigint[];
     v_orphan record;
     v_burnt  record;
+    v_asked  bigint;
 begin
     perform recovery.check_call(p_batch, p_lock_wait);
     v_ended := recovery.reap(p_lock_wait);
@@ -3183,14 +4710,23 @@ begin
         exit when not v_burnt.o_more;
         report := pg_catalog.jsonb_set(report, '{closed}', recovery.add_counts(report -> 'closed', v_burnt.o_closed));
     end loop;
-    report := recovery.end_report(report, v_start);
+    v_asked := recovery.ask('sweep:' || v_label);
+    commit;
+    for v_n in 1 .. 100000 loop
+        select x.* into v_burnt from recovery.expire('sweep:' || v_label, p_lock_wait) as x;
+        commit;
+        exit when not v_burnt.o_more;
+        report := pg_catalog.jsonb_set(report, '{closed}', recovery.add_counts(report -> 'closed', v_burnt.o_closed));
+    end loop;
+    perform recovery.forget();
+    report := recovery.end_report(report || pg_catalog.jsonb_build_object('asked', v_asked), v_start);
     perform recovery.record_sweep(v_label, v_start, report);
     commit;
 end
 $$;
 --;
 comment on procedure recovery.sweep(text, integer, interval, jsonb) is
-    'The repeating pass: ends the servers that recovery.judgement holds for dead, closes the orphans of every ended epoch and the units of burnt-out fuses. Any number at once, anywhere. One CALL in autocommit.';
+    'The repeating pass: ends the servers that recovery.judgement holds for dead, closes the orphans of every ended epoch, the units of burnt-out fuses and, after asking a live owner, what is overdue. Any number at once, anywhere. One CALL in autocommit.';
 --;
 revoke all on procedure recovery.sweep(text, integer, interval, jsonb) from public;
 --;
@@ -3331,6 +4867,42 @@ comment on column recovery.server_status.held_because is 'Why not.';
 --;
 comment on column recovery.server_status.open_rows is 'Open rows it owns.';
 --;
+-- sql/views/setting_status.sql
+create or replace view recovery.setting_status as
+select s.name, s.watch, s.kind, s.group_key, s.value, 'set' as source, s.changed_at, s.changed_by
+from recovery.setting as s
+union all
+select d.name, '', '', '', d.value, 'default', null, null
+from (values
+    ('tool_timeout', 'off'),
+    ('task_timeout', 'off'),
+    ('idle_timeout', 'off'),
+    ('wall_timeout', 'off'),
+    ('propagation_grace', '00:00:30'),
+    ('cancel_grace', '00:00:10'),
+    ('idle_roots', 'false')
+) as d (name, value)
+where not exists (select from recovery.setting as s where (s.name, s.watch, s.kind, s.group_key) = (d.name, '', '', ''))
+order by name, watch, kind, group_key;
+--;
+comment on view recovery.setting_status is 'Every setting of the watchdog: what was set, and the built-in default where nothing is set for everything.';
+--;
+comment on column recovery.setting_status.name is 'Which setting.';
+--;
+comment on column recovery.setting_status.watch is 'Only for this watch; empty: for all.';
+--;
+comment on column recovery.setting_status.kind is 'Only for this kind of work; empty: for all.';
+--;
+comment on column recovery.setting_status.group_key is 'Only for this group (session); empty: for all.';
+--;
+comment on column recovery.setting_status.value is 'Its value; off: no limit.';
+--;
+comment on column recovery.setting_status.source is 'set: by recovery.configure; default: built in.';
+--;
+comment on column recovery.setting_status.changed_at is 'When it was set; null for a default.';
+--;
+comment on column recovery.setting_status.changed_by is 'Role that set it; null for a default.';
+--;
 -- sql/views/watch_status.sql
 create or replace view recovery.watch_status as
 select
@@ -3339,7 +4911,8 @@ select
     coalesce(sum(o.open_rows), 0)::bigint as open_rows,
     coalesce(sum(o.open_rows) filter (where s.ended is not null), 0)::bigint as orphans,
     coalesce(sum(o.open_rows) filter (where o.open_rows is not null and o.server_epoch is null), 0)::bigint as unowned,
-    (select count(*) from recovery.failure as f where f.watch = w.name) as failures
+    (select count(*) from recovery.failure as f where f.watch = w.name) as failures,
+    recovery.waiting(w.name) as waiting
 from recovery.attached() as w
 left join recovery.open_work() as o on o.watch = w.name
 left join recovery.server as s on s.epoch = o.server_epoch
@@ -3357,6 +4930,8 @@ comment on column recovery.watch_status.open_rows is 'Rows of work in flight.';
 comment on column recovery.watch_status.orphans is 'Of these, owned by an ended epoch.';
 --;
 comment on column recovery.watch_status.unowned is 'Of these, owned by nobody.';
+--;
+comment on column recovery.watch_status.waiting is 'Open rows that are on hold: they wait for a human, or for a point in time.';
 --;
 comment on column recovery.watch_status.failures is 'Rows that could not be closed.';
 --;
@@ -3388,7 +4963,7 @@ $$;
 grant usage on schema recovery to recovery_server, recovery_listener;
 --;
 grant select on recovery.event, recovery.watch, recovery.failure, recovery.sweep_run,
-    recovery.judgement, recovery.evidence, recovery.fuse, recovery.observation, recovery.server_status, recovery.watch_status to recovery_server, recovery_listener;
+    recovery.judgement, recovery.evidence, recovery.fuse, recovery.touch, recovery.cancellation, recovery.observation, recovery.server_status, recovery.watch_status, recovery.setting_status to recovery_server, recovery_listener;
 --;
 -- The token is a secret between a server and the database.
 grant select (epoch, name, host, pid, process_start, version, lease, grace, booted, heartbeat, keeper,
@@ -3400,15 +4975,19 @@ grant execute on function
     recovery.timeline(),
     recovery.horizon(),
     recovery.open_work(),
+    recovery.waiting(text),
     recovery.words(text),
     recovery.attached(),
-    recovery.now()
+    recovery.now(),
+    recovery.fail(text, text, text),
+    recovery.check_setting(text, text),
+    recovery.setting_of(text, text, text, text)
 to recovery_server, recovery_listener;
 --;
 grant execute on function
     recovery.assert_live(bigint),
-    recovery.fail(text, text, text),
     recovery.heartbeat(bigint, uuid),
+    recovery.configure(text, text, text, text, text),
     recovery.check_call(integer, interval),
     recovery.register(text, text, integer, timestamptz, text, interval, interval, text, interval),
     recovery.keep(bigint, uuid),
@@ -3419,6 +4998,11 @@ grant execute on function
     recovery.cancel(bigint),
     recovery.local_processes(text),
     recovery.report_dead(text, integer, timestamptz),
+    recovery.track(bigint, uuid, text, text, text, text, integer, timestamptz),
+    recovery.untrack(bigint),
+    recovery.processes_of(text, text, text),
+    recovery.left_processes(text, bigint),
+    recovery.prune_processes(interval),
     recovery.has_fuses(text),
     recovery.heir_of(bigint),
     recovery.burn(text, interval),
@@ -3432,7 +5016,15 @@ grant execute on function
     recovery.new_report(bigint[]),
     recovery.end_report(jsonb, timestamptz),
     recovery.record_sweep(text, timestamptz, jsonb),
-    recovery.ring()
+    recovery.ring(),
+    recovery.touch(text, text[], text),
+    recovery.due(),
+    recovery.ask(text),
+    recovery.expire(text, interval),
+    recovery.forget(),
+    recovery.preview(text),
+    recovery.cancellations(bigint),
+    recovery.acknowledge(bigint, bigint, uuid)
 to recovery_server;
 --;
 grant execute on procedure
@@ -3441,5 +5033,7 @@ grant execute on procedure
     recovery.shutdown(bigint, uuid, bigint, integer, interval, jsonb),
     recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb, boolean, bigint, uuid)
 to recovery_server;
+--;
+grant select on recovery.process to recovery_server, recovery_listener;
 --;
 reset check_function_bodies;

@@ -5,4 +5,6 @@ select recovery.detach('agent.message');
 --;
 select recovery.detach('agent.session');
 --;
+select recovery.detach('agent.hold');
+--;
 drop schema agent cascade;

@@ -10,6 +10,46 @@ revoke all on schema agent from public;
 --;
 grant usage on schema agent to recovery_owner;
 --;
+-- sql/agent_store/tables/hold.sql
+create table agent.hold (
+    id           text   not null,
+    session_id   text   not null,
+    part_id      text,
+    kind         text   not null,
+    until        bigint,
+    time_created bigint not null default (extract(epoch from clock_timestamp()) * 1000)::bigint,
+    time_ended   bigint,
+    data         jsonb  not null default '{}',
+    constraint hold_pkey primary key (id),
+    constraint hold_kind_check check (kind in ('permission', 'question', 'retry')),
+    constraint hold_until_check check (kind <> 'retry' or until is not null)
+) with (fillfactor = 85);
+--;
+create index hold_session_idx on agent.hold (session_id);
+--;
+comment on table agent.hold is
+    'Work that waits for a human (permission, question) or for the point in time at which a provider may be asked again (retry): no timeout runs meanwhile. It ends with the server that owns it.';
+--;
+comment on column agent.hold.id is 'Id of the request (per_…, que_…, or any).';
+--;
+comment on column agent.hold.session_id is 'Session that waits.';
+--;
+comment on column agent.hold.part_id is 'Tool part that waits; null: the whole session.';
+--;
+comment on column agent.hold.kind is 'permission, question or retry.';
+--;
+comment on column agent.hold.until is 'Milliseconds since 1970: over by itself then; required for retry.';
+--;
+comment on column agent.hold.time_created is 'Milliseconds since 1970.';
+--;
+comment on column agent.hold.time_ended is 'Milliseconds since 1970: answered, or ended with its owner; the clock of the tool goes on from there.';
+--;
+comment on column agent.hold.data is 'What is asked.';
+--;
+comment on index agent.hold_session_idx is 'Holds of a session.';
+--;
+grant select, update on agent.hold to recovery_owner;
+--;
 -- sql/agent_store/tables/message.sql
 create table agent.message (
     id           text   not null,
@@ -185,6 +225,11 @@ comment on constraint message_session_fkey on agent.message is 'Messages go with
 --;
 comment on constraint part_message_fkey on agent.part is 'Parts go with their message.';
 --;
+alter table agent.hold
+    add constraint hold_session_fkey foreign key (session_id) references agent.session (id) on delete cascade;
+--;
+comment on constraint hold_session_fkey on agent.hold is 'Holds go with their session.';
+--;
 -- sql/agent_store/functions/child_of.sql
 create or replace function agent.child_of(p_part agent.part)
 returns jsonb
@@ -231,6 +276,45 @@ revoke all on function agent.child_of(agent.part) from public;
 --;
 grant execute on function agent.child_of(agent.part) to recovery_owner;
 --;
+-- sql/agent_store/functions/held_until.sql
+create or replace function agent.held_until(p_session text, p_part text)
+returns timestamptz
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select to_timestamp(max(coalesce(h.time_ended, h.until)) / 1000.0)
+    from agent.hold as h
+    where h.session_id = p_session and (h.part_id is null or p_part is null or h.part_id = p_part)
+$$;
+--;
+comment on function agent.held_until(text, text) is 'When a part (null: anything in the session) last stopped waiting: its clock goes on from there.';
+--;
+revoke all on function agent.held_until(text, text) from public;
+--;
+grant execute on function agent.held_until(text, text) to recovery_owner;
+--;
+-- sql/agent_store/functions/is_held.sql
+create or replace function agent.is_held(p_session text, p_part text)
+returns boolean
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select exists (
+        select from agent.hold as h
+        where h.session_id = p_session and (h.part_id is null or p_part is null or h.part_id = p_part)
+          and h.time_ended is null and (h.until is null or to_timestamp(h.until / 1000.0) > (select recovery.now())))
+$$;
+--;
+comment on function agent.is_held(text, text) is 'Whether a part (null: anything in the session) waits for a human or a provider.';
+--;
+revoke all on function agent.is_held(text, text) from public;
+--;
+grant execute on function agent.is_held(text, text) to recovery_owner;
+--;
 -- sql/agent_store/functions/object_of.sql
 create or replace function agent.object_of(p_value jsonb)
 returns jsonb
@@ -248,8 +332,70 @@ revoke all on function agent.object_of(jsonb) from public;
 --;
 grant execute on function agent.object_of(jsonb) to recovery_owner;
 --;
+-- sql/agent_store/functions/outcome_of.sql
+create or replace function agent.outcome_of(p_part agent.part)
+returns jsonb
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    -- The child's id stays in the error; and if the child had finished, its last words: they are not lost with the parent.
+    with link as (
+        select coalesce(p_part.data -> 'state' -> 'metadata' ->> 'sessionId', agent.child_of(p_part) ->> 'sessionId') as id
+    ),
+    answer as (
+        select m.id, m.data
+        from link as l join agent.message as m on m.session_id = l.id
+        where m.data ->> 'role' = 'assistant'
+        order by m.time_created desc, m.id collate "C" desc
+        limit 1
+    ),
+    words as (
+        select p.data ->> 'text' as text
+        from answer as a join agent.part as p on p.message_id = a.id
+        where a.data -> 'time' ->> 'completed' is not null and a.data -> 'error' ->> 'name' is null
+          and p.data ->> 'type' = 'text' and p.data ->> 'text' <> ''
+        order by p.time_created desc, p.id collate "C" desc
+        limit 1
+    )
+    select jsonb_strip_nulls(jsonb_build_object('sessionId', l.id, 'result', (select w.text from words as w))) from link as l
+$$;
+--;
+comment on function agent.outcome_of(agent.part) is
+    'For a task in flight: {"sessionId": …} of its child, and "result": the child''s last text, if the child had finished.';
+--;
+revoke all on function agent.outcome_of(agent.part) from public;
+--;
+grant execute on function agent.outcome_of(agent.part) to recovery_owner;
+--;
+-- sql/agent_store/views/runnable.sql
+create or replace view agent.runnable as
+select m.session_id, m.id as message_id, m.time_created,
+       coalesce((select min(p.data ->> 'type') from agent.part as p where p.message_id = m.id and p.data ->> 'type' in ('subtask', 'compaction')),
+                'prompt') as kind
+from agent.message as m
+where m.data ->> 'role' = 'user'
+  -- Any answer counts, an interrupted one too: what was begun is not silently begun again.
+  and not exists (select from agent.message as a where a.session_id = m.session_id and a.data ->> 'role' = 'assistant' and a.data ->> 'parentID' = m.id)
+  and not exists (
+      select from agent.message as a
+      where a.session_id = m.session_id and a.data ->> 'role' = 'assistant' and (a.time_created, a.id collate "C") > (m.time_created, m.id collate "C")
+        and a.data ->> 'parentID' is null);
+--;
+comment on view agent.runnable is
+    'Prompts, subtasks and compactions that nobody has begun to answer: what an agent server may run after a boot. An interrupted subtask or compaction is not among them.';
+--;
+comment on column agent.runnable.session_id is 'Session.';
+--;
+comment on column agent.runnable.message_id is 'User message that waits for its answer.';
+--;
+comment on column agent.runnable.time_created is 'Milliseconds since 1970.';
+--;
+comment on column agent.runnable.kind is 'prompt, subtask or compaction.';
+--;
 -- sql/agent_store/watches.sql
--- All that makes the agent store recoverable: three watches. The core knows none of these names.
+-- All that makes the agent store recoverable: four watches. The core knows none of these names.
 -- Tools first, then their message, then the session; a session closes in one transaction.
 select recovery.attach(
     'agent.part',
@@ -277,8 +423,7 @@ select recovery.attach(
                     'status', 'error',
                     'error', 'Tool execution was interrupted (' || c.message || ')',
                     'metadata', agent.object_of(r.data -> 'state' -> 'metadata')
-                        || case when r.data ->> 'tool' = 'task' and r.data -> 'state' -> 'metadata' ->> 'sessionId' is null
-                           then coalesce(agent.child_of(r), '{}') else '{}' end
+                        || case when r.data ->> 'tool' = 'task' then agent.outcome_of(r) else '{}' end
                         || '{"interrupted": true}',
                     'time', agent.object_of(r.data -> 'state' -> 'time') || jsonb_build_object(
                         'start', coalesce(nullif(r.data -> 'state' -> 'time' -> 'start', 'null'), to_jsonb(c.ms)),
@@ -336,11 +481,49 @@ select recovery.attach(
     p_close => '{"time_compacting": "null"}'
 );
 --;
+select recovery.attach(
+    'agent.hold',
+    p_family => 'agent', p_position => 5, p_group => 'session_id',
+    p_topic => 'hold.ended',
+    p_started => 'to_timestamp(time_created / 1000.0)',
+    p_open => 'time_ended is null',
+    p_close => '{"time_ended": "c.ms"}'
+);
+--;
+-- The watchdog. The timeouts themselves are settings; none is set.
+select recovery.supervise(
+    'agent.part',
+    p_kind => $$ case when data ->> 'type' = 'tool' then coalesce(data ->> 'tool', '') end $$,
+    p_activity => 'greatest(to_timestamp(time_updated / 1000.0), agent.held_until(session_id, id))',
+    p_hold => 'agent.is_held(session_id, id)',
+    p_child => $$ case when data ->> 'tool' = 'task'
+        then coalesce(data -> 'state' -> 'metadata' ->> 'sessionId', agent.child_of(r) ->> 'sessionId') end $$,
+    p_cancel => 'group'
+);
+--;
+select recovery.supervise(
+    'agent.message',
+    p_kind => 'null',
+    p_activity => $$ greatest(to_timestamp(time_updated / 1000.0),
+        (select to_timestamp(max(p.time_updated) / 1000.0) from agent.part as p where p.message_id = r.id),
+        agent.held_until(session_id, null)) $$,
+    p_hold => 'agent.is_held(session_id, null)',
+    p_cancel => 'group'
+);
+--;
+select recovery.supervise(
+    'agent.session',
+    p_kind => 'null',
+    p_activity => 'to_timestamp(time_updated / 1000.0)',
+    p_hold => 'agent.is_held(id, null)',
+    p_cancel => 'group'
+);
+--;
 -- sql/agent_store/grants.sql
 grant usage on schema agent to recovery_server, recovery_listener;
 --;
-grant select, insert, update, delete on agent.session, agent.message, agent.part to recovery_server;
+grant select, insert, update, delete on agent.session, agent.message, agent.part, agent.hold to recovery_server;
 --;
-grant select on agent.session, agent.message, agent.part to recovery_listener;
+grant select on agent.session, agent.message, agent.part, agent.hold, agent.runnable to recovery_server, recovery_listener;
 --;
 reset check_function_bodies;

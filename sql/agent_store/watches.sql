@@ -1,4 +1,4 @@
--- All that makes the agent store recoverable: three watches. The core knows none of these names.
+-- All that makes the agent store recoverable: four watches. The core knows none of these names.
 -- Tools first, then their message, then the session; a session closes in one transaction.
 select recovery.attach(
     'agent.part',
@@ -26,8 +26,7 @@ select recovery.attach(
                     'status', 'error',
                     'error', 'Tool execution was interrupted (' || c.message || ')',
                     'metadata', agent.object_of(r.data -> 'state' -> 'metadata')
-                        || case when r.data ->> 'tool' = 'task' and r.data -> 'state' -> 'metadata' ->> 'sessionId' is null
-                           then coalesce(agent.child_of(r), '{}') else '{}' end
+                        || case when r.data ->> 'tool' = 'task' then agent.outcome_of(r) else '{}' end
                         || '{"interrupted": true}',
                     'time', agent.object_of(r.data -> 'state' -> 'time') || jsonb_build_object(
                         'start', coalesce(nullif(r.data -> 'state' -> 'time' -> 'start', 'null'), to_jsonb(c.ms)),
@@ -83,4 +82,42 @@ select recovery.attach(
     p_started => 'to_timestamp(time_compacting / 1000.0)',
     p_open => 'time_compacting is not null',
     p_close => '{"time_compacting": "null"}'
+);
+
+select recovery.attach(
+    'agent.hold',
+    p_family => 'agent', p_position => 5, p_group => 'session_id',
+    p_topic => 'hold.ended',
+    p_started => 'to_timestamp(time_created / 1000.0)',
+    p_open => 'time_ended is null',
+    p_close => '{"time_ended": "c.ms"}'
+);
+
+-- The watchdog. The timeouts themselves are settings; none is set.
+select recovery.supervise(
+    'agent.part',
+    p_kind => $$ case when data ->> 'type' = 'tool' then coalesce(data ->> 'tool', '') end $$,
+    p_activity => 'greatest(to_timestamp(time_updated / 1000.0), agent.held_until(session_id, id))',
+    p_hold => 'agent.is_held(session_id, id)',
+    p_child => $$ case when data ->> 'tool' = 'task'
+        then coalesce(data -> 'state' -> 'metadata' ->> 'sessionId', agent.child_of(r) ->> 'sessionId') end $$,
+    p_cancel => 'group'
+);
+
+select recovery.supervise(
+    'agent.message',
+    p_kind => 'null',
+    p_activity => $$ greatest(to_timestamp(time_updated / 1000.0),
+        (select to_timestamp(max(p.time_updated) / 1000.0) from agent.part as p where p.message_id = r.id),
+        agent.held_until(session_id, null)) $$,
+    p_hold => 'agent.is_held(session_id, null)',
+    p_cancel => 'group'
+);
+
+select recovery.supervise(
+    'agent.session',
+    p_kind => 'null',
+    p_activity => 'to_timestamp(time_updated / 1000.0)',
+    p_hold => 'agent.is_held(id, null)',
+    p_cancel => 'group'
 );

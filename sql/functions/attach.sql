@@ -16,7 +16,10 @@ create or replace function recovery.attach(
     p_started       text     default null,
     p_unowned       interval default null,
     p_events        text     default 'all',
-    p_launch_grace  interval default null
+    p_launch_grace  interval default null,
+    p_requeue       jsonb    default null,
+    p_attempts      text     default null,
+    p_max_attempts  integer  default 3
 )
 returns text
 language plpgsql
@@ -35,6 +38,7 @@ declare
     v_state   text;
     v_error   text;
     v_close   jsonb := '{}';
+    v_requeue jsonb := '{}';
     v_diff    boolean := false;
     v_grants  text[];
     v_role    text := current_setting('role');
@@ -69,6 +73,11 @@ begin
         perform recovery.fail('RC006', format('a launch grace for %s needs to know when work started', p_table), 'Give p_started too.');
     elsif p_launch_grace < interval '0' or p_unowned < interval '0' then
         perform recovery.fail('RC006', format('interval %s of %s is negative', least(p_launch_grace, p_unowned), p_table));
+    elsif (p_requeue is null) <> (p_attempts is null) or p_requeue = '{}' or jsonb_typeof(p_requeue) <> 'object' then
+        perform recovery.fail('RC006', format('requeue of %s is %s with attempts column %s', p_table, coalesce(p_requeue::text, 'null'), coalesce(p_attempts, 'null')),
+            'Give both: an object of column -> SQL expression that sets a row back, such as {"status": "''queued''"}, and the integer column that counts.');
+    elsif p_max_attempts is null or p_max_attempts < 1 then
+        perform recovery.fail('RC006', format('max attempts %s of %s is not allowed', coalesce(p_max_attempts::text, 'null'), p_table), 'Give 1 or more.');
     elsif octet_length(v_name) > 200 or btrim(v_name) = '' then
         perform recovery.fail('RC006', format('watch name "%s" is not allowed', left(v_name, 60)), 'Give 1 to 200 bytes.');
     end if;
@@ -76,7 +85,8 @@ begin
     v_watch.spec := jsonb_build_object('name', v_name, 'open', p_open, 'close', p_close, 'group', p_group, 'family', p_family,
         'parent', p_parent, 'position', p_position, 'order', p_order, 'only', p_only, 'image', p_image, 'topic', p_topic,
         'failed_topics', p_failed_topics, 'idle_topics', p_idle_topics, 'started', p_started, 'unowned', p_unowned, 'events', p_events,
-        'launch_grace', p_launch_grace);
+        'launch_grace', p_launch_grace, 'requeue', p_requeue, 'attempts', p_attempts,
+        'max_attempts', case when p_requeue is not null then p_max_attempts end);
     perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
     select w.* into v_known from recovery.watch as w where w.relation = p_table or w.name = v_name;
     if found then
@@ -150,14 +160,16 @@ begin
             v_watch.started := (recovery.compile(p_table, p_started, 'timestamptz')).o_text;
         end if;
         for v_column in
-            select s.key as name, s.value as expression, a.attnum, format_type(a.atttypid, a.atttypmod) as type,
+            select s.key as name, s.value as expression, s.into_close, a.attnum, a.atttypid in ('int2'::regtype, 'int4'::regtype, 'int8'::regtype) as counts, format_type(a.atttypid, a.atttypmod) as type,
                    a.atttypid in ('json'::regtype, 'jsonb'::regtype) as json,
                    a.attgenerated <> '' or s.key = 'server_epoch' or s.key = any(v_watch.key_columns) as fixed
-            from jsonb_each_text(p_close) as s
+            from (select *, true as into_close from jsonb_each_text(p_close)
+                  union all select *, false from jsonb_each_text(coalesce(p_requeue, '{}'))
+                  union all select p_attempts, format('coalesce(r.%I, 0) + 1', p_attempts), null where p_attempts is not null) as s
             left join pg_attribute as a on a.attrelid = p_table and a.attname = s.key and a.attnum > 0 and not a.attisdropped
             order by s.key
         loop
-            v_step := 'close ' || v_column.name;
+            v_step := case v_column.into_close when true then 'close ' when false then 'requeue ' else 'attempts ' end || v_column.name;
             if v_column.attnum is null then
                 perform recovery.fail('42703', format('column "%s" of %s does not exist', v_column.name, p_table));
             elsif v_column.fixed then
@@ -165,15 +177,26 @@ begin
             elsif v_column.expression is null then
                 perform recovery.fail('42601', format('column "%s" has no expression: write "null" to set null', v_column.name));
             end if;
-            v_close := v_close || jsonb_build_object(v_column.name, (recovery.compile(p_table, v_column.expression, v_column.type, true)).o_text);
+            if v_column.into_close is null then
+                if not v_column.counts or p_close ? v_column.name or p_requeue ? v_column.name then
+                    perform recovery.fail('42804', format('column "%s" must be an integer that no close or requeue expression sets', v_column.name));
+                end if;
+            elsif v_column.into_close then
+                v_close := v_close || jsonb_build_object(v_column.name, (recovery.compile(p_table, v_column.expression, v_column.type, true)).o_text);
+            else
+                v_requeue := v_requeue || jsonb_build_object(v_column.name, (recovery.compile(p_table, v_column.expression, v_column.type, true)).o_text);
+            end if;
             v_diff := v_diff or v_column.json;
         end loop;
-        v_watch.close := v_close;
+        v_watch.close := recovery.requeue_sql(p_table, v_close, v_requeue, p_attempts, p_max_attempts);
+        v_watch.requeue := nullif(v_requeue, '{}');
+        v_watch.attempts := p_attempts;
+        v_watch.max_attempts := case when p_attempts is not null then p_max_attempts end;
         v_step := 'image';
         v_watch.diff := v_diff and p_image is null;
         v_watch.image := (recovery.compile(p_table, coalesce(p_image, (
             select 'jsonb_build_object(' || string_agg(format('%L, r.%I', s.key, s.key), ', ' order by s.key) || ')'
-            from jsonb_object_keys(p_close) as s (key))), 'jsonb')).o_text;
+            from jsonb_object_keys(v_watch.close) as s (key))), 'jsonb')).o_text;
     exception
         when insufficient_privilege then
             raise;
@@ -211,10 +234,12 @@ begin
     v_watch.undo := v_watch.undo || jsonb_build_object('grants', array_to_string(v_grants, ', '), 'usage', v_usage);
 
     insert into recovery.watch (name, relation, family, position, open, close, key_columns, key_types, group_by, group_type, parent,
-        order_by, only_if, image, diff, topic, failed_topics, idle_topics, started, unowned, launch_grace, events, spec, undo)
+        order_by, only_if, image, diff, topic, failed_topics, idle_topics, started, unowned, launch_grace, events,
+        requeue, attempts, max_attempts, spec, undo)
     values (v_watch.name, p_table, v_watch.family, p_position, v_watch.open, v_watch.close, v_watch.key_columns, v_watch.key_types,
         v_watch.group_by, v_watch.group_type, v_watch.parent, v_watch.order_by, v_watch.only_if, v_watch.image, v_watch.diff,
-        p_topic, p_failed_topics, p_idle_topics, v_watch.started, p_unowned, p_launch_grace, p_events, v_watch.spec, v_watch.undo)
+        p_topic, p_failed_topics, p_idle_topics, v_watch.started, p_unowned, p_launch_grace, p_events,
+        v_watch.requeue, v_watch.attempts, v_watch.max_attempts, v_watch.spec, v_watch.undo)
     returning id into v_watch.id;
 
     begin
@@ -249,7 +274,7 @@ begin
 end
 $$;
 
-comment on function recovery.attach(regclass, text, jsonb, text, text, text, text, integer, text, text, text, text, text[], text[], text, interval, text, interval) is
+comment on function recovery.attach(regclass, text, jsonb, text, text, text, text, integer, text, text, text, text, text[], text[], text, interval, text, interval, jsonb, text, integer) is
     'Watches a table: adds server_epoch, a partial index and triggers, after planning the real statements. Returns the name. Repeating the same registration does nothing. RC006 cannot work, RC007 watched with another specification.';
 
-revoke all on function recovery.attach(regclass, text, jsonb, text, text, text, text, integer, text, text, text, text, text[], text[], text, interval, text, interval) from public;
+revoke all on function recovery.attach(regclass, text, jsonb, text, text, text, text, integer, text, text, text, text, text[], text[], text, interval, text, interval, jsonb, text, integer) from public;

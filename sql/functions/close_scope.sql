@@ -63,7 +63,7 @@ begin
         from recovery.close_rows(p_family, v_scope, p_owner, p_epoch, v_epochs, p_guard, coalesce(p_groups, p_key), p_bound, p_limit, p_reason, p_detector, p_heir) as r;
     elsif v_failing and v_from is not null then
         delete from recovery.failure as f using recovery.event as e
-        where e.id between v_from and v_to and e.kind in ('closed', 'adopted') and f.watch = e.watch and f.key = e.key;
+        where e.id between v_from and v_to and e.kind in ('closed', 'requeued', 'adopted') and f.watch = e.watch and f.key = e.key;
     end if;
     if not v_whole and p_groups is not null and p_heir is null then
         v_to := recovery.settle(p_family, p_epoch, p_groups, v_from, v_to, p_reason, p_detector);

@@ -56,6 +56,7 @@ declare
     v_new    text;
     v_fixed  text;
     v_plain  boolean;
+    v_kind   text;
     v_closed text := '';
     v_opened text := '';
     v_c      constant text := $$(values ($4, $5, $6, $7, (date_part('epoch', $7) * 1000)::bigint, $1)) as c (reason, message, detector, at, ms, epoch)$$;
@@ -73,6 +74,10 @@ begin
             v_set := 'server_epoch = $8';
         else
             select string_agg(format('%I = %s', s.key, s.value), ', ') into v_set from jsonb_each_text(v_watch.close) as s;
+            if p_owner = 'any' then
+                -- Taken from an owner that may live: the sign refuses its late result.
+                v_set := v_set || ', server_epoch = -abs(r.server_epoch)';
+            end if;
         end if;
         v_where := recovery.scope_sql(v_watch, p_owner, p_guard) || ' and '
             || recovery.key_sql(v_watch, case p_scope when 'range' then 'between' when 'row' then 'equal' when 'groups' then case when v_direct then 'groups' else 'group' end else p_scope end);
@@ -120,11 +125,14 @@ begin
         end if;
         v_ctes := v_ctes || coalesce(', ' || v_new, '')
             || case when p_scope = 'groups' then format(', %s as ord', coalesce(v_watch.order_by, format('row(%s)', recovery.key_sql(v_watch, 'columns')))) else '' end
+            || case when v_watch.attempts is not null then format(', r.%I as tries', v_watch.attempts) else '' end
             || v_again || E'),\n';
 
+        v_kind := case when p_heir then $$'adopted'$$ when v_watch.attempts is null then $$'closed'$$
+                       else format($$case when u.tries < %s then 'requeued' else 'closed' end$$, v_watch.max_attempts) end || '::text';
         v_rows := v_rows || case when v_n = 1 then '' else ' union all ' end || format(
-            'select %s as pos, %L::text as watch, %L::text as kind, %L::text as topic, u.owner, u.key, u.grp, %s, %s as ord from u%s as u%s',
-            v_n, v_watch.name, case when p_heir then 'adopted' else 'closed' end, v_watch.topic,
+            'select %s as pos, %L::text as watch, %s as kind, %L::text as topic, u.owner, u.key, u.grp, %s, %s as ord from u%s as u%s',
+            v_n, v_watch.name, v_kind, v_watch.topic,
             case when v_watch.diff and not p_heir then 'd.old, d.new'
                  else case when v_plain then 'to_jsonb(i)' else 'u.old' end || ' as old, '
                    || case when v_fixed is not null then format('(select n.new from n%s as n)', v_n) when v_plain then 'to_jsonb(j)' else 'u.new' end || ' as new' end,
@@ -161,7 +169,7 @@ begin
         E'e as (insert into recovery.event (at, server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)\n'
         'select $7, x.owner, x.watch, x.kind, x.topic, x.key, x.grp, $4, $6, x.old, x.new from (%s) as x%s returning id, watch, kind)\n'
         'select coalesce(jsonb_object_agg(s.watch, s.n) filter (where s.n > 0), ''{}''), min(s.first), max(s.last) from ('
-        'select e.watch, count(*) filter (where e.kind in (''closed'', ''adopted'')) as n, min(e.id) as first, max(e.id) as last from e group by e.watch) as s',
+        'select e.watch, count(*) filter (where e.kind in (''closed'', ''requeued'', ''adopted'')) as n, min(e.id) as first, max(e.id) as last from e group by e.watch) as s',
         v_rows,
         case when p_scope = 'groups'
             -- A map rather than a join, which an estimate of one row would make a nested loop.

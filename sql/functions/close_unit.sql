@@ -1,5 +1,6 @@
 create or replace function recovery.close_unit(
     p_watch text, p_scope text, p_key text, p_reason text, p_detector text, p_lock_wait interval default interval '2 seconds',
+    p_force boolean default false,
     out o_closed jsonb
 )
 returns jsonb
@@ -25,13 +26,13 @@ begin
     else
         select array_agg(k.part order by k.n) into v_key from jsonb_array_elements_text(p_key::jsonb) with ordinality as k (part, n);
     end if;
-    v_guard := case when recovery.has_fuses(v_watch.family) then 'without' else 'ignore' end;
+    v_guard := case when not p_force and recovery.has_fuses(v_watch.family) then 'without' else 'ignore' end;
     select s.o_closed into o_closed from recovery.close_scope(v_watch.family, 'any', null, v_guard, v_groups,
         case when v_groups is null then p_watch end, v_key, null, 1, p_reason, p_detector, p_lock_wait, false, null) as s;
 end
 $$;
 
-comment on function recovery.close_unit(text, text, text, text, text, interval) is
-    'Closes one row, or one group with its descendants, whoever owns it; what an active fuse guards stays. Counts per watch.';
+comment on function recovery.close_unit(text, text, text, text, text, interval, boolean) is
+    'Closes one row, or one group with its descendants, whoever owns it; what an active fuse guards stays, unless p_force. Counts per watch.';
 
-revoke all on function recovery.close_unit(text, text, text, text, text, interval) from public;
+revoke all on function recovery.close_unit(text, text, text, text, text, interval, boolean) from public;

@@ -20,6 +20,7 @@ begin
     execute format('drop trigger if exists recovery_30_delete on %s', p_table);
     execute format('drop function if exists recovery.watch_%1$s_insert(), recovery.watch_%1$s_update(), recovery.watch_%1$s_delete()', v_watch.id);
     execute format('drop index if exists %I.%I', v_schema, 'recovery_open_' || v_watch.id);
+    execute format('drop index if exists %I.%I', v_schema, 'recovery_started_' || v_watch.id);
     if (v_watch.undo -> 'column')::boolean then
         execute format('alter table %s drop column if exists server_epoch', p_table);
     elsif v_watch.undo ->> 'default' is not null then
@@ -31,6 +32,8 @@ begin
         execute format('revoke %s on table %s from recovery_owner', v_watch.undo ->> 'grants', p_table);
     end if;
     delete from recovery.failure as f where f.watch = v_watch.name;
+    delete from recovery.cancellation as c where c.watch = v_watch.name;
+    delete from recovery.touch as t where t.watch = v_watch.name;
     delete from recovery.watch as w where w.id = v_watch.id;
     -- The schema grant goes with the last watch in that schema for which it was made.
     if exists (select from recovery.watch as w join pg_class as c on c.oid = w.relation join pg_namespace as n on n.oid = c.relnamespace

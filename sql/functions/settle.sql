@@ -21,7 +21,7 @@ begin
         return p_to;
     end if;
     select array_agg(distinct e.group_key) into v_groups from recovery.event as e
-    where e.id between p_from and p_to and e.detector = p_detector and e.kind = 'closed'
+    where e.id between p_from and p_to and e.detector = p_detector and e.kind in ('closed', 'requeued')
       and e.group_key = any(p_groups);
     if v_head.idle_topics is not null then
         for v_watch in select w.* from recovery.attached() as w where w.family = p_family loop

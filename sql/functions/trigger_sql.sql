@@ -119,6 +119,10 @@ begin
         v_fence := $stamp$
     if v_old and v_new and current_setting('recovery.stamp', true) = 'on' then
         return null;
+    end if;
+    -- Closed under its owner, by a timeout or an operator: the owner's late result comes too late.
+    if v_writer = -old.server_epoch and new.server_epoch = old.server_epoch then
+        perform recovery.revoked(v_writer, tg_relid);
     end if;$stamp$ || v_fence;
     end if;
     return format($body$declare

@@ -15,6 +15,10 @@ as $$
         when 'evicted' then 'server evicted'
         when 'epoch_lost' then 'server lost'
         when 'fuse_expired' then 'no sign of life from its process'
+        when 'tool_timeout' then 'tool timed out'
+        when 'task_timeout' then 'task timed out'
+        when 'idle_timeout' then 'no activity'
+        when 'wall_timeout' then 'time limit reached'
         when 'unowned' then 'no server owns it'
         else replace(p_reason, '_', ' ')
     end

@@ -14,6 +14,7 @@ declare
     v_ended  bigint[];
     v_orphan record;
     v_burnt  record;
+    v_asked  bigint;
 begin
     perform recovery.check_call(p_batch, p_lock_wait);
     v_ended := recovery.reap(p_lock_wait);
@@ -29,13 +30,22 @@ begin
         exit when not v_burnt.o_more;
         report := pg_catalog.jsonb_set(report, '{closed}', recovery.add_counts(report -> 'closed', v_burnt.o_closed));
     end loop;
-    report := recovery.end_report(report, v_start);
+    v_asked := recovery.ask('sweep:' || v_label);
+    commit;
+    for v_n in 1 .. 100000 loop
+        select x.* into v_burnt from recovery.expire('sweep:' || v_label, p_lock_wait) as x;
+        commit;
+        exit when not v_burnt.o_more;
+        report := pg_catalog.jsonb_set(report, '{closed}', recovery.add_counts(report -> 'closed', v_burnt.o_closed));
+    end loop;
+    perform recovery.forget();
+    report := recovery.end_report(report || pg_catalog.jsonb_build_object('asked', v_asked), v_start);
     perform recovery.record_sweep(v_label, v_start, report);
     commit;
 end
 $$;
 
 comment on procedure recovery.sweep(text, integer, interval, jsonb) is
-    'The repeating pass: ends the servers that recovery.judgement holds for dead, closes the orphans of every ended epoch and the units of burnt-out fuses. Any number at once, anywhere. One CALL in autocommit.';
+    'The repeating pass: ends the servers that recovery.judgement holds for dead, closes the orphans of every ended epoch, the units of burnt-out fuses and, after asking a live owner, what is overdue. Any number at once, anywhere. One CALL in autocommit.';
 
 revoke all on procedure recovery.sweep(text, integer, interval, jsonb) from public;

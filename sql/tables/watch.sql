@@ -22,12 +22,23 @@ create table recovery.watch (
     unowned       interval,
     launch_grace  interval,
     events        text      not null,
+    requeue       jsonb,
+    attempts      text,
+    max_attempts  integer,
+    activity      text,
+    timeout       text,
+    kind          text,
+    hold          text,
+    child         text,
+    cancel        text      not null default 'row',
+    supervised    jsonb,
     spec          jsonb     not null,
     undo          jsonb     not null,
     attached      timestamptz not null default clock_timestamp(),
     constraint watch_pkey primary key (id),
     constraint watch_name_key unique (name),
     constraint watch_relation_key unique (relation),
+    constraint watch_cancel_check check (cancel in ('row', 'group')),
     constraint watch_events_check check (events in ('all', 'closed'))
 );
 
@@ -56,6 +67,16 @@ comment on column recovery.watch.started is 'Timestamptz expression: when the wo
 comment on column recovery.watch.unowned is 'Open rows without an epoch that started longer ago than this are closed at boot; null: left alone.';
 comment on column recovery.watch.launch_grace is 'Open work that started more recently than this is kept although no fuse guards it yet; null: the work of this table has no fuses.';
 comment on column recovery.watch.events is 'all: every transition is an event; closed: only what recovery itself does.';
+comment on column recovery.watch.requeue is 'Column -> expression over r and c that a closing sets instead, while attempts are left: back to the queue.';
+comment on column recovery.watch.attempts is 'Integer column that counts the attempts.';
+comment on column recovery.watch.max_attempts is 'So many in all; the last one fails.';
+comment on column recovery.watch.activity is 'Timestamptz expression: when the row last moved. Evaluated on candidates only, never indexed.';
+comment on column recovery.watch.timeout is 'Interval expression: the row''s own timeout, before any setting.';
+comment on column recovery.watch.kind is 'Text expression: kind of the work, by which settings differ (bash, task); null: only wall_timeout and idle_timeout count.';
+comment on column recovery.watch.hold is 'Boolean expression: the row waits for a human or for a point in time; its clock stands still.';
+comment on column recovery.watch.child is 'Expression for the group that the row waits for (a subagent''s session), or null.';
+comment on column recovery.watch.cancel is 'What a timeout closes: the row, or its group with all descendants.';
+comment on column recovery.watch.supervised is 'What was given to recovery.supervise; null: the watchdog looks at this watch only for wall_timeout and idle_timeout.';
 comment on column recovery.watch.spec is 'The registration as it was given, to tell a repeated one from another.';
 comment on column recovery.watch.undo is 'What detach must restore: column, default, grants.';
 comment on column recovery.watch.attached is 'When the table was attached.';

@@ -5,7 +5,8 @@ select
     coalesce(sum(o.open_rows), 0)::bigint as open_rows,
     coalesce(sum(o.open_rows) filter (where s.ended is not null), 0)::bigint as orphans,
     coalesce(sum(o.open_rows) filter (where o.open_rows is not null and o.server_epoch is null), 0)::bigint as unowned,
-    (select count(*) from recovery.failure as f where f.watch = w.name) as failures
+    (select count(*) from recovery.failure as f where f.watch = w.name) as failures,
+    recovery.waiting(w.name) as waiting
 from recovery.attached() as w
 left join recovery.open_work() as o on o.watch = w.name
 left join recovery.server as s on s.epoch = o.server_epoch
@@ -18,4 +19,5 @@ comment on column recovery.watch_status.relation is 'Watched table.';
 comment on column recovery.watch_status.open_rows is 'Rows of work in flight.';
 comment on column recovery.watch_status.orphans is 'Of these, owned by an ended epoch.';
 comment on column recovery.watch_status.unowned is 'Of these, owned by nobody.';
+comment on column recovery.watch_status.waiting is 'Open rows that are on hold: they wait for a human, or for a point in time.';
 comment on column recovery.watch_status.failures is 'Rows that could not be closed.';

@@ -7,3 +7,8 @@ alter table agent.part
 
 comment on constraint message_session_fkey on agent.message is 'Messages go with their session.';
 comment on constraint part_message_fkey on agent.part is 'Parts go with their message.';
+
+alter table agent.hold
+    add constraint hold_session_fkey foreign key (session_id) references agent.session (id) on delete cascade;
+
+comment on constraint hold_session_fkey on agent.hold is 'Holds go with their session.';

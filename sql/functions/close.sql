@@ -1,0 +1,99 @@
+create or replace function recovery.close(
+    p_key    text,
+    p_reason text    default 'operator',
+    p_watch  text    default null,
+    p_scope  text    default null,
+    p_dry    boolean default false
+)
+returns table (watch text, key text, group_key text, server_epoch bigint)
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch  recovery.watch;
+    v_unit   recovery.watch;
+    v_scope  text;
+    v_found  text[] := '{}';
+    v_epoch  bigint;
+    v_open   boolean;
+    v_by     text := 'operator:' || session_user;
+    v_event  bigint;
+    v_row    record;
+begin
+    if p_scope is not null and p_scope not in ('row', 'group') then
+        perform recovery.fail('RC010', format('scope %L is not known', p_scope), 'Allowed are row and group.');
+    elsif p_reason is null or btrim(p_reason) = '' or octet_length(p_reason) > 200 then
+        perform recovery.fail('RC010', format('reason %s is not allowed', coalesce(quote_literal(left(p_reason, 60)), 'null')), 'Give 1 to 200 bytes.');
+    elsif p_watch is not null and not exists (select from recovery.attached() as w where w.name = p_watch) then
+        perform recovery.fail('RC008', format('nothing is watched as %L', p_watch), 'See recovery.watch for the names.');
+    end if;
+    for v_watch in select w.* from recovery.attached() as w where p_watch is null or w.name = p_watch order by w.family, w.position, w.name loop
+        if p_scope is distinct from 'group' then
+            execute format('select exists (select from %s as r where (%s) and %s = $1)', v_watch.relation, v_watch.open,
+                recovery.key_text(v_watch.key_columns, 'r')) into v_open using p_key;
+            if v_open and not (v_watch.group_by is not null and p_scope is null and v_unit.id is not null and v_scope = 'group' and v_unit.family = v_watch.family) then
+                v_unit := v_watch;
+                v_scope := 'row';
+                v_found := v_found || format('row of %s', v_watch.name);
+            end if;
+        end if;
+        if p_scope is distinct from 'row' and v_watch.group_by is not null and not ('group of ' || v_watch.family) = any(v_found) then
+            begin
+                v_open := recovery.is_open(v_watch.family, recovery.tree(v_watch.family, array[p_key], false));
+            exception when invalid_text_representation then
+                v_open := false;  -- not a group of this type
+            end;
+            if v_open then
+                v_unit := v_watch;
+                v_scope := 'group';
+                v_found := v_found || ('group of ' || v_watch.family);
+            end if;
+        end if;
+    end loop;
+    -- A session that is open itself is a row and a group: the group includes it.
+    if cardinality(v_found) = 2 and v_scope is not null and 'group of ' || v_unit.family = any(v_found) and exists (
+        select from unnest(v_found) as f (text) join recovery.attached() as w on f.text = 'row of ' || w.name where w.family = v_unit.family)
+    then
+        v_scope := 'group';
+    elsif cardinality(v_found) > 1 then
+        perform recovery.fail('RC010', format('%L could be: %s', p_key, array_to_string(v_found, ', ')), 'Say which, by watch and scope (row or group).');
+    elsif v_unit.id is null then
+        perform recovery.fail('RC010', format('nothing open has the key or group %s', coalesce(quote_literal(p_key), 'null')),
+            'Keys and groups are written as recovery.event shows them.');
+    end if;
+    if v_scope = 'group' then
+        select w.* into v_unit from recovery.attached() as w where w.family = v_unit.family
+        order by w.parent is null, w.position, w.name limit 1;
+    end if;
+    for v_row in select o.* from recovery.open_in(v_unit.name, v_scope, p_key) as o loop
+        watch := v_row.watch;
+        key := v_row.key;
+        group_key := v_row.group_key;
+        server_epoch := v_row.server_epoch;
+        return next;
+    end loop;
+    if p_dry then
+        return;
+    end if;
+    -- Live owners are told to stop, and are not waited for.
+    for v_epoch in select distinct o.server_epoch from recovery.open_in(v_unit.name, v_scope, p_key) as o
+        join recovery.server as s on s.epoch = o.server_epoch where s.ended is null
+    loop
+        insert into recovery.event (server_epoch, watch, kind, key, group_key, reason, detector, new)
+        values (v_epoch, v_unit.name, 'cancel', p_key, case v_scope when 'group' then p_key end, p_reason, v_by,
+                jsonb_build_object('scope', v_scope, 'watch', v_unit.name, 'closed', true))
+        returning id into v_event;
+        perform recovery.announce(v_event, v_event);
+    end loop;
+    delete from recovery.fuse as f where f.family = v_unit.family and f.key = p_key
+        and f.scope = v_scope and (v_scope = 'group' or f.watch = v_unit.name);
+    perform recovery.stop_unit(v_unit.name, v_scope, p_key, p_reason, v_by, interval '2 seconds', true);
+end
+$$;
+
+comment on function recovery.close(text, text, text, text, boolean) is
+    'The escape hatch: closes one open row or group (session) with its descendants, whoever owns it and whatever guards it; live owners are told by an event of kind cancel. Returns the rows. With p_dry nothing changes. RC010 nothing or several things are called so, RC008 not watched.';
+
+revoke all on function recovery.close(text, text, text, text, boolean) from public;

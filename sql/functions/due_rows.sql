@@ -1,0 +1,58 @@
+create or replace function recovery.due_rows(p_watch recovery.watch, p_now timestamptz, p_since timestamptz)
+returns table (watch text, scope text, key text, owner bigint, reason text, detail jsonb)
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    v_sql   text := recovery.due_sql(p_watch);
+    v_least interval;
+    v_row   record;
+    v_task  boolean;
+    v_wall  boolean;
+begin
+    if v_sql is null then
+        return;
+    end if;
+    select min(nullif(s.value, 'off')::interval) into v_least from recovery.setting as s
+    where s.name in ('tool_timeout', 'task_timeout', 'wall_timeout') and s.watch in ('', p_watch.name);
+    for v_row in execute v_sql using p_now, p_since, v_least loop
+        continue when v_row.held;
+        -- Work that moves for ever has a cap of its own, whatever it waits for; not at once after a break in watching.
+        v_wall := coalesce(v_row.started + v_row.wall < p_now and p_since + least(v_row.wall, interval '1 minute') < p_now, false);
+        v_task := v_row.child is not null or v_row.child_at is not null;
+        if v_row.child is not null and not v_wall and recovery.is_open(p_watch.family, recovery.tree(p_watch.family, array[v_row.child], false)) then
+            insert into recovery.touch as t (family, scope, watch, key, child_at)
+            values (p_watch.family, 'row', p_watch.name, v_row.key, p_now)
+            on conflict (family, scope, watch, key) do update set child_at = excluded.child_at;
+            continue;
+        end if;
+        if v_wall then
+            reason := 'wall_timeout';
+        elsif not v_task and v_row.moved + v_row.tool < p_now then
+            reason := 'tool_timeout';
+        elsif v_task and v_row.moved + v_row.task < p_now
+            and coalesce(v_row.child_at + recovery.setting_of('propagation_grace', p_watch.name, v_row.kind, v_row.grp)::interval < p_now, true) then
+            reason := 'task_timeout';
+        else
+            continue;
+        end if;
+        watch := p_watch.name;
+        scope := p_watch.cancel;
+        key := case p_watch.cancel when 'group' then v_row.grp else v_row.key end;
+        owner := v_row.owner;
+        detail := jsonb_strip_nulls(jsonb_build_object('row', v_row.key, 'kind', v_row.kind,
+            'limit', case reason when 'wall_timeout' then v_row.wall when 'tool_timeout' then v_row.tool else v_row.task end,
+            'since', case reason when 'wall_timeout' then v_row.started else v_row.moved end,
+            'child', v_row.child));
+        return next;
+    end loop;
+end
+$$;
+
+comment on function recovery.due_rows(recovery.watch, timestamptz, timestamptz) is
+    'Rows of a watch past tool_timeout, task_timeout or wall_timeout: leaves only, nothing that is on hold; and the unit that is to be cancelled.';
+
+revoke all on function recovery.due_rows(recovery.watch, timestamptz, timestamptz) from public;

@@ -1,0 +1,67 @@
+create or replace function recovery.due_sql(p_watch recovery.watch, p_any boolean default false)
+returns text
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $function$
+/* Rows of one watch whose clock may have run out: the partial index on `started` finds those that began
+   longer ago than the least timeout that is set; only for them the other expressions are asked.
+
+   $1 now  $2 since when sweepers watch without a break: before that no clock runs  $3 the least timeout
+
+   Hold and child stand in the outermost list, so that they are evaluated last. Null: no timeout is set. */
+declare
+    v_tool  record;
+    v_task  record;
+    v_wall  record;
+    v_least interval;
+    v_key   text := recovery.key_text(p_watch.key_columns, 'r');
+    v_group text := coalesce('(' || p_watch.group_by || ')::text', 'null::text');
+begin
+    select * into v_tool from recovery.limit_sql(p_watch, 'tool_timeout');
+    select * into v_task from recovery.limit_sql(p_watch, 'task_timeout');
+    select * into v_wall from recovery.limit_sql(p_watch, 'wall_timeout');
+    v_least := least(v_wall.o_least, case when p_watch.supervised is not null then least(v_tool.o_least, v_task.o_least) end);
+    if p_watch.started is null or v_least is null and p_watch.timeout is null and not p_any then
+        return null;
+    end if;
+    return format($sql$
+        select y.key, y.grp, y.owner, y.kind, y.started, y.moved, y.child_at, y.tool, y.task, y.wall, y.held, y.child
+        from (
+            select x.key, x.grp, x.owner, x.kind, x.started, x.moved, x.child_at, x.held, x.child,
+                   %s as tool, %s as task, %s as wall
+            from (
+                select %s as key, %s as grp, r.server_epoch as owner, %s as kind, (%s) as started,
+                       greatest((%s), %s, t.at, g.at, $2) as moved, t.child_at,
+                       %s as own, %s as held, %s as child
+                from %s as r
+                left join recovery.touch as t on t.family = %L and t.scope = 'row' and t.watch = %L and t.key = %s
+                left join recovery.touch as g on g.family = %L and g.scope = 'group' and g.watch = '' and g.key = %s
+                where (%s) and (%s)%s%s
+            ) as x
+        ) as y
+        where y.moved + least(y.tool, y.task) < $1 or y.started + y.wall < $1
+        order by y.started
+        $sql$,
+        case when p_watch.supervised is null then 'null::interval'
+             else format('coalesce(x.own, %s)', coalesce(case when p_watch.kind is not null then format('case when x.kind is not null then %s end', coalesce(v_tool.o_text, 'null::interval')) else v_tool.o_text end, 'null::interval')) end,
+        case when p_watch.child is null or v_task.o_text is null then 'null::interval' else v_task.o_text end,
+        coalesce(v_wall.o_text, 'null::interval'),
+        v_key, v_group, coalesce('(' || p_watch.kind || ')::text', 'null::text'), p_watch.started,
+        p_watch.started, coalesce('(' || p_watch.activity || ')', 'null'),
+        coalesce('(' || p_watch.timeout || ')', 'null::interval'),
+        coalesce('(' || p_watch.hold || ') is true', 'false'),
+        coalesce('(' || p_watch.child || ')::text', 'null::text'),
+        p_watch.relation, p_watch.family, p_watch.name, v_key, p_watch.family, v_group,
+        p_watch.open, coalesce(p_watch.only_if, 'true'),
+        -- A row's own timeout cannot be bounded before.
+        case when p_watch.timeout is null then format(' and (%s) < $1 - $3', p_watch.started) else '' end,
+        '');
+end
+$function$;
+
+comment on function recovery.due_sql(recovery.watch, boolean) is
+    'The search for rows of a watch whose timeout may have run out; null where none is set (unless p_any).';
+
+revoke all on function recovery.due_sql(recovery.watch, boolean) from public;

@@ -1,0 +1,26 @@
+create or replace function recovery.expire(p_detector text, p_lock_wait interval, out o_closed jsonb, out o_more boolean)
+returns record
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_asked recovery.cancellation;
+begin
+    o_closed := '{}';
+    -- One a call: the caller commits. Another sweeper's is skipped.
+    select c.* into v_asked from recovery.cancellation as c
+    where c.deadline <= recovery.now() order by c.id limit 1 for update skip locked;
+    o_more := found;
+    if found then
+        o_closed := recovery.stop_unit(v_asked.detail ->> 'watch', v_asked.scope, v_asked.key, v_asked.reason, p_detector, p_lock_wait);
+        delete from recovery.cancellation as c where c.id = v_asked.id;
+    end if;
+end
+$$;
+
+comment on function recovery.expire(text, interval) is
+    'Closes one overdue unit that nobody acknowledged in time, for the reason that is true. o_more false: there was none.';
+
+revoke all on function recovery.expire(text, interval) from public;

@@ -1,0 +1,37 @@
+create or replace function recovery.open_in(p_watch text, p_scope text, p_key text)
+returns table (watch text, key text, group_key text, server_epoch bigint)
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_unit   recovery.watch;
+    v_watch  recovery.watch;
+    v_child  text;
+    v_groups text[];
+begin
+    select w.* into v_unit from recovery.attached() as w where w.name = p_watch;
+    if p_scope = 'group' then
+        v_groups := recovery.tree(v_unit.family, array[p_key], false);
+    elsif v_unit.child is not null then
+        execute format('select (%s)::text from %s as r where %s = $1', v_unit.child, v_unit.relation, recovery.key_text(v_unit.key_columns, 'r'))
+        into v_child using p_key;
+        v_groups := recovery.tree(v_unit.family, array[v_child], false);
+    end if;
+    for v_watch in select w.* from recovery.attached() as w where w.family = v_unit.family order by w.position, w.name loop
+        return query execute format(
+            'select %L::text, %s, %s, r.server_epoch from %s as r where (%s) and (%s) and (%s)',
+            v_watch.name, recovery.key_text(v_watch.key_columns, 'r'), coalesce('(' || v_watch.group_by || ')::text', 'null::text'),
+            v_watch.relation, v_watch.open, coalesce(v_watch.only_if, 'true'),
+            concat_ws(' or ', case when v_groups is not null then recovery.key_sql(v_watch, 'groups') end,
+                case when p_scope = 'row' then case when v_watch.name = p_watch then recovery.key_text(v_watch.key_columns, 'r') || ' = $1' else 'false' end end))
+        using p_key, v_groups;
+    end loop;
+end
+$$;
+
+comment on function recovery.open_in(text, text, text) is
+    'Open rows of a row or group, with what the row waits for and all descendants: what closing it concerns.';
+
+revoke all on function recovery.open_in(text, text, text) from public;

@@ -1,0 +1,42 @@
+create or replace function recovery.processes_of(p_watch text, p_scope text, p_key text)
+returns setof recovery.process
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_family text;
+    v_groups text[] := array[p_key];
+begin
+    select w.family into v_family from recovery.attached() as w where w.name = p_watch;
+    if not found then
+        perform recovery.fail('RC008', format('nothing is watched as %s', coalesce(quote_literal(p_watch), 'null')), 'See recovery.watch for the names.');
+    elsif p_scope is null or p_scope not in ('row', 'group') then
+        perform recovery.fail('RC010', format('process scope %s is not known', coalesce(quote_literal(p_scope), 'null')), 'Allowed are row and group.');
+    end if;
+    if p_scope = 'row' then
+        return query select p.* from recovery.process as p
+            where p.family = v_family and p.scope = 'row' and p.watch = p_watch and p.key = p_key order by p.id;
+        return;
+    end if;
+    if not exists (select from recovery.process as p where p.family = v_family) then
+        return;
+    end if;
+    begin
+        v_groups := recovery.tree(v_family, v_groups, false);
+    exception when data_exception then
+        null;  -- a key that no group can have
+    end;
+    return query select p.* from recovery.process as p
+        where p.family = v_family
+          and case p.scope when 'group' then p.key = any (v_groups)
+                           else (select r.o_group from recovery.row_of_process(p) as r) = any (v_groups) end
+        order by p.id;
+end
+$$;
+
+comment on function recovery.processes_of(text, text, text) is
+    'The processes that do a row, or a group with all its rows and descendant groups, whoever started them. RC008 not watched, RC010 bad scope.';
+
+revoke all on function recovery.processes_of(text, text, text) from public;

@@ -1,0 +1,44 @@
+create or replace function recovery.row_of_process(p_process recovery.process, out o_group text, out o_owner bigint, out o_open boolean, out o_guarded boolean)
+returns record
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch recovery.watch;
+    v_parts text[];
+    v_wait  text := current_setting('lock_timeout');
+begin
+    select w.* into v_watch from recovery.attached() as w where p_process.scope = 'row' and w.name = p_process.watch;
+    if not found then
+        return;
+    end if;
+    if cardinality(v_watch.key_columns) = 1 then
+        v_parts := array[p_process.key];
+    else
+        select array_agg(k.part order by k.n) into v_parts
+        from jsonb_array_elements_text(p_process.key::jsonb) with ordinality as k (part, n);
+    end if;
+    -- A table that is being altered must not hold up a boot.
+    perform set_config('lock_timeout', '1s', true);
+    -- By the columns of the primary key, each in its own type: that is one probe of its index.
+    execute format('select %s, r.server_epoch, coalesce((%s), false), %s from %s as r where %s',
+        format('(%s)::text', coalesce(v_watch.group_by, 'null')), v_watch.open, recovery.guard_sql(v_watch),
+        v_watch.relation, recovery.key_sql(v_watch, 'equal'))
+    into o_group, o_owner, o_open, o_guarded using null::bigint, v_parts;
+    perform set_config('lock_timeout', v_wait, true);
+exception
+    when data_exception then
+        null;  -- a key that no row can have
+    when others then
+        raise warning 'the row % of "%" cannot be looked at: %', p_process.key, p_process.watch, sqlerrm;
+        o_open := true;
+        o_guarded := true;
+end
+$$;
+
+comment on function recovery.row_of_process(recovery.process) is
+    'The row that a process works on as it is now: its group, its owner, whether it is open, whether a fuse guards it. All null if there is no such row; if it cannot be looked at, it counts as guarded.';
+
+revoke all on function recovery.row_of_process(recovery.process) from public;

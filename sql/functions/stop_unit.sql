@@ -1,0 +1,32 @@
+create or replace function recovery.stop_unit(
+    p_watch text, p_scope text, p_key text, p_reason text, p_detector text, p_lock_wait interval default interval '2 seconds',
+    p_force boolean default false
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch  recovery.watch;
+    v_child  text;
+    v_closed jsonb := '{}';
+begin
+    select w.* into v_watch from recovery.attached() as w where w.name = p_watch;
+    if p_scope = 'row' and v_watch.child is not null then
+        -- Cancelling cascades to what the row waits for.
+        execute format('select (%s)::text from %s as r where %s = $1', v_watch.child, v_watch.relation, recovery.key_text(v_watch.key_columns, 'r'))
+        into v_child using p_key;
+        if v_child is not null then
+            v_closed := recovery.close_unit(p_watch, 'group', v_child, p_reason, p_detector, p_lock_wait, p_force);
+        end if;
+    end if;
+    return recovery.add_counts(v_closed, recovery.close_unit(p_watch, p_scope, p_key, p_reason, p_detector, p_lock_wait, p_force));
+end
+$$;
+
+comment on function recovery.stop_unit(text, text, text, text, text, interval, boolean) is
+    'Closes a row or group, whoever owns it, with the group that the row waits for and all descendants. Counts per watch.';
+
+revoke all on function recovery.stop_unit(text, text, text, text, text, interval, boolean) from public;

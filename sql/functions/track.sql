@@ -1,0 +1,58 @@
+create or replace function recovery.track(
+    p_epoch         bigint,
+    p_token         uuid,
+    p_watch         text,
+    p_key           text,
+    p_scope         text,
+    p_host          text,
+    p_pid           integer,
+    p_process_start timestamptz
+)
+returns bigint
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_family text;
+    v_group  text;
+    v_watch  text := case p_scope when 'row' then p_watch else '' end;
+    v_id     bigint;
+begin
+    -- Holds the epoch's lock until the commit: what is registered here is visible to whoever ends it.
+    perform recovery.assert_live(p_epoch);
+    if not exists (select from recovery.server as s where s.epoch = p_epoch and s.token = p_token) then
+        perform recovery.fail('RC003', format('epoch %s belongs to another boot: the token does not match', p_epoch),
+            'Give the token that recovery.boot returned with the epoch.');
+    end if;
+    select w.family, w.group_by into v_family, v_group from recovery.attached() as w where w.name = p_watch;
+    if not found then
+        perform recovery.fail('RC008', format('nothing is watched as %s', coalesce(quote_literal(p_watch), 'null')), 'See recovery.watch for the names.');
+    elsif p_scope is null or p_scope not in ('row', 'group') then
+        perform recovery.fail('RC010', format('process scope %s is not known', coalesce(quote_literal(p_scope), 'null')), 'Allowed are row and group.');
+    elsif p_scope = 'group' and v_group is null then
+        perform recovery.fail('RC010', format('watch "%s" has no groups', p_watch), 'Track the process with scope row.');
+    elsif p_key is null or p_key = '' then
+        perform recovery.fail('RC010', 'a process needs the key of a row or group', 'As recovery.event.key and group_key show it.');
+    elsif p_host is null or p_host = '' then
+        perform recovery.fail('RC010', 'a process needs its host', 'Give the host with which the server booted.');
+    elsif p_pid is null or p_pid <= 1 then
+        perform recovery.fail('RC010', format('pid %s is not allowed', coalesce(p_pid::text, 'null')), 'Give a pid above 1.');
+    elsif p_process_start is null or not isfinite(p_process_start) then
+        perform recovery.fail('RC010', 'a process needs the time at which it started', 'A pid alone may belong to another process tomorrow.');
+    end if;
+    -- Repeating it, after an answer that was lost, finds the same entry.
+    insert into recovery.process as p (server_epoch, family, scope, watch, key, host, pid, process_start)
+    values (p_epoch, v_family, p_scope, v_watch, p_key, p_host, p_pid, p_process_start)
+    on conflict (server_epoch, family, scope, watch, key, host, pid, process_start) do update
+    set registered = clock_timestamp()
+    returning p.id into v_id;
+    return v_id;
+end
+$$;
+
+comment on function recovery.track(bigint, uuid, text, text, text, text, integer, timestamptz) is
+    'Registers a process that does a row or group of a watch for a live epoch, and returns its number. RC001, RC002, RC003 not that epoch''s; RC008 not watched, RC010 bad argument.';
+
+revoke all on function recovery.track(bigint, uuid, text, text, text, text, integer, timestamptz) from public;

@@ -1,0 +1,22 @@
+create or replace function recovery.waiting(p_watch text)
+returns bigint
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch recovery.watch;
+    v_count bigint := 0;
+begin
+    select w.* into v_watch from recovery.attached() as w where w.name = p_watch and w.hold is not null;
+    if found then
+        execute format('select count(*) from %s as r where (%s) and (%s)', v_watch.relation, v_watch.open, v_watch.hold) into v_count;
+    end if;
+    return v_count;
+end
+$$;
+
+comment on function recovery.waiting(text) is 'Open rows of a watch that are on hold.';
+
+revoke all on function recovery.waiting(text) from public;
