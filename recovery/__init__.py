@@ -36,12 +36,16 @@ if TYPE_CHECKING:
         WatchExists,
         WatchInvalid,
         WatchUnknown,
+        WorkRevoked,
     )
     from recovery.fuse import Fuse
     from recovery.listener import Listener, listen
     from recovery.server import Server
     from recovery.service import Service, lifespan, serve
-    from recovery.watches import aattach, adetach, attach, detach
+    from recovery.settings import aconfigure, asetting, configure, setting
+    from recovery.tracked import Tracked
+    from recovery.watchdog import Cancel
+    from recovery.watches import aattach, adetach, asupervise, attach, detach, supervise
 
 _HOMES = {
     "_boot": "aboot boot",
@@ -50,17 +54,21 @@ _HOMES = {
     "bus": "Bus Subscription",
     "errors": "ConnectionFailed Draining EpochEnded EpochUnknown FuseOut InvalidArgument"
     " InvalidName Lagged LeaseLapsed NameTaken NotAutocommit PermissionDenied RecoveryError"
-    " SchemaMismatch TokenMismatch WatchExists WatchInvalid WatchUnknown",
+    " SchemaMismatch TokenMismatch WatchExists WatchInvalid WatchUnknown WorkRevoked",
     "fuse": "Fuse",
     "listener": "Listener listen",
     "server": "Server",
     "service": "Service lifespan serve",
-    "watches": "aattach adetach attach detach",
+    "settings": "aconfigure asetting configure setting",
+    "tracked": "Tracked",
+    "watchdog": "Cancel",
+    "watches": "aattach adetach asupervise attach detach supervise",
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
     "Bus",
+    "Cancel",
     "ConnectionFailed",
     "Draining",
     "EpochEnded",
@@ -84,19 +92,27 @@ __all__ = [
     "Subscription",
     "Target",
     "TokenMismatch",
+    "Tracked",
     "WatchExists",
     "WatchInvalid",
     "WatchUnknown",
+    "WorkRevoked",
     "__version__",
     "aattach",
     "aboot",
+    "aconfigure",
     "adetach",
+    "asetting",
+    "asupervise",
     "attach",
     "boot",
+    "configure",
     "detach",
     "lifespan",
     "listen",
     "serve",
+    "setting",
+    "supervise",
 ]
 
 

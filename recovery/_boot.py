@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -12,7 +13,9 @@ import psutil
 from recovery import calls
 from recovery._connect import Target, check_schema, connect
 from recovery.processes import host_id
+from recovery.reaping import Reaper
 from recovery.server import Server
+from recovery.settings import Value, prepare
 
 __all__ = ["aboot", "boot"]
 
@@ -31,6 +34,8 @@ def boot(
     host: str | None = None,
     batch: int = 5000,
     lock_wait: float | timedelta = 2.0,
+    reap_processes: bool = True,
+    settings: Mapping[str, Value] | None = None,
 ) -> Server:
     """Boots: takes a new epoch and closes what earlier boots of this name left open.
 
@@ -51,6 +56,14 @@ def boot(
             host look whether this process lives.
         batch: rows closed per transaction.
         lock_wait: seconds to wait for a lock that a zombie holds; the sweep takes the rest.
+        reap_processes: stop what ended servers left running on this host (`Server.process`),
+            now and after each sweep of a keeper, in a thread: SIGTERM, 5 s, SIGKILL.
+        settings: of the watchdog (`recovery.settings`), set for everything right after the
+            boot: name -> value with its unit; None removes one. By default what the
+            environment says: RECOVERY_TOOL_TIMEOUT, RECOVERY_TASK_TIMEOUT,
+            RECOVERY_IDLE_TIMEOUT, RECOVERY_WALL_TIMEOUT, RECOVERY_PROPAGATION_GRACE,
+            RECOVERY_CANCEL_GRACE, RECOVERY_IDLE_ROOTS; one that is absent or empty changes
+            nothing. A bad one is refused before anything happens.
 
     Raises:
         ConnectionFailed: the database can't be reached.
@@ -58,7 +71,8 @@ def boot(
         InvalidName: the name is empty or too long (RC004).
         NameTaken: a live server holds the name (policies wait and refuse), or the same
             name has been booting for 30 s (RC005).
-        InvalidArgument: lease, grace, policy, batch or lock_wait out of range (RC010).
+        InvalidArgument: lease, grace, policy, batch or lock_wait out of range, or a setting
+            that can't be (RC010).
         PermissionDenied: the role is not a member of recovery_server (42501).
     """
     span = calls.seconds(lease, "lease")
@@ -78,6 +92,7 @@ def boot(
     )
     with connect(target, "boot", name) as conn:
         check_schema(conn)
+        set_all = prepare(conn, settings)
         server = Server(
             target,
             name,
@@ -86,8 +101,12 @@ def boot(
             grace=call.params["grace"],
             host=call.params["host"],
         )
+        set_all()
         # Closing may have taken longer than the lease: know at once whether it still holds.
         server.beat(lambda heartbeat: calls.run(conn, heartbeat))
+        if reap_processes:
+            server.reaper = Reaper(target, name, server.epoch)
+            server.reaper.begin(lambda call: calls.run(conn, call), server.host)
     _log.info("server %s booted with epoch %s: %s", name, server.epoch, server.report)
     return server
 

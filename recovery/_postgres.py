@@ -18,6 +18,7 @@ import importlib.util
 import os
 import pwd
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -343,6 +344,7 @@ class Cluster:
                 cwd="/",
                 start_new_session=True,
             )
+            self._temp.mkdir(mode=0o700)  # after the janitor: Ctrl-C may come in between
             _give(self._temp, self._account)
             if self._directory is not None and not self._directory.exists():
                 self._directory.mkdir(mode=0o700, parents=True)
@@ -460,9 +462,9 @@ def _give(path: Path, account: tuple[int, int] | None) -> None:
 
 
 def _temporary_folder() -> Path:
-    """A private folder whose path leaves room for a socket's name (107 bytes in all)."""
+    """A new name for a folder; its path leaves room for a socket's name (107 bytes in all)."""
     parent = tempfile.gettempdir()
-    return Path(tempfile.mkdtemp(prefix="pgr-", dir=parent if len(parent) < 60 else "/tmp"))
+    return Path(parent if len(parent) < 60 else "/tmp") / f"pgr-{secrets.token_hex(5)}"
 
 
 def _free_port() -> int:

@@ -21,8 +21,9 @@ class Event:
             one may have the id of a lost one, but not its `at`.
         at: database clock at the change.
         watch: name of the watch.
-        kind: ``opened``, ``reopened``, ``closed``, ``deleted``, ``adopted`` (a row);
-            ``failed``, ``idle`` (a group).
+        kind: ``opened``, ``reopened``, ``closed``, ``requeued``, ``deleted``, ``adopted``
+            (a row); ``failed``, ``idle`` (a group); ``cancel`` (a row or group that its
+            owner is asked to stop, see `Server.on_cancel`).
         topic: name of the event, as the watch says.
         key: primary key of the row as text; a JSON array where it has several columns.
         group: group (session) of the row.
@@ -72,6 +73,7 @@ class Report:
         suspected: servers whose keeper connection is gone; the next sweep should not
             wait longer than their grace.
         ms: how long it took, in milliseconds.
+        asked: units of work whose live owner was asked to stop them: their time is up.
     """
 
     closed: Mapping[str, int] = field(default_factory=dict, hash=False)
@@ -81,6 +83,7 @@ class Report:
     ended: tuple[int, ...] = ()
     suspected: tuple[int, ...] = ()
     ms: float = 0.0
+    asked: int = 0
 
     @classmethod
     def parse(cls, value: Any) -> Self:
@@ -94,6 +97,7 @@ class Report:
             ended=tuple(data.get("ended") or ()),
             suspected=tuple(data.get("suspected") or ()),
             ms=float(data.get("ms") or 0),
+            asked=int(data.get("asked") or 0),
         )
 
     def __str__(self) -> str:
@@ -104,6 +108,7 @@ class Report:
         parts += [f"adopted {counts(self.adopted)}"] if self.adopted else []
         parts += [f"failed {counts(self.failed)}"] if self.failed else []
         parts += [f"busy {counts(self.busy)}"] if self.busy else []
+        parts += [f"asked to stop {self.asked}"] if self.asked else []
         return f"{'; '.join(parts)} in {self.ms:.0f} ms"
 
 

@@ -273,6 +273,94 @@ def report_dead(host: str, pid: int, process_start: datetime | None) -> Call[int
     )
 
 
+@dataclass(frozen=True)
+class Process:
+    """An entry of ``recovery.process``: a process that does a row or a group."""
+
+    id: int
+    epoch: int
+    watch: str  #: empty for a group
+    scope: str
+    key: str
+    host: str
+    pid: int
+    start: datetime
+
+
+def _processes(rows: Sequence[Row]) -> list[Process]:
+    return [Process(*row) for row in rows]
+
+
+_PROCESS = "select id, server_epoch, watch, scope, key, host, pid, process_start from"
+
+
+def track(
+    epoch: int,
+    token: UUID,
+    watch: str,
+    key: str,
+    scope: str,
+    host: str,
+    pid: int,
+    process_start: datetime,
+) -> Call[int]:
+    """Registers a process that does a unit; its number. RC001, RC002, RC003, RC008, RC010."""
+    return Call(
+        "select recovery.track(%(epoch)s::bigint, %(token)s::uuid, %(watch)s::text, %(key)s::text,"
+        " %(scope)s::text, %(host)s::text, %(pid)s::integer, %(process_start)s::timestamptz)",
+        {
+            "epoch": epoch,
+            "token": token,
+            "watch": watch,
+            "key": key,
+            "scope": scope,
+            "host": host,
+            "pid": pid,
+            "process_start": process_start,
+        },
+        _one,
+    )
+
+
+def untrack(process: int) -> Call[bool]:
+    """Forgets a process, by its number; False if it was forgotten."""
+    return Call("select recovery.untrack(%(process)s::bigint)", {"process": process}, _one)
+
+
+def processes_of(watch: str, key: str, scope: str = "row") -> Call[list[Process]]:
+    """The processes of a row, or of a group with its rows and descendants. RC008, RC010."""
+    return Call(
+        f"{_PROCESS} recovery.processes_of(%(watch)s::text, %(scope)s::text, %(key)s::text)",
+        {"watch": watch, "scope": scope, "key": key},
+        _processes,
+    )
+
+
+def left_processes(host: str, epoch: int | None = None) -> Call[list[Process]]:
+    """Processes on a host whose server has ended (or of one epoch) and that nobody goes on with."""
+    return Call(
+        f"{_PROCESS} recovery.left_processes(%(host)s::text, %(epoch)s::bigint)",
+        {"host": host, "epoch": epoch},
+        _processes,
+    )
+
+
+def may_be_left(host: str) -> Call[bool]:
+    """Whether `left_processes` is worth asking; waits for no watched table."""
+    return Call(
+        "select exists (select from recovery.process as p where p.host = %(host)s::text"
+        " and not exists (select from recovery.server as s"
+        " where s.epoch = p.server_epoch and s.ended is null))",
+        {"host": host},
+        _one,
+    )
+
+
+def prune_processes(age: timedelta = timedelta(days=7)) -> Call[int]:
+    """Forgets processes of servers that ended longer ago; how many. RC010 below an hour."""
+    return Call("select recovery.prune_processes(%(age)s::interval)", {"age": age}, _one)
+
+
 def shutdown(epoch: int, token: UUID | None = None, heir: int | None = None) -> Call[Report]:
     """Ends the epoch; closes what it owned or hands it to `heir`. RC001 (heir), RC002, RC003."""
     return Call(
@@ -314,7 +402,12 @@ def attach(table: str, open: str, close: Mapping[str, str], **options: Any) -> C
     return Call(
         "select recovery.attach(p_table => %(table)s::text::regclass, p_open => %(open)s::text,"
         f" p_close => %(close)s::text::jsonb{given})",
-        {"table": table, "open": open, "close": json.dumps(dict(close)), **options},
+        {
+            "table": table,
+            "open": open,
+            "close": json.dumps(dict(close)),
+            **{name: _as_json(value) for name, value in options.items()},
+        },
         _one,
     )
 
@@ -324,8 +417,15 @@ _ATTACH_OPTIONS = {
     **dict.fromkeys(("topic", "started", "events"), "text"),
     **dict.fromkeys(("failed_topics", "idle_topics"), "text[]"),
     "position": "integer",
+    "requeue": "jsonb",
+    "attempts": "text",
+    "max_attempts": "integer",
     **dict.fromkeys(("unowned", "launch_grace"), "interval"),
 }
+
+
+def _as_json(value: Any) -> Any:
+    return json.dumps(dict(value)) if isinstance(value, Mapping) else value
 
 
 def detach(table: str) -> Call[None]:

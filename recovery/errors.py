@@ -28,6 +28,7 @@ __all__ = [
     "WatchExists",
     "WatchInvalid",
     "WatchUnknown",
+    "WorkRevoked",
     "from_driver",
 ]
 
@@ -122,6 +123,12 @@ class FuseOut(RecoveryError):
     """The fuse is not active: it burnt out, was cancelled, or its process died."""
 
     sqlstate = "RC012"
+
+
+class WorkRevoked(RecoveryError):
+    """The row was taken from this live server by a timeout or an operator: its result is late."""
+
+    sqlstate = "RC013"
 
 
 class PermissionDenied(RecoveryError):

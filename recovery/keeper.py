@@ -35,7 +35,7 @@ class Keeper:
         sweep: seconds between sweeps, ± 20 %; None for no sweeps.
 
     Attributes:
-        failures: heartbeats and sweeps that failed and were tried again.
+        failures: the server's: heartbeats and sweeps that failed and were tried again.
 
     Raises:
         InvalidArgument: an interval is not positive, or heartbeats would come too
@@ -51,7 +51,7 @@ class Keeper:
         self._sweep_every = sweep
         self._hurry = max(0.25, server.grace.total_seconds()) + 0.05
         self.server = server
-        self.failures = {"heartbeat": 0, "sweep": 0}
+        self.failures = server.failures
         self._stop = threading.Event()
         self._links = {
             role: Link(server.target, role, server.name, server.epoch)
@@ -69,6 +69,7 @@ class Keeper:
         """Starts the threads."""
         for thread in self._threads.values():
             thread.start()
+        self.server.watchdog.start()
 
     def stop(self, timeout: float = 5.0) -> None:
         """Stops them; what they still wait for is cut off after `timeout` seconds."""
@@ -76,6 +77,7 @@ class Keeper:
         if not self.server.here:  # a fork has neither these threads nor these connections
             return
         end = time.monotonic() + timeout
+        self.server.watchdog.stop(timeout)
         for role, thread in self._threads.items():
             thread.join(max(0.0, end - time.monotonic()))
             if thread.is_alive() and role in self._links:
@@ -114,6 +116,8 @@ class Keeper:
                 link = self._links["sweeper"]
                 report_dead(link.run, self.server.host)
                 report = self.server.sweep(link=link)
+                if self.server.reaper is not None:
+                    self.server.reaper.look(link.run, self.server.host)
             except REFUSED:
                 return  # told by `on_fenced`; a zombie judges nobody
             except Exception as error:
@@ -125,7 +129,7 @@ class Keeper:
                 failed, wait = 0, self._sweep_every * random.uniform(0.8, 1.2)
                 if report.suspected:
                     wait = min(wait, self._hurry)
-                if report.closed or report.ended:
+                if report.closed or report.ended or report.asked:
                     _log.info("sweep by %s: ended %s, %s", self.server.name, report.ended, report)
 
 

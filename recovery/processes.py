@@ -13,7 +13,7 @@ import psutil
 
 from recovery import calls
 
-__all__ = ["HasPid", "ProcessLike", "alive", "host_id", "report_dead", "started"]
+__all__ = ["HasPid", "ProcessLike", "alive", "host_id", "is_zombie", "report_dead", "started"]
 
 _log = logging.getLogger(__name__)
 
@@ -75,6 +75,18 @@ def alive(pid: int, start: datetime | None) -> bool:
         return False
     except psutil.AccessDenied:
         return True
+
+
+def is_zombie(pid: int, start: datetime) -> bool:
+    """Whether that process has ended and nobody has waited for it: it still holds its pid."""
+    try:
+        process = psutil.Process(pid)
+        return (
+            process.status() == psutil.STATUS_ZOMBIE
+            and abs(process.create_time() - start.timestamp()) <= _TOLERANCE
+        )
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return False
 
 
 def report_dead(run: Callable[[calls.Call[Any]], Any], host: str) -> int:

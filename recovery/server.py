@@ -29,6 +29,9 @@ from recovery.errors import (
 )
 from recovery.fuse import Fuse
 from recovery.processes import ProcessLike, host_id
+from recovery.reaping import Reaper
+from recovery.tracked import Tracked
+from recovery.watchdog import Supervised, Watchdog
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -42,7 +45,7 @@ _log = logging.getLogger(__name__)
 REFUSED = (EpochEnded, EpochUnknown, TokenMismatch)
 
 
-class Server:
+class Server(Supervised):
     """One boot of a server. Made by `boot`, `aboot` or `serve`.
 
     Attributes:
@@ -52,10 +55,12 @@ class Server:
         lease: how long a heartbeat lasts.
         grace: how long the loss of the keeper's connection is only a suspicion.
         host: where the pid of this process means something.
+        reaper: stops what ended servers left running on this host; None if it does not.
         report: what the boot closed.
         exit_code: with which this process ends once it is fenced, after the callbacks;
             None if it does not.
         bus: the events, if `serve` listens.
+        failures: heartbeats and sweeps of the keeper that failed and were tried again.
     """
 
     def __init__(
@@ -77,6 +82,8 @@ class Server:
         self.host = host or host_id()
         self.bus = Bus()
         self.exit_code: int | None = None
+        self.reaper: Reaper | None = None
+        self.failures = {"heartbeat": 0, "sweep": 0}
         self.target = target
         self._pid = os.getpid()
         self._lock = threading.Lock()
@@ -86,6 +93,9 @@ class Server:
         self._left = False
         self._callbacks: list[Callable[[RecoveryError], object]] = []
         self._link = Link(target, "server", name, self.epoch)
+        self.watchdog = Watchdog(target, name, self.epoch, self.token, self.host, self.bus)
+        if self.report.adopted:  # with what an older epoch started
+            self.watchdog.engage()
 
     def __repr__(self) -> str:
         return f"<Server {self.name!r} epoch {self.epoch}{' fenced' if self.fenced else ''}>"
@@ -173,6 +183,7 @@ class Server:
             self._until = max(self._until, asked + self.lease.total_seconds())
             if self._until > clock():  # an answer from before a long pause lifts nothing
                 self._told = None
+        self.watchdog.look()
         return until
 
     async def aheartbeat(self) -> datetime:
@@ -248,6 +259,33 @@ class Server:
                 booted with that host): it counts as alive until the fuse burns out.
         """
         return Fuse(self, watch, key, process, ttl=ttl, scope=scope, host=host)
+
+    def process(
+        self,
+        watch: str,
+        key: object,
+        process: ProcessLike,
+        *,
+        scope: Literal["row", "group"] = "row",
+    ) -> Tracked:
+        """A process on this host that does a unit of work: ``with server.process(…) as tool:``.
+
+        While the block lasts it is registered. If this server dies, the process would go
+        on for nobody: the next boot or sweep on this host stops it, with its whole process
+        group, unless the work has found another owner or an active fuse guards it.
+        A cancel of the work stops it (`on_cancel`); ``tool.reap()`` stops it now.
+
+        Start the tool with ``start_new_session=True``, so that it leads a process group;
+        otherwise nothing but the process itself can be stopped.
+
+        Args:
+            watch: name of the watch, such as ``public.job``.
+            key: of the row, or of the group (session), as events show it.
+            process: subprocess.Popen, asyncio.subprocess.Process, or a pid.
+            scope: ``row`` or ``group``.
+        """
+        self.watchdog.engage()
+        return Tracked(self, watch, key, process, scope=scope, link=self._link)
 
     def shutdown(self, heir: Server | int | None = None, timeout: float = 30.0) -> Report:
         """Ends this epoch: closes what it still owns, with reason ``shutdown``.

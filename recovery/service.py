@@ -188,7 +188,8 @@ def serve(target: Target, name: str, **options: Any) -> Service:
             have returned: True with exit code 70, a number with that one. At once, without
             clean-up; only logs and output are flushed. An outage of the database that is
             longer than the lease fences, too.
-        **options: of `boot`: lease, version, host, batch, lock_wait.
+        **options: of `boot`: lease, version, host, batch, lock_wait, reap_processes,
+            settings.
 
     Raises:
         As `boot`; InvalidArgument for intervals that do not fit the lease, or no

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
-from recovery import calls
+from recovery import calls, supervision
 
-__all__ = ["aattach", "adetach", "attach", "detach"]
+__all__ = ["aattach", "adetach", "asupervise", "attach", "detach", "supervise"]
 
 
 def attach(
@@ -27,7 +27,10 @@ def attach(
             ``c.reason``, ``c.message``, ``c.at``, ``c.ms``, ``c.epoch``, ``c.detector``.
         **options: the parameters of ``recovery.attach`` without ``p_``: name, group,
             family, parent, position, order, only, image, topic, failed_topics,
-            idle_topics, started, unowned, events.
+            idle_topics, started, unowned, events, launch_grace, and for work that may be
+            repeated: requeue (column -> expression, as close: back to the queue instead
+            of closed), attempts (an integer column that counts), max_attempts (3; after
+            so many it is closed).
 
     Returns:
         The watch's name.
@@ -64,3 +67,60 @@ def detach(conn: calls.Connection, table: str) -> None:
 async def adetach(conn: calls.AnyAsyncConnection, table: str) -> None:
     """`detach` on an async connection."""
     await calls.arun(conn, calls.detach(table))
+
+
+def supervise(
+    conn: calls.Connection,
+    table: str,
+    *,
+    kind: str | None = None,
+    activity: str | None = None,
+    timeout: str | None = None,
+    hold: str | None = None,
+    child: str | None = None,
+    cancel: Literal["row", "group"] = "row",
+    started: str | None = None,
+) -> str:
+    """Puts a watched table under the watchdog; the timeouts are settings (`configure`).
+
+    Takes part in the caller's transaction. Doing it again replaces what was said before.
+    All expressions are SQL over the row ``r``, read with ``search_path = pg_catalog``.
+
+    Args:
+        conn: as of `attach`.
+        table: a watched one.
+        kind: text, such as ``bash``: which ``tool_timeout`` counts. Null: none does.
+        activity: timestamptz of its last sign of life, besides `Server.touch`.
+        timeout: interval, the row's own; goes before every setting.
+        hold: boolean: it waits for a human or a point in time, and no clock runs.
+        child: group (session) that the row waits for: while anything is open in it, the
+            row is not stuck; then ``task_timeout`` counts instead of ``tool_timeout``.
+        cancel: what a timeout stops: the ``row``, or its whole ``group``.
+        started: timestamptz, immutable; by default what `attach` was given.
+
+    Returns:
+        The watch's name.
+
+    Raises:
+        WatchInvalid: an expression can't work, or no start is known (RC006).
+        WatchUnknown: the table is not watched (RC008).
+        PermissionDenied: not the owner of the table (42501).
+    """
+    return calls.run(
+        conn,
+        supervision.supervise(
+            table,
+            kind=kind,
+            activity=activity,
+            timeout=timeout,
+            hold=hold,
+            child=child,
+            cancel=cancel,
+            started=started,
+        ),
+    )
+
+
+async def asupervise(conn: calls.AnyAsyncConnection, table: str, **options: Any) -> str:
+    """`supervise` on an async connection."""
+    return await calls.arun(conn, supervision.supervise(table, **options))

@@ -2081,17 +2081,28 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 declare
-    v_sql   text := recovery.due_sql(p_watch);
+    v_sql   text;
     v_least interval;
+    v_some  boolean := true;
     v_row   record;
     v_task  boolean;
     v_wall  boolean;
 begin
-    if v_sql is null then
+    select min(nullif(s.value, 'off')::interval) into v_least from recovery.setting as s
+    where s.watch in ('', p_watch.name)
+      and (s.name = 'wall_timeout' or s.name in ('tool_timeout', 'task_timeout') and p_watch.supervised is not null);
+    if p_watch.started is null or v_least is null and p_watch.timeout is null then
         return;
     end if;
-    select min(nullif(s.value, 'off')::interval) into v_least from recovery.setting as s
-    where s.name in ('tool_timeout', 'task_timeout', 'wall_timeout') and s.watch in ('', p_watch.name);
+    -- Usually nothing is that old, and this is all that is asked.
+    if p_watch.timeout is null then
+        execute format('select exists (select from %s as r where (%s) and (%s) < $1)', p_watch.relation, p_watch.open, p_watch.started)
+        into v_some using p_now - v_least;
+    end if;
+    if not v_some then
+        return;
+    end if;
+    v_sql := recovery.due_sql(p_watch);
     for v_row in execute v_sql using p_now, p_since, v_least loop
         continue when v_row.held;
         -- Work that moves for ever has a cap of its own, whatever it waits for; not at once after a break in watching.
@@ -2132,7 +2143,7 @@ comment on function recovery.due_rows(recovery.watch, timestamptz, timestamptz) 
 revoke all on function recovery.due_rows(recovery.watch, timestamptz, timestamptz) from public;
 --;
 -- sql/functions/due_sql.sql
-create or replace function recovery.due_sql(p_watch recovery.watch, p_any boolean default false)
+create or replace function recovery.due_sql(p_watch recovery.watch)
 returns text
 language plpgsql
 stable
@@ -2144,22 +2155,17 @@ as $function$
 
    $1 now  $2 since when sweepers watch without a break: before that no clock runs  $3 the least timeout
 
-   Hold and child stand in the outermost list, so that they are evaluated last. Null: no timeout is set. */
+   Hold and child stand in the outermost list, so that they are evaluated last.                    */
 declare
     v_tool  record;
     v_task  record;
     v_wall  record;
-    v_least interval;
     v_key   text := recovery.key_text(p_watch.key_columns, 'r');
     v_group text := coalesce('(' || p_watch.group_by || ')::text', 'null::text');
 begin
     select * into v_tool from recovery.limit_sql(p_watch, 'tool_timeout');
     select * into v_task from recovery.limit_sql(p_watch, 'task_timeout');
     select * into v_wall from recovery.limit_sql(p_watch, 'wall_timeout');
-    v_least := least(v_wall.o_least, case when p_watch.supervised is not null then least(v_tool.o_least, v_task.o_least) end);
-    if p_watch.started is null or v_least is null and p_watch.timeout is null and not p_any then
-        return null;
-    end if;
     return format($sql$
         select y.key, y.grp, y.owner, y.kind, y.started, y.moved, y.child_at, y.tool, y.task, y.wall, y.held, y.child
         from (
@@ -2172,7 +2178,7 @@ begin
                 from %s as r
                 left join recovery.touch as t on t.family = %L and t.scope = 'row' and t.watch = %L and t.key = %s
                 left join recovery.touch as g on g.family = %L and g.scope = 'group' and g.watch = '' and g.key = %s
-                where (%s) and (%s)%s%s
+                where (%s) and (%s)%s
             ) as x
         ) as y
         where y.moved + least(y.tool, y.task) < $1 or y.started + y.wall < $1
@@ -2190,15 +2196,14 @@ begin
         p_watch.relation, p_watch.family, p_watch.name, v_key, p_watch.family, v_group,
         p_watch.open, coalesce(p_watch.only_if, 'true'),
         -- A row's own timeout cannot be bounded before.
-        case when p_watch.timeout is null then format(' and (%s) < $1 - $3', p_watch.started) else '' end,
-        '');
+        case when p_watch.timeout is null then format(' and (%s) < $1 - $3', p_watch.started) else '' end);
 end
 $function$;
 --;
-comment on function recovery.due_sql(recovery.watch, boolean) is
-    'The search for rows of a watch whose timeout may have run out; null where none is set (unless p_any).';
+comment on function recovery.due_sql(recovery.watch) is
+    'The search for rows of a watch whose timeout may have run out.';
 --;
-revoke all on function recovery.due_sql(recovery.watch, boolean) from public;
+revoke all on function recovery.due_sql(recovery.watch) from public;
 --;
 -- sql/functions/end_lost_epochs.sql
 create or replace function recovery.end_lost_epochs()
@@ -2431,7 +2436,7 @@ as $$
         select from pg_class as c where c.oid = p_watch.relation and c.relkind = 'p')
       and not exists (
         select from pg_trigger as t where t.tgrelid = p_watch.relation and t.tgenabled <> 'D' and t.tgtype::integer & 19 = 19)
-    having bool_and(s.value ~ $re$^\(?('([^']|'')*'|c\.[a-z]+|-?[0-9.]+|NULL|true|false)\)?(::[a-z_ "().0-9,]+)?$re$)
+    having bool_and(s.value ~ $re$^\(?('([^']|'')*'|c\.[a-z]+|-?[0-9.]+|N[U]LL|true|false)\)?(::[a-z_ "().0-9,]+)?$re$)
 $$;
 --;
 comment on function recovery.fixed_sql(recovery.watch) is
@@ -2725,8 +2730,8 @@ declare
     v_operation text;
     v_function  text;
     v_trigger   text;
-    v_old       text := format('(%s) is true', recovery.realias(p_watch.open, 'old'));
-    v_new       text := format('(%s) is true', recovery.realias(p_watch.open, 'new'));
+    v_old       text := recovery.realias(p_watch.open, 'old');
+    v_new       text := recovery.realias(p_watch.open, 'new');
 begin
     foreach v_operation in array array['insert', 'update', 'delete'] loop
         v_function := format('recovery.watch_%s_%s', p_watch.id, v_operation);
@@ -2740,12 +2745,13 @@ begin
         execute format('create trigger %I after %s on %s for each row when (%s) execute function %s()',
             v_trigger, v_operation, p_watch.relation,
             case v_operation
-                when 'insert' then v_new
-                when 'delete' then v_old
-                -- Not for the bulk closings of this family, which write their events themselves; and not
-                -- for the streaming updates of open work, which pay nothing but this clause.
-                else format('(current_setting(%L, true) is distinct from %L or pg_trigger_depth() > 0) and (not (%s and %s) or old.server_epoch is distinct from new.server_epoch)',
-                            'recovery.closing', p_watch.family, v_old, v_new) end,
+                when 'insert' then format('(%s) is true', v_new)
+                when 'delete' then format('(%s) is true', v_old)
+                -- Not for the streaming updates of open work, which pay the first test and nothing else (a WHEN
+                -- is parsed anew for each statement, so it is short); and not for the bulk closings of this
+                -- family, which write their events themselves.
+                else format('(((%s) and (%s)) is not true or old.server_epoch is distinct from new.server_epoch) and (current_setting(%L, true) is distinct from %L or pg_trigger_depth() > 0)',
+                            v_old, v_new, 'recovery.closing', p_watch.family) end,
             v_function);
         execute format('comment on trigger %I on %s is %L', v_trigger, p_watch.relation,
             'pg-recovery: fence and event of work in flight; made by recovery.attach, removed by recovery.detach.');
@@ -4112,7 +4118,7 @@ begin
             child = v_watch.child, cancel = v_watch.cancel, supervised = v_spec
         where w.id = v_watch.id returning w.* into v_watch;
         v_step := 'statement';
-        execute 'explain (costs off) ' || recovery.due_sql(v_watch, true) using now(), now(), interval '1 second';
+        execute 'explain (costs off) ' || recovery.due_sql(v_watch) using now(), now(), interval '1 second';
     exception
         when insufficient_privilege then
             raise;

@@ -18,8 +18,8 @@ import typer
 from psycopg.conninfo import conninfo_to_dict
 
 from recovery import _connect, calls, errors
-from recovery._cli import FAILED, SCHEMA, UNREACHABLE, USAGE, show
-from recovery._cli.choices import Action, Kind, Policy
+from recovery._cli import FAILED, SCHEMA, UNREACHABLE, USAGE, close, config, show
+from recovery._cli.choices import Action, AsJson, DryRun, Dsn, Kind, Policy
 from recovery._version import VERSION
 
 __all__ = ["explain", "run"]
@@ -33,13 +33,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-Dsn = Annotated[
-    str | None,
-    typer.Option("--dsn", metavar="DSN", help="The database; also before the command."),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of text.")]
-
+app.add_typer(config.commands)
+app.command()(close.close)
 
 _dsn: str | None = None
 """What --dsn before the command said."""
@@ -141,6 +136,7 @@ def boot(
         float | None,
         typer.Option(metavar="SECONDS", help="How long at most, with --policy wait; else 30."),
     ] = None,
+    dry_run: DryRun = False,
     as_json: AsJson = False,
     dsn: Dsn = None,
 ) -> None:
@@ -158,6 +154,9 @@ def boot(
         host=socket.gethostname(),
     )
     with _open(dsn) as conn:
+        if dry_run:
+            close.foresee(conn, name, as_json)
+            return
         booted = calls.run(conn, call)
     if as_json:
         show.as_json(
@@ -177,11 +176,15 @@ def boot(
 @app.command()
 def sweep(
     label: Annotated[str | None, typer.Option(help="Who sweeps, for the records.")] = None,
+    dry_run: DryRun = False,
     as_json: AsJson = False,
     dsn: Dsn = None,
 ) -> None:
     """Ends dead servers and closes what is orphaned, whoever left it. For cron, and by hand."""
     with _open(dsn) as conn:
+        if dry_run:
+            close.foresee(conn, None, as_json)
+            return
         report = calls.run(conn, calls.sweep(label))
     if as_json:
         show.as_json(show.report_json(report))
@@ -214,7 +217,7 @@ def evict(
 
 @app.command()
 def status(as_json: AsJson = False, dsn: Dsn = None) -> None:
-    """Servers, watched tables, open work, orphans, failures, the last sweeps."""
+    """Servers, watched tables, what is open, waits, is to stop; settings, failures, sweeps."""
     with _open(dsn) as conn:
         show.status(conn, as_json)
 

@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated
 
-__all__ = ["Action", "Kind", "Policy"]
+import typer
+
+__all__ = ["Action", "AsJson", "DryRun", "Dsn", "Kind", "Policy", "Scope"]
+
+Dsn = Annotated[
+    str | None,
+    typer.Option("--dsn", metavar="DSN", help="The database; also before the command."),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would happen, and why.")]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of text.")]
 
 
 class Action(StrEnum):
@@ -20,10 +30,12 @@ class Kind(StrEnum):
     opened = "opened"
     reopened = "reopened"
     closed = "closed"
+    requeued = "requeued"
     deleted = "deleted"
     adopted = "adopted"
     failed = "failed"
     idle = "idle"
+    cancel = "cancel"
 
 
 class Policy(StrEnum):
@@ -32,3 +44,10 @@ class Policy(StrEnum):
     supersede = "supersede"
     wait = "wait"
     refuse = "refuse"
+
+
+class Scope(StrEnum):
+    """Of `close`."""
+
+    row = "row"
+    group = "group"

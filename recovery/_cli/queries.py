@@ -8,7 +8,7 @@ from typing import Any
 from recovery._types import from_json
 from recovery.calls import Call, Row
 
-__all__ = ["failures", "servers", "sweeps", "watches"]
+__all__ = ["cancellations", "failures", "servers", "settings", "sweeps", "watches"]
 
 Records = list[dict[str, Any]]
 
@@ -32,10 +32,10 @@ def servers(ended: int = 5) -> Call[Records]:
 def watches() -> Call[Records]:
     """Each watched table with its open rows."""
     return _records(
-        "select watch, relation::text, open_rows, orphans, unowned, failures"
+        "select watch, relation::text, open_rows, waiting, orphans, unowned, failures"
         " from recovery.watch_status",
         {},
-        *"watch relation open_rows orphans unowned failures".split(),
+        *"watch relation open_rows waiting orphans unowned failures".split(),
     )
 
 
@@ -47,6 +47,29 @@ def failures(limit: int = 20) -> Call[Records]:
         " order by last_at desc limit %(limit)s::bigint",
         {"limit": limit},
         *"watch key server_epoch attempts sqlstate message last_at next_at next_in".split(),
+    )
+
+
+def cancellations(limit: int = 20) -> Call[Records]:
+    """What live owners are asked to stop, the most urgent first."""
+    return _records(
+        "select c.id, coalesce(nullif(c.watch, ''), c.detail ->> 'watch'), c.scope, c.key,"
+        " c.reason, c.server_epoch, s.name, c.requested, c.deadline, c.deadline - recovery.now()"
+        " from recovery.cancellation as c"
+        " left join recovery.server as s on s.epoch = c.server_epoch"
+        " order by c.deadline, c.id limit %(limit)s::bigint",
+        {"limit": limit},
+        *"id watch scope key reason server_epoch server requested deadline closes_in".split(),
+    )
+
+
+def settings() -> Call[Records]:
+    """Settings of the watchdog that were set."""
+    return _records(
+        "select name, value, watch, kind, group_key from recovery.setting_status"
+        " where source = 'set'",
+        {},
+        *"name value watch kind group".split(),
     )
 
 

@@ -80,12 +80,14 @@ def imported(done: Imported, as_json_: bool) -> None:
 
 
 def status(conn: psycopg.Connection[Any], as_json_: bool) -> None:
-    """Servers, watches, failures, sweeps."""
+    """Servers, watches, cancellations, failures, settings, sweeps."""
     found: dict[str, Any] = {
         "schema": calls.run(conn, calls.version()),
         "servers": calls.run(conn, queries.servers()),
         "watches": calls.run(conn, queries.watches()),
+        "cancellations": calls.run(conn, queries.cancellations()),
         "failures": calls.run(conn, queries.failures()),
+        "settings": calls.run(conn, queries.settings()),
         "sweeps": calls.run(conn, queries.sweeps()),
     }
     found["open"] = sum(watch["open_rows"] for watch in found["watches"])
@@ -120,12 +122,13 @@ def status(conn: psycopg.Connection[Any], as_json_: bool) -> None:
             console.print(because + "\n", soft_wrap=True)
     print_table(
         console,
-        ["watch", "table", "open", "orphans", "failures"],
+        ["watch", "table", "open", "waiting", "orphans", "failures"],
         [
             [
                 watch["watch"],
                 watch["relation"],
                 watch["open_rows"],
+                watch["waiting"],
                 Text(str(watch["orphans"]), style="bold red" if watch["orphans"] else ""),
                 Text(str(watch["failures"]), style="bold red" if watch["failures"] else ""),
             ]
@@ -133,6 +136,16 @@ def status(conn: psycopg.Connection[Any], as_json_: bool) -> None:
         ],
         "no table is watched; see recovery.attach",
     )
+    if found["cancellations"]:
+        print_table(
+            console,
+            ["to be stopped", "key", "reason", "by", "closes in"],
+            [
+                [c["watch"], c["key"], c["reason"], c["server"], _in(c["closes_in"])]
+                for c in found["cancellations"]
+            ],
+            "",
+        )
     if found["failures"]:
         print_table(
             console,
@@ -143,11 +156,21 @@ def status(conn: psycopg.Connection[Any], as_json_: bool) -> None:
             ],
             "",
         )
+    if found["settings"]:
+        said = ", ".join(map(_setting, found["settings"]))
+        console.print(f"settings: {said}", soft_wrap=True)
     for run in found["sweeps"]:
         report = Report.parse(run["report"])
         console.print(f"swept {_ago(run['age'])} by {run['label']}: {report}", soft_wrap=True)
     if not found["sweeps"]:
         console.print("never swept")
+
+
+def _setting(setting: Mapping[str, Any]) -> str:
+    only = " ".join(
+        f"{what} {setting[what]}" for what in ("watch", "kind", "group") if setting[what]
+    )
+    return f"{setting['name']} {setting['value']}" + (f" ({only})" if only else "")
 
 
 def print_table(

@@ -80,19 +80,24 @@ class Agent:
     def runs(self, command: str, seconds: float, arguments: float = 0.1) -> Step:
         """A bash tool. What it really runs is ``sleep``; `arguments`: seconds until it starts."""
 
-        async def work(state: Json, save: Callable[[], Awaitable[None]]) -> str:
-            process = await asyncio.create_subprocess_exec("sleep", str(seconds))
-            state["metadata"] = {"output": "", "pid": process.pid}
-            await save()
-            await process.wait()
+        async def work(part: str, state: Json, save: Callable[[], Awaitable[None]]) -> str:
+            await self._execute(part, seconds, state, save)
             return "ok"
 
         return self._tool("bash", {"command": command}, command, work, arguments)
 
+    async def _execute(
+        self, part: str, seconds: float, state: Json, save: Callable[[], Awaitable[None]]
+    ) -> None:
+        process = await asyncio.create_subprocess_exec("sleep", str(seconds))
+        state["metadata"] = {"output": "", "pid": process.pid}
+        await save()
+        await process.wait()
+
     def delegates(self, title: str, *steps: Step) -> Step:
         """A task tool: a child session that does `steps`."""
 
-        async def work(state: Json, save: Callable[[], Awaitable[None]]) -> str:
+        async def work(part: str, state: Json, save: Callable[[], Awaitable[None]]) -> str:
             child = await self.session(title, parent=state["metadata"]["parentSessionId"])
             state["metadata"]["sessionId"] = child
             await save()
@@ -114,7 +119,7 @@ class Agent:
         tool: str,
         input_: Json,
         title: str,
-        work: Callable[[Json, Callable[[], Awaitable[None]]], Awaitable[str]],
+        work: Callable[[str, Json, Callable[[], Awaitable[None]]], Awaitable[str]],
         arguments: float = 0.1,
     ) -> Step:
         async def step(session: str, message: str) -> None:
@@ -131,7 +136,7 @@ class Agent:
             state["metadata"] = {"parentSessionId": session} if tool == "task" else {}
             data["state"] = state
             await save()
-            state["output"] = await work(state, save)
+            state["output"] = await work(part, state, save)
             state["status"] = "completed"
             state["time"]["end"] = now()
             await save()

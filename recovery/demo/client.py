@@ -127,6 +127,8 @@ class Client:
                 continue
             if part.session not in self.sessions:
                 await self._fetch_sessions("id = %s", (part.session,))
+            if part.epoch is not None:
+                part.epoch = abs(part.epoch)  # negative: the watchdog took it from this owner
             self.parts[part.id] = part
 
     async def _fetch_sessions(self, where: str, values: tuple[Any, ...]) -> None:
@@ -152,7 +154,7 @@ class Screen:
         self.client, self.servers, self.notes = client, servers, notes
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        blocks = [list(self._server(server)) for server in self.servers]
+        blocks = [list(self._server(s)) for s in self.servers if s.state != "has shut down"]
         # Besides there are the line, three notes and the cursor.
         room = max(6, (console.height or 24) - 5)
         if options.max_width >= 100:

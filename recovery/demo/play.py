@@ -17,7 +17,7 @@ from rich.live import Live
 import recovery
 from recovery import migrations
 from recovery._postgres import Cluster
-from recovery.demo import verdict
+from recovery.demo import timeouts, verdict
 from recovery.demo.client import Client, Screen, Server
 from recovery.demo.processes import Process, Processes
 
@@ -95,6 +95,7 @@ class Play:
                 "delete from agent.session where project_id = 'demo' and server_epoch = any(%s)",
                 (epochs,),
             )
+            conn.execute("delete from agent.hold where server_epoch = any(%s)", (epochs,))
 
     async def _acts(self, client: Client, judge: psycopg.AsyncConnection[Any]) -> verdict.Figures:
         version = judge.info.server_version // 10000
@@ -116,7 +117,7 @@ class Play:
         orphans = await verdict.open_of(judge, dead)
 
         self._note("api-1 starts again, under the same name")
-        await self._boot(judge, one, "short")
+        again = await self._boot(judge, one, "short")
         booted = await _booted(judge, one.epochs[-1])
         parts = {part.id for part in client.parts.values() if part.epoch == dead} & orphans
 
@@ -135,7 +136,7 @@ class Play:
         second.check()
 
         texts = {id_ for id_ in parts if client.parts[id_].kind != "tool"}
-        return verdict.Figures(
+        figures = verdict.Figures(
             orphans=len(orphans),
             closed=len(await verdict.interrupted_since(judge, dead, killed, texts) & orphans),
             falsely=len(await verdict.interrupted_since(judge, healthy, 0)),
@@ -145,12 +146,29 @@ class Play:
             took=took,
             moves=await verdict.moves_since(judge, healthy, killed),
         )
+        for server, process in ((one, again), (two, second)):
+            process.stop()
+            server.state = "shuts down"
+        for server, process in ((one, again), (two, second)):
+            await asyncio.to_thread(process.wait, 10)
+            server.state = "has shut down"
+        figures.watched = await self._last_act(client, judge)
+        return figures
+
+    async def _last_act(
+        self, client: Client, judge: psycopg.AsyncConnection[Any]
+    ) -> verdict.Watched:
+        self._note("both have shut down; api-3 starts, and its sweeps look for what is stuck")
+        server = Server("api-3")
+        self._servers.append(server)
+        process = await self._boot(judge, server, "watched")
+        return await timeouts.act(client, judge, server.epochs[-1], self._note, process.check)
 
     async def _nobody(self, conn: psycopg.AsyncConnection[Any]) -> None:
         """A name that is in use must not be booted here: that would close its work."""
         cursor = await conn.execute(
             "select name from recovery.server_status"
-            " where name in ('api-1', 'api-2') and state not in ('dead', 'ended')"
+            " where name in ('api-1', 'api-2', 'api-3') and state not in ('dead', 'ended')"
         )
         if row := await cursor.fetchone():
             raise recovery.NameTaken(

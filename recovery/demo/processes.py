@@ -12,11 +12,27 @@ from typing import Self
 __all__ = ["Processes"]
 
 # It waits on a pipe that only the play holds: that closes at the end, at Ctrl-C and at
-# kill -9 alike. A group is killed as a whole, so the tools of a dead server go as well.
+# kill -9 alike. A session is killed as a whole, so the tools of a dead server go as well,
+# though some lead a process group of their own.
 _JANITOR = r"""
-trap '' HUP INT TERM
-while read -r group; do groups="$groups $group"; done
-for group in $groups; do kill -KILL "-$group"; done
+import os, signal, sys
+for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, signal.SIG_IGN)
+import psutil
+sessions = {int(line) for line in sys.stdin.buffer}
+def members():
+    for pid in psutil.pids():
+        try:
+            if os.getsid(pid) in sessions and psutil.Process(pid).status() != "zombie":
+                yield pid
+        except (OSError, psutil.Error):
+            pass
+while found := list(members()):  # again: one may have started another meanwhile
+    for pid in found:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except OSError:
+            pass
 """
 
 
@@ -67,7 +83,7 @@ class Processes:
     def __enter__(self) -> Self:
         self._all: list[Process] = []
         self._janitor = subprocess.Popen(
-            ["/bin/sh", "-c", _JANITOR],
+            [sys.executable, "-c", _JANITOR],
             stdin=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             cwd="/",

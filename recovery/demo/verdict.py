@@ -13,7 +13,15 @@ import psycopg
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["Figures", "interrupted_since", "moves_since", "open_of"]
+__all__ = [
+    "Figures",
+    "Watched",
+    "answer",
+    "end_of",
+    "interrupted_since",
+    "moves_since",
+    "open_of",
+]
 
 _OPEN_MESSAGE = "m.data->>'role' = 'assistant' and m.data #> '{time,completed}' is null"
 _OPEN_PART = f"""
@@ -83,6 +91,38 @@ async def moves_since(conn: _Connection, epoch: int, since: int) -> int:
     return int(row[0]) if row else 0
 
 
+async def end_of(conn: _Connection, part: str) -> tuple[str | None, str | None, int]:
+    """State and error of a tool, and how many milliseconds it took."""
+    cursor = await conn.execute(
+        "select data #>> '{state,status}', data #>> '{state,error}', coalesce("
+        "(data #>> '{state,time,end}')::bigint - (data #>> '{state,time,start}')::bigint, 0)"
+        " from agent.part where id = %s",
+        (part,),
+    )
+    row = await cursor.fetchone()
+    assert row is not None
+    return row[0], row[1], int(row[2])
+
+
+async def answer(conn: _Connection, session: str) -> None:
+    """What a human does who is asked for a permission."""
+    await conn.execute(
+        "update agent.hold set time_ended = (extract(epoch from clock_timestamp()) * 1000)::bigint"
+        " where session_id = %s and time_ended is null",
+        (session,),
+    )
+
+
+@dataclass
+class Watched:
+    """What the last act found; each should be true."""
+
+    cancelled: bool  #: the stuck tool is closed, and says why
+    reaped: bool  #: its process has ended
+    waited: bool  #: the task that waited for its subagent was left alone, and has completed
+    held: bool  #: so was the tool that waited for a human
+
+
 @dataclass
 class Figures:
     """What the play found."""
@@ -95,6 +135,7 @@ class Figures:
     untold: int  #: orphaned parts whose end did not come to the client as an event
     took: float  #: seconds from boot to the client's last event of a closing
     moves: int  #: what the healthy server began and finished after the kill
+    watched: Watched | None = None  #: the last act
 
     def rows(self) -> list[tuple[str, str, bool, str]]:
         """Name, value, whether it is right, what would be."""
@@ -112,7 +153,20 @@ class Figures:
                 "< 2000 ms",
             ),
             ("steps of api-2 since the kill", f"{self.moves}", self.moves > 0, "> 0"),
+            *self._last_act(),
         ]
+
+    def _last_act(self) -> list[tuple[str, str, bool, str]]:
+        seen = self.watched
+        if seen is None:
+            return []
+        found = {
+            "stuck tool: cancelled after its timeout": seen.cancelled,
+            "stuck tool: its process is gone": seen.reaped,
+            "task that waits for its subagent: untouched": seen.waited,
+            "tool that waits for a human: untouched": seen.held,
+        }
+        return [(name, "yes" if true else "no", true, "yes") for name, true in found.items()]
 
     @property
     def right(self) -> bool:

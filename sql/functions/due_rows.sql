@@ -7,17 +7,28 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 declare
-    v_sql   text := recovery.due_sql(p_watch);
+    v_sql   text;
     v_least interval;
+    v_some  boolean := true;
     v_row   record;
     v_task  boolean;
     v_wall  boolean;
 begin
-    if v_sql is null then
+    select min(nullif(s.value, 'off')::interval) into v_least from recovery.setting as s
+    where s.watch in ('', p_watch.name)
+      and (s.name = 'wall_timeout' or s.name in ('tool_timeout', 'task_timeout') and p_watch.supervised is not null);
+    if p_watch.started is null or v_least is null and p_watch.timeout is null then
         return;
     end if;
-    select min(nullif(s.value, 'off')::interval) into v_least from recovery.setting as s
-    where s.name in ('tool_timeout', 'task_timeout', 'wall_timeout') and s.watch in ('', p_watch.name);
+    -- Usually nothing is that old, and this is all that is asked.
+    if p_watch.timeout is null then
+        execute format('select exists (select from %s as r where (%s) and (%s) < $1)', p_watch.relation, p_watch.open, p_watch.started)
+        into v_some using p_now - v_least;
+    end if;
+    if not v_some then
+        return;
+    end if;
+    v_sql := recovery.due_sql(p_watch);
     for v_row in execute v_sql using p_now, p_since, v_least loop
         continue when v_row.held;
         -- Work that moves for ever has a cap of its own, whatever it waits for; not at once after a break in watching.

@@ -1,4 +1,4 @@
-create or replace function recovery.due_sql(p_watch recovery.watch, p_any boolean default false)
+create or replace function recovery.due_sql(p_watch recovery.watch)
 returns text
 language plpgsql
 stable
@@ -10,22 +10,17 @@ as $function$
 
    $1 now  $2 since when sweepers watch without a break: before that no clock runs  $3 the least timeout
 
-   Hold and child stand in the outermost list, so that they are evaluated last. Null: no timeout is set. */
+   Hold and child stand in the outermost list, so that they are evaluated last.                    */
 declare
     v_tool  record;
     v_task  record;
     v_wall  record;
-    v_least interval;
     v_key   text := recovery.key_text(p_watch.key_columns, 'r');
     v_group text := coalesce('(' || p_watch.group_by || ')::text', 'null::text');
 begin
     select * into v_tool from recovery.limit_sql(p_watch, 'tool_timeout');
     select * into v_task from recovery.limit_sql(p_watch, 'task_timeout');
     select * into v_wall from recovery.limit_sql(p_watch, 'wall_timeout');
-    v_least := least(v_wall.o_least, case when p_watch.supervised is not null then least(v_tool.o_least, v_task.o_least) end);
-    if p_watch.started is null or v_least is null and p_watch.timeout is null and not p_any then
-        return null;
-    end if;
     return format($sql$
         select y.key, y.grp, y.owner, y.kind, y.started, y.moved, y.child_at, y.tool, y.task, y.wall, y.held, y.child
         from (
@@ -38,7 +33,7 @@ begin
                 from %s as r
                 left join recovery.touch as t on t.family = %L and t.scope = 'row' and t.watch = %L and t.key = %s
                 left join recovery.touch as g on g.family = %L and g.scope = 'group' and g.watch = '' and g.key = %s
-                where (%s) and (%s)%s%s
+                where (%s) and (%s)%s
             ) as x
         ) as y
         where y.moved + least(y.tool, y.task) < $1 or y.started + y.wall < $1
@@ -56,12 +51,11 @@ begin
         p_watch.relation, p_watch.family, p_watch.name, v_key, p_watch.family, v_group,
         p_watch.open, coalesce(p_watch.only_if, 'true'),
         -- A row's own timeout cannot be bounded before.
-        case when p_watch.timeout is null then format(' and (%s) < $1 - $3', p_watch.started) else '' end,
-        '');
+        case when p_watch.timeout is null then format(' and (%s) < $1 - $3', p_watch.started) else '' end);
 end
 $function$;
 
-comment on function recovery.due_sql(recovery.watch, boolean) is
-    'The search for rows of a watch whose timeout may have run out; null where none is set (unless p_any).';
+comment on function recovery.due_sql(recovery.watch) is
+    'The search for rows of a watch whose timeout may have run out.';
 
-revoke all on function recovery.due_sql(recovery.watch, boolean) from public;
+revoke all on function recovery.due_sql(recovery.watch) from public;

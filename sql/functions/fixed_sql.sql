@@ -12,7 +12,7 @@ as $$
         select from pg_class as c where c.oid = p_watch.relation and c.relkind = 'p')
       and not exists (
         select from pg_trigger as t where t.tgrelid = p_watch.relation and t.tgenabled <> 'D' and t.tgtype::integer & 19 = 19)
-    having bool_and(s.value ~ $re$^\(?('([^']|'')*'|c\.[a-z]+|-?[0-9.]+|NULL|true|false)\)?(::[a-z_ "().0-9,]+)?$re$)
+    having bool_and(s.value ~ $re$^\(?('([^']|'')*'|c\.[a-z]+|-?[0-9.]+|N[U]LL|true|false)\)?(::[a-z_ "().0-9,]+)?$re$)
 $$;
 
 comment on function recovery.fixed_sql(recovery.watch) is

@@ -9,8 +9,8 @@ declare
     v_operation text;
     v_function  text;
     v_trigger   text;
-    v_old       text := format('(%s) is true', recovery.realias(p_watch.open, 'old'));
-    v_new       text := format('(%s) is true', recovery.realias(p_watch.open, 'new'));
+    v_old       text := recovery.realias(p_watch.open, 'old');
+    v_new       text := recovery.realias(p_watch.open, 'new');
 begin
     foreach v_operation in array array['insert', 'update', 'delete'] loop
         v_function := format('recovery.watch_%s_%s', p_watch.id, v_operation);
@@ -24,12 +24,13 @@ begin
         execute format('create trigger %I after %s on %s for each row when (%s) execute function %s()',
             v_trigger, v_operation, p_watch.relation,
             case v_operation
-                when 'insert' then v_new
-                when 'delete' then v_old
-                -- Not for the bulk closings of this family, which write their events themselves; and not
-                -- for the streaming updates of open work, which pay nothing but this clause.
-                else format('(current_setting(%L, true) is distinct from %L or pg_trigger_depth() > 0) and (not (%s and %s) or old.server_epoch is distinct from new.server_epoch)',
-                            'recovery.closing', p_watch.family, v_old, v_new) end,
+                when 'insert' then format('(%s) is true', v_new)
+                when 'delete' then format('(%s) is true', v_old)
+                -- Not for the streaming updates of open work, which pay the first test and nothing else (a WHEN
+                -- is parsed anew for each statement, so it is short); and not for the bulk closings of this
+                -- family, which write their events themselves.
+                else format('(((%s) and (%s)) is not true or old.server_epoch is distinct from new.server_epoch) and (current_setting(%L, true) is distinct from %L or pg_trigger_depth() > 0)',
+                            v_old, v_new, 'recovery.closing', p_watch.family) end,
             v_function);
         execute format('comment on trigger %I on %s is %L', v_trigger, p_watch.relation,
             'pg-recovery: fence and event of work in flight; made by recovery.attach, removed by recovery.detach.');

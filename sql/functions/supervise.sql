@@ -68,7 +68,7 @@ begin
             child = v_watch.child, cancel = v_watch.cancel, supervised = v_spec
         where w.id = v_watch.id returning w.* into v_watch;
         v_step := 'statement';
-        execute 'explain (costs off) ' || recovery.due_sql(v_watch, true) using now(), now(), interval '1 second';
+        execute 'explain (costs off) ' || recovery.due_sql(v_watch) using now(), now(), interval '1 second';
     exception
         when insufficient_privilege then
             raise;

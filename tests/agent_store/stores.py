@@ -93,7 +93,7 @@ class Words:
 _GOLDEN = json.loads((FOLDER / "golden.json").read_text())
 
 
-def closed(row: Row, when: Time) -> Row:
+def closed(row: Row, when: Time, words: str | Words = WORDS) -> Row:
     """The row as opencode's own abort would have left it: the golden pair's change, on this row.
 
     Only the words differ: at boot a tool says WORDS, a message any text.
@@ -107,7 +107,7 @@ def closed(row: Row, when: Time) -> Row:
         if path[0] == "time_updated" or path[-2] == "time":
             value = when
         elif path == ("data", "state", "error"):
-            value = WORDS
+            value = words
         elif path == ("data", "error", "data", "message"):
             value = Words()
         at = expected

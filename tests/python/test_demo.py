@@ -99,13 +99,22 @@ def test_every_figure_is_right_and_nothing_is_left(folder: Path) -> None:
         assert int(figures["falsely closed (work of api-2)"]) == 0
         assert int(figures["still open of the dead server"]) == 0
         assert int(figures["steps of api-2 since the kill"]) > 0
-        assert out.count("✔ │") == 8
+        assert out.count("✔ │") == 12
+        for name in (
+            "stuck tool: cancelled after its timeout",
+            "stuck tool: its process is gone",
+            "task that waits for its subagent: untouched",
+            "tool that waits for a human: untouched",
+        ):
+            assert re.search(rf"│ {name} +│ +yes │", out)
         assert "wrong" not in out
         assert running.offspring() == []
         assert running.files() == []
 
 
-@pytest.mark.parametrize("moment", ["at the start", "PostgreSQL", "starts again"])
+@pytest.mark.parametrize(
+    "moment", ["at the start", "PostgreSQL", "starts again", "timeouts of 2 s"]
+)
 def test_ctrl_c_leaves_no_process_and_no_file(folder: Path, moment: str) -> None:
     with demo(folder) as running:
         if moment == "at the start":

@@ -43,7 +43,7 @@ def test_the_whole_life(
     left = jobs(recovery.boot(engine, "api-1").epoch, 2)
     with recovery.serve(engine, "api-1", lease=5) as server:
         assert server.report.closed == {"public.job": 2}
-        assert len(threads()) == 4
+        assert len(threads()) == 5
         events = server.bus.subscribe(kind="opened")
         with engine.begin() as connection:
             assert connection.scalar(SHOW) == server.epoch

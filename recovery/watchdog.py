@@ -1,0 +1,430 @@
+"""Being cancelled, and being alive: what a live server has to do with the watchdog.
+
+The sweep asks a live owner to stop what is overdue and closes it after ``cancel_grace``
+(`recovery.settings`). Here is the owner's side: it hears of it, tells the application,
+stops the processes, acknowledges; and it says by touches what moves though its rows don't.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, TypeAlias, TypeVar
+from uuid import UUID
+
+from recovery import calls, supervision
+from recovery._connect import Target
+from recovery._link import Link, backoff
+from recovery._types import Event
+from recovery.bus import Bus, Subscription
+from recovery.errors import InvalidArgument, RecoveryError, WatchUnknown
+from recovery.reaping import reap_all
+
+__all__ = ["Cancel", "Supervised", "Watchdog"]
+
+_log = logging.getLogger(__name__)
+
+#: Seconds between two writes of touches.
+_PACE = 1.0
+
+#: Seconds for an answer of the database.
+_TIMEOUT = 10.0
+
+#: Seconds that callbacks get, and processes between SIGTERM and SIGKILL, at most.
+_PATIENCE, _GRACE = 10.0, 5.0
+
+#: Cancels that are handled at once; more have to wait.
+_AT_ONCE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """A unit of work that this server has to stop; what `Server.on_cancel` hands out.
+
+    Attributes:
+        id: of the request; None if an operator has closed the work already.
+        watch: name of the watch; for a group, of the row that is overdue.
+        scope: ``row`` or ``group``.
+        key: of the row or group, as events show it.
+        group: the group (session), if that is what is to stop; else None.
+        reason: ``tool_timeout``, ``task_timeout``, ``idle_timeout``, ``wall_timeout``, or
+            what the operator said.
+        detail: row (key of the overdue row), kind, limit, since, child.
+        requested: when it was asked, by the database's clock.
+        deadline: after that it is closed without an acknowledgement; None for an operator's.
+    """
+
+    id: int | None
+    watch: str
+    scope: str
+    key: str
+    group: str | None
+    reason: str
+    detail: Mapping[str, Any] = field(hash=False)
+    requested: datetime
+    deadline: datetime | None
+
+
+Callback: TypeAlias = Callable[[Cancel], Awaitable[object] | object]
+C = TypeVar("C", bound=Callback)
+
+
+class Watchdog:
+    """The thread of one server; started and stopped by its keeper.
+
+    It has a connection only if there is something to say or somebody to tell. Nothing
+    here blocks a heartbeat, and no failure is fatal: what an owner does not do, the
+    deadline does.
+
+    Attributes:
+        failures: touches and looks that failed and were tried again.
+    """
+
+    def __init__(
+        self, target: Target, name: str, epoch: int, token: UUID, host: str, bus: Bus
+    ) -> None:
+        self._name, self._epoch, self._token, self._host = name, epoch, token, host
+        self._bus = bus
+        self._pid = os.getpid()
+        self._link = Link(target, "watchdog", name, epoch)
+        self._changed = threading.Condition()
+        self._touched: dict[tuple[str, str], set[str]] = {}
+        self._callbacks: list[tuple[Callback, asyncio.AbstractEventLoop | None]] = []
+        self._engaged = False
+        self._ask = False
+        self._seen: set[int] = set()
+        self._queue: deque[tuple[Cancel, float]] = deque()
+        self._workers = 0
+        self._running = False
+        self._thread: threading.Thread | None = None
+        self._subscription: Subscription | None = None
+        self.failures = 0
+
+    def touch(self, watch: str, key: object, scope: str) -> None:
+        """`Server.touch`."""
+        if scope not in ("row", "group"):
+            raise InvalidArgument(f"scope {scope!r}: it is 'row' or 'group'")
+        if os.getpid() != self._pid:
+            return
+        with self._changed:  # held by the thread for as long as it takes to swap a dict
+            if not self._touched:
+                self._changed.notify()
+            self._touched.setdefault((watch, scope), set()).add(str(key))
+
+    def add(self, callback: Callback) -> None:
+        """`Server.on_cancel`."""
+        loop = None
+        if inspect.iscoroutinefunction(callback):
+            try:
+                loop = asyncio.get_running_loop()
+            except RuntimeError:
+                pass
+        self._callbacks.append((callback, loop))
+        self.engage()
+
+    def engage(self) -> None:
+        """From now on there is somebody to tell, or something to stop."""
+        with self._changed:
+            if self._engaged:
+                return
+            self._engaged = self._ask = True
+            self._listen()
+            self._changed.notify()
+
+    def look(self) -> None:
+        """Reads soon what is to be cancelled: at each heartbeat, and when the bus says so."""
+        if self._engaged and os.getpid() == self._pid:
+            with self._changed:
+                self._ask = True
+                self._changed.notify()
+
+    def start(self) -> None:
+        """Starts the thread."""
+        self._thread = threading.Thread(target=self._run, name="recovery-watchdog", daemon=True)
+        with self._changed:
+            self._running = True
+            self._listen()
+        self._thread.start()
+
+    def stop(self, timeout: float = 5.0) -> None:
+        """Stops it; what it still waits for is cut off after `timeout` seconds."""
+        with self._changed:
+            self._running = False
+            self._queue.clear()
+            subscription, self._subscription = self._subscription, None
+            self._changed.notify()
+        if subscription is not None:
+            subscription.close()
+        if self._thread is not None:
+            self._thread.join(timeout)
+            if self._thread.is_alive():
+                self._link.sever()
+                self._thread.join(1.0)
+            if not self._thread.is_alive():
+                self._link.close()
+
+    def _listen(self) -> None:
+        if self._running and self._engaged and self._subscription is None:
+            self._subscription = self._bus.on(self._hear, kind="cancel")
+
+    def _hear(self, event: Event) -> None:
+        if event.server_epoch != self._epoch:
+            return
+        new = event.new or {}
+        if not new.get("closed"):
+            self.look()
+            return
+        scope = str(new.get("scope", "row"))
+        self._enqueue(
+            Cancel(
+                id=None,
+                watch=event.watch,
+                scope=scope,
+                key=event.key,
+                group=event.key if scope == "group" else None,
+                reason=event.reason or "operator",
+                detail=new,
+                requested=event.at,
+                deadline=None,
+            ),
+            _PATIENCE,
+        )
+
+    def _run(self) -> None:
+        failed, pause = 0, 0.0
+        while True:
+            with self._changed:
+                while self._running and not self._ask:
+                    left = pause - time.monotonic()
+                    if self._touched and left <= 0:
+                        break
+                    self._changed.wait(left if self._touched else None)
+                if not self._running:
+                    return
+                ask, self._ask = self._ask, False
+                touched: dict[tuple[str, str], set[str]] = {}
+                if time.monotonic() >= pause:
+                    touched, self._touched = self._touched, {}
+            if ask:
+                self._read()
+            if touched:
+                failed = 0 if self._flush(touched) else failed + 1
+                pause = time.monotonic() + max(_PACE, backoff(failed))
+
+    def _flush(self, touched: dict[tuple[str, str], set[str]]) -> bool:
+        """Writes touches; what is not written is kept."""
+        for (watch, scope), keys in list(touched.items()):
+            try:
+                self._link.run(supervision.touch(watch, sorted(keys), scope), _TIMEOUT)
+            except (WatchUnknown, InvalidArgument) as error:
+                _log.error("touches of %s are dropped: %s", watch, error)
+            except Exception as error:
+                self._complain("touch", error)
+                with self._changed:
+                    for unit, kept in touched.items():
+                        self._touched.setdefault(unit, set()).update(kept)
+                return False
+            del touched[watch, scope]
+        return True
+
+    def _read(self) -> None:
+        try:
+            asked = self._link.run(supervision.cancellations(self._epoch), _TIMEOUT)
+        except Exception as error:
+            self._complain("look for cancels", error)
+            return
+        new = [one for one in asked if one.id not in self._seen]
+        self._seen = {one.id for one in asked}  # ids are never used again
+        for one in new:
+            _log.info(
+                "server %s is asked to stop %s %s: %s", self._name, one.scope, one.key, one.reason
+            )
+            group = one.key if one.scope == "group" else None
+            self._enqueue(
+                Cancel(
+                    id=one.id,
+                    watch=one.watch,
+                    scope=one.scope,
+                    key=one.key,
+                    group=group,
+                    reason=one.reason,
+                    detail=one.detail,
+                    requested=one.requested,
+                    deadline=one.deadline,
+                ),
+                max(0.0, one.left),
+            )
+
+    def _enqueue(self, cancel: Cancel, patience: float) -> None:
+        with self._changed:
+            if not self._running:
+                return
+            self._queue.append((cancel, time.monotonic() + patience))
+            if self._workers >= _AT_ONCE:
+                return
+            self._workers += 1
+        threading.Thread(target=self._work, name="recovery-cancel", daemon=True).start()
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                if not self._queue:
+                    self._workers -= 1
+                    return
+                cancel, end = self._queue.popleft()
+            try:
+                self._handle(cancel, end)
+            except Exception:
+                _log.exception("cancelling %s %s failed", cancel.scope, cancel.key)
+
+    def _handle(self, cancel: Cancel, end: float) -> None:
+        # Looked up first: a callback that ends the work may end `Server.process` blocks,
+        # and what ran in them need not have ended with them.
+        before = self._processes(cancel)
+        told = self._tell(cancel, end)
+        after = self._processes(cancel)
+        if before is None or after is None:
+            reaped: bool | None = False
+        else:
+            reaped = self._reap(before | after, end)
+        # Only what has stopped for certain is acknowledged.
+        if cancel.id is None or False in (told, reaped) or not (told or reaped):
+            return
+        call = supervision.acknowledge(cancel.id, self._epoch, self._token)
+        try:
+            closed = self._send(call)
+        except RecoveryError as error:
+            _log.warning("the deadline closes %s %s: %s", cancel.scope, cancel.key, error)
+        else:
+            _log.info("%s %s was stopped (%s): %s", cancel.scope, cancel.key, cancel.reason, closed)
+
+    def _tell(self, cancel: Cancel, end: float) -> bool | None:
+        """Runs the callbacks: whether they returned in time, and none raised; None: no one."""
+        callbacks = list(self._callbacks)
+        if not callbacks:
+            return None
+        fine: list[bool] = []
+
+        def call() -> None:
+            for callback, loop in callbacks:
+                try:
+                    _call(callback, loop, cancel)
+                except Exception:
+                    _log.exception("on_cancel callback of server %s failed", self._name)
+                    return
+            fine.append(True)
+
+        # A thread of its own: one that hangs must not keep the processes running.
+        thread = threading.Thread(target=call, name="recovery-on-cancel", daemon=True)
+        thread.start()
+        thread.join(max(0.0, end - time.monotonic()))
+        if thread.is_alive():
+            _log.warning("on_cancel callbacks for %s %s still run", cancel.scope, cancel.key)
+        return bool(fine)
+
+    def _processes(self, cancel: Cancel) -> dict[int, calls.Process] | None:
+        """The unit's processes on this host, by number; None: the database does not say."""
+        try:
+            found = self._send(calls.processes_of(cancel.watch, cancel.key, cancel.scope))
+            if cancel.scope == "row" and (child := cancel.detail.get("child")):
+                found += self._send(calls.processes_of(cancel.watch, str(child), "group"))
+        except RecoveryError as error:
+            _log.warning("nobody knows the processes of %s: %s", cancel.key, error)
+            return None
+        return {one.id: one for one in found if one.host == self._host}
+
+    def _reap(self, processes: dict[int, calls.Process], end: float) -> bool | None:
+        """Stops processes: whether all are gone; None: there were none."""
+        if not processes:
+            return None
+        # So that SIGKILL comes before the deadline, if that is possible.
+        grace = min(_GRACE, max(0.0, end - time.monotonic()) / 2)
+        gone = reap_all([(one.pid, one.start) for one in processes.values()], grace=grace)
+        for number, ended in zip(processes, gone, strict=True):
+            if ended:
+                try:
+                    self._send(calls.untrack(number))
+                except RecoveryError as error:
+                    _log.warning("process entry %s stays: %s", number, error)
+        return all(gone)
+
+    def _send(self, call: calls.Call[Any]) -> Any:
+        if not self._running:
+            raise RecoveryError("the keeper was stopped")
+        return self._link.run(call, _TIMEOUT)
+
+    def _complain(self, what: str, error: Exception) -> None:
+        self.failures += 1
+        known = isinstance(error, RecoveryError)
+        _log.warning(
+            "%s of %s failed, will be repeated: %s", what, self._name, error, exc_info=not known
+        )
+
+
+def _call(callback: Callback, loop: asyncio.AbstractEventLoop | None, cancel: Cancel) -> None:
+    result = callback(cancel)
+    if not inspect.iscoroutine(result):
+        return
+    if loop is None:
+        asyncio.run(result)
+        return
+    try:
+        future = asyncio.run_coroutine_threadsafe(result, loop)
+    except RuntimeError:  # the loop is closed
+        result.close()
+        raise
+    future.result()
+
+
+class Supervised:
+    """What a `Server` has to do with the watchdog. A `Keeper`, as `serve` has one, drives it."""
+
+    watchdog: Watchdog
+
+    def on_cancel(self, callback: C) -> C:
+        """Calls back when work of this server is to stop; also a decorator.
+
+            @server.on_cancel
+            def stop(cancel: recovery.Cancel) -> None:
+                tasks[cancel.key].cancel()
+
+        The work is overdue (`recovery.settings`), or an operator has closed it. The
+        callbacks run one after the other, in a thread for each `Cancel`; a coroutine
+        function runs in the event loop in which it was registered, else in one of its own.
+        Then the processes of the work on this host (`Server.process`) are stopped with
+        their groups, and the stop is acknowledged: what is open still closes at once. If
+        a callback raises, or has not returned by the deadline, nothing is acknowledged:
+        the deadline closes the work, and late results of it raise `WorkRevoked` (RC013).
+
+        A request is read when the bus delivers it, else at the next heartbeat, and
+        handled once. What operators close is only on the bus (``listen=True``).
+        Without callbacks only processes are stopped; without either, nothing is read.
+        """
+        self.watchdog.add(callback)
+        return callback
+
+    def touch(self, watch: str, key: object, scope: Literal["row", "group"] = "row") -> None:
+        """Says that work is moving though its rows do not show it: streamed text, a quiet tool.
+
+        Call it for every token if you like: it never blocks (so it needs no async twin),
+        and touches of a second are written together. What can't be written is logged and
+        repeated. Does nothing in a fork of this process.
+
+        Args:
+            watch: name of the watch, such as ``public.job``. One that does not exist is
+                an error in the log.
+            key: of the row or group (session), as events show it.
+            scope: ``row`` or ``group``.
+
+        Raises:
+            InvalidArgument: there is no such scope (RC010).
+        """
+        self.watchdog.touch(watch, key, scope)
