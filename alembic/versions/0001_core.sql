@@ -590,8 +590,11 @@ begin
     if not found then
         return '{}';  -- acknowledged before, closed by its deadline, or no longer due
     end if;
-    v_closed := recovery.stop_unit(v_asked.detail ->> 'watch', v_asked.scope, v_asked.key, v_asked.reason, 'cancel:' || p_epoch);
     delete from recovery.cancellation as c where c.id = p_id;
+    if v_asked.scope = 'group' and recovery.has_begun(v_asked.detail ->> 'watch', v_asked.key, v_asked.requested) then
+        return '{}';  -- its group works on something new by now
+    end if;
+    v_closed := recovery.stop_unit(v_asked.detail ->> 'watch', v_asked.scope, v_asked.key, v_asked.reason, 'cancel:' || p_epoch);
     return v_closed;
 end
 $$;
@@ -695,7 +698,7 @@ begin
     end loop;
     -- What moved again in time, or closed, is asked for no more.
     delete from recovery.cancellation as c
-    where c.deadline <= v_now and not v_due_units ? jsonb_build_array(c.family, c.scope, c.key, c.watch)::text;
+    where not v_due_units ? jsonb_build_array(c.family, c.scope, c.key, c.watch)::text;
     return v_count;
 end
 $$;
@@ -1355,6 +1358,8 @@ declare
     v_open   boolean;
     v_by     text := 'operator:' || session_user;
     v_event  bigint;
+    v_left   text;
+    v_why    text;
     v_row    record;
 begin
     if p_scope is not null and p_scope not in ('row', 'group') then
@@ -1425,11 +1430,16 @@ begin
     delete from recovery.fuse as f where f.family = v_unit.family and f.key = p_key
         and f.scope = v_scope and (v_scope = 'group' or f.watch = v_unit.name);
     perform recovery.stop_unit(v_unit.name, v_scope, p_key, p_reason, v_by, interval '2 seconds', true);
+    select string_agg(format('%s of %s', o.key, o.watch), ', ') into v_left from recovery.open_in(v_unit.name, v_scope, p_key) as o;
+    if v_left is not null then
+        select f.message into v_why from recovery.failure as f join recovery.open_in(v_unit.name, v_scope, p_key) as o on f.watch = o.watch and f.key = o.key limit 1;
+        perform recovery.fail('55P03', format('nothing was closed: %s could not be (%s)', v_left, coalesce(v_why, 'another transaction holds it')));
+    end if;
 end
 $$;
 --;
 comment on function recovery.close(text, text, text, text, boolean) is
-    'The escape hatch: closes one open row or group (session) with its descendants, whoever owns it and whatever guards it; live owners are told by an event of kind cancel. Returns the rows. With p_dry nothing changes. RC010 nothing or several things are called so, RC008 not watched.';
+    'The escape hatch: closes one open row or group (session) with its descendants, whoever owns it and whatever guards it; live owners are told by an event of kind cancel. Returns the rows. With p_dry nothing changes. RC010 nothing or several things are called so, RC008 not watched, 55P03 somebody holds one of the rows (then nothing is closed).';
 --;
 revoke all on function recovery.close(text, text, text, text, boolean) from public;
 --;
@@ -2315,7 +2325,12 @@ begin
     o_more := found;
     if found then
         o_closed := recovery.stop_unit(v_asked.detail ->> 'watch', v_asked.scope, v_asked.key, v_asked.reason, p_detector, p_lock_wait);
-        delete from recovery.cancellation as c where c.id = v_asked.id;
+        if o_closed = '{}' and exists (select from recovery.open_in(v_asked.detail ->> 'watch', v_asked.scope, v_asked.key)) then
+            -- Somebody holds its rows: later, and nobody is asked again.
+            update recovery.cancellation as c set deadline = recovery.now() + interval '5 seconds' where c.id = v_asked.id;
+        else
+            delete from recovery.cancellation as c where c.id = v_asked.id;
+        end if;
     end if;
 end
 $$;
@@ -2508,6 +2523,35 @@ comment on function recovery.guard_sql(recovery.watch) is
     'The condition for a guarded row: an active fuse on it or on its group, with a process that is not known dead.';
 --;
 revoke all on function recovery.guard_sql(recovery.watch) from public;
+--;
+-- sql/functions/has_begun.sql
+create or replace function recovery.has_begun(p_watch text, p_group text, p_after timestamptz)
+returns boolean
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch recovery.watch;
+    v_begun boolean := false;
+begin
+    for v_watch in
+        select w.* from recovery.attached() as w join recovery.watch as u on u.name = p_watch and u.family = w.family
+        where w.group_by is not null and w.started is not null
+    loop
+        execute format('select exists (select from %s as r where (%s) = $1::%s and (%s) and (%s) > $2)',
+            v_watch.relation, v_watch.group_by, v_watch.group_type, v_watch.open, v_watch.started)
+        into v_begun using p_group, p_after;
+        exit when v_begun;
+    end loop;
+    return v_begun;
+end
+$$;
+--;
+comment on function recovery.has_begun(text, text, timestamptz) is 'Whether a group has open work that began after a point in time.';
+--;
+revoke all on function recovery.has_begun(text, text, timestamptz) from public;
 --;
 -- sql/functions/has_fuses.sql
 create or replace function recovery.has_fuses(p_family text)
@@ -3348,7 +3392,10 @@ begin
     end loop;
     for v_due in select d.* from recovery.due() as d loop
         return query select case when exists (select from recovery.server as s where s.epoch = v_due.owner and s.ended is null)
-                                  and not exists (select from recovery.cancellation as c where c.scope = v_due.scope and c.key = v_due.key and c.deadline <= recovery.now())
+                                  and recovery.setting_of('cancel_grace', v_due.watch, v_due.detail ->> 'kind', case v_due.scope when 'group' then v_due.key end)::interval > interval '0'
+                                  and not exists (
+                                      select from recovery.cancellation as c join recovery.watch as w on w.name = v_due.watch and w.family = c.family
+                                      where c.scope = v_due.scope and c.key = v_due.key and c.watch in ('', v_due.watch) and c.deadline <= recovery.now())
                              then 'ask' else 'close' end,
             v_due.reason, o.watch, o.key, o.group_key, o.server_epoch from recovery.open_in(v_due.watch, v_due.scope, v_due.key) as o;
     end loop;

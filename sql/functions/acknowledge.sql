@@ -14,8 +14,11 @@ begin
     if not found then
         return '{}';  -- acknowledged before, closed by its deadline, or no longer due
     end if;
-    v_closed := recovery.stop_unit(v_asked.detail ->> 'watch', v_asked.scope, v_asked.key, v_asked.reason, 'cancel:' || p_epoch);
     delete from recovery.cancellation as c where c.id = p_id;
+    if v_asked.scope = 'group' and recovery.has_begun(v_asked.detail ->> 'watch', v_asked.key, v_asked.requested) then
+        return '{}';  -- its group works on something new by now
+    end if;
+    v_closed := recovery.stop_unit(v_asked.detail ->> 'watch', v_asked.scope, v_asked.key, v_asked.reason, 'cancel:' || p_epoch);
     return v_closed;
 end
 $$;

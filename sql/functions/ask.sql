@@ -39,7 +39,7 @@ begin
     end loop;
     -- What moved again in time, or closed, is asked for no more.
     delete from recovery.cancellation as c
-    where c.deadline <= v_now and not v_due_units ? jsonb_build_array(c.family, c.scope, c.key, c.watch)::text;
+    where not v_due_units ? jsonb_build_array(c.family, c.scope, c.key, c.watch)::text;
     return v_count;
 end
 $$;

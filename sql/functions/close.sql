@@ -20,6 +20,8 @@ declare
     v_open   boolean;
     v_by     text := 'operator:' || session_user;
     v_event  bigint;
+    v_left   text;
+    v_why    text;
     v_row    record;
 begin
     if p_scope is not null and p_scope not in ('row', 'group') then
@@ -90,10 +92,15 @@ begin
     delete from recovery.fuse as f where f.family = v_unit.family and f.key = p_key
         and f.scope = v_scope and (v_scope = 'group' or f.watch = v_unit.name);
     perform recovery.stop_unit(v_unit.name, v_scope, p_key, p_reason, v_by, interval '2 seconds', true);
+    select string_agg(format('%s of %s', o.key, o.watch), ', ') into v_left from recovery.open_in(v_unit.name, v_scope, p_key) as o;
+    if v_left is not null then
+        select f.message into v_why from recovery.failure as f join recovery.open_in(v_unit.name, v_scope, p_key) as o on f.watch = o.watch and f.key = o.key limit 1;
+        perform recovery.fail('55P03', format('nothing was closed: %s could not be (%s)', v_left, coalesce(v_why, 'another transaction holds it')));
+    end if;
 end
 $$;
 
 comment on function recovery.close(text, text, text, text, boolean) is
-    'The escape hatch: closes one open row or group (session) with its descendants, whoever owns it and whatever guards it; live owners are told by an event of kind cancel. Returns the rows. With p_dry nothing changes. RC010 nothing or several things are called so, RC008 not watched.';
+    'The escape hatch: closes one open row or group (session) with its descendants, whoever owns it and whatever guards it; live owners are told by an event of kind cancel. Returns the rows. With p_dry nothing changes. RC010 nothing or several things are called so, RC008 not watched, 55P03 somebody holds one of the rows (then nothing is closed).';
 
 revoke all on function recovery.close(text, text, text, text, boolean) from public;

@@ -15,7 +15,12 @@ begin
     o_more := found;
     if found then
         o_closed := recovery.stop_unit(v_asked.detail ->> 'watch', v_asked.scope, v_asked.key, v_asked.reason, p_detector, p_lock_wait);
-        delete from recovery.cancellation as c where c.id = v_asked.id;
+        if o_closed = '{}' and exists (select from recovery.open_in(v_asked.detail ->> 'watch', v_asked.scope, v_asked.key)) then
+            -- Somebody holds its rows: later, and nobody is asked again.
+            update recovery.cancellation as c set deadline = recovery.now() + interval '5 seconds' where c.id = v_asked.id;
+        else
+            delete from recovery.cancellation as c where c.id = v_asked.id;
+        end if;
     end if;
 end
 $$;

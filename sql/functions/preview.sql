@@ -50,7 +50,10 @@ begin
     end loop;
     for v_due in select d.* from recovery.due() as d loop
         return query select case when exists (select from recovery.server as s where s.epoch = v_due.owner and s.ended is null)
-                                  and not exists (select from recovery.cancellation as c where c.scope = v_due.scope and c.key = v_due.key and c.deadline <= recovery.now())
+                                  and recovery.setting_of('cancel_grace', v_due.watch, v_due.detail ->> 'kind', case v_due.scope when 'group' then v_due.key end)::interval > interval '0'
+                                  and not exists (
+                                      select from recovery.cancellation as c join recovery.watch as w on w.name = v_due.watch and w.family = c.family
+                                      where c.scope = v_due.scope and c.key = v_due.key and c.watch in ('', v_due.watch) and c.deadline <= recovery.now())
                              then 'ask' else 'close' end,
             v_due.reason, o.watch, o.key, o.group_key, o.server_epoch from recovery.open_in(v_due.watch, v_due.scope, v_due.key) as o;
     end loop;

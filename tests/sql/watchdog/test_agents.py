@@ -373,3 +373,28 @@ def test_row_35_the_stop_is_told_once_it_is_true(conn: Connection, store: Store)
     kinds = [event["kind"] for event in events(conn, seen)]
     assert kinds == ["cancel", "closed", "closed", "failed", "idle", "idle"]
     assert due(conn) == {}
+
+
+def test_an_acknowledgement_does_not_close_what_began_since(conn: Connection, store: Store) -> None:
+    """The owner ended the turn by itself, and the session is at its next one."""
+    store.tool("prt_1")
+    later(conn, "11 min")
+    number = asked(conn)["ses_1"]
+    conn.execute("update agent.part set data = jsonb_set(data, '{state,status}', '\"error\"')")
+    conn.execute(
+        """update agent.message set data = data || '{"time": {"created": 1, "completed": 2}}'"""
+    )
+    store.time = int(value(conn, "select extract(epoch from recovery.now()) * 1000"))
+    store.message("msg_next")
+    token = value(conn, "select token from recovery.server where epoch = %s", store.epoch)
+    ack = "select recovery.acknowledge(%s, %s, %s)"
+    assert value(conn, ack, number, store.epoch, token) == {}
+    assert rows(conn, "message")["msg_next"]["data"]["time"].get("completed") is None
+
+
+def test_what_is_due_no_more_is_withdrawn_at_the_next_sweep(conn: Connection, store: Store) -> None:
+    store.tool("prt_1")
+    later(conn, "11 min")
+    conn.execute("update agent.part set data = jsonb_set(data, '{state,status}', '\"error\"')")
+    sweep(conn)
+    assert asked(conn) == {}

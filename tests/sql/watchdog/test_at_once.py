@@ -104,5 +104,16 @@ def test_a_row_that_somebody_holds_is_asked_for_again(
     with holder.transaction():
         holder.execute("select from app.job for update")
         assert sweep(work, lock_wait="100 ms")["closed"] == {}
-    assert sweep(work)["closed"] == {"app.job": 1}
+    assert later(work, "6 s")["closed"] == {"app.job": 1}
     assert reasons(work) == {stuck: "tool_timeout"}
+    assert [kind for kind, _ in kinds(work)].count("cancel") == 1
+
+
+def test_an_operator_closes_all_or_nothing(work: Connection, connect: Connect) -> None:
+    (id_,) = add(work, boot(work).epoch)
+    holder = connect()
+    with holder.transaction():
+        holder.execute("select from app.job for update")
+        with refused("55P03", f"nothing was closed: {id_} of app.job"):
+            work.execute("select recovery.close(%s)", (str(id_),))
+    assert "cancel" not in [kind for kind, _ in kinds(work)]

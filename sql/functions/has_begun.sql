@@ -1,0 +1,27 @@
+create or replace function recovery.has_begun(p_watch text, p_group text, p_after timestamptz)
+returns boolean
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch recovery.watch;
+    v_begun boolean := false;
+begin
+    for v_watch in
+        select w.* from recovery.attached() as w join recovery.watch as u on u.name = p_watch and u.family = w.family
+        where w.group_by is not null and w.started is not null
+    loop
+        execute format('select exists (select from %s as r where (%s) = $1::%s and (%s) and (%s) > $2)',
+            v_watch.relation, v_watch.group_by, v_watch.group_type, v_watch.open, v_watch.started)
+        into v_begun using p_group, p_after;
+        exit when v_begun;
+    end loop;
+    return v_begun;
+end
+$$;
+
+comment on function recovery.has_begun(text, text, timestamptz) is 'Whether a group has open work that began after a point in time.';
+
+revoke all on function recovery.has_begun(text, text, timestamptz) from public;
