@@ -23,6 +23,7 @@ import pytest
 
 import recovery
 from chaos.actors import value
+from helpers import wait_for
 from recovery import calls
 from sql.jobs import Connection
 
@@ -152,6 +153,7 @@ class History:
                 if not self._unburied():
                     break
                 self._tick()
+                self._watched()
         finally:
             self._sweeping.clear()
             for thread in sweepers:
@@ -227,6 +229,15 @@ class History:
             "select epoch from recovery.server where ended is null and epoch = any(%s)", (gone,)
         )
         return [row[0] for row in rows]
+
+    def _watched(self) -> None:
+        """Waits for a sweep after this moment: sweepers that starve look asleep, and hold death back."""
+        now = value(self.conn, "select recovery.now()")
+        wait_for(
+            lambda: value(self.conn, "select swept >= %s from recovery.observation", now),
+            30,
+            what="a sweep",
+        )
 
     def _tick(self) -> None:
         step = self.dice.uniform(0.3, 1.5)
