@@ -8,7 +8,7 @@ from typing import Any
 from recovery._types import from_json
 from recovery.calls import Call, Row
 
-__all__ = ["cancellations", "failures", "servers", "settings", "sweeps", "watches"]
+__all__ = ["cancellations", "failures", "fuses", "servers", "settings", "sweeps", "watches"]
 
 Records = list[dict[str, Any]]
 
@@ -60,6 +60,19 @@ def cancellations(limit: int = 20) -> Call[Records]:
         " order by c.deadline, c.id limit %(limit)s::bigint",
         {"limit": limit},
         *"id watch scope key reason server_epoch server requested deadline closes_in".split(),
+    )
+
+
+def fuses(limit: int = 20) -> Call[Records]:
+    """Fuses, those that burn out first at the top."""
+    return _records(
+        "select id, coalesce(nullif(watch, ''), family), scope, key, pid, host, lit, expires,"
+        " expires - recovery.now(), process_dead, case"
+        " when process_dead is not null then 'process dead' when expires < recovery.now() then 'burnt out'"
+        " when pid is null then 'no process' else 'burns' end"
+        " from recovery.fuse order by expires, id limit %(limit)s::bigint",
+        {"limit": limit},
+        *"id watch scope key pid host lit expires burns_for process_dead state".split(),
     )
 
 

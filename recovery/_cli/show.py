@@ -80,12 +80,13 @@ def imported(done: Imported, as_json_: bool) -> None:
 
 
 def status(conn: psycopg.Connection[Any], as_json_: bool) -> None:
-    """Servers, watches, cancellations, failures, settings, sweeps."""
+    """Servers, watches, cancellations, fuses, failures, settings, sweeps."""
     found: dict[str, Any] = {
         "schema": calls.run(conn, calls.version()),
         "servers": calls.run(conn, queries.servers()),
         "watches": calls.run(conn, queries.watches()),
         "cancellations": calls.run(conn, queries.cancellations()),
+        "fuses": calls.run(conn, queries.fuses()),
         "failures": calls.run(conn, queries.failures()),
         "settings": calls.run(conn, queries.settings()),
         "sweeps": calls.run(conn, queries.sweeps()),
@@ -143,6 +144,23 @@ def status(conn: psycopg.Connection[Any], as_json_: bool) -> None:
             [
                 [c["watch"], c["key"], c["reason"], c["server"], _in(c["closes_in"])]
                 for c in found["cancellations"]
+            ],
+            "",
+        )
+    if found["fuses"]:
+        print_table(
+            console,
+            ["fuse on", "scope", "key", "process", "state", "burns for"],
+            [
+                [
+                    fuse["watch"],
+                    fuse["scope"],
+                    fuse["key"],
+                    "@".join(str(v) for v in (fuse["pid"], fuse["host"]) if v is not None),
+                    Text(fuse["state"], style="" if fuse["state"] == "burns" else "yellow"),
+                    _in(fuse["burns_for"]),
+                ]
+                for fuse in found["fuses"]
             ],
             "",
         )

@@ -292,6 +292,21 @@ def test_status_shows_orphans_and_what_could_not_be_closed(dsn: str, conn: Conne
     assert failure["message"] in text
 
 
+def test_status_lists_fuses(dsn: str, conn: Connection) -> None:
+    crashed(conn)
+    light = "select recovery.light('agent.session', %s, %s, 'h1', %s, now(), 'group')"
+    conn.execute(light, ("ses_burns", "1 hour", 4711))
+    conn.execute(light, ("ses_out", "1 ms", 4712))
+    found = json.loads(good("status", "--json", "--dsn", dsn))["fuses"]
+    assert [(fuse["key"], fuse["state"]) for fuse in found] == [
+        ("ses_out", "burnt out"),
+        ("ses_burns", "burns"),
+    ]
+    text = good("status", "--dsn", dsn)
+    assert "4711@h1" in text
+    assert "burnt out" in text
+
+
 def heed_ctrl_c() -> None:
     """In the child: a shell makes what it runs in the background ignore Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
