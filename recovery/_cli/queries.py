@@ -68,7 +68,8 @@ def fuses(limit: int = 20) -> Call[Records]:
     return _records(
         "select id, coalesce(nullif(watch, ''), family), scope, key, pid, host, lit, expires,"
         " expires - recovery.now(), process_dead, case"
-        " when process_dead is not null then 'process dead' when expires < recovery.now() then 'burnt out'"
+        " when process_dead is not null then 'process dead'"
+        " when expires < recovery.now() then 'burnt out'"
         " when pid is null then 'no process' else 'burns' end"
         " from recovery.fuse order by expires, id limit %(limit)s::bigint",
         {"limit": limit},
