@@ -686,7 +686,9 @@ begin
                 v_due.detail || jsonb_build_object('watch', v_due.watch), v_now, v_now + v_grace)
         on conflict (family, scope, key, watch) do nothing
         returning c.* into v_asked;
-        if found and v_grace > interval '0' then
+        if found and not exists (select from recovery.open_in(v_due.watch, v_due.scope, v_due.key)) then
+            delete from recovery.cancellation as c where c.id = v_asked.id;  -- closed since we looked
+        elsif v_asked.id is not null and v_grace > interval '0' then
             insert into recovery.event (server_epoch, watch, kind, key, group_key, reason, detector, new)
             values (v_due.owner, v_due.watch, 'cancel', v_due.key, case v_due.scope when 'group' then v_due.key end, v_due.reason, p_detector,
                     v_asked.detail || jsonb_build_object('cancellation', v_asked.id, 'scope', v_due.scope, 'deadline', v_asked.deadline))

@@ -91,7 +91,7 @@ def test_a_callback_is_told_once_and_the_row_closes_when_it_returns(
     assert cancel.detail["row"] == str(id_)
     with pytest.raises(AttributeError):
         cancel.key = "other"  # type: ignore[misc]
-    assert pending(conn) == 0
+    wait_for(lambda: pending(conn) == 0, 10)
     detector = conn.execute("select detector from recovery.event where kind = 'closed'").fetchone()
     assert detector == (f"cancel:{server.epoch}",)
 
