@@ -39,6 +39,8 @@ grant execute on function
     recovery.waiting(text),
     recovery.words(text),
     recovery.attached(),
+    recovery.rewrites(regclass),
+    recovery.is_stale(regclass),
     recovery.now(),
     recovery.fail(text, text, text),
     recovery.check_setting(text, text),

@@ -622,6 +622,34 @@ comment on function recovery.add_counts(jsonb, jsonb) is 'Adds two objects of co
 --;
 revoke all on function recovery.add_counts(jsonb, jsonb) from public;
 --;
+-- sql/functions/admit.sql
+create or replace function recovery.admit(p_owner bigint, p_opens boolean)
+returns void
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_writer bigint := recovery.writer();
+begin
+    if v_writer is not null and p_opens then
+        perform recovery.assert_accepting(v_writer);
+    elsif v_writer is not null then
+        perform recovery.assert_live(v_writer);
+    end if;
+    -- Work may not be opened under, or given to, an epoch that has ended.
+    if p_owner is distinct from v_writer and p_owner is not null then
+        perform recovery.assert_live(p_owner);
+    end if;
+end
+$$;
+--;
+comment on function recovery.admit(bigint, boolean) is
+    'The whole fence of a write: its writer is live (and accepts new work, if it opens some), and so is the owner that it gives the row. RC001, RC002, RC011.';
+--;
+revoke all on function recovery.admit(bigint, boolean) from public;
+--;
 -- sql/functions/announce.sql
 create or replace function recovery.announce(p_from bigint, p_to bigint)
 returns void
@@ -874,6 +902,9 @@ begin
     select w.* into v_known from recovery.watch as w where w.relation = p_table or w.name = v_name;
     if found then
         if v_known.relation = p_table and v_known.spec = v_watch.spec then
+            if recovery.is_stale(p_table) then
+                perform recovery.install_triggers(v_known);
+            end if;
             return v_known.name;
         end if;
         perform recovery.fail('RC007',
@@ -1978,10 +2009,7 @@ begin
         perform recovery.fail('RC008', format('%s is not watched', p_table), 'See recovery.watch for the tables that are.');
     end if;
     select n.nspname into v_schema from pg_class as c join pg_namespace as n on n.oid = c.relnamespace where c.oid = p_table;
-    execute format('drop trigger if exists recovery_10_insert on %s', p_table);
-    execute format('drop trigger if exists recovery_20_update on %s', p_table);
-    execute format('drop trigger if exists recovery_30_delete on %s', p_table);
-    execute format('drop function if exists recovery.watch_%1$s_insert(), recovery.watch_%1$s_update(), recovery.watch_%1$s_delete()', v_watch.id);
+    perform recovery.drop_triggers(v_watch);
     execute format('drop index if exists %I.%I', v_schema, 'recovery_open_' || v_watch.id);
     execute format('drop index if exists %I.%I', v_schema, 'recovery_started_' || v_watch.id);
     if (v_watch.undo -> 'column')::boolean then
@@ -2041,6 +2069,31 @@ comment on function recovery.drain(bigint, uuid, interval) is
     'From now on the epoch opens no new work (RC011); what it owns stays its own until it is done or the limit is over, and a new boot of the name does not supersede it. Errors as recovery.heartbeat.';
 --;
 revoke all on function recovery.drain(bigint, uuid, interval) from public;
+--;
+-- sql/functions/drop_triggers.sql
+create or replace function recovery.drop_triggers(p_watch recovery.watch)
+returns void
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_trigger name;
+begin
+    for v_trigger in
+        select t.tgname from pg_trigger as t
+        where t.tgrelid = p_watch.relation and t.tgname in ('recovery_10_insert', 'recovery_20_update', 'recovery_25_late', 'recovery_30_delete')
+    loop
+        execute format('drop trigger %I on %s', v_trigger, p_watch.relation);
+    end loop;
+    execute format('drop function if exists recovery.watch_%1$s_insert(), recovery.watch_%1$s_update(), recovery.watch_%1$s_delete()', p_watch.id);
+end
+$$;
+--;
+comment on function recovery.drop_triggers(recovery.watch) is 'Removes the triggers and trigger functions of a watch.';
+--;
+revoke all on function recovery.drop_triggers(recovery.watch) from public;
 --;
 -- sql/functions/due.sql
 create or replace function recovery.due()
@@ -2393,6 +2446,25 @@ comment on function recovery.fail(text, text, text) is 'Raises an error of class
 --;
 revoke all on function recovery.fail(text, text, text) from public;
 --;
+-- sql/functions/fence_closed.sql
+create or replace function recovery.fence_closed()
+returns trigger
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform recovery.refuse_late(old.server_epoch, new.server_epoch, tg_relid);
+    perform recovery.admit(null, false);
+    return null;
+end
+$$;
+--;
+comment on function recovery.fence_closed() is 'Trigger function for every change of a closed row: its writer must be live. RC001, RC002, RC013.';
+--;
+revoke all on function recovery.fence_closed() from public;
+--;
 -- sql/functions/finish.sql
 create or replace function recovery.finish(p_epoch bigint, p_reason text, p_lock_wait interval, p_dead_only boolean default false)
 returns boolean
@@ -2449,10 +2521,7 @@ as $$
     -- Only literals and what the closing itself brings; and no trigger of the host that may change them.
     select 'jsonb_build_object(' || string_agg(format('%L, %s', s.key, s.value), ', ' order by s.key) || ')'
     from jsonb_each_text(p_watch.close) as s
-    where not exists (
-        select from pg_class as c where c.oid = p_watch.relation and c.relkind = 'p')
-      and not exists (
-        select from pg_trigger as t where t.tgrelid = p_watch.relation and t.tgenabled <> 'D' and t.tgtype::integer & 19 = 19)
+    where not recovery.rewrites(p_watch.relation)
     having bool_and(s.value ~ $re$^\(?('([^']|'')*'|c\.[a-z]+|-?[0-9.]+|N[U]LL|true|false)\)?(::[a-z_ "().0-9,]+)?$re$)
 $$;
 --;
@@ -2772,41 +2841,61 @@ volatile
 security invoker
 set search_path = pg_catalog, pg_temp
 as $$
+/* PostgreSQL reads and plans a WHEN clause anew for each statement, half a microsecond for each of its
+   nodes, and a streaming update should not pay for that. So the update trigger names the columns that its
+   conditions read and its function decides; recovery_25_late fences the rows that are closed, whatever
+   columns are written. Where naming columns is not enough, because a BEFORE trigger of the host may change
+   one that the statement does not name, or does not help, because work streams into the json that says
+   whether it is open, one trigger on every update does both.                                         */
 declare
-    v_operation text;
-    v_function  text;
-    v_trigger   text;
-    v_old       text := recovery.realias(p_watch.open, 'old');
-    v_new       text := recovery.realias(p_watch.open, 'new');
+    v_columns text;
+    v_trigger record;
 begin
-    foreach v_operation in array array['insert', 'update', 'delete'] loop
-        v_function := format('recovery.watch_%s_%s', p_watch.id, v_operation);
-        v_trigger := format('recovery_%s_%s', case v_operation when 'insert' then 10 when 'update' then 20 else 30 end, v_operation);
-        execute format(
-            'create or replace function %s() returns trigger language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as %L',
-            v_function, recovery.trigger_sql(p_watch, v_operation));
-        execute format('comment on function %s() is %L', v_function,
-            format('Generated for watch "%s": fence and event of every %s that opens or closes work.', p_watch.name, v_operation));
-        execute format('revoke all on function %s() from public', v_function);
-        execute format('create trigger %I after %s on %s for each row when (%s) execute function %s()',
-            v_trigger, v_operation, p_watch.relation,
-            case v_operation
-                when 'insert' then format('(%s) is true', v_new)
-                when 'delete' then format('(%s) is true', v_old)
-                -- Not for the streaming updates of open work, which pay the first test and nothing else (a WHEN
-                -- is parsed anew for each statement, so it is short); and not for the bulk closings of this
-                -- family, which write their events themselves.
-                else format('(((%s) and (%s)) is not true or old.server_epoch is distinct from new.server_epoch) and (current_setting(%L, true) is distinct from %L or pg_trigger_depth() > 0)',
-                            v_old, v_new, 'recovery.closing', p_watch.family) end,
-            v_function);
-        execute format('comment on trigger %I on %s is %L', v_trigger, p_watch.relation,
+    perform recovery.drop_triggers(p_watch);
+    if not recovery.rewrites(p_watch.relation) and p_watch.open !~ '\mr\.\*' then
+        select string_agg(format('%I', a.attname), ', ' order by a.attnum) into v_columns
+        from pg_attribute as a
+        where a.attrelid = p_watch.relation and a.attnum in (
+            select d.refobjsubid from pg_depend as d
+            where d.classid = 'pg_class'::regclass and d.objid = (
+                select i.indexrelid from pg_index as i join pg_class as c on c.oid = i.indexrelid
+                where i.indrelid = p_watch.relation and c.relname = 'recovery_open_' || p_watch.id)
+              and d.refclassid = 'pg_class'::regclass and d.refobjid = p_watch.relation)
+        having not bool_or(a.attgenerated <> '' or a.atttypid in ('json'::regtype, 'jsonb'::regtype));
+    end if;
+    for v_trigger in
+        select t.name, t.function, t.event, t.condition
+        from (values
+            ('recovery_10_insert', 'insert', 'insert', recovery.realias(p_watch.open, 'new')),
+            -- Not for the bulk closings of this family, which write their events themselves.
+            ('recovery_20_update', 'update', 'update' || coalesce(' of ' || v_columns, ''), format(
+                'current_setting(%L, true) is distinct from %L or pg_trigger_depth() > 0', 'recovery.closing', p_watch.family)),
+            ('recovery_25_late', null, 'update', format('(%s) is not true', recovery.realias(p_watch.open, 'old'))),
+            ('recovery_30_delete', 'delete', 'delete', recovery.realias(p_watch.open, 'old'))
+        ) as t (name, function, event, condition)
+        where t.function is not null or v_columns is not null
+    loop
+        if v_trigger.function is not null then
+            execute format(
+                'create or replace function recovery.watch_%s_%s() returns trigger language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as %L',
+                p_watch.id, v_trigger.function, recovery.trigger_sql(p_watch, v_trigger.function));
+            execute format('comment on function recovery.watch_%s_%s() is %L', p_watch.id, v_trigger.function,
+                format('Generated for watch "%s": fence and event of every %s that opens or closes work.', p_watch.name, v_trigger.function));
+            execute format('revoke all on function recovery.watch_%s_%s() from public', p_watch.id, v_trigger.function);
+        end if;
+        execute format('create trigger %I after %s on %s for each row when (%s) execute function recovery.%s()',
+            v_trigger.name, v_trigger.event, p_watch.relation, v_trigger.condition,
+            coalesce('watch_' || p_watch.id || '_' || v_trigger.function, 'fence_closed'));
+        execute format('comment on trigger %I on %s is %L', v_trigger.name, p_watch.relation,
             'pg-recovery: fence and event of work in flight; made by recovery.attach, removed by recovery.detach.');
-        execute format('alter function %s() owner to recovery_owner', v_function);
+        if v_trigger.function is not null then
+            execute format('alter function recovery.watch_%s_%s() owner to recovery_owner', p_watch.id, v_trigger.function);
+        end if;
     end loop;
 end
 $$;
 --;
-comment on function recovery.install_triggers(recovery.watch) is 'Makes the three trigger functions and triggers of a watch.';
+comment on function recovery.install_triggers(recovery.watch) is 'Makes the trigger functions and triggers of a watch, in place of those it has.';
 --;
 revoke all on function recovery.install_triggers(recovery.watch) from public;
 --;
@@ -2842,6 +2931,23 @@ $$;
 comment on function recovery.is_open(text, text[]) is 'Whether any row of these groups is open, whoever owns it.';
 --;
 revoke all on function recovery.is_open(text, text[]) from public;
+--;
+-- sql/functions/is_stale.sql
+create or replace function recovery.is_stale(p_table regclass)
+returns boolean
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select recovery.rewrites(p_table)
+       and exists (select from pg_trigger as t where t.tgrelid = p_table and t.tgname = 'recovery_25_late')
+$$;
+--;
+comment on function recovery.is_stale(regclass) is
+    'Whether the host has added a BEFORE UPDATE trigger since the table was attached: what that changes in columns that the statement does not name is not noticed until recovery.attach is called again.';
+--;
+revoke all on function recovery.is_stale(regclass) from public;
 --;
 -- sql/functions/keep.sql
 create or replace function recovery.keep(p_epoch bigint, p_token uuid)
@@ -2938,6 +3044,30 @@ $$;
 comment on function recovery.key_text(text[], text) is 'SQL text that prints the primary key of a row as events carry it.';
 --;
 revoke all on function recovery.key_text(text[], text) from public;
+--;
+-- sql/functions/knock.sql
+create or replace function recovery.knock()
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_id   bigint := currval('recovery.event_id_seq');
+    v_kind text;
+begin
+    if current_setting('recovery.notify', true) is distinct from 'off' then
+        select e.kind into v_kind from recovery.event as e where e.id = v_id;
+        perform setval('recovery.bell_time', (date_part('epoch', clock_timestamp()) * 1000)::bigint);
+        perform pg_notify('recovery', format('{"from": %1$s, "to": %1$s, "count": 1, "events": [{"id": %1$s, "kind": "%2$s"}]}', v_id, v_kind));
+    end if;
+end
+$$;
+--;
+comment on function recovery.knock() is 'NOTIFY for the event that this transaction has just written; called by a trigger whose last ring is 20 ms old.';
+--;
+revoke all on function recovery.knock() from public;
 --;
 -- sql/functions/left_open.sql
 create or replace function recovery.left_open(p_watch text)
@@ -3584,6 +3714,27 @@ comment on function recovery.record_sweep(text, timestamptz, jsonb) is 'Last ste
 --;
 revoke all on function recovery.record_sweep(text, timestamptz, jsonb) from public;
 --;
+-- sql/functions/refuse_late.sql
+create or replace function recovery.refuse_late(p_old bigint, p_new bigint, p_table regclass)
+returns void
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if p_new = p_old and recovery.writer() = -p_old then
+        perform recovery.fail('RC013', format('the work in %s was taken from epoch %s: it was closed meanwhile', p_table, recovery.writer()),
+            'recovery.event says why. To take it up again, write server_epoch too.');
+    end if;
+end
+$$;
+--;
+comment on function recovery.refuse_late(bigint, bigint, regclass) is
+    'Refuses the late result of a live server whose row a timeout or an operator has closed under it (the sign of server_epoch, before and after the write): RC013.';
+--;
+revoke all on function recovery.refuse_late(bigint, bigint, regclass) from public;
+--;
 -- sql/functions/register.sql
 create or replace function recovery.register(
     p_name          text,
@@ -3852,23 +4003,25 @@ comment on function recovery.resign(bigint, uuid, bigint, interval) is
 --;
 revoke all on function recovery.resign(bigint, uuid, bigint, interval) from public;
 --;
--- sql/functions/revoked.sql
-create or replace function recovery.revoked(p_epoch bigint, p_table regclass)
-returns void
-language plpgsql
-volatile
+-- sql/functions/rewrites.sql
+create or replace function recovery.rewrites(p_table regclass)
+returns boolean
+language sql
+stable
 security invoker
 set search_path = pg_catalog, pg_temp
 as $$
-begin
-    perform recovery.fail('RC013', format('the work in %s was taken from epoch %s: it was closed meanwhile', p_table, p_epoch),
-        'recovery.event says why. To take it up again, write server_epoch too.');
-end
+    -- 19: FOR EACH ROW, BEFORE, UPDATE.
+    select exists (
+        select from pg_trigger as t
+        where t.tgenabled <> 'D' and t.tgtype::integer & 19 = 19
+          and t.tgrelid in (select p_table union select p.relid from pg_partition_tree(p_table) as p))
 $$;
 --;
-comment on function recovery.revoked(bigint, regclass) is 'Refuses the late result of a live server whose row a timeout or an operator has closed: RC013.';
+comment on function recovery.rewrites(regclass) is
+    'Whether a trigger of the host may change a row on its way into the table, or into one of its partitions: BEFORE UPDATE FOR EACH ROW.';
 --;
-revoke all on function recovery.revoked(bigint, regclass) from public;
+revoke all on function recovery.rewrites(regclass) from public;
 --;
 -- sql/functions/ring.sql
 create or replace function recovery.ring()
@@ -4353,136 +4506,95 @@ as $function$
    expressions in place, because a general one would have to turn every row into json.
 
    All are AFTER triggers: they fence as well as BEFORE ones (an error aborts the write) without the extra
-   lock on the tuple that a BEFORE UPDATE trigger takes even when its WHEN clause is false.            */
+   lock on the tuple that a BEFORE UPDATE trigger takes even when its WHEN clause is false.
+
+   The usual case, a live server that opens or closes its own row, is one expression, which takes the lock,
+   and one statement, which writes the event only if the epoch lives. They are two on purpose: the
+   statement's snapshot must be younger than the lock. Everything else is the branch behind `not found`.  */
 declare
-    v_row   text := case p_operation when 'delete' then 'old' else 'new' end;
-    v_open  text := format('(%s) is true', p_watch.open);
-    v_old   text := case when p_operation = 'insert' then 'null::jsonb' else recovery.realias(p_watch.image, 'old') end;
-    v_new   text := case when p_operation = 'delete' then 'null::jsonb' else recovery.realias(p_watch.image, 'new') end;
-    v_fence text;
-    v_event text;
-    v_values text;
-    v_insert text;
+    v_row    text := case p_operation when 'delete' then 'old' else 'new' end;
+    v_old    text := case when p_operation = 'insert' then 'null::jsonb' else recovery.realias(p_watch.image, 'old') end;
+    v_new    text := case when p_operation = 'delete' then 'null::jsonb' else recovery.realias(p_watch.image, 'new') end;
+    v_diff   boolean := p_watch.diff and p_operation = 'update';
+    v_event  text;
+    v_fast   text;
+    v_slow   text;
+    v_ring   text;
+    v_own    constant text := $$(case when %1$s.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
+                  and current_setting('transaction_isolation') = 'read committed'%2$s
+             then pg_advisory_xact_lock_shared(%1$s.server_epoch) is not null end)$$;
+    v_live   constant text := format('recovery.server as s%s where s.epoch = %s.server_epoch and s.ended is null and s.pending is null and s.drain_until is null',
+        case when v_diff then format(' cross join lateral recovery.changed(%s, %s) as d', v_old, v_new) else '' end, v_row);
 begin
-    v_fence := format($fence$
-    -- The writer: its epoch must be live. The fast path of recovery.assert_live, in two statements.
-    if v_writer is not null then
-        if current_setting('transaction_isolation') = 'read committed' then
-            perform pg_advisory_xact_lock_shared(v_writer);
-            perform from recovery.server as s where s.epoch = v_writer and s.ended is null and s.pending is null and s.drain_until is null;
-            if not found then
-                perform recovery.%1$s(v_writer);
-            end if;
-        else
-            perform recovery.%1$s(v_writer);
-        end if;
-    end if;$fence$, case p_operation when 'insert' then 'assert_accepting' else 'assert_live' end);
-    if p_operation <> 'delete' then
-        v_fence := v_fence || format($fence$
-    -- The owner: work may not be opened under, or given to, an epoch that has ended.
-    if %1$snew.server_epoch is distinct from v_writer and new.server_epoch is not null then
-        %2$s
-    end if;$fence$,
-            case when p_operation = 'update' then 'v_new and ' else '' end,
-            case when p_operation = 'update' then format($stamp$if not v_old and v_writer is not null and new.server_epoch is not distinct from old.server_epoch then
-            -- Reopened by a server that did not write its epoch: the work is its own from here.
-            perform set_config('recovery.stamp', 'on', true);
-            execute format('update %%s as r set server_epoch = $1 where %s', tg_relid::regclass) using v_writer, new;
-            perform set_config('recovery.stamp', '', true);
-            new.server_epoch := v_writer;
-        else
-            perform recovery.assert_live(new.server_epoch);
-        end if;$stamp$, (
-                select string_agg(replace(format('r.%1$I = ($2).%1$I', c.name), '''', ''''''), ' and ') from unnest(p_watch.key_columns) as c (name)))
-            else 'perform recovery.assert_live(new.server_epoch);' end);
-    end if;
-    if p_operation = 'update' then
-        v_fence := replace(v_fence, 'new.server_epoch is not null then
-        if not v_old', '(new.server_epoch is not null or v_writer is not null and not v_old) then
-        if not v_old') || $fence$
-    if v_new and not v_old and v_writer is not null then
-        perform recovery.assert_accepting(v_writer);
-    end if;
-    if v_old and v_new then
-        if new.server_epoch is not distinct from old.server_epoch then
-            return null;
-        end if;
-        v_kind := 'adopted';
-    elsif v_old then
-        v_kind := 'closed';
-    elsif v_new then
-        v_kind := 'reopened';
-    else
-        return null;
-    end if;$fence$;
-    end if;
-    -- The columns of an event; a select, so that it can also ask whether the writer lives.
-    v_values := case when p_watch.diff and p_operation = 'update'
-        then format($$%1$s.server_epoch, %2$L, v_kind, %3$L, %4$s, %5$s, nullif(current_setting('recovery.reason', true), ''), 'writer', d.old, d.new
-        from recovery.changed(%6$s, %7$s) as d$$,
-            v_row, p_watch.name, p_watch.topic, recovery.key_text(p_watch.key_columns, v_row),
-            coalesce('(' || recovery.realias(p_watch.group_by, v_row) || ')::text', 'null'), v_old, v_new)
-        else format($$%1$s.server_epoch, %2$L, v_kind, %3$L, %4$s, %5$s, nullif(current_setting('recovery.reason', true), ''), 'writer', %6$s, %7$s
-        from (values (1)) as d$$,
-            v_row, p_watch.name, p_watch.topic, recovery.key_text(p_watch.key_columns, v_row),
-            coalesce('(' || recovery.realias(p_watch.group_by, v_row) || ')::text', 'null'), v_old, v_new) end;
     if p_watch.events = 'closed' then
-        v_event := '';
+        v_fast := format('perform from %s;', v_live);
+        v_slow := '';
+        v_ring := '';
     else
-        v_insert := 'insert into recovery.event (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
-        select ' || v_values;
-        v_event := format($event$
-    -- The bell: at most one NOTIFY in 20 ms, because NOTIFY serialises the commits of the whole cluster.
-    v_now := (date_part('epoch', clock_timestamp()) * 1000)::bigint;
-    if v_now - coalesce(pg_sequence_last_value('recovery.bell_time'), 0) not between 0 and 19 and current_setting('recovery.notify', true) is distinct from 'off' then
-        perform setval('recovery.bell_time', v_now);
-        perform pg_notify('recovery', format('{"from": %%1$s, "to": %%1$s, "count": 1, "events": [{"id": %%1$s, "kind": "%%2$s"}]}', v_id, v_kind));
-    end if;$event$);
-        -- The usual case, a live server and its own row, in one statement: the event is written only if
-        -- the writer lives. The lock is taken before, by an assignment, which is cheaper than a statement.
-        v_fence := format($fast$
-    if v_writer = %1$s.server_epoch%2$s and current_setting('transaction_isolation') = 'read committed' then
-        v_void := pg_advisory_xact_lock_shared(v_writer)::text;
+        v_event := format($$insert into recovery.event (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+        select %s.server_epoch, %L, v_kind, %L, %s, %s, nullif(current_setting('recovery.reason', true), ''), 'writer', %s$$,
+            v_row, p_watch.name, p_watch.topic, recovery.key_text(p_watch.key_columns, v_row),
+            coalesce('(' || recovery.realias(p_watch.group_by, v_row) || ')::text', 'null'),
+            case when v_diff then 'd.old, d.new' else v_old || ', ' || v_new end);
+        v_fast := format(E'%s\n        from %s;', v_event, v_live);
+        v_slow := E'\n        ' || v_event || case when v_diff then format(E'\n        from recovery.changed(%s, %s) as d', v_old, v_new) else '' end || ';';
+        -- The bell: at most one NOTIFY in 20 ms, because NOTIFY serialises the commits of the whole cluster.
+        v_ring := $$
+    if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+        perform recovery.knock();
+    end if;$$;
+    end if;
+    if p_operation <> 'update' then
+        return format($body$declare
+    v_kind constant text := %1$L;
+begin
+    if %2$s then
         %3$s
-        cross join recovery.server as s
-        where s.epoch = v_writer and s.ended is null and s.pending is null and s.drain_until is null
-        returning id into v_id;
     end if;
-    if v_id is null then%4$s
-        %5$s
-        returning id into v_id;
-    end if;$fast$,
-            v_row,
-            case when p_operation = 'update' then ' and v_old and not v_new and new.server_epoch is not distinct from old.server_epoch' else '' end,
-            case when p_operation = 'update' then $$v_kind := 'closed';
-        $$ else '' end || v_insert,
-            replace(v_fence, E'\n', E'\n    '), v_insert);
-    end if;
-    -- The stamp's own update is part of the transition that caused it.
-    if p_operation = 'update' then
-        v_fence := $stamp$
-    if v_old and v_new and current_setting('recovery.stamp', true) = 'on' then
-        return null;
-    end if;
-    -- Closed under its owner, by a timeout or an operator: the owner's late result comes too late.
-    if v_writer = -old.server_epoch and new.server_epoch = old.server_epoch then
-        perform recovery.revoked(v_writer, tg_relid);
-    end if;$stamp$ || v_fence;
-    end if;
-    return format($body$declare
-    v_writer bigint := nullif(current_setting('recovery.server_epoch', true), '')::bigint;
-    v_kind   text := %1$L;%2$s
-    v_id     bigint;
-    v_now    bigint;
-    v_void   text;
-begin%3$s%4$s
+    if not found then
+        perform recovery.admit(%4$s);%5$s
+    end if;%6$s
     return null;
 end$body$,
-        case p_operation when 'insert' then 'opened' when 'delete' then 'deleted' end,
-        case when p_operation = 'update' then format('
-    v_old    boolean := %s;
-    v_new    boolean := %s;', recovery.realias(v_open, 'old'), recovery.realias(v_open, 'new')) else '' end,
-        v_fence, v_event);
+            case p_operation when 'insert' then 'opened' else 'deleted' end, format(v_own, v_row, ''), v_fast,
+            case p_operation when 'insert' then 'new.server_epoch, true' else 'null, false' end, v_slow, v_ring);
+    end if;
+    return format($body$declare
+    v_old  boolean := (%1$s) is true;
+    v_new  boolean := (%2$s) is true;
+    v_kind text := 'closed';
+begin
+    if v_old and v_new and (new.server_epoch is not distinct from old.server_epoch or current_setting('recovery.stamp', true) = 'on') then
+        return null;  -- still open; or the stamp below, which is part of the transition that caused it
+    end if;
+    if %3$s then
+        %4$s
+    end if;
+    if not found then
+        perform recovery.refuse_late(old.server_epoch, new.server_epoch, tg_relid);
+        if not v_old and v_new and nullif(current_setting('recovery.server_epoch', true), '') is not null
+           and new.server_epoch is not distinct from old.server_epoch then
+            -- Reopened by a server that did not write its epoch: the work is its own from here.
+            perform recovery.admit(null, true);
+            perform set_config('recovery.stamp', 'on', true);
+            execute format('update %%s as r set server_epoch = $1 where %5$s', tg_relid::regclass)
+            using nullif(current_setting('recovery.server_epoch', true), '')::bigint, new;
+            perform set_config('recovery.stamp', '', true);
+            new.server_epoch := nullif(current_setting('recovery.server_epoch', true), '')::bigint;
+        else
+            perform recovery.admit(case when v_new then new.server_epoch end, v_new and not v_old);
+        end if;
+        if not v_old and not v_new then
+            return null;
+        end if;
+        v_kind := case when not v_new then 'closed' when v_old then 'adopted' else 'reopened' end;%6$s
+    end if;%7$s
+    return null;
+end$body$,
+        recovery.realias(p_watch.open, 'old'), recovery.realias(p_watch.open, 'new'),
+        format(v_own, 'new', ' and new.server_epoch = old.server_epoch and v_old and not v_new'), v_fast,
+        (select string_agg(replace(format('r.%1$I = ($2).%1$I', c.name), '''', ''''''), ' and ') from unnest(p_watch.key_columns) as c (name)),
+        v_slow, v_ring);
 end
 $function$;
 --;
@@ -4578,6 +4690,21 @@ $$;
 comment on function recovery.words(text) is 'A reason in words for people: c.message in the expressions of a watch.';
 --;
 revoke all on function recovery.words(text) from public;
+--;
+-- sql/functions/writer.sql
+create or replace function recovery.writer()
+returns bigint
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select nullif(current_setting('recovery.server_epoch', true), '')::bigint
+$$;
+--;
+comment on function recovery.writer() is 'Epoch of the server that writes, from the setting recovery.server_epoch; null: not a server.';
+--;
+revoke all on function recovery.writer() from public;
 --;
 -- sql/procedures/boot.sql
 create or replace procedure recovery.boot(
@@ -4967,7 +5094,8 @@ select
     coalesce(sum(o.open_rows) filter (where s.ended is not null), 0)::bigint as orphans,
     coalesce(sum(o.open_rows) filter (where o.open_rows is not null and o.server_epoch is null), 0)::bigint as unowned,
     (select count(*) from recovery.failure as f where f.watch = w.name) as failures,
-    recovery.waiting(w.name) as waiting
+    recovery.waiting(w.name) as waiting,
+    recovery.is_stale(w.relation) as stale
 from recovery.attached() as w
 left join recovery.open_work() as o on o.watch = w.name
 left join recovery.server as s on s.epoch = o.server_epoch
@@ -4989,6 +5117,8 @@ comment on column recovery.watch_status.unowned is 'Of these, owned by nobody.';
 comment on column recovery.watch_status.waiting is 'Open rows that are on hold: they wait for a human, or for a point in time.';
 --;
 comment on column recovery.watch_status.failures is 'Rows that could not be closed.';
+--;
+comment on column recovery.watch_status.stale is 'The host has added a BEFORE UPDATE trigger since: call recovery.attach again, it makes our triggers notice what that one changes.';
 --;
 -- sql/grants.sql
 -- Everything belongs to recovery_owner; the other two roles get what they need and no more.
@@ -5033,6 +5163,8 @@ grant execute on function
     recovery.waiting(text),
     recovery.words(text),
     recovery.attached(),
+    recovery.rewrites(regclass),
+    recovery.is_stale(regclass),
     recovery.now(),
     recovery.fail(text, text, text),
     recovery.check_setting(text, text),

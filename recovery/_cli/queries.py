@@ -32,10 +32,10 @@ def servers(ended: int = 5) -> Call[Records]:
 def watches() -> Call[Records]:
     """Each watched table with its open rows."""
     return _records(
-        "select watch, relation::text, open_rows, waiting, orphans, unowned, failures"
+        "select watch, relation::text, open_rows, waiting, orphans, unowned, failures, stale"
         " from recovery.watch_status",
         {},
-        *"watch relation open_rows waiting orphans unowned failures".split(),
+        *"watch relation open_rows waiting orphans unowned failures stale".split(),
     )
 
 

@@ -137,6 +137,13 @@ def status(conn: psycopg.Connection[Any], as_json_: bool) -> None:
         ],
         "no table is watched; see recovery.attach",
     )
+    for watch in found["watches"]:
+        if watch["stale"]:
+            console.print(
+                f"{watch['relation']} has got a BEFORE UPDATE trigger since it was attached:"
+                " call recovery.attach again, so that what it changes is noticed\n",
+                soft_wrap=True,
+            )
     if found["cancellations"]:
         print_table(
             console,

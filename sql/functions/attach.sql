@@ -91,6 +91,9 @@ begin
     select w.* into v_known from recovery.watch as w where w.relation = p_table or w.name = v_name;
     if found then
         if v_known.relation = p_table and v_known.spec = v_watch.spec then
+            if recovery.is_stale(p_table) then
+                perform recovery.install_triggers(v_known);
+            end if;
             return v_known.name;
         end if;
         perform recovery.fail('RC007',

@@ -15,10 +15,7 @@ begin
         perform recovery.fail('RC008', format('%s is not watched', p_table), 'See recovery.watch for the tables that are.');
     end if;
     select n.nspname into v_schema from pg_class as c join pg_namespace as n on n.oid = c.relnamespace where c.oid = p_table;
-    execute format('drop trigger if exists recovery_10_insert on %s', p_table);
-    execute format('drop trigger if exists recovery_20_update on %s', p_table);
-    execute format('drop trigger if exists recovery_30_delete on %s', p_table);
-    execute format('drop function if exists recovery.watch_%1$s_insert(), recovery.watch_%1$s_update(), recovery.watch_%1$s_delete()', v_watch.id);
+    perform recovery.drop_triggers(v_watch);
     execute format('drop index if exists %I.%I', v_schema, 'recovery_open_' || v_watch.id);
     execute format('drop index if exists %I.%I', v_schema, 'recovery_started_' || v_watch.id);
     if (v_watch.undo -> 'column')::boolean then

@@ -8,10 +8,7 @@ as $$
     -- Only literals and what the closing itself brings; and no trigger of the host that may change them.
     select 'jsonb_build_object(' || string_agg(format('%L, %s', s.key, s.value), ', ' order by s.key) || ')'
     from jsonb_each_text(p_watch.close) as s
-    where not exists (
-        select from pg_class as c where c.oid = p_watch.relation and c.relkind = 'p')
-      and not exists (
-        select from pg_trigger as t where t.tgrelid = p_watch.relation and t.tgenabled <> 'D' and t.tgtype::integer & 19 = 19)
+    where not recovery.rewrites(p_watch.relation)
     having bool_and(s.value ~ $re$^\(?('([^']|'')*'|c\.[a-z]+|-?[0-9.]+|N[U]LL|true|false)\)?(::[a-z_ "().0-9,]+)?$re$)
 $$;
 

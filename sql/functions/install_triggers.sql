@@ -5,40 +5,60 @@ volatile
 security invoker
 set search_path = pg_catalog, pg_temp
 as $$
+/* PostgreSQL reads and plans a WHEN clause anew for each statement, half a microsecond for each of its
+   nodes, and a streaming update should not pay for that. So the update trigger names the columns that its
+   conditions read and its function decides; recovery_25_late fences the rows that are closed, whatever
+   columns are written. Where naming columns is not enough, because a BEFORE trigger of the host may change
+   one that the statement does not name, or does not help, because work streams into the json that says
+   whether it is open, one trigger on every update does both.                                         */
 declare
-    v_operation text;
-    v_function  text;
-    v_trigger   text;
-    v_old       text := recovery.realias(p_watch.open, 'old');
-    v_new       text := recovery.realias(p_watch.open, 'new');
+    v_columns text;
+    v_trigger record;
 begin
-    foreach v_operation in array array['insert', 'update', 'delete'] loop
-        v_function := format('recovery.watch_%s_%s', p_watch.id, v_operation);
-        v_trigger := format('recovery_%s_%s', case v_operation when 'insert' then 10 when 'update' then 20 else 30 end, v_operation);
-        execute format(
-            'create or replace function %s() returns trigger language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as %L',
-            v_function, recovery.trigger_sql(p_watch, v_operation));
-        execute format('comment on function %s() is %L', v_function,
-            format('Generated for watch "%s": fence and event of every %s that opens or closes work.', p_watch.name, v_operation));
-        execute format('revoke all on function %s() from public', v_function);
-        execute format('create trigger %I after %s on %s for each row when (%s) execute function %s()',
-            v_trigger, v_operation, p_watch.relation,
-            case v_operation
-                when 'insert' then format('(%s) is true', v_new)
-                when 'delete' then format('(%s) is true', v_old)
-                -- Not for the streaming updates of open work, which pay the first test and nothing else (a WHEN
-                -- is parsed anew for each statement, so it is short); and not for the bulk closings of this
-                -- family, which write their events themselves.
-                else format('(((%s) and (%s)) is not true or old.server_epoch is distinct from new.server_epoch) and (current_setting(%L, true) is distinct from %L or pg_trigger_depth() > 0)',
-                            v_old, v_new, 'recovery.closing', p_watch.family) end,
-            v_function);
-        execute format('comment on trigger %I on %s is %L', v_trigger, p_watch.relation,
+    perform recovery.drop_triggers(p_watch);
+    if not recovery.rewrites(p_watch.relation) and p_watch.open !~ '\mr\.\*' then
+        select string_agg(format('%I', a.attname), ', ' order by a.attnum) into v_columns
+        from pg_attribute as a
+        where a.attrelid = p_watch.relation and a.attnum in (
+            select d.refobjsubid from pg_depend as d
+            where d.classid = 'pg_class'::regclass and d.objid = (
+                select i.indexrelid from pg_index as i join pg_class as c on c.oid = i.indexrelid
+                where i.indrelid = p_watch.relation and c.relname = 'recovery_open_' || p_watch.id)
+              and d.refclassid = 'pg_class'::regclass and d.refobjid = p_watch.relation)
+        having not bool_or(a.attgenerated <> '' or a.atttypid in ('json'::regtype, 'jsonb'::regtype));
+    end if;
+    for v_trigger in
+        select t.name, t.function, t.event, t.condition
+        from (values
+            ('recovery_10_insert', 'insert', 'insert', recovery.realias(p_watch.open, 'new')),
+            -- Not for the bulk closings of this family, which write their events themselves.
+            ('recovery_20_update', 'update', 'update' || coalesce(' of ' || v_columns, ''), format(
+                'current_setting(%L, true) is distinct from %L or pg_trigger_depth() > 0', 'recovery.closing', p_watch.family)),
+            ('recovery_25_late', null, 'update', format('(%s) is not true', recovery.realias(p_watch.open, 'old'))),
+            ('recovery_30_delete', 'delete', 'delete', recovery.realias(p_watch.open, 'old'))
+        ) as t (name, function, event, condition)
+        where t.function is not null or v_columns is not null
+    loop
+        if v_trigger.function is not null then
+            execute format(
+                'create or replace function recovery.watch_%s_%s() returns trigger language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as %L',
+                p_watch.id, v_trigger.function, recovery.trigger_sql(p_watch, v_trigger.function));
+            execute format('comment on function recovery.watch_%s_%s() is %L', p_watch.id, v_trigger.function,
+                format('Generated for watch "%s": fence and event of every %s that opens or closes work.', p_watch.name, v_trigger.function));
+            execute format('revoke all on function recovery.watch_%s_%s() from public', p_watch.id, v_trigger.function);
+        end if;
+        execute format('create trigger %I after %s on %s for each row when (%s) execute function recovery.%s()',
+            v_trigger.name, v_trigger.event, p_watch.relation, v_trigger.condition,
+            coalesce('watch_' || p_watch.id || '_' || v_trigger.function, 'fence_closed'));
+        execute format('comment on trigger %I on %s is %L', v_trigger.name, p_watch.relation,
             'pg-recovery: fence and event of work in flight; made by recovery.attach, removed by recovery.detach.');
-        execute format('alter function %s() owner to recovery_owner', v_function);
+        if v_trigger.function is not null then
+            execute format('alter function recovery.watch_%s_%s() owner to recovery_owner', p_watch.id, v_trigger.function);
+        end if;
     end loop;
 end
 $$;
 
-comment on function recovery.install_triggers(recovery.watch) is 'Makes the three trigger functions and triggers of a watch.';
+comment on function recovery.install_triggers(recovery.watch) is 'Makes the trigger functions and triggers of a watch, in place of those it has.';
 
 revoke all on function recovery.install_triggers(recovery.watch) from public;

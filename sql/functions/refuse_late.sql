@@ -1,0 +1,19 @@
+create or replace function recovery.refuse_late(p_old bigint, p_new bigint, p_table regclass)
+returns void
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if p_new = p_old and recovery.writer() = -p_old then
+        perform recovery.fail('RC013', format('the work in %s was taken from epoch %s: it was closed meanwhile', p_table, recovery.writer()),
+            'recovery.event says why. To take it up again, write server_epoch too.');
+    end if;
+end
+$$;
+
+comment on function recovery.refuse_late(bigint, bigint, regclass) is
+    'Refuses the late result of a live server whose row a timeout or an operator has closed under it (the sign of server_epoch, before and after the write): RC013.';
+
+revoke all on function recovery.refuse_late(bigint, bigint, regclass) from public;
