@@ -57,12 +57,13 @@ begin
         v_step := 'child';
         v_watch.child := case when p_child is not null then (recovery.compile(p_table, p_child, v_watch.group_type)).o_text end;
         v_watch.cancel := p_cancel;
-        -- Of what began, not of what moves: a timeout index on a moving column would end HOT updates.
+        -- Of what began, not of what moves: a timeout index on a moving column would end HOT updates. The test
+        -- for null follows from any comparison and keeps it out of closings, which would read all open rows by it.
         v_step := 'started';
         select n.nspname into v_schema from pg_class as c join pg_namespace as n on n.oid = c.relnamespace where c.oid = p_table;
         execute format('drop index if exists %I.%I', v_schema, 'recovery_started_' || v_watch.id);
-        execute format('create index %I on %s ((%s)) where (%s)', 'recovery_started_' || v_watch.id, p_table,
-            recovery.realias(v_watch.started, p_table::text), recovery.realias(v_watch.open, p_table::text));
+        execute format('create index %I on %s ((%s)) where (%s) and (%s) is not null', 'recovery_started_' || v_watch.id, p_table,
+            recovery.realias(v_watch.started, p_table::text), recovery.realias(v_watch.open, p_table::text), recovery.realias(v_watch.started, p_table::text));
         update recovery.watch as w
         set started = v_watch.started, kind = v_watch.kind, activity = v_watch.activity, timeout = v_watch.timeout, hold = v_watch.hold,
             child = v_watch.child, cancel = v_watch.cancel, supervised = v_spec
