@@ -669,7 +669,7 @@ begin
     into v_count, v_events
     from (select id, kind from recovery.event where id between p_from and p_to order by id limit 21) as e;
     if v_count > 20 then
-        select count(*) into v_count from recovery.event where id between p_from and p_to;
+        v_count := p_to - p_from + 1;
         v_events := null;
     end if;
     perform setval('recovery.bell_time', (date_part('epoch', clock_timestamp()) * 1000)::bigint);
@@ -1534,7 +1534,7 @@ revoke all on function recovery.close_batch(text, bigint, text, text[], integer,
 create or replace function recovery.close_rows(
     p_family text, p_scope text, p_owner text, p_epoch bigint, p_epochs bigint[], p_guard text, p_keys text[], p_bound text[],
     p_limit integer, p_reason text, p_detector text, p_heir bigint,
-    out o_closed jsonb, out o_failed jsonb, out o_from bigint, out o_to bigint
+    out o_closed jsonb, out o_failed jsonb
 )
 returns record
 language plpgsql
@@ -1546,8 +1546,6 @@ declare
     v_watch recovery.watch;
     v_row   record;
     v_sql   text;
-    v_from  bigint;
-    v_to    bigint;
     v_done  jsonb;
     v_state text;
     v_error text;
@@ -1568,12 +1566,10 @@ begin
             using p_epoch, p_keys, p_limit, p_reason, null::text, p_detector, null::timestamptz, p_heir, p_epochs, p_bound
         loop
             begin
-                execute v_sql into v_done, v_from, v_to
+                execute v_sql into v_done
                 using p_epoch, v_row.parts, 1, p_reason, recovery.words(p_reason), p_detector, clock_timestamp(), p_heir, p_epochs, null::text[];
                 set constraints all immediate;
-                if v_from is not null then
-                    o_from := least(o_from, v_from);
-                    o_to := greatest(o_to, v_to);
+                if v_done <> '{}' then
                     o_closed := o_closed || jsonb_build_object(v_watch.name, coalesce((o_closed ->> v_watch.name)::bigint, 0) + 1);
                     delete from recovery.failure as f where f.watch = v_watch.name and f.key = v_row.key;
                 end if;
@@ -1608,12 +1604,17 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
+set enable_hashjoin = off
+set enable_mergejoin = off
+set enable_seqscan = off
 as $$
+-- Joins and sequential scans are off: rows are met by ctid or by the partial index, and an estimate of one row
+-- must not turn that into a scan of the table for each batch.
 declare
     v_scope   text;
     v_failing boolean;
     v_epochs  bigint[];
-    v_from    bigint;
+    v_from    bigint := coalesce(pg_sequence_last_value('recovery.event_id_seq'), 0) + 1;
     v_to      bigint;
     v_whole   boolean := true;
 begin
@@ -1637,10 +1638,8 @@ begin
     perform set_config('lock_timeout', ceil(extract(epoch from p_lock_wait) * 1000)::text || 'ms', true);
     loop
         begin
-            -- Its rows are met by ctid, one at a time; an estimate must not turn that into a scan of the table.
-            perform set_config(g.name, 'off', true) from unnest('{enable_hashjoin,enable_mergejoin,enable_seqscan}'::text[]) as g (name);
             execute recovery.close_sql(p_family, v_scope, p_owner, p_guard, o_careful, v_failing, p_heir is not null, p_watch)
-            into o_closed, v_from, v_to
+            into o_closed
             using p_epoch, coalesce(p_groups, p_key), p_limit, p_reason, recovery.words(p_reason), p_detector, clock_timestamp(), p_heir, v_epochs, p_bound;
             -- A deferred constraint would fail at commit, where nothing could be split any more.
             set constraints all immediate;
@@ -1650,6 +1649,7 @@ begin
                 -- Somebody holds a row: go round it, now and in what follows; the sweep takes it later.
                 exit when o_careful;
                 o_careful := true;
+                o_closed := '{}';
             when others then
                 if v_scope = 'row' then
                     raise;
@@ -1659,17 +1659,20 @@ begin
         end;
     end loop;
     if not v_whole then
-        select r.o_closed, r.o_failed, r.o_from, r.o_to into o_closed, o_failed, v_from, v_to
+        select r.o_closed, r.o_failed into o_closed, o_failed
         from recovery.close_rows(p_family, v_scope, p_owner, p_epoch, v_epochs, p_guard, coalesce(p_groups, p_key), p_bound, p_limit, p_reason, p_detector, p_heir) as r;
-    elsif v_failing and v_from is not null then
-        delete from recovery.failure as f using recovery.event as e
-        where e.id between v_from and v_to and e.kind in ('closed', 'requeued', 'adopted') and f.watch = e.watch and f.key = e.key;
     end if;
-    if not v_whole and p_groups is not null and p_heir is null then
-        v_to := recovery.settle(p_family, p_epoch, p_groups, v_from, v_to, p_reason, p_detector);
+    if o_closed <> '{}' then
+        v_to := currval('recovery.event_id_seq');
+        if v_whole and v_failing then
+            delete from recovery.failure as f using recovery.event as e
+            where e.id between v_from and v_to and e.kind in ('closed', 'requeued', 'adopted') and f.watch = e.watch and f.key = e.key;
+        elsif not v_whole and p_groups is not null and p_heir is null then
+            v_to := recovery.settle(p_family, p_epoch, p_groups, v_from, v_to, p_reason, p_detector);
+        end if;
+        perform recovery.announce(v_from, v_to);
     end if;
     perform set_config('recovery.closing', '', true);
-    perform recovery.announce(v_from, v_to);
 end
 $$;
 --;
@@ -1705,6 +1708,7 @@ as $function$
          or the planner, which takes open rows for few, would look for them once more instead of by ctid).
          From PostgreSQL 18 on the update returns old values itself, and v<n> is needed only to go round locks.
    n<n>  the new values, where they are the same for every row.
+   f<n>  the first row's old values as json; rows with the same values share it.
    k, o  for a family whose groups have events of their own: rows closed and rows open, by group; a group
          of which nothing stays open is idle.
    e     the events, ordered: groups as $2 lists them, watches by position, rows by order_by, then the
@@ -1721,7 +1725,7 @@ as $function$
    p_failing  leave out rows that are recorded as failing and not yet due
    p_heir     do not close but give to epoch $8
 
-   Returns counts by watch, first and last event id.                                                   */
+   Returns the rows closed, by watch. (Events `returning` their ids would cost half as much as the events.) */
 declare
     v_watch  recovery.watch;
     v_n      integer := 0;
@@ -1740,6 +1744,9 @@ declare
     v_kind   text;
     v_closed text := '';
     v_opened text := '';
+    v_counts text := '';
+    v_names  text;
+    v_same   boolean;
     v_c      constant text := $$(values ($4, $5, $6, $7, (date_part('epoch', $7) * 1000)::bigint, $1)) as c (reason, message, detector, at, ms, epoch)$$;
     v_head   recovery.watch;
 begin
@@ -1775,6 +1782,9 @@ begin
         v_new := case when v_plain then replace(v_old, ' as o', ' as n') else v_old || ' as new' end;
         v_old := case when v_plain then v_old else v_old || ' as old' end;
         v_fixed := case when v_plain then recovery.fixed_sql(v_watch) end;
+        v_same := v_plain and not v_watch.diff and recovery.compares_exactly(v_watch);
+        select string_agg(format('u.o%s as %I', s.n, s.name), ', ' order by s.n) into v_names
+        from jsonb_object_keys(v_watch.close) with ordinality as s (name, n);
         if v_fixed is not null then
             v_ctes := v_ctes || format(E'n%s as materialized (select %s as new from %s),\n', v_n, v_fixed, v_c);
             v_new := null;
@@ -1808,6 +1818,9 @@ begin
             || case when p_scope = 'groups' then format(', %s as ord', coalesce(v_watch.order_by, format('row(%s)', recovery.key_sql(v_watch, 'columns')))) else '' end
             || case when v_watch.attempts is not null then format(', r.%I as tries', v_watch.attempts) else '' end
             || v_again || E'),\n';
+        -- Most rows are closed from the same values: their image is made once, for the first row.
+        v_ctes := v_ctes || case when v_same then format(
+            E'f%1$s as materialized (select u.*, to_jsonb(i) as old from u%1$s as u cross join lateral (select %2$s) as i limit 1),\n', v_n, v_names) else '' end;
 
         v_kind := case when p_heir then $$'adopted'$$ when v_watch.attempts is null then $$'closed'$$
                        else format($$case when u.tries < %s then 'requeued' else 'closed' end$$, v_watch.max_attempts) end || '::text';
@@ -1815,12 +1828,14 @@ begin
             'select %s as pos, %L::text as watch, %s as kind, %L::text as topic, u.owner, u.key, u.grp, %s, %s as ord from u%s as u%s',
             v_n, v_watch.name, v_kind, v_watch.topic,
             case when v_watch.diff and not p_heir then 'd.old, d.new'
-                 else case when v_plain then 'to_jsonb(i)' else 'u.old' end || ' as old, '
+                 else case when v_same then 'case when ' || (select string_agg(format('u.o%1$s is not distinct from f.o%1$s', s.n), ' and ') from jsonb_object_keys(v_watch.close) with ordinality as s (name, n)) || ' then f.old else to_jsonb(i) end'
+                           when v_plain then 'to_jsonb(i)' else 'u.old' end || ' as old, '
                    || case when v_fixed is not null then format('(select n.new from n%s as n)', v_n) when v_plain then 'to_jsonb(j)' else 'u.new' end || ' as new' end,
             case when p_scope = 'groups' then 'row_number() over (order by u.ord)' else '0' end,
             v_n,
-            case when v_plain then (select format(' cross join lateral (select %s) as i', string_agg(format('u.o%s as %I', s.n, s.name), ', ' order by s.n))
-                                         || case when v_fixed is null then format(' cross join lateral (select %s) as j', string_agg(format('u.n%s as %I', s.n, s.name), ', ' order by s.n)) else '' end
+            case when v_same then format(' cross join f%s as f', v_n) else '' end
+            || case when v_plain then format(' cross join lateral (select %s) as i', v_names)
+                 || (select case when v_fixed is null then format(' cross join lateral (select %s) as j', string_agg(format('u.n%s as %I', s.n, s.name), ', ' order by s.n)) else '' end
                                     from jsonb_object_keys(v_watch.close) with ordinality as s (name, n)) else '' end
             || case when v_watch.diff and not p_heir then format(' cross join lateral recovery.changed(to_jsonb(i), %s) as d',
                     case when v_fixed is null then 'to_jsonb(j)' else format('(select n.new from n%s as n)', v_n) end) else '' end);
@@ -1831,6 +1846,7 @@ begin
             ' union all select count(*) from %2$s as r where r.server_epoch is null and %3$s and (%4$s)%5$s offset 0) as s where s.n > 0',
             v_watch.group_type, v_watch.relation, recovery.key_sql(v_watch, 'group'), v_watch.open,
             coalesce(' and (' || v_watch.only_if || ')', ''));
+        v_counts := v_counts || case when v_n = 1 then '' else ' union all ' end || format('select %L::text, count(*) from u%s', v_watch.name, v_n);
         if v_watch.failed_topics is not null or v_watch.idle_topics is not null then
             v_head := v_watch;
         end if;
@@ -1848,13 +1864,13 @@ begin
     end if;
     return 'with ' || v_ctes || format(
         E'e as (insert into recovery.event (at, server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)\n'
-        'select $7, x.owner, x.watch, x.kind, x.topic, x.key, x.grp, $4, $6, x.old, x.new from (%s) as x%s returning id, watch, kind)\n'
-        'select coalesce(jsonb_object_agg(s.watch, s.n) filter (where s.n > 0), ''{}''), min(s.first), max(s.last) from ('
-        'select e.watch, count(*) filter (where e.kind in (''closed'', ''requeued'', ''adopted'')) as n, min(e.id) as first, max(e.id) as last from e group by e.watch) as s',
+        'select $7, x.owner, x.watch, x.kind, x.topic, x.key, x.grp, $4, $6, x.old, x.new from (%s) as x%s)\n'
+        'select coalesce(jsonb_object_agg(s.watch, s.n) filter (where s.n > 0), ''{}'') from (%s) as s (watch, n)',
         v_rows,
         case when p_scope = 'groups'
             -- A map rather than a join, which an estimate of one row would make a nested loop.
-            then ' order by ((select jsonb_object_agg(g.grp, g.n) from unnest($2) with ordinality as g (grp, n)) -> x.grp)::bigint, x.pos, x.ord' else '' end);
+            then ' order by ((select jsonb_object_agg(g.grp, g.n) from unnest($2) with ordinality as g (grp, n)) -> x.grp)::bigint, x.pos, x.ord' else '' end,
+        v_counts);
 end
 $function$;
 --;
@@ -1902,6 +1918,27 @@ comment on function recovery.close_unit(text, text, text, text, text, interval, 
     'Closes one row, or one group with its descendants, whoever owns it; what an active fuse guards stays, unless p_force. Counts per watch.';
 --;
 revoke all on function recovery.close_unit(text, text, text, text, text, interval, boolean) from public;
+--;
+-- sql/functions/compares_exactly.sql
+create or replace function recovery.compares_exactly(p_watch recovery.watch)
+returns boolean
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    -- Not numeric (1.0 = 1.00), nor a collation that takes different texts for equal, nor what an extension brings.
+    select bool_and(
+        a.atttypid in ('bool'::regtype, 'int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'text'::regtype, 'varchar'::regtype, 'uuid'::regtype, 'date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype)
+        and coalesce((select c.collisdeterministic from pg_collation as c where c.oid = a.attcollation), true))
+    from pg_attribute as a
+    where a.attrelid = p_watch.relation and p_watch.close ? a.attname::text
+$$;
+--;
+comment on function recovery.compares_exactly(recovery.watch) is
+    'Whether equal values of the columns that a closing sets are the same values, so that events may share their image.';
+--;
+revoke all on function recovery.compares_exactly(recovery.watch) from public;
 --;
 -- sql/functions/compile.sql
 create or replace function recovery.compile(
@@ -3262,10 +3299,11 @@ declare
     v_key   text[];
 begin
     select w.* into strict v_watch from recovery.attached() as w where w.family = p_family;
-    execute format('select %s from %s as r where %s and %s order by %s offset $3 - 1 limit 1',
-        recovery.key_sql(v_watch, 'parts'), v_watch.relation,
+    -- The text of the key is made for one row, not for those that are stepped over.
+    execute format('select %1$s from (select %2$s from %3$s as r where %4$s and %5$s order by %2$s offset $3 - 1 limit 1) as r',
+        recovery.key_sql(v_watch, 'parts'), recovery.key_sql(v_watch, 'columns'), v_watch.relation,
         recovery.scope_sql(v_watch, case when p_epoch is null then 'none' else 'epoch' end, 'ignore', false),
-        recovery.key_sql(v_watch, 'between'), recovery.key_sql(v_watch, 'columns'))
+        recovery.key_sql(v_watch, 'between'))
     into v_key using p_epoch, p_after, p_limit, null, null, null, null, null, null, null::text[];
     return v_key;
 end
@@ -4174,7 +4212,7 @@ declare
 begin
     select w.* into v_head from recovery.attached() as w
     where w.family = p_family and (w.failed_topics is not null or w.idle_topics is not null);
-    if not found or p_from is null then
+    if not found then
         return p_to;
     end if;
     select array_agg(distinct e.group_key) into v_groups from recovery.event as e

@@ -16,7 +16,7 @@ begin
     into v_count, v_events
     from (select id, kind from recovery.event where id between p_from and p_to order by id limit 21) as e;
     if v_count > 20 then
-        select count(*) into v_count from recovery.event where id between p_from and p_to;
+        v_count := p_to - p_from + 1;
         v_events := null;
     end if;
     perform setval('recovery.bell_time', (date_part('epoch', clock_timestamp()) * 1000)::bigint);

@@ -1,7 +1,7 @@
 create or replace function recovery.close_rows(
     p_family text, p_scope text, p_owner text, p_epoch bigint, p_epochs bigint[], p_guard text, p_keys text[], p_bound text[],
     p_limit integer, p_reason text, p_detector text, p_heir bigint,
-    out o_closed jsonb, out o_failed jsonb, out o_from bigint, out o_to bigint
+    out o_closed jsonb, out o_failed jsonb
 )
 returns record
 language plpgsql
@@ -13,8 +13,6 @@ declare
     v_watch recovery.watch;
     v_row   record;
     v_sql   text;
-    v_from  bigint;
-    v_to    bigint;
     v_done  jsonb;
     v_state text;
     v_error text;
@@ -35,12 +33,10 @@ begin
             using p_epoch, p_keys, p_limit, p_reason, null::text, p_detector, null::timestamptz, p_heir, p_epochs, p_bound
         loop
             begin
-                execute v_sql into v_done, v_from, v_to
+                execute v_sql into v_done
                 using p_epoch, v_row.parts, 1, p_reason, recovery.words(p_reason), p_detector, clock_timestamp(), p_heir, p_epochs, null::text[];
                 set constraints all immediate;
-                if v_from is not null then
-                    o_from := least(o_from, v_from);
-                    o_to := greatest(o_to, v_to);
+                if v_done <> '{}' then
                     o_closed := o_closed || jsonb_build_object(v_watch.name, coalesce((o_closed ->> v_watch.name)::bigint, 0) + 1);
                     delete from recovery.failure as f where f.watch = v_watch.name and f.key = v_row.key;
                 end if;

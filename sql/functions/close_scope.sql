@@ -8,12 +8,17 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
+set enable_hashjoin = off
+set enable_mergejoin = off
+set enable_seqscan = off
 as $$
+-- Joins and sequential scans are off: rows are met by ctid or by the partial index, and an estimate of one row
+-- must not turn that into a scan of the table for each batch.
 declare
     v_scope   text;
     v_failing boolean;
     v_epochs  bigint[];
-    v_from    bigint;
+    v_from    bigint := coalesce(pg_sequence_last_value('recovery.event_id_seq'), 0) + 1;
     v_to      bigint;
     v_whole   boolean := true;
 begin
@@ -37,10 +42,8 @@ begin
     perform set_config('lock_timeout', ceil(extract(epoch from p_lock_wait) * 1000)::text || 'ms', true);
     loop
         begin
-            -- Its rows are met by ctid, one at a time; an estimate must not turn that into a scan of the table.
-            perform set_config(g.name, 'off', true) from unnest('{enable_hashjoin,enable_mergejoin,enable_seqscan}'::text[]) as g (name);
             execute recovery.close_sql(p_family, v_scope, p_owner, p_guard, o_careful, v_failing, p_heir is not null, p_watch)
-            into o_closed, v_from, v_to
+            into o_closed
             using p_epoch, coalesce(p_groups, p_key), p_limit, p_reason, recovery.words(p_reason), p_detector, clock_timestamp(), p_heir, v_epochs, p_bound;
             -- A deferred constraint would fail at commit, where nothing could be split any more.
             set constraints all immediate;
@@ -50,6 +53,7 @@ begin
                 -- Somebody holds a row: go round it, now and in what follows; the sweep takes it later.
                 exit when o_careful;
                 o_careful := true;
+                o_closed := '{}';
             when others then
                 if v_scope = 'row' then
                     raise;
@@ -59,17 +63,20 @@ begin
         end;
     end loop;
     if not v_whole then
-        select r.o_closed, r.o_failed, r.o_from, r.o_to into o_closed, o_failed, v_from, v_to
+        select r.o_closed, r.o_failed into o_closed, o_failed
         from recovery.close_rows(p_family, v_scope, p_owner, p_epoch, v_epochs, p_guard, coalesce(p_groups, p_key), p_bound, p_limit, p_reason, p_detector, p_heir) as r;
-    elsif v_failing and v_from is not null then
-        delete from recovery.failure as f using recovery.event as e
-        where e.id between v_from and v_to and e.kind in ('closed', 'requeued', 'adopted') and f.watch = e.watch and f.key = e.key;
     end if;
-    if not v_whole and p_groups is not null and p_heir is null then
-        v_to := recovery.settle(p_family, p_epoch, p_groups, v_from, v_to, p_reason, p_detector);
+    if o_closed <> '{}' then
+        v_to := currval('recovery.event_id_seq');
+        if v_whole and v_failing then
+            delete from recovery.failure as f using recovery.event as e
+            where e.id between v_from and v_to and e.kind in ('closed', 'requeued', 'adopted') and f.watch = e.watch and f.key = e.key;
+        elsif not v_whole and p_groups is not null and p_heir is null then
+            v_to := recovery.settle(p_family, p_epoch, p_groups, v_from, v_to, p_reason, p_detector);
+        end if;
+        perform recovery.announce(v_from, v_to);
     end if;
     perform set_config('recovery.closing', '', true);
-    perform recovery.announce(v_from, v_to);
 end
 $$;
 

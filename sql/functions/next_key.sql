@@ -10,10 +10,11 @@ declare
     v_key   text[];
 begin
     select w.* into strict v_watch from recovery.attached() as w where w.family = p_family;
-    execute format('select %s from %s as r where %s and %s order by %s offset $3 - 1 limit 1',
-        recovery.key_sql(v_watch, 'parts'), v_watch.relation,
+    -- The text of the key is made for one row, not for those that are stepped over.
+    execute format('select %1$s from (select %2$s from %3$s as r where %4$s and %5$s order by %2$s offset $3 - 1 limit 1) as r',
+        recovery.key_sql(v_watch, 'parts'), recovery.key_sql(v_watch, 'columns'), v_watch.relation,
         recovery.scope_sql(v_watch, case when p_epoch is null then 'none' else 'epoch' end, 'ignore', false),
-        recovery.key_sql(v_watch, 'between'), recovery.key_sql(v_watch, 'columns'))
+        recovery.key_sql(v_watch, 'between'))
     into v_key using p_epoch, p_after, p_limit, null, null, null, null, null, null, null::text[];
     return v_key;
 end

@@ -17,7 +17,7 @@ declare
 begin
     select w.* into v_head from recovery.attached() as w
     where w.family = p_family and (w.failed_topics is not null or w.idle_topics is not null);
-    if not found or p_from is null then
+    if not found then
         return p_to;
     end if;
     select array_agg(distinct e.group_key) into v_groups from recovery.event as e
