@@ -209,7 +209,9 @@ def _agent(options: Options, server: Cluster) -> list[Contender]:
 
         def prepare(conn: psycopg.Connection[Any] = conn) -> None:
             epoch = _epoch(conn)
-            conn.execute("truncate recovery.event, agent.session, agent.message, agent.part cascade")
+            conn.execute(
+                "truncate recovery.event, agent.session, agent.message, agent.part cascade"
+            )
             conn.execute(_AGENT_FILL.format(columns=", time_created, time_updated", values=", 1, 1",
                                             epoch=epoch, sessions=sessions).encode())  # fmt: skip
             conn.execute("vacuum (analyze) agent.session, agent.message, agent.part")

@@ -22,8 +22,33 @@ _TABLE = """
         finished_at timestamptz)
 """
 _ATTACH = """
-    select recovery.attach('public.job', p_open => 'status = ''running''', p_close => jsonb_build_object(
-        'status', '''failed''', 'error', 'c.message', 'finished_at', 'c.at'))
+    select recovery.attach('public.job', p_open => 'status = ''running''', p_events => '{events}', p_close =>
+        jsonb_build_object('status', '''failed''', 'error', 'c.message', 'finished_at', 'c.at'))
+"""
+#: What one writes by hand for the same end: no roles, no images, no bell, READ COMMITTED only.
+_BY_HAND = """
+    alter table public.job add column server_epoch bigint
+        default nullif(current_setting('recovery.server_epoch', true), '')::bigint;
+    create index on public.job (server_epoch) where status = 'running';
+    create table public.server (epoch bigint primary key, ended timestamptz);
+    insert into public.server values (1, null);
+    create table public.happened (id bigint generated always as identity primary key,
+        at timestamptz not null default now(), what text not null, key text not null, epoch bigint, status text);
+    create function public.note() returns trigger language plpgsql as $$
+    begin
+        perform pg_advisory_xact_lock_shared(new.server_epoch);
+        perform from public.server where epoch = new.server_epoch and ended is null;
+        if not found then
+            raise exception 'epoch % has ended', new.server_epoch;
+        end if;
+        insert into public.happened (what, key, epoch, status)
+        values (tg_table_name, new.id::text, new.server_epoch, new.status);
+        return null;
+    end $$;
+    create trigger opens after insert on public.job for each row
+        when (new.status = 'running') execute function public.note();
+    create trigger closes after update on public.job for each row
+        when (old.status is distinct from new.status) execute function public.note()
 """
 #: Opened, four times streamed to, closed; each statement is a transaction.
 _SCRIPT = r"""
@@ -38,11 +63,11 @@ update public.job set status = 'completed', finished_at = now() where id = :id;
 
 @dataclass
 class Contender:
-    """A database, and the environment of its writers."""
+    """A database, the epoch of its writers, and the tables that fill up."""
 
     dsn: str
     epoch: int | None
-    watched: bool
+    tables: str
     tps: dict[int, list[float]] = field(default_factory=dict)
 
 
@@ -58,19 +83,25 @@ def run(options: Options) -> None:
 
 
 def _contenders(options: Options, server: Cluster) -> dict[str, Contender]:
-    dsn = server.create_database("bare")
-    with _setup.connect(dsn) as conn:
-        conn.execute(_TABLE)
-    found = {"bare": Contender(dsn, None, watched=False)}
-    for label, source in options.labels().items():
-        dsn = server.create_database(f"job_{label}")
-        _setup.install(dsn, source)
+    found = {}
+    for label, epoch, extra, tables in (
+        ("bare", None, "", "public.job"),
+        ("by hand", 1, _BY_HAND, "public.job, public.happened"),
+    ):
+        dsn = server.create_database(label.replace(" ", "_"))
         with _setup.connect(dsn) as conn:
-            conn.execute(_TABLE)
-            conn.execute(_ATTACH.encode())
-            row = conn.execute("call recovery.boot('bench', p_lease => '1 day')").fetchone()
-            assert row is not None
-        found[label] = Contender(dsn, int(row[0]), watched=True)
+            conn.execute((_TABLE + ";" + extra).encode())
+        found[label] = Contender(dsn, epoch, tables)
+    for label, source in options.labels().items():
+        for events, suffix in ("all", ""), ("closed", ", events closed"):
+            dsn = server.create_database(f"job_{label}_{events}")
+            _setup.install(dsn, source)
+            with _setup.connect(dsn) as conn:
+                conn.execute(_TABLE)
+                conn.execute(_ATTACH.format(events=events).encode())
+                row = conn.execute("call recovery.boot('bench', p_lease => '1 day')").fetchone()
+                assert row is not None
+            found[label + suffix] = Contender(dsn, int(row[0]), "public.job, recovery.event")
     return found
 
 
@@ -138,7 +169,7 @@ def _pgbench(
 ) -> float:
     """Scripts a second, on an empty table."""
     with _setup.connect(contender.dsn) as conn:
-        conn.execute("truncate public.job" + (", recovery.event" if contender.watched else ""))
+        conn.execute(f"truncate {contender.tables}".encode())
         conn.execute("checkpoint")
     environment = dict(os.environ)
     if contender.epoch is not None:

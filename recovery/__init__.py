@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from recovery.server import Server
     from recovery.service import Service, lifespan, serve
     from recovery.settings import aconfigure, asetting, configure, setting
+    from recovery.supervision import Cancel
     from recovery.tracked import Tracked
-    from recovery.watchdog import Cancel
     from recovery.watches import aattach, adetach, asupervise, attach, detach, supervise
 
 _HOMES = {
@@ -60,8 +60,8 @@ _HOMES = {
     "server": "Server",
     "service": "Service lifespan serve",
     "settings": "aconfigure asetting configure setting",
+    "supervision": "Cancel",
     "tracked": "Tracked",
-    "watchdog": "Cancel",
     "watches": "aattach adetach asupervise attach detach supervise",
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TypeVar
+from types import TracebackType
+from typing import Self, TypeVar
 
-__all__ = ["in_thread"]
+__all__ = ["Block", "in_thread"]
 
 T = TypeVar("T")
 
@@ -28,3 +30,35 @@ async def in_thread(work: Callable[[], T]) -> T:
         task.exception()  # seen, though nobody hears of it
         raise cancelled
     return task.result()
+
+
+class Block(ABC):
+    """What begins and ends with a ``with`` or ``async with`` block, by blocking calls."""
+
+    @abstractmethod
+    def _enter(self) -> Self: ...
+
+    @abstractmethod
+    def _leave(self) -> None: ...
+
+    def __enter__(self) -> Self:
+        return self._enter()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._leave()
+
+    async def __aenter__(self) -> Self:
+        return await in_thread(self._enter)
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await in_thread(self._leave)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
     from sqlalchemy.orm import Session
 
-__all__ = ["CHANNEL", "Call", "arun", "run"]
+__all__ = ["CHANNEL", "Call", "arun", "one", "run"]
 
 T = TypeVar("T")
 Row: TypeAlias = Sequence[Any]
@@ -99,7 +99,8 @@ def _nothing(rows: Sequence[Row]) -> None:
     return None
 
 
-def _one(rows: Sequence[Row]) -> Any:
+def one(rows: Sequence[Row]) -> Any:
+    """The only value of an answer."""
     return rows[0][0]
 
 
@@ -121,7 +122,7 @@ def seconds(value: float | timedelta, what: str) -> timedelta:
 
 def version() -> Call[str]:
     """Version of the installed schema. SchemaMismatch (RC009) if there is none."""
-    return Call("select recovery.version()", {}, _one)
+    return Call("select recovery.version()", {}, one)
 
 
 @dataclass(frozen=True)
@@ -177,7 +178,7 @@ def heartbeat(epoch: int, token: UUID) -> Call[datetime]:
     return Call(
         "select recovery.heartbeat(%(epoch)s::bigint, %(token)s::uuid)",
         {"epoch": epoch, "token": token},
-        _one,
+        one,
     )
 
 
@@ -186,7 +187,7 @@ def keep(epoch: int, token: UUID) -> Call[datetime]:
     return Call(
         "select recovery.keep(%(epoch)s::bigint, %(token)s::uuid)",
         {"epoch": epoch, "token": token},
-        _one,
+        one,
     )
 
 
@@ -195,7 +196,7 @@ def drain(epoch: int, token: UUID, limit: timedelta) -> Call[datetime]:
     return Call(
         "select recovery.drain(%(epoch)s::bigint, %(token)s::uuid, %(limit)s::interval)",
         {"epoch": epoch, "token": token, "limit": limit},
-        _one,
+        one,
     )
 
 
@@ -204,7 +205,7 @@ def evict(server: str, terminate: bool = False) -> Call[list[int]]:
     return Call(
         "select recovery.evict(%(server)s::text, %(terminate)s::boolean)",
         {"server": server, "terminate": terminate},
-        _one,
+        one,
     )
 
 
@@ -214,7 +215,7 @@ def open_rows(epoch: int) -> Call[int]:
         "select coalesce(sum(open_rows), 0)::bigint from recovery.open_work()"
         " where server_epoch = %(epoch)s::bigint",
         {"epoch": epoch},
-        _one,
+        one,
     )
 
 
@@ -240,18 +241,18 @@ def light(
             "process_start": process_start,
             "scope": scope,
         },
-        _one,
+        one,
     )
 
 
 def extend(fuse: int) -> Call[datetime]:
     """Lets a fuse burn for its ttl from now. RC012 if it is not active."""
-    return Call("select recovery.extend(%(fuse)s::bigint)", {"fuse": fuse}, _one)
+    return Call("select recovery.extend(%(fuse)s::bigint)", {"fuse": fuse}, one)
 
 
 def cancel(fuse: int) -> Call[bool]:
     """Puts a fuse out; False if it was out."""
-    return Call("select recovery.cancel(%(fuse)s::bigint)", {"fuse": fuse}, _one)
+    return Call("select recovery.cancel(%(fuse)s::bigint)", {"fuse": fuse}, one)
 
 
 def local_processes(host: str) -> Call[list[tuple[int, datetime | None]]]:
@@ -269,7 +270,7 @@ def report_dead(host: str, pid: int, process_start: datetime | None) -> Call[int
         "select recovery.report_dead(%(host)s::text, %(pid)s::integer,"
         " %(process_start)s::timestamptz)",
         {"host": host, "pid": pid, "process_start": process_start},
-        _one,
+        one,
     )
 
 
@@ -318,13 +319,13 @@ def track(
             "pid": pid,
             "process_start": process_start,
         },
-        _one,
+        one,
     )
 
 
 def untrack(process: int) -> Call[bool]:
     """Forgets a process, by its number; False if it was forgotten."""
-    return Call("select recovery.untrack(%(process)s::bigint)", {"process": process}, _one)
+    return Call("select recovery.untrack(%(process)s::bigint)", {"process": process}, one)
 
 
 def processes_of(watch: str, key: str, scope: str = "row") -> Call[list[Process]]:
@@ -352,13 +353,13 @@ def may_be_left(host: str) -> Call[bool]:
         " and not exists (select from recovery.server as s"
         " where s.epoch = p.server_epoch and s.ended is null))",
         {"host": host},
-        _one,
+        one,
     )
 
 
 def prune_processes(age: timedelta = timedelta(days=7)) -> Call[int]:
     """Forgets processes of servers that ended longer ago; how many. RC010 below an hour."""
-    return Call("select recovery.prune_processes(%(age)s::interval)", {"age": age}, _one)
+    return Call("select recovery.prune_processes(%(age)s::interval)", {"age": age}, one)
 
 
 def shutdown(epoch: int, token: UUID | None = None, heir: int | None = None) -> Call[Report]:
@@ -408,7 +409,7 @@ def attach(table: str, open: str, close: Mapping[str, str], **options: Any) -> C
             "close": json.dumps(dict(close)),
             **{name: _as_json(value) for name, value in options.items()},
         },
-        _one,
+        one,
     )
 
 
@@ -472,4 +473,4 @@ def notify(channel: str) -> Call[None]:
 
 def backend_pid() -> Call[int]:
     """The pid of the server process."""
-    return Call("select pg_backend_pid()", {}, _one)
+    return Call("select pg_backend_pid()", {}, one)

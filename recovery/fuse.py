@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 from datetime import datetime, timedelta
-from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
 
 from recovery import calls
 from recovery._link import Link, backoff
-from recovery._threads import in_thread
+from recovery._threads import Block
 from recovery.errors import FuseOut, RecoveryError
 from recovery.processes import ProcessLike, alive, started
 
@@ -22,7 +21,7 @@ __all__ = ["Fuse"]
 _log = logging.getLogger(__name__)
 
 
-class Fuse:
+class Fuse(Block):
     """A fuse on a row or a group (session), as a ``with`` or ``async with`` block.
 
     Made by `Server.fuse`. Lit on entering, extended every third of its ttl while
@@ -93,27 +92,11 @@ class Fuse:
                 _log.warning("fuse %s is left to burn out: %s", self.id, error)
         self._link.close()
 
-    def __enter__(self) -> Self:
+    def _enter(self) -> Self:
         return self.light()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def _leave(self) -> None:
         self.cancel()
-
-    async def __aenter__(self) -> Self:
-        return await in_thread(self.light)
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await in_thread(self.cancel)
 
     def _extend(self) -> None:
         every = self._ttl.total_seconds() / 3

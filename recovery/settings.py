@@ -173,7 +173,7 @@ def _check(name: str, value: Value) -> Call[str | None]:
     return Call(
         "select recovery.check_setting(%(name)s::text, %(value)s::text)",
         {"name": name, "value": _text(value)},
-        _one,
+        calls.one,
     )
 
 
@@ -188,7 +188,7 @@ def _configure(
         "select recovery.configure(%(name)s::text, %(value)s::text, %(watch)s::text,"
         " %(kind)s::text, %(group)s::text)",
         {"name": name, "value": _text(value), "watch": watch, "kind": kind, "group": group},
-        _one,
+        calls.one,
     )
 
 
@@ -199,13 +199,8 @@ def _setting_of(
         "select recovery.setting_of(%(name)s::text, %(watch)s::text, %(kind)s::text,"
         " %(group)s::text)",
         {"name": name, "watch": watch, "kind": kind, "group": group},
-        _one,
+        calls.one,
     )
-
-
-def _one(rows: Any) -> str | None:
-    value: str | None = rows[0][0]
-    return value
 
 
 def _text(value: object) -> str | None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from recovery._types import from_json
-from recovery.calls import Call, Row
+from recovery.calls import Call, one
 
 __all__ = [
-    "Asked",
+    "Cancel",
     "Closed",
     "Foreseen",
     "acknowledge",
@@ -51,7 +51,7 @@ def supervise(
             "cancel": cancel,
             "started": started,
         },
-        _one,
+        one,
     )
 
 
@@ -60,34 +60,50 @@ def touch(watch: str, keys: Sequence[str], scope: str = "row") -> Call[int]:
     return Call(
         "select recovery.touch(%(watch)s::text, %(keys)s::text[], %(scope)s::text)",
         {"watch": watch, "keys": list(keys), "scope": scope},
-        _one,
+        one,
     )
 
 
-@dataclass(frozen=True)
-class Asked:
-    """A row of ``recovery.cancellations``."""
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """A unit of work that this server has to stop; what `Server.on_cancel` hands out.
 
-    id: int
+    Attributes:
+        id: of the request; None if an operator has closed the work already.
+        watch: name of the watch; for a group, of the row that is overdue.
+        scope: ``row`` or ``group``.
+        key: of the row or group, as events show it.
+        reason: ``tool_timeout``, ``task_timeout``, ``idle_timeout``, ``wall_timeout``, or
+            what the operator said.
+        detail: row (key of the overdue row), kind, limit, since, child.
+        requested: when it was asked, by the database's clock.
+        deadline: after that it is closed without an acknowledgement; None for an operator's.
+    """
+
+    id: int | None
     watch: str
     scope: str
     key: str
     reason: str
-    detail: dict[str, Any]
+    detail: Mapping[str, Any] = field(hash=False)
     requested: datetime
-    deadline: datetime
-    left: float  #: seconds until then
+    deadline: datetime | None
+
+    @property
+    def group(self) -> str | None:
+        """The group (session), if that is what is to stop."""
+        return self.key if self.scope == "group" else None
 
 
-def cancellations(epoch: int) -> Call[list[Asked]]:
-    """What a server is asked to stop and has not acknowledged."""
+def cancellations(epoch: int) -> Call[list[tuple[Cancel, float]]]:
+    """What a server is asked to stop and has not acknowledged, with the seconds left."""
     return Call(
         "select id, watch, scope, key, reason, detail::text, requested, deadline,"
         " extract(epoch from deadline - recovery.now())::float8"
         " from recovery.cancellations(%(epoch)s::bigint)",
         {"epoch": epoch},
         lambda rows: [
-            Asked(r[0], r[1], r[2], r[3], r[4], from_json(r[5]) or {}, r[6], r[7], r[8])
+            (Cancel(r[0], r[1], r[2], r[3], r[4], from_json(r[5]) or {}, r[6], r[7]), r[8])
             for r in rows
         ],
     )
@@ -152,7 +168,3 @@ def preview(boot: str | None = None) -> Call[list[Foreseen]]:
         {"boot": boot},
         lambda rows: [Foreseen(*row) for row in rows],
     )
-
-
-def _one(rows: Sequence[Row]) -> Any:
-    return rows[0][0]

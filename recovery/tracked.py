@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime
-from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
 
 from recovery import calls
 from recovery._link import Link
-from recovery._threads import in_thread
+from recovery._threads import Block, in_thread
 from recovery.errors import RecoveryError
 from recovery.processes import ProcessLike, started
 from recovery.reaping import reap
@@ -22,7 +21,7 @@ __all__ = ["Tracked"]
 _log = logging.getLogger(__name__)
 
 
-class Tracked:
+class Tracked(Block):
     """A process that does a row or a group, as a ``with`` or ``async with`` block.
 
     Made by `Server.process`. Registered on entering, forgotten on leaving. If this
@@ -105,24 +104,8 @@ class Tracked:
         """`reap` without blocking the event loop."""
         return await in_thread(lambda: self.reap(grace=grace))
 
-    def __enter__(self) -> Self:
+    def _enter(self) -> Self:
         return self.track()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def _leave(self) -> None:
         self.untrack()
-
-    async def __aenter__(self) -> Self:
-        return await in_thread(self.track)
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await in_thread(self.untrack)

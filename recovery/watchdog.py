@@ -14,9 +14,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Awaitable, Callable
 from typing import Any, Literal, TypeAlias, TypeVar
 from uuid import UUID
 
@@ -27,8 +25,9 @@ from recovery._types import Event
 from recovery.bus import Bus, Subscription
 from recovery.errors import InvalidArgument, RecoveryError, WatchUnknown
 from recovery.reaping import reap_all
+from recovery.supervision import Cancel
 
-__all__ = ["Cancel", "Supervised", "Watchdog"]
+__all__ = ["Supervised", "Watchdog"]
 
 _log = logging.getLogger(__name__)
 
@@ -43,34 +42,6 @@ _PATIENCE, _GRACE = 10.0, 5.0
 
 #: Cancels that are handled at once; more have to wait.
 _AT_ONCE = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Cancel:
-    """A unit of work that this server has to stop; what `Server.on_cancel` hands out.
-
-    Attributes:
-        id: of the request; None if an operator has closed the work already.
-        watch: name of the watch; for a group, of the row that is overdue.
-        scope: ``row`` or ``group``.
-        key: of the row or group, as events show it.
-        group: the group (session), if that is what is to stop; else None.
-        reason: ``tool_timeout``, ``task_timeout``, ``idle_timeout``, ``wall_timeout``, or
-            what the operator said.
-        detail: row (key of the overdue row), kind, limit, since, child.
-        requested: when it was asked, by the database's clock.
-        deadline: after that it is closed without an acknowledgement; None for an operator's.
-    """
-
-    id: int | None
-    watch: str
-    scope: str
-    key: str
-    group: str | None
-    reason: str
-    detail: Mapping[str, Any] = field(hash=False)
-    requested: datetime
-    deadline: datetime | None
 
 
 Callback: TypeAlias = Callable[[Cancel], Awaitable[object] | object]
@@ -182,14 +153,12 @@ class Watchdog:
         if not new.get("closed"):
             self.look()
             return
-        scope = str(new.get("scope", "row"))
         self._enqueue(
             Cancel(
                 id=None,
                 watch=event.watch,
-                scope=scope,
+                scope=str(new.get("scope", "row")),
                 key=event.key,
-                group=event.key if scope == "group" else None,
                 reason=event.reason or "operator",
                 detail=new,
                 requested=event.at,
@@ -241,27 +210,17 @@ class Watchdog:
         except Exception as error:
             self._complain("look for cancels", error)
             return
-        new = [one for one in asked if one.id not in self._seen]
-        self._seen = {one.id for one in asked}  # ids are never used again
-        for one in new:
+        new = [(cancel, left) for cancel, left in asked if cancel.id not in self._seen]
+        self._seen = {cancel.id for cancel, _ in asked if cancel.id}  # ids are never used again
+        for cancel, left in new:
             _log.info(
-                "server %s is asked to stop %s %s: %s", self._name, one.scope, one.key, one.reason
+                "server %s is asked to stop %s %s: %s",
+                self._name,
+                cancel.scope,
+                cancel.key,
+                cancel.reason,
             )
-            group = one.key if one.scope == "group" else None
-            self._enqueue(
-                Cancel(
-                    id=one.id,
-                    watch=one.watch,
-                    scope=one.scope,
-                    key=one.key,
-                    group=group,
-                    reason=one.reason,
-                    detail=one.detail,
-                    requested=one.requested,
-                    deadline=one.deadline,
-                ),
-                max(0.0, one.left),
-            )
+            self._enqueue(cancel, max(0.0, left))
 
     def _enqueue(self, cancel: Cancel, patience: float) -> None:
         with self._changed:

@@ -582,8 +582,7 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_asked  recovery.cancellation;
-    v_closed jsonb;
+    v_asked recovery.cancellation;
 begin
     perform recovery.heartbeat(p_epoch, p_token);  -- proves who it is
     select c.* into v_asked from recovery.cancellation as c where c.id = p_id and c.server_epoch = p_epoch for update;
@@ -594,8 +593,7 @@ begin
     if v_asked.scope = 'group' and recovery.has_begun(v_asked.detail ->> 'watch', v_asked.key, v_asked.requested) then
         return '{}';  -- its group works on something new by now
     end if;
-    v_closed := recovery.stop_unit(v_asked.detail ->> 'watch', v_asked.scope, v_asked.key, v_asked.reason, 'cancel:' || p_epoch);
-    return v_closed;
+    return recovery.stop_unit(v_asked.detail ->> 'watch', v_asked.scope, v_asked.key, v_asked.reason, 'cancel:' || p_epoch);
 end
 $$;
 --;
@@ -694,41 +692,40 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_now   timestamptz := recovery.now();
-    v_due   record;
-    v_grace interval;
     v_asked recovery.cancellation;
-    v_event bigint;
-    v_due_units jsonb := '{}';
     v_count bigint := 0;
 begin
-    for v_due in select d.*, w.family from recovery.due() as d join recovery.watch as w on w.name = d.watch loop
-        continue when v_due.scope = 'row' and recovery.has_fuses(v_due.family) and exists (
-            select from recovery.fuse as f where f.family = v_due.family and f.scope = 'row' and f.watch = v_due.watch and f.key = v_due.key
-            and f.expires >= v_now and f.pid is not null and f.process_dead is null);
-        -- A live owner is asked first; where there is none, the deadline is now.
-        v_grace := case when exists (select from recovery.server as s where s.epoch = v_due.owner and s.ended is null)
-            then recovery.setting_of('cancel_grace', v_due.watch, v_due.detail ->> 'kind', case v_due.scope when 'group' then v_due.key end)::interval
-            else interval '0' end;
-        insert into recovery.cancellation as c (family, scope, watch, key, server_epoch, reason, detail, requested, deadline)
-        values (v_due.family, v_due.scope, case v_due.scope when 'row' then v_due.watch else '' end, v_due.key, v_due.owner, v_due.reason,
-                v_due.detail || jsonb_build_object('watch', v_due.watch), v_now, v_now + v_grace)
+    for v_asked in
+        with due as materialized (
+            select w.family, d.scope, case d.scope when 'row' then d.watch else '' end as watch, d.key, d.owner, d.reason,
+                   d.detail || jsonb_build_object('watch', d.watch) as detail,
+                   -- A live owner is asked first; where there is none, the deadline is now.
+                   case when exists (select from recovery.server as s where s.epoch = d.owner and s.ended is null)
+                        then recovery.setting_of('cancel_grace', d.watch, d.detail ->> 'kind', case d.scope when 'group' then d.key end)::interval
+                        else interval '0' end as grace
+            from recovery.due() as d join recovery.watch as w on w.name = d.watch
+            where d.scope <> 'row' or not exists (
+                select from recovery.fuse_state as f
+                where f.family = w.family and f.scope = 'row' and f.watch = d.watch and f.key = d.key and f.guards)
+        ),
+        gone as (
+            -- What moved again in time, or closed, is asked for no more.
+            delete from recovery.cancellation as c
+            where (c.family, c.scope, c.watch, c.key) not in (select d.family, d.scope, d.watch, d.key from due as d)
+        )
+        insert into recovery.cancellation (family, scope, watch, key, server_epoch, reason, detail, requested, deadline)
+        select d.family, d.scope, d.watch, d.key, d.owner, d.reason, d.detail, v_now, v_now + d.grace from due as d
         on conflict (family, scope, key, watch) do nothing
-        returning c.* into v_asked;
-        if found and not exists (select from recovery.open_in(v_due.watch, v_due.scope, v_due.key)) then
+        returning *
+    loop
+        if not exists (select from recovery.open_in(v_asked.detail ->> 'watch', v_asked.scope, v_asked.key)) then
             delete from recovery.cancellation as c where c.id = v_asked.id;  -- closed since we looked
-        elsif v_asked.id is not null and v_grace > interval '0' then
-            insert into recovery.event (server_epoch, watch, kind, key, group_key, reason, detector, new)
-            values (v_due.owner, v_due.watch, 'cancel', v_due.key, case v_due.scope when 'group' then v_due.key end, v_due.reason, p_detector,
-                    v_asked.detail || jsonb_build_object('cancellation', v_asked.id, 'scope', v_due.scope, 'deadline', v_asked.deadline))
-            returning id into v_event;
-            perform recovery.announce(v_event, v_event);
+        elsif v_asked.deadline > v_now then
+            perform recovery.tell(v_asked.server_epoch, v_asked.detail ->> 'watch', v_asked.scope, v_asked.key, v_asked.reason, p_detector,
+                v_asked.detail || jsonb_build_object('cancellation', v_asked.id, 'deadline', v_asked.deadline));
             v_count := v_count + 1;
         end if;
-        v_due_units := v_due_units || jsonb_build_object(jsonb_build_array(v_due.family, v_due.scope, v_due.key, case v_due.scope when 'row' then v_due.watch else '' end)::text, true);
     end loop;
-    -- What moved again in time, or closed, is asked for no more.
-    delete from recovery.cancellation as c
-    where not v_due_units ? jsonb_build_array(c.family, c.scope, c.key, c.watch)::text;
     return v_count;
 end
 $$;
@@ -1117,13 +1114,11 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_fuse recovery.fuse;
+    v_fuse record;
 begin
     o_closed := '{}';
     -- One fuse a call: the caller commits. Another sweeper's fuse is skipped, an extension just committing is waited out by nobody.
-    select f.* into v_fuse from recovery.fuse as f
-    -- A server that lives gets a moment to book how its process ended.
-    where f.expires < recovery.now() or f.process_dead < recovery.now() - interval '5 seconds'
+    select f.* into v_fuse from recovery.fuse_state as f where f.spent
     order by f.id limit 1 for update skip locked;
     o_more := found;
     if not found then
@@ -1368,6 +1363,54 @@ comment on function recovery.check_ttl(interval) is 'Refuses a time to live that
 --;
 revoke all on function recovery.check_ttl(interval) from public;
 --;
+-- sql/functions/check_unit.sql
+create or replace function recovery.check_unit(p_watch text, p_scope text, p_key text, p_what text)
+returns text
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_family text := recovery.family_of(p_watch, p_scope, p_what);
+begin
+    if p_scope = 'group' and exists (select from recovery.watch as w where w.name = p_watch and w.group_by is null) then
+        perform recovery.fail('RC010', format('watch "%s" has no groups', p_watch), 'Give scope row.');
+    elsif p_key is null or p_key = '' then
+        perform recovery.fail('RC010', format('a %s needs the key of a row or group', p_what), 'As recovery.event.key and group_key show it.');
+    end if;
+    return v_family;
+end
+$$;
+--;
+comment on function recovery.check_unit(text, text, text, text) is
+    'As recovery.family_of, and RC010 if the unit cannot be: a group of a watch without groups, no key.';
+--;
+revoke all on function recovery.check_unit(text, text, text, text) from public;
+--;
+-- sql/functions/child_of.sql
+create or replace function recovery.child_of(p_watch recovery.watch, p_key text)
+returns text
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_child text;
+begin
+    if p_watch.child is not null then
+        execute format('select (%s)::text from %s as r where %s = $1', p_watch.child, p_watch.relation, recovery.key_text(p_watch.key_columns, 'r'))
+        into v_child using p_key;
+    end if;
+    return v_child;
+end
+$$;
+--;
+comment on function recovery.child_of(recovery.watch, text) is 'The group that a row waits for (a subagent''s session), or null.';
+--;
+revoke all on function recovery.child_of(recovery.watch, text) from public;
+--;
 -- sql/functions/close.sql
 create or replace function recovery.close(
     p_key    text,
@@ -1386,11 +1429,12 @@ declare
     v_watch  recovery.watch;
     v_unit   recovery.watch;
     v_scope  text;
-    v_found  text[] := '{}';
+    v_rows   text[] := '{}';
+    v_groups text[] := '{}';
+    v_found  text[];
     v_epoch  bigint;
     v_open   boolean;
     v_by     text := 'operator:' || session_user;
-    v_event  bigint;
     v_left   text;
     v_why    text;
     v_row    record;
@@ -1406,40 +1450,31 @@ begin
         if p_scope is distinct from 'group' then
             execute format('select exists (select from %s as r where (%s) and %s = $1)', v_watch.relation, v_watch.open,
                 recovery.key_text(v_watch.key_columns, 'r')) into v_open using p_key;
-            if v_open and not (v_watch.group_by is not null and p_scope is null and v_unit.id is not null and v_scope = 'group' and v_unit.family = v_watch.family) then
-                v_unit := v_watch;
-                v_scope := 'row';
-                v_found := v_found || format('row of %s', v_watch.name);
-            end if;
+            v_rows := v_rows || case when v_open then array[v_watch.name] end;
         end if;
-        if p_scope is distinct from 'row' and v_watch.group_by is not null and not ('group of ' || v_watch.family) = any(v_found) then
+        if p_scope is distinct from 'row' and v_watch.group_by is not null and v_watch.family <> all(v_groups) then
             begin
                 v_open := recovery.is_open(v_watch.family, recovery.tree(v_watch.family, array[p_key], false));
             exception when invalid_text_representation then
                 v_open := false;  -- not a group of this type
             end;
-            if v_open then
-                v_unit := v_watch;
-                v_scope := 'group';
-                v_found := v_found || ('group of ' || v_watch.family);
-            end if;
+            v_groups := v_groups || case when v_open then array[v_watch.family] end;
         end if;
     end loop;
     -- A session that is open itself is a row and a group: the group includes it.
-    if cardinality(v_found) = 2 and v_scope is not null and 'group of ' || v_unit.family = any(v_found) and exists (
-        select from unnest(v_found) as f (text) join recovery.attached() as w on f.text = 'row of ' || w.name where w.family = v_unit.family)
-    then
-        v_scope := 'group';
-    elsif cardinality(v_found) > 1 then
+    select array_agg(f.name order by f.n) into v_found from (
+        select 'row of ' || w.name as name, w.name as n from recovery.attached() as w where w.name = any(v_rows) and w.family <> all(v_groups)
+        union all select 'group of ' || g.name, g.name from unnest(v_groups) as g (name)) as f;
+    if cardinality(v_found) > 1 then
         perform recovery.fail('RC010', format('%L could be: %s', p_key, array_to_string(v_found, ', ')), 'Say which, by watch and scope (row or group).');
-    elsif v_unit.id is null then
+    elsif v_found is null then
         perform recovery.fail('RC010', format('nothing open has the key or group %s', coalesce(quote_literal(p_key), 'null')),
             'Keys and groups are written as recovery.event shows them.');
     end if;
-    if v_scope = 'group' then
-        select w.* into v_unit from recovery.attached() as w where w.family = v_unit.family
-        order by w.parent is null, w.position, w.name limit 1;
-    end if;
+    v_scope := case v_groups when '{}' then 'row' else 'group' end;
+    select w.* into v_unit from recovery.attached() as w
+    where case v_scope when 'group' then w.family = any(v_groups) else w.name = any(v_rows) end
+    order by w.parent is null, w.position, w.name limit 1;
     for v_row in select o.* from recovery.open_in(v_unit.name, v_scope, p_key) as o loop
         watch := v_row.watch;
         key := v_row.key;
@@ -1454,11 +1489,7 @@ begin
     for v_epoch in select distinct o.server_epoch from recovery.open_in(v_unit.name, v_scope, p_key) as o
         join recovery.server as s on s.epoch = o.server_epoch where s.ended is null
     loop
-        insert into recovery.event (server_epoch, watch, kind, key, group_key, reason, detector, new)
-        values (v_epoch, v_unit.name, 'cancel', p_key, case v_scope when 'group' then p_key end, p_reason, v_by,
-                jsonb_build_object('scope', v_scope, 'watch', v_unit.name, 'closed', true))
-        returning id into v_event;
-        perform recovery.announce(v_event, v_event);
+        perform recovery.tell(v_epoch, v_unit.name, v_scope, p_key, p_reason, v_by, jsonb_build_object('watch', v_unit.name, 'closed', true));
     end loop;
     delete from recovery.fuse as f where f.family = v_unit.family and f.key = p_key
         and f.scope = v_scope and (v_scope = 'group' or f.watch = v_unit.name);
@@ -1736,7 +1767,6 @@ declare
     v_again  text;
     v_set    text;
     v_group  text;
-    v_owner  text;
     v_old    text;
     v_new    text;
     v_fixed  text;
@@ -1792,7 +1822,6 @@ begin
         v_again := case when p_heir then '' else format(', case when (%s) then recovery.left_open(%L) end', v_watch.open, v_watch.name) end;
 
         if v_direct then
-            v_owner := 'old.server_epoch';
             v_ctes := v_ctes || format(
                 E'u%s as (update %s as r set %s from %s where %s returning old.server_epoch as owner, %s as key, %s as grp, %s',
                 v_n, v_watch.relation, v_set, v_c, v_where, recovery.key_text(v_watch.key_columns, 'r'), v_group,
@@ -1903,10 +1932,8 @@ begin
     end if;
     if p_scope = 'group' then
         v_groups := recovery.tree(v_watch.family, array[p_key], false);
-    elsif cardinality(v_watch.key_columns) = 1 then
-        v_key := array[p_key];
     else
-        select array_agg(k.part order by k.n) into v_key from jsonb_array_elements_text(p_key::jsonb) with ordinality as k (part, n);
+        v_key := recovery.key_parts(v_watch, p_key);
     end if;
     v_guard := case when not p_force and recovery.has_fuses(v_watch.family) then 'without' else 'ignore' end;
     select s.o_closed into o_closed from recovery.close_scope(v_watch.family, 'any', null, v_guard, v_groups,
@@ -2483,6 +2510,32 @@ comment on function recovery.fail(text, text, text) is 'Raises an error of class
 --;
 revoke all on function recovery.fail(text, text, text) from public;
 --;
+-- sql/functions/family_of.sql
+create or replace function recovery.family_of(p_watch text, p_scope text, p_what text)
+returns text
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_family text;
+begin
+    select w.family into v_family from recovery.attached() as w where w.name = p_watch;
+    if not found then
+        perform recovery.fail('RC008', format('nothing is watched as %s', coalesce(quote_literal(p_watch), 'null')), 'See recovery.watch for the names.');
+    elsif p_scope is null or p_scope not in ('row', 'group') then
+        perform recovery.fail('RC010', format('%s scope %s is not known', p_what, coalesce(quote_literal(p_scope), 'null')), 'Allowed are row and group.');
+    end if;
+    return v_family;
+end
+$$;
+--;
+comment on function recovery.family_of(text, text, text) is
+    'Family of a watch; p_what (fuse, touch, process) names what is wrong in errors. RC008 not watched, RC010 unknown scope.';
+--;
+revoke all on function recovery.family_of(text, text, text) from public;
+--;
 -- sql/functions/fence_closed.sql
 create or replace function recovery.fence_closed()
 returns trigger
@@ -2616,14 +2669,12 @@ security invoker
 set search_path = pg_catalog, pg_temp
 as $$
     select format($sql$(exists (
-        select from recovery.fuse as f
-        where f.family = %1$L and f.scope = 'row' and f.watch = %2$L and f.key = %3$s
-          and f.expires >= (select recovery.now()) and f.pid is not null and f.process_dead is null)%4$s)$sql$,
+        select from recovery.fuse_state as f
+        where f.family = %1$L and f.scope = 'row' and f.watch = %2$L and f.key = %3$s and f.guards)%4$s)$sql$,
         p_watch.family, p_watch.name, recovery.key_text(p_watch.key_columns, 'r'),
         case when p_watch.group_by is null then '' else format($sql$ or exists (
-        select from recovery.fuse as f
-        where f.family = %1$L and f.scope = 'group' and f.watch = '' and f.key = (%2$s)::text
-          and f.expires >= (select recovery.now()) and f.pid is not null and f.process_dead is null)$sql$,
+        select from recovery.fuse_state as f
+        where f.family = %1$L and f.scope = 'group' and f.watch = '' and f.key = (%2$s)::text and f.guards)$sql$,
         p_watch.family, p_watch.group_by) end)
 $$;
 --;
@@ -2851,8 +2902,8 @@ begin
     end if;
     -- The start time is not compared: the same process may have been read twice, a little apart.
     if exists (
-        select from recovery.fuse as f
-        where f.expires >= recovery.now() and f.pid is not null and f.process_dead is null
+        select from recovery.fuse_state as f
+        where f.guards
           and (f.host = p_process.host and f.pid = p_process.pid
                or f.family = p_process.family and f.scope = p_process.scope and f.watch = p_process.watch and f.key = p_process.key)
     ) then
@@ -3036,6 +3087,22 @@ comment on function recovery.kept() is 'For each server with a keeper, whether i
 --;
 revoke all on function recovery.kept() from public;
 --;
+-- sql/functions/key_parts.sql
+create or replace function recovery.key_parts(p_watch recovery.watch, p_key text)
+returns text[]
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select case when cardinality(p_watch.key_columns) = 1 then array[p_key]
+                else (select array_agg(k.part order by k.n) from jsonb_array_elements_text(p_key::jsonb) with ordinality as k (part, n)) end
+$$;
+--;
+comment on function recovery.key_parts(recovery.watch, text) is 'The columns of a primary key as events carry it.';
+--;
+revoke all on function recovery.key_parts(recovery.watch, text) from public;
+--;
 -- sql/functions/key_sql.sql
 create or replace function recovery.key_sql(p_watch recovery.watch, p_form text)
 returns text
@@ -3161,20 +3228,9 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_family text;
-    v_group  text;
+    v_family text := recovery.check_unit(p_watch, p_scope, p_key, 'fuse');
     v_id     bigint;
 begin
-    select w.family, w.group_by into v_family, v_group from recovery.attached() as w where w.name = p_watch;
-    if not found then
-        perform recovery.fail('RC008', format('nothing is watched as %s', coalesce(quote_literal(p_watch), 'null')), 'See recovery.watch for the names.');
-    elsif p_scope is null or p_scope not in ('row', 'group') then
-        perform recovery.fail('RC010', format('fuse scope %s is not known', coalesce(quote_literal(p_scope), 'null')), 'Allowed are row and group.');
-    elsif p_scope = 'group' and v_group is null then
-        perform recovery.fail('RC010', format('watch "%s" has no groups', p_watch), 'Light a fuse of scope row.');
-    elsif p_key is null or p_key = '' then
-        perform recovery.fail('RC010', 'a fuse needs the key of a row or group', 'As recovery.event.key and group_key show it.');
-    end if;
     perform recovery.check_ttl(p_ttl);
     insert into recovery.fuse as f (family, scope, watch, key, host, pid, process_start, ttl, expires)
     values (v_family, p_scope, case p_scope when 'row' then p_watch else '' end, p_key, p_host, p_pid, p_process_start, p_ttl, recovery.now() + p_ttl)
@@ -3425,17 +3481,12 @@ as $$
 declare
     v_unit   recovery.watch;
     v_watch  recovery.watch;
-    v_child  text;
+    v_group  text;
     v_groups text[];
 begin
     select w.* into v_unit from recovery.attached() as w where w.name = p_watch;
-    if p_scope = 'group' then
-        v_groups := recovery.tree(v_unit.family, array[p_key], false);
-    elsif v_unit.child is not null then
-        execute format('select (%s)::text from %s as r where %s = $1', v_unit.child, v_unit.relation, recovery.key_text(v_unit.key_columns, 'r'))
-        into v_child using p_key;
-        v_groups := recovery.tree(v_unit.family, array[v_child], false);
-    end if;
+    v_group := case p_scope when 'group' then p_key else recovery.child_of(v_unit, p_key) end;
+    v_groups := case when v_group is not null then recovery.tree(v_unit.family, array[v_group], false) end;
     for v_watch in select w.* from recovery.attached() as w where w.family = v_unit.family order by w.position, w.name loop
         return query execute format(
             'select %L::text, %s, %s, r.server_epoch from %s as r where (%s) and (%s) and (%s)',
@@ -3520,29 +3571,26 @@ as $$
 declare
     v_watch recovery.watch;
     v_due   record;
-    v_fuse  recovery.fuse;
+    v_end   record;
+    v_fuse  record;
     v_name  text;
     v_fuses boolean;
 begin
     for v_watch in select w.* from recovery.attached() as w order by w.family, w.position, w.name loop
         v_fuses := recovery.has_fuses(v_watch.family);
-        return query execute format(
-            $sql$select case when %1$s then %2$L else 'close' end, e.reason, %3$L::text, o.key, o.grp, e.epoch
-            from (
-                select s.epoch, coalesce(s.reason, j.reason, 'superseded') as reason
-                from recovery.server as s left join recovery.judgement as j on j.epoch = s.epoch and j.dead
-                where s.epoch = any(recovery.open_epochs(%3$L))
-                  and case when $2 is null then s.ended is not null or j.dead
-                           else s.name = $2 and (s.ended is not null or s.drain_until is null or j.dead) end
-            ) as e
-            cross join lateral (
-                select %4$s as key, %5$s as grp, %6$s as guarded from %7$s as r where %8$s
-            ) as o$sql$,
-            case when v_fuses then 'o.guarded' else 'false' end, case when p_boot is null then 'keep' else 'adopt' end, v_watch.name,
-            recovery.key_text(v_watch.key_columns, 'r'), coalesce('(' || v_watch.group_by || ')::text', 'null::text'),
-            case when v_fuses then '(' || recovery.guard_sql(v_watch) || ')' else 'false' end,
-            v_watch.relation, replace(recovery.scope_sql(v_watch, 'epoch', 'ignore'), 'r.server_epoch = $1', 'r.server_epoch = e.epoch'))
-        using null::bigint, p_boot;
+        for v_end in
+            select s.epoch, coalesce(s.reason, j.reason, 'superseded') as reason
+            from recovery.server as s left join recovery.judgement as j on j.epoch = s.epoch and j.dead
+            where s.epoch = any(recovery.open_epochs(v_watch.name))
+              and case when p_boot is null then s.ended is not null or j.dead
+                       else s.name = p_boot and (s.ended is not null or s.drain_until is null or j.dead) end
+        loop
+            return query execute format('select case when %s then %L else %L end, $2, %L::text, %s, %s, $1 from %s as r where %s',
+                case when v_fuses then recovery.guard_sql(v_watch) else 'false' end, case when p_boot is null then 'keep' else 'adopt' end, 'close',
+                v_watch.name, recovery.key_text(v_watch.key_columns, 'r'), coalesce('(' || v_watch.group_by || ')::text', 'null::text'),
+                v_watch.relation, recovery.scope_sql(v_watch, 'epoch', 'ignore'))
+            using v_end.epoch, v_end.reason;
+        end loop;
         if v_watch.unowned is not null then
             return query execute format('select %L, %L, %L::text, %s, %s, null::bigint from %s as r where %s', 'close', 'unowned', v_watch.name,
                 recovery.key_text(v_watch.key_columns, 'r'), coalesce('(' || v_watch.group_by || ')::text', 'null::text'),
@@ -3553,9 +3601,7 @@ begin
     if p_boot is not null then
         return;
     end if;
-    for v_fuse in select f.* from recovery.fuse as f
-        where f.expires < recovery.now() or f.process_dead < recovery.now() - interval '5 seconds' order by f.id
-    loop
+    for v_fuse in select f.* from recovery.fuse_state as f where f.spent order by f.id loop
         select min(w.name) into v_name from recovery.attached() as w where w.family = v_fuse.family and (v_fuse.watch in ('', w.name));
         return query select 'close'::text, case when v_fuse.process_dead is null then 'fuse_expired' else 'process_dead' end,
             o.watch, o.key, o.group_key, o.server_epoch from recovery.open_in(v_name, v_fuse.scope, v_fuse.key) as o;
@@ -3586,15 +3632,9 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_family text;
+    v_family text := recovery.family_of(p_watch, p_scope, 'process');
     v_groups text[] := array[p_key];
 begin
-    select w.family into v_family from recovery.attached() as w where w.name = p_watch;
-    if not found then
-        perform recovery.fail('RC008', format('nothing is watched as %s', coalesce(quote_literal(p_watch), 'null')), 'See recovery.watch for the names.');
-    elsif p_scope is null or p_scope not in ('row', 'group') then
-        perform recovery.fail('RC010', format('process scope %s is not known', coalesce(quote_literal(p_scope), 'null')), 'Allowed are row and group.');
-    end if;
     if p_scope = 'row' then
         return query select p.* from recovery.process as p
             where p.family = v_family and p.scope = 'row' and p.watch = p_watch and p.key = p_key order by p.id;
@@ -4105,12 +4145,7 @@ begin
     if not found then
         return;
     end if;
-    if cardinality(v_watch.key_columns) = 1 then
-        v_parts := array[p_process.key];
-    else
-        select array_agg(k.part order by k.n) into v_parts
-        from jsonb_array_elements_text(p_process.key::jsonb) with ordinality as k (part, n);
-    end if;
+    v_parts := recovery.key_parts(v_watch, p_process.key);
     -- A table that is being altered must not hold up a boot.
     perform set_config('lock_timeout', '1s', true);
     -- By the columns of the primary key, each in its own type: that is one probe of its index.
@@ -4270,13 +4305,10 @@ declare
     v_closed jsonb := '{}';
 begin
     select w.* into v_watch from recovery.attached() as w where w.name = p_watch;
-    if p_scope = 'row' and v_watch.child is not null then
+    v_child := case p_scope when 'row' then recovery.child_of(v_watch, p_key) end;
+    if v_child is not null then
         -- Cancelling cascades to what the row waits for.
-        execute format('select (%s)::text from %s as r where %s = $1', v_watch.child, v_watch.relation, recovery.key_text(v_watch.key_columns, 'r'))
-        into v_child using p_key;
-        if v_child is not null then
-            v_closed := recovery.close_unit(p_watch, 'group', v_child, p_reason, p_detector, p_lock_wait, p_force);
-        end if;
+        v_closed := recovery.close_unit(p_watch, 'group', v_child, p_reason, p_detector, p_lock_wait, p_force);
     end if;
     return recovery.add_counts(v_closed, recovery.close_unit(p_watch, p_scope, p_key, p_reason, p_detector, p_lock_wait, p_force));
 end
@@ -4380,6 +4412,32 @@ comment on function recovery.supervise(regclass, text, text, text, text, text, t
 --;
 revoke all on function recovery.supervise(regclass, text, text, text, text, text, text, text) from public;
 --;
+-- sql/functions/tell.sql
+create or replace function recovery.tell(
+    p_epoch bigint, p_watch text, p_scope text, p_key text, p_reason text, p_detector text, p_detail jsonb
+)
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_event bigint;
+begin
+    insert into recovery.event (server_epoch, watch, kind, key, group_key, reason, detector, new)
+    values (p_epoch, p_watch, 'cancel', p_key, case p_scope when 'group' then p_key end, p_reason, p_detector,
+            p_detail || jsonb_build_object('scope', p_scope))
+    returning id into v_event;
+    perform recovery.announce(v_event, v_event);
+end
+$$;
+--;
+comment on function recovery.tell(bigint, text, text, text, text, text, jsonb) is
+    'Tells the owner of a row or group to stop it: an event of kind cancel, announced.';
+--;
+revoke all on function recovery.tell(bigint, text, text, text, text, text, jsonb) from public;
+--;
 -- sql/functions/timeline.sql
 create or replace function recovery.timeline()
 returns text
@@ -4404,15 +4462,9 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_family text;
+    v_family text := recovery.family_of(p_watch, p_scope, 'touch');
     v_count  bigint;
 begin
-    select w.family into v_family from recovery.attached() as w where w.name = p_watch;
-    if not found then
-        perform recovery.fail('RC008', format('nothing is watched as %s', coalesce(quote_literal(p_watch), 'null')), 'See recovery.watch for the names.');
-    elsif p_scope is null or p_scope not in ('row', 'group') then
-        perform recovery.fail('RC010', format('touch scope %s is not known', coalesce(quote_literal(p_scope), 'null')), 'Allowed are row and group.');
-    end if;
     -- In key order: two processes that touch the same rows do not deadlock. At most one write a second.
     insert into recovery.touch as t (family, scope, watch, key, at)
     select v_family, p_scope, case p_scope when 'row' then p_watch else '' end, k.key, recovery.now()
@@ -4448,7 +4500,6 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_family text;
-    v_group  text;
     v_watch  text := case p_scope when 'row' then p_watch else '' end;
     v_id     bigint;
 begin
@@ -4458,16 +4509,8 @@ begin
         perform recovery.fail('RC003', format('epoch %s belongs to another boot: the token does not match', p_epoch),
             'Give the token that recovery.boot returned with the epoch.');
     end if;
-    select w.family, w.group_by into v_family, v_group from recovery.attached() as w where w.name = p_watch;
-    if not found then
-        perform recovery.fail('RC008', format('nothing is watched as %s', coalesce(quote_literal(p_watch), 'null')), 'See recovery.watch for the names.');
-    elsif p_scope is null or p_scope not in ('row', 'group') then
-        perform recovery.fail('RC010', format('process scope %s is not known', coalesce(quote_literal(p_scope), 'null')), 'Allowed are row and group.');
-    elsif p_scope = 'group' and v_group is null then
-        perform recovery.fail('RC010', format('watch "%s" has no groups', p_watch), 'Track the process with scope row.');
-    elsif p_key is null or p_key = '' then
-        perform recovery.fail('RC010', 'a process needs the key of a row or group', 'As recovery.event.key and group_key show it.');
-    elsif p_host is null or p_host = '' then
+    v_family := recovery.check_unit(p_watch, p_scope, p_key, 'process');
+    if p_host is null or p_host = '' then
         perform recovery.fail('RC010', 'a process needs its host', 'Give the host with which the server booted.');
     elsif p_pid is null or p_pid <= 1 then
         perform recovery.fail('RC010', format('pid %s is not allowed', coalesce(p_pid::text, 'null')), 'Give a pid above 1.');
@@ -4993,6 +5036,36 @@ comment on column recovery.evidence.quiet is 'Silent: evidence that a failure of
 comment on column recovery.evidence.silent_since is 'From when on its silence speaks against it: the end of its lease or of its grace.';
 --;
 comment on column recovery.evidence.at is 'The clock of this look.';
+--;
+-- sql/views/fuse_state.sql
+create or replace view recovery.fuse_state as
+select
+    f.id, f.family, f.scope, f.watch, f.key, f.host, f.pid, f.process_dead,
+    f.expires >= (select recovery.now()) and f.pid is not null and f.process_dead is null as guards,
+    f.expires < (select recovery.now()) or coalesce(f.process_dead < (select recovery.now()) - interval '5 seconds', false) as spent
+from recovery.fuse as f;
+--;
+comment on view recovery.fuse_state is 'What each fuse means at the moment.';
+--;
+comment on column recovery.fuse_state.id is 'Number of the fuse.';
+--;
+comment on column recovery.fuse_state.family is 'Family of the watch.';
+--;
+comment on column recovery.fuse_state.scope is 'row or group.';
+--;
+comment on column recovery.fuse_state.watch is 'Watch of the row; empty for a group.';
+--;
+comment on column recovery.fuse_state.key is 'Key of the row, or of the group.';
+--;
+comment on column recovery.fuse_state.host is 'Host of the process.';
+--;
+comment on column recovery.fuse_state.pid is 'The process that does the work.';
+--;
+comment on column recovery.fuse_state.process_dead is 'When a sweeper on its host found the process dead.';
+--;
+comment on column recovery.fuse_state.guards is 'Active: not burnt out, with a process that is not known dead. Its unit is kept.';
+--;
+comment on column recovery.fuse_state.spent is 'Burnt out, or its process died; a server that lives gets a moment to book how the process ended. Its unit is to be closed.';
 --;
 -- sql/views/judgement.sql
 -- Silence is judged as of the last observation, not as of now: if the machine sleeps between the two,

@@ -6,8 +6,7 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_asked  recovery.cancellation;
-    v_closed jsonb;
+    v_asked recovery.cancellation;
 begin
     perform recovery.heartbeat(p_epoch, p_token);  -- proves who it is
     select c.* into v_asked from recovery.cancellation as c where c.id = p_id and c.server_epoch = p_epoch for update;
@@ -18,8 +17,7 @@ begin
     if v_asked.scope = 'group' and recovery.has_begun(v_asked.detail ->> 'watch', v_asked.key, v_asked.requested) then
         return '{}';  -- its group works on something new by now
     end if;
-    v_closed := recovery.stop_unit(v_asked.detail ->> 'watch', v_asked.scope, v_asked.key, v_asked.reason, 'cancel:' || p_epoch);
-    return v_closed;
+    return recovery.stop_unit(v_asked.detail ->> 'watch', v_asked.scope, v_asked.key, v_asked.reason, 'cancel:' || p_epoch);
 end
 $$;
 

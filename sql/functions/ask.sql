@@ -7,41 +7,40 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_now   timestamptz := recovery.now();
-    v_due   record;
-    v_grace interval;
     v_asked recovery.cancellation;
-    v_event bigint;
-    v_due_units jsonb := '{}';
     v_count bigint := 0;
 begin
-    for v_due in select d.*, w.family from recovery.due() as d join recovery.watch as w on w.name = d.watch loop
-        continue when v_due.scope = 'row' and recovery.has_fuses(v_due.family) and exists (
-            select from recovery.fuse as f where f.family = v_due.family and f.scope = 'row' and f.watch = v_due.watch and f.key = v_due.key
-            and f.expires >= v_now and f.pid is not null and f.process_dead is null);
-        -- A live owner is asked first; where there is none, the deadline is now.
-        v_grace := case when exists (select from recovery.server as s where s.epoch = v_due.owner and s.ended is null)
-            then recovery.setting_of('cancel_grace', v_due.watch, v_due.detail ->> 'kind', case v_due.scope when 'group' then v_due.key end)::interval
-            else interval '0' end;
-        insert into recovery.cancellation as c (family, scope, watch, key, server_epoch, reason, detail, requested, deadline)
-        values (v_due.family, v_due.scope, case v_due.scope when 'row' then v_due.watch else '' end, v_due.key, v_due.owner, v_due.reason,
-                v_due.detail || jsonb_build_object('watch', v_due.watch), v_now, v_now + v_grace)
+    for v_asked in
+        with due as materialized (
+            select w.family, d.scope, case d.scope when 'row' then d.watch else '' end as watch, d.key, d.owner, d.reason,
+                   d.detail || jsonb_build_object('watch', d.watch) as detail,
+                   -- A live owner is asked first; where there is none, the deadline is now.
+                   case when exists (select from recovery.server as s where s.epoch = d.owner and s.ended is null)
+                        then recovery.setting_of('cancel_grace', d.watch, d.detail ->> 'kind', case d.scope when 'group' then d.key end)::interval
+                        else interval '0' end as grace
+            from recovery.due() as d join recovery.watch as w on w.name = d.watch
+            where d.scope <> 'row' or not exists (
+                select from recovery.fuse_state as f
+                where f.family = w.family and f.scope = 'row' and f.watch = d.watch and f.key = d.key and f.guards)
+        ),
+        gone as (
+            -- What moved again in time, or closed, is asked for no more.
+            delete from recovery.cancellation as c
+            where (c.family, c.scope, c.watch, c.key) not in (select d.family, d.scope, d.watch, d.key from due as d)
+        )
+        insert into recovery.cancellation (family, scope, watch, key, server_epoch, reason, detail, requested, deadline)
+        select d.family, d.scope, d.watch, d.key, d.owner, d.reason, d.detail, v_now, v_now + d.grace from due as d
         on conflict (family, scope, key, watch) do nothing
-        returning c.* into v_asked;
-        if found and not exists (select from recovery.open_in(v_due.watch, v_due.scope, v_due.key)) then
+        returning *
+    loop
+        if not exists (select from recovery.open_in(v_asked.detail ->> 'watch', v_asked.scope, v_asked.key)) then
             delete from recovery.cancellation as c where c.id = v_asked.id;  -- closed since we looked
-        elsif v_asked.id is not null and v_grace > interval '0' then
-            insert into recovery.event (server_epoch, watch, kind, key, group_key, reason, detector, new)
-            values (v_due.owner, v_due.watch, 'cancel', v_due.key, case v_due.scope when 'group' then v_due.key end, v_due.reason, p_detector,
-                    v_asked.detail || jsonb_build_object('cancellation', v_asked.id, 'scope', v_due.scope, 'deadline', v_asked.deadline))
-            returning id into v_event;
-            perform recovery.announce(v_event, v_event);
+        elsif v_asked.deadline > v_now then
+            perform recovery.tell(v_asked.server_epoch, v_asked.detail ->> 'watch', v_asked.scope, v_asked.key, v_asked.reason, p_detector,
+                v_asked.detail || jsonb_build_object('cancellation', v_asked.id, 'deadline', v_asked.deadline));
             v_count := v_count + 1;
         end if;
-        v_due_units := v_due_units || jsonb_build_object(jsonb_build_array(v_due.family, v_due.scope, v_due.key, case v_due.scope when 'row' then v_due.watch else '' end)::text, true);
     end loop;
-    -- What moved again in time, or closed, is asked for no more.
-    delete from recovery.cancellation as c
-    where not v_due_units ? jsonb_build_array(c.family, c.scope, c.key, c.watch)::text;
     return v_count;
 end
 $$;

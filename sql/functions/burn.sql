@@ -6,13 +6,11 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_fuse recovery.fuse;
+    v_fuse record;
 begin
     o_closed := '{}';
     -- One fuse a call: the caller commits. Another sweeper's fuse is skipped, an extension just committing is waited out by nobody.
-    select f.* into v_fuse from recovery.fuse as f
-    -- A server that lives gets a moment to book how its process ended.
-    where f.expires < recovery.now() or f.process_dead < recovery.now() - interval '5 seconds'
+    select f.* into v_fuse from recovery.fuse_state as f where f.spent
     order by f.id limit 1 for update skip locked;
     o_more := found;
     if not found then

@@ -15,11 +15,12 @@ declare
     v_watch  recovery.watch;
     v_unit   recovery.watch;
     v_scope  text;
-    v_found  text[] := '{}';
+    v_rows   text[] := '{}';
+    v_groups text[] := '{}';
+    v_found  text[];
     v_epoch  bigint;
     v_open   boolean;
     v_by     text := 'operator:' || session_user;
-    v_event  bigint;
     v_left   text;
     v_why    text;
     v_row    record;
@@ -35,40 +36,31 @@ begin
         if p_scope is distinct from 'group' then
             execute format('select exists (select from %s as r where (%s) and %s = $1)', v_watch.relation, v_watch.open,
                 recovery.key_text(v_watch.key_columns, 'r')) into v_open using p_key;
-            if v_open and not (v_watch.group_by is not null and p_scope is null and v_unit.id is not null and v_scope = 'group' and v_unit.family = v_watch.family) then
-                v_unit := v_watch;
-                v_scope := 'row';
-                v_found := v_found || format('row of %s', v_watch.name);
-            end if;
+            v_rows := v_rows || case when v_open then array[v_watch.name] end;
         end if;
-        if p_scope is distinct from 'row' and v_watch.group_by is not null and not ('group of ' || v_watch.family) = any(v_found) then
+        if p_scope is distinct from 'row' and v_watch.group_by is not null and v_watch.family <> all(v_groups) then
             begin
                 v_open := recovery.is_open(v_watch.family, recovery.tree(v_watch.family, array[p_key], false));
             exception when invalid_text_representation then
                 v_open := false;  -- not a group of this type
             end;
-            if v_open then
-                v_unit := v_watch;
-                v_scope := 'group';
-                v_found := v_found || ('group of ' || v_watch.family);
-            end if;
+            v_groups := v_groups || case when v_open then array[v_watch.family] end;
         end if;
     end loop;
     -- A session that is open itself is a row and a group: the group includes it.
-    if cardinality(v_found) = 2 and v_scope is not null and 'group of ' || v_unit.family = any(v_found) and exists (
-        select from unnest(v_found) as f (text) join recovery.attached() as w on f.text = 'row of ' || w.name where w.family = v_unit.family)
-    then
-        v_scope := 'group';
-    elsif cardinality(v_found) > 1 then
+    select array_agg(f.name order by f.n) into v_found from (
+        select 'row of ' || w.name as name, w.name as n from recovery.attached() as w where w.name = any(v_rows) and w.family <> all(v_groups)
+        union all select 'group of ' || g.name, g.name from unnest(v_groups) as g (name)) as f;
+    if cardinality(v_found) > 1 then
         perform recovery.fail('RC010', format('%L could be: %s', p_key, array_to_string(v_found, ', ')), 'Say which, by watch and scope (row or group).');
-    elsif v_unit.id is null then
+    elsif v_found is null then
         perform recovery.fail('RC010', format('nothing open has the key or group %s', coalesce(quote_literal(p_key), 'null')),
             'Keys and groups are written as recovery.event shows them.');
     end if;
-    if v_scope = 'group' then
-        select w.* into v_unit from recovery.attached() as w where w.family = v_unit.family
-        order by w.parent is null, w.position, w.name limit 1;
-    end if;
+    v_scope := case v_groups when '{}' then 'row' else 'group' end;
+    select w.* into v_unit from recovery.attached() as w
+    where case v_scope when 'group' then w.family = any(v_groups) else w.name = any(v_rows) end
+    order by w.parent is null, w.position, w.name limit 1;
     for v_row in select o.* from recovery.open_in(v_unit.name, v_scope, p_key) as o loop
         watch := v_row.watch;
         key := v_row.key;
@@ -83,11 +75,7 @@ begin
     for v_epoch in select distinct o.server_epoch from recovery.open_in(v_unit.name, v_scope, p_key) as o
         join recovery.server as s on s.epoch = o.server_epoch where s.ended is null
     loop
-        insert into recovery.event (server_epoch, watch, kind, key, group_key, reason, detector, new)
-        values (v_epoch, v_unit.name, 'cancel', p_key, case v_scope when 'group' then p_key end, p_reason, v_by,
-                jsonb_build_object('scope', v_scope, 'watch', v_unit.name, 'closed', true))
-        returning id into v_event;
-        perform recovery.announce(v_event, v_event);
+        perform recovery.tell(v_epoch, v_unit.name, v_scope, p_key, p_reason, v_by, jsonb_build_object('watch', v_unit.name, 'closed', true));
     end loop;
     delete from recovery.fuse as f where f.family = v_unit.family and f.key = p_key
         and f.scope = v_scope and (v_scope = 'group' or f.watch = v_unit.name);

@@ -52,7 +52,6 @@ declare
     v_again  text;
     v_set    text;
     v_group  text;
-    v_owner  text;
     v_old    text;
     v_new    text;
     v_fixed  text;
@@ -108,7 +107,6 @@ begin
         v_again := case when p_heir then '' else format(', case when (%s) then recovery.left_open(%L) end', v_watch.open, v_watch.name) end;
 
         if v_direct then
-            v_owner := 'old.server_epoch';
             v_ctes := v_ctes || format(
                 E'u%s as (update %s as r set %s from %s where %s returning old.server_epoch as owner, %s as key, %s as grp, %s',
                 v_n, v_watch.relation, v_set, v_c, v_where, recovery.key_text(v_watch.key_columns, 'r'), v_group,

@@ -21,10 +21,8 @@ begin
     end if;
     if p_scope = 'group' then
         v_groups := recovery.tree(v_watch.family, array[p_key], false);
-    elsif cardinality(v_watch.key_columns) = 1 then
-        v_key := array[p_key];
     else
-        select array_agg(k.part order by k.n) into v_key from jsonb_array_elements_text(p_key::jsonb) with ordinality as k (part, n);
+        v_key := recovery.key_parts(v_watch, p_key);
     end if;
     v_guard := case when not p_force and recovery.has_fuses(v_watch.family) then 'without' else 'ignore' end;
     select s.o_closed into o_closed from recovery.close_scope(v_watch.family, 'any', null, v_guard, v_groups,

@@ -21,8 +21,8 @@ begin
     end if;
     -- The start time is not compared: the same process may have been read twice, a little apart.
     if exists (
-        select from recovery.fuse as f
-        where f.expires >= recovery.now() and f.pid is not null and f.process_dead is null
+        select from recovery.fuse_state as f
+        where f.guards
           and (f.host = p_process.host and f.pid = p_process.pid
                or f.family = p_process.family and f.scope = p_process.scope and f.watch = p_process.watch and f.key = p_process.key)
     ) then

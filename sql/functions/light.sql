@@ -14,20 +14,9 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_family text;
-    v_group  text;
+    v_family text := recovery.check_unit(p_watch, p_scope, p_key, 'fuse');
     v_id     bigint;
 begin
-    select w.family, w.group_by into v_family, v_group from recovery.attached() as w where w.name = p_watch;
-    if not found then
-        perform recovery.fail('RC008', format('nothing is watched as %s', coalesce(quote_literal(p_watch), 'null')), 'See recovery.watch for the names.');
-    elsif p_scope is null or p_scope not in ('row', 'group') then
-        perform recovery.fail('RC010', format('fuse scope %s is not known', coalesce(quote_literal(p_scope), 'null')), 'Allowed are row and group.');
-    elsif p_scope = 'group' and v_group is null then
-        perform recovery.fail('RC010', format('watch "%s" has no groups', p_watch), 'Light a fuse of scope row.');
-    elsif p_key is null or p_key = '' then
-        perform recovery.fail('RC010', 'a fuse needs the key of a row or group', 'As recovery.event.key and group_key show it.');
-    end if;
     perform recovery.check_ttl(p_ttl);
     insert into recovery.fuse as f (family, scope, watch, key, host, pid, process_start, ttl, expires)
     values (v_family, p_scope, case p_scope when 'row' then p_watch else '' end, p_key, p_host, p_pid, p_process_start, p_ttl, recovery.now() + p_ttl)

@@ -8,17 +8,12 @@ as $$
 declare
     v_unit   recovery.watch;
     v_watch  recovery.watch;
-    v_child  text;
+    v_group  text;
     v_groups text[];
 begin
     select w.* into v_unit from recovery.attached() as w where w.name = p_watch;
-    if p_scope = 'group' then
-        v_groups := recovery.tree(v_unit.family, array[p_key], false);
-    elsif v_unit.child is not null then
-        execute format('select (%s)::text from %s as r where %s = $1', v_unit.child, v_unit.relation, recovery.key_text(v_unit.key_columns, 'r'))
-        into v_child using p_key;
-        v_groups := recovery.tree(v_unit.family, array[v_child], false);
-    end if;
+    v_group := case p_scope when 'group' then p_key else recovery.child_of(v_unit, p_key) end;
+    v_groups := case when v_group is not null then recovery.tree(v_unit.family, array[v_group], false) end;
     for v_watch in select w.* from recovery.attached() as w where w.family = v_unit.family order by w.position, w.name loop
         return query execute format(
             'select %L::text, %s, %s, r.server_epoch from %s as r where (%s) and (%s) and (%s)',

@@ -8,29 +8,26 @@ as $$
 declare
     v_watch recovery.watch;
     v_due   record;
-    v_fuse  recovery.fuse;
+    v_end   record;
+    v_fuse  record;
     v_name  text;
     v_fuses boolean;
 begin
     for v_watch in select w.* from recovery.attached() as w order by w.family, w.position, w.name loop
         v_fuses := recovery.has_fuses(v_watch.family);
-        return query execute format(
-            $sql$select case when %1$s then %2$L else 'close' end, e.reason, %3$L::text, o.key, o.grp, e.epoch
-            from (
-                select s.epoch, coalesce(s.reason, j.reason, 'superseded') as reason
-                from recovery.server as s left join recovery.judgement as j on j.epoch = s.epoch and j.dead
-                where s.epoch = any(recovery.open_epochs(%3$L))
-                  and case when $2 is null then s.ended is not null or j.dead
-                           else s.name = $2 and (s.ended is not null or s.drain_until is null or j.dead) end
-            ) as e
-            cross join lateral (
-                select %4$s as key, %5$s as grp, %6$s as guarded from %7$s as r where %8$s
-            ) as o$sql$,
-            case when v_fuses then 'o.guarded' else 'false' end, case when p_boot is null then 'keep' else 'adopt' end, v_watch.name,
-            recovery.key_text(v_watch.key_columns, 'r'), coalesce('(' || v_watch.group_by || ')::text', 'null::text'),
-            case when v_fuses then '(' || recovery.guard_sql(v_watch) || ')' else 'false' end,
-            v_watch.relation, replace(recovery.scope_sql(v_watch, 'epoch', 'ignore'), 'r.server_epoch = $1', 'r.server_epoch = e.epoch'))
-        using null::bigint, p_boot;
+        for v_end in
+            select s.epoch, coalesce(s.reason, j.reason, 'superseded') as reason
+            from recovery.server as s left join recovery.judgement as j on j.epoch = s.epoch and j.dead
+            where s.epoch = any(recovery.open_epochs(v_watch.name))
+              and case when p_boot is null then s.ended is not null or j.dead
+                       else s.name = p_boot and (s.ended is not null or s.drain_until is null or j.dead) end
+        loop
+            return query execute format('select case when %s then %L else %L end, $2, %L::text, %s, %s, $1 from %s as r where %s',
+                case when v_fuses then recovery.guard_sql(v_watch) else 'false' end, case when p_boot is null then 'keep' else 'adopt' end, 'close',
+                v_watch.name, recovery.key_text(v_watch.key_columns, 'r'), coalesce('(' || v_watch.group_by || ')::text', 'null::text'),
+                v_watch.relation, recovery.scope_sql(v_watch, 'epoch', 'ignore'))
+            using v_end.epoch, v_end.reason;
+        end loop;
         if v_watch.unowned is not null then
             return query execute format('select %L, %L, %L::text, %s, %s, null::bigint from %s as r where %s', 'close', 'unowned', v_watch.name,
                 recovery.key_text(v_watch.key_columns, 'r'), coalesce('(' || v_watch.group_by || ')::text', 'null::text'),
@@ -41,9 +38,7 @@ begin
     if p_boot is not null then
         return;
     end if;
-    for v_fuse in select f.* from recovery.fuse as f
-        where f.expires < recovery.now() or f.process_dead < recovery.now() - interval '5 seconds' order by f.id
-    loop
+    for v_fuse in select f.* from recovery.fuse_state as f where f.spent order by f.id loop
         select min(w.name) into v_name from recovery.attached() as w where w.family = v_fuse.family and (v_fuse.watch in ('', w.name));
         return query select 'close'::text, case when v_fuse.process_dead is null then 'fuse_expired' else 'process_dead' end,
             o.watch, o.key, o.group_key, o.server_epoch from recovery.open_in(v_name, v_fuse.scope, v_fuse.key) as o;

@@ -6,15 +6,9 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_family text;
+    v_family text := recovery.family_of(p_watch, p_scope, 'process');
     v_groups text[] := array[p_key];
 begin
-    select w.family into v_family from recovery.attached() as w where w.name = p_watch;
-    if not found then
-        perform recovery.fail('RC008', format('nothing is watched as %s', coalesce(quote_literal(p_watch), 'null')), 'See recovery.watch for the names.');
-    elsif p_scope is null or p_scope not in ('row', 'group') then
-        perform recovery.fail('RC010', format('process scope %s is not known', coalesce(quote_literal(p_scope), 'null')), 'Allowed are row and group.');
-    end if;
     if p_scope = 'row' then
         return query select p.* from recovery.process as p
             where p.family = v_family and p.scope = 'row' and p.watch = p_watch and p.key = p_key order by p.id;

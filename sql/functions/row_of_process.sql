@@ -14,12 +14,7 @@ begin
     if not found then
         return;
     end if;
-    if cardinality(v_watch.key_columns) = 1 then
-        v_parts := array[p_process.key];
-    else
-        select array_agg(k.part order by k.n) into v_parts
-        from jsonb_array_elements_text(p_process.key::jsonb) with ordinality as k (part, n);
-    end if;
+    v_parts := recovery.key_parts(v_watch, p_process.key);
     -- A table that is being altered must not hold up a boot.
     perform set_config('lock_timeout', '1s', true);
     -- By the columns of the primary key, each in its own type: that is one probe of its index.

@@ -14,13 +14,10 @@ declare
     v_closed jsonb := '{}';
 begin
     select w.* into v_watch from recovery.attached() as w where w.name = p_watch;
-    if p_scope = 'row' and v_watch.child is not null then
+    v_child := case p_scope when 'row' then recovery.child_of(v_watch, p_key) end;
+    if v_child is not null then
         -- Cancelling cascades to what the row waits for.
-        execute format('select (%s)::text from %s as r where %s = $1', v_watch.child, v_watch.relation, recovery.key_text(v_watch.key_columns, 'r'))
-        into v_child using p_key;
-        if v_child is not null then
-            v_closed := recovery.close_unit(p_watch, 'group', v_child, p_reason, p_detector, p_lock_wait, p_force);
-        end if;
+        v_closed := recovery.close_unit(p_watch, 'group', v_child, p_reason, p_detector, p_lock_wait, p_force);
     end if;
     return recovery.add_counts(v_closed, recovery.close_unit(p_watch, p_scope, p_key, p_reason, p_detector, p_lock_wait, p_force));
 end

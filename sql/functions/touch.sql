@@ -6,15 +6,9 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_family text;
+    v_family text := recovery.family_of(p_watch, p_scope, 'touch');
     v_count  bigint;
 begin
-    select w.family into v_family from recovery.attached() as w where w.name = p_watch;
-    if not found then
-        perform recovery.fail('RC008', format('nothing is watched as %s', coalesce(quote_literal(p_watch), 'null')), 'See recovery.watch for the names.');
-    elsif p_scope is null or p_scope not in ('row', 'group') then
-        perform recovery.fail('RC010', format('touch scope %s is not known', coalesce(quote_literal(p_scope), 'null')), 'Allowed are row and group.');
-    end if;
     -- In key order: two processes that touch the same rows do not deadlock. At most one write a second.
     insert into recovery.touch as t (family, scope, watch, key, at)
     select v_family, p_scope, case p_scope when 'row' then p_watch else '' end, k.key, recovery.now()

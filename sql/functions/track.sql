@@ -16,7 +16,6 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_family text;
-    v_group  text;
     v_watch  text := case p_scope when 'row' then p_watch else '' end;
     v_id     bigint;
 begin
@@ -26,16 +25,8 @@ begin
         perform recovery.fail('RC003', format('epoch %s belongs to another boot: the token does not match', p_epoch),
             'Give the token that recovery.boot returned with the epoch.');
     end if;
-    select w.family, w.group_by into v_family, v_group from recovery.attached() as w where w.name = p_watch;
-    if not found then
-        perform recovery.fail('RC008', format('nothing is watched as %s', coalesce(quote_literal(p_watch), 'null')), 'See recovery.watch for the names.');
-    elsif p_scope is null or p_scope not in ('row', 'group') then
-        perform recovery.fail('RC010', format('process scope %s is not known', coalesce(quote_literal(p_scope), 'null')), 'Allowed are row and group.');
-    elsif p_scope = 'group' and v_group is null then
-        perform recovery.fail('RC010', format('watch "%s" has no groups', p_watch), 'Track the process with scope row.');
-    elsif p_key is null or p_key = '' then
-        perform recovery.fail('RC010', 'a process needs the key of a row or group', 'As recovery.event.key and group_key show it.');
-    elsif p_host is null or p_host = '' then
+    v_family := recovery.check_unit(p_watch, p_scope, p_key, 'process');
+    if p_host is null or p_host = '' then
         perform recovery.fail('RC010', 'a process needs its host', 'Give the host with which the server booted.');
     elsif p_pid is null or p_pid <= 1 then
         perform recovery.fail('RC010', format('pid %s is not allowed', coalesce(p_pid::text, 'null')), 'Give a pid above 1.');

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -235,3 +236,31 @@ def test_the_generated_functions_do_not_depend_on_search_path(jobs: Connection) 
     boot(jobs)
     assert value(jobs, "select min(at) > '2020-01-01' from recovery.event")
     assert value(jobs, "select min(booted) > '2020-01-01' from recovery.server")
+
+
+@pytest.mark.parametrize("cost", [False, True], ids=["shared images", "numeric: no sharing"])
+def test_each_closing_records_its_own_old_values(app: Connection, cost: bool) -> None:
+    """Rows closed from the same values share one image; 1.0 and 1.00 are equal and not the same."""
+    app.execute("alter table app.job add cost numeric default 1.0, add failed_at timestamptz")
+    close = {"status": "'failed'", "error": "c.message", "failed_at": "c.at"}
+    attach(app, close=json.dumps(close | ({"cost": "0"} if cost else {})))
+    dead = boot(app)
+    wanted = {}
+    for number, (error, price) in enumerate(
+        [(None, "1.0"), ("first", "1.00"), (None, "1.00"), ("first", "1.0"), (None, "1.0")], 1
+    ):
+        app.execute(
+            "insert into app.job (id, error, cost, server_epoch) values (%s, %s, %s, %s)",
+            (number, error, price, dead.epoch),
+        )
+        wanted[str(number)] = {"status": "running", "error": error, "failed_at": None} | (
+            {"cost": price} if cost else {}
+        )
+    seen = last_event(app)
+    assert boot(app).closed == {"app.job": 5}
+    old = app.execute(
+        "select key, (select jsonb_object_agg(o.key, o.value) from jsonb_each_text(e.old) as o)"
+        " from recovery.event as e where id > %s",
+        (seen,),
+    ).fetchall()
+    assert dict(old) == wanted

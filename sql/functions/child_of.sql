@@ -1,0 +1,21 @@
+create or replace function recovery.child_of(p_watch recovery.watch, p_key text)
+returns text
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_child text;
+begin
+    if p_watch.child is not null then
+        execute format('select (%s)::text from %s as r where %s = $1', p_watch.child, p_watch.relation, recovery.key_text(p_watch.key_columns, 'r'))
+        into v_child using p_key;
+    end if;
+    return v_child;
+end
+$$;
+
+comment on function recovery.child_of(recovery.watch, text) is 'The group that a row waits for (a subagent''s session), or null.';
+
+revoke all on function recovery.child_of(recovery.watch, text) from public;
