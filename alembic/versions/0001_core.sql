@@ -1638,6 +1638,7 @@ set search_path = pg_catalog, pg_temp
 set enable_hashjoin = off
 set enable_mergejoin = off
 set enable_seqscan = off
+set work_mem = '32MB'
 as $$
 -- Joins and sequential scans are off: rows are met by ctid or by the partial index, and an estimate of one row
 -- must not turn that into a scan of the table for each batch.
@@ -3946,7 +3947,12 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
+set enable_hashjoin = off
+set enable_mergejoin = off
+set enable_seqscan = off
+set max_parallel_workers_per_gather = 0
 as $$
+-- By the partial index, whatever the statistics say of rows that have just been closed.
 declare
     v_watch  recovery.watch;
     v_owner  text := case when p_epoch is null then 'none' else 'epoch' end;

@@ -11,6 +11,7 @@ set search_path = pg_catalog, pg_temp
 set enable_hashjoin = off
 set enable_mergejoin = off
 set enable_seqscan = off
+set work_mem = '32MB'
 as $$
 -- Joins and sequential scans are off: rows are met by ctid or by the partial index, and an estimate of one row
 -- must not turn that into a scan of the table for each batch.
