@@ -60,8 +60,8 @@ declare
     v_closed text := '';
     v_opened text := '';
     v_counts text := '';
-    v_names  text;
     v_same   boolean;
+    v_list   record;
     v_c      constant text := $$(values ($4, $5, $6, $7, (date_part('epoch', $7) * 1000)::bigint, $1)) as c (reason, message, detector, at, ms, epoch)$$;
     v_head   recovery.watch;
 begin
@@ -90,16 +90,20 @@ begin
                 v_watch.name, recovery.key_text(v_watch.key_columns, 'r'));
         end if;
 
+        select string_agg(format('r.%I as o%s', s.name, s.n), ', ' order by s.n) as read,
+               string_agg(format('v.o%s', s.n), ', ' order by s.n) as kept,
+               string_agg(format('u.o%s as %I', s.n, s.name), ', ' order by s.n) as old,
+               string_agg(format('u.n%s as %I', s.n, s.name), ', ' order by s.n) as new,
+               string_agg(format('u.o%1$s is not distinct from f.o%1$s', s.n), ' and ' order by s.n) as same
+        into v_list from jsonb_object_keys(v_watch.close) with ordinality as s (name, n);
         -- What the closing changes: columns as they are, for the event to make json of, or the watch's image.
         v_old := case when p_heir then $$jsonb_build_object('server_epoch', r.server_epoch)$$
-                      when v_plain then (select string_agg(format('r.%I as o%s', s.name, s.n), ', ' order by s.n) from jsonb_object_keys(v_watch.close) with ordinality as s (name, n))
+                      when v_plain then v_list.read
                       else v_watch.image end;
         v_new := case when v_plain then replace(v_old, ' as o', ' as n') else v_old || ' as new' end;
         v_old := case when v_plain then v_old else v_old || ' as old' end;
         v_fixed := case when v_plain then recovery.fixed_sql(v_watch) end;
         v_same := v_plain and not v_watch.diff and recovery.compares_exactly(v_watch);
-        select string_agg(format('u.o%s as %I', s.n, s.name), ', ' order by s.n) into v_names
-        from jsonb_object_keys(v_watch.close) with ordinality as s (name, n);
         if v_fixed is not null then
             v_ctes := v_ctes || format(E'n%s as materialized (select %s as new from %s),\n', v_n, v_fixed, v_c);
             v_new := null;
@@ -123,7 +127,7 @@ begin
                 case (select c.relkind from pg_class as c where c.oid = v_watch.relation) when 'p' then ' and r.tableoid = v.tab' else '' end,
                 case p_owner when 'epoch' then 'r.server_epoch = $1' when 'none' then 'r.server_epoch is null' else 'r.server_epoch is not distinct from v.owner' end,
                 v_watch.open, recovery.key_text(v_watch.key_columns, 'r'), v_group,
-                case when v_plain then (select string_agg(format('v.o%s', s.n), ', ' order by s.n) from jsonb_object_keys(v_watch.close) with ordinality as s (name, n)) else 'v.old' end,
+                case when v_plain then v_list.kept else 'v.old' end,
                 -- Group by group: an estimate of one row must not make it read all open rows for each batch.
                 case p_scope when 'groups' then format('select s.* from unnest($2::%s[]) as g (g) cross join lateral (', v_watch.group_type) else '' end,
                 case p_scope when 'groups' then ' offset 0) as s' else '' end);
@@ -134,7 +138,7 @@ begin
             || v_again || E'),\n';
         -- Most rows are closed from the same values: their image is made once, for the first row.
         v_ctes := v_ctes || case when v_same then format(
-            E'f%1$s as materialized (select u.*, to_jsonb(i) as old from u%1$s as u cross join lateral (select %2$s) as i limit 1),\n', v_n, v_names) else '' end;
+            E'f%1$s as materialized (select u.*, to_jsonb(i) as old from u%1$s as u cross join lateral (select %2$s) as i limit 1),\n', v_n, v_list.old) else '' end;
 
         v_kind := case when p_heir then $$'adopted'$$ when v_watch.attempts is null then $$'closed'$$
                        else format($$case when u.tries < %s then 'requeued' else 'closed' end$$, v_watch.max_attempts) end || '::text';
@@ -142,15 +146,14 @@ begin
             'select %s as pos, %L::text as watch, %s as kind, %L::text as topic, u.owner, u.key, u.grp, %s, %s as ord from u%s as u%s',
             v_n, v_watch.name, v_kind, v_watch.topic,
             case when v_watch.diff and not p_heir then 'd.old, d.new'
-                 else case when v_same then 'case when ' || (select string_agg(format('u.o%1$s is not distinct from f.o%1$s', s.n), ' and ') from jsonb_object_keys(v_watch.close) with ordinality as s (name, n)) || ' then f.old else to_jsonb(i) end'
+                 else case when v_same then 'case when ' || v_list.same || ' then f.old else to_jsonb(i) end'
                            when v_plain then 'to_jsonb(i)' else 'u.old' end || ' as old, '
                    || case when v_fixed is not null then format('(select n.new from n%s as n)', v_n) when v_plain then 'to_jsonb(j)' else 'u.new' end || ' as new' end,
             case when p_scope = 'groups' then 'row_number() over (order by u.ord)' else '0' end,
             v_n,
             case when v_same then format(' cross join f%s as f', v_n) else '' end
-            || case when v_plain then format(' cross join lateral (select %s) as i', v_names)
-                 || (select case when v_fixed is null then format(' cross join lateral (select %s) as j', string_agg(format('u.n%s as %I', s.n, s.name), ', ' order by s.n)) else '' end
-                                    from jsonb_object_keys(v_watch.close) with ordinality as s (name, n)) else '' end
+            || case when v_plain then format(' cross join lateral (select %s) as i', v_list.old) else '' end
+            || case when v_plain and v_fixed is null then format(' cross join lateral (select %s) as j', v_list.new) else '' end
             || case when v_watch.diff and not p_heir then format(' cross join lateral recovery.changed(to_jsonb(i), %s) as d',
                     case when v_fixed is null then 'to_jsonb(j)' else format('(select n.new from n%s as n)', v_n) end) else '' end);
         v_closed := v_closed || case when v_n = 1 then '' else ' union all ' end || format('select u.owner, u.grp from u%1$s as u', v_n);

@@ -75,15 +75,14 @@ begin
     end if;
     if not found then
         perform recovery.refuse_late(old.server_epoch, new.server_epoch, tg_relid);
-        if not v_old and v_new and nullif(current_setting('recovery.server_epoch', true), '') is not null
-           and new.server_epoch is not distinct from old.server_epoch then
+        if not v_old and v_new and recovery.writer() is not null and new.server_epoch is not distinct from old.server_epoch then
             -- Reopened by a server that did not write its epoch: the work is its own from here.
             perform recovery.admit(null, true);
             perform set_config('recovery.stamp', 'on', true);
             execute format('update %%s as r set server_epoch = $1 where %5$s', tg_relid::regclass)
-            using nullif(current_setting('recovery.server_epoch', true), '')::bigint, new;
+            using recovery.writer(), new;
             perform set_config('recovery.stamp', '', true);
-            new.server_epoch := nullif(current_setting('recovery.server_epoch', true), '')::bigint;
+            new.server_epoch := recovery.writer();
         else
             perform recovery.admit(case when v_new then new.server_epoch end, v_new and not v_old);
         end if;
