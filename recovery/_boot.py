@@ -32,7 +32,7 @@ def boot(
     wait: float | timedelta = 30.0,
     version: str | None = None,
     host: str | None = None,
-    batch: int = 5000,
+    batch: int = 10_000,
     lock_wait: float | timedelta = 2.0,
     reap_processes: bool = True,
     settings: Mapping[str, Value] | None = None,

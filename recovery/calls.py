@@ -145,7 +145,7 @@ def boot(
     pid: int | None = None,
     process_start: datetime | None = None,
     version: str | None = None,
-    batch: int = 5000,
+    batch: int = 10_000,
     lock_wait: timedelta = timedelta(seconds=2),
 ) -> Call[Booted]:
     """A new epoch; closes what older epochs of the name left. RC004, RC005, RC010."""
@@ -372,7 +372,7 @@ def shutdown(epoch: int, token: UUID | None = None, heir: int | None = None) -> 
     )
 
 
-def sweep(label: str | None = None, batch: int = 5000) -> Call[Report]:
+def sweep(label: str | None = None, batch: int = 10_000) -> Call[Report]:
     """Ends servers whose lease has lapsed; closes the orphans of every ended epoch. RC010."""
     return Call(
         "call recovery.sweep(p_label => %(label)s::text, p_batch => %(batch)s::integer)",

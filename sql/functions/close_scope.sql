@@ -60,6 +60,7 @@ begin
                     raise;
                 end if;
                 v_whole := false;
+                o_careful := true;  -- row by row it goes round locks
                 exit;
         end;
     end loop;

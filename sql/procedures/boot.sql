@@ -8,7 +8,7 @@ create or replace procedure recovery.boot(
     p_grace         interval    default interval '3 seconds',
     p_policy        text        default 'supersede',
     p_wait          interval    default interval '30 seconds',
-    p_batch         integer     default 5000,
+    p_batch         integer     default 10000,
     p_lock_wait     interval    default interval '2 seconds',
     inout epoch     bigint      default null,
     inout token     uuid        default null,

@@ -2,7 +2,7 @@ create or replace procedure recovery.shutdown(
     p_epoch      bigint,
     p_token      uuid     default null,
     p_heir       bigint   default null,
-    p_batch      integer  default 5000,
+    p_batch      integer  default 10000,
     p_lock_wait  interval default interval '2 seconds',
     inout report jsonb    default null
 )

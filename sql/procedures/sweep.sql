@@ -1,6 +1,6 @@
 create or replace procedure recovery.sweep(
     p_label      text     default null,
-    p_batch      integer  default 5000,
+    p_batch      integer  default 10000,
     p_lock_wait  interval default interval '2 seconds',
     inout report jsonb    default null
 )
