@@ -60,7 +60,6 @@ begin
                     raise;
                 end if;
                 v_whole := false;
-                o_careful := true;  -- row by row it goes round locks
                 exit;
         end;
     end loop;

@@ -12,7 +12,6 @@ declare
     v_careful boolean := false;
     v_left    jsonb;
     v_some    boolean;
-    v_sure    boolean;
     v_beat    timestamptz := pg_catalog.clock_timestamp();
     v_list    text[] := case when p_heir is null then '{closed}' else '{adopted}' end;
     v_guard   text := case when p_guarded then 'with'
@@ -22,8 +21,6 @@ begin
     for v_pass in 1 .. 3 loop
         v_after := null;
         v_some := false;
-        -- From PostgreSQL 18 on a pass that went round no lock and split no batch has seen every row as it is now.
-        v_sure := pg_catalog.current_setting('server_version_num')::integer >= 180000;
         loop
             select b.* into v_batch
             from recovery.close_batch(p_family, p_epoch, v_guard, v_after, p_batch, p_detector, p_lock_wait, v_careful, p_heir) as b;
@@ -38,12 +35,11 @@ begin
             end if;
             v_some := v_some or v_batch.o_closed <> '{}';
             v_careful := v_batch.o_careful;
-            v_sure := v_sure and not v_careful;
             exit when v_batch.o_done;
             v_after := v_batch.o_after;
         end loop;
         -- A row that changed under us was passed over: look again while it helps.
-        v_left := case when v_sure then '{}' else recovery.remaining(p_family, p_epoch, v_guard) end;
+        v_left := recovery.remaining(p_family, p_epoch, v_guard);
         exit when v_left = '{}' or not v_some;
     end loop;
     if v_left = '{}' then
