@@ -1429,6 +1429,7 @@ declare
     v_watch  recovery.watch;
     v_unit   recovery.watch;
     v_scope  text;
+    v_family text;
     v_rows   text[] := '{}';
     v_groups text[] := '{}';
     v_found  text[];
@@ -1446,20 +1447,27 @@ begin
     elsif p_watch is not null and not exists (select from recovery.attached() as w where w.name = p_watch) then
         perform recovery.fail('RC008', format('nothing is watched as %L', p_watch), 'See recovery.watch for the names.');
     end if;
-    for v_watch in select w.* from recovery.attached() as w where p_watch is null or w.name = p_watch order by w.family, w.position, w.name loop
-        if p_scope is distinct from 'group' then
-            execute format('select exists (select from %s as r where (%s) and %s = $1)', v_watch.relation, v_watch.open,
-                recovery.key_text(v_watch.key_columns, 'r')) into v_open using p_key;
-            v_rows := v_rows || case when v_open then array[v_watch.name] end;
+    for v_watch in
+        select w.* from recovery.attached() as w
+        where p_scope is distinct from 'group' and (p_watch is null or w.name = p_watch) order by w.family, w.position, w.name
+    loop
+        execute format('select exists (select from %s as r where (%s) and %s = $1)', v_watch.relation, v_watch.open,
+            recovery.key_text(v_watch.key_columns, 'r')) into v_open using p_key;
+        if v_open then
+            v_rows := v_rows || v_watch.name;
         end if;
-        if p_scope is distinct from 'row' and v_watch.group_by is not null and v_watch.family <> all(v_groups) then
-            begin
-                v_open := recovery.is_open(v_watch.family, recovery.tree(v_watch.family, array[p_key], false));
-            exception when invalid_text_representation then
-                v_open := false;  -- not a group of this type
-            end;
-            v_groups := v_groups || case when v_open then array[v_watch.family] end;
-        end if;
+    end loop;
+    for v_family in
+        select distinct w.family from recovery.attached() as w
+        where p_scope is distinct from 'row' and w.group_by is not null and (p_watch is null or w.name = p_watch)
+    loop
+        begin
+            if recovery.is_open(v_family, recovery.tree(v_family, array[p_key], false)) then
+                v_groups := v_groups || v_family;
+            end if;
+        exception when invalid_text_representation then
+            null;  -- not a group of this type
+        end;
     end loop;
     -- A session that is open itself is a row and a group: the group includes it.
     select array_agg(f.name order by f.n) into v_found from (
@@ -1641,7 +1649,7 @@ set enable_seqscan = off
 set work_mem = '32MB'
 as $$
 -- Joins and sequential scans are off: rows are met by ctid or by the partial index, and an estimate of one row
--- must not turn that into a scan of the table for each batch.
+-- must not turn that into a scan of the table for each batch. A batch of groups is sorted with its events in work_mem.
 declare
     v_scope   text;
     v_failing boolean;

@@ -14,7 +14,7 @@ set enable_seqscan = off
 set work_mem = '32MB'
 as $$
 -- Joins and sequential scans are off: rows are met by ctid or by the partial index, and an estimate of one row
--- must not turn that into a scan of the table for each batch.
+-- must not turn that into a scan of the table for each batch. A batch of groups is sorted with its events in work_mem.
 declare
     v_scope   text;
     v_failing boolean;
