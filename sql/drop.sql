@@ -2,21 +2,20 @@
 do $$
 declare
     v_table regclass;
+    v_roles text[];
+    v_role  text;
 begin
     for v_table in select w.relation from recovery.watch as w order by w.id loop
         perform recovery.detach(v_table);
     end loop;
-end
-$$;
-
-drop schema recovery cascade;
-
-do $$
-declare
-    v_role text;
-begin
-    foreach v_role in array array['recovery_listener', 'recovery_server', 'recovery_owner'] loop
+    select array_agg(r.role order by r.id) || array_agg(r.gate order by r.id) into v_roles from recovery.runner as r;
+    drop schema recovery cascade;
+    foreach v_role in array v_roles || array['recovery_runner', 'recovery_listener', 'recovery_server', 'recovery_owner'] loop
         begin
+            if exists (select from pg_catalog.pg_database as d cross join pg_catalog.aclexplode(d.datacl) as a join pg_catalog.pg_roles as r on r.oid = a.grantee
+                       where d.datname = pg_catalog.current_database() and r.rolname = v_role) then
+                execute format('revoke temporary on database %I from %I', pg_catalog.current_database(), v_role);
+            end if;
             execute format('drop role if exists %I', v_role);
         exception when dependent_objects_still_exist or insufficient_privilege then
             null;  -- another database of the cluster uses it, or another role made it

@@ -6,12 +6,12 @@ begin
     execute format('alter schema recovery owner to recovery_owner');
     for v_object in
         select c.oid::regclass as name, c.relkind from pg_catalog.pg_class as c
-        where c.relnamespace = 'recovery'::regnamespace and c.relkind in ('r', 'v', 'S')
+        where c.relnamespace = 'recovery'::regnamespace and c.relkind in ('r', 'v', 'S', 'c')
           and c.relname <> 'alembic_version'
           and not exists (select from pg_catalog.pg_depend as d where d.objid = c.oid and d.deptype in ('a', 'i') and c.relkind = 'S')
     loop
         execute format('alter %s %s owner to recovery_owner',
-            case v_object.relkind when 'v' then 'view' when 'S' then 'sequence' else 'table' end, v_object.name);
+            case v_object.relkind when 'v' then 'view' when 'S' then 'sequence' when 'c' then 'type' else 'table' end, v_object.name);
     end loop;
     for v_object in
         select p.oid::regprocedure as name, p.prokind from pg_catalog.pg_proc as p where p.pronamespace = 'recovery'::regnamespace
@@ -22,7 +22,28 @@ begin
 end
 $$;
 
-grant usage on schema recovery to recovery_server, recovery_listener;
+grant usage on schema recovery to recovery_server, recovery_listener, recovery_runner;
+
+-- The one thing that is everybody's: it says what to ask a DBA for.
+grant usage on schema recovery to public;
+grant execute on function
+    recovery.attach(regclass, text, jsonb, text, text, text, text, integer, text, text, text, text, text[], text[], text, interval, text, interval, jsonb, text, integer, text)
+to public;
+
+-- Runners: the fence of their trigger functions, what they need to know of their own watches, no more.
+grant select (epoch, ended, pending, drain_until) on recovery.server to recovery_runner;
+grant select on recovery.own_fuse, recovery.own_failure, recovery.own_touch to recovery_runner;
+grant select on sequence recovery.bell_time to recovery_runner;
+grant execute on function
+    recovery.admit(bigint, boolean),
+    recovery.changed(jsonb, jsonb),
+    recovery.fail(text, text, text),
+    recovery.knock(),
+    recovery.left_open(text),
+    recovery.now(),
+    recovery.refuse_late(bigint, bigint, regclass),
+    recovery.writer()
+to recovery_runner;
 
 grant select on recovery.event, recovery.watch, recovery.failure, recovery.sweep_run,
     recovery.judgement, recovery.evidence, recovery.fuse, recovery.touch, recovery.cancellation, recovery.observation, recovery.server_status, recovery.watch_status, recovery.setting_status to recovery_server, recovery_listener;

@@ -33,6 +33,7 @@ MARK = "--;"
 ORDER = (
     "roles.sql",
     "schema.sql",
+    "types",
     "tables",
     "functions",
     "procedures",

@@ -2,15 +2,16 @@ set check_function_bodies = off;
 --;
 -- sql/roles.sql
 -- Roles belong to the cluster, not to one database: they are made when missing and shared by every
--- database that carries the schema. None of them can log in; grant them to the roles that do.
---   recovery_owner     owns the schema; attaches and detaches tables
+-- database that carries the schema. None of them can log in; grant the first three to the roles that do.
+--   recovery_owner     owns the schema
 --   recovery_server    a process that owns work: boot, heartbeat, sweep, shutdown
 --   recovery_listener  reads events and status, changes nothing
+--   recovery_runner    what all runners may do: the fence, and their own watches; see recovery.permit
 do $$
 declare
     v_role text;
 begin
-    foreach v_role in array array['recovery_owner', 'recovery_server', 'recovery_listener'] loop
+    foreach v_role in array array['recovery_owner', 'recovery_server', 'recovery_listener', 'recovery_runner'] loop
         if not exists (select from pg_catalog.pg_roles where rolname = v_role) then
             begin
                 execute format('create role %I nologin', v_role);
@@ -32,6 +33,58 @@ comment on schema recovery is
     'Crash recovery of in-flight work: servers, watches, durable events, and the routines that close orphans.';
 --;
 revoke all on schema recovery from public;
+--;
+-- sql/types/task.sql
+create type recovery.task as (
+    epoch    bigint,
+    keys     text[],
+    bound    text[],
+    key      text,
+    max_rows bigint,
+    reason   text,
+    message  text,
+    detector text,
+    at       timestamptz,
+    written  timestamptz,
+    heir     bigint,
+    epochs   bigint[],
+    since    timestamptz,
+    span     interval,
+    path     text
+);
+--;
+comment on type recovery.task is
+    'What a statement about watched rows is told, as ($1).field: the only way from our routines into those that a runner executes. The planner folds its fields, so that partial indexes serve.';
+--;
+comment on column recovery.task.epoch is 'Owner of the rows.';
+--;
+comment on column recovery.task.keys is 'Groups, or the key after which to go on, or the key of one row.';
+--;
+comment on column recovery.task.bound is 'Last key of a range.';
+--;
+comment on column recovery.task.key is 'Key or group as recovery.event writes it.';
+--;
+comment on column recovery.task.max_rows is 'Rows at most.';
+--;
+comment on column recovery.task.reason is 'Why rows are closed.';
+--;
+comment on column recovery.task.message is 'The reason in words.';
+--;
+comment on column recovery.task.detector is 'Who closes.';
+--;
+comment on column recovery.task.at is 'Now, by recovery.now(): leases, fuses and timeouts are judged by it.';
+--;
+comment on column recovery.task.written is 'Now, by the database clock: it is written into rows and events.';
+--;
+comment on column recovery.task.heir is 'Epoch that takes the rows over.';
+--;
+comment on column recovery.task.epochs is 'Epochs that own open rows.';
+--;
+comment on column recovery.task.since is 'Since when sweepers watch without a break.';
+--;
+comment on column recovery.task.span is 'The least timeout.';
+--;
+comment on column recovery.task.path is 'search_path that the host''s writers have: its triggers see it.';
 --;
 -- sql/tables/cancellation.sql
 create table recovery.cancellation (
@@ -303,6 +356,30 @@ comment on column recovery.process.process_start is 'When the process started: t
 --;
 comment on column recovery.process.registered is 'When it was registered.';
 --;
+-- sql/tables/runner.sql
+create table recovery.runner (
+    id         integer generated always as identity,
+    owner      regrole not null,
+    role       name    not null,
+    gate       name    not null,
+    privileged boolean not null,
+    constraint runner_pkey primary key (id),
+    constraint runner_owner_key unique (owner)
+);
+--;
+comment on table recovery.runner is
+    'For each owner of watched tables the role that executes what stands in them: expressions, triggers, defaults. Written by recovery.permit. Its functions run_<id> and gate_<id> are the only way in.';
+--;
+comment on column recovery.runner.id is 'Number of the runner; its functions are called by it.';
+--;
+comment on column recovery.runner.owner is 'Whose tables.';
+--;
+comment on column recovery.runner.role is 'The runner: no login, a member of the owner (or, if that is privileged, granted what it needs table by table).';
+--;
+comment on column recovery.runner.gate is 'A role that can do nothing but call run_<id>: even if host code alters that function, which belongs to the runner, it gains nothing.';
+--;
+comment on column recovery.runner.privileged is 'The owner is a superuser or belongs to recovery_owner: the runner is no member of it.';
+--;
 -- sql/tables/server.sql
 create table recovery.server (
     epoch         bigint      not null,
@@ -456,9 +533,14 @@ comment on column recovery.touch.child_at is 'When a sweep last saw open work in
 -- sql/tables/watch.sql
 create table recovery.watch (
     id            integer   generated always as identity,
-    name          text      not null,
     relation      regclass  not null,
+    spec          jsonb     not null,
+    path          text      not null,
+    supervised    jsonb,
+    runner        integer   not null,
+    name          text      not null,
     family        text      not null,
+    outbox        integer   not null,
     position      integer   not null,
     open          text      not null,
     close         jsonb     not null,
@@ -487,11 +569,11 @@ create table recovery.watch (
     hold          text,
     child         text,
     cancel        text      not null default 'row',
-    supervised    jsonb,
-    spec          jsonb     not null,
-    undo          jsonb     not null,
+    own_column    boolean   not null,
+    kept_default  boolean   not null,
     attached      timestamptz not null default clock_timestamp(),
     constraint watch_pkey primary key (id),
+    constraint watch_runner_fkey foreign key (runner) references recovery.runner (id),
     constraint watch_name_key unique (name),
     constraint watch_relation_key unique (relation),
     constraint watch_cancel_check check (cancel in ('row', 'group')),
@@ -499,7 +581,7 @@ create table recovery.watch (
 );
 --;
 comment on table recovery.watch is
-    'One row for each watched table: SQL expressions over its row r (and the closing c) that say what is open and how to close it. Written by recovery.attach, removed by recovery.detach.';
+    'One row for each watched table: SQL expressions over its row r (and the closing c) that say what is open and how to close it. Written by recovery.attach, removed by recovery.detach; row security lets an owner write those of its own tables only, and all but relation, spec, path and supervised is made from these by triggers.';
 --;
 comment on column recovery.watch.id is 'Number of the watch; names its generated trigger functions.';
 --;
@@ -569,7 +651,15 @@ comment on column recovery.watch.supervised is 'What was given to recovery.super
 --;
 comment on column recovery.watch.spec is 'The registration as it was given, to tell a repeated one from another.';
 --;
-comment on column recovery.watch.undo is 'What detach must restore: column, default, grants.';
+comment on column recovery.watch.path is 'search_path under which the host''s triggers run in a closing: that of its writers.';
+--;
+comment on column recovery.watch.runner is 'The runner of the table''s owner: it executes the expressions and the triggers.';
+--;
+comment on column recovery.watch.outbox is 'Number of the view recovery.outbox_<n> through which the runner appends events of this family.';
+--;
+comment on column recovery.watch.own_column is 'The column server_epoch was made by recovery.attach and goes with recovery.detach.';
+--;
+comment on column recovery.watch.kept_default is 'The column had a default; the domain recovery.default_<id> keeps it.';
 --;
 comment on column recovery.watch.attached is 'When the table was attached.';
 --;
@@ -625,7 +715,7 @@ create or replace function recovery.admit(p_owner bigint, p_opens boolean)
 returns void
 language plpgsql
 volatile
-security invoker
+security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -827,7 +917,8 @@ create or replace function recovery.attach(
     p_launch_grace  interval default null,
     p_requeue       jsonb    default null,
     p_attempts      text     default null,
-    p_max_attempts  integer  default 3
+    p_max_attempts  integer  default 3,
+    p_search_path   text     default pg_catalog.current_setting('search_path')
 )
 returns text
 language plpgsql
@@ -835,260 +926,90 @@ volatile
 security invoker
 set search_path = pg_catalog, pg_temp
 as $$
+/* With the rights of its caller, who must have those of the table's owner: the column, the index and the
+   triggers. What needs ours is done by the triggers of recovery.watch. No text of a table is executed here but the
+   expressions that were compiled a moment ago. */
 declare
-    v_class   record;
-    v_watch   recovery.watch;
-    v_known   recovery.watch;
-    v_column  record;
-    v_name    text;
-    v_step    text;
-    v_scope   text;
-    v_state   text;
-    v_error   text;
-    v_close   jsonb := '{}';
-    v_requeue jsonb := '{}';
-    v_diff    boolean := false;
-    v_grants  text[];
-    v_role    text := current_setting('role');
-    v_usage   boolean;
+    v_owner  regrole := (select c.relowner from pg_class as c where c.oid = p_table);
+    v_runner recovery.runner;
+    v_known  recovery.watch;
+    v_watch  recovery.watch;
+    v_spec   jsonb;
+    v_path   text := regexp_replace(p_search_path, '"?\$user"?', quote_ident(current_user));
+    v_state  text;
+    v_error  text;
 begin
-    select c.oid, c.relkind, c.relpersistence, c.relispartition, c.relname, n.nspname into v_class
-    from pg_class as c join pg_namespace as n on n.oid = c.relnamespace where c.oid = p_table;
-    if not found then
-        perform recovery.fail('RC006', format('table %s does not exist', coalesce(p_table::text, 'null')));
+    if not has_schema_privilege('recovery', 'usage') or not has_function_privilege('recovery.owns(regclass)', 'execute') then
+        raise exception using errcode = '42501', message = format('%s is not permitted to attach tables', current_user),
+            hint = format('A DBA runs this once: select recovery.permit(%L);',
+                          case when pg_has_role(v_owner::oid, 'usage') then v_owner::text else quote_ident(current_user) end);
+    elsif v_owner is not null and not recovery.owns(p_table) then
+        perform recovery.fail('42501', format('must be owner of table %s', p_table), format('It belongs to %s.', v_owner));
     end if;
-    v_name := coalesce(p_name, v_class.nspname || '.' || v_class.relname);
-    if v_class.relkind not in ('r', 'p') then
-        perform recovery.fail('RC006', format('%s is a %s: only tables can be watched', p_table,
-            case v_class.relkind when 'v' then 'view' when 'm' then 'materialized view' when 'f' then 'foreign table'
-                 when 'i' then 'index' when 'S' then 'sequence' else 'relation of kind ' || v_class.relkind::text end));
-    elsif v_class.relispartition then
-        perform recovery.fail('RC006', format('%s is a partition', p_table), 'Watch the partitioned table.');
-    elsif v_class.relpersistence = 't' then
-        perform recovery.fail('RC006', format('%s is a temporary table: other sessions cannot see its rows', p_table));
-    elsif v_class.nspname in ('recovery', 'pg_catalog', 'information_schema') then
-        perform recovery.fail('RC006', format('%s belongs to schema %s and cannot be watched', p_table, v_class.nspname));
-    elsif p_open is null or btrim(p_open) = '' then
-        perform recovery.fail('RC006', format('no open expression was given for %s', p_table), 'Such as: status = ''running''.');
-    elsif p_close is null or jsonb_typeof(p_close) <> 'object' or p_close = '{}' then
-        perform recovery.fail('RC006', format('close expressions of %s are %s', p_table, coalesce(p_close::text, 'null')),
-            'Give an object of column -> SQL expression, such as {"status": "''failed''"}.');
-    elsif p_events not in ('all', 'closed') then
-        perform recovery.fail('RC006', format('events "%s" of %s is not known', p_events, p_table), 'Allowed are all and closed.');
-    elsif p_unowned is not null and p_started is null then
-        perform recovery.fail('RC006', format('unowned rows of %s can only be closed by age', p_table), 'Give p_started too.');
-    elsif p_launch_grace is not null and p_started is null then
-        perform recovery.fail('RC006', format('a launch grace for %s needs to know when work started', p_table), 'Give p_started too.');
-    elsif p_launch_grace < interval '0' or p_unowned < interval '0' then
-        perform recovery.fail('RC006', format('interval %s of %s is negative', least(p_launch_grace, p_unowned), p_table));
-    elsif (p_requeue is null) <> (p_attempts is null) or p_requeue = '{}' or jsonb_typeof(p_requeue) <> 'object' then
-        perform recovery.fail('RC006', format('requeue of %s is %s with attempts column %s', p_table, coalesce(p_requeue::text, 'null'), coalesce(p_attempts, 'null')),
-            'Give both: an object of column -> SQL expression that sets a row back, such as {"status": "''queued''"}, and the integer column that counts.');
-    elsif p_max_attempts is null or p_max_attempts < 1 then
-        perform recovery.fail('RC006', format('max attempts %s of %s is not allowed', coalesce(p_max_attempts::text, 'null'), p_table), 'Give 1 or more.');
-    elsif octet_length(v_name) > 200 or btrim(v_name) = '' then
-        perform recovery.fail('RC006', format('watch name "%s" is not allowed', left(v_name, 60)), 'Give 1 to 200 bytes.');
-    end if;
-
-    v_watch.spec := jsonb_build_object('name', v_name, 'open', p_open, 'close', p_close, 'group', p_group, 'family', p_family,
+    perform recovery.check_table(p_table);
+    v_spec := jsonb_build_object(
+        'name', coalesce(p_name, (select n.nspname || '.' || c.relname from pg_class as c join pg_namespace as n on n.oid = c.relnamespace where c.oid = p_table)),
+        'open', p_open, 'close', p_close, 'group', p_group, 'family', p_family,
         'parent', p_parent, 'position', p_position, 'order', p_order, 'only', p_only, 'image', p_image, 'topic', p_topic,
         'failed_topics', p_failed_topics, 'idle_topics', p_idle_topics, 'started', p_started, 'unowned', p_unowned, 'events', p_events,
         'launch_grace', p_launch_grace, 'requeue', p_requeue, 'attempts', p_attempts,
         'max_attempts', case when p_requeue is not null then p_max_attempts end);
     perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
-    select w.* into v_known from recovery.watch as w where w.relation = p_table or w.name = v_name;
-    if found then
-        if v_known.relation = p_table and v_known.spec = v_watch.spec then
-            if recovery.is_stale(p_table) then
-                perform recovery.install_triggers(v_known);
-            end if;
-            return v_known.name;
-        end if;
-        perform recovery.fail('RC007',
-            case when v_known.relation = p_table then format('%s is watched already, as "%s", with another specification', p_table, v_known.name)
-                 else format('the name "%s" is taken by the watch on %s', v_name, v_known.relation) end,
-            'Detach it first: select recovery.detach(' || quote_literal(v_known.relation) || ').');
+    v_runner := recovery.runner_of(p_table);
+    if v_runner.id is null and pg_has_role('recovery_owner', 'usage') then
+        begin
+            perform recovery.make_runner(v_owner);
+        exception when insufficient_privilege then
+            null;  -- the next lines say what to do
+        end;
+        v_runner := recovery.runner_of(p_table);
     end if;
-
-    select array_agg(a.attname order by k.n), array_agg(format_type(a.atttypid, a.atttypmod) order by k.n)
-    into v_watch.key_columns, v_watch.key_types
-    from pg_index as i
-    cross join lateral unnest(i.indkey) with ordinality as k (attnum, n)
-    join pg_attribute as a on a.attrelid = i.indrelid and a.attnum = k.attnum
-    where i.indrelid = p_table and i.indisprimary and k.n <= i.indnkeyatts;
-    if v_watch.key_columns is null then
-        perform recovery.fail('RC006', format('%s has no primary key', p_table), 'Events and closings name a row by its primary key.');
+    if v_runner.id is null then
+        perform recovery.fail('42501', format('%s is not permitted to attach tables', v_owner), format('A DBA runs this once: select recovery.permit(%L);', v_owner));
     end if;
-
-    select a.atttypid = 'bigint'::regtype and a.attgenerated = '' and a.attidentity = '' as fits, pg_get_expr(d.adbin, d.adrelid) as default_text into v_column
-    from pg_attribute as a left join pg_attrdef as d on d.adrelid = a.attrelid and d.adnum = a.attnum
-    where a.attrelid = p_table and a.attname = 'server_epoch' and not a.attisdropped;
-    if found and not v_column.fits then
-        perform recovery.fail('RC006', format('%s has a column server_epoch that is not bigint, or is generated', p_table));
+    if v_runner.privileged then
+        perform recovery.lend_table(p_table, v_runner.role);
     end if;
-    v_watch.undo := jsonb_build_object('column', not found, 'default', v_column.default_text);
-    if not (v_watch.undo -> 'column')::boolean then
-        null;
+    select w.* into v_known from recovery.watch as w where w.relation = p_table;
+    if v_known.id is not null and v_known.spec <> v_spec then
+        perform recovery.fail('RC007', format('%s is watched already, as "%s", with another specification', p_table, v_known.name),
+            'Detach it first: select recovery.detach(' || quote_literal(p_table) || ').');
+    elsif v_known.id is not null and v_known.runner = v_runner.id and v_known.path = v_path and not recovery.is_stale(p_table) then
+        return v_known.name;
+    elsif v_known.id is not null then
+        perform recovery.drop_triggers(p_table);
+        update recovery.watch as w set path = v_path where w.relation = p_table returning w.* into v_watch;
     else
-        execute format('alter table %s add column server_epoch bigint', p_table);
-        execute format('comment on column %s.server_epoch is %L', p_table, 'pg-recovery: epoch of the server that owns the row.');
-    end if;
-    execute format('alter table %s alter column server_epoch set default nullif(current_setting(%L, true), %L)::bigint',
-        p_table, 'recovery.server_epoch', '');
-
-    v_watch.name := v_name;
-    v_watch.relation := p_table;
-    v_watch.family := coalesce(p_family, v_name);
-    v_watch.position := p_position;
-    v_watch.topic := p_topic;
-    v_watch.failed_topics := p_failed_topics;
-    v_watch.idle_topics := p_idle_topics;
-    v_watch.unowned := p_unowned;
-    v_watch.events := p_events;
-    v_watch.attached := clock_timestamp();
-    begin
-        v_step := 'open';
-        v_watch.open := (recovery.compile(p_table, p_open, 'boolean')).o_text;
-        v_step := 'group';
-        if p_group is not null then
-            select o_text, o_type into v_watch.group_by, v_watch.group_type from recovery.compile(p_table, p_group, null);
+        insert into recovery.watch (relation, spec, path) values (p_table, v_spec, v_path) returning * into v_watch;
+        if v_watch.own_column then
+            execute format('alter table %s add column server_epoch bigint', p_table);
+            execute format('comment on column %s.server_epoch is %L', p_table, 'pg-recovery: epoch of the server that owns the row.');
         end if;
-        v_step := 'parent';
-        if p_parent is not null then
-            v_watch.parent := (recovery.compile(p_table, p_parent, v_watch.group_type)).o_text;
-        end if;
-        v_step := 'order';
-        if p_order is not null then
-            -- A view column cannot be a record, so the row is compiled inside a test and taken out again.
-            v_watch.order_by := substring((recovery.compile(p_table, 'row(' || p_order || ') is null', 'boolean')).o_text from '^\((.*) IS NULL\)$');
-        end if;
-        v_step := 'only';
-        if p_only is not null then
-            v_watch.only_if := (recovery.compile(p_table, p_only, 'boolean')).o_text;
-        end if;
-        v_step := 'started';
-        if p_started is not null then
-            v_watch.started := (recovery.compile(p_table, p_started, 'timestamptz')).o_text;
-        end if;
-        for v_column in
-            select s.key as name, s.value as expression, s.into_close, a.attnum, a.atttypid in ('int2'::regtype, 'int4'::regtype, 'int8'::regtype) as counts, format_type(a.atttypid, a.atttypmod) as type,
-                   a.atttypid in ('json'::regtype, 'jsonb'::regtype) as json,
-                   a.attgenerated <> '' or s.key = 'server_epoch' or s.key = any(v_watch.key_columns) as fixed
-            from (select *, true as into_close from jsonb_each_text(p_close)
-                  union all select *, false from jsonb_each_text(coalesce(p_requeue, '{}'))
-                  union all select p_attempts, format('coalesce(r.%I, 0) + 1', p_attempts), null where p_attempts is not null) as s
-            left join pg_attribute as a on a.attrelid = p_table and a.attname = s.key and a.attnum > 0 and not a.attisdropped
-            order by s.key
-        loop
-            v_step := case v_column.into_close when true then 'close ' when false then 'requeue ' else 'attempts ' end || v_column.name;
-            if v_column.attnum is null then
-                perform recovery.fail('42703', format('column "%s" of %s does not exist', v_column.name, p_table));
-            elsif v_column.fixed then
-                perform recovery.fail('42601', format('column "%s" of %s cannot be set by a closing', v_column.name, p_table));
-            elsif v_column.expression is null then
-                perform recovery.fail('42601', format('column "%s" has no expression: write "null" to set null', v_column.name));
-            end if;
-            if v_column.into_close is null then
-                if not v_column.counts or p_close ? v_column.name or p_requeue ? v_column.name then
-                    perform recovery.fail('42804', format('column "%s" must be an integer that no close or requeue expression sets', v_column.name));
-                end if;
-            elsif v_column.into_close then
-                v_close := v_close || jsonb_build_object(v_column.name, (recovery.compile(p_table, v_column.expression, v_column.type, true)).o_text);
-            else
-                v_requeue := v_requeue || jsonb_build_object(v_column.name, (recovery.compile(p_table, v_column.expression, v_column.type, true)).o_text);
-            end if;
-            v_diff := v_diff or v_column.json;
-        end loop;
-        v_watch.close := recovery.requeue_sql(p_table, v_close, v_requeue, p_attempts, p_max_attempts);
-        v_watch.requeue := nullif(v_requeue, '{}');
-        v_watch.attempts := p_attempts;
-        v_watch.max_attempts := case when p_attempts is not null then p_max_attempts end;
-        v_step := 'image';
-        v_watch.diff := v_diff and p_image is null;
-        v_watch.image := (recovery.compile(p_table, coalesce(p_image, (
-            select 'jsonb_build_object(' || string_agg(format('%L, r.%I', s.key, s.key), ', ' order by s.key) || ')'
-            from jsonb_object_keys(v_watch.close) as s (key))), 'jsonb')).o_text;
-    exception
-        when insufficient_privilege then
-            raise;
-        when others then
+        execute format('alter table %s alter column server_epoch set default nullif(current_setting(%L, true), %L)::bigint',
+            p_table, 'recovery.server_epoch', '');
+        begin
+            execute format('create index %I on %s (server_epoch%s%s) where (%s)', 'recovery_open_' || v_watch.id, p_table,
+                coalesce(', (' || recovery.realias(v_watch.group_by, p_table::text) || ')', ''),
+                (select string_agg(format(', %I', c.name), '' order by c.n) from unnest(v_watch.key_columns) with ordinality as c (name, n)),
+                recovery.realias(v_watch.open, p_table::text));
+        exception when others then
             get stacked diagnostics v_state = returned_sqlstate, v_error = message_text;
-            if v_state like 'RC%' then
+            if v_state = '42501' then
                 raise;
             end if;
-            perform recovery.fail('RC006', format('the %s expression for %s does not work: %s', v_step, p_table, v_error),
-                'Expressions see one row r of the table (in close also c.reason, c.message, c.at, c.ms, c.epoch) and are read with search_path pg_catalog: qualify your own types and functions.');
-    end;
-    if v_watch.parent is not null and v_watch.group_by is null then
-        perform recovery.fail('RC006', format('%s has a parent expression but no group', p_table), 'p_parent goes with p_group.');
+            perform recovery.fail('RC006', format('%s cannot be watched (open): %s', p_table, v_error), 'The open expression must be immutable.');
+        end;
     end if;
-    select w.* into v_known from recovery.watch as w where w.family = v_watch.family and w.group_type is distinct from v_watch.group_type;
-    if found then
-        perform recovery.fail('RC006', format('the group of %s is %s, that of "%s" in family "%s" is %s', p_table,
-            coalesce(v_watch.group_type, 'not given'), v_known.name, v_watch.family, coalesce(v_known.group_type, 'not given')),
-            'Watches of one family share the type of their group.');
-    end if;
-    if v_watch.group_by is null and exists (select from recovery.watch as w where w.family = v_watch.family) then
-        perform recovery.fail('RC006', format('family "%s" has a watch already', v_watch.family), 'Watches share a family only by p_group.');
-    end if;
-
-    -- The owner role closes rows on behalf of every server.
-    v_usage := not has_schema_privilege('recovery_owner', v_class.nspname, 'usage');
-    if v_usage then
-        execute format('grant usage on schema %I to recovery_owner', v_class.nspname);
-    end if;
-    select array_agg(p.privilege) into v_grants from unnest(array['select', 'update']) as p (privilege)
-    where not has_table_privilege('recovery_owner', p_table, p.privilege);
-    if v_grants is not null then
-        execute format('grant %s on table %s to recovery_owner', array_to_string(v_grants, ', '), p_table);
-    end if;
-    v_watch.undo := v_watch.undo || jsonb_build_object('grants', array_to_string(v_grants, ', '), 'usage', v_usage);
-
-    insert into recovery.watch (name, relation, family, position, open, close, key_columns, key_types, group_by, group_type, parent,
-        order_by, only_if, image, diff, topic, failed_topics, idle_topics, started, unowned, launch_grace, events,
-        requeue, attempts, max_attempts, spec, undo)
-    values (v_watch.name, p_table, v_watch.family, p_position, v_watch.open, v_watch.close, v_watch.key_columns, v_watch.key_types,
-        v_watch.group_by, v_watch.group_type, v_watch.parent, v_watch.order_by, v_watch.only_if, v_watch.image, v_watch.diff,
-        p_topic, p_failed_topics, p_idle_topics, v_watch.started, p_unowned, p_launch_grace, p_events,
-        v_watch.requeue, v_watch.attempts, v_watch.max_attempts, v_watch.spec, v_watch.undo)
-    returning id into v_watch.id;
-
-    begin
-        v_step := 'open';
-        execute format('create index %I on %s (server_epoch%s%s) where (%s)', 'recovery_open_' || v_watch.id, p_table,
-            coalesce(', (' || recovery.realias(v_watch.group_by, p_table::text) || ')', ''),
-            (select string_agg(format(', %I', c.name), '' order by c.n) from unnest(v_watch.key_columns) with ordinality as c (name, n)),
-            recovery.realias(v_watch.open, p_table::text));
-        perform recovery.install_triggers(v_watch);
-        -- The real statements, planned with the rights they will run with.
-        v_step := 'statement';
-        perform set_config('role', 'recovery_owner', true);
-        if row_security_active(p_table) then
-            perform recovery.fail('RC006', format('row security of %s would hide rows from recovery_owner', p_table),
-                'Orphans would stay open: alter role recovery_owner bypassrls.');
-        end if;
-        v_scope := case when v_watch.group_by is null then 'range' else 'groups' end;
-        execute 'explain (costs off) ' || recovery.close_sql(v_watch.family, v_scope)
-            using null::bigint, null::text[], 1, null::text, null::text, null::text, null::timestamptz, null::bigint, null::bigint[], null::text[];
-        execute 'explain (costs off) ' || recovery.close_sql(v_watch.family, 'row', 'any', 'without', true, true, false, v_name)
-            using null::bigint, null::text[], 1, null::text, null::text, null::text, null::timestamptz, null::bigint, null::bigint[], null::text[];
-        perform set_config('role', v_role, true);
-    exception when others then
-        get stacked diagnostics v_state = returned_sqlstate, v_error = message_text;
-        if v_state = '42501' or v_state like 'RC%' then
-            raise;
-        end if;
-        perform recovery.fail('RC006', format('%s cannot be watched (%s): %s', p_table, v_step, v_error),
-            'The open expression must be immutable; close, only and parent must run with the rights of recovery_owner.');
-    end;
-    return v_name;
+    perform recovery.install_triggers(v_watch);
+    perform recovery.rehearse(p_table);
+    return v_watch.name;
 end
 $$;
 --;
-comment on function recovery.attach(regclass, text, jsonb, text, text, text, text, integer, text, text, text, text, text[], text[], text, interval, text, interval, jsonb, text, integer) is
-    'Watches a table: adds server_epoch, a partial index and triggers, after planning the real statements. Returns the name. Repeating the same registration does nothing. RC006 cannot work, RC007 watched with another specification.';
+comment on function recovery.attach(regclass, text, jsonb, text, text, text, text, integer, text, text, text, text, text[], text[], text, interval, text, interval, jsonb, text, integer, text) is
+    'Watches a table: adds server_epoch, a partial index and triggers, after planning the real statements. Returns the name. Repeating the same registration does nothing. Everybody may call it; it refuses who does not own the table (42501) or was not permitted to by recovery.permit (42501, with the statement to run). RC006 cannot work, RC007 watched with another specification.';
 --;
-revoke all on function recovery.attach(regclass, text, jsonb, text, text, text, text, integer, text, text, text, text, text[], text[], text, interval, text, interval, jsonb, text, integer) from public;
+revoke all on function recovery.attach(regclass, text, jsonb, text, text, text, text, integer, text, text, text, text, text[], text[], text, interval, text, interval, jsonb, text, integer, text) from public;
 --;
 -- sql/functions/attached.sql
 create or replace function recovery.attached()
@@ -1343,6 +1264,89 @@ comment on function recovery.check_setting(text, text) is
 --;
 revoke all on function recovery.check_setting(text, text) from public;
 --;
+-- sql/functions/check_spec.sql
+create or replace function recovery.check_spec(p_table regclass, p_spec jsonb)
+returns void
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_close    jsonb := p_spec -> 'close';
+    v_requeue  jsonb := nullif(p_spec -> 'requeue', 'null');
+    v_attempts text := p_spec ->> 'attempts';
+begin
+    if btrim(coalesce(p_spec ->> 'open', '')) = '' then
+        perform recovery.fail('RC006', format('no open expression was given for %s', p_table), 'Such as: status = ''running''.');
+    elsif jsonb_typeof(v_close) is distinct from 'object' or v_close = '{}' then
+        perform recovery.fail('RC006', format('close expressions of %s are %s', p_table, coalesce(nullif(v_close, 'null')::text, 'null')),
+            'Give an object of column -> SQL expression, such as {"status": "''failed''"}.');
+    elsif coalesce(p_spec ->> 'events', '') not in ('all', 'closed') then
+        perform recovery.fail('RC006', format('events %s of %s is not known', coalesce(quote_ident(p_spec ->> 'events'), 'null'), p_table), 'Allowed are all and closed.');
+    elsif p_spec ->> 'unowned' is not null and p_spec ->> 'started' is null then
+        perform recovery.fail('RC006', format('unowned rows of %s can only be closed by age', p_table), 'Give p_started too.');
+    elsif p_spec ->> 'launch_grace' is not null and p_spec ->> 'started' is null then
+        perform recovery.fail('RC006', format('a launch grace for %s needs to know when work started', p_table), 'Give p_started too.');
+    elsif (p_spec ->> 'launch_grace')::interval < interval '0' or (p_spec ->> 'unowned')::interval < interval '0' then
+        perform recovery.fail('RC006', format('interval %s of %s is negative',
+            least((p_spec ->> 'launch_grace')::interval, (p_spec ->> 'unowned')::interval), p_table));
+    elsif (v_requeue is null) <> (v_attempts is null) or v_requeue = '{}' or jsonb_typeof(v_requeue) <> 'object' then
+        perform recovery.fail('RC006', format('requeue of %s is %s with attempts column %s', p_table, coalesce(v_requeue::text, 'null'), coalesce(v_attempts, 'null')),
+            'Give both: an object of column -> SQL expression that sets a row back, such as {"status": "''queued''"}, and the integer column that counts.');
+    elsif v_requeue is not null and coalesce((p_spec ->> 'max_attempts')::integer, 0) < 1 then
+        perform recovery.fail('RC006', format('max attempts %s of %s is not allowed', coalesce(p_spec ->> 'max_attempts', 'null'), p_table), 'Give 1 or more.');
+    elsif p_spec ->> 'position' is null then
+        perform recovery.fail('RC006', format('position null of %s is not allowed', p_table), 'Give an integer.');
+    elsif octet_length(p_spec ->> 'name') > 200 or btrim(coalesce(p_spec ->> 'name', '')) = '' then
+        perform recovery.fail('RC006', format('watch name "%s" is not allowed', left(p_spec ->> 'name', 60)), 'Give 1 to 200 bytes.');
+    elsif octet_length(p_spec ->> 'family') > 200 then
+        perform recovery.fail('RC006', format('family name "%s…" is not allowed', left(p_spec ->> 'family', 60)), 'Give 1 to 200 bytes.');
+    elsif p_spec ->> 'parent' is not null and p_spec ->> 'group' is null then
+        perform recovery.fail('RC006', format('%s has a parent expression but no group', p_table), 'p_parent goes with p_group.');
+    end if;
+end
+$$;
+--;
+comment on function recovery.check_spec(regclass, jsonb) is 'Refuses the arguments of recovery.attach that cannot work, before anything is compiled: RC006.';
+--;
+revoke all on function recovery.check_spec(regclass, jsonb) from public;
+--;
+-- sql/functions/check_table.sql
+create or replace function recovery.check_table(p_table regclass)
+returns void
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_class record;
+begin
+    select c.relkind, c.relpersistence, c.relispartition, n.nspname, r.rolname into v_class
+    from pg_class as c join pg_namespace as n on n.oid = c.relnamespace join pg_roles as r on r.oid = c.relowner where c.oid = p_table;
+    if not found then
+        perform recovery.fail('RC006', format('table %s does not exist', coalesce(p_table::text, 'null')));
+    elsif v_class.relkind not in ('r', 'p') then
+        perform recovery.fail('RC006', format('%s is a %s: only tables can be watched', p_table,
+            case v_class.relkind when 'v' then 'view' when 'm' then 'materialized view' when 'f' then 'foreign table'
+                 when 'i' then 'index' when 'S' then 'sequence' else 'relation of kind ' || v_class.relkind::text end));
+    elsif v_class.relispartition then
+        perform recovery.fail('RC006', format('%s is a partition', p_table), 'Watch the partitioned table.');
+    elsif v_class.relpersistence = 't' then
+        perform recovery.fail('RC006', format('%s is a temporary table: other sessions cannot see its rows', p_table));
+    elsif v_class.nspname in ('recovery', 'pg_catalog', 'information_schema') then
+        perform recovery.fail('RC006', format('%s belongs to schema %s and cannot be watched', p_table, v_class.nspname));
+    elsif v_class.rolname = 'recovery_owner' then
+        perform recovery.fail('RC006', format('%s belongs to recovery_owner and cannot be watched', p_table), 'Give it to a role of the application.');
+    end if;
+end
+$$;
+--;
+comment on function recovery.check_table(regclass) is 'Refuses a relation that cannot be watched: RC006.';
+--;
+revoke all on function recovery.check_table(regclass) from public;
+--;
 -- sql/functions/check_ttl.sql
 create or replace function recovery.check_ttl(p_ttl interval)
 returns void
@@ -1397,13 +1401,15 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_child text;
+    v_child jsonb;
+    v_task  recovery.task;
 begin
     if p_watch.child is not null then
-        execute format('select (%s)::text from %s as r where %s = $1', p_watch.child, p_watch.relation, recovery.key_text(p_watch.key_columns, 'r'))
-        into v_child using p_key;
+        v_task.key := p_key;
+        select c.* into v_child from recovery.run(p_watch.runner, format('select to_jsonb((%s)::text) from %s as r where %s = ($1).key',
+            p_watch.child, p_watch.relation, recovery.key_text(p_watch.key_columns, 'r')), v_task) as c;
     end if;
-    return v_child;
+    return v_child #>> '{}';
 end
 $$;
 --;
@@ -1439,6 +1445,7 @@ declare
     v_left   text;
     v_why    text;
     v_row    record;
+    v_task   recovery.task;
 begin
     if p_scope is not null and p_scope not in ('row', 'group') then
         perform recovery.fail('RC010', format('scope %L is not known', p_scope), 'Allowed are row and group.');
@@ -1447,12 +1454,13 @@ begin
     elsif p_watch is not null and not exists (select from recovery.attached() as w where w.name = p_watch) then
         perform recovery.fail('RC008', format('nothing is watched as %L', p_watch), 'See recovery.watch for the names.');
     end if;
+    v_task.key := p_key;
     for v_watch in
         select w.* from recovery.attached() as w
         where p_scope is distinct from 'group' and (p_watch is null or w.name = p_watch) order by w.family, w.position, w.name
     loop
-        execute format('select exists (select from %s as r where (%s) and %s = $1)', v_watch.relation, v_watch.open,
-            recovery.key_text(v_watch.key_columns, 'r')) into v_open using p_key;
+        select o.* into v_open from recovery.run(v_watch.runner, format('select to_jsonb(exists (select from %s as r where (%s) and %s = ($1).key))', v_watch.relation, v_watch.open,
+            recovery.key_text(v_watch.key_columns, 'r')), v_task) as o;
         if v_open then
             v_rows := v_rows || v_watch.name;
         end if;
@@ -1571,8 +1579,7 @@ revoke all on function recovery.close_batch(text, bigint, text, text[], integer,
 --;
 -- sql/functions/close_rows.sql
 create or replace function recovery.close_rows(
-    p_family text, p_scope text, p_owner text, p_epoch bigint, p_epochs bigint[], p_guard text, p_keys text[], p_bound text[],
-    p_limit integer, p_reason text, p_detector text, p_heir bigint,
+    p_family text, p_scope text, p_owner text, p_guard text, p_task recovery.task,
     out o_closed jsonb, out o_failed jsonb
 )
 returns record
@@ -1586,28 +1593,32 @@ declare
     v_row   record;
     v_sql   text;
     v_done  jsonb;
+    v_task  recovery.task;
     v_state text;
     v_error text;
 begin
     o_closed := '{}';
     o_failed := '{}';
+    v_task := p_task;
+    v_task.max_rows := 1;
+    v_task.bound := null;
     for v_watch in select w.* from recovery.attached() as w where w.family = p_family order by w.position, w.name loop
-        v_sql := recovery.close_sql(p_family, 'row', p_owner, p_guard, true, true, p_heir is not null, v_watch.name);
-        for v_row in execute format(
-            'select %1$s as parts, %2$s as key from %3$s as r where %4$s and %5$s and not exists (select from recovery.failure as f where f.watch = %6$L and f.key = %2$s and f.next_at > clock_timestamp()) order by %7$s%8$s',
+        v_sql := recovery.close_sql(p_family, 'row', p_owner, p_guard, true, true, p_task.heir is not null, v_watch.name);
+        v_task.path := v_watch.path;
+        for v_row in select recovery.to_texts(f.row -> 0) as parts, f.row ->> 1 as key from recovery.run(v_watch.runner, format(
+            'select jsonb_build_array(%1$s, %2$s) from %3$s as r where %4$s and %5$s and not exists (select from recovery.own_failure as f where f.watch = %6$L and f.key = %2$s and f.next_at > ($1).written) order by %7$s%8$s',
             recovery.key_sql(v_watch, 'parts'), recovery.key_text(v_watch.key_columns, 'r'), v_watch.relation,
             recovery.scope_sql(v_watch, p_owner, p_guard, false),
             recovery.key_sql(v_watch, case p_scope when 'range' then 'between' else p_scope end),
             v_watch.name,
             case when p_scope <> 'groups' then recovery.key_sql(v_watch, 'columns')
-                 else format('array_position($2, (%s)::text), %s', v_watch.group_by, coalesce(v_watch.order_by, recovery.key_sql(v_watch, 'columns'))) end,
-            case p_scope when 'loose' then ' limit $3' else '' end)
-            using p_epoch, p_keys, p_limit, p_reason, null::text, p_detector, null::timestamptz, p_heir, p_epochs, p_bound
+                 else format('array_position(($1).keys, (%s)::text), %s', v_watch.group_by, coalesce(v_watch.order_by, recovery.key_sql(v_watch, 'columns'))) end,
+            case p_scope when 'loose' then ' limit ($1).max_rows' else '' end), p_task) as f (row)
         loop
             begin
-                execute v_sql into v_done
-                using p_epoch, v_row.parts, 1, p_reason, recovery.words(p_reason), p_detector, clock_timestamp(), p_heir, p_epochs, null::text[];
-                set constraints all immediate;
+                v_task.keys := v_row.parts;
+                v_task.written := clock_timestamp();
+                select d.* into v_done from recovery.run(v_watch.runner, v_sql, v_task, 'write') as d;
                 if v_done <> '{}' then
                     o_closed := o_closed || jsonb_build_object(v_watch.name, coalesce((o_closed ->> v_watch.name)::bigint, 0) + 1);
                     delete from recovery.failure as f where f.watch = v_watch.name and f.key = v_row.key;
@@ -1615,7 +1626,7 @@ begin
             exception when others then
                 get stacked diagnostics v_state = returned_sqlstate, v_error = message_text;
                 insert into recovery.failure as f (watch, key, key_parts, server_epoch, next_at, sqlstate, message)
-                values (v_watch.name, v_row.key, v_row.parts, p_epoch, clock_timestamp() + interval '10 seconds', v_state, v_error)
+                values (v_watch.name, v_row.key, v_row.parts, p_task.epoch, clock_timestamp() + interval '10 seconds', v_state, v_error)
                 on conflict (watch, key) do update
                 set attempts = f.attempts + 1, last_at = clock_timestamp(),
                     next_at = clock_timestamp() + least(interval '10 seconds' * (2 ^ least(f.attempts, 10)), interval '1 hour'),
@@ -1627,10 +1638,10 @@ begin
 end
 $$;
 --;
-comment on function recovery.close_rows(text, text, text, bigint, bigint[], text, text[], text[], integer, text, text, bigint) is
+comment on function recovery.close_rows(text, text, text, text, recovery.task) is
     'Closes a batch row by row after it failed as a whole: the bad rows go to recovery.failure with their error, all others close.';
 --;
-revoke all on function recovery.close_rows(text, text, text, bigint, bigint[], text, text[], text[], integer, text, text, bigint) from public;
+revoke all on function recovery.close_rows(text, text, text, text, recovery.task) from public;
 --;
 -- sql/functions/close_scope.sql
 create or replace function recovery.close_scope(
@@ -1646,6 +1657,7 @@ set search_path = pg_catalog, pg_temp
 set enable_hashjoin = off
 set enable_mergejoin = off
 set enable_seqscan = off
+set jit = off
 set work_mem = '32MB'
 as $$
 -- Joins and sequential scans are off: rows are met by ctid or by the partial index, and an estimate of one row
@@ -1653,7 +1665,8 @@ as $$
 declare
     v_scope   text;
     v_failing boolean;
-    v_epochs  bigint[];
+    v_task    recovery.task;
+    v_runner  integer;
     v_from    bigint := coalesce(pg_sequence_last_value('recovery.event_id_seq'), 0) + 1;
     v_to      bigint;
     v_whole   boolean := true;
@@ -1661,6 +1674,16 @@ begin
     o_closed := '{}';
     o_failed := '{}';
     o_careful := p_careful;
+    v_task.epoch := p_epoch;
+    v_task.keys := coalesce(p_groups, p_key);
+    v_task.bound := p_bound;
+    v_task.max_rows := p_limit;
+    v_task.reason := p_reason;
+    v_task.message := recovery.words(p_reason);
+    v_task.detector := p_detector;
+    v_task.at := recovery.now();
+    v_task.heir := p_heir;
+    select min(w.runner), min(w.path) into v_runner, v_task.path from recovery.attached() as w where w.family = p_family;
     v_scope := case when p_groups is not null then 'groups' when p_watch is not null then 'row'
                     when exists (select from recovery.attached() as w where w.family = p_family and w.group_by is not null) then 'loose'
                     else 'range' end;
@@ -1670,19 +1693,15 @@ begin
         select from recovery.attached() as w
         where p_groups is not null and p_heir is null and w.family = p_family and w.idle_topics is not null)
     then
-        select array_agg(distinct e.epoch) into v_epochs
+        select array_agg(distinct e.epoch) into v_task.epochs
         from recovery.attached() as w cross join lateral unnest(recovery.open_epochs(w.name)) as e (epoch) where w.family = p_family;
     end if;
-    -- Tells the update triggers of this family that the events are ours to write.
-    perform set_config('recovery.closing', p_family, true);
     perform set_config('lock_timeout', ceil(extract(epoch from p_lock_wait) * 1000)::text || 'ms', true);
     loop
         begin
-            execute recovery.close_sql(p_family, v_scope, p_owner, p_guard, o_careful, v_failing, p_heir is not null, p_watch)
-            into o_closed
-            using p_epoch, coalesce(p_groups, p_key), p_limit, p_reason, recovery.words(p_reason), p_detector, clock_timestamp(), p_heir, v_epochs, p_bound;
-            -- A deferred constraint would fail at commit, where nothing could be split any more.
-            set constraints all immediate;
+            v_task.written := clock_timestamp();
+            select c.* into o_closed from recovery.run(v_runner,
+                recovery.close_sql(p_family, v_scope, p_owner, p_guard, o_careful, v_failing, p_heir is not null, p_watch), v_task, 'write') as c;
             exit;
         exception
             when lock_not_available or deadlock_detected then
@@ -1700,7 +1719,7 @@ begin
     end loop;
     if not v_whole then
         select r.o_closed, r.o_failed into o_closed, o_failed
-        from recovery.close_rows(p_family, v_scope, p_owner, p_epoch, v_epochs, p_guard, coalesce(p_groups, p_key), p_bound, p_limit, p_reason, p_detector, p_heir) as r;
+        from recovery.close_rows(p_family, v_scope, p_owner, p_guard, v_task) as r;
     end if;
     if o_closed <> '{}' then
         v_to := currval('recovery.event_id_seq');
@@ -1712,7 +1731,6 @@ begin
         end if;
         perform recovery.announce(v_from, v_to);
     end if;
-    perform set_config('recovery.closing', '', true);
 end
 $$;
 --;
@@ -1751,24 +1769,24 @@ as $function$
    f<n>  the first row's old values as json; rows with the same values share it.
    k, o  for a family whose groups have events of their own: rows closed and rows open, by group; a group
          of which nothing stays open is idle.
-   e     the events, ordered: groups as $2 lists them, watches by position, rows by order_by, then the
+   e     the events, ordered: groups as keys lists them, watches by position, rows by order_by, then the
          group's own.
 
-   $1 epoch  $2 groups | key after which to go on | key of one row  $3 limit  $4 reason  $5 message
-   $6 detector  $7 at  $8 heir  $9 epochs that own open rows  $10 last key of the range
+   $1 is a recovery.task.
 
-   p_scope    groups: rows of the groups in $2;  range: rows after key $2 up to key $10;  loose: $3 rows without a
-              group;  row: the row with key $2
-   p_owner    epoch: rows of $1;  none: rows without an owner;  any: whoever owns them
+   p_scope    groups: rows of the groups in keys;  range: rows after key keys up to key bound;  loose: max_rows rows
+              without a group;  row: the row with key keys
+   p_owner    epoch: rows of epoch;  none: rows without an owner;  any: whoever owns them, one of epochs or nobody
    p_guard    fuses: ignore, without (leave guarded rows alone), with (only guarded rows)
    p_careful  skip rows that somebody has locked
    p_failing  leave out rows that are recorded as failing and not yet due
-   p_heir     do not close but give to epoch $8
+   p_heir     do not close but give to epoch heir
 
    Returns the rows closed, by watch. (Events `returning` their ids would cost half as much as the events.) */
 declare
     v_watch  recovery.watch;
     v_n      integer := 0;
+    v_outbox integer;
     v_direct boolean := current_setting('server_version_num')::integer >= 180000 and not p_careful and p_scope in ('groups', 'range');
     v_ctes   text := '';
     v_rows   text := '';
@@ -1786,7 +1804,7 @@ declare
     v_counts text := '';
     v_same   boolean;
     v_list   record;
-    v_c      constant text := $$(values ($4, $5, $6, $7, (date_part('epoch', $7) * 1000)::bigint, $1)) as c (reason, message, detector, at, ms, epoch)$$;
+    v_c      constant text := $$(values (($1).reason, ($1).message, ($1).detector, ($1).written, (date_part('epoch', ($1).written) * 1000)::bigint, ($1).epoch)) as c (reason, message, detector, at, ms, epoch)$$;
     v_head   recovery.watch;
 begin
     for v_watch in
@@ -1795,10 +1813,11 @@ begin
         order by w.position, w.name
     loop
         v_n := v_n + 1;
+        v_outbox := v_watch.outbox;
         v_group := coalesce('(' || v_watch.group_by || ')::text', 'null::text');
         v_plain := (v_watch.spec ->> 'image') is null and not p_heir;
         if p_heir then
-            v_set := 'server_epoch = $8';
+            v_set := 'server_epoch = ($1).heir';
         else
             select string_agg(format('%I = %s', s.key, s.value), ', ') into v_set from jsonb_each_text(v_watch.close) as s;
             if p_owner = 'any' then
@@ -1810,7 +1829,7 @@ begin
             || recovery.key_sql(v_watch, case p_scope when 'range' then 'between' when 'row' then 'equal' when 'groups' then case when v_direct then 'groups' else 'group' end else p_scope end);
         if p_failing then
             v_where := v_where || format(
-                ' and not exists (select from recovery.failure as f where f.watch = %L and f.key = %s and f.next_at > $7)',
+                ' and not exists (select from recovery.own_failure as f where f.watch = %L and f.key = %s and f.next_at > ($1).written)',
                 v_watch.name, recovery.key_text(v_watch.key_columns, 'r'));
         end if;
 
@@ -1841,7 +1860,7 @@ begin
                 recovery.realias(v_old, 'old'));
         else
             if p_scope = 'loose' then
-                v_where := v_where || format(' order by %s limit $3', recovery.key_sql(v_watch, 'columns'));
+                v_where := v_where || format(' order by %s limit ($1).max_rows', recovery.key_sql(v_watch, 'columns'));
             end if;
             v_ctes := v_ctes || format(
                 E'v%1$s as materialized (%14$sselect r.ctid as tid, r.xmin as xm, r.tableoid as tab, r.server_epoch as owner, %2$s from %3$s as r where %4$s%5$s%15$s),\n'
@@ -1849,11 +1868,11 @@ begin
                 ' returning v.owner, %11$s as key, %12$s as grp, %13$s',
                 v_n, v_old, v_watch.relation, v_where, case when p_careful then ' for update of r skip locked' else '' end, v_set, v_c,
                 case (select c.relkind from pg_class as c where c.oid = v_watch.relation) when 'p' then ' and r.tableoid = v.tab' else '' end,
-                case p_owner when 'epoch' then 'r.server_epoch = $1' when 'none' then 'r.server_epoch is null' else 'r.server_epoch is not distinct from v.owner' end,
+                case p_owner when 'epoch' then 'r.server_epoch = ($1).epoch' when 'none' then 'r.server_epoch is null' else 'r.server_epoch is not distinct from v.owner' end,
                 v_watch.open, recovery.key_text(v_watch.key_columns, 'r'), v_group,
                 case when v_plain then v_list.kept else 'v.old' end,
                 -- Group by group: an estimate of one row must not make it read all open rows for each batch.
-                case p_scope when 'groups' then format('select s.* from unnest($2::%s[]) as g (g) cross join lateral (', v_watch.group_type) else '' end,
+                case p_scope when 'groups' then format('select s.* from unnest(($1).keys::%s[]) as g (g) cross join lateral (', v_watch.group_type) else '' end,
                 case p_scope when 'groups' then ' offset 0) as s' else '' end);
         end if;
         v_ctes := v_ctes || coalesce(', ' || v_new, '')
@@ -1882,8 +1901,8 @@ begin
                     case when v_fixed is null then 'to_jsonb(j)' else format('(select n.new from n%s as n)', v_n) end) else '' end);
         v_closed := v_closed || case when v_n = 1 then '' else ' union all ' end || format('select u.owner, u.grp from u%1$s as u', v_n);
         v_opened := v_opened || case when v_n = 1 then '' else ' union all ' end || format(
-            'select g.g::text as grp, s.n from unnest($2::%1$s[]) as g (g) cross join lateral ('
-            'select count(*) as n from unnest($9) as w (epoch) cross join lateral (select from %2$s as r where r.server_epoch = w.epoch and %3$s and (%4$s)%5$s offset 0) as r'
+            'select g.g::text as grp, s.n from unnest(($1).keys::%1$s[]) as g (g) cross join lateral ('
+            'select count(*) as n from unnest(($1).epochs) as w (epoch) cross join lateral (select from %2$s as r where r.server_epoch = w.epoch and %3$s and (%4$s)%5$s offset 0) as r'
             ' union all select count(*) from %2$s as r where r.server_epoch is null and %3$s and (%4$s)%5$s offset 0) as s where s.n > 0',
             v_watch.group_type, v_watch.relation, recovery.key_sql(v_watch, 'group'), v_watch.open,
             coalesce(' and (' || v_watch.only_if || ')', ''));
@@ -1897,20 +1916,20 @@ begin
             E'k as (select c.grp, min(c.owner) as owner, count(*) as n from (%s) as c group by c.grp),\n'
             'o as (select jsonb_object_agg(c.grp, c.n) as n from (select c.grp, sum(c.n) as n from (%s) as c group by c.grp) as c),\n', v_closed, v_opened);
         v_rows := v_rows || format(
-            ' union all select 1000000, %L, t.kind, t.topic, k.owner, k.grp, k.grp, null::jsonb, jsonb_build_object(''message'', $5), t.n from k cross join lateral ('
+            ' union all select 1000000, %L, t.kind, t.topic, k.owner, k.grp, k.grp, null::jsonb, jsonb_build_object(''message'', ($1).message), t.n from k cross join lateral ('
             'select ''failed'' as kind, f.topic, f.n from unnest(%L::text[]) with ordinality as f (topic, n)'
             ' union all select ''idle'', i.topic, 1000 + i.n from unnest(%L::text[]) with ordinality as i (topic, n)'
             ' where coalesce(((select o.n from o) ->> k.grp)::bigint, 0) <= k.n) as t',
             v_head.name, v_head.failed_topics, v_head.idle_topics);
     end if;
     return 'with ' || v_ctes || format(
-        E'e as (insert into recovery.event (at, server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)\n'
-        'select $7, x.owner, x.watch, x.kind, x.topic, x.key, x.grp, $4, $6, x.old, x.new from (%s) as x%s)\n'
+        E'e as (insert into recovery.outbox_%s (at, server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)\n'
+        'select ($1).written, x.owner, x.watch, x.kind, x.topic, x.key, x.grp, ($1).reason, ($1).detector, x.old, x.new from (%s) as x%s)\n'
         'select coalesce(jsonb_object_agg(s.watch, s.n) filter (where s.n > 0), ''{}'') from (%s) as s (watch, n)',
-        v_rows,
+        v_outbox, v_rows,
         case when p_scope = 'groups'
             -- A map rather than a join, which an estimate of one row would make a nested loop.
-            then ' order by ((select jsonb_object_agg(g.grp, g.n) from unnest($2) with ordinality as g (grp, n)) -> x.grp)::bigint, x.pos, x.ord' else '' end,
+            then ' order by ((select jsonb_object_agg(g.grp, g.n) from unnest(($1).keys) with ordinality as g (grp, n)) -> x.grp)::bigint, x.pos, x.ord' else '' end,
         v_counts);
 end
 $function$;
@@ -1985,43 +2004,248 @@ create or replace function recovery.compile(
     p_expression text,
     p_type       text,
     p_closing    boolean default false,
+    p_stored     boolean default false,
     out o_text   text,
     out o_type   text
 )
 returns record
 language plpgsql
 volatile
-security invoker
+security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_view text;
+    v_runner integer := (recovery.runner_of(p_table)).id;
+    v_view   text := 'pg_temp.recovery_' || replace(gen_random_uuid()::text, '-', '');
+    v_found  jsonb;
+    v_why    text;
 begin
     -- PostgreSQL itself parses the expression and prints it back, with every name qualified and r. or c.
     -- before every column: what it prints can stand in an index, a trigger or a statement and means the
     -- same in each. The second range entry is what makes it print the prefixes,
-    -- the second column what makes an aggregate an error.
-    execute format(
-        E'create temporary view recovery_compile as select (%s\n)%s as recovery_value, r.tableoid as recovery_row from only %s as r cross join %s',
-        p_expression,
+    -- the second column what makes an aggregate an error. All by the runner: reading an expression may
+    -- execute code already (a literal of a type that holds a domain).
+    perform recovery.run(v_runner, format(
+        E'create temporary view %s as select (%s\n)%s as recovery_value, r.tableoid as recovery_row from only %s as r cross join %s',
+        v_view, p_expression,
         case when p_type is null then '' else '::' || p_type end,
         p_table,
         case when p_closing
             then '(values (null::text, null::text, null::text, null::timestamptz, null::bigint, null::bigint)) as c (reason, message, detector, at, ms, epoch)'
-            else '(values (1)) as recovery_none (one)' end);
-    v_view := pg_get_viewdef('pg_temp.recovery_compile'::regclass);
-    o_text := substr(v_view, 9, strpos(v_view, E' AS recovery_value,\n') - 9);
-    select format_type(a.atttypid, a.atttypmod) into o_type
-    from pg_attribute as a
-    where a.attrelid = 'pg_temp.recovery_compile'::regclass and a.attnum = 1;
-    drop view pg_temp.recovery_compile;
+            else '(values (1)) as recovery_none (one)' end), null, 'do');
+    select v.* into v_found from recovery.run(v_runner, format(
+        'select pg_catalog.jsonb_build_object(%L, pg_catalog.pg_get_viewdef(a.attrelid), %L, pg_catalog.format_type(a.atttypid, a.atttypmod))'
+        ' from pg_catalog.pg_attribute as a where a.attrelid operator(pg_catalog.=) %L::pg_catalog.regclass and a.attnum operator(pg_catalog.=) 1',
+        'text', 'type', v_view)) as v;
+    if p_stored then
+        -- Whoever makes the index and the triggers reads its literals with its own rights.
+        select d.what into v_why
+        from pg_depend as o
+        join pg_rewrite as w on w.ev_class = v_view::regclass and o.classid = 'pg_rewrite'::regclass and o.objid = w.oid
+        cross join lateral recovery.untrusted(o.refclassid, o.refobjid, (recovery.runner_of(p_table)).privileged) as d (what)
+        where d.what is not null limit 1;
+    end if;
+    perform recovery.run(v_runner, 'drop view ' || v_view, null, 'do');
+    if v_why is not null then
+        perform recovery.fail('RC006', format('expression %s uses %s', p_expression, v_why),
+            'It stands in an index and in triggers, which others than the table''s owner create and execute.');
+    end if;
+    o_text := v_found ->> 'text';
+    o_text := substr(o_text, 9, strpos(o_text, E' AS recovery_value,\n') - 9);
+    o_type := v_found ->> 'type';
+    -- It will stand in statements that a caller executes with its own rights (create index): one expression, and no more.
+    if regexp_replace(o_text, $re$'(?:[^']|'')*'|"(?:[^"]|"")*"$re$, '', 'g') ~ ';' then
+        perform recovery.fail('RC006', format('expression %s is more than one', p_expression));
+    end if;
 end
 $$;
 --;
-comment on function recovery.compile(regclass, text, text, boolean) is
-    'Parses an expression over a row r of the table (and the closing c) with search_path pg_catalog and returns it fully qualified, with its type.';
+comment on function recovery.compile(regclass, text, text, boolean, boolean) is
+    'Parses an expression over a row r of the table (and the closing c) with search_path pg_catalog and returns it fully qualified, with its type. p_stored: it goes into an index and triggers, and must use nothing that runs code when it is read.';
 --;
-revoke all on function recovery.compile(regclass, text, text, boolean) from public;
+revoke all on function recovery.compile(regclass, text, text, boolean, boolean) from public;
+--;
+-- sql/functions/compile_watch.sql
+create or replace function recovery.compile_watch()
+returns trigger
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+/* recovery.watch is the door through which a table's owner comes in: it may write relation, spec, path and
+   supervised, for its own tables. Everything else in the row is made here, from what PostgreSQL prints when
+   the owner's runner reads the expressions. */
+declare
+    v_step   text;
+    v_state  text;
+    v_error  text;
+    v_done   text;
+    v_other  recovery.watch;
+    v_column record;
+    v_text   text;
+    v_close  jsonb := '{}';
+    v_requeue jsonb := '{}';
+    v_diff   boolean := false;
+begin
+    perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
+    perform recovery.check_table(new.relation);
+    perform recovery.check_spec(new.relation, new.spec);
+    new.name := new.spec ->> 'name';
+    new.family := coalesce(new.spec ->> 'family', new.name);
+    new.position := (new.spec ->> 'position')::integer;
+    new.topic := new.spec ->> 'topic';
+    new.failed_topics := (select array_agg(t.topic order by t.n) from jsonb_array_elements_text(nullif(new.spec -> 'failed_topics', 'null')) with ordinality as t (topic, n));
+    new.idle_topics := (select array_agg(t.topic order by t.n) from jsonb_array_elements_text(nullif(new.spec -> 'idle_topics', 'null')) with ordinality as t (topic, n));
+    new.unowned := (new.spec ->> 'unowned')::interval;
+    new.launch_grace := (new.spec ->> 'launch_grace')::interval;
+    new.events := new.spec ->> 'events';
+    new.runner := (recovery.runner_of(new.relation)).id;
+    if new.runner is null then
+        perform recovery.fail('42501', format('the owner of %s is not permitted to attach tables', new.relation),
+            format('A DBA runs this once: select recovery.permit(%L);', (select c.relowner::regrole from pg_class as c where c.oid = new.relation)));
+    end if;
+    select w.* into v_other from recovery.watch as w where w.name = new.name and w.id <> new.id;
+    if found then
+        perform recovery.fail('RC007', format('the name "%s" is taken by the watch on %s', new.name, v_other.relation),
+            'Give another name.');
+    end if;
+
+    select array_agg(a.attname order by k.n), array_agg(format_type(a.atttypid, a.atttypmod) order by k.n)
+    into new.key_columns, new.key_types
+    from pg_index as i
+    cross join lateral unnest(i.indkey) with ordinality as k (attnum, n)
+    join pg_attribute as a on a.attrelid = i.indrelid and a.attnum = k.attnum
+    where i.indrelid = new.relation and i.indisprimary and k.n <= i.indnkeyatts;
+    if new.key_columns is null then
+        perform recovery.fail('RC006', format('%s has no primary key', new.relation), 'Events and closings name a row by its primary key.');
+    end if;
+    if tg_op = 'INSERT' then
+        select a.atttypid = 'bigint'::regtype and a.attgenerated = '' and a.attidentity = '' as fits, d.adbin is not null as defaults into v_column
+        from pg_attribute as a left join pg_attrdef as d on d.adrelid = a.attrelid and d.adnum = a.attnum
+        where a.attrelid = new.relation and a.attname = 'server_epoch' and not a.attisdropped;
+        new.own_column := not found;
+        new.kept_default := coalesce(v_column.defaults, false);
+        if found and not v_column.fits then
+            perform recovery.fail('RC006', format('%s has a column server_epoch that is not bigint, or is generated', new.relation));
+        end if;
+    end if;
+
+    begin
+        v_step := 'open';
+        new.open := (recovery.compile(new.relation, new.spec ->> 'open', 'boolean', false, true)).o_text;
+        v_step := 'group';
+        new.group_by := null;
+        new.group_type := null;
+        if new.spec ->> 'group' is not null then
+            select c.o_text, c.o_type into new.group_by, new.group_type from recovery.compile(new.relation, new.spec ->> 'group', null, false, true) as c;
+        end if;
+        for v_step, v_text in
+            select s.step, s.type from (values ('parent', new.group_type), ('only', 'boolean'), ('started', 'timestamptz')) as s (step, type)
+        loop
+            v_done := coalesce(case v_step when 'started' then new.supervised ->> 'started' end, new.spec ->> v_step);
+            v_done := case when v_done is not null then (recovery.compile(new.relation, v_done, v_text, false, v_step = 'started')).o_text end;
+            case v_step
+                when 'parent' then new.parent := v_done;
+                when 'only' then new.only_if := v_done;
+                else new.started := v_done;
+            end case;
+        end loop;
+        v_step := 'order';
+        new.order_by := null;
+        if new.spec ->> 'order' is not null then
+            -- A view column cannot be a record, so the row is compiled inside a test and taken out again.
+            new.order_by := substring((recovery.compile(new.relation, 'row(' || (new.spec ->> 'order') || ') is null', 'boolean')).o_text from '^\((.*) IS NULL\)$');
+        end if;
+        new.attempts := new.spec ->> 'attempts';
+        for v_column in
+            select s.key as name, s.value as expression, s.into_close, a.attnum, a.atttypid in ('int2'::regtype, 'int4'::regtype, 'int8'::regtype) as counts, format_type(a.atttypid, a.atttypmod) as type,
+                   a.atttypid in ('json'::regtype, 'jsonb'::regtype) as json,
+                   a.attgenerated <> '' or s.key = 'server_epoch' or s.key = any(new.key_columns) as fixed
+            from (select *, true as into_close from jsonb_each_text(new.spec -> 'close')
+                  union all select *, false from jsonb_each_text(coalesce(nullif(new.spec -> 'requeue', 'null'), '{}'))
+                  union all select new.attempts, format('coalesce(r.%I, 0) + 1', new.attempts), null where new.attempts is not null) as s
+            left join pg_attribute as a on a.attrelid = new.relation and a.attname = s.key and a.attnum > 0 and not a.attisdropped
+            order by s.key
+        loop
+            v_step := case v_column.into_close when true then 'close ' when false then 'requeue ' else 'attempts ' end || v_column.name;
+            if v_column.name = 'server_epoch' then
+                perform recovery.fail('42601', format('column "%s" of %s cannot be set by a closing', v_column.name, new.relation));
+            elsif v_column.attnum is null then
+                perform recovery.fail('42703', format('column "%s" of %s does not exist', v_column.name, new.relation));
+            elsif v_column.fixed then
+                perform recovery.fail('42601', format('column "%s" of %s cannot be set by a closing', v_column.name, new.relation));
+            elsif v_column.expression is null then
+                perform recovery.fail('42601', format('column "%s" has no expression: write "null" to set null', v_column.name));
+            end if;
+            if v_column.into_close is null then
+                if not v_column.counts or new.spec -> 'close' ? v_column.name or new.spec -> 'requeue' ? v_column.name then
+                    perform recovery.fail('42804', format('column "%s" must be an integer that no close or requeue expression sets', v_column.name));
+                end if;
+            elsif v_column.into_close then
+                v_close := v_close || jsonb_build_object(v_column.name, (recovery.compile(new.relation, v_column.expression, v_column.type, true)).o_text);
+            else
+                v_requeue := v_requeue || jsonb_build_object(v_column.name, (recovery.compile(new.relation, v_column.expression, v_column.type, true)).o_text);
+            end if;
+            v_diff := v_diff or v_column.json;
+        end loop;
+        new.max_attempts := case when new.attempts is not null then (new.spec ->> 'max_attempts')::integer end;
+        new.close := recovery.requeue_sql(new.relation, v_close, v_requeue, new.attempts, new.max_attempts);
+        new.requeue := nullif(v_requeue, '{}');
+        v_step := 'image';
+        new.diff := v_diff and new.spec ->> 'image' is null;
+        new.image := (recovery.compile(new.relation, coalesce(new.spec ->> 'image', (
+            select 'jsonb_build_object(' || string_agg(format('%L, r.%I', s.key, s.key), ', ' order by s.key) || ')'
+            from jsonb_object_keys(new.close) as s (key))), 'jsonb')).o_text;
+        if new.supervised is not null then
+            new.cancel := new.supervised ->> 'cancel';
+            for v_step, v_text in
+                select s.step, s.type
+                from (values ('kind', 'text'), ('activity', 'timestamptz'), ('timeout', 'interval'), ('hold', 'boolean'), ('child', new.group_type)) as s (step, type)
+            loop
+                v_done := case when new.supervised ->> v_step is not null then (recovery.compile(new.relation, new.supervised ->> v_step, v_text)).o_text end;
+                case v_step
+                    when 'kind' then new.kind := v_done;
+                    when 'activity' then new.activity := v_done;
+                    when 'timeout' then new.timeout := v_done;
+                    when 'hold' then new.hold := v_done;
+                    else new.child := v_done;
+                end case;
+            end loop;
+        end if;
+    exception
+        when insufficient_privilege then
+            raise;
+        when others then
+            get stacked diagnostics v_state = returned_sqlstate, v_error = message_text;
+            if v_state like 'RC%' then
+                raise;
+            end if;
+            perform recovery.fail('RC006', format('the %s expression for %s does not work: %s', v_step, new.relation, v_error),
+                'Expressions see one row r of the table (in close also c.reason, c.message, c.at, c.ms, c.epoch) and are read with search_path pg_catalog: qualify your own types and functions.');
+    end;
+    select w.* into v_other from recovery.watch as w
+    where w.family = new.family and w.id <> new.id and (w.group_type is distinct from new.group_type or w.runner <> new.runner);
+    if found and v_other.runner <> new.runner then
+        perform recovery.fail('RC006', format('%s and %s, of family "%s", belong to two owners', new.relation, v_other.relation, new.family),
+            'Watches of one family close in one statement, with the rights of one owner.');
+    elsif found then
+        perform recovery.fail('RC006', format('the group of %s is %s, that of "%s" in family "%s" is %s', new.relation,
+            coalesce(new.group_type, 'not given'), v_other.name, new.family, coalesce(v_other.group_type, 'not given')),
+            'Watches of one family share the type of their group.');
+    end if;
+    if new.group_by is null and exists (select from recovery.watch as w where w.family = new.family and w.id <> new.id) then
+        perform recovery.fail('RC006', format('family "%s" has a watch already', new.family), 'Watches share a family only by p_group.');
+    end if;
+    new.outbox := coalesce((select min(w.outbox) from recovery.watch as w where w.family = new.family and w.id <> new.id), new.id);
+    return new;
+end
+$$;
+--;
+comment on function recovery.compile_watch() is
+    'Trigger function of recovery.watch: checks what an owner has written there and makes all other columns from it. RC006 cannot work, RC007 the name is taken, 42501 the owner is not permitted.';
+--;
+revoke all on function recovery.compile_watch() from public;
 --;
 -- sql/functions/configure.sql
 create or replace function recovery.configure(
@@ -2067,6 +2291,28 @@ comment on function recovery.configure(text, text, text, text, text) is
 --;
 revoke all on function recovery.configure(text, text, text, text, text) from public;
 --;
+-- sql/functions/create_outbox.sql
+create or replace function recovery.create_outbox(p_outbox integer, p_family text)
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_names text;
+begin
+    select string_agg(quote_literal(w.name), ', ' order by w.id) into v_names from recovery.watch as w where w.family = p_family;
+    execute format('create or replace view recovery.outbox_%s as select e.at, e.server_epoch, e.watch, e.kind, e.topic, e.key, e.group_key, e.reason, e.detector, e.old, e.new'
+        ' from recovery.event as e where e.watch in (%s) with check option', p_outbox, v_names);
+    execute format('comment on view recovery.outbox_%s is %L', p_outbox, format('Through this the runner of family "%s" appends events of its watches, and no others.', p_family));
+end
+$$;
+--;
+comment on function recovery.create_outbox(integer, text) is 'Makes the view by which a family''s runner may insert events: those of the family''s watches.';
+--;
+revoke all on function recovery.create_outbox(integer, text) from public;
+--;
 -- sql/functions/detach.sql
 create or replace function recovery.detach(p_table regclass)
 returns void
@@ -2075,49 +2321,44 @@ volatile
 security invoker
 set search_path = pg_catalog, pg_temp
 as $$
+/* With the rights of its caller. What it executes is built from the catalog; the only thing taken from
+   recovery.watch is a number and two booleans. */
 declare
-    v_watch  recovery.watch;
-    v_schema text;
+    v_watch   recovery.watch;
+    v_runner  recovery.runner;
+    v_schema  regnamespace;
+    v_default text;
 begin
     perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
     select w.* into v_watch from recovery.watch as w where w.relation = p_table;
     if not found then
         perform recovery.fail('RC008', format('%s is not watched', p_table), 'See recovery.watch for the tables that are.');
     end if;
-    select n.nspname into v_schema from pg_class as c join pg_namespace as n on n.oid = c.relnamespace where c.oid = p_table;
-    perform recovery.drop_triggers(v_watch);
-    execute format('drop index if exists %I.%I', v_schema, 'recovery_open_' || v_watch.id);
-    execute format('drop index if exists %I.%I', v_schema, 'recovery_started_' || v_watch.id);
-    if (v_watch.undo -> 'column')::boolean then
-        execute format('alter table %s drop column if exists server_epoch', p_table);
-    elsif v_watch.undo ->> 'default' is not null then
-        execute format('alter table %s alter column server_epoch set default %s', p_table, v_watch.undo ->> 'default');
-    else
-        execute format('alter table %s alter column server_epoch drop default', p_table);
-    end if;
-    if v_watch.undo ->> 'grants' <> '' then
-        execute format('revoke %s on table %s from recovery_owner', v_watch.undo ->> 'grants', p_table);
-    end if;
-    delete from recovery.failure as f where f.watch = v_watch.name;
-    delete from recovery.cancellation as c where c.watch = v_watch.name;
-    delete from recovery.touch as t where t.watch = v_watch.name;
-    delete from recovery.watch as w where w.id = v_watch.id;
-    -- The schema grant goes with the last watch in that schema for which it was made.
-    if exists (select from recovery.watch as w join pg_class as c on c.oid = w.relation join pg_namespace as n on n.oid = c.relnamespace
-               where n.nspname = v_schema) then
-        if (v_watch.undo -> 'usage')::boolean then
-            update recovery.watch as w set undo = w.undo || '{"usage": true}'
-            where w.id = (select min(o.id) from recovery.watch as o join pg_class as c on c.oid = o.relation
-                          join pg_namespace as n on n.oid = c.relnamespace where n.nspname = v_schema);
+    select c.relnamespace into v_schema from pg_class as c where c.oid = p_table;
+    if v_schema is not null then
+        perform recovery.drop_triggers(p_table);
+        execute format('drop index if exists %s.recovery_open_%s', v_schema, v_watch.id);
+        execute format('drop index if exists %s.recovery_started_%s', v_schema, v_watch.id);
+        if v_watch.own_column then
+            execute format('alter table %s drop column if exists server_epoch', p_table);
+        else
+            if v_watch.kept_default then
+                select pg_get_expr(t.typdefaultbin, 0) into v_default from pg_type as t
+                where t.typnamespace = 'recovery'::regnamespace and t.typname = 'default_' || v_watch.id and t.typtype = 'd';
+            end if;
+            execute format('alter table %s alter column server_epoch %s', p_table, coalesce('set default ' || v_default, 'drop default'));
         end if;
-    elsif (v_watch.undo -> 'usage')::boolean then
-        execute format('revoke usage on schema %I from recovery_owner', v_schema);
+        v_runner := recovery.runner_of(p_table);
+        if v_runner.privileged then
+            perform recovery.reclaim_table(p_table, v_runner.role);
+        end if;
     end if;
+    delete from recovery.watch as w where w.relation = p_table;
 end
 $$;
 --;
 comment on function recovery.detach(regclass) is
-    'Stops watching a table and restores it as it was before recovery.attach. Its events stay. RC008 if it is not watched.';
+    'Stops watching a table and restores it as it was before recovery.attach. Its events stay. RC008 if it is not watched, 42501 if the caller does not own it.';
 --;
 revoke all on function recovery.detach(regclass) from public;
 --;
@@ -2147,7 +2388,7 @@ comment on function recovery.drain(bigint, uuid, interval) is
 revoke all on function recovery.drain(bigint, uuid, interval) from public;
 --;
 -- sql/functions/drop_triggers.sql
-create or replace function recovery.drop_triggers(p_watch recovery.watch)
+create or replace function recovery.drop_triggers(p_table regclass)
 returns void
 language plpgsql
 volatile
@@ -2159,17 +2400,16 @@ declare
 begin
     for v_trigger in
         select t.tgname from pg_trigger as t
-        where t.tgrelid = p_watch.relation and t.tgname in ('recovery_10_insert', 'recovery_20_update', 'recovery_25_late', 'recovery_30_delete')
+        where t.tgrelid = p_table and t.tgname in ('recovery_10_insert', 'recovery_20_update', 'recovery_25_late', 'recovery_30_delete')
     loop
-        execute format('drop trigger %I on %s', v_trigger, p_watch.relation);
+        execute format('drop trigger %I on %s', v_trigger, p_table);
     end loop;
-    execute format('drop function if exists recovery.watch_%1$s_insert(), recovery.watch_%1$s_update(), recovery.watch_%1$s_delete()', p_watch.id);
 end
 $$;
 --;
-comment on function recovery.drop_triggers(recovery.watch) is 'Removes the triggers and trigger functions of a watch.';
+comment on function recovery.drop_triggers(regclass) is 'Removes our triggers from a table.';
 --;
-revoke all on function recovery.drop_triggers(recovery.watch) from public;
+revoke all on function recovery.drop_triggers(regclass) from public;
 --;
 -- sql/functions/due.sql
 create or replace function recovery.due()
@@ -2222,7 +2462,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 declare
-    v_sql   text;
+    v_about recovery.task;
     v_least interval;
     v_some  boolean := true;
     v_row   record;
@@ -2235,16 +2475,22 @@ begin
     if p_watch.started is null or v_least is null and p_watch.timeout is null then
         return;
     end if;
+    v_about.at := p_now;
+    v_about.since := p_since;
+    v_about.span := v_least;
     -- Usually nothing is that old, and this is all that is asked.
     if p_watch.timeout is null then
-        execute format('select exists (select from %s as r where (%s) and (%s) < $1)', p_watch.relation, p_watch.open, p_watch.started)
-        into v_some using p_now - v_least;
+        select e.* into v_some from recovery.run(p_watch.runner, format('select to_jsonb(exists (select from %s as r where (%s) and (%s) < ($1).at - ($1).span))',
+            p_watch.relation, p_watch.open, p_watch.started), v_about) as e;
     end if;
     if not v_some then
         return;
     end if;
-    v_sql := recovery.due_sql(p_watch);
-    for v_row in execute v_sql using p_now, p_since, v_least loop
+    for v_row in
+        select d.* from recovery.run(p_watch.runner, recovery.due_sql(p_watch), v_about) as j
+        cross join lateral jsonb_to_record(j) as d (key text, grp text, owner bigint, kind text, started timestamptz, moved timestamptz,
+            child_at timestamptz, tool interval, task interval, wall interval, held boolean, child text)
+    loop
         continue when v_row.held;
         -- Work that moves for ever has a cap of its own, whatever it waits for; not at once after a break in watching.
         v_wall := coalesce(v_row.started + v_row.wall < p_now and p_since + least(v_row.wall, interval '1 minute') < p_now, false);
@@ -2294,7 +2540,7 @@ as $function$
 /* Rows of one watch whose clock may have run out: the partial index on `started` finds those that began
    longer ago than the least timeout that is set; only for them the other expressions are asked.
 
-   $1 now  $2 since when sweepers watch without a break: before that no clock runs  $3 the least timeout
+   $1 is a recovery.task: at, since (before that no clock runs), span (the least timeout).
 
    Hold and child stand in the outermost list, so that they are evaluated last.                    */
 declare
@@ -2308,22 +2554,27 @@ begin
     select * into v_task from recovery.limit_sql(p_watch, 'task_timeout');
     select * into v_wall from recovery.limit_sql(p_watch, 'wall_timeout');
     return format($sql$
+        select to_jsonb(z) from (
         select y.key, y.grp, y.owner, y.kind, y.started, y.moved, y.child_at, y.tool, y.task, y.wall, y.held, y.child
         from (
             select x.key, x.grp, x.owner, x.kind, x.started, x.moved, x.child_at, x.held, x.child,
                    %s as tool, %s as task, %s as wall
             from (
                 select %s as key, %s as grp, r.server_epoch as owner, %s as kind, (%s) as started,
-                       greatest((%s), %s, t.at, g.at, $2) as moved, t.child_at,
+                       greatest((%s), %s, t.at, g.at, ($1).since) as moved, t.child_at,
                        %s as own, %s as held, %s as child
                 from %s as r
-                left join recovery.touch as t on t.family = %L and t.scope = 'row' and t.watch = %L and t.key = %s
-                left join recovery.touch as g on g.family = %L and g.scope = 'group' and g.watch = '' and g.key = %s
+                left join lateral (
+                    select t.at, t.child_at from recovery.own_touch as t
+                    where t.family = %L and t.scope = 'row' and t.watch = %L and t.key = %s offset 0) as t on true
+                left join lateral (
+                    select g.at from recovery.own_touch as g
+                    where g.family = %L and g.scope = 'group' and g.watch = '' and g.key = %s offset 0) as g on true
                 where (%s) and (%s)%s
             ) as x
         ) as y
-        where y.moved + least(y.tool, y.task) < $1 or y.started + y.wall < $1
-        order by y.started
+        where y.moved + least(y.tool, y.task) < ($1).at or y.started + y.wall < ($1).at
+        order by y.started) as z
         $sql$,
         case when p_watch.supervised is null then 'null::interval'
              else format('coalesce(x.own, %s)', coalesce(case when p_watch.kind is not null then format('case when x.kind is not null then %s end', coalesce(v_tool.o_text, 'null::interval')) else v_tool.o_text end, 'null::interval')) end,
@@ -2337,7 +2588,7 @@ begin
         p_watch.relation, p_watch.family, p_watch.name, v_key, p_watch.family, v_group,
         p_watch.open, coalesce(p_watch.only_if, 'true'),
         -- A row's own timeout cannot be bounded before.
-        case when p_watch.timeout is null then format(' and (%s) < $1 - $3', p_watch.started) else '' end);
+        case when p_watch.timeout is null then format(' and (%s) < ($1).at - ($1).span', p_watch.started) else '' end);
 end
 $function$;
 --;
@@ -2652,6 +2903,37 @@ comment on function recovery.forget() is 'Part of a sweep: forgets touches that 
 --;
 revoke all on function recovery.forget() from public;
 --;
+-- sql/functions/forget_watch.sql
+create or replace function recovery.forget_watch()
+returns trigger
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    execute format('drop function if exists recovery.watch_%1$s_insert(), recovery.watch_%1$s_update(), recovery.watch_%1$s_delete()', old.id);
+    execute format('drop domain if exists recovery.default_%s', old.id);
+    if exists (select from recovery.watch as w where w.family = old.family) then
+        perform recovery.create_outbox(old.outbox, old.family);
+    else
+        execute format('drop view if exists recovery.outbox_%s', old.outbox);
+        delete from recovery.fuse as f where f.family = old.family;
+        delete from recovery.touch as t where t.family = old.family;
+        delete from recovery.cancellation as c where c.family = old.family;
+    end if;
+    delete from recovery.failure as f where f.watch = old.name;
+    delete from recovery.cancellation as c where c.watch = old.name;
+    delete from recovery.touch as t where t.watch = old.name;
+    return null;
+end
+$$;
+--;
+comment on function recovery.forget_watch() is
+    'Trigger function of recovery.watch: removes what was made for a watch. Fails while the table still has its triggers. Events stay.';
+--;
+revoke all on function recovery.forget_watch() from public;
+--;
 -- sql/functions/gave_up.sql
 create or replace function recovery.gave_up(p_expression text, p_max_attempts integer)
 returns text
@@ -2672,6 +2954,56 @@ comment on function recovery.gave_up(text, integer) is 'A compiled close express
 --;
 revoke all on function recovery.gave_up(text, integer) from public;
 --;
+-- sql/functions/generate_watch.sql
+create or replace function recovery.generate_watch()
+returns trigger
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_runner  recovery.runner;
+    v_name    text;
+    v_default text;
+begin
+    select r.* into strict v_runner from recovery.runner as r where r.id = new.runner;
+    perform recovery.create_outbox(new.outbox, new.family);
+    execute format('grant insert on recovery.outbox_%s to %I', new.outbox, v_runner.role);
+    -- Made by the runner itself, which may create here only until these lines are done: so they belong to it,
+    -- and nobody has to be its member.
+    execute format('grant create on schema recovery to %I', v_runner.role);
+    if tg_op = 'INSERT' and new.kept_default then
+        select pg_get_expr(d.adbin, d.adrelid) into v_default
+        from pg_attrdef as d join pg_attribute as a on a.attrelid = d.adrelid and a.attnum = d.adnum
+        where d.adrelid = new.relation and a.attname = 'server_epoch';
+        perform recovery.run(new.runner, format('create domain recovery.default_%s as bigint default %s', new.id, v_default), null, 'do');
+    end if;
+    foreach v_name in array array['insert', 'update', 'delete'] loop
+        if exists (
+            select from pg_proc as p
+            where p.pronamespace = 'recovery'::regnamespace and p.proname = format('watch_%s_%s', new.id, v_name) and p.proowner <> v_runner.role::regrole
+        ) then
+            execute format('drop function recovery.watch_%s_%s()', new.id, v_name);  -- the table has another owner now
+        end if;
+        perform recovery.run(new.runner, format(
+            'create or replace function recovery.watch_%1$s_%2$s() returns trigger language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as %3$L;'
+            ' comment on function recovery.watch_%1$s_%2$s() is %4$L;'
+            ' revoke all on function recovery.watch_%1$s_%2$s() from public;'
+            ' grant execute on function recovery.watch_%1$s_%2$s() to %5$s',
+            new.id, v_name, recovery.trigger_sql(new, v_name),
+            format('Generated for watch "%s": fence and event of every %s that opens or closes work.', new.name, v_name), v_runner.owner), null, 'do');
+    end loop;
+    execute format('revoke create on schema recovery from %I', v_runner.role);
+    return null;
+end
+$$;
+--;
+comment on function recovery.generate_watch() is
+    'Trigger function of recovery.watch: makes the trigger functions of a watch, which belong to its runner, and the view through which they append events.';
+--;
+revoke all on function recovery.generate_watch() from public;
+--;
 -- sql/functions/guard_sql.sql
 create or replace function recovery.guard_sql(p_watch recovery.watch)
 returns text
@@ -2681,12 +3013,12 @@ security invoker
 set search_path = pg_catalog, pg_temp
 as $$
     select format($sql$(exists (
-        select from recovery.fuse_state as f
-        where f.family = %1$L and f.scope = 'row' and f.watch = %2$L and f.key = %3$s and f.guards)%4$s)$sql$,
+        select from recovery.own_fuse as f
+        where f.family = %1$L and f.scope = 'row' and f.watch = %2$L and f.key = %3$s)%4$s)$sql$,
         p_watch.family, p_watch.name, recovery.key_text(p_watch.key_columns, 'r'),
         case when p_watch.group_by is null then '' else format($sql$ or exists (
-        select from recovery.fuse_state as f
-        where f.family = %1$L and f.scope = 'group' and f.watch = '' and f.key = (%2$s)::text and f.guards)$sql$,
+        select from recovery.own_fuse as f
+        where f.family = %1$L and f.scope = 'group' and f.watch = '' and f.key = (%2$s)::text)$sql$,
         p_watch.family, p_watch.group_by) end)
 $$;
 --;
@@ -2706,14 +3038,16 @@ as $$
 declare
     v_watch recovery.watch;
     v_begun boolean := false;
+    v_task  recovery.task;
 begin
+    v_task.key := p_group;
+    v_task.since := p_after;
     for v_watch in
         select w.* from recovery.attached() as w join recovery.watch as u on u.name = p_watch and u.family = w.family
         where w.group_by is not null and w.started is not null
     loop
-        execute format('select exists (select from %s as r where (%s) = $1::%s and (%s) and (%s) > $2)',
-            v_watch.relation, v_watch.group_by, v_watch.group_type, v_watch.open, v_watch.started)
-        into v_begun using p_group, p_after;
+        select b.* into v_begun from recovery.run(v_watch.runner, format('select to_jsonb(exists (select from %s as r where (%s) = ($1).key::%s and (%s) and (%s) > ($1).since))',
+            v_watch.relation, v_watch.group_by, v_watch.group_type, v_watch.open, v_watch.started), v_task) as b;
         exit when v_begun;
     end loop;
     return v_begun;
@@ -2827,24 +3161,26 @@ declare
     v_least  interval;
     v_find   text := '';
     v_look   text := '';
-    v_epochs bigint[];
+    v_task   recovery.task;
+    v_runner integer;
     v_group  text;
     v_parent text;
     v_seen   record;
 begin
     for v_watch in select w.* from recovery.attached() as w where w.family = p_family and w.group_by is not null order by w.position loop
+        v_runner := v_watch.runner;
         if v_watch.parent is not null then
             v_head := v_watch;
         end if;
         v_least := least(v_least, (recovery.limit_sql(v_watch, 'idle_timeout')).o_least);
         continue when v_watch.started is null;
         v_find := v_find || case when v_find = '' then '' else ' union ' end || format(
-            'select (%s)::text as g from %s as r where (%s) < $1 - $3 and (%s) and (%s)',
+            'select (%s)::text as g from %s as r where (%s) < ($1).at - ($1).span and (%s) and (%s)',
             v_watch.group_by, v_watch.relation, v_watch.started, v_watch.open, coalesce(v_watch.only_if, 'true'));
         v_look := v_look || case when v_look = '' then '' else ' union all ' end || format(
             $sql$select r.server_epoch as owner, greatest((%s), %s, t.at) as moved, %s as held from %s as r
-            left join recovery.touch as t on t.family = %L and t.scope = 'row' and t.watch = %L and t.key = %s
-            where (%s) = $4::%s and (%s) and (%s) and (r.server_epoch = any($5) or r.server_epoch is null)$sql$,
+            left join lateral (select t.at from recovery.own_touch as t where t.family = %L and t.scope = 'row' and t.watch = %L and t.key = %s offset 0) as t on true
+            where (%s) = ($1).key::%s and (%s) and (%s) and (r.server_epoch = any(($1).epochs) or r.server_epoch is null)$sql$,
             v_watch.started, coalesce('(' || v_watch.activity || ')', 'null'), coalesce('(' || v_watch.hold || ') is true', 'false'),
             v_watch.relation, p_family, v_watch.name, recovery.key_text(v_watch.key_columns, 'r'),
             v_watch.group_by, v_watch.group_type, v_watch.open, coalesce(v_watch.only_if, 'true'));
@@ -2852,21 +3188,25 @@ begin
     if v_least is null or v_find = '' then
         return;
     end if;
-    select array_agg(distinct e.epoch) into v_epochs
+    v_task.at := p_now;
+    v_task.since := p_since;
+    v_task.span := v_least;
+    select array_agg(distinct e.epoch) into v_task.epochs
     from recovery.attached() as w cross join lateral unnest(recovery.open_epochs(w.name)) as e (epoch) where w.family = p_family;
-    for v_group in execute v_find using p_now, p_since, v_least loop
-        continue when v_group is null;
-        execute format(
-            $sql$select max(l.owner) as owner, greatest(max(l.moved), max(t.at), $2) as moved, bool_or(l.held) as held
-            from (%s) as l left join recovery.touch as t on t.family = %L and t.scope = 'group' and t.watch = '' and t.key = $4$sql$, v_look, p_family)
-        into v_seen using p_now, p_since, v_least, v_group, v_epochs;
+    for v_group in select f.g #>> '{}' from recovery.run(v_runner, format('select to_jsonb(f.g) from (%s) as f where f.g is not null', v_find), v_task) as f (g) loop
+        v_task.key := v_group;
+        select s.* into v_seen
+        from recovery.run(v_runner, format(
+            $sql$select jsonb_build_object('owner', max(l.owner), 'moved', greatest(max(l.moved), max(t.at), ($1).since), 'held', bool_or(l.held))
+            from (%s) as l left join recovery.own_touch as t on t.family = %L and t.scope = 'group' and t.watch = '' and t.key = ($1).key$sql$, v_look, p_family), v_task) as j
+        cross join lateral jsonb_to_record(j) as s (owner bigint, moved timestamptz, held boolean);
         select min(nullif(recovery.setting_of('idle_timeout', w.name, null, v_group), 'off')::interval) into v_limit
         from recovery.attached() as w where w.family = p_family;
         continue when v_seen.held or v_limit is null or v_seen.moved is null or v_seen.moved + v_limit >= p_now;
         v_parent := null;
         if v_head.id is not null then
-            execute format('select (%s)::text from %s as r where (%s) = $1::%s', v_head.parent, v_head.relation, v_head.group_by, v_head.group_type)
-            into v_parent using v_group;
+            select p.g #>> '{}' into v_parent from recovery.run(v_runner, format('select to_jsonb((%s)::text) from %s as r where (%s) = ($1).key::%s',
+                v_head.parent, v_head.relation, v_head.group_by, v_head.group_type), v_task) as p (g);
         end if;
         continue when v_parent is null and coalesce(recovery.setting_of('idle_roots', null, null, v_group), 'false') <> 'true';
         -- Waiting for a subagent is not idling.
@@ -2951,7 +3291,7 @@ declare
     v_columns text;
     v_trigger record;
 begin
-    perform recovery.drop_triggers(p_watch);
+    perform recovery.drop_triggers(p_watch.relation);
     if not recovery.rewrites(p_watch.relation) and p_watch.open !~ '\mr\.\*' then
         select string_agg(format('%I', a.attname), ', ' order by a.attnum) into v_columns
         from pg_attribute as a
@@ -2967,35 +3307,24 @@ begin
         select t.name, t.function, t.event, t.condition
         from (values
             ('recovery_10_insert', 'insert', 'insert', recovery.realias(p_watch.open, 'new')),
-            -- Not for the bulk closings of this family, which write their events themselves.
+            -- Not for the closings, which write their events themselves: they are the runner's statements.
             ('recovery_20_update', 'update', 'update' || coalesce(' of ' || v_columns, ''), format(
-                'current_setting(%L, true) is distinct from %L or pg_trigger_depth() > 0', 'recovery.closing', p_watch.family)),
+                'current_user <> %L or pg_trigger_depth() > 0', (recovery.runner_of(p_watch.relation)).role)),
             ('recovery_25_late', null, 'update', format('(%s) is not true', recovery.realias(p_watch.open, 'old'))),
             ('recovery_30_delete', 'delete', 'delete', recovery.realias(p_watch.open, 'old'))
         ) as t (name, function, event, condition)
         where t.function is not null or v_columns is not null
     loop
-        if v_trigger.function is not null then
-            execute format(
-                'create or replace function recovery.watch_%s_%s() returns trigger language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as %L',
-                p_watch.id, v_trigger.function, recovery.trigger_sql(p_watch, v_trigger.function));
-            execute format('comment on function recovery.watch_%s_%s() is %L', p_watch.id, v_trigger.function,
-                format('Generated for watch "%s": fence and event of every %s that opens or closes work.', p_watch.name, v_trigger.function));
-            execute format('revoke all on function recovery.watch_%s_%s() from public', p_watch.id, v_trigger.function);
-        end if;
         execute format('create trigger %I after %s on %s for each row when (%s) execute function recovery.%s()',
             v_trigger.name, v_trigger.event, p_watch.relation, v_trigger.condition,
             coalesce('watch_' || p_watch.id || '_' || v_trigger.function, 'fence_closed'));
         execute format('comment on trigger %I on %s is %L', v_trigger.name, p_watch.relation,
             'pg-recovery: fence and event of work in flight; made by recovery.attach, removed by recovery.detach.');
-        if v_trigger.function is not null then
-            execute format('alter function recovery.watch_%s_%s() owner to recovery_owner', p_watch.id, v_trigger.function);
-        end if;
     end loop;
 end
 $$;
 --;
-comment on function recovery.install_triggers(recovery.watch) is 'Makes the trigger functions and triggers of a watch, in place of those it has.';
+comment on function recovery.install_triggers(recovery.watch) is 'Makes the triggers of a watch, in place of those that its table has.';
 --;
 revoke all on function recovery.install_triggers(recovery.watch) from public;
 --;
@@ -3010,16 +3339,17 @@ as $$
 declare
     v_watch recovery.watch;
     v_open  boolean;
+    v_task  recovery.task;
 begin
+    v_task.keys := p_groups;
     for v_watch in select w.* from recovery.attached() as w where w.family = p_family and w.group_by is not null order by w.position loop
-        execute format(
-            'select exists (select from unnest($2::%1$s[]) as g (g) cross join unnest($9) as e (epoch) cross join lateral'
+        v_task.epochs := recovery.open_epochs(v_watch.name);
+        select o.* into v_open from recovery.run(v_watch.runner, format(
+            'select to_jsonb(exists (select from unnest(($1).keys::%1$s[]) as g (g) cross join unnest(($1).epochs) as e (epoch) cross join lateral'
             ' (select from %2$s as r where r.server_epoch = e.epoch and %3$s and (%4$s) and (%5$s) limit 1) as r)'
-            ' or exists (select from unnest($2::%1$s[]) as g (g) cross join lateral'
-            ' (select from %2$s as r where r.server_epoch is null and %3$s and (%4$s) and (%5$s) limit 1) as r)',
-            v_watch.group_type, v_watch.relation, recovery.key_sql(v_watch, 'group'), v_watch.open, coalesce(v_watch.only_if, 'true'))
-        into v_open
-        using null, p_groups, null, null, null, null, null, null, recovery.open_epochs(v_watch.name);
+            ' or exists (select from unnest(($1).keys::%1$s[]) as g (g) cross join lateral'
+            ' (select from %2$s as r where r.server_epoch is null and %3$s and (%4$s) and (%5$s) limit 1) as r))',
+            v_watch.group_type, v_watch.relation, recovery.key_sql(v_watch, 'group'), v_watch.open, coalesce(v_watch.only_if, 'true')), v_task) as o;
         if v_open then
             return true;
         end if;
@@ -3126,20 +3456,20 @@ as $$
     select case p_form
         when 'columns' then string_agg(format('r.%I', c.name), ', ' order by c.n)
         when 'parts' then format('array[%s]', string_agg(format('(r.%I)::text', c.name), ', ' order by c.n))
-        when 'between' then format('($2 is null or (%1$s) > (%2$s)) and ($10 is null or (%1$s) <= (%3$s))',
+        when 'between' then format('(($1).keys is null or (%1$s) > (%2$s)) and (($1).bound is null or (%1$s) <= (%3$s))',
             string_agg(format('r.%I', c.name), ', ' order by c.n),
-            string_agg(format('($2[%s])::%s', c.n, p_watch.key_types[c.n]), ', ' order by c.n),
-            string_agg(format('($10[%s])::%s', c.n, p_watch.key_types[c.n]), ', ' order by c.n))
+            string_agg(format('(($1).keys[%s])::%s', c.n, p_watch.key_types[c.n]), ', ' order by c.n),
+            string_agg(format('(($1).bound[%s])::%s', c.n, p_watch.key_types[c.n]), ', ' order by c.n))
         when 'loose' then format('(%s) is null', p_watch.group_by)
-        when 'equal' then string_agg(format('r.%I = ($2[%s])::%s', c.name, c.n, p_watch.key_types[c.n]), ' and ' order by c.n)
+        when 'equal' then string_agg(format('r.%I = (($1).keys[%s])::%s', c.name, c.n, p_watch.key_types[c.n]), ' and ' order by c.n)
         when 'group' then format('%s = g.g', p_watch.group_by)
-        when 'groups' then format('%s = any($2::%s[])', p_watch.group_by, p_watch.group_type)
+        when 'groups' then format('%s = any(($1).keys::%s[])', p_watch.group_by, p_watch.group_type)
         end
     from unnest(p_watch.key_columns) with ordinality as c (name, n)
 $$;
 --;
 comment on function recovery.key_sql(recovery.watch, text) is
-    'SQL text about the key of a row r: its columns, its parts as text[], or its comparison with the parameters $2 and $10.';
+    'SQL text about the key of a row r: its columns, its parts as text[], or its comparison with the task''s keys and bound.';
 --;
 revoke all on function recovery.key_sql(recovery.watch, text) from public;
 --;
@@ -3223,6 +3553,37 @@ comment on function recovery.left_processes(text, bigint) is
 --;
 revoke all on function recovery.left_processes(text, bigint) from public;
 --;
+-- sql/functions/lend_table.sql
+create or replace function recovery.lend_table(p_table regclass, p_role name)
+returns void
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_other record;
+begin
+    execute format('grant usage on schema %s to %I', (select c.relnamespace::regnamespace from pg_class as c where c.oid = p_table), p_role);
+    -- The table; and where it has triggers or rules of its own, what these may need of the same owner in the same schema.
+    for v_other in
+        select c.oid::regclass as name, c.relkind
+        from pg_class as t join pg_class as c on c.relnamespace = t.relnamespace and c.relowner = t.relowner and c.relkind in ('r', 'p', 'v', 'S')
+        where t.oid = p_table
+          and (c.oid = t.oid
+               or exists (select from pg_trigger as g where g.tgrelid = t.oid and not g.tgisinternal and g.tgname !~ '^recovery_[0-9]{2}_')
+               or exists (select from pg_rewrite as r where r.ev_class = t.oid))
+    loop
+        execute format('grant %s %s to %I', case v_other.relkind when 'S' then 'usage on sequence' else 'select, insert, update, delete on table' end, v_other.name, p_role);
+    end loop;
+end
+$$;
+--;
+comment on function recovery.lend_table(regclass, name) is
+    'Grants a runner what it needs of a table whose owner is a superuser or belongs to recovery_owner: there it cannot be a member.';
+--;
+revoke all on function recovery.lend_table(regclass, name) from public;
+--;
 -- sql/functions/light.sql
 create or replace function recovery.light(
     p_watch         text,
@@ -3302,6 +3663,124 @@ comment on function recovery.local_processes(text) is 'Processes on a host that 
 --;
 revoke all on function recovery.local_processes(text) from public;
 --;
+-- sql/functions/make_runner.sql
+create or replace function recovery.make_runner(p_owner regrole)
+returns integer
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $function$
+/* Two roles for each owner of watched tables. The runner executes the host's code, and so it owns a function,
+   run_<id>, that executes what it is given. An owner can alter its function, and host code is the runner while
+   it runs: it could make run_<id> security invoker, and whoever calls it next would run the code. So nobody calls it
+   but gate_<id>, which belongs to a role that can do nothing else. */
+declare
+    v_runner recovery.runner;
+    v_owner  text := p_owner::oid::regrole::text;
+    v_tag    text;
+    v_super  boolean := (select r.rolsuper from pg_roles as r where r.rolname = current_user);
+    v_role   text;
+    v_edge   text := case when current_setting('server_version_num')::integer >= 160000 then ' with inherit false, set true' else '' end;
+begin
+    if not exists (select from pg_roles as r where r.oid = p_owner) then
+        perform recovery.fail('RC010', format('role %s does not exist', coalesce(p_owner::text, 'null')), 'Give the role that owns the tables.');
+    end if;
+    select r.rolname into v_owner from pg_roles as r where r.oid = p_owner;
+    perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
+    select r.* into v_runner from recovery.runner as r where r.owner = p_owner;
+    if not found then
+        v_tag := case when octet_length(v_owner) <= 40 then v_owner else left(v_owner, 16) || '_' || left(md5(v_owner), 16) end;
+        insert into recovery.runner (owner, role, gate, privileged)
+        select p_owner, 'recovery_runner_' || v_tag, 'recovery_gate_' || v_tag,
+               r.rolsuper or pg_has_role(r.oid, 'recovery_owner', 'member')
+        from pg_roles as r where r.oid = p_owner
+        returning * into v_runner;
+    end if;
+    foreach v_role in array array[v_runner.role, v_runner.gate] loop
+        begin
+            execute format('create role %I nologin', v_role);
+            execute format('comment on role %I is %L', v_role, format('pg-recovery: %s of %s, see recovery.permit.',
+                case v_role when v_runner.role then 'runner' else 'gate' end, v_owner));
+        exception when duplicate_object or unique_violation then
+            null;  -- of another database of this cluster
+        end;
+        if exists (select from pg_roles as r where r.rolname = v_role and (r.rolcanlogin or r.rolsuper or r.rolcreaterole or r.rolreplication)) then
+            perform recovery.fail('RC010', format('role %I is not what pg-recovery made: it can log in or has rights of its own', v_role),
+                format('alter role %I nologin nosuperuser nocreaterole noreplication;', v_role));
+        end if;
+    end loop;
+    if not v_runner.privileged and not pg_has_role(v_runner.role, p_owner, 'member') then
+        execute format('grant %I to %I%s', v_owner, v_runner.role,
+            case when v_edge = '' then '' else ' with inherit true, set false' end);
+    end if;
+    if not pg_has_role(v_runner.role, 'recovery_runner', 'member') then
+        execute format('grant recovery_runner to %I', v_runner.role);
+    end if;
+    if not has_database_privilege(v_runner.role, current_database(), 'temporary') then
+        execute format('grant temporary on database %I to %I', current_database(), v_runner.role);
+    end if;
+    execute format($sql$
+        create or replace function recovery.run_%1$s(p_sql text, p_task recovery.task, p_mode text)
+        returns setof jsonb language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as %2$L$sql$,
+        v_runner.id, $body$
+declare
+    v_rows   refcursor;
+    v_answer jsonb;
+begin
+    if p_mode = 'do' then
+        execute p_sql using p_task;
+    elsif p_mode = 'read' then
+        return query execute p_sql using p_task;
+    else
+        -- Read and planned by our search_path, executed by that of the host's writers: its triggers see theirs.
+        open v_rows no scroll for execute p_sql using p_task;
+        perform pg_catalog.set_config('search_path', p_task.path, true);
+        loop
+            fetch v_rows into v_answer;
+            exit when not found;
+            return next v_answer;
+        end loop;
+        close v_rows;
+        -- A deferred constraint would fail at commit, where nothing could be split any more; and a
+        -- deferred trigger would run there, up to PostgreSQL 17 as whoever called us.
+        set constraints all immediate;
+    end if;
+end$body$);
+    execute format($sql$
+        create or replace function recovery.gate_%1$s(p_sql text, p_task recovery.task, p_mode text)
+        returns setof jsonb language sql volatile security definer set search_path = pg_catalog, pg_temp
+        as 'select r from recovery.run_%1$s(p_sql, p_task, p_mode) as r'$sql$, v_runner.id);
+    for v_role in values ('run'), ('gate') loop
+        execute format('comment on function recovery.%s_%s(text, recovery.task, text) is %L', v_role, v_runner.id,
+            case v_role when 'run' then format('Executes a statement with the rights of %I, for tables of %I.', v_runner.role, v_owner)
+                 else format('The only way to recovery.run_%s.', v_runner.id) end);
+        execute format('revoke all on function recovery.%s_%s(text, recovery.task, text) from public', v_role, v_runner.id);
+    end loop;
+    execute format('grant usage on schema recovery to %I', v_runner.gate);
+    execute format('grant execute on function recovery.run_%s(text, recovery.task, text) to %I', v_runner.id, v_runner.gate);
+    execute format('grant execute on function recovery.gate_%s(text, recovery.task, text) to recovery_owner', v_runner.id);
+    for v_role, v_tag in values (v_runner.role, 'run'), (v_runner.gate, 'gate') loop
+        -- Who is no superuser must be able to become a role to give it something, and that role to create there.
+        if not v_super then
+            execute format('grant %I to %I%s', v_role, current_user, v_edge);
+        end if;
+        execute format('grant create on schema recovery to %I', v_role);
+        execute format('alter function recovery.%s_%s(text, recovery.task, text) owner to %I', v_tag, v_runner.id, v_role);
+        execute format('revoke create on schema recovery from %I', v_role);
+        if not v_super then
+            execute format('revoke %I from %I', v_role, current_user);
+        end if;
+    end loop;
+    return v_runner.id;
+end
+$function$;
+--;
+comment on function recovery.make_runner(regrole) is
+    'Makes, or repairs, the roles and functions by which code of an owner''s tables is executed. Needs a superuser, or CREATEROLE, membership in recovery_owner and (from PostgreSQL 16 on) the admin option on the owner.';
+--;
+revoke all on function recovery.make_runner(regrole) from public;
+--;
 -- sql/functions/new_report.sql
 create or replace function recovery.new_report(p_ended bigint[])
 returns jsonb
@@ -3330,6 +3809,8 @@ as $$
 declare
     v_watch recovery.watch;
     v_type  text;
+    v_task  recovery.task;
+    v_found jsonb;
     v_sql   text := '';
 begin
     -- Each watch offers the groups of its next rows. The smallest of their last ones bounds the batch,
@@ -3337,13 +3818,18 @@ begin
     for v_watch in select w.* from recovery.attached() as w where w.family = p_family loop
         v_type := v_watch.group_type;
         v_sql := v_sql || case when v_sql = '' then '' else ' union all ' end || format(
-            'select max(s.g) over () as top, count(*) over () as n, s.g from (select %1$s as g from %2$s as r where %3$s and %1$s is not null and ($2 is null or %1$s > $2::%4$s) order by %1$s limit $3) as s',
+            'select max(s.g) over () as top, count(*) over () as n, s.g from (select %1$s as g from %2$s as r where %3$s and %1$s is not null and (($1).key is null or %1$s > ($1).key::%4$s) order by %1$s limit ($1).max_rows) as s',
             v_watch.group_by, v_watch.relation, recovery.scope_sql(v_watch, case when p_epoch is null then 'none' else 'epoch' end, p_guard, false), v_type);
     end loop;
-    execute format(
-        'with s as materialized (%s), b as (select min(top) as bound from s where n >= $3)
-         select array_agg(distinct s.g)::text[], max(s.g)::text from s, b where b.bound is null or s.g <= b.bound', v_sql)
-    into o_groups, o_last using p_epoch, p_after, p_limit;
+    v_task.epoch := p_epoch;
+    v_task.key := p_after;
+    v_task.max_rows := p_limit;
+    v_task.at := recovery.now();
+    select f.* into v_found from recovery.run(v_watch.runner, format(
+        'with s as materialized (%s), b as (select min(top) as bound from s where n >= ($1).max_rows)
+         select jsonb_build_object(''groups'', array_agg(distinct s.g)::text[], ''last'', max(s.g)::text) from s, b where b.bound is null or s.g <= b.bound', v_sql), v_task) as f;
+    o_groups := recovery.to_texts(v_found -> 'groups');
+    o_last := v_found ->> 'last';
     -- Whole trees close together, deepest first: the batch takes in ancestors and descendants.
     o_groups := recovery.tree(p_family, o_groups, true);
 end
@@ -3364,16 +3850,21 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_watch recovery.watch;
-    v_key   text[];
+    v_task  recovery.task;
+    v_key   jsonb;
 begin
     select w.* into strict v_watch from recovery.attached() as w where w.family = p_family;
     -- The text of the key is made for one row, not for those that are stepped over.
-    execute format('select %1$s from (select %2$s from %3$s as r where %4$s and %5$s order by %2$s offset $3 - 1 limit 1) as r',
+    v_task.epoch := p_epoch;
+    v_task.keys := p_after;
+    v_task.max_rows := p_limit;
+    v_task.at := recovery.now();
+    select k.* into v_key from recovery.run(v_watch.runner, format(
+        'select to_jsonb(%1$s) from (select %2$s from %3$s as r where %4$s and %5$s order by %2$s offset ($1).max_rows - 1 limit 1) as r',
         recovery.key_sql(v_watch, 'parts'), recovery.key_sql(v_watch, 'columns'), v_watch.relation,
         recovery.scope_sql(v_watch, case when p_epoch is null then 'none' else 'epoch' end, 'ignore', false),
-        recovery.key_sql(v_watch, 'between'))
-    into v_key using p_epoch, p_after, p_limit, null, null, null, null, null, null, null::text[];
-    return v_key;
+        recovery.key_sql(v_watch, 'between')), v_task) as k;
+    return recovery.to_texts(v_key);
 end
 $$;
 --;
@@ -3461,20 +3952,20 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_watch  record;
-    v_epochs bigint[];
+    v_epochs jsonb;
 begin
-    select w.relation, w.open into strict v_watch from recovery.attached() as w where w.name = p_watch;
+    select w.relation, w.open, w.runner into strict v_watch from recovery.attached() as w where w.name = p_watch;
     -- Steps from one epoch to the next in the partial index, so the cost follows the number of owners.
-    execute format($sql$
+    select e.* into v_epochs from recovery.run(v_watch.runner, format($sql$
         with recursive e (epoch) as (
             (select r.server_epoch from %1$s as r where r.server_epoch is not null and (%2$s) order by r.server_epoch limit 1)
             union all
             select (select r.server_epoch from %1$s as r where r.server_epoch > e.epoch and (%2$s) order by r.server_epoch limit 1)
             from e where e.epoch is not null
         )
-        select array_agg(e.epoch) from e where e.epoch is not null
-        $sql$, v_watch.relation, v_watch.open) into v_epochs;
-    return coalesce(v_epochs, '{}');
+        select to_jsonb(array_agg(e.epoch)) from e where e.epoch is not null
+        $sql$, v_watch.relation, v_watch.open)) as e;
+    return coalesce(recovery.to_texts(v_epochs)::bigint[], '{}');
 end
 $$;
 --;
@@ -3495,18 +3986,20 @@ declare
     v_watch  recovery.watch;
     v_group  text;
     v_groups text[];
+    v_task   recovery.task;
 begin
     select w.* into v_unit from recovery.attached() as w where w.name = p_watch;
     v_group := case p_scope when 'group' then p_key else recovery.child_of(v_unit, p_key) end;
     v_groups := case when v_group is not null then recovery.tree(v_unit.family, array[v_group], false) end;
+    v_task.key := p_key;
+    v_task.keys := v_groups;
     for v_watch in select w.* from recovery.attached() as w where w.family = v_unit.family order by w.position, w.name loop
-        return query execute format(
-            'select %L::text, %s, %s, r.server_epoch from %s as r where (%s) and (%s) and (%s)',
-            v_watch.name, recovery.key_text(v_watch.key_columns, 'r'), coalesce('(' || v_watch.group_by || ')::text', 'null::text'),
+        return query select v_watch.name, f.row ->> 0, f.row ->> 1, (f.row ->> 2)::bigint from recovery.run(v_watch.runner, format(
+            'select jsonb_build_array(%s, %s, r.server_epoch) from %s as r where (%s) and (%s) and (%s)',
+            recovery.key_text(v_watch.key_columns, 'r'), coalesce('(' || v_watch.group_by || ')::text', 'null::text'),
             v_watch.relation, v_watch.open, coalesce(v_watch.only_if, 'true'),
             concat_ws(' or ', case when v_groups is not null then recovery.key_sql(v_watch, 'groups') end,
-                case when p_scope = 'row' then case when v_watch.name = p_watch then recovery.key_text(v_watch.key_columns, 'r') || ' = $1' else 'false' end end))
-        using p_key, v_groups;
+                case when p_scope = 'row' then case when v_watch.name = p_watch then recovery.key_text(v_watch.key_columns, 'r') || ' = ($1).key' else 'false' end end)), v_task) as f (row);
     end loop;
 end
 $$;
@@ -3529,11 +4022,13 @@ declare
     v_sql   text;
 begin
     for v_watch in select w.* from recovery.attached() as w order by w.family, w.position, w.name loop
-        v_sql := format('select %L::text, r.server_epoch, count(*) from %s as r where (%s)', v_watch.name, v_watch.relation, v_watch.open);
+        v_sql := format('select jsonb_build_array(r.server_epoch, count(*)) from %s as r where (%s)', v_watch.relation, v_watch.open);
         begin
-            return query execute v_sql || coalesce(' and (' || v_watch.only_if || ')', '') || ' group by r.server_epoch';
+            return query select v_watch.name, (f.row ->> 0)::bigint, (f.row ->> 1)::bigint
+                from recovery.run(v_watch.runner, v_sql || coalesce(' and (' || v_watch.only_if || ')', '') || ' group by r.server_epoch') as f (row);
         exception when others then
-            return query execute v_sql || ' group by r.server_epoch';  -- only_if fails for some row
+            return query select v_watch.name, (f.row ->> 0)::bigint, (f.row ->> 1)::bigint
+                from recovery.run(v_watch.runner, v_sql || ' group by r.server_epoch') as f (row);  -- only_if fails for some row
         end;
     end loop;
 end
@@ -3572,6 +4067,59 @@ comment on function recovery.orphaned(text) is
 --;
 revoke all on function recovery.orphaned(text) from public;
 --;
+-- sql/functions/owns.sql
+create or replace function recovery.owns(p_table regclass)
+returns boolean
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select coalesce((select pg_has_role(c.relowner, 'usage') from pg_class as c where c.oid = p_table), false)
+$$;
+--;
+comment on function recovery.owns(regclass) is 'Whether the caller has the rights of a table''s owner: row security of recovery.watch asks.';
+--;
+revoke all on function recovery.owns(regclass) from public;
+--;
+-- sql/functions/permit.sql
+create or replace function recovery.permit(p_owner regrole)
+returns void
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform recovery.make_runner(p_owner);
+    execute format('grant usage on schema recovery to %s', p_owner);
+    -- Row security lets an owner see and write the watches of its own tables only.
+    execute format('grant select, insert (relation, spec, path), update (spec, path, supervised), delete on recovery.watch to %s', p_owner);
+    execute format('grant execute on function
+        recovery.fail(text, text, text),
+        recovery.owns(regclass),
+        recovery.check_table(regclass),
+        recovery.runner_of(regclass),
+        recovery.realias(text, text),
+        recovery.rewrites(regclass),
+        recovery.is_stale(regclass),
+        recovery.install_triggers(recovery.watch),
+        recovery.drop_triggers(regclass),
+        recovery.lend_table(regclass, name),
+        recovery.reclaim_table(regclass, name),
+        recovery.rehearse(regclass),
+        recovery.fence_closed(),
+        recovery.detach(regclass),
+        recovery.supervise(regclass, text, text, text, text, text, text, text)
+        to %s', p_owner);
+end
+$$;
+--;
+comment on function recovery.permit(regrole) is
+    'The one statement by which a DBA permits the owner of tables to attach them: makes its runner and grants what recovery.attach needs. It gives no right on anybody else''s tables, nor on servers, tokens or events. Repeating it repairs. As recovery.make_runner; RC010 no such role.';
+--;
+revoke all on function recovery.permit(regrole) from public;
+--;
 -- sql/functions/preview.sql
 create or replace function recovery.preview(p_boot text default null)
 returns table (action text, reason text, watch text, key text, group_key text, server_epoch bigint)
@@ -3587,7 +4135,9 @@ declare
     v_fuse  record;
     v_name  text;
     v_fuses boolean;
+    v_task  recovery.task;
 begin
+    v_task.at := recovery.now();
     for v_watch in select w.* from recovery.attached() as w order by w.family, w.position, w.name loop
         v_fuses := recovery.has_fuses(v_watch.family);
         for v_end in
@@ -3597,17 +4147,19 @@ begin
               and case when p_boot is null then s.ended is not null or j.dead
                        else s.name = p_boot and (s.ended is not null or s.drain_until is null or j.dead) end
         loop
-            return query execute format('select case when %s then %L else %L end, $2, %L::text, %s, %s, $1 from %s as r where %s',
-                case when v_fuses then recovery.guard_sql(v_watch) else 'false' end, case when p_boot is null then 'keep' else 'adopt' end, 'close',
-                v_watch.name, recovery.key_text(v_watch.key_columns, 'r'), coalesce('(' || v_watch.group_by || ')::text', 'null::text'),
-                v_watch.relation, recovery.scope_sql(v_watch, 'epoch', 'ignore'))
-            using v_end.epoch, v_end.reason;
+            v_task.epoch := v_end.epoch;
+            return query select f.row ->> 0, v_end.reason, v_watch.name, f.row ->> 1, f.row ->> 2, v_end.epoch
+                from recovery.run(v_watch.runner, format('select jsonb_build_array(case when %s then %L else %L end, %s, %s) from %s as r where %s',
+                    case when v_fuses then recovery.guard_sql(v_watch) else 'false' end, case when p_boot is null then 'keep' else 'adopt' end, 'close',
+                    recovery.key_text(v_watch.key_columns, 'r'), coalesce('(' || v_watch.group_by || ')::text', 'null::text'),
+                    v_watch.relation, recovery.scope_sql(v_watch, 'epoch', 'ignore')), v_task) as f (row);
         end loop;
         if v_watch.unowned is not null then
-            return query execute format('select %L, %L, %L::text, %s, %s, null::bigint from %s as r where %s', 'close', 'unowned', v_watch.name,
-                recovery.key_text(v_watch.key_columns, 'r'), coalesce('(' || v_watch.group_by || ')::text', 'null::text'),
-                v_watch.relation, recovery.scope_sql(v_watch, 'none', 'ignore'))
-            using null::bigint;
+            v_task.epoch := null;
+            return query select 'close'::text, 'unowned'::text, v_watch.name, f.row ->> 0, f.row ->> 1, null::bigint
+                from recovery.run(v_watch.runner, format('select jsonb_build_array(%s, %s) from %s as r where %s',
+                    recovery.key_text(v_watch.key_columns, 'r'), coalesce('(' || v_watch.group_by || ')::text', 'null::text'),
+                    v_watch.relation, recovery.scope_sql(v_watch, 'none', 'ignore')), v_task) as f (row);
         end if;
     end loop;
     if p_boot is not null then
@@ -3685,15 +4237,16 @@ declare
     v_failure recovery.failure;
     v_watch   recovery.watch;
     v_open    boolean;
+    v_task    recovery.task;
     v_count   bigint := 0;
 begin
     for v_failure in select f.* from recovery.failure as f loop
         select w.* into v_watch from recovery.attached() as w where w.name = v_failure.watch;
         v_open := false;
         if found then
-            execute format('select exists (select from %s as r where %s and (%s))',
-                v_watch.relation, recovery.key_sql(v_watch, 'equal'), v_watch.open)
-            into v_open using null::bigint, v_failure.key_parts;
+            v_task.keys := v_failure.key_parts;
+            select o.* into v_open from recovery.run(v_watch.runner, format('select to_jsonb(exists (select from %s as r where %s and (%s)))',
+                v_watch.relation, recovery.key_sql(v_watch, 'equal'), v_watch.open), v_task) as o;
         end if;
         if not v_open then
             delete from recovery.failure as f where f.watch = v_failure.watch and f.key = v_failure.key;
@@ -3782,6 +4335,40 @@ $$;
 comment on function recovery.reap(interval) is 'Ends the servers that recovery.judgement holds for dead; their epochs.';
 --;
 revoke all on function recovery.reap(interval) from public;
+--;
+-- sql/functions/reclaim_table.sql
+create or replace function recovery.reclaim_table(p_table regclass, p_role name)
+returns void
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_schema regnamespace := (select c.relnamespace from pg_class as c where c.oid = p_table);
+    v_owner  oid := (select c.relowner from pg_class as c where c.oid = p_table);
+    v_other  record;
+    v_last   boolean;
+begin
+    v_last := not exists (
+        select from recovery.watch as w join pg_class as c on c.oid = w.relation
+        where c.relnamespace = v_schema and c.relowner = v_owner and c.oid <> p_table);
+    for v_other in
+        select c.oid::regclass as name, c.relkind from pg_class as c
+        where c.relnamespace = v_schema and c.relowner = v_owner and (v_last or c.oid = p_table)
+          and exists (select from aclexplode(c.relacl) as a where a.grantee = p_role::regrole)
+    loop
+        execute format('revoke all on %s %s from %I', case v_other.relkind when 'S' then 'sequence' else 'table' end, v_other.name, p_role);
+    end loop;
+    if v_last then
+        execute format('revoke all on schema %s from %I', v_schema, p_role);
+    end if;
+end
+$$;
+--;
+comment on function recovery.reclaim_table(regclass, name) is 'Takes back what recovery.lend_table granted; what other watches of the schema need stays until the last.';
+--;
+revoke all on function recovery.reclaim_table(regclass, name) from public;
 --;
 -- sql/functions/record_sweep.sql
 create or replace function recovery.record_sweep(p_label text, p_start timestamptz, p_report jsonb)
@@ -3912,6 +4499,49 @@ comment on function recovery.register(text, text, integer, timestamptz, text, in
 --;
 revoke all on function recovery.register(text, text, integer, timestamptz, text, interval, interval, text, interval) from public;
 --;
+-- sql/functions/rehearse.sql
+create or replace function recovery.rehearse(p_table regclass)
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch recovery.watch;
+    v_task  recovery.task;
+    v_step  text := 'statement';
+    v_state text;
+    v_error text;
+begin
+    select w.* into strict v_watch from recovery.watch as w where w.relation = p_table;
+    if (select to_jsonb(true) from recovery.run(v_watch.runner, format('select pg_catalog.to_jsonb(pg_catalog.row_security_active(%L::pg_catalog.regclass))', p_table)) as r where r = 'true') then
+        perform recovery.fail('RC006', format('row security of %s would hide rows from %s', p_table, (select r.role from recovery.runner as r where r.id = v_watch.runner)),
+            format('Orphans would stay open: alter role %I bypassrls.', (select r.role from recovery.runner as r where r.id = v_watch.runner)));
+    end if;
+    -- The real statements, planned by the role that executes them.
+    perform recovery.run(v_watch.runner, 'explain (costs off) ' || recovery.close_sql(v_watch.family, case when v_watch.group_by is null then 'range' else 'groups' end),
+        v_task, 'do');
+    perform recovery.run(v_watch.runner, 'explain (costs off) ' || recovery.close_sql(v_watch.family, 'row', 'any', 'without', true, true, false, v_watch.name),
+        v_task, 'do');
+    if v_watch.supervised is not null then
+        v_step := 'watchdog';
+        perform recovery.run(v_watch.runner, 'explain (costs off) ' || recovery.due_sql(v_watch), v_task, 'do');
+    end if;
+exception when others then
+    get stacked diagnostics v_state = returned_sqlstate, v_error = message_text;
+    if v_state = '42501' or v_state like 'RC%' then
+        raise;
+    end if;
+    perform recovery.fail('RC006', format('%s cannot be watched (%s): %s', p_table, v_step, v_error),
+        'Expressions must run with the rights of the table''s owner.');
+end
+$$;
+--;
+comment on function recovery.rehearse(regclass) is 'Plans the statements of a watch as its runner. RC006 they cannot work, 42501 the owner lacks a right.';
+--;
+revoke all on function recovery.rehearse(regclass) from public;
+--;
 -- sql/functions/release.sql
 create or replace function recovery.release(p_family text, p_epoch bigint, p_limit integer)
 returns bigint
@@ -3923,25 +4553,25 @@ as $$
 declare
     v_watch recovery.watch;
     v_count bigint;
+    v_task  recovery.task;
     v_total bigint := 0;
 begin
     if not exists (select from recovery.server as s where s.epoch = p_epoch and s.ended is not null) then
         perform recovery.fail('RC010', format('epoch %s has not ended: its rows are live', p_epoch), 'Only rows of ended epochs are let go.');
     end if;
-    perform set_config('recovery.closing', p_family, true);
+    v_task.epoch := p_epoch;
+    v_task.max_rows := p_limit;
     for v_watch in select w.* from recovery.attached() as w where w.family = p_family and w.only_if is not null loop
         begin
-            execute format(
-                'update %1$s as r set server_epoch = null where r.ctid = any(array(select r.ctid from %1$s as r where r.server_epoch = $1 and (%2$s) and (%3$s) is not true limit $2 for update skip locked)) and r.server_epoch = $1',
-                v_watch.relation, v_watch.open, v_watch.only_if)
-            using p_epoch, p_limit;
-            get diagnostics v_count = row_count;
+            v_task.path := v_watch.path;
+            select n.* into v_count from recovery.run(v_watch.runner, format(
+                'with u as (update %1$s as r set server_epoch = null where r.ctid = any(array(select r.ctid from %1$s as r where r.server_epoch = ($1).epoch and (%2$s) and (%3$s) is not true limit ($1).max_rows for update skip locked)) and r.server_epoch = ($1).epoch returning 1) select to_jsonb(count(*)) from u',
+                v_watch.relation, v_watch.open, v_watch.only_if), v_task, 'write') as n;
             v_total := v_total + v_count;
         exception when others then
             null;  -- only_if fails for some row: nothing is let go
         end;
     end loop;
-    perform set_config('recovery.closing', '', true);
     return v_total;
 end
 $$;
@@ -3961,6 +4591,7 @@ set search_path = pg_catalog, pg_temp
 set enable_hashjoin = off
 set enable_mergejoin = off
 set enable_seqscan = off
+set jit = off
 set max_parallel_workers_per_gather = 0
 as $$
 -- By the partial index, whatever the statistics say of rows that have just been closed.
@@ -3970,16 +4601,19 @@ declare
     v_sql    text;
     v_count  bigint;
     v_result jsonb := '{}';
+    v_task   recovery.task;
 begin
+    v_task.epoch := p_epoch;
+    v_task.at := recovery.now();
     for v_watch in select w.* from recovery.attached() as w where w.family = p_family loop
-        v_sql := 'select count(*) from %s as r where %s and not exists (select from recovery.failure as f where f.watch = %L and f.key = %s)';
+        v_sql := 'select to_jsonb(count(*)) from %s as r where %s and not exists (select from recovery.own_failure as f where f.watch = %L and f.key = %s)';
         begin
-            execute format(v_sql, v_watch.relation, recovery.scope_sql(v_watch, v_owner, p_guard), v_watch.name,
-                recovery.key_text(v_watch.key_columns, 'r')) into v_count using p_epoch;
+            select n.* into v_count from recovery.run(v_watch.runner, format(v_sql, v_watch.relation, recovery.scope_sql(v_watch, v_owner, p_guard), v_watch.name,
+                recovery.key_text(v_watch.key_columns, 'r')), v_task) as n;
         exception when others then
             -- only_if fails for some row: count without it.
-            execute format(v_sql, v_watch.relation, recovery.scope_sql(v_watch, v_owner, p_guard, false), v_watch.name,
-                recovery.key_text(v_watch.key_columns, 'r')) into v_count using p_epoch;
+            select n.* into v_count from recovery.run(v_watch.runner, format(v_sql, v_watch.relation, recovery.scope_sql(v_watch, v_owner, p_guard, false), v_watch.name,
+                recovery.key_text(v_watch.key_columns, 'r')), v_task) as n;
         end;
         if v_count > 0 then
             v_result := v_result || jsonb_build_object(v_watch.name, v_count);
@@ -4155,21 +4789,25 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_watch recovery.watch;
-    v_parts text[];
+    v_task  recovery.task;
+    v_found jsonb;
     v_wait  text := current_setting('lock_timeout');
 begin
     select w.* into v_watch from recovery.attached() as w where p_process.scope = 'row' and w.name = p_process.watch;
     if not found then
         return;
     end if;
-    v_parts := recovery.key_parts(v_watch, p_process.key);
+    v_task.keys := recovery.key_parts(v_watch, p_process.key);
     -- A table that is being altered must not hold up a boot.
     perform set_config('lock_timeout', '1s', true);
     -- By the columns of the primary key, each in its own type: that is one probe of its index.
-    execute format('select %s, r.server_epoch, coalesce((%s), false), %s from %s as r where %s',
+    select f.* into v_found from recovery.run(v_watch.runner, format('select jsonb_build_array(%s, r.server_epoch, coalesce((%s), false), %s) from %s as r where %s',
         format('(%s)::text', coalesce(v_watch.group_by, 'null')), v_watch.open, recovery.guard_sql(v_watch),
-        v_watch.relation, recovery.key_sql(v_watch, 'equal'))
-    into o_group, o_owner, o_open, o_guarded using null::bigint, v_parts;
+        v_watch.relation, recovery.key_sql(v_watch, 'equal')), v_task) as f;
+    o_group := v_found ->> 0;
+    o_owner := v_found ->> 1;
+    o_open := v_found ->> 2;
+    o_guarded := v_found ->> 3;
     perform set_config('lock_timeout', v_wait, true);
 exception
     when data_exception then
@@ -4186,6 +4824,45 @@ comment on function recovery.row_of_process(recovery.process) is
 --;
 revoke all on function recovery.row_of_process(recovery.process) from public;
 --;
+-- sql/functions/run.sql
+create or replace function recovery.run(p_runner integer, p_sql text, p_task recovery.task default null, p_mode text default 'read')
+returns setof jsonb
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return query execute format('select g from recovery.gate_%s($1, $2, $3) as g', p_runner) using p_sql, p_task, p_mode;
+    -- What a plain SET changes outlives the functions in which it stands: the caller's session would go on
+    -- with it, and an unqualified name would be the host's. Raising takes it back.
+    if current_setting('search_path') <> 'pg_catalog, pg_temp' then
+        perform recovery.fail('42501', format('code of %s sets search_path for the whole session',
+            (select r.owner from recovery.runner as r where r.id = p_runner)), 'Let it use SET LOCAL, or a SET clause of the function.');
+    end if;
+end
+$$;
+--;
+comment on function recovery.run(integer, text, recovery.task, text) is
+    'Executes a statement about watched rows with the rights of their owner''s runner: the only way in which code of the host runs because of us. Mode read or write: each row of its answer is one json value; write fires the host''s triggers under its own search_path and all deferred ones at once; do: no answer.';
+--;
+revoke all on function recovery.run(integer, text, recovery.task, text) from public;
+--;
+-- sql/functions/runner_of.sql
+create or replace function recovery.runner_of(p_table regclass)
+returns recovery.runner
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select r.* from recovery.runner as r join pg_class as c on c.relowner = r.owner where c.oid = p_table
+$$;
+--;
+comment on function recovery.runner_of(regclass) is 'The runner of a table''s owner; null before recovery.permit.';
+--;
+revoke all on function recovery.runner_of(regclass) from public;
+--;
 -- sql/functions/scope_sql.sql
 create or replace function recovery.scope_sql(p_watch recovery.watch, p_owner text, p_guard text, p_only boolean default true)
 returns text
@@ -4195,22 +4872,22 @@ security invoker
 set search_path = pg_catalog, pg_temp
 as $$
     select case p_owner
-            when 'epoch' then 'r.server_epoch = $1'
-            when 'none' then format('r.server_epoch is null and $1 is null and %s',
+            when 'epoch' then 'r.server_epoch = ($1).epoch'
+            when 'none' then format('r.server_epoch is null and ($1).epoch is null and %s',
                 case when p_watch.unowned is null then 'false'
-                     else format('(%s) < (select recovery.now()) - %L::interval', p_watch.started, p_watch.unowned) end)
-            when 'any' then '$1 is null and (r.server_epoch = any($9) or r.server_epoch is null)' end
+                     else format('(%s) < ($1).at - %L::interval', p_watch.started, p_watch.unowned) end)
+            when 'any' then '($1).epoch is null and (r.server_epoch = any(($1).epochs) or r.server_epoch is null)' end
         || format(' and (%s)', p_watch.open)
         || case when p_watch.only_if is null or not p_only then '' else format(' and (%s)', p_watch.only_if) end
         || case when p_watch.launch_grace is null or p_owner = 'any' or p_guard = 'with' then ''
-                else format(' and ((%s) >= (select recovery.now()) - %L::interval) is not true', p_watch.started, p_watch.launch_grace) end
+                else format(' and ((%s) >= ($1).at - %L::interval) is not true', p_watch.started, p_watch.launch_grace) end
         || case p_guard when 'with' then format(' and (%s)', recovery.guard_sql(p_watch))
                         when 'without' then format(' and not (%s)', recovery.guard_sql(p_watch))
                         else '' end
 $$;
 --;
 comment on function recovery.scope_sql(recovery.watch, text, text, boolean) is
-    'The condition for a row to close: open, meant by the watch, owned by epoch $1 (or by none; or by any of $9), not too young; p_guard: ignore fuses, only rows without, or only with an active one; p_only false: also rows that the watch does not mean. The open predicate stands literally, so that the partial index serves it.';
+    'The condition for a row to close: open, meant by the watch, owned by the task''s epoch (or by none; or by any of its epochs), not too young; p_guard: ignore fuses, only rows without, or only with an active one; p_only false: also rows that the watch does not mean. The open predicate stands literally, so that the partial index serves it.';
 --;
 revoke all on function recovery.scope_sql(recovery.watch, text, text, boolean) from public;
 --;
@@ -4258,7 +4935,8 @@ declare
     v_head   recovery.watch;
     v_watch  recovery.watch;
     v_groups text[];
-    v_some   text[];
+    v_some   jsonb;
+    v_task   recovery.task;
     v_busy   text[] := '{}';
     v_to     bigint;
 begin
@@ -4272,12 +4950,13 @@ begin
       and e.group_key = any(p_groups);
     if v_head.idle_topics is not null then
         for v_watch in select w.* from recovery.attached() as w where w.family = p_family loop
-            execute format(
-                'select array_agg(distinct (%1$s)::text) from %2$s as r where %1$s = any($1::%3$s[]) and (r.server_epoch = any($2) or r.server_epoch is null) and (%4$s)%5$s',
+            v_task.keys := v_groups;
+            v_task.epochs := recovery.open_epochs(v_watch.name);
+            select s.* into v_some from recovery.run(v_watch.runner, format(
+                'select to_jsonb(array_agg(distinct (%1$s)::text)) from %2$s as r where %1$s = any(($1).keys::%3$s[]) and (r.server_epoch = any(($1).epochs) or r.server_epoch is null) and (%4$s)%5$s',
                 v_watch.group_by, v_watch.relation, v_watch.group_type, v_watch.open,
-                case when v_watch.only_if is null then '' else format(' and (%s)', v_watch.only_if) end)
-            into v_some using v_groups, recovery.open_epochs(v_watch.name);
-            v_busy := v_busy || v_some;
+                case when v_watch.only_if is null then '' else format(' and (%s)', v_watch.only_if) end), v_task) as s;
+            v_busy := v_busy || recovery.to_texts(v_some);
         end loop;
     end if;
     with added as (
@@ -4356,8 +5035,7 @@ as $$
 declare
     v_watch  recovery.watch;
     v_spec   jsonb;
-    v_step   text;
-    v_schema text;
+    v_schema regnamespace;
     v_state  text;
     v_error  text;
 begin
@@ -4377,49 +5055,25 @@ begin
         perform recovery.fail('RC006', format('%s has no group to cancel', p_table), 'Attach it with p_group, or cancel rows.');
     elsif p_child is not null and v_watch.group_by is null then
         perform recovery.fail('RC006', format('%s has no groups, so a row cannot wait for one', p_table), 'Attach it with p_group.');
-    elsif coalesce(p_started, v_watch.started) is null then
+    elsif coalesce(p_started, v_watch.spec ->> 'started') is null then
         perform recovery.fail('RC006', format('the watchdog needs to know when work of %s started', p_table), 'Give p_started, such as created_at.');
     end if;
+    update recovery.watch as w set supervised = v_spec where w.relation = p_table returning w.* into v_watch;
+    -- Of what began, not of what moves: a timeout index on a moving column would end HOT updates. The test
+    -- for null follows from any comparison and keeps it out of closings, which would read all open rows by it.
+    select c.relnamespace into v_schema from pg_class as c where c.oid = p_table;
     begin
-        v_step := 'started';
-        if p_started is not null then
-            v_watch.started := (recovery.compile(p_table, p_started, 'timestamptz')).o_text;
-        end if;
-        v_step := 'kind';
-        v_watch.kind := case when p_kind is not null then (recovery.compile(p_table, p_kind, 'text')).o_text end;
-        v_step := 'activity';
-        v_watch.activity := case when p_activity is not null then (recovery.compile(p_table, p_activity, 'timestamptz')).o_text end;
-        v_step := 'timeout';
-        v_watch.timeout := case when p_timeout is not null then (recovery.compile(p_table, p_timeout, 'interval')).o_text end;
-        v_step := 'hold';
-        v_watch.hold := case when p_hold is not null then (recovery.compile(p_table, p_hold, 'boolean')).o_text end;
-        v_step := 'child';
-        v_watch.child := case when p_child is not null then (recovery.compile(p_table, p_child, v_watch.group_type)).o_text end;
-        v_watch.cancel := p_cancel;
-        -- Of what began, not of what moves: a timeout index on a moving column would end HOT updates. The test
-        -- for null follows from any comparison and keeps it out of closings, which would read all open rows by it.
-        v_step := 'started';
-        select n.nspname into v_schema from pg_class as c join pg_namespace as n on n.oid = c.relnamespace where c.oid = p_table;
-        execute format('drop index if exists %I.%I', v_schema, 'recovery_started_' || v_watch.id);
-        execute format('create index %I on %s ((%s)) where (%s) and (%s) is not null', 'recovery_started_' || v_watch.id, p_table,
+        execute format('drop index if exists %s.recovery_started_%s', v_schema, v_watch.id);
+        execute format('create index recovery_started_%s on %s ((%s)) where (%s) and (%s) is not null', v_watch.id, p_table,
             recovery.realias(v_watch.started, p_table::text), recovery.realias(v_watch.open, p_table::text), recovery.realias(v_watch.started, p_table::text));
-        update recovery.watch as w
-        set started = v_watch.started, kind = v_watch.kind, activity = v_watch.activity, timeout = v_watch.timeout, hold = v_watch.hold,
-            child = v_watch.child, cancel = v_watch.cancel, supervised = v_spec
-        where w.id = v_watch.id returning w.* into v_watch;
-        v_step := 'statement';
-        execute 'explain (costs off) ' || recovery.due_sql(v_watch) using now(), now(), interval '1 second';
-    exception
-        when insufficient_privilege then
+    exception when others then
+        get stacked diagnostics v_state = returned_sqlstate, v_error = message_text;
+        if v_state = '42501' then
             raise;
-        when others then
-            get stacked diagnostics v_state = returned_sqlstate, v_error = message_text;
-            if v_state like 'RC%' then
-                raise;
-            end if;
-            perform recovery.fail('RC006', format('the %s expression for %s does not work: %s', v_step, p_table, v_error),
-                'Expressions see one row r of the table and are read with search_path pg_catalog; p_started must be immutable.');
+        end if;
+        perform recovery.fail('RC006', format('the started expression for %s does not work: %s', p_table, v_error), 'It must be immutable.');
     end;
+    perform recovery.rehearse(p_table);
     return v_watch.name;
 end
 $$;
@@ -4469,6 +5123,22 @@ $$;
 comment on function recovery.timeline() is 'Timeline of the database; another one after each failover. Null on a standby.';
 --;
 revoke all on function recovery.timeline() from public;
+--;
+-- sql/functions/to_texts.sql
+create or replace function recovery.to_texts(p_array jsonb)
+returns text[]
+language sql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select case when jsonb_typeof(p_array) = 'array'
+        then array(select e.text from jsonb_array_elements_text(p_array) with ordinality as e (text, n) order by e.n) end
+$$;
+--;
+comment on function recovery.to_texts(jsonb) is 'A json array as text[]; null if it is none.';
+--;
+revoke all on function recovery.to_texts(jsonb) from public;
 --;
 -- sql/functions/touch.sql
 create or replace function recovery.touch(p_watch text, p_keys text[], p_scope text default 'row')
@@ -4559,18 +5229,21 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_head   recovery.watch;
-    v_groups text[];
+    v_task   recovery.task;
+    v_groups jsonb;
 begin
     select w.* into v_head from recovery.attached() as w where w.family = p_family and w.parent is not null;
     if not found or p_groups is null then
         return p_groups;
     end if;
-    execute format($sql$
+    v_task.keys := p_groups;
+    v_task.max_rows := p_upward::integer;
+    select t.* into v_groups from recovery.run(v_head.runner, format($sql$
         with recursive
         up (g) as (
-            select unnest($1::%3$s[])
+            select unnest(($1).keys::%3$s[])
             union
-            select %2$s from up join %1$s as r on %4$s = up.g where $2 and %2$s is not null
+            select %2$s from up join %1$s as r on %4$s = up.g where ($1).max_rows = 1 and %2$s is not null
         ),
         down (g, depth) as (
             select up.g, 0 from up
@@ -4581,10 +5254,9 @@ begin
         every (g, depth) as (
             select x.g, max(x.depth) from (select down.g, down.depth from down union all select up.g, 0 from up) as x group by x.g
         )
-        select array_agg(g order by depth desc, g)::text[] from every
-        $sql$, v_head.relation, v_head.parent, v_head.group_type, v_head.group_by)
-    into v_groups using p_groups, p_upward;
-    return v_groups;
+        select to_jsonb(array_agg(g order by depth desc, g)::text[]) from every
+        $sql$, v_head.relation, v_head.parent, v_head.group_type, v_head.group_by), v_task) as t;
+    return recovery.to_texts(v_groups);
 end
 $$;
 --;
@@ -4630,9 +5302,9 @@ begin
         v_slow := '';
         v_ring := '';
     else
-        v_event := format($$insert into recovery.event (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+        v_event := format($$insert into recovery.outbox_%s (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select %s.server_epoch, %L, v_kind, %L, %s, %s, nullif(current_setting('recovery.reason', true), ''), 'writer', %s$$,
-            v_row, p_watch.name, p_watch.topic, recovery.key_text(p_watch.key_columns, v_row),
+            p_watch.outbox, v_row, p_watch.name, p_watch.topic, recovery.key_text(p_watch.key_columns, v_row),
             coalesce('(' || recovery.realias(p_watch.group_by, v_row) || ')::text', 'null'),
             case when v_diff then 'd.old, d.new' else v_old || ', ' || v_new end);
         v_fast := format(E'%s\n        from %s;', v_event, v_live);
@@ -4675,7 +5347,8 @@ begin
             -- Reopened by a server that did not write its epoch: the work is its own from here.
             perform recovery.admit(null, true);
             perform set_config('recovery.stamp', 'on', true);
-            execute format('update %%s as r set server_epoch = $1 where %5$s', tg_relid::regclass)
+            perform set_config('search_path', %8$L, true);  -- that of the host's writers, for its triggers
+            execute format('update %%s as r set server_epoch = $1 where %5$s', coalesce(pg_partition_root(tg_relid), tg_relid)::regclass)
             using recovery.writer(), new;
             perform set_config('recovery.stamp', '', true);
             new.server_epoch := recovery.writer();
@@ -4692,7 +5365,7 @@ end$body$,
         recovery.realias(p_watch.open, 'old'), recovery.realias(p_watch.open, 'new'),
         format(v_own, 'new', ' and new.server_epoch = old.server_epoch and v_old and not v_new'), v_fast,
         (select string_agg(replace(format('r.%1$I = ($2).%1$I', c.name), '''', ''''''), ' and ') from unnest(p_watch.key_columns) as c (name)),
-        v_slow, v_ring);
+        v_slow, v_ring, p_watch.path);
 end
 $function$;
 --;
@@ -4718,6 +5391,35 @@ $$;
 comment on function recovery.untrack(bigint) is 'Forgets a process, at the end of its work. False if it was not there any more.';
 --;
 revoke all on function recovery.untrack(bigint) from public;
+--;
+-- sql/functions/untrusted.sql
+create or replace function recovery.untrusted(p_class oid, p_object oid, p_privileged boolean)
+returns text
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select case p_class
+        when 'pg_type'::regclass then (
+            -- Reading a literal of such a type may run the CHECK of a domain in it.
+            select format('type %s', format_type(t.oid, null))
+            from pg_type as t left join pg_type as e on e.oid = t.typelem and t.typcategory = 'A'
+            where t.oid = p_object and t.oid >= 16384
+              and (t.typtype in ('c', 'r', 'm') or e.typtype in ('c', 'd', 'r', 'm')))
+        when 'pg_proc'::regclass then (
+            select format('function %s, which belongs to %s', p.oid::regprocedure, p.proowner::regrole)
+            from pg_proc as p join pg_roles as o on o.oid = p.proowner
+            where p.oid = p_object and p_privileged and not (o.rolsuper or pg_has_role(o.oid, 'recovery_owner', 'member')))
+        when 'pg_operator'::regclass then (
+            select recovery.untrusted('pg_proc'::regclass, o.oprcode, p_privileged) from pg_operator as o where o.oid = p_object)
+        end
+$$;
+--;
+comment on function recovery.untrusted(oid, oid, boolean) is
+    'What is wrong with an object (of pg_type, pg_proc, pg_operator) in an expression of an index or trigger: it would run code when it is read, or, in a table of a superuser, code of somebody else. Null: nothing.';
+--;
+revoke all on function recovery.untrusted(oid, oid, boolean) from public;
 --;
 -- sql/functions/version.sql
 create or replace function recovery.version()
@@ -4748,7 +5450,8 @@ declare
 begin
     select w.* into v_watch from recovery.attached() as w where w.name = p_watch and w.hold is not null;
     if found then
-        execute format('select count(*) from %s as r where (%s) and (%s)', v_watch.relation, v_watch.open, v_watch.hold) into v_count;
+        select n.* into v_count from recovery.run(v_watch.runner,
+            format('select to_jsonb(count(*)) from %s as r where (%s) and (%s)', v_watch.relation, v_watch.open, v_watch.hold)) as n;
     end if;
     return v_count;
 end
@@ -5122,6 +5825,60 @@ comment on column recovery.judgement.held_until is 'It looks dead, but nobody is
 --;
 comment on column recovery.judgement.held_because is 'Why that is held back.';
 --;
+-- sql/views/own_failure.sql
+create or replace view recovery.own_failure with (security_barrier) as
+select f.watch, f.key, f.next_at
+from recovery.failure as f
+where f.watch in (
+    select w.name from recovery.watch as w join recovery.runner as r on r.id = w.runner where r.role = current_user);
+--;
+comment on view recovery.own_failure is 'The rows of a runner''s watches that could not be closed.';
+--;
+comment on column recovery.own_failure.watch is 'Name of the watch.';
+--;
+comment on column recovery.own_failure.key is 'Key of the row, as in recovery.event.';
+--;
+comment on column recovery.own_failure.next_at is 'Not tried again before.';
+--;
+-- sql/views/own_fuse.sql
+-- For runners, and so by current_user. A barrier: an expression of the host must not see the rows that it filters out.
+create or replace view recovery.own_fuse with (security_barrier) as
+select f.family, f.scope, f.watch, f.key
+from recovery.fuse_state as f
+where f.guards and f.family in (
+    select w.family from recovery.watch as w join recovery.runner as r on r.id = w.runner where r.role = current_user);
+--;
+comment on view recovery.own_fuse is 'The units of a runner''s watches that an active fuse guards.';
+--;
+comment on column recovery.own_fuse.family is 'Family of the watch.';
+--;
+comment on column recovery.own_fuse.scope is 'row or group.';
+--;
+comment on column recovery.own_fuse.watch is 'Watch of the row; empty for a group.';
+--;
+comment on column recovery.own_fuse.key is 'Key of the row, or of the group.';
+--;
+-- sql/views/own_touch.sql
+create or replace view recovery.own_touch with (security_barrier) as
+select t.family, t.scope, t.watch, t.key, t.at, t.child_at
+from recovery.touch as t
+where t.family in (
+    select w.family from recovery.watch as w join recovery.runner as r on r.id = w.runner where r.role = current_user);
+--;
+comment on view recovery.own_touch is 'Signs of life of a runner''s watches.';
+--;
+comment on column recovery.own_touch.family is 'Family of the watch.';
+--;
+comment on column recovery.own_touch.scope is 'row or group.';
+--;
+comment on column recovery.own_touch.watch is 'Watch of the row; empty for a group.';
+--;
+comment on column recovery.own_touch.key is 'Key of the row, or of the group.';
+--;
+comment on column recovery.own_touch.at is 'Last touch.';
+--;
+comment on column recovery.own_touch.child_at is 'When the child group of the row last had open work.';
+--;
 -- sql/views/server_status.sql
 create or replace view recovery.server_status as
 select
@@ -5250,6 +6007,36 @@ comment on column recovery.watch_status.failures is 'Rows that could not be clos
 --;
 comment on column recovery.watch_status.stale is 'The host has added a BEFORE UPDATE trigger since: call recovery.attach again, it makes our triggers notice what that one changes.';
 --;
+-- sql/triggers/watch.sql
+-- The door for owners of tables: recovery.attach, supervise and detach run with the rights of their caller and
+-- write this table; what follows from that is done by its triggers.
+alter table recovery.watch enable row level security;
+--;
+create policy watch_of_owner on recovery.watch
+    using (recovery.owns(relation)) with check (recovery.owns(relation));
+--;
+create policy watch_is_read on recovery.watch for select to recovery_server, recovery_listener
+    using (true);
+--;
+create trigger recovery_10_compile before insert or update on recovery.watch
+    for each row execute function recovery.compile_watch();
+--;
+create trigger recovery_20_generate after insert or update on recovery.watch
+    for each row execute function recovery.generate_watch();
+--;
+create trigger recovery_30_forget after delete on recovery.watch
+    for each row execute function recovery.forget_watch();
+--;
+comment on policy watch_of_owner on recovery.watch is 'Who has the rights of a table''s owner may watch it, and see that.';
+--;
+comment on policy watch_is_read on recovery.watch is 'Servers and listeners see every watch.';
+--;
+comment on trigger recovery_10_compile on recovery.watch is 'Checks and compiles what an owner has written.';
+--;
+comment on trigger recovery_20_generate on recovery.watch is 'Makes the routines of the watch.';
+--;
+comment on trigger recovery_30_forget on recovery.watch is 'Removes them.';
+--;
 -- sql/grants.sql
 -- Everything belongs to recovery_owner; the other two roles get what they need and no more.
 do $$
@@ -5259,12 +6046,12 @@ begin
     execute format('alter schema recovery owner to recovery_owner');
     for v_object in
         select c.oid::regclass as name, c.relkind from pg_catalog.pg_class as c
-        where c.relnamespace = 'recovery'::regnamespace and c.relkind in ('r', 'v', 'S')
+        where c.relnamespace = 'recovery'::regnamespace and c.relkind in ('r', 'v', 'S', 'c')
           and c.relname <> 'alembic_version'
           and not exists (select from pg_catalog.pg_depend as d where d.objid = c.oid and d.deptype in ('a', 'i') and c.relkind = 'S')
     loop
         execute format('alter %s %s owner to recovery_owner',
-            case v_object.relkind when 'v' then 'view' when 'S' then 'sequence' else 'table' end, v_object.name);
+            case v_object.relkind when 'v' then 'view' when 'S' then 'sequence' when 'c' then 'type' else 'table' end, v_object.name);
     end loop;
     for v_object in
         select p.oid::regprocedure as name, p.prokind from pg_catalog.pg_proc as p where p.pronamespace = 'recovery'::regnamespace
@@ -5275,7 +6062,32 @@ begin
 end
 $$;
 --;
-grant usage on schema recovery to recovery_server, recovery_listener;
+grant usage on schema recovery to recovery_server, recovery_listener, recovery_runner;
+--;
+-- The one thing that is everybody's: it says what to ask a DBA for.
+grant usage on schema recovery to public;
+--;
+grant execute on function
+    recovery.attach(regclass, text, jsonb, text, text, text, text, integer, text, text, text, text, text[], text[], text, interval, text, interval, jsonb, text, integer, text)
+to public;
+--;
+-- Runners: the fence of their trigger functions, what they need to know of their own watches, no more.
+grant select (epoch, ended, pending, drain_until) on recovery.server to recovery_runner;
+--;
+grant select on recovery.own_fuse, recovery.own_failure, recovery.own_touch to recovery_runner;
+--;
+grant select on sequence recovery.bell_time to recovery_runner;
+--;
+grant execute on function
+    recovery.admit(bigint, boolean),
+    recovery.changed(jsonb, jsonb),
+    recovery.fail(text, text, text),
+    recovery.knock(),
+    recovery.left_open(text),
+    recovery.now(),
+    recovery.refuse_late(bigint, bigint, regclass),
+    recovery.writer()
+to recovery_runner;
 --;
 grant select on recovery.event, recovery.watch, recovery.failure, recovery.sweep_run,
     recovery.judgement, recovery.evidence, recovery.fuse, recovery.touch, recovery.cancellation, recovery.observation, recovery.server_status, recovery.watch_status, recovery.setting_status to recovery_server, recovery_listener;

@@ -8,8 +8,6 @@ comment on schema agent is
 --;
 revoke all on schema agent from public;
 --;
-grant usage on schema agent to recovery_owner;
---;
 -- sql/agent_store/tables/hold.sql
 create table agent.hold (
     id           text   not null,
@@ -48,8 +46,6 @@ comment on column agent.hold.data is 'What is asked.';
 --;
 comment on index agent.hold_session_idx is 'Holds of a session.';
 --;
-grant select, update on agent.hold to recovery_owner;
---;
 -- sql/agent_store/tables/message.sql
 create table agent.message (
     id           text   not null,
@@ -75,8 +71,6 @@ comment on column agent.message.time_updated is 'Milliseconds since 1970.';
 comment on column agent.message.data is 'The message; an assistant message without time.completed is in flight.';
 --;
 comment on index agent.message_session_idx is 'Messages of a session in order.';
---;
-grant select, update on agent.message to recovery_owner;
 --;
 -- sql/agent_store/tables/part.sql
 create table agent.part (
@@ -110,8 +104,6 @@ comment on column agent.part.data is 'The part; a tool that is pending or runnin
 comment on index agent.part_message_idx is 'Parts of a message in order.';
 --;
 comment on index agent.part_session_idx is 'Parts of a session.';
---;
-grant select, update on agent.part to recovery_owner;
 --;
 -- sql/agent_store/tables/session.sql
 create table agent.session (
@@ -211,8 +203,6 @@ comment on column agent.session.time_archived is 'Milliseconds since 1970.';
 --;
 comment on index agent.session_parent_idx is 'Children of a session: trees close together.';
 --;
-grant select, update on agent.session to recovery_owner;
---;
 -- sql/agent_store/tables/store_links.sql
 -- After the tables, which are made in the order of their names.
 alter table agent.message
@@ -274,8 +264,6 @@ comment on function agent.child_of(agent.part) is
 --;
 revoke all on function agent.child_of(agent.part) from public;
 --;
-grant execute on function agent.child_of(agent.part) to recovery_owner;
---;
 -- sql/agent_store/functions/held_until.sql
 create or replace function agent.held_until(p_session text, p_part text)
 returns timestamptz
@@ -292,8 +280,6 @@ $$;
 comment on function agent.held_until(text, text) is 'When a part (null: anything in the session) last stopped waiting: its clock goes on from there.';
 --;
 revoke all on function agent.held_until(text, text) from public;
---;
-grant execute on function agent.held_until(text, text) to recovery_owner;
 --;
 -- sql/agent_store/functions/is_held.sql
 create or replace function agent.is_held(p_session text, p_part text)
@@ -313,8 +299,6 @@ comment on function agent.is_held(text, text) is 'Whether a part (null: anything
 --;
 revoke all on function agent.is_held(text, text) from public;
 --;
-grant execute on function agent.is_held(text, text) to recovery_owner;
---;
 -- sql/agent_store/functions/object_of.sql
 create or replace function agent.object_of(p_value jsonb)
 returns jsonb
@@ -329,8 +313,6 @@ $$;
 comment on function agent.object_of(jsonb) is 'The value if it is an object, else an empty one: a malformed row must close too.';
 --;
 revoke all on function agent.object_of(jsonb) from public;
---;
-grant execute on function agent.object_of(jsonb) to recovery_owner;
 --;
 -- sql/agent_store/functions/outcome_of.sql
 create or replace function agent.outcome_of(p_part agent.part)
@@ -367,8 +349,6 @@ comment on function agent.outcome_of(agent.part) is
 --;
 revoke all on function agent.outcome_of(agent.part) from public;
 --;
-grant execute on function agent.outcome_of(agent.part) to recovery_owner;
---;
 -- sql/agent_store/views/runnable.sql
 create or replace view agent.runnable as
 select m.session_id, m.id as message_id, m.time_created,
@@ -397,6 +377,19 @@ comment on column agent.runnable.kind is 'prompt, subtask or compaction.';
 -- sql/agent_store/watches.sql
 -- All that makes the agent store recoverable: four watches. The core knows none of these names.
 -- Tools first, then their message, then the session; a session closes in one transaction.
+do $$
+declare
+    v_runner text;
+begin
+    perform recovery.make_runner((select c.relowner from pg_catalog.pg_class as c where c.oid = 'agent.session'::regclass)::regrole);
+    v_runner := (recovery.runner_of('agent.session')).role;
+    -- The expressions of one table read the others.
+    execute format('grant usage on schema agent to %I', v_runner);
+    execute format('grant select on agent.session, agent.message, agent.part, agent.hold to %I', v_runner);
+    execute format('grant execute on all functions in schema agent to %I', v_runner);
+end
+$$;
+--;
 select recovery.attach(
     'agent.part',
     p_family => 'agent', p_position => 10, p_group => 'session_id', p_order => 'time_created, id collate "C"',

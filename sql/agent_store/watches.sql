@@ -1,5 +1,18 @@
 -- All that makes the agent store recoverable: four watches. The core knows none of these names.
 -- Tools first, then their message, then the session; a session closes in one transaction.
+do $$
+declare
+    v_runner text;
+begin
+    perform recovery.make_runner((select c.relowner from pg_catalog.pg_class as c where c.oid = 'agent.session'::regclass)::regrole);
+    v_runner := (recovery.runner_of('agent.session')).role;
+    -- The expressions of one table read the others.
+    execute format('grant usage on schema agent to %I', v_runner);
+    execute format('grant select on agent.session, agent.message, agent.part, agent.hold to %I', v_runner);
+    execute format('grant execute on all functions in schema agent to %I', v_runner);
+end
+$$;
+
 select recovery.attach(
     'agent.part',
     p_family => 'agent', p_position => 10, p_group => 'session_id', p_order => 'time_created, id collate "C"',

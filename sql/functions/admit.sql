@@ -2,7 +2,7 @@ create or replace function recovery.admit(p_owner bigint, p_opens boolean)
 returns void
 language plpgsql
 volatile
-security invoker
+security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare

@@ -6,13 +6,15 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_child text;
+    v_child jsonb;
+    v_task  recovery.task;
 begin
     if p_watch.child is not null then
-        execute format('select (%s)::text from %s as r where %s = $1', p_watch.child, p_watch.relation, recovery.key_text(p_watch.key_columns, 'r'))
-        into v_child using p_key;
+        v_task.key := p_key;
+        select c.* into v_child from recovery.run(p_watch.runner, format('select to_jsonb((%s)::text) from %s as r where %s = ($1).key',
+            p_watch.child, p_watch.relation, recovery.key_text(p_watch.key_columns, 'r')), v_task) as c;
     end if;
-    return v_child;
+    return v_child #>> '{}';
 end
 $$;
 

@@ -25,6 +25,7 @@ declare
     v_left   text;
     v_why    text;
     v_row    record;
+    v_task   recovery.task;
 begin
     if p_scope is not null and p_scope not in ('row', 'group') then
         perform recovery.fail('RC010', format('scope %L is not known', p_scope), 'Allowed are row and group.');
@@ -33,12 +34,13 @@ begin
     elsif p_watch is not null and not exists (select from recovery.attached() as w where w.name = p_watch) then
         perform recovery.fail('RC008', format('nothing is watched as %L', p_watch), 'See recovery.watch for the names.');
     end if;
+    v_task.key := p_key;
     for v_watch in
         select w.* from recovery.attached() as w
         where p_scope is distinct from 'group' and (p_watch is null or w.name = p_watch) order by w.family, w.position, w.name
     loop
-        execute format('select exists (select from %s as r where (%s) and %s = $1)', v_watch.relation, v_watch.open,
-            recovery.key_text(v_watch.key_columns, 'r')) into v_open using p_key;
+        select o.* into v_open from recovery.run(v_watch.runner, format('select to_jsonb(exists (select from %s as r where (%s) and %s = ($1).key))', v_watch.relation, v_watch.open,
+            recovery.key_text(v_watch.key_columns, 'r')), v_task) as o;
         if v_open then
             v_rows := v_rows || v_watch.name;
         end if;

@@ -1,6 +1,5 @@
 create or replace function recovery.close_rows(
-    p_family text, p_scope text, p_owner text, p_epoch bigint, p_epochs bigint[], p_guard text, p_keys text[], p_bound text[],
-    p_limit integer, p_reason text, p_detector text, p_heir bigint,
+    p_family text, p_scope text, p_owner text, p_guard text, p_task recovery.task,
     out o_closed jsonb, out o_failed jsonb
 )
 returns record
@@ -14,28 +13,32 @@ declare
     v_row   record;
     v_sql   text;
     v_done  jsonb;
+    v_task  recovery.task;
     v_state text;
     v_error text;
 begin
     o_closed := '{}';
     o_failed := '{}';
+    v_task := p_task;
+    v_task.max_rows := 1;
+    v_task.bound := null;
     for v_watch in select w.* from recovery.attached() as w where w.family = p_family order by w.position, w.name loop
-        v_sql := recovery.close_sql(p_family, 'row', p_owner, p_guard, true, true, p_heir is not null, v_watch.name);
-        for v_row in execute format(
-            'select %1$s as parts, %2$s as key from %3$s as r where %4$s and %5$s and not exists (select from recovery.failure as f where f.watch = %6$L and f.key = %2$s and f.next_at > clock_timestamp()) order by %7$s%8$s',
+        v_sql := recovery.close_sql(p_family, 'row', p_owner, p_guard, true, true, p_task.heir is not null, v_watch.name);
+        v_task.path := v_watch.path;
+        for v_row in select recovery.to_texts(f.row -> 0) as parts, f.row ->> 1 as key from recovery.run(v_watch.runner, format(
+            'select jsonb_build_array(%1$s, %2$s) from %3$s as r where %4$s and %5$s and not exists (select from recovery.own_failure as f where f.watch = %6$L and f.key = %2$s and f.next_at > ($1).written) order by %7$s%8$s',
             recovery.key_sql(v_watch, 'parts'), recovery.key_text(v_watch.key_columns, 'r'), v_watch.relation,
             recovery.scope_sql(v_watch, p_owner, p_guard, false),
             recovery.key_sql(v_watch, case p_scope when 'range' then 'between' else p_scope end),
             v_watch.name,
             case when p_scope <> 'groups' then recovery.key_sql(v_watch, 'columns')
-                 else format('array_position($2, (%s)::text), %s', v_watch.group_by, coalesce(v_watch.order_by, recovery.key_sql(v_watch, 'columns'))) end,
-            case p_scope when 'loose' then ' limit $3' else '' end)
-            using p_epoch, p_keys, p_limit, p_reason, null::text, p_detector, null::timestamptz, p_heir, p_epochs, p_bound
+                 else format('array_position(($1).keys, (%s)::text), %s', v_watch.group_by, coalesce(v_watch.order_by, recovery.key_sql(v_watch, 'columns'))) end,
+            case p_scope when 'loose' then ' limit ($1).max_rows' else '' end), p_task) as f (row)
         loop
             begin
-                execute v_sql into v_done
-                using p_epoch, v_row.parts, 1, p_reason, recovery.words(p_reason), p_detector, clock_timestamp(), p_heir, p_epochs, null::text[];
-                set constraints all immediate;
+                v_task.keys := v_row.parts;
+                v_task.written := clock_timestamp();
+                select d.* into v_done from recovery.run(v_watch.runner, v_sql, v_task, 'write') as d;
                 if v_done <> '{}' then
                     o_closed := o_closed || jsonb_build_object(v_watch.name, coalesce((o_closed ->> v_watch.name)::bigint, 0) + 1);
                     delete from recovery.failure as f where f.watch = v_watch.name and f.key = v_row.key;
@@ -43,7 +46,7 @@ begin
             exception when others then
                 get stacked diagnostics v_state = returned_sqlstate, v_error = message_text;
                 insert into recovery.failure as f (watch, key, key_parts, server_epoch, next_at, sqlstate, message)
-                values (v_watch.name, v_row.key, v_row.parts, p_epoch, clock_timestamp() + interval '10 seconds', v_state, v_error)
+                values (v_watch.name, v_row.key, v_row.parts, p_task.epoch, clock_timestamp() + interval '10 seconds', v_state, v_error)
                 on conflict (watch, key) do update
                 set attempts = f.attempts + 1, last_at = clock_timestamp(),
                     next_at = clock_timestamp() + least(interval '10 seconds' * (2 ^ least(f.attempts, 10)), interval '1 hour'),
@@ -55,7 +58,7 @@ begin
 end
 $$;
 
-comment on function recovery.close_rows(text, text, text, bigint, bigint[], text, text[], text[], integer, text, text, bigint) is
+comment on function recovery.close_rows(text, text, text, text, recovery.task) is
     'Closes a batch row by row after it failed as a whole: the bad rows go to recovery.failure with their error, all others close.';
 
-revoke all on function recovery.close_rows(text, text, text, bigint, bigint[], text, text[], text[], integer, text, text, bigint) from public;
+revoke all on function recovery.close_rows(text, text, text, text, recovery.task) from public;

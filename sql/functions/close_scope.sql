@@ -11,6 +11,7 @@ set search_path = pg_catalog, pg_temp
 set enable_hashjoin = off
 set enable_mergejoin = off
 set enable_seqscan = off
+set jit = off
 set work_mem = '32MB'
 as $$
 -- Joins and sequential scans are off: rows are met by ctid or by the partial index, and an estimate of one row
@@ -18,7 +19,8 @@ as $$
 declare
     v_scope   text;
     v_failing boolean;
-    v_epochs  bigint[];
+    v_task    recovery.task;
+    v_runner  integer;
     v_from    bigint := coalesce(pg_sequence_last_value('recovery.event_id_seq'), 0) + 1;
     v_to      bigint;
     v_whole   boolean := true;
@@ -26,6 +28,16 @@ begin
     o_closed := '{}';
     o_failed := '{}';
     o_careful := p_careful;
+    v_task.epoch := p_epoch;
+    v_task.keys := coalesce(p_groups, p_key);
+    v_task.bound := p_bound;
+    v_task.max_rows := p_limit;
+    v_task.reason := p_reason;
+    v_task.message := recovery.words(p_reason);
+    v_task.detector := p_detector;
+    v_task.at := recovery.now();
+    v_task.heir := p_heir;
+    select min(w.runner), min(w.path) into v_runner, v_task.path from recovery.attached() as w where w.family = p_family;
     v_scope := case when p_groups is not null then 'groups' when p_watch is not null then 'row'
                     when exists (select from recovery.attached() as w where w.family = p_family and w.group_by is not null) then 'loose'
                     else 'range' end;
@@ -35,19 +47,15 @@ begin
         select from recovery.attached() as w
         where p_groups is not null and p_heir is null and w.family = p_family and w.idle_topics is not null)
     then
-        select array_agg(distinct e.epoch) into v_epochs
+        select array_agg(distinct e.epoch) into v_task.epochs
         from recovery.attached() as w cross join lateral unnest(recovery.open_epochs(w.name)) as e (epoch) where w.family = p_family;
     end if;
-    -- Tells the update triggers of this family that the events are ours to write.
-    perform set_config('recovery.closing', p_family, true);
     perform set_config('lock_timeout', ceil(extract(epoch from p_lock_wait) * 1000)::text || 'ms', true);
     loop
         begin
-            execute recovery.close_sql(p_family, v_scope, p_owner, p_guard, o_careful, v_failing, p_heir is not null, p_watch)
-            into o_closed
-            using p_epoch, coalesce(p_groups, p_key), p_limit, p_reason, recovery.words(p_reason), p_detector, clock_timestamp(), p_heir, v_epochs, p_bound;
-            -- A deferred constraint would fail at commit, where nothing could be split any more.
-            set constraints all immediate;
+            v_task.written := clock_timestamp();
+            select c.* into o_closed from recovery.run(v_runner,
+                recovery.close_sql(p_family, v_scope, p_owner, p_guard, o_careful, v_failing, p_heir is not null, p_watch), v_task, 'write') as c;
             exit;
         exception
             when lock_not_available or deadlock_detected then
@@ -65,7 +73,7 @@ begin
     end loop;
     if not v_whole then
         select r.o_closed, r.o_failed into o_closed, o_failed
-        from recovery.close_rows(p_family, v_scope, p_owner, p_epoch, v_epochs, p_guard, coalesce(p_groups, p_key), p_bound, p_limit, p_reason, p_detector, p_heir) as r;
+        from recovery.close_rows(p_family, v_scope, p_owner, p_guard, v_task) as r;
     end if;
     if o_closed <> '{}' then
         v_to := currval('recovery.event_id_seq');
@@ -77,7 +85,6 @@ begin
         end if;
         perform recovery.announce(v_from, v_to);
     end if;
-    perform set_config('recovery.closing', '', true);
 end
 $$;
 

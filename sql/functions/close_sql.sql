@@ -27,24 +27,24 @@ as $function$
    f<n>  the first row's old values as json; rows with the same values share it.
    k, o  for a family whose groups have events of their own: rows closed and rows open, by group; a group
          of which nothing stays open is idle.
-   e     the events, ordered: groups as $2 lists them, watches by position, rows by order_by, then the
+   e     the events, ordered: groups as keys lists them, watches by position, rows by order_by, then the
          group's own.
 
-   $1 epoch  $2 groups | key after which to go on | key of one row  $3 limit  $4 reason  $5 message
-   $6 detector  $7 at  $8 heir  $9 epochs that own open rows  $10 last key of the range
+   $1 is a recovery.task.
 
-   p_scope    groups: rows of the groups in $2;  range: rows after key $2 up to key $10;  loose: $3 rows without a
-              group;  row: the row with key $2
-   p_owner    epoch: rows of $1;  none: rows without an owner;  any: whoever owns them
+   p_scope    groups: rows of the groups in keys;  range: rows after key keys up to key bound;  loose: max_rows rows
+              without a group;  row: the row with key keys
+   p_owner    epoch: rows of epoch;  none: rows without an owner;  any: whoever owns them, one of epochs or nobody
    p_guard    fuses: ignore, without (leave guarded rows alone), with (only guarded rows)
    p_careful  skip rows that somebody has locked
    p_failing  leave out rows that are recorded as failing and not yet due
-   p_heir     do not close but give to epoch $8
+   p_heir     do not close but give to epoch heir
 
    Returns the rows closed, by watch. (Events `returning` their ids would cost half as much as the events.) */
 declare
     v_watch  recovery.watch;
     v_n      integer := 0;
+    v_outbox integer;
     v_direct boolean := current_setting('server_version_num')::integer >= 180000 and not p_careful and p_scope in ('groups', 'range');
     v_ctes   text := '';
     v_rows   text := '';
@@ -62,7 +62,7 @@ declare
     v_counts text := '';
     v_same   boolean;
     v_list   record;
-    v_c      constant text := $$(values ($4, $5, $6, $7, (date_part('epoch', $7) * 1000)::bigint, $1)) as c (reason, message, detector, at, ms, epoch)$$;
+    v_c      constant text := $$(values (($1).reason, ($1).message, ($1).detector, ($1).written, (date_part('epoch', ($1).written) * 1000)::bigint, ($1).epoch)) as c (reason, message, detector, at, ms, epoch)$$;
     v_head   recovery.watch;
 begin
     for v_watch in
@@ -71,10 +71,11 @@ begin
         order by w.position, w.name
     loop
         v_n := v_n + 1;
+        v_outbox := v_watch.outbox;
         v_group := coalesce('(' || v_watch.group_by || ')::text', 'null::text');
         v_plain := (v_watch.spec ->> 'image') is null and not p_heir;
         if p_heir then
-            v_set := 'server_epoch = $8';
+            v_set := 'server_epoch = ($1).heir';
         else
             select string_agg(format('%I = %s', s.key, s.value), ', ') into v_set from jsonb_each_text(v_watch.close) as s;
             if p_owner = 'any' then
@@ -86,7 +87,7 @@ begin
             || recovery.key_sql(v_watch, case p_scope when 'range' then 'between' when 'row' then 'equal' when 'groups' then case when v_direct then 'groups' else 'group' end else p_scope end);
         if p_failing then
             v_where := v_where || format(
-                ' and not exists (select from recovery.failure as f where f.watch = %L and f.key = %s and f.next_at > $7)',
+                ' and not exists (select from recovery.own_failure as f where f.watch = %L and f.key = %s and f.next_at > ($1).written)',
                 v_watch.name, recovery.key_text(v_watch.key_columns, 'r'));
         end if;
 
@@ -117,7 +118,7 @@ begin
                 recovery.realias(v_old, 'old'));
         else
             if p_scope = 'loose' then
-                v_where := v_where || format(' order by %s limit $3', recovery.key_sql(v_watch, 'columns'));
+                v_where := v_where || format(' order by %s limit ($1).max_rows', recovery.key_sql(v_watch, 'columns'));
             end if;
             v_ctes := v_ctes || format(
                 E'v%1$s as materialized (%14$sselect r.ctid as tid, r.xmin as xm, r.tableoid as tab, r.server_epoch as owner, %2$s from %3$s as r where %4$s%5$s%15$s),\n'
@@ -125,11 +126,11 @@ begin
                 ' returning v.owner, %11$s as key, %12$s as grp, %13$s',
                 v_n, v_old, v_watch.relation, v_where, case when p_careful then ' for update of r skip locked' else '' end, v_set, v_c,
                 case (select c.relkind from pg_class as c where c.oid = v_watch.relation) when 'p' then ' and r.tableoid = v.tab' else '' end,
-                case p_owner when 'epoch' then 'r.server_epoch = $1' when 'none' then 'r.server_epoch is null' else 'r.server_epoch is not distinct from v.owner' end,
+                case p_owner when 'epoch' then 'r.server_epoch = ($1).epoch' when 'none' then 'r.server_epoch is null' else 'r.server_epoch is not distinct from v.owner' end,
                 v_watch.open, recovery.key_text(v_watch.key_columns, 'r'), v_group,
                 case when v_plain then v_list.kept else 'v.old' end,
                 -- Group by group: an estimate of one row must not make it read all open rows for each batch.
-                case p_scope when 'groups' then format('select s.* from unnest($2::%s[]) as g (g) cross join lateral (', v_watch.group_type) else '' end,
+                case p_scope when 'groups' then format('select s.* from unnest(($1).keys::%s[]) as g (g) cross join lateral (', v_watch.group_type) else '' end,
                 case p_scope when 'groups' then ' offset 0) as s' else '' end);
         end if;
         v_ctes := v_ctes || coalesce(', ' || v_new, '')
@@ -158,8 +159,8 @@ begin
                     case when v_fixed is null then 'to_jsonb(j)' else format('(select n.new from n%s as n)', v_n) end) else '' end);
         v_closed := v_closed || case when v_n = 1 then '' else ' union all ' end || format('select u.owner, u.grp from u%1$s as u', v_n);
         v_opened := v_opened || case when v_n = 1 then '' else ' union all ' end || format(
-            'select g.g::text as grp, s.n from unnest($2::%1$s[]) as g (g) cross join lateral ('
-            'select count(*) as n from unnest($9) as w (epoch) cross join lateral (select from %2$s as r where r.server_epoch = w.epoch and %3$s and (%4$s)%5$s offset 0) as r'
+            'select g.g::text as grp, s.n from unnest(($1).keys::%1$s[]) as g (g) cross join lateral ('
+            'select count(*) as n from unnest(($1).epochs) as w (epoch) cross join lateral (select from %2$s as r where r.server_epoch = w.epoch and %3$s and (%4$s)%5$s offset 0) as r'
             ' union all select count(*) from %2$s as r where r.server_epoch is null and %3$s and (%4$s)%5$s offset 0) as s where s.n > 0',
             v_watch.group_type, v_watch.relation, recovery.key_sql(v_watch, 'group'), v_watch.open,
             coalesce(' and (' || v_watch.only_if || ')', ''));
@@ -173,20 +174,20 @@ begin
             E'k as (select c.grp, min(c.owner) as owner, count(*) as n from (%s) as c group by c.grp),\n'
             'o as (select jsonb_object_agg(c.grp, c.n) as n from (select c.grp, sum(c.n) as n from (%s) as c group by c.grp) as c),\n', v_closed, v_opened);
         v_rows := v_rows || format(
-            ' union all select 1000000, %L, t.kind, t.topic, k.owner, k.grp, k.grp, null::jsonb, jsonb_build_object(''message'', $5), t.n from k cross join lateral ('
+            ' union all select 1000000, %L, t.kind, t.topic, k.owner, k.grp, k.grp, null::jsonb, jsonb_build_object(''message'', ($1).message), t.n from k cross join lateral ('
             'select ''failed'' as kind, f.topic, f.n from unnest(%L::text[]) with ordinality as f (topic, n)'
             ' union all select ''idle'', i.topic, 1000 + i.n from unnest(%L::text[]) with ordinality as i (topic, n)'
             ' where coalesce(((select o.n from o) ->> k.grp)::bigint, 0) <= k.n) as t',
             v_head.name, v_head.failed_topics, v_head.idle_topics);
     end if;
     return 'with ' || v_ctes || format(
-        E'e as (insert into recovery.event (at, server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)\n'
-        'select $7, x.owner, x.watch, x.kind, x.topic, x.key, x.grp, $4, $6, x.old, x.new from (%s) as x%s)\n'
+        E'e as (insert into recovery.outbox_%s (at, server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)\n'
+        'select ($1).written, x.owner, x.watch, x.kind, x.topic, x.key, x.grp, ($1).reason, ($1).detector, x.old, x.new from (%s) as x%s)\n'
         'select coalesce(jsonb_object_agg(s.watch, s.n) filter (where s.n > 0), ''{}'') from (%s) as s (watch, n)',
-        v_rows,
+        v_outbox, v_rows,
         case when p_scope = 'groups'
             -- A map rather than a join, which an estimate of one row would make a nested loop.
-            then ' order by ((select jsonb_object_agg(g.grp, g.n) from unnest($2) with ordinality as g (grp, n)) -> x.grp)::bigint, x.pos, x.ord' else '' end,
+            then ' order by ((select jsonb_object_agg(g.grp, g.n) from unnest(($1).keys) with ordinality as g (grp, n)) -> x.grp)::bigint, x.pos, x.ord' else '' end,
         v_counts);
 end
 $function$;

@@ -3,40 +3,63 @@ create or replace function recovery.compile(
     p_expression text,
     p_type       text,
     p_closing    boolean default false,
+    p_stored     boolean default false,
     out o_text   text,
     out o_type   text
 )
 returns record
 language plpgsql
 volatile
-security invoker
+security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_view text;
+    v_runner integer := (recovery.runner_of(p_table)).id;
+    v_view   text := 'pg_temp.recovery_' || replace(gen_random_uuid()::text, '-', '');
+    v_found  jsonb;
+    v_why    text;
 begin
     -- PostgreSQL itself parses the expression and prints it back, with every name qualified and r. or c.
     -- before every column: what it prints can stand in an index, a trigger or a statement and means the
     -- same in each. The second range entry is what makes it print the prefixes,
-    -- the second column what makes an aggregate an error.
-    execute format(
-        E'create temporary view recovery_compile as select (%s\n)%s as recovery_value, r.tableoid as recovery_row from only %s as r cross join %s',
-        p_expression,
+    -- the second column what makes an aggregate an error. All by the runner: reading an expression may
+    -- execute code already (a literal of a type that holds a domain).
+    perform recovery.run(v_runner, format(
+        E'create temporary view %s as select (%s\n)%s as recovery_value, r.tableoid as recovery_row from only %s as r cross join %s',
+        v_view, p_expression,
         case when p_type is null then '' else '::' || p_type end,
         p_table,
         case when p_closing
             then '(values (null::text, null::text, null::text, null::timestamptz, null::bigint, null::bigint)) as c (reason, message, detector, at, ms, epoch)'
-            else '(values (1)) as recovery_none (one)' end);
-    v_view := pg_get_viewdef('pg_temp.recovery_compile'::regclass);
-    o_text := substr(v_view, 9, strpos(v_view, E' AS recovery_value,\n') - 9);
-    select format_type(a.atttypid, a.atttypmod) into o_type
-    from pg_attribute as a
-    where a.attrelid = 'pg_temp.recovery_compile'::regclass and a.attnum = 1;
-    drop view pg_temp.recovery_compile;
+            else '(values (1)) as recovery_none (one)' end), null, 'do');
+    select v.* into v_found from recovery.run(v_runner, format(
+        'select pg_catalog.jsonb_build_object(%L, pg_catalog.pg_get_viewdef(a.attrelid), %L, pg_catalog.format_type(a.atttypid, a.atttypmod))'
+        ' from pg_catalog.pg_attribute as a where a.attrelid operator(pg_catalog.=) %L::pg_catalog.regclass and a.attnum operator(pg_catalog.=) 1',
+        'text', 'type', v_view)) as v;
+    if p_stored then
+        -- Whoever makes the index and the triggers reads its literals with its own rights.
+        select d.what into v_why
+        from pg_depend as o
+        join pg_rewrite as w on w.ev_class = v_view::regclass and o.classid = 'pg_rewrite'::regclass and o.objid = w.oid
+        cross join lateral recovery.untrusted(o.refclassid, o.refobjid, (recovery.runner_of(p_table)).privileged) as d (what)
+        where d.what is not null limit 1;
+    end if;
+    perform recovery.run(v_runner, 'drop view ' || v_view, null, 'do');
+    if v_why is not null then
+        perform recovery.fail('RC006', format('expression %s uses %s', p_expression, v_why),
+            'It stands in an index and in triggers, which others than the table''s owner create and execute.');
+    end if;
+    o_text := v_found ->> 'text';
+    o_text := substr(o_text, 9, strpos(o_text, E' AS recovery_value,\n') - 9);
+    o_type := v_found ->> 'type';
+    -- It will stand in statements that a caller executes with its own rights (create index): one expression, and no more.
+    if regexp_replace(o_text, $re$'(?:[^']|'')*'|"(?:[^"]|"")*"$re$, '', 'g') ~ ';' then
+        perform recovery.fail('RC006', format('expression %s is more than one', p_expression));
+    end if;
 end
 $$;
 
-comment on function recovery.compile(regclass, text, text, boolean) is
-    'Parses an expression over a row r of the table (and the closing c) with search_path pg_catalog and returns it fully qualified, with its type.';
+comment on function recovery.compile(regclass, text, text, boolean, boolean) is
+    'Parses an expression over a row r of the table (and the closing c) with search_path pg_catalog and returns it fully qualified, with its type. p_stored: it goes into an index and triggers, and must use nothing that runs code when it is read.';
 
-revoke all on function recovery.compile(regclass, text, text, boolean) from public;
+revoke all on function recovery.compile(regclass, text, text, boolean, boolean) from public;

@@ -5,48 +5,43 @@ volatile
 security invoker
 set search_path = pg_catalog, pg_temp
 as $$
+/* With the rights of its caller. What it executes is built from the catalog; the only thing taken from
+   recovery.watch is a number and two booleans. */
 declare
-    v_watch  recovery.watch;
-    v_schema text;
+    v_watch   recovery.watch;
+    v_runner  recovery.runner;
+    v_schema  regnamespace;
+    v_default text;
 begin
     perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
     select w.* into v_watch from recovery.watch as w where w.relation = p_table;
     if not found then
         perform recovery.fail('RC008', format('%s is not watched', p_table), 'See recovery.watch for the tables that are.');
     end if;
-    select n.nspname into v_schema from pg_class as c join pg_namespace as n on n.oid = c.relnamespace where c.oid = p_table;
-    perform recovery.drop_triggers(v_watch);
-    execute format('drop index if exists %I.%I', v_schema, 'recovery_open_' || v_watch.id);
-    execute format('drop index if exists %I.%I', v_schema, 'recovery_started_' || v_watch.id);
-    if (v_watch.undo -> 'column')::boolean then
-        execute format('alter table %s drop column if exists server_epoch', p_table);
-    elsif v_watch.undo ->> 'default' is not null then
-        execute format('alter table %s alter column server_epoch set default %s', p_table, v_watch.undo ->> 'default');
-    else
-        execute format('alter table %s alter column server_epoch drop default', p_table);
-    end if;
-    if v_watch.undo ->> 'grants' <> '' then
-        execute format('revoke %s on table %s from recovery_owner', v_watch.undo ->> 'grants', p_table);
-    end if;
-    delete from recovery.failure as f where f.watch = v_watch.name;
-    delete from recovery.cancellation as c where c.watch = v_watch.name;
-    delete from recovery.touch as t where t.watch = v_watch.name;
-    delete from recovery.watch as w where w.id = v_watch.id;
-    -- The schema grant goes with the last watch in that schema for which it was made.
-    if exists (select from recovery.watch as w join pg_class as c on c.oid = w.relation join pg_namespace as n on n.oid = c.relnamespace
-               where n.nspname = v_schema) then
-        if (v_watch.undo -> 'usage')::boolean then
-            update recovery.watch as w set undo = w.undo || '{"usage": true}'
-            where w.id = (select min(o.id) from recovery.watch as o join pg_class as c on c.oid = o.relation
-                          join pg_namespace as n on n.oid = c.relnamespace where n.nspname = v_schema);
+    select c.relnamespace into v_schema from pg_class as c where c.oid = p_table;
+    if v_schema is not null then
+        perform recovery.drop_triggers(p_table);
+        execute format('drop index if exists %s.recovery_open_%s', v_schema, v_watch.id);
+        execute format('drop index if exists %s.recovery_started_%s', v_schema, v_watch.id);
+        if v_watch.own_column then
+            execute format('alter table %s drop column if exists server_epoch', p_table);
+        else
+            if v_watch.kept_default then
+                select pg_get_expr(t.typdefaultbin, 0) into v_default from pg_type as t
+                where t.typnamespace = 'recovery'::regnamespace and t.typname = 'default_' || v_watch.id and t.typtype = 'd';
+            end if;
+            execute format('alter table %s alter column server_epoch %s', p_table, coalesce('set default ' || v_default, 'drop default'));
         end if;
-    elsif (v_watch.undo -> 'usage')::boolean then
-        execute format('revoke usage on schema %I from recovery_owner', v_schema);
+        v_runner := recovery.runner_of(p_table);
+        if v_runner.privileged then
+            perform recovery.reclaim_table(p_table, v_runner.role);
+        end if;
     end if;
+    delete from recovery.watch as w where w.relation = p_table;
 end
 $$;
 
 comment on function recovery.detach(regclass) is
-    'Stops watching a table and restores it as it was before recovery.attach. Its events stay. RC008 if it is not watched.';
+    'Stops watching a table and restores it as it was before recovery.attach. Its events stay. RC008 if it is not watched, 42501 if the caller does not own it.';
 
 revoke all on function recovery.detach(regclass) from public;

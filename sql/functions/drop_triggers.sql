@@ -1,4 +1,4 @@
-create or replace function recovery.drop_triggers(p_watch recovery.watch)
+create or replace function recovery.drop_triggers(p_table regclass)
 returns void
 language plpgsql
 volatile
@@ -10,14 +10,13 @@ declare
 begin
     for v_trigger in
         select t.tgname from pg_trigger as t
-        where t.tgrelid = p_watch.relation and t.tgname in ('recovery_10_insert', 'recovery_20_update', 'recovery_25_late', 'recovery_30_delete')
+        where t.tgrelid = p_table and t.tgname in ('recovery_10_insert', 'recovery_20_update', 'recovery_25_late', 'recovery_30_delete')
     loop
-        execute format('drop trigger %I on %s', v_trigger, p_watch.relation);
+        execute format('drop trigger %I on %s', v_trigger, p_table);
     end loop;
-    execute format('drop function if exists recovery.watch_%1$s_insert(), recovery.watch_%1$s_update(), recovery.watch_%1$s_delete()', p_watch.id);
 end
 $$;
 
-comment on function recovery.drop_triggers(recovery.watch) is 'Removes the triggers and trigger functions of a watch.';
+comment on function recovery.drop_triggers(regclass) is 'Removes our triggers from a table.';
 
-revoke all on function recovery.drop_triggers(recovery.watch) from public;
+revoke all on function recovery.drop_triggers(regclass) from public;

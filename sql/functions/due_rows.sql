@@ -7,7 +7,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 declare
-    v_sql   text;
+    v_about recovery.task;
     v_least interval;
     v_some  boolean := true;
     v_row   record;
@@ -20,16 +20,22 @@ begin
     if p_watch.started is null or v_least is null and p_watch.timeout is null then
         return;
     end if;
+    v_about.at := p_now;
+    v_about.since := p_since;
+    v_about.span := v_least;
     -- Usually nothing is that old, and this is all that is asked.
     if p_watch.timeout is null then
-        execute format('select exists (select from %s as r where (%s) and (%s) < $1)', p_watch.relation, p_watch.open, p_watch.started)
-        into v_some using p_now - v_least;
+        select e.* into v_some from recovery.run(p_watch.runner, format('select to_jsonb(exists (select from %s as r where (%s) and (%s) < ($1).at - ($1).span))',
+            p_watch.relation, p_watch.open, p_watch.started), v_about) as e;
     end if;
     if not v_some then
         return;
     end if;
-    v_sql := recovery.due_sql(p_watch);
-    for v_row in execute v_sql using p_now, p_since, v_least loop
+    for v_row in
+        select d.* from recovery.run(p_watch.runner, recovery.due_sql(p_watch), v_about) as j
+        cross join lateral jsonb_to_record(j) as d (key text, grp text, owner bigint, kind text, started timestamptz, moved timestamptz,
+            child_at timestamptz, tool interval, task interval, wall interval, held boolean, child text)
+    loop
         continue when v_row.held;
         -- Work that moves for ever has a cap of its own, whatever it waits for; not at once after a break in watching.
         v_wall := coalesce(v_row.started + v_row.wall < p_now and p_since + least(v_row.wall, interval '1 minute') < p_now, false);

@@ -6,12 +6,12 @@ security invoker
 set search_path = pg_catalog, pg_temp
 as $$
     select format($sql$(exists (
-        select from recovery.fuse_state as f
-        where f.family = %1$L and f.scope = 'row' and f.watch = %2$L and f.key = %3$s and f.guards)%4$s)$sql$,
+        select from recovery.own_fuse as f
+        where f.family = %1$L and f.scope = 'row' and f.watch = %2$L and f.key = %3$s)%4$s)$sql$,
         p_watch.family, p_watch.name, recovery.key_text(p_watch.key_columns, 'r'),
         case when p_watch.group_by is null then '' else format($sql$ or exists (
-        select from recovery.fuse_state as f
-        where f.family = %1$L and f.scope = 'group' and f.watch = '' and f.key = (%2$s)::text and f.guards)$sql$,
+        select from recovery.own_fuse as f
+        where f.family = %1$L and f.scope = 'group' and f.watch = '' and f.key = (%2$s)::text)$sql$,
         p_watch.family, p_watch.group_by) end)
 $$;
 

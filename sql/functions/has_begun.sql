@@ -8,14 +8,16 @@ as $$
 declare
     v_watch recovery.watch;
     v_begun boolean := false;
+    v_task  recovery.task;
 begin
+    v_task.key := p_group;
+    v_task.since := p_after;
     for v_watch in
         select w.* from recovery.attached() as w join recovery.watch as u on u.name = p_watch and u.family = w.family
         where w.group_by is not null and w.started is not null
     loop
-        execute format('select exists (select from %s as r where (%s) = $1::%s and (%s) and (%s) > $2)',
-            v_watch.relation, v_watch.group_by, v_watch.group_type, v_watch.open, v_watch.started)
-        into v_begun using p_group, p_after;
+        select b.* into v_begun from recovery.run(v_watch.runner, format('select to_jsonb(exists (select from %s as r where (%s) = ($1).key::%s and (%s) and (%s) > ($1).since))',
+            v_watch.relation, v_watch.group_by, v_watch.group_type, v_watch.open, v_watch.started), v_task) as b;
         exit when v_begun;
     end loop;
     return v_begun;

@@ -13,24 +13,26 @@ declare
     v_least  interval;
     v_find   text := '';
     v_look   text := '';
-    v_epochs bigint[];
+    v_task   recovery.task;
+    v_runner integer;
     v_group  text;
     v_parent text;
     v_seen   record;
 begin
     for v_watch in select w.* from recovery.attached() as w where w.family = p_family and w.group_by is not null order by w.position loop
+        v_runner := v_watch.runner;
         if v_watch.parent is not null then
             v_head := v_watch;
         end if;
         v_least := least(v_least, (recovery.limit_sql(v_watch, 'idle_timeout')).o_least);
         continue when v_watch.started is null;
         v_find := v_find || case when v_find = '' then '' else ' union ' end || format(
-            'select (%s)::text as g from %s as r where (%s) < $1 - $3 and (%s) and (%s)',
+            'select (%s)::text as g from %s as r where (%s) < ($1).at - ($1).span and (%s) and (%s)',
             v_watch.group_by, v_watch.relation, v_watch.started, v_watch.open, coalesce(v_watch.only_if, 'true'));
         v_look := v_look || case when v_look = '' then '' else ' union all ' end || format(
             $sql$select r.server_epoch as owner, greatest((%s), %s, t.at) as moved, %s as held from %s as r
-            left join recovery.touch as t on t.family = %L and t.scope = 'row' and t.watch = %L and t.key = %s
-            where (%s) = $4::%s and (%s) and (%s) and (r.server_epoch = any($5) or r.server_epoch is null)$sql$,
+            left join lateral (select t.at from recovery.own_touch as t where t.family = %L and t.scope = 'row' and t.watch = %L and t.key = %s offset 0) as t on true
+            where (%s) = ($1).key::%s and (%s) and (%s) and (r.server_epoch = any(($1).epochs) or r.server_epoch is null)$sql$,
             v_watch.started, coalesce('(' || v_watch.activity || ')', 'null'), coalesce('(' || v_watch.hold || ') is true', 'false'),
             v_watch.relation, p_family, v_watch.name, recovery.key_text(v_watch.key_columns, 'r'),
             v_watch.group_by, v_watch.group_type, v_watch.open, coalesce(v_watch.only_if, 'true'));
@@ -38,21 +40,25 @@ begin
     if v_least is null or v_find = '' then
         return;
     end if;
-    select array_agg(distinct e.epoch) into v_epochs
+    v_task.at := p_now;
+    v_task.since := p_since;
+    v_task.span := v_least;
+    select array_agg(distinct e.epoch) into v_task.epochs
     from recovery.attached() as w cross join lateral unnest(recovery.open_epochs(w.name)) as e (epoch) where w.family = p_family;
-    for v_group in execute v_find using p_now, p_since, v_least loop
-        continue when v_group is null;
-        execute format(
-            $sql$select max(l.owner) as owner, greatest(max(l.moved), max(t.at), $2) as moved, bool_or(l.held) as held
-            from (%s) as l left join recovery.touch as t on t.family = %L and t.scope = 'group' and t.watch = '' and t.key = $4$sql$, v_look, p_family)
-        into v_seen using p_now, p_since, v_least, v_group, v_epochs;
+    for v_group in select f.g #>> '{}' from recovery.run(v_runner, format('select to_jsonb(f.g) from (%s) as f where f.g is not null', v_find), v_task) as f (g) loop
+        v_task.key := v_group;
+        select s.* into v_seen
+        from recovery.run(v_runner, format(
+            $sql$select jsonb_build_object('owner', max(l.owner), 'moved', greatest(max(l.moved), max(t.at), ($1).since), 'held', bool_or(l.held))
+            from (%s) as l left join recovery.own_touch as t on t.family = %L and t.scope = 'group' and t.watch = '' and t.key = ($1).key$sql$, v_look, p_family), v_task) as j
+        cross join lateral jsonb_to_record(j) as s (owner bigint, moved timestamptz, held boolean);
         select min(nullif(recovery.setting_of('idle_timeout', w.name, null, v_group), 'off')::interval) into v_limit
         from recovery.attached() as w where w.family = p_family;
         continue when v_seen.held or v_limit is null or v_seen.moved is null or v_seen.moved + v_limit >= p_now;
         v_parent := null;
         if v_head.id is not null then
-            execute format('select (%s)::text from %s as r where (%s) = $1::%s', v_head.parent, v_head.relation, v_head.group_by, v_head.group_type)
-            into v_parent using v_group;
+            select p.g #>> '{}' into v_parent from recovery.run(v_runner, format('select to_jsonb((%s)::text) from %s as r where (%s) = ($1).key::%s',
+                v_head.parent, v_head.relation, v_head.group_by, v_head.group_type), v_task) as p (g);
         end if;
         continue when v_parent is null and coalesce(recovery.setting_of('idle_roots', null, null, v_group), 'false') <> 'true';
         -- Waiting for a subagent is not idling.

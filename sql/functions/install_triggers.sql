@@ -15,7 +15,7 @@ declare
     v_columns text;
     v_trigger record;
 begin
-    perform recovery.drop_triggers(p_watch);
+    perform recovery.drop_triggers(p_watch.relation);
     if not recovery.rewrites(p_watch.relation) and p_watch.open !~ '\mr\.\*' then
         select string_agg(format('%I', a.attname), ', ' order by a.attnum) into v_columns
         from pg_attribute as a
@@ -31,34 +31,23 @@ begin
         select t.name, t.function, t.event, t.condition
         from (values
             ('recovery_10_insert', 'insert', 'insert', recovery.realias(p_watch.open, 'new')),
-            -- Not for the bulk closings of this family, which write their events themselves.
+            -- Not for the closings, which write their events themselves: they are the runner's statements.
             ('recovery_20_update', 'update', 'update' || coalesce(' of ' || v_columns, ''), format(
-                'current_setting(%L, true) is distinct from %L or pg_trigger_depth() > 0', 'recovery.closing', p_watch.family)),
+                'current_user <> %L or pg_trigger_depth() > 0', (recovery.runner_of(p_watch.relation)).role)),
             ('recovery_25_late', null, 'update', format('(%s) is not true', recovery.realias(p_watch.open, 'old'))),
             ('recovery_30_delete', 'delete', 'delete', recovery.realias(p_watch.open, 'old'))
         ) as t (name, function, event, condition)
         where t.function is not null or v_columns is not null
     loop
-        if v_trigger.function is not null then
-            execute format(
-                'create or replace function recovery.watch_%s_%s() returns trigger language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as %L',
-                p_watch.id, v_trigger.function, recovery.trigger_sql(p_watch, v_trigger.function));
-            execute format('comment on function recovery.watch_%s_%s() is %L', p_watch.id, v_trigger.function,
-                format('Generated for watch "%s": fence and event of every %s that opens or closes work.', p_watch.name, v_trigger.function));
-            execute format('revoke all on function recovery.watch_%s_%s() from public', p_watch.id, v_trigger.function);
-        end if;
         execute format('create trigger %I after %s on %s for each row when (%s) execute function recovery.%s()',
             v_trigger.name, v_trigger.event, p_watch.relation, v_trigger.condition,
             coalesce('watch_' || p_watch.id || '_' || v_trigger.function, 'fence_closed'));
         execute format('comment on trigger %I on %s is %L', v_trigger.name, p_watch.relation,
             'pg-recovery: fence and event of work in flight; made by recovery.attach, removed by recovery.detach.');
-        if v_trigger.function is not null then
-            execute format('alter function recovery.watch_%s_%s() owner to recovery_owner', p_watch.id, v_trigger.function);
-        end if;
     end loop;
 end
 $$;
 
-comment on function recovery.install_triggers(recovery.watch) is 'Makes the trigger functions and triggers of a watch, in place of those it has.';
+comment on function recovery.install_triggers(recovery.watch) is 'Makes the triggers of a watch, in place of those that its table has.';
 
 revoke all on function recovery.install_triggers(recovery.watch) from public;

@@ -8,16 +8,17 @@ as $$
 declare
     v_watch recovery.watch;
     v_open  boolean;
+    v_task  recovery.task;
 begin
+    v_task.keys := p_groups;
     for v_watch in select w.* from recovery.attached() as w where w.family = p_family and w.group_by is not null order by w.position loop
-        execute format(
-            'select exists (select from unnest($2::%1$s[]) as g (g) cross join unnest($9) as e (epoch) cross join lateral'
+        v_task.epochs := recovery.open_epochs(v_watch.name);
+        select o.* into v_open from recovery.run(v_watch.runner, format(
+            'select to_jsonb(exists (select from unnest(($1).keys::%1$s[]) as g (g) cross join unnest(($1).epochs) as e (epoch) cross join lateral'
             ' (select from %2$s as r where r.server_epoch = e.epoch and %3$s and (%4$s) and (%5$s) limit 1) as r)'
-            ' or exists (select from unnest($2::%1$s[]) as g (g) cross join lateral'
-            ' (select from %2$s as r where r.server_epoch is null and %3$s and (%4$s) and (%5$s) limit 1) as r)',
-            v_watch.group_type, v_watch.relation, recovery.key_sql(v_watch, 'group'), v_watch.open, coalesce(v_watch.only_if, 'true'))
-        into v_open
-        using null, p_groups, null, null, null, null, null, null, recovery.open_epochs(v_watch.name);
+            ' or exists (select from unnest(($1).keys::%1$s[]) as g (g) cross join lateral'
+            ' (select from %2$s as r where r.server_epoch is null and %3$s and (%4$s) and (%5$s) limit 1) as r))',
+            v_watch.group_type, v_watch.relation, recovery.key_sql(v_watch, 'group'), v_watch.open, coalesce(v_watch.only_if, 'true')), v_task) as o;
         if v_open then
             return true;
         end if;

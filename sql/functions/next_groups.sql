@@ -10,6 +10,8 @@ as $$
 declare
     v_watch recovery.watch;
     v_type  text;
+    v_task  recovery.task;
+    v_found jsonb;
     v_sql   text := '';
 begin
     -- Each watch offers the groups of its next rows. The smallest of their last ones bounds the batch,
@@ -17,13 +19,18 @@ begin
     for v_watch in select w.* from recovery.attached() as w where w.family = p_family loop
         v_type := v_watch.group_type;
         v_sql := v_sql || case when v_sql = '' then '' else ' union all ' end || format(
-            'select max(s.g) over () as top, count(*) over () as n, s.g from (select %1$s as g from %2$s as r where %3$s and %1$s is not null and ($2 is null or %1$s > $2::%4$s) order by %1$s limit $3) as s',
+            'select max(s.g) over () as top, count(*) over () as n, s.g from (select %1$s as g from %2$s as r where %3$s and %1$s is not null and (($1).key is null or %1$s > ($1).key::%4$s) order by %1$s limit ($1).max_rows) as s',
             v_watch.group_by, v_watch.relation, recovery.scope_sql(v_watch, case when p_epoch is null then 'none' else 'epoch' end, p_guard, false), v_type);
     end loop;
-    execute format(
-        'with s as materialized (%s), b as (select min(top) as bound from s where n >= $3)
-         select array_agg(distinct s.g)::text[], max(s.g)::text from s, b where b.bound is null or s.g <= b.bound', v_sql)
-    into o_groups, o_last using p_epoch, p_after, p_limit;
+    v_task.epoch := p_epoch;
+    v_task.key := p_after;
+    v_task.max_rows := p_limit;
+    v_task.at := recovery.now();
+    select f.* into v_found from recovery.run(v_watch.runner, format(
+        'with s as materialized (%s), b as (select min(top) as bound from s where n >= ($1).max_rows)
+         select jsonb_build_object(''groups'', array_agg(distinct s.g)::text[], ''last'', max(s.g)::text) from s, b where b.bound is null or s.g <= b.bound', v_sql), v_task) as f;
+    o_groups := recovery.to_texts(v_found -> 'groups');
+    o_last := v_found ->> 'last';
     -- Whole trees close together, deepest first: the batch takes in ancestors and descendants.
     o_groups := recovery.tree(p_family, o_groups, true);
 end

@@ -7,16 +7,21 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_watch recovery.watch;
-    v_key   text[];
+    v_task  recovery.task;
+    v_key   jsonb;
 begin
     select w.* into strict v_watch from recovery.attached() as w where w.family = p_family;
     -- The text of the key is made for one row, not for those that are stepped over.
-    execute format('select %1$s from (select %2$s from %3$s as r where %4$s and %5$s order by %2$s offset $3 - 1 limit 1) as r',
+    v_task.epoch := p_epoch;
+    v_task.keys := p_after;
+    v_task.max_rows := p_limit;
+    v_task.at := recovery.now();
+    select k.* into v_key from recovery.run(v_watch.runner, format(
+        'select to_jsonb(%1$s) from (select %2$s from %3$s as r where %4$s and %5$s order by %2$s offset ($1).max_rows - 1 limit 1) as r',
         recovery.key_sql(v_watch, 'parts'), recovery.key_sql(v_watch, 'columns'), v_watch.relation,
         recovery.scope_sql(v_watch, case when p_epoch is null then 'none' else 'epoch' end, 'ignore', false),
-        recovery.key_sql(v_watch, 'between'))
-    into v_key using p_epoch, p_after, p_limit, null, null, null, null, null, null, null::text[];
-    return v_key;
+        recovery.key_sql(v_watch, 'between')), v_task) as k;
+    return recovery.to_texts(v_key);
 end
 $$;
 

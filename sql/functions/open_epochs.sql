@@ -7,20 +7,20 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_watch  record;
-    v_epochs bigint[];
+    v_epochs jsonb;
 begin
-    select w.relation, w.open into strict v_watch from recovery.attached() as w where w.name = p_watch;
+    select w.relation, w.open, w.runner into strict v_watch from recovery.attached() as w where w.name = p_watch;
     -- Steps from one epoch to the next in the partial index, so the cost follows the number of owners.
-    execute format($sql$
+    select e.* into v_epochs from recovery.run(v_watch.runner, format($sql$
         with recursive e (epoch) as (
             (select r.server_epoch from %1$s as r where r.server_epoch is not null and (%2$s) order by r.server_epoch limit 1)
             union all
             select (select r.server_epoch from %1$s as r where r.server_epoch > e.epoch and (%2$s) order by r.server_epoch limit 1)
             from e where e.epoch is not null
         )
-        select array_agg(e.epoch) from e where e.epoch is not null
-        $sql$, v_watch.relation, v_watch.open) into v_epochs;
-    return coalesce(v_epochs, '{}');
+        select to_jsonb(array_agg(e.epoch)) from e where e.epoch is not null
+        $sql$, v_watch.relation, v_watch.open)) as e;
+    return coalesce(recovery.to_texts(v_epochs)::bigint[], '{}');
 end
 $$;
 

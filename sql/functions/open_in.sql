@@ -10,18 +10,20 @@ declare
     v_watch  recovery.watch;
     v_group  text;
     v_groups text[];
+    v_task   recovery.task;
 begin
     select w.* into v_unit from recovery.attached() as w where w.name = p_watch;
     v_group := case p_scope when 'group' then p_key else recovery.child_of(v_unit, p_key) end;
     v_groups := case when v_group is not null then recovery.tree(v_unit.family, array[v_group], false) end;
+    v_task.key := p_key;
+    v_task.keys := v_groups;
     for v_watch in select w.* from recovery.attached() as w where w.family = v_unit.family order by w.position, w.name loop
-        return query execute format(
-            'select %L::text, %s, %s, r.server_epoch from %s as r where (%s) and (%s) and (%s)',
-            v_watch.name, recovery.key_text(v_watch.key_columns, 'r'), coalesce('(' || v_watch.group_by || ')::text', 'null::text'),
+        return query select v_watch.name, f.row ->> 0, f.row ->> 1, (f.row ->> 2)::bigint from recovery.run(v_watch.runner, format(
+            'select jsonb_build_array(%s, %s, r.server_epoch) from %s as r where (%s) and (%s) and (%s)',
+            recovery.key_text(v_watch.key_columns, 'r'), coalesce('(' || v_watch.group_by || ')::text', 'null::text'),
             v_watch.relation, v_watch.open, coalesce(v_watch.only_if, 'true'),
             concat_ws(' or ', case when v_groups is not null then recovery.key_sql(v_watch, 'groups') end,
-                case when p_scope = 'row' then case when v_watch.name = p_watch then recovery.key_text(v_watch.key_columns, 'r') || ' = $1' else 'false' end end))
-        using p_key, v_groups;
+                case when p_scope = 'row' then case when v_watch.name = p_watch then recovery.key_text(v_watch.key_columns, 'r') || ' = ($1).key' else 'false' end end)), v_task) as f (row);
     end loop;
 end
 $$;

@@ -10,11 +10,13 @@ declare
     v_sql   text;
 begin
     for v_watch in select w.* from recovery.attached() as w order by w.family, w.position, w.name loop
-        v_sql := format('select %L::text, r.server_epoch, count(*) from %s as r where (%s)', v_watch.name, v_watch.relation, v_watch.open);
+        v_sql := format('select jsonb_build_array(r.server_epoch, count(*)) from %s as r where (%s)', v_watch.relation, v_watch.open);
         begin
-            return query execute v_sql || coalesce(' and (' || v_watch.only_if || ')', '') || ' group by r.server_epoch';
+            return query select v_watch.name, (f.row ->> 0)::bigint, (f.row ->> 1)::bigint
+                from recovery.run(v_watch.runner, v_sql || coalesce(' and (' || v_watch.only_if || ')', '') || ' group by r.server_epoch') as f (row);
         exception when others then
-            return query execute v_sql || ' group by r.server_epoch';  -- only_if fails for some row
+            return query select v_watch.name, (f.row ->> 0)::bigint, (f.row ->> 1)::bigint
+                from recovery.run(v_watch.runner, v_sql || ' group by r.server_epoch') as f (row);  -- only_if fails for some row
         end;
     end loop;
 end

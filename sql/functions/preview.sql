@@ -12,7 +12,9 @@ declare
     v_fuse  record;
     v_name  text;
     v_fuses boolean;
+    v_task  recovery.task;
 begin
+    v_task.at := recovery.now();
     for v_watch in select w.* from recovery.attached() as w order by w.family, w.position, w.name loop
         v_fuses := recovery.has_fuses(v_watch.family);
         for v_end in
@@ -22,17 +24,19 @@ begin
               and case when p_boot is null then s.ended is not null or j.dead
                        else s.name = p_boot and (s.ended is not null or s.drain_until is null or j.dead) end
         loop
-            return query execute format('select case when %s then %L else %L end, $2, %L::text, %s, %s, $1 from %s as r where %s',
-                case when v_fuses then recovery.guard_sql(v_watch) else 'false' end, case when p_boot is null then 'keep' else 'adopt' end, 'close',
-                v_watch.name, recovery.key_text(v_watch.key_columns, 'r'), coalesce('(' || v_watch.group_by || ')::text', 'null::text'),
-                v_watch.relation, recovery.scope_sql(v_watch, 'epoch', 'ignore'))
-            using v_end.epoch, v_end.reason;
+            v_task.epoch := v_end.epoch;
+            return query select f.row ->> 0, v_end.reason, v_watch.name, f.row ->> 1, f.row ->> 2, v_end.epoch
+                from recovery.run(v_watch.runner, format('select jsonb_build_array(case when %s then %L else %L end, %s, %s) from %s as r where %s',
+                    case when v_fuses then recovery.guard_sql(v_watch) else 'false' end, case when p_boot is null then 'keep' else 'adopt' end, 'close',
+                    recovery.key_text(v_watch.key_columns, 'r'), coalesce('(' || v_watch.group_by || ')::text', 'null::text'),
+                    v_watch.relation, recovery.scope_sql(v_watch, 'epoch', 'ignore')), v_task) as f (row);
         end loop;
         if v_watch.unowned is not null then
-            return query execute format('select %L, %L, %L::text, %s, %s, null::bigint from %s as r where %s', 'close', 'unowned', v_watch.name,
-                recovery.key_text(v_watch.key_columns, 'r'), coalesce('(' || v_watch.group_by || ')::text', 'null::text'),
-                v_watch.relation, recovery.scope_sql(v_watch, 'none', 'ignore'))
-            using null::bigint;
+            v_task.epoch := null;
+            return query select 'close'::text, 'unowned'::text, v_watch.name, f.row ->> 0, f.row ->> 1, null::bigint
+                from recovery.run(v_watch.runner, format('select jsonb_build_array(%s, %s) from %s as r where %s',
+                    recovery.key_text(v_watch.key_columns, 'r'), coalesce('(' || v_watch.group_by || ')::text', 'null::text'),
+                    v_watch.relation, recovery.scope_sql(v_watch, 'none', 'ignore')), v_task) as f (row);
         end if;
     end loop;
     if p_boot is not null then

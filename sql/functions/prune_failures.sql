@@ -9,15 +9,16 @@ declare
     v_failure recovery.failure;
     v_watch   recovery.watch;
     v_open    boolean;
+    v_task    recovery.task;
     v_count   bigint := 0;
 begin
     for v_failure in select f.* from recovery.failure as f loop
         select w.* into v_watch from recovery.attached() as w where w.name = v_failure.watch;
         v_open := false;
         if found then
-            execute format('select exists (select from %s as r where %s and (%s))',
-                v_watch.relation, recovery.key_sql(v_watch, 'equal'), v_watch.open)
-            into v_open using null::bigint, v_failure.key_parts;
+            v_task.keys := v_failure.key_parts;
+            select o.* into v_open from recovery.run(v_watch.runner, format('select to_jsonb(exists (select from %s as r where %s and (%s)))',
+                v_watch.relation, recovery.key_sql(v_watch, 'equal'), v_watch.open), v_task) as o;
         end if;
         if not v_open then
             delete from recovery.failure as f where f.watch = v_failure.watch and f.key = v_failure.key;

@@ -8,25 +8,25 @@ as $$
 declare
     v_watch recovery.watch;
     v_count bigint;
+    v_task  recovery.task;
     v_total bigint := 0;
 begin
     if not exists (select from recovery.server as s where s.epoch = p_epoch and s.ended is not null) then
         perform recovery.fail('RC010', format('epoch %s has not ended: its rows are live', p_epoch), 'Only rows of ended epochs are let go.');
     end if;
-    perform set_config('recovery.closing', p_family, true);
+    v_task.epoch := p_epoch;
+    v_task.max_rows := p_limit;
     for v_watch in select w.* from recovery.attached() as w where w.family = p_family and w.only_if is not null loop
         begin
-            execute format(
-                'update %1$s as r set server_epoch = null where r.ctid = any(array(select r.ctid from %1$s as r where r.server_epoch = $1 and (%2$s) and (%3$s) is not true limit $2 for update skip locked)) and r.server_epoch = $1',
-                v_watch.relation, v_watch.open, v_watch.only_if)
-            using p_epoch, p_limit;
-            get diagnostics v_count = row_count;
+            v_task.path := v_watch.path;
+            select n.* into v_count from recovery.run(v_watch.runner, format(
+                'with u as (update %1$s as r set server_epoch = null where r.ctid = any(array(select r.ctid from %1$s as r where r.server_epoch = ($1).epoch and (%2$s) and (%3$s) is not true limit ($1).max_rows for update skip locked)) and r.server_epoch = ($1).epoch returning 1) select to_jsonb(count(*)) from u',
+                v_watch.relation, v_watch.open, v_watch.only_if), v_task, 'write') as n;
             v_total := v_total + v_count;
         exception when others then
             null;  -- only_if fails for some row: nothing is let go
         end;
     end loop;
-    perform set_config('recovery.closing', '', true);
     return v_total;
 end
 $$;

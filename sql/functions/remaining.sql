@@ -7,6 +7,7 @@ set search_path = pg_catalog, pg_temp
 set enable_hashjoin = off
 set enable_mergejoin = off
 set enable_seqscan = off
+set jit = off
 set max_parallel_workers_per_gather = 0
 as $$
 -- By the partial index, whatever the statistics say of rows that have just been closed.
@@ -16,16 +17,19 @@ declare
     v_sql    text;
     v_count  bigint;
     v_result jsonb := '{}';
+    v_task   recovery.task;
 begin
+    v_task.epoch := p_epoch;
+    v_task.at := recovery.now();
     for v_watch in select w.* from recovery.attached() as w where w.family = p_family loop
-        v_sql := 'select count(*) from %s as r where %s and not exists (select from recovery.failure as f where f.watch = %L and f.key = %s)';
+        v_sql := 'select to_jsonb(count(*)) from %s as r where %s and not exists (select from recovery.own_failure as f where f.watch = %L and f.key = %s)';
         begin
-            execute format(v_sql, v_watch.relation, recovery.scope_sql(v_watch, v_owner, p_guard), v_watch.name,
-                recovery.key_text(v_watch.key_columns, 'r')) into v_count using p_epoch;
+            select n.* into v_count from recovery.run(v_watch.runner, format(v_sql, v_watch.relation, recovery.scope_sql(v_watch, v_owner, p_guard), v_watch.name,
+                recovery.key_text(v_watch.key_columns, 'r')), v_task) as n;
         exception when others then
             -- only_if fails for some row: count without it.
-            execute format(v_sql, v_watch.relation, recovery.scope_sql(v_watch, v_owner, p_guard, false), v_watch.name,
-                recovery.key_text(v_watch.key_columns, 'r')) into v_count using p_epoch;
+            select n.* into v_count from recovery.run(v_watch.runner, format(v_sql, v_watch.relation, recovery.scope_sql(v_watch, v_owner, p_guard, false), v_watch.name,
+                recovery.key_text(v_watch.key_columns, 'r')), v_task) as n;
         end;
         if v_count > 0 then
             v_result := v_result || jsonb_build_object(v_watch.name, v_count);

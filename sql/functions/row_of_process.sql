@@ -7,21 +7,25 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_watch recovery.watch;
-    v_parts text[];
+    v_task  recovery.task;
+    v_found jsonb;
     v_wait  text := current_setting('lock_timeout');
 begin
     select w.* into v_watch from recovery.attached() as w where p_process.scope = 'row' and w.name = p_process.watch;
     if not found then
         return;
     end if;
-    v_parts := recovery.key_parts(v_watch, p_process.key);
+    v_task.keys := recovery.key_parts(v_watch, p_process.key);
     -- A table that is being altered must not hold up a boot.
     perform set_config('lock_timeout', '1s', true);
     -- By the columns of the primary key, each in its own type: that is one probe of its index.
-    execute format('select %s, r.server_epoch, coalesce((%s), false), %s from %s as r where %s',
+    select f.* into v_found from recovery.run(v_watch.runner, format('select jsonb_build_array(%s, r.server_epoch, coalesce((%s), false), %s) from %s as r where %s',
         format('(%s)::text', coalesce(v_watch.group_by, 'null')), v_watch.open, recovery.guard_sql(v_watch),
-        v_watch.relation, recovery.key_sql(v_watch, 'equal'))
-    into o_group, o_owner, o_open, o_guarded using null::bigint, v_parts;
+        v_watch.relation, recovery.key_sql(v_watch, 'equal')), v_task) as f;
+    o_group := v_found ->> 0;
+    o_owner := v_found ->> 1;
+    o_open := v_found ->> 2;
+    o_guarded := v_found ->> 3;
     perform set_config('lock_timeout', v_wait, true);
 exception
     when data_exception then

@@ -11,7 +11,8 @@ declare
     v_head   recovery.watch;
     v_watch  recovery.watch;
     v_groups text[];
-    v_some   text[];
+    v_some   jsonb;
+    v_task   recovery.task;
     v_busy   text[] := '{}';
     v_to     bigint;
 begin
@@ -25,12 +26,13 @@ begin
       and e.group_key = any(p_groups);
     if v_head.idle_topics is not null then
         for v_watch in select w.* from recovery.attached() as w where w.family = p_family loop
-            execute format(
-                'select array_agg(distinct (%1$s)::text) from %2$s as r where %1$s = any($1::%3$s[]) and (r.server_epoch = any($2) or r.server_epoch is null) and (%4$s)%5$s',
+            v_task.keys := v_groups;
+            v_task.epochs := recovery.open_epochs(v_watch.name);
+            select s.* into v_some from recovery.run(v_watch.runner, format(
+                'select to_jsonb(array_agg(distinct (%1$s)::text)) from %2$s as r where %1$s = any(($1).keys::%3$s[]) and (r.server_epoch = any(($1).epochs) or r.server_epoch is null) and (%4$s)%5$s',
                 v_watch.group_by, v_watch.relation, v_watch.group_type, v_watch.open,
-                case when v_watch.only_if is null then '' else format(' and (%s)', v_watch.only_if) end)
-            into v_some using v_groups, recovery.open_epochs(v_watch.name);
-            v_busy := v_busy || v_some;
+                case when v_watch.only_if is null then '' else format(' and (%s)', v_watch.only_if) end), v_task) as s;
+            v_busy := v_busy || recovery.to_texts(v_some);
         end loop;
     end if;
     with added as (

@@ -7,18 +7,21 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_head   recovery.watch;
-    v_groups text[];
+    v_task   recovery.task;
+    v_groups jsonb;
 begin
     select w.* into v_head from recovery.attached() as w where w.family = p_family and w.parent is not null;
     if not found or p_groups is null then
         return p_groups;
     end if;
-    execute format($sql$
+    v_task.keys := p_groups;
+    v_task.max_rows := p_upward::integer;
+    select t.* into v_groups from recovery.run(v_head.runner, format($sql$
         with recursive
         up (g) as (
-            select unnest($1::%3$s[])
+            select unnest(($1).keys::%3$s[])
             union
-            select %2$s from up join %1$s as r on %4$s = up.g where $2 and %2$s is not null
+            select %2$s from up join %1$s as r on %4$s = up.g where ($1).max_rows = 1 and %2$s is not null
         ),
         down (g, depth) as (
             select up.g, 0 from up
@@ -29,10 +32,9 @@ begin
         every (g, depth) as (
             select x.g, max(x.depth) from (select down.g, down.depth from down union all select up.g, 0 from up) as x group by x.g
         )
-        select array_agg(g order by depth desc, g)::text[] from every
-        $sql$, v_head.relation, v_head.parent, v_head.group_type, v_head.group_by)
-    into v_groups using p_groups, p_upward;
-    return v_groups;
+        select to_jsonb(array_agg(g order by depth desc, g)::text[]) from every
+        $sql$, v_head.relation, v_head.parent, v_head.group_type, v_head.group_by), v_task) as t;
+    return recovery.to_texts(v_groups);
 end
 $$;
 

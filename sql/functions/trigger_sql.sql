@@ -34,9 +34,9 @@ begin
         v_slow := '';
         v_ring := '';
     else
-        v_event := format($$insert into recovery.event (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+        v_event := format($$insert into recovery.outbox_%s (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select %s.server_epoch, %L, v_kind, %L, %s, %s, nullif(current_setting('recovery.reason', true), ''), 'writer', %s$$,
-            v_row, p_watch.name, p_watch.topic, recovery.key_text(p_watch.key_columns, v_row),
+            p_watch.outbox, v_row, p_watch.name, p_watch.topic, recovery.key_text(p_watch.key_columns, v_row),
             coalesce('(' || recovery.realias(p_watch.group_by, v_row) || ')::text', 'null'),
             case when v_diff then 'd.old, d.new' else v_old || ', ' || v_new end);
         v_fast := format(E'%s\n        from %s;', v_event, v_live);
@@ -79,7 +79,8 @@ begin
             -- Reopened by a server that did not write its epoch: the work is its own from here.
             perform recovery.admit(null, true);
             perform set_config('recovery.stamp', 'on', true);
-            execute format('update %%s as r set server_epoch = $1 where %5$s', tg_relid::regclass)
+            perform set_config('search_path', %8$L, true);  -- that of the host's writers, for its triggers
+            execute format('update %%s as r set server_epoch = $1 where %5$s', coalesce(pg_partition_root(tg_relid), tg_relid)::regclass)
             using recovery.writer(), new;
             perform set_config('recovery.stamp', '', true);
             new.server_epoch := recovery.writer();
@@ -96,7 +97,7 @@ end$body$,
         recovery.realias(p_watch.open, 'old'), recovery.realias(p_watch.open, 'new'),
         format(v_own, 'new', ' and new.server_epoch = old.server_epoch and v_old and not v_new'), v_fast,
         (select string_agg(replace(format('r.%1$I = ($2).%1$I', c.name), '''', ''''''), ' and ') from unnest(p_watch.key_columns) as c (name)),
-        v_slow, v_ring);
+        v_slow, v_ring, p_watch.path);
 end
 $function$;
 

@@ -11,7 +11,8 @@ declare
 begin
     select w.* into v_watch from recovery.attached() as w where w.name = p_watch and w.hold is not null;
     if found then
-        execute format('select count(*) from %s as r where (%s) and (%s)', v_watch.relation, v_watch.open, v_watch.hold) into v_count;
+        select n.* into v_count from recovery.run(v_watch.runner,
+            format('select to_jsonb(count(*)) from %s as r where (%s) and (%s)', v_watch.relation, v_watch.open, v_watch.hold)) as n;
     end if;
     return v_count;
 end

@@ -1,8 +1,13 @@
 create table recovery.watch (
     id            integer   generated always as identity,
-    name          text      not null,
     relation      regclass  not null,
+    spec          jsonb     not null,
+    path          text      not null,
+    supervised    jsonb,
+    runner        integer   not null,
+    name          text      not null,
     family        text      not null,
+    outbox        integer   not null,
     position      integer   not null,
     open          text      not null,
     close         jsonb     not null,
@@ -31,11 +36,11 @@ create table recovery.watch (
     hold          text,
     child         text,
     cancel        text      not null default 'row',
-    supervised    jsonb,
-    spec          jsonb     not null,
-    undo          jsonb     not null,
+    own_column    boolean   not null,
+    kept_default  boolean   not null,
     attached      timestamptz not null default clock_timestamp(),
     constraint watch_pkey primary key (id),
+    constraint watch_runner_fkey foreign key (runner) references recovery.runner (id),
     constraint watch_name_key unique (name),
     constraint watch_relation_key unique (relation),
     constraint watch_cancel_check check (cancel in ('row', 'group')),
@@ -43,7 +48,7 @@ create table recovery.watch (
 );
 
 comment on table recovery.watch is
-    'One row for each watched table: SQL expressions over its row r (and the closing c) that say what is open and how to close it. Written by recovery.attach, removed by recovery.detach.';
+    'One row for each watched table: SQL expressions over its row r (and the closing c) that say what is open and how to close it. Written by recovery.attach, removed by recovery.detach; row security lets an owner write those of its own tables only, and all but relation, spec, path and supervised is made from these by triggers.';
 comment on column recovery.watch.id is 'Number of the watch; names its generated trigger functions.';
 comment on column recovery.watch.name is 'Name of the watch in events and reports, schema.table unless another was given.';
 comment on column recovery.watch.relation is 'The watched table.';
@@ -78,5 +83,9 @@ comment on column recovery.watch.child is 'Expression for the group that the row
 comment on column recovery.watch.cancel is 'What a timeout closes: the row, or its group with all descendants.';
 comment on column recovery.watch.supervised is 'What was given to recovery.supervise; null: the watchdog looks at this watch only for wall_timeout and idle_timeout.';
 comment on column recovery.watch.spec is 'The registration as it was given, to tell a repeated one from another.';
-comment on column recovery.watch.undo is 'What detach must restore: column, default, grants.';
+comment on column recovery.watch.path is 'search_path under which the host''s triggers run in a closing: that of its writers.';
+comment on column recovery.watch.runner is 'The runner of the table''s owner: it executes the expressions and the triggers.';
+comment on column recovery.watch.outbox is 'Number of the view recovery.outbox_<n> through which the runner appends events of this family.';
+comment on column recovery.watch.own_column is 'The column server_epoch was made by recovery.attach and goes with recovery.detach.';
+comment on column recovery.watch.kept_default is 'The column had a default; the domain recovery.default_<id> keeps it.';
 comment on column recovery.watch.attached is 'When the table was attached.';

@@ -40,4 +40,3 @@ comment on function agent.child_of(agent.part) is
     'For a task in flight that carries no child session yet: {"sessionId": …} of the child that session.parent_id shows, else null.';
 
 revoke all on function agent.child_of(agent.part) from public;
-grant execute on function agent.child_of(agent.part) to recovery_owner;

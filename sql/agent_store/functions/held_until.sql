@@ -13,4 +13,3 @@ $$;
 comment on function agent.held_until(text, text) is 'When a part (null: anything in the session) last stopped waiting: its clock goes on from there.';
 
 revoke all on function agent.held_until(text, text) from public;
-grant execute on function agent.held_until(text, text) to recovery_owner;

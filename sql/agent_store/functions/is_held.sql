@@ -14,4 +14,3 @@ $$;
 comment on function agent.is_held(text, text) is 'Whether a part (null: anything in the session) waits for a human or a provider.';
 
 revoke all on function agent.is_held(text, text) from public;
-grant execute on function agent.is_held(text, text) to recovery_owner;

@@ -11,4 +11,3 @@ $$;
 comment on function agent.object_of(jsonb) is 'The value if it is an object, else an empty one: a malformed row must close too.';
 
 revoke all on function agent.object_of(jsonb) from public;
-grant execute on function agent.object_of(jsonb) to recovery_owner;

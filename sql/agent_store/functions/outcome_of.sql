@@ -31,4 +31,3 @@ comment on function agent.outcome_of(agent.part) is
     'For a task in flight: {"sessionId": …} of its child, and "result": the child''s last text, if the child had finished.';
 
 revoke all on function agent.outcome_of(agent.part) from public;
-grant execute on function agent.outcome_of(agent.part) to recovery_owner;

@@ -25,5 +25,3 @@ comment on column agent.hold.time_created is 'Milliseconds since 1970.';
 comment on column agent.hold.time_ended is 'Milliseconds since 1970: answered, or ended with its owner; the clock of the tool goes on from there.';
 comment on column agent.hold.data is 'What is asked.';
 comment on index agent.hold_session_idx is 'Holds of a session.';
-
-grant select, update on agent.hold to recovery_owner;

@@ -16,5 +16,3 @@ comment on column agent.message.time_created is 'Milliseconds since 1970.';
 comment on column agent.message.time_updated is 'Milliseconds since 1970.';
 comment on column agent.message.data is 'The message; an assistant message without time.completed is in flight.';
 comment on index agent.message_session_idx is 'Messages of a session in order.';
-
-grant select, update on agent.message to recovery_owner;

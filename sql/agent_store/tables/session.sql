@@ -64,5 +64,3 @@ comment on column agent.session.time_updated is 'Milliseconds since 1970.';
 comment on column agent.session.time_compacting is 'Milliseconds since 1970; set while the session is being compacted.';
 comment on column agent.session.time_archived is 'Milliseconds since 1970.';
 comment on index agent.session_parent_idx is 'Children of a session: trees close together.';
-
-grant select, update on agent.session to recovery_owner;

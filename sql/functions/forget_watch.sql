@@ -1,0 +1,29 @@
+create or replace function recovery.forget_watch()
+returns trigger
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    execute format('drop function if exists recovery.watch_%1$s_insert(), recovery.watch_%1$s_update(), recovery.watch_%1$s_delete()', old.id);
+    execute format('drop domain if exists recovery.default_%s', old.id);
+    if exists (select from recovery.watch as w where w.family = old.family) then
+        perform recovery.create_outbox(old.outbox, old.family);
+    else
+        execute format('drop view if exists recovery.outbox_%s', old.outbox);
+        delete from recovery.fuse as f where f.family = old.family;
+        delete from recovery.touch as t where t.family = old.family;
+        delete from recovery.cancellation as c where c.family = old.family;
+    end if;
+    delete from recovery.failure as f where f.watch = old.name;
+    delete from recovery.cancellation as c where c.watch = old.name;
+    delete from recovery.touch as t where t.watch = old.name;
+    return null;
+end
+$$;
+
+comment on function recovery.forget_watch() is
+    'Trigger function of recovery.watch: removes what was made for a watch. Fails while the table still has its triggers. Events stay.';
+
+revoke all on function recovery.forget_watch() from public;

@@ -1,0 +1,48 @@
+create or replace function recovery.generate_watch()
+returns trigger
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_runner  recovery.runner;
+    v_name    text;
+    v_default text;
+begin
+    select r.* into strict v_runner from recovery.runner as r where r.id = new.runner;
+    perform recovery.create_outbox(new.outbox, new.family);
+    execute format('grant insert on recovery.outbox_%s to %I', new.outbox, v_runner.role);
+    -- Made by the runner itself, which may create here only until these lines are done: so they belong to it,
+    -- and nobody has to be its member.
+    execute format('grant create on schema recovery to %I', v_runner.role);
+    if tg_op = 'INSERT' and new.kept_default then
+        select pg_get_expr(d.adbin, d.adrelid) into v_default
+        from pg_attrdef as d join pg_attribute as a on a.attrelid = d.adrelid and a.attnum = d.adnum
+        where d.adrelid = new.relation and a.attname = 'server_epoch';
+        perform recovery.run(new.runner, format('create domain recovery.default_%s as bigint default %s', new.id, v_default), null, 'do');
+    end if;
+    foreach v_name in array array['insert', 'update', 'delete'] loop
+        if exists (
+            select from pg_proc as p
+            where p.pronamespace = 'recovery'::regnamespace and p.proname = format('watch_%s_%s', new.id, v_name) and p.proowner <> v_runner.role::regrole
+        ) then
+            execute format('drop function recovery.watch_%s_%s()', new.id, v_name);  -- the table has another owner now
+        end if;
+        perform recovery.run(new.runner, format(
+            'create or replace function recovery.watch_%1$s_%2$s() returns trigger language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as %3$L;'
+            ' comment on function recovery.watch_%1$s_%2$s() is %4$L;'
+            ' revoke all on function recovery.watch_%1$s_%2$s() from public;'
+            ' grant execute on function recovery.watch_%1$s_%2$s() to %5$s',
+            new.id, v_name, recovery.trigger_sql(new, v_name),
+            format('Generated for watch "%s": fence and event of every %s that opens or closes work.', new.name, v_name), v_runner.owner), null, 'do');
+    end loop;
+    execute format('revoke create on schema recovery from %I', v_runner.role);
+    return null;
+end
+$$;
+
+comment on function recovery.generate_watch() is
+    'Trigger function of recovery.watch: makes the trigger functions of a watch, which belong to its runner, and the view through which they append events.';
+
+revoke all on function recovery.generate_watch() from public;

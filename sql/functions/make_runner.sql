@@ -1,0 +1,116 @@
+create or replace function recovery.make_runner(p_owner regrole)
+returns integer
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $function$
+/* Two roles for each owner of watched tables. The runner executes the host's code, and so it owns a function,
+   run_<id>, that executes what it is given. An owner can alter its function, and host code is the runner while
+   it runs: it could make run_<id> security invoker, and whoever calls it next would run the code. So nobody calls it
+   but gate_<id>, which belongs to a role that can do nothing else. */
+declare
+    v_runner recovery.runner;
+    v_owner  text := p_owner::oid::regrole::text;
+    v_tag    text;
+    v_super  boolean := (select r.rolsuper from pg_roles as r where r.rolname = current_user);
+    v_role   text;
+    v_edge   text := case when current_setting('server_version_num')::integer >= 160000 then ' with inherit false, set true' else '' end;
+begin
+    if not exists (select from pg_roles as r where r.oid = p_owner) then
+        perform recovery.fail('RC010', format('role %s does not exist', coalesce(p_owner::text, 'null')), 'Give the role that owns the tables.');
+    end if;
+    select r.rolname into v_owner from pg_roles as r where r.oid = p_owner;
+    perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
+    select r.* into v_runner from recovery.runner as r where r.owner = p_owner;
+    if not found then
+        v_tag := case when octet_length(v_owner) <= 40 then v_owner else left(v_owner, 16) || '_' || left(md5(v_owner), 16) end;
+        insert into recovery.runner (owner, role, gate, privileged)
+        select p_owner, 'recovery_runner_' || v_tag, 'recovery_gate_' || v_tag,
+               r.rolsuper or pg_has_role(r.oid, 'recovery_owner', 'member')
+        from pg_roles as r where r.oid = p_owner
+        returning * into v_runner;
+    end if;
+    foreach v_role in array array[v_runner.role, v_runner.gate] loop
+        begin
+            execute format('create role %I nologin', v_role);
+            execute format('comment on role %I is %L', v_role, format('pg-recovery: %s of %s, see recovery.permit.',
+                case v_role when v_runner.role then 'runner' else 'gate' end, v_owner));
+        exception when duplicate_object or unique_violation then
+            null;  -- of another database of this cluster
+        end;
+        if exists (select from pg_roles as r where r.rolname = v_role and (r.rolcanlogin or r.rolsuper or r.rolcreaterole or r.rolreplication)) then
+            perform recovery.fail('RC010', format('role %I is not what pg-recovery made: it can log in or has rights of its own', v_role),
+                format('alter role %I nologin nosuperuser nocreaterole noreplication;', v_role));
+        end if;
+    end loop;
+    if not v_runner.privileged and not pg_has_role(v_runner.role, p_owner, 'member') then
+        execute format('grant %I to %I%s', v_owner, v_runner.role,
+            case when v_edge = '' then '' else ' with inherit true, set false' end);
+    end if;
+    if not pg_has_role(v_runner.role, 'recovery_runner', 'member') then
+        execute format('grant recovery_runner to %I', v_runner.role);
+    end if;
+    if not has_database_privilege(v_runner.role, current_database(), 'temporary') then
+        execute format('grant temporary on database %I to %I', current_database(), v_runner.role);
+    end if;
+    execute format($sql$
+        create or replace function recovery.run_%1$s(p_sql text, p_task recovery.task, p_mode text)
+        returns setof jsonb language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as %2$L$sql$,
+        v_runner.id, $body$
+declare
+    v_rows   refcursor;
+    v_answer jsonb;
+begin
+    if p_mode = 'do' then
+        execute p_sql using p_task;
+    elsif p_mode = 'read' then
+        return query execute p_sql using p_task;
+    else
+        -- Read and planned by our search_path, executed by that of the host's writers: its triggers see theirs.
+        open v_rows no scroll for execute p_sql using p_task;
+        perform pg_catalog.set_config('search_path', p_task.path, true);
+        loop
+            fetch v_rows into v_answer;
+            exit when not found;
+            return next v_answer;
+        end loop;
+        close v_rows;
+        -- A deferred constraint would fail at commit, where nothing could be split any more; and a
+        -- deferred trigger would run there, up to PostgreSQL 17 as whoever called us.
+        set constraints all immediate;
+    end if;
+end$body$);
+    execute format($sql$
+        create or replace function recovery.gate_%1$s(p_sql text, p_task recovery.task, p_mode text)
+        returns setof jsonb language sql volatile security definer set search_path = pg_catalog, pg_temp
+        as 'select r from recovery.run_%1$s(p_sql, p_task, p_mode) as r'$sql$, v_runner.id);
+    for v_role in values ('run'), ('gate') loop
+        execute format('comment on function recovery.%s_%s(text, recovery.task, text) is %L', v_role, v_runner.id,
+            case v_role when 'run' then format('Executes a statement with the rights of %I, for tables of %I.', v_runner.role, v_owner)
+                 else format('The only way to recovery.run_%s.', v_runner.id) end);
+        execute format('revoke all on function recovery.%s_%s(text, recovery.task, text) from public', v_role, v_runner.id);
+    end loop;
+    execute format('grant usage on schema recovery to %I', v_runner.gate);
+    execute format('grant execute on function recovery.run_%s(text, recovery.task, text) to %I', v_runner.id, v_runner.gate);
+    execute format('grant execute on function recovery.gate_%s(text, recovery.task, text) to recovery_owner', v_runner.id);
+    for v_role, v_tag in values (v_runner.role, 'run'), (v_runner.gate, 'gate') loop
+        -- Who is no superuser must be able to become a role to give it something, and that role to create there.
+        if not v_super then
+            execute format('grant %I to %I%s', v_role, current_user, v_edge);
+        end if;
+        execute format('grant create on schema recovery to %I', v_role);
+        execute format('alter function recovery.%s_%s(text, recovery.task, text) owner to %I', v_tag, v_runner.id, v_role);
+        execute format('revoke create on schema recovery from %I', v_role);
+        if not v_super then
+            execute format('revoke %I from %I', v_role, current_user);
+        end if;
+    end loop;
+    return v_runner.id;
+end
+$function$;
+
+comment on function recovery.make_runner(regrole) is
+    'Makes, or repairs, the roles and functions by which code of an owner''s tables is executed. Needs a superuser, or CREATEROLE, membership in recovery_owner and (from PostgreSQL 16 on) the admin option on the owner.';
+
+revoke all on function recovery.make_runner(regrole) from public;
