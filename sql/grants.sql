@@ -46,7 +46,7 @@ grant execute on function
 to recovery_runner;
 
 grant select on recovery.event, recovery.watch, recovery.failure, recovery.sweep_run,
-    recovery.judgement, recovery.evidence, recovery.fuse, recovery.touch, recovery.cancellation, recovery.observation, recovery.server_status, recovery.watch_status, recovery.setting_status to recovery_server, recovery_listener;
+    recovery.judgement, recovery.evidence, recovery.fuse, recovery.touch, recovery.cancellation, recovery.observation, recovery.server_status, recovery.watch_status, recovery.setting_status, recovery.problem to recovery_server, recovery_listener;
 -- The token is a secret between a server and the database.
 grant select (epoch, name, host, pid, process_start, version, lease, grace, booted, heartbeat, keeper,
               suspected, process_dead, drain_until, ended, reason)
@@ -73,6 +73,12 @@ grant execute on function
     recovery.heartbeat(bigint, uuid),
     recovery.configure(text, text, text, text, text),
     recovery.check_call(integer, interval),
+    recovery.check_label(text),
+    recovery.check_session(),
+    recovery.check_wait(interval),
+    recovery.session_settings(),
+    recovery.restore_settings(jsonb),
+    recovery.add_to_report(jsonb, text, jsonb),
     recovery.register(text, text, integer, timestamptz, text, interval, interval, text, interval),
     recovery.keep(bigint, uuid),
     recovery.renew(bigint, uuid),
@@ -115,7 +121,7 @@ grant execute on procedure
     recovery.boot(text, text, integer, timestamptz, text, interval, interval, text, interval, integer, interval, bigint, uuid, jsonb),
     recovery.sweep(text, integer, interval, jsonb),
     recovery.shutdown(bigint, uuid, bigint, integer, interval, jsonb),
-    recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb, boolean, bigint, uuid)
+    recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb, jsonb, boolean, bigint, uuid)
 to recovery_server;
 
 grant select on recovery.process to recovery_server, recovery_listener;

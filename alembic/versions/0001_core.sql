@@ -710,6 +710,21 @@ comment on function recovery.add_counts(jsonb, jsonb) is 'Adds two objects of co
 --;
 revoke all on function recovery.add_counts(jsonb, jsonb) from public;
 --;
+-- sql/functions/add_to_report.sql
+create or replace function recovery.add_to_report(p_report jsonb, p_field text, p_counts jsonb)
+returns jsonb
+language sql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select jsonb_set(p_report, array[p_field], recovery.add_counts(p_report -> p_field, p_counts))
+$$;
+--;
+comment on function recovery.add_to_report(jsonb, text, jsonb) is 'A report with counts per watch added to one of its fields (closed, adopted, failed, busy).';
+--;
+revoke all on function recovery.add_to_report(jsonb, text, jsonb) from public;
+--;
 -- sql/functions/admit.sql
 create or replace function recovery.admit(p_owner bigint, p_opens boolean)
 returns void
@@ -1148,16 +1163,53 @@ begin
     if p_lock_wait is null or p_lock_wait < interval '1 millisecond' or p_lock_wait > interval '1 hour' then
         perform recovery.fail('RC010', format('lock wait %s is not allowed', coalesce(p_lock_wait::text, 'null')), 'Give an interval from 1 millisecond to 1 hour.');
     end if;
-    if current_setting('transaction_isolation') <> 'read committed' then
-        perform recovery.fail('RC010', format('isolation level %s is not allowed here', current_setting('transaction_isolation')),
-            'Each step must see what committed before it: set default_transaction_isolation to ''read committed'' in this session.');
-    end if;
+    perform recovery.check_session();
 end
 $$;
 --;
 comment on function recovery.check_call(integer, interval) is 'Refuses arguments or a session with which boot, sweep and shutdown cannot work: RC010.';
 --;
 revoke all on function recovery.check_call(integer, interval) from public;
+--;
+-- sql/functions/check_key.sql
+create or replace function recovery.check_key(p_key text, p_what text)
+returns void
+language plpgsql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if p_key is null or p_key = '' then
+        perform recovery.fail('RC010', format('a %s needs the key of a row or group', p_what), 'As recovery.event.key and group_key show it.');
+    elsif octet_length(p_key) > 2000 then
+        perform recovery.fail('RC010', format('the key %s… of a %s has %s bytes', left(p_key, 40), p_what, octet_length(p_key)), 'Give 1 to 2000 bytes.');
+    end if;
+end
+$$;
+--;
+comment on function recovery.check_key(text, text) is 'Refuses a key that no row or group can have: RC010. p_what (fuse, touch, process) names it in the error.';
+--;
+revoke all on function recovery.check_key(text, text) from public;
+--;
+-- sql/functions/check_label.sql
+create or replace function recovery.check_label(p_label text)
+returns void
+language plpgsql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if btrim(p_label) = '' or octet_length(p_label) > 200 or p_label ~ '[[:cntrl:]]' then
+        perform recovery.fail('RC010', format('sweep label %s is not allowed', quote_literal(left(p_label, 60))), 'Give 1 to 200 bytes without control characters.');
+    end if;
+end
+$$;
+--;
+comment on function recovery.check_label(text) is 'Refuses a sweeper''s label that cannot work: RC010.';
+--;
+revoke all on function recovery.check_label(text) from public;
 --;
 -- sql/functions/check_name.sql
 create or replace function recovery.check_name(p_name text)
@@ -1185,6 +1237,62 @@ $$;
 comment on function recovery.check_name(text) is 'Refuses a server name that cannot work: RC004.';
 --;
 revoke all on function recovery.check_name(text) from public;
+--;
+-- sql/functions/check_process.sql
+create or replace function recovery.check_process(p_host text, p_pid bigint, p_start timestamptz, p_whole boolean)
+returns void
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_problem text := recovery.problem_of(p_pid, p_start);
+begin
+    if octet_length(p_host) > 255 or p_host = '' or p_host ~ '[[:cntrl:]]' then
+        perform recovery.fail('RC010', format('host %s is not allowed', quote_literal(left(p_host, 60))), 'Give 1 to 255 bytes without control characters.');
+    elsif v_problem is not null then
+        perform recovery.fail('RC010', format('process %s', v_problem),
+            'A pid is above 0; its start is a finite time that has passed by the database''s clock (5 minutes are forgiven).');
+    elsif p_whole and (p_host is null or p_pid is null or p_start is null) then
+        perform recovery.fail('RC010', format('a process needs its host (%s), its pid (%s) and the time at which it started (%s)',
+            coalesce(p_host, 'null'), coalesce(p_pid::text, 'null'), coalesce(p_start::text, 'null')),
+            'A pid alone may belong to another process tomorrow, or on another host.');
+    end if;
+end
+$$;
+--;
+comment on function recovery.check_process(text, bigint, timestamptz, boolean) is
+    'Refuses what no process can be, where it enters: RC010. p_whole: host, pid and start are all needed.';
+--;
+revoke all on function recovery.check_process(text, bigint, timestamptz, boolean) from public;
+--;
+-- sql/functions/check_session.sql
+create or replace function recovery.check_session()
+returns void
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if current_setting('transaction_isolation') <> 'read committed' then
+        perform recovery.fail('RC010', format('isolation level %s is not allowed here', current_setting('transaction_isolation')),
+            'Each step must see what committed before it: set default_transaction_isolation to ''read committed'' in this session.');
+    end if;
+    if current_setting('is_superuser') = 'on' and current_setting('server_version_num')::integer < 180000
+       and coalesce(current_setting('recovery.warned', true), '') = '' then
+        perform set_config('recovery.warned', 'on', false);
+        raise warning 'recovery: % is a superuser, and a deferred trigger of a watched table may run with its rights', session_user
+            using hint = 'Up to PostgreSQL 17 a deferred trigger that defers itself again runs at commit as the user of the session. Log in as a member of recovery_server.';
+    end if;
+end
+$$;
+--;
+comment on function recovery.check_session() is
+    'Refuses a session in which boot, sweep and shutdown cannot work (RC010), and warns a superuser once a session up to PostgreSQL 17.';
+--;
+revoke all on function recovery.check_session() from public;
 --;
 -- sql/functions/check_setting.sql
 -- Times are not left to PostgreSQL's own parser: it takes a number without unit for seconds, `m` for minutes or
@@ -1380,9 +1488,8 @@ declare
 begin
     if p_scope = 'group' and exists (select from recovery.watch as w where w.name = p_watch and w.group_by is null) then
         perform recovery.fail('RC010', format('watch "%s" has no groups', p_watch), 'Give scope row.');
-    elsif p_key is null or p_key = '' then
-        perform recovery.fail('RC010', format('a %s needs the key of a row or group', p_what), 'As recovery.event.key and group_key show it.');
     end if;
+    perform recovery.check_key(p_key, p_what);
     return v_family;
 end
 $$;
@@ -1391,6 +1498,25 @@ comment on function recovery.check_unit(text, text, text, text) is
     'As recovery.family_of, and RC010 if the unit cannot be: a group of a watch without groups, no key.';
 --;
 revoke all on function recovery.check_unit(text, text, text, text) from public;
+--;
+-- sql/functions/check_wait.sql
+create or replace function recovery.check_wait(p_wait interval)
+returns void
+language plpgsql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if p_wait is null or p_wait < interval '0' or p_wait > interval '1 day' then
+        perform recovery.fail('RC010', format('wait %s is not allowed', coalesce(p_wait::text, 'null')), 'Give an interval from 0 to 1 day.');
+    end if;
+end
+$$;
+--;
+comment on function recovery.check_wait(interval) is 'Refuses a time to wait for a name that cannot work: RC010.';
+--;
+revoke all on function recovery.check_wait(interval) from public;
 --;
 -- sql/functions/child_of.sql
 create or replace function recovery.child_of(p_watch recovery.watch, p_key text)
@@ -3541,7 +3667,7 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
     select p.* from recovery.process as p
-    where p.host = p_host
+    where p.host = p_host and recovery.problem_of(p.pid, p.process_start) is null
       and case when p_epoch is not null then p.server_epoch = p_epoch
                else not exists (select from recovery.server as s where s.epoch = p.server_epoch and s.ended is null) end
       and not recovery.in_use(p)
@@ -3605,6 +3731,7 @@ declare
     v_id     bigint;
 begin
     perform recovery.check_ttl(p_ttl);
+    perform recovery.check_process(p_host, p_pid, p_process_start, false);
     insert into recovery.fuse as f (family, scope, watch, key, host, pid, process_start, ttl, expires)
     values (v_family, p_scope, case p_scope when 'row' then p_watch else '' end, p_key, p_host, p_pid, p_process_start, p_ttl, recovery.now() + p_ttl)
     on conflict (family, scope, watch, key) do update
@@ -3654,12 +3781,14 @@ set search_path = pg_catalog, pg_temp
 as $$
     select s.pid, s.process_start from recovery.server as s
     where s.ended is null and s.host = p_host and s.pid is not null and s.process_dead is null
+      and recovery.problem_of(s.pid, s.process_start) is null
     union
     select f.pid, f.process_start from recovery.fuse as f
     where f.host = p_host and f.pid is not null and f.process_dead is null
+      and recovery.problem_of(f.pid, f.process_start) is null
 $$;
 --;
-comment on function recovery.local_processes(text) is 'Processes on a host that guard or own something: a sweeper there looks whether they live.';
+comment on function recovery.local_processes(text) is 'Processes on a host that guard or own something: a sweeper there looks whether they live. None that recovery.problem lists: no client could read them.';
 --;
 revoke all on function recovery.local_processes(text) from public;
 --;
@@ -4187,6 +4316,27 @@ comment on function recovery.preview(text) is
 --;
 revoke all on function recovery.preview(text) from public;
 --;
+-- sql/functions/problem_of.sql
+create or replace function recovery.problem_of(p_pid bigint, p_start timestamptz, p_until timestamptz default null)
+returns text
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    -- The clocks of two machines differ: a start a little ahead of ours is one that has passed.
+    select case
+        when p_pid <= 0 then format('pid %s is not above 0', p_pid)
+        when not isfinite(p_start) then format('start %s is not finite', p_start)
+        when p_start > greatest(clock_timestamp(), recovery.now()) + interval '5 minutes' then format('start %s is in the future', p_start)
+        when not isfinite(p_until) then format('end %s is not finite', p_until) end
+$$;
+--;
+comment on function recovery.problem_of(bigint, timestamptz, timestamptz) is
+    'What is impossible about a process (pid, start) or a fuse (its end), in words; null: nothing.';
+--;
+revoke all on function recovery.problem_of(bigint, timestamptz, timestamptz) from public;
+--;
 -- sql/functions/processes_of.sql
 create or replace function recovery.processes_of(p_watch text, p_scope text, p_key text)
 returns setof recovery.process
@@ -4201,7 +4351,8 @@ declare
 begin
     if p_scope = 'row' then
         return query select p.* from recovery.process as p
-            where p.family = v_family and p.scope = 'row' and p.watch = p_watch and p.key = p_key order by p.id;
+            where p.family = v_family and p.scope = 'row' and p.watch = p_watch and p.key = p_key
+              and recovery.problem_of(p.pid, p.process_start) is null order by p.id;
         return;
     end if;
     if not exists (select from recovery.process as p where p.family = v_family) then
@@ -4213,7 +4364,7 @@ begin
         null;  -- a key that no group can have
     end;
     return query select p.* from recovery.process as p
-        where p.family = v_family
+        where p.family = v_family and recovery.problem_of(p.pid, p.process_start) is null
           and case p.scope when 'group' then p.key = any (v_groups)
                            else (select r.o_group from recovery.row_of_process(p) as r) = any (v_groups) end
         order by p.id;
@@ -4449,6 +4600,10 @@ begin
         perform recovery.fail('RC010', format('boot policy %s is not known', coalesce(quote_literal(p_policy), 'null')),
             'Allowed are supersede, wait and refuse.');
     end if;
+    perform recovery.check_process(p_host, p_pid, p_process_start, false);
+    if octet_length(p_version) > 200 or p_version ~ '[[:cntrl:]]' then
+        perform recovery.fail('RC010', format('version %s is not allowed', quote_literal(left(p_version, 60))), 'Give up to 200 bytes without control characters.');
+    end if;
     -- One boot of a name at a time; a second one comes after and supersedes the first.
     perform set_config('lock_timeout', '30s', true);
     begin
@@ -4657,6 +4812,7 @@ declare
     v_servers bigint;
     v_fuses   bigint;
 begin
+    perform recovery.check_process(p_host, p_pid, p_process_start, false);
     update recovery.server as s set process_dead = recovery.now()
     where s.ended is null and s.host = p_host and s.pid = p_pid
       and s.process_start is not distinct from p_process_start and s.process_dead is null;
@@ -4712,7 +4868,10 @@ begin
     if not found then
         perform recovery.fail('RC002', format('epoch %s is unknown: no server booted with it', coalesce(p_epoch::text, 'null')),
             'Give the epoch that recovery.boot returned.');
-    elsif p_token is distinct from v_server.token and p_token is not null then
+    elsif p_token is null then
+        perform recovery.fail('RC003', format('epoch %s of server "%s" is not shut down without its token', p_epoch, v_server.name),
+            'Give the token that recovery.boot returned with the epoch; only a member of recovery_owner may go without.');
+    elsif p_token <> v_server.token then
         perform recovery.fail('RC003', format('epoch %s belongs to another boot of server "%s": the token does not match', p_epoch, v_server.name),
             'After a failover an epoch may have been issued again; boot again to get a new one.');
     end if;
@@ -4731,6 +4890,32 @@ comment on function recovery.resign(bigint, uuid, bigint, interval) is
     'First transaction of a shutdown: checks epoch, token and heir, and ends the epoch. False if it had ended before.';
 --;
 revoke all on function recovery.resign(bigint, uuid, bigint, interval) from public;
+--;
+-- sql/functions/restore_settings.sql
+create or replace function recovery.restore_settings(p_settings jsonb)
+returns void
+language plpgsql
+volatile
+security invoker
+as $$
+-- Without a SET clause: what it sets must stay. All names are qualified.
+declare
+    v_setting record;
+begin
+    for v_setting in
+        select s.key, s.value from pg_catalog.jsonb_each_text(p_settings) as s
+        where s.value is distinct from pg_catalog.current_setting(s.key, true) and s.value is not null
+           or s.value is null and pg_catalog.current_setting(s.key, true) operator(pg_catalog.<>) ''
+    loop
+        perform pg_catalog.set_config(v_setting.key, coalesce(v_setting.value, ''), false);
+    end loop;
+end
+$$;
+--;
+comment on function recovery.restore_settings(jsonb) is
+    'Sets back what a trigger or function of the host has changed in this session by a plain SET, which outlives the transaction: else one table''s code could stop the sweeps of all others. To be called after a commit, when local settings are gone.';
+--;
+revoke all on function recovery.restore_settings(jsonb) from public;
 --;
 -- sql/functions/rewrites.sql
 create or replace function recovery.rewrites(p_table regclass)
@@ -4891,6 +5076,27 @@ comment on function recovery.scope_sql(recovery.watch, text, text, boolean) is
 --;
 revoke all on function recovery.scope_sql(recovery.watch, text, text, boolean) from public;
 --;
+-- sql/functions/session_settings.sql
+create or replace function recovery.session_settings()
+returns jsonb
+language sql
+stable
+security invoker
+as $$
+    -- Without a SET clause: it must see what the session has. All names are qualified.
+    select pg_catalog.jsonb_object_agg(n.name, pg_catalog.current_setting(n.name, true))
+    from pg_catalog.unnest(array[
+        'search_path', 'statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout',
+        'default_transaction_isolation', 'default_transaction_read_only', 'default_transaction_deferrable',
+        'datestyle', 'intervalstyle', 'timezone', 'client_encoding', 'bytea_output', 'extra_float_digits',
+        'standard_conforming_strings', 'quote_all_identifiers', 'row_security', 'session_replication_role',
+        'synchronous_commit', 'recovery.server_epoch', 'recovery.reason', 'recovery.notify', 'recovery.stamp']) as n (name)
+$$;
+--;
+comment on function recovery.session_settings() is 'Settings of the session that code of the host might leave behind changed; for recovery.restore_settings.';
+--;
+revoke all on function recovery.session_settings() from public;
+--;
 -- sql/functions/setting_of.sql
 create or replace function recovery.setting_of(
     p_name  text,
@@ -5045,7 +5251,7 @@ begin
         perform recovery.fail('RC008', format('%s is not watched', coalesce(p_table::text, 'null')), 'Attach it first: recovery.attach.');
     end if;
     v_spec := jsonb_build_object('kind', p_kind, 'activity', p_activity, 'timeout', p_timeout, 'hold', p_hold, 'child', p_child,
-        'cancel', p_cancel, 'started', p_started);
+        'cancel', p_cancel, 'started', coalesce(p_started, v_watch.supervised ->> 'started'));
     if v_watch.supervised = v_spec then
         return v_watch.name;
     end if;
@@ -5152,10 +5358,11 @@ declare
     v_family text := recovery.family_of(p_watch, p_scope, 'touch');
     v_count  bigint;
 begin
+    perform recovery.check_key(k.key, 'touch') from unnest(p_keys) as k (key);
     -- In key order: two processes that touch the same rows do not deadlock. At most one write a second.
     insert into recovery.touch as t (family, scope, watch, key, at)
     select v_family, p_scope, case p_scope when 'row' then p_watch else '' end, k.key, recovery.now()
-    from (select distinct u.key from unnest(p_keys) as u (key) where u.key is not null) as k order by k.key
+    from (select distinct u.key from unnest(p_keys) as u (key)) as k order by k.key
     on conflict (family, scope, watch, key) do update set at = excluded.at
     where t.at is null or t.at < excluded.at - interval '1 second';
     get diagnostics v_count = row_count;
@@ -5197,12 +5404,9 @@ begin
             'Give the token that recovery.boot returned with the epoch.');
     end if;
     v_family := recovery.check_unit(p_watch, p_scope, p_key, 'process');
-    if p_host is null or p_host = '' then
-        perform recovery.fail('RC010', 'a process needs its host', 'Give the host with which the server booted.');
-    elsif p_pid is null or p_pid <= 1 then
-        perform recovery.fail('RC010', format('pid %s is not allowed', coalesce(p_pid::text, 'null')), 'Give a pid above 1.');
-    elsif p_process_start is null or not isfinite(p_process_start) then
-        perform recovery.fail('RC010', 'a process needs the time at which it started', 'A pid alone may belong to another process tomorrow.');
+    perform recovery.check_process(p_host, p_pid, p_process_start, true);
+    if p_pid = 1 then
+        perform recovery.fail('RC010', 'pid 1 is not allowed', 'It is no process that a server has started.');
     end if;
     -- Repeating it, after an answer that was lost, finds the same entry.
     insert into recovery.process as p (server_epoch, family, scope, watch, key, host, pid, process_start)
@@ -5527,17 +5731,21 @@ create or replace procedure recovery.boot(
 language plpgsql
 security invoker
 as $$
--- Not security definer and without a SET clause: it commits after each batch. All names are qualified.
+-- Not security definer and without a SET clause: it commits after each batch. So it reads its names by the caller's
+-- search_path: every function, type and operator stands with its schema, which tools/check_sql.py proves.
 declare
-    v_start  timestamptz := pg_catalog.clock_timestamp();
-    v_ended  bigint[];
-    v_orphan record;
+    v_start   pg_catalog.timestamptz := pg_catalog.clock_timestamp();
+    v_session pg_catalog.jsonb := recovery.session_settings();
+    v_ended   bigint[];
+    v_orphan  record;
 begin
     perform recovery.check_call(p_batch, p_lock_wait);
+    perform recovery.check_wait(p_wait);
     loop
         select r.o_epoch, r.o_token, r.o_ended into epoch, token, v_ended
         from recovery.register(p_name, p_host, p_pid, p_process_start, p_version, p_lease,
-            least(p_grace, p_lease), case when pg_catalog.clock_timestamp() > v_start + p_wait and p_policy = 'wait' then 'refuse' else p_policy end,
+            least(p_grace, p_lease),
+            case when pg_catalog.clock_timestamp() operator(pg_catalog.>) (v_start operator(pg_catalog.+) p_wait) and p_policy operator(pg_catalog.=) 'wait' then 'refuse' else p_policy end,
             p_lock_wait) as r;
         commit;
         exit when epoch is not null;
@@ -5547,10 +5755,10 @@ begin
     for v_orphan in select distinct o.family, o.epoch from recovery.orphaned(p_name) as o order by o.family, o.epoch loop
         -- Work that an active fuse guards becomes this boot's; the rest closes.
         if recovery.has_fuses(v_orphan.family) then
-            call recovery.close_epoch(v_orphan.family, v_orphan.epoch, 'boot:' || epoch, p_batch, p_lock_wait, epoch, report, true, epoch, token);
+            call recovery.close_epoch(v_orphan.family, v_orphan.epoch, pg_catalog.concat('boot:', epoch), p_batch, p_lock_wait, epoch, report, v_session, true, epoch, token);
         end if;
-        call recovery.close_epoch(v_orphan.family, v_orphan.epoch, 'boot:' || epoch, p_batch, p_lock_wait,
-            recovery.heir_of(v_orphan.epoch), report, false, epoch, token);
+        call recovery.close_epoch(v_orphan.family, v_orphan.epoch, pg_catalog.concat('boot:', epoch), p_batch, p_lock_wait,
+            recovery.heir_of(v_orphan.epoch), report, v_session, false, epoch, token);
     end loop;
     report := recovery.end_report(report, v_start);
 end
@@ -5564,21 +5772,22 @@ revoke all on procedure recovery.boot(text, text, integer, timestamptz, text, in
 -- sql/procedures/close_epoch.sql
 create or replace procedure recovery.close_epoch(
     p_family text, p_epoch bigint, p_detector text, p_batch integer, p_lock_wait interval, p_heir bigint,
-    inout report jsonb, p_guarded boolean default false, p_self bigint default null, p_token uuid default null
+    inout report jsonb, p_session jsonb, p_guarded boolean default false, p_self bigint default null, p_token uuid default null
 )
 language plpgsql
 security invoker
 as $$
--- Not security definer and without a SET clause: it commits after each batch. All names are qualified.
+-- Not security definer and without a SET clause: it commits after each batch. So it reads its names by the caller's
+-- search_path: every function, type and operator stands with its schema, which tools/check_sql.py proves.
 declare
     v_batch   record;
-    v_after   text[];
+    v_after   pg_catalog.text[];
     v_careful boolean := false;
-    v_left    jsonb;
+    v_left    pg_catalog.jsonb;
     v_some    boolean;
-    v_beat    timestamptz := pg_catalog.clock_timestamp();
-    v_list    text[] := case when p_heir is null then '{closed}' else '{adopted}' end;
-    v_guard   text := case when p_guarded then 'with'
+    v_beat    pg_catalog.timestamptz := pg_catalog.clock_timestamp();
+    v_list    pg_catalog.text := case when p_heir is null then 'closed' else 'adopted' end;
+    v_guard   pg_catalog.text := case when p_guarded then 'with'
                            when p_heir is not null or not recovery.has_fuses(p_family) then 'ignore'
                            else 'without' end;
 begin
@@ -5588,41 +5797,41 @@ begin
         loop
             select b.* into v_batch
             from recovery.close_batch(p_family, p_epoch, v_guard, v_after, p_batch, p_detector, p_lock_wait, v_careful, p_heir) as b;
-            report := pg_catalog.jsonb_set(pg_catalog.jsonb_set(report,
-                v_list, recovery.add_counts(report #> v_list, v_batch.o_closed)),
-                '{failed}', recovery.add_counts(report -> 'failed', v_batch.o_failed));
+            report := recovery.add_to_report(recovery.add_to_report(report, v_list, v_batch.o_closed), 'failed', v_batch.o_failed);
             commit;
-            if p_self is not null and pg_catalog.clock_timestamp() > v_beat + '250 ms' then
+            perform recovery.restore_settings(p_session);
+            if p_self is not null and pg_catalog.clock_timestamp() operator(pg_catalog.>) (v_beat operator(pg_catalog.+) interval '250 ms') then
                 perform recovery.renew(p_self, p_token);  -- closing may take longer than the lease
                 commit;
                 v_beat := pg_catalog.clock_timestamp();
             end if;
-            v_some := v_some or v_batch.o_closed <> '{}';
+            v_some := v_some or v_batch.o_closed operator(pg_catalog.<>) '{}';
             v_careful := v_batch.o_careful;
             exit when v_batch.o_done;
             v_after := v_batch.o_after;
         end loop;
         -- A row that changed under us was passed over: look again while it helps.
         v_left := recovery.remaining(p_family, p_epoch, v_guard);
-        exit when v_left = '{}' or not v_some;
+        exit when v_left operator(pg_catalog.=) '{}' or not v_some;
     end loop;
-    if v_left = '{}' then
-        if p_epoch is not null and p_heir is null and v_guard = 'ignore' then
-            while recovery.release(p_family, p_epoch, p_batch) > 0 loop
+    if v_left operator(pg_catalog.=) '{}' then
+        if p_epoch is not null and p_heir is null and v_guard operator(pg_catalog.=) 'ignore' then
+            while recovery.release(p_family, p_epoch, p_batch) operator(pg_catalog.>) 0 loop
                 commit;
             end loop;
         end if;
     else
-        report := pg_catalog.jsonb_set(report, '{busy}', recovery.add_counts(report -> 'busy', v_left));
+        report := recovery.add_to_report(report, 'busy', v_left);
     end if;
     commit;
+    perform recovery.restore_settings(p_session);
 end
 $$;
 --;
-comment on procedure recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb, boolean, bigint, uuid) is
+comment on procedure recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb, jsonb, boolean, bigint, uuid) is
     'Closes all orphans of one ended epoch in one family, a batch a transaction. Shared by boot, sweep and shutdown. With p_heir it hands them over instead, with p_guarded only those that an active fuse guards. Beats for the booting server p_self.';
 --;
-revoke all on procedure recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb, boolean, bigint, uuid) from public;
+revoke all on procedure recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb, jsonb, boolean, bigint, uuid) from public;
 --;
 -- sql/procedures/shutdown.sql
 create or replace procedure recovery.shutdown(
@@ -5636,29 +5845,35 @@ create or replace procedure recovery.shutdown(
 language plpgsql
 security invoker
 as $$
--- Not security definer and without a SET clause: it commits after each batch. All names are qualified.
+-- Not security definer and without a SET clause: it commits after each batch. So it reads its names by the caller's
+-- search_path: every function, type and operator stands with its schema, which tools/check_sql.py proves.
 declare
-    v_start  timestamptz := pg_catalog.clock_timestamp();
-    v_ended  boolean;
-    v_family text;
+    v_start   pg_catalog.timestamptz := pg_catalog.clock_timestamp();
+    v_session pg_catalog.jsonb := recovery.session_settings();
+    v_token   pg_catalog.uuid := p_token;
+    v_ended   boolean;
+    v_family  pg_catalog.text;
 begin
     perform recovery.check_call(p_batch, p_lock_wait);
-    v_ended := recovery.resign(p_epoch, p_token, p_heir, p_lock_wait);
+    if v_token is null and pg_catalog.pg_has_role('recovery_owner', 'usage') then
+        select s.token into v_token from recovery.server as s where s.epoch operator(pg_catalog.=) p_epoch;
+    end if;
+    v_ended := recovery.resign(p_epoch, v_token, p_heir, p_lock_wait);
     commit;
-    report := recovery.new_report(case when v_ended then array[p_epoch] else '{}'::bigint[] end);
+    report := recovery.new_report(case when v_ended then array[p_epoch] else array[]::bigint[] end);
     -- Not ended means that a transaction of its own holds it up: the sweep ends and closes it.
     for v_family in select distinct w.family from recovery.attached() as w
-        where exists (select from recovery.server as s where s.epoch = p_epoch and s.ended is not null)
+        where exists (select from recovery.server as s where s.epoch operator(pg_catalog.=) p_epoch and s.ended is not null)
         order by w.family
     loop
-        call recovery.close_epoch(v_family, p_epoch, 'shutdown:' || p_epoch, p_batch, p_lock_wait, p_heir, report);
+        call recovery.close_epoch(v_family, p_epoch, pg_catalog.concat('shutdown:', p_epoch), p_batch, p_lock_wait, p_heir, report, v_session);
     end loop;
     report := recovery.end_report(report, v_start);
 end
 $$;
 --;
 comment on procedure recovery.shutdown(bigint, uuid, bigint, integer, interval, jsonb) is
-    'Ends an epoch with reason shutdown and closes what it still owns, or hands it to the live epoch p_heir. Harmless when it has ended already. RC002 unknown epoch, RC003 foreign token, RC001 the heir has ended.';
+    'Ends an epoch with reason shutdown and closes what it still owns, or hands it to the live epoch p_heir. Harmless when it has ended already. RC002 unknown epoch, RC003 no token or a foreign one (recovery_owner needs none), RC001 the heir has ended.';
 --;
 revoke all on procedure recovery.shutdown(bigint, uuid, bigint, integer, interval, jsonb) from public;
 --;
@@ -5672,41 +5887,49 @@ create or replace procedure recovery.sweep(
 language plpgsql
 security invoker
 as $$
--- Not security definer and without a SET clause: it commits after each batch. All names are qualified.
+-- Not security definer and without a SET clause: it commits after each batch. So it reads its names by the caller's
+-- search_path: every function, type and operator stands with its schema, which tools/check_sql.py proves.
 declare
-    v_start  timestamptz := pg_catalog.clock_timestamp();
-    v_label  text := coalesce(p_label, session_user::text);
-    v_ended  bigint[];
-    v_orphan record;
-    v_burnt  record;
-    v_asked  bigint;
+    v_start   pg_catalog.timestamptz := pg_catalog.clock_timestamp();
+    v_session pg_catalog.jsonb := recovery.session_settings();
+    v_label   pg_catalog.text := coalesce(p_label, session_user::pg_catalog.text);
+    v_by      pg_catalog.text := pg_catalog.concat('sweep:', coalesce(p_label, session_user::pg_catalog.text));
+    v_ended   bigint[];
+    v_orphan  record;
+    v_burnt   record;
+    v_asked   bigint;
 begin
     perform recovery.check_call(p_batch, p_lock_wait);
+    perform recovery.check_label(v_label);
     v_ended := recovery.reap(p_lock_wait);
     commit;
     report := recovery.new_report(v_ended);
     for v_orphan in select distinct o.family, o.epoch from recovery.orphaned() as o order by o.family, o.epoch loop
-        call recovery.close_epoch(v_orphan.family, v_orphan.epoch, 'sweep:' || v_label, p_batch, p_lock_wait,
-            recovery.heir_of(v_orphan.epoch), report);
+        call recovery.close_epoch(v_orphan.family, v_orphan.epoch, v_by, p_batch, p_lock_wait,
+            recovery.heir_of(v_orphan.epoch), report, v_session);
     end loop;
     for v_n in 1 .. 100000 loop
-        select b.* into v_burnt from recovery.burn('sweep:' || v_label, p_lock_wait) as b;
+        select b.* into v_burnt from recovery.burn(v_by, p_lock_wait) as b;
         commit;
+        perform recovery.restore_settings(v_session);
         exit when not v_burnt.o_more;
-        report := pg_catalog.jsonb_set(report, '{closed}', recovery.add_counts(report -> 'closed', v_burnt.o_closed));
+        report := recovery.add_to_report(report, 'closed', v_burnt.o_closed);
     end loop;
-    v_asked := recovery.ask('sweep:' || v_label);
+    v_asked := recovery.ask(v_by);
     commit;
+    perform recovery.restore_settings(v_session);
     for v_n in 1 .. 100000 loop
-        select x.* into v_burnt from recovery.expire('sweep:' || v_label, p_lock_wait) as x;
+        select x.* into v_burnt from recovery.expire(v_by, p_lock_wait) as x;
         commit;
+        perform recovery.restore_settings(v_session);
         exit when not v_burnt.o_more;
-        report := pg_catalog.jsonb_set(report, '{closed}', recovery.add_counts(report -> 'closed', v_burnt.o_closed));
+        report := recovery.add_to_report(report, 'closed', v_burnt.o_closed);
     end loop;
     perform recovery.forget();
-    report := recovery.end_report(report || pg_catalog.jsonb_build_object('asked', v_asked), v_start);
+    report := recovery.end_report(pg_catalog.jsonb_set(report, array['asked'], pg_catalog.to_jsonb(v_asked)), v_start);
     perform recovery.record_sweep(v_label, v_start, report);
     commit;
+    perform recovery.restore_settings(v_session);
 end
 $$;
 --;
@@ -5762,7 +5985,8 @@ comment on column recovery.evidence.at is 'The clock of this look.';
 create or replace view recovery.fuse_state as
 select
     f.id, f.family, f.scope, f.watch, f.key, f.host, f.pid, f.process_dead,
-    f.expires >= (select recovery.now()) and f.pid is not null and f.process_dead is null as guards,
+    f.expires >= (select recovery.now()) and f.pid is not null and f.process_dead is null
+        and recovery.problem_of(f.pid, f.process_start, f.expires) is null as guards,
     f.expires < (select recovery.now()) or coalesce(f.process_dead < (select recovery.now()) - interval '5 seconds', false) as spent
 from recovery.fuse as f;
 --;
@@ -5878,6 +6102,29 @@ comment on column recovery.own_touch.key is 'Key of the row, or of the group.';
 comment on column recovery.own_touch.at is 'Last touch.';
 --;
 comment on column recovery.own_touch.child_at is 'When the child group of the row last had open work.';
+--;
+-- sql/views/problem.sql
+create or replace view recovery.problem as
+select 'fuse'::text as kind, f.id::text as name, p.problem
+from recovery.fuse as f cross join lateral (select recovery.problem_of(f.pid, f.process_start, f.expires) as problem) as p
+where p.problem is not null
+union all
+select 'server', format('%s (epoch %s)', s.name, s.epoch), p.problem
+from recovery.server as s cross join lateral (select recovery.problem_of(s.pid, s.process_start) as problem) as p
+where s.ended is null and p.problem is not null
+union all
+select 'process', c.id::text, p.problem
+from recovery.process as c cross join lateral (select recovery.problem_of(c.pid, c.process_start) as problem) as p
+where p.problem is not null;
+--;
+comment on view recovery.problem is
+    'What stands in our tables and cannot be: impossible processes and fuses. They are refused where they enter; what got in all the same is passed over by every sweep and shown by status. A fuse among them guards nothing.';
+--;
+comment on column recovery.problem.kind is 'fuse, server or process.';
+--;
+comment on column recovery.problem.name is 'Its number, or name and epoch.';
+--;
+comment on column recovery.problem.problem is 'What is wrong with it.';
 --;
 -- sql/views/server_status.sql
 create or replace view recovery.server_status as
@@ -6090,7 +6337,7 @@ grant execute on function
 to recovery_runner;
 --;
 grant select on recovery.event, recovery.watch, recovery.failure, recovery.sweep_run,
-    recovery.judgement, recovery.evidence, recovery.fuse, recovery.touch, recovery.cancellation, recovery.observation, recovery.server_status, recovery.watch_status, recovery.setting_status to recovery_server, recovery_listener;
+    recovery.judgement, recovery.evidence, recovery.fuse, recovery.touch, recovery.cancellation, recovery.observation, recovery.server_status, recovery.watch_status, recovery.setting_status, recovery.problem to recovery_server, recovery_listener;
 --;
 -- The token is a secret between a server and the database.
 grant select (epoch, name, host, pid, process_start, version, lease, grace, booted, heartbeat, keeper,
@@ -6118,6 +6365,12 @@ grant execute on function
     recovery.heartbeat(bigint, uuid),
     recovery.configure(text, text, text, text, text),
     recovery.check_call(integer, interval),
+    recovery.check_label(text),
+    recovery.check_session(),
+    recovery.check_wait(interval),
+    recovery.session_settings(),
+    recovery.restore_settings(jsonb),
+    recovery.add_to_report(jsonb, text, jsonb),
     recovery.register(text, text, integer, timestamptz, text, interval, interval, text, interval),
     recovery.keep(bigint, uuid),
     recovery.renew(bigint, uuid),
@@ -6160,7 +6413,7 @@ grant execute on procedure
     recovery.boot(text, text, integer, timestamptz, text, interval, interval, text, interval, integer, interval, bigint, uuid, jsonb),
     recovery.sweep(text, integer, interval, jsonb),
     recovery.shutdown(bigint, uuid, bigint, integer, interval, jsonb),
-    recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb, boolean, bigint, uuid)
+    recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb, jsonb, boolean, bigint, uuid)
 to recovery_server;
 --;
 grant select on recovery.process to recovery_server, recovery_listener;

@@ -12,10 +12,7 @@ begin
     if p_lock_wait is null or p_lock_wait < interval '1 millisecond' or p_lock_wait > interval '1 hour' then
         perform recovery.fail('RC010', format('lock wait %s is not allowed', coalesce(p_lock_wait::text, 'null')), 'Give an interval from 1 millisecond to 1 hour.');
     end if;
-    if current_setting('transaction_isolation') <> 'read committed' then
-        perform recovery.fail('RC010', format('isolation level %s is not allowed here', current_setting('transaction_isolation')),
-            'Each step must see what committed before it: set default_transaction_isolation to ''read committed'' in this session.');
-    end if;
+    perform recovery.check_session();
 end
 $$;
 

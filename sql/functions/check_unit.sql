@@ -10,9 +10,8 @@ declare
 begin
     if p_scope = 'group' and exists (select from recovery.watch as w where w.name = p_watch and w.group_by is null) then
         perform recovery.fail('RC010', format('watch "%s" has no groups', p_watch), 'Give scope row.');
-    elsif p_key is null or p_key = '' then
-        perform recovery.fail('RC010', format('a %s needs the key of a row or group', p_what), 'As recovery.event.key and group_key show it.');
     end if;
+    perform recovery.check_key(p_key, p_what);
     return v_family;
 end
 $$;

@@ -6,7 +6,7 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
     select p.* from recovery.process as p
-    where p.host = p_host
+    where p.host = p_host and recovery.problem_of(p.pid, p.process_start) is null
       and case when p_epoch is not null then p.server_epoch = p_epoch
                else not exists (select from recovery.server as s where s.epoch = p.server_epoch and s.ended is null) end
       and not recovery.in_use(p)

@@ -18,6 +18,7 @@ declare
     v_id     bigint;
 begin
     perform recovery.check_ttl(p_ttl);
+    perform recovery.check_process(p_host, p_pid, p_process_start, false);
     insert into recovery.fuse as f (family, scope, watch, key, host, pid, process_start, ttl, expires)
     values (v_family, p_scope, case p_scope when 'row' then p_watch else '' end, p_key, p_host, p_pid, p_process_start, p_ttl, recovery.now() + p_ttl)
     on conflict (family, scope, watch, key) do update

@@ -11,7 +11,8 @@ declare
 begin
     if p_scope = 'row' then
         return query select p.* from recovery.process as p
-            where p.family = v_family and p.scope = 'row' and p.watch = p_watch and p.key = p_key order by p.id;
+            where p.family = v_family and p.scope = 'row' and p.watch = p_watch and p.key = p_key
+              and recovery.problem_of(p.pid, p.process_start) is null order by p.id;
         return;
     end if;
     if not exists (select from recovery.process as p where p.family = v_family) then
@@ -23,7 +24,7 @@ begin
         null;  -- a key that no group can have
     end;
     return query select p.* from recovery.process as p
-        where p.family = v_family
+        where p.family = v_family and recovery.problem_of(p.pid, p.process_start) is null
           and case p.scope when 'group' then p.key = any (v_groups)
                            else (select r.o_group from recovery.row_of_process(p) as r) = any (v_groups) end
         order by p.id;

@@ -34,6 +34,10 @@ begin
         perform recovery.fail('RC010', format('boot policy %s is not known', coalesce(quote_literal(p_policy), 'null')),
             'Allowed are supersede, wait and refuse.');
     end if;
+    perform recovery.check_process(p_host, p_pid, p_process_start, false);
+    if octet_length(p_version) > 200 or p_version ~ '[[:cntrl:]]' then
+        perform recovery.fail('RC010', format('version %s is not allowed', quote_literal(left(p_version, 60))), 'Give up to 200 bytes without control characters.');
+    end if;
     -- One boot of a name at a time; a second one comes after and supersedes the first.
     perform set_config('lock_timeout', '30s', true);
     begin

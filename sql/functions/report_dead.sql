@@ -9,6 +9,7 @@ declare
     v_servers bigint;
     v_fuses   bigint;
 begin
+    perform recovery.check_process(p_host, p_pid, p_process_start, false);
     update recovery.server as s set process_dead = recovery.now()
     where s.ended is null and s.host = p_host and s.pid = p_pid
       and s.process_start is not distinct from p_process_start and s.process_dead is null;

@@ -12,7 +12,10 @@ begin
     if not found then
         perform recovery.fail('RC002', format('epoch %s is unknown: no server booted with it', coalesce(p_epoch::text, 'null')),
             'Give the epoch that recovery.boot returned.');
-    elsif p_token is distinct from v_server.token and p_token is not null then
+    elsif p_token is null then
+        perform recovery.fail('RC003', format('epoch %s of server "%s" is not shut down without its token', p_epoch, v_server.name),
+            'Give the token that recovery.boot returned with the epoch; only a member of recovery_owner may go without.');
+    elsif p_token <> v_server.token then
         perform recovery.fail('RC003', format('epoch %s belongs to another boot of server "%s": the token does not match', p_epoch, v_server.name),
             'After a failover an epoch may have been issued again; boot again to get a new one.');
     end if;

@@ -27,7 +27,7 @@ begin
         perform recovery.fail('RC008', format('%s is not watched', coalesce(p_table::text, 'null')), 'Attach it first: recovery.attach.');
     end if;
     v_spec := jsonb_build_object('kind', p_kind, 'activity', p_activity, 'timeout', p_timeout, 'hold', p_hold, 'child', p_child,
-        'cancel', p_cancel, 'started', p_started);
+        'cancel', p_cancel, 'started', coalesce(p_started, v_watch.supervised ->> 'started'));
     if v_watch.supervised = v_spec then
         return v_watch.name;
     end if;

@@ -9,10 +9,11 @@ declare
     v_family text := recovery.family_of(p_watch, p_scope, 'touch');
     v_count  bigint;
 begin
+    perform recovery.check_key(k.key, 'touch') from unnest(p_keys) as k (key);
     -- In key order: two processes that touch the same rows do not deadlock. At most one write a second.
     insert into recovery.touch as t (family, scope, watch, key, at)
     select v_family, p_scope, case p_scope when 'row' then p_watch else '' end, k.key, recovery.now()
-    from (select distinct u.key from unnest(p_keys) as u (key) where u.key is not null) as k order by k.key
+    from (select distinct u.key from unnest(p_keys) as u (key)) as k order by k.key
     on conflict (family, scope, watch, key) do update set at = excluded.at
     where t.at is null or t.at < excluded.at - interval '1 second';
     get diagnostics v_count = row_count;

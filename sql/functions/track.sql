@@ -26,12 +26,9 @@ begin
             'Give the token that recovery.boot returned with the epoch.');
     end if;
     v_family := recovery.check_unit(p_watch, p_scope, p_key, 'process');
-    if p_host is null or p_host = '' then
-        perform recovery.fail('RC010', 'a process needs its host', 'Give the host with which the server booted.');
-    elsif p_pid is null or p_pid <= 1 then
-        perform recovery.fail('RC010', format('pid %s is not allowed', coalesce(p_pid::text, 'null')), 'Give a pid above 1.');
-    elsif p_process_start is null or not isfinite(p_process_start) then
-        perform recovery.fail('RC010', 'a process needs the time at which it started', 'A pid alone may belong to another process tomorrow.');
+    perform recovery.check_process(p_host, p_pid, p_process_start, true);
+    if p_pid = 1 then
+        perform recovery.fail('RC010', 'pid 1 is not allowed', 'It is no process that a server has started.');
     end if;
     -- Repeating it, after an answer that was lost, finds the same entry.
     insert into recovery.process as p (server_epoch, family, scope, watch, key, host, pid, process_start)

@@ -17,17 +17,21 @@ create or replace procedure recovery.boot(
 language plpgsql
 security invoker
 as $$
--- Not security definer and without a SET clause: it commits after each batch. All names are qualified.
+-- Not security definer and without a SET clause: it commits after each batch. So it reads its names by the caller's
+-- search_path: every function, type and operator stands with its schema, which tools/check_sql.py proves.
 declare
-    v_start  timestamptz := pg_catalog.clock_timestamp();
-    v_ended  bigint[];
-    v_orphan record;
+    v_start   pg_catalog.timestamptz := pg_catalog.clock_timestamp();
+    v_session pg_catalog.jsonb := recovery.session_settings();
+    v_ended   bigint[];
+    v_orphan  record;
 begin
     perform recovery.check_call(p_batch, p_lock_wait);
+    perform recovery.check_wait(p_wait);
     loop
         select r.o_epoch, r.o_token, r.o_ended into epoch, token, v_ended
         from recovery.register(p_name, p_host, p_pid, p_process_start, p_version, p_lease,
-            least(p_grace, p_lease), case when pg_catalog.clock_timestamp() > v_start + p_wait and p_policy = 'wait' then 'refuse' else p_policy end,
+            least(p_grace, p_lease),
+            case when pg_catalog.clock_timestamp() operator(pg_catalog.>) (v_start operator(pg_catalog.+) p_wait) and p_policy operator(pg_catalog.=) 'wait' then 'refuse' else p_policy end,
             p_lock_wait) as r;
         commit;
         exit when epoch is not null;
@@ -37,10 +41,10 @@ begin
     for v_orphan in select distinct o.family, o.epoch from recovery.orphaned(p_name) as o order by o.family, o.epoch loop
         -- Work that an active fuse guards becomes this boot's; the rest closes.
         if recovery.has_fuses(v_orphan.family) then
-            call recovery.close_epoch(v_orphan.family, v_orphan.epoch, 'boot:' || epoch, p_batch, p_lock_wait, epoch, report, true, epoch, token);
+            call recovery.close_epoch(v_orphan.family, v_orphan.epoch, pg_catalog.concat('boot:', epoch), p_batch, p_lock_wait, epoch, report, v_session, true, epoch, token);
         end if;
-        call recovery.close_epoch(v_orphan.family, v_orphan.epoch, 'boot:' || epoch, p_batch, p_lock_wait,
-            recovery.heir_of(v_orphan.epoch), report, false, epoch, token);
+        call recovery.close_epoch(v_orphan.family, v_orphan.epoch, pg_catalog.concat('boot:', epoch), p_batch, p_lock_wait,
+            recovery.heir_of(v_orphan.epoch), report, v_session, false, epoch, token);
     end loop;
     report := recovery.end_report(report, v_start);
 end

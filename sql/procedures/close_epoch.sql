@@ -1,20 +1,21 @@
 create or replace procedure recovery.close_epoch(
     p_family text, p_epoch bigint, p_detector text, p_batch integer, p_lock_wait interval, p_heir bigint,
-    inout report jsonb, p_guarded boolean default false, p_self bigint default null, p_token uuid default null
+    inout report jsonb, p_session jsonb, p_guarded boolean default false, p_self bigint default null, p_token uuid default null
 )
 language plpgsql
 security invoker
 as $$
--- Not security definer and without a SET clause: it commits after each batch. All names are qualified.
+-- Not security definer and without a SET clause: it commits after each batch. So it reads its names by the caller's
+-- search_path: every function, type and operator stands with its schema, which tools/check_sql.py proves.
 declare
     v_batch   record;
-    v_after   text[];
+    v_after   pg_catalog.text[];
     v_careful boolean := false;
-    v_left    jsonb;
+    v_left    pg_catalog.jsonb;
     v_some    boolean;
-    v_beat    timestamptz := pg_catalog.clock_timestamp();
-    v_list    text[] := case when p_heir is null then '{closed}' else '{adopted}' end;
-    v_guard   text := case when p_guarded then 'with'
+    v_beat    pg_catalog.timestamptz := pg_catalog.clock_timestamp();
+    v_list    pg_catalog.text := case when p_heir is null then 'closed' else 'adopted' end;
+    v_guard   pg_catalog.text := case when p_guarded then 'with'
                            when p_heir is not null or not recovery.has_fuses(p_family) then 'ignore'
                            else 'without' end;
 begin
@@ -24,38 +25,38 @@ begin
         loop
             select b.* into v_batch
             from recovery.close_batch(p_family, p_epoch, v_guard, v_after, p_batch, p_detector, p_lock_wait, v_careful, p_heir) as b;
-            report := pg_catalog.jsonb_set(pg_catalog.jsonb_set(report,
-                v_list, recovery.add_counts(report #> v_list, v_batch.o_closed)),
-                '{failed}', recovery.add_counts(report -> 'failed', v_batch.o_failed));
+            report := recovery.add_to_report(recovery.add_to_report(report, v_list, v_batch.o_closed), 'failed', v_batch.o_failed);
             commit;
-            if p_self is not null and pg_catalog.clock_timestamp() > v_beat + '250 ms' then
+            perform recovery.restore_settings(p_session);
+            if p_self is not null and pg_catalog.clock_timestamp() operator(pg_catalog.>) (v_beat operator(pg_catalog.+) interval '250 ms') then
                 perform recovery.renew(p_self, p_token);  -- closing may take longer than the lease
                 commit;
                 v_beat := pg_catalog.clock_timestamp();
             end if;
-            v_some := v_some or v_batch.o_closed <> '{}';
+            v_some := v_some or v_batch.o_closed operator(pg_catalog.<>) '{}';
             v_careful := v_batch.o_careful;
             exit when v_batch.o_done;
             v_after := v_batch.o_after;
         end loop;
         -- A row that changed under us was passed over: look again while it helps.
         v_left := recovery.remaining(p_family, p_epoch, v_guard);
-        exit when v_left = '{}' or not v_some;
+        exit when v_left operator(pg_catalog.=) '{}' or not v_some;
     end loop;
-    if v_left = '{}' then
-        if p_epoch is not null and p_heir is null and v_guard = 'ignore' then
-            while recovery.release(p_family, p_epoch, p_batch) > 0 loop
+    if v_left operator(pg_catalog.=) '{}' then
+        if p_epoch is not null and p_heir is null and v_guard operator(pg_catalog.=) 'ignore' then
+            while recovery.release(p_family, p_epoch, p_batch) operator(pg_catalog.>) 0 loop
                 commit;
             end loop;
         end if;
     else
-        report := pg_catalog.jsonb_set(report, '{busy}', recovery.add_counts(report -> 'busy', v_left));
+        report := recovery.add_to_report(report, 'busy', v_left);
     end if;
     commit;
+    perform recovery.restore_settings(p_session);
 end
 $$;
 
-comment on procedure recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb, boolean, bigint, uuid) is
+comment on procedure recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb, jsonb, boolean, bigint, uuid) is
     'Closes all orphans of one ended epoch in one family, a batch a transaction. Shared by boot, sweep and shutdown. With p_heir it hands them over instead, with p_guarded only those that an active fuse guards. Beats for the booting server p_self.';
 
-revoke all on procedure recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb, boolean, bigint, uuid) from public;
+revoke all on procedure recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb, jsonb, boolean, bigint, uuid) from public;

@@ -9,28 +9,34 @@ create or replace procedure recovery.shutdown(
 language plpgsql
 security invoker
 as $$
--- Not security definer and without a SET clause: it commits after each batch. All names are qualified.
+-- Not security definer and without a SET clause: it commits after each batch. So it reads its names by the caller's
+-- search_path: every function, type and operator stands with its schema, which tools/check_sql.py proves.
 declare
-    v_start  timestamptz := pg_catalog.clock_timestamp();
-    v_ended  boolean;
-    v_family text;
+    v_start   pg_catalog.timestamptz := pg_catalog.clock_timestamp();
+    v_session pg_catalog.jsonb := recovery.session_settings();
+    v_token   pg_catalog.uuid := p_token;
+    v_ended   boolean;
+    v_family  pg_catalog.text;
 begin
     perform recovery.check_call(p_batch, p_lock_wait);
-    v_ended := recovery.resign(p_epoch, p_token, p_heir, p_lock_wait);
+    if v_token is null and pg_catalog.pg_has_role('recovery_owner', 'usage') then
+        select s.token into v_token from recovery.server as s where s.epoch operator(pg_catalog.=) p_epoch;
+    end if;
+    v_ended := recovery.resign(p_epoch, v_token, p_heir, p_lock_wait);
     commit;
-    report := recovery.new_report(case when v_ended then array[p_epoch] else '{}'::bigint[] end);
+    report := recovery.new_report(case when v_ended then array[p_epoch] else array[]::bigint[] end);
     -- Not ended means that a transaction of its own holds it up: the sweep ends and closes it.
     for v_family in select distinct w.family from recovery.attached() as w
-        where exists (select from recovery.server as s where s.epoch = p_epoch and s.ended is not null)
+        where exists (select from recovery.server as s where s.epoch operator(pg_catalog.=) p_epoch and s.ended is not null)
         order by w.family
     loop
-        call recovery.close_epoch(v_family, p_epoch, 'shutdown:' || p_epoch, p_batch, p_lock_wait, p_heir, report);
+        call recovery.close_epoch(v_family, p_epoch, pg_catalog.concat('shutdown:', p_epoch), p_batch, p_lock_wait, p_heir, report, v_session);
     end loop;
     report := recovery.end_report(report, v_start);
 end
 $$;
 
 comment on procedure recovery.shutdown(bigint, uuid, bigint, integer, interval, jsonb) is
-    'Ends an epoch with reason shutdown and closes what it still owns, or hands it to the live epoch p_heir. Harmless when it has ended already. RC002 unknown epoch, RC003 foreign token, RC001 the heir has ended.';
+    'Ends an epoch with reason shutdown and closes what it still owns, or hands it to the live epoch p_heir. Harmless when it has ended already. RC002 unknown epoch, RC003 no token or a foreign one (recovery_owner needs none), RC001 the heir has ended.';
 
 revoke all on procedure recovery.shutdown(bigint, uuid, bigint, integer, interval, jsonb) from public;

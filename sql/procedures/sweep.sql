@@ -7,41 +7,49 @@ create or replace procedure recovery.sweep(
 language plpgsql
 security invoker
 as $$
--- Not security definer and without a SET clause: it commits after each batch. All names are qualified.
+-- Not security definer and without a SET clause: it commits after each batch. So it reads its names by the caller's
+-- search_path: every function, type and operator stands with its schema, which tools/check_sql.py proves.
 declare
-    v_start  timestamptz := pg_catalog.clock_timestamp();
-    v_label  text := coalesce(p_label, session_user::text);
-    v_ended  bigint[];
-    v_orphan record;
-    v_burnt  record;
-    v_asked  bigint;
+    v_start   pg_catalog.timestamptz := pg_catalog.clock_timestamp();
+    v_session pg_catalog.jsonb := recovery.session_settings();
+    v_label   pg_catalog.text := coalesce(p_label, session_user::pg_catalog.text);
+    v_by      pg_catalog.text := pg_catalog.concat('sweep:', coalesce(p_label, session_user::pg_catalog.text));
+    v_ended   bigint[];
+    v_orphan  record;
+    v_burnt   record;
+    v_asked   bigint;
 begin
     perform recovery.check_call(p_batch, p_lock_wait);
+    perform recovery.check_label(v_label);
     v_ended := recovery.reap(p_lock_wait);
     commit;
     report := recovery.new_report(v_ended);
     for v_orphan in select distinct o.family, o.epoch from recovery.orphaned() as o order by o.family, o.epoch loop
-        call recovery.close_epoch(v_orphan.family, v_orphan.epoch, 'sweep:' || v_label, p_batch, p_lock_wait,
-            recovery.heir_of(v_orphan.epoch), report);
+        call recovery.close_epoch(v_orphan.family, v_orphan.epoch, v_by, p_batch, p_lock_wait,
+            recovery.heir_of(v_orphan.epoch), report, v_session);
     end loop;
     for v_n in 1 .. 100000 loop
-        select b.* into v_burnt from recovery.burn('sweep:' || v_label, p_lock_wait) as b;
+        select b.* into v_burnt from recovery.burn(v_by, p_lock_wait) as b;
         commit;
+        perform recovery.restore_settings(v_session);
         exit when not v_burnt.o_more;
-        report := pg_catalog.jsonb_set(report, '{closed}', recovery.add_counts(report -> 'closed', v_burnt.o_closed));
+        report := recovery.add_to_report(report, 'closed', v_burnt.o_closed);
     end loop;
-    v_asked := recovery.ask('sweep:' || v_label);
+    v_asked := recovery.ask(v_by);
     commit;
+    perform recovery.restore_settings(v_session);
     for v_n in 1 .. 100000 loop
-        select x.* into v_burnt from recovery.expire('sweep:' || v_label, p_lock_wait) as x;
+        select x.* into v_burnt from recovery.expire(v_by, p_lock_wait) as x;
         commit;
+        perform recovery.restore_settings(v_session);
         exit when not v_burnt.o_more;
-        report := pg_catalog.jsonb_set(report, '{closed}', recovery.add_counts(report -> 'closed', v_burnt.o_closed));
+        report := recovery.add_to_report(report, 'closed', v_burnt.o_closed);
     end loop;
     perform recovery.forget();
-    report := recovery.end_report(report || pg_catalog.jsonb_build_object('asked', v_asked), v_start);
+    report := recovery.end_report(pg_catalog.jsonb_set(report, array['asked'], pg_catalog.to_jsonb(v_asked)), v_start);
     perform recovery.record_sweep(v_label, v_start, report);
     commit;
+    perform recovery.restore_settings(v_session);
 end
 $$;
 

@@ -1,7 +1,8 @@
 create or replace view recovery.fuse_state as
 select
     f.id, f.family, f.scope, f.watch, f.key, f.host, f.pid, f.process_dead,
-    f.expires >= (select recovery.now()) and f.pid is not null and f.process_dead is null as guards,
+    f.expires >= (select recovery.now()) and f.pid is not null and f.process_dead is null
+        and recovery.problem_of(f.pid, f.process_start, f.expires) is null as guards,
     f.expires < (select recovery.now()) or coalesce(f.process_dead < (select recovery.now()) - interval '5 seconds', false) as spent
 from recovery.fuse as f;
 

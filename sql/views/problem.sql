@@ -1,0 +1,18 @@
+create or replace view recovery.problem as
+select 'fuse'::text as kind, f.id::text as name, p.problem
+from recovery.fuse as f cross join lateral (select recovery.problem_of(f.pid, f.process_start, f.expires) as problem) as p
+where p.problem is not null
+union all
+select 'server', format('%s (epoch %s)', s.name, s.epoch), p.problem
+from recovery.server as s cross join lateral (select recovery.problem_of(s.pid, s.process_start) as problem) as p
+where s.ended is null and p.problem is not null
+union all
+select 'process', c.id::text, p.problem
+from recovery.process as c cross join lateral (select recovery.problem_of(c.pid, c.process_start) as problem) as p
+where p.problem is not null;
+
+comment on view recovery.problem is
+    'What stands in our tables and cannot be: impossible processes and fuses. They are refused where they enter; what got in all the same is passed over by every sweep and shown by status. A fuse among them guards nothing.';
+comment on column recovery.problem.kind is 'fuse, server or process.';
+comment on column recovery.problem.name is 'Its number, or name and epoch.';
+comment on column recovery.problem.problem is 'What is wrong with it.';
