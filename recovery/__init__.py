@@ -45,7 +45,16 @@ if TYPE_CHECKING:
     from recovery.settings import aconfigure, asetting, configure, setting
     from recovery.supervision import Cancel
     from recovery.tracked import Tracked
-    from recovery.watches import aattach, adetach, asupervise, attach, detach, supervise
+    from recovery.watches import (
+        aattach,
+        adetach,
+        apermit,
+        asupervise,
+        attach,
+        detach,
+        permit,
+        supervise,
+    )
 
 _HOMES = {
     "_boot": "aboot boot",
@@ -62,7 +71,7 @@ _HOMES = {
     "settings": "aconfigure asetting configure setting",
     "supervision": "Cancel",
     "tracked": "Tracked",
-    "watches": "aattach adetach asupervise attach detach supervise",
+    "watches": "aattach adetach apermit asupervise attach detach permit supervise",
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
 
@@ -102,6 +111,7 @@ __all__ = [
     "aboot",
     "aconfigure",
     "adetach",
+    "apermit",
     "asetting",
     "asupervise",
     "attach",
@@ -110,6 +120,7 @@ __all__ = [
     "detach",
     "lifespan",
     "listen",
+    "permit",
     "serve",
     "setting",
     "supervise",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 import os
 import socket
 import sys
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 __all__ = ["Target", "check_schema", "connect"]
+
+log = logging.getLogger(__name__)
 
 #: Where the database is: a DSN, a URL, an engine, a pool, a connection (only its
 #: address is taken), a function that connects; None for RECOVERY_DSN or, without
@@ -74,11 +78,23 @@ def connect(
         conn.rollback()
         conn.autocommit = True
         conn.prepare_threshold = None  # PgBouncer
+        conn.add_notice_handler(_warn)
         calls.run(conn, calls.set_application_name(_label(role, name, epoch)))
     except BaseException:
         conn.close()
         raise
     return conn
+
+
+def _warn(notice: psycopg.errors.Diagnostic) -> None:
+    """Logs what the database warns of, each warning once in a process."""
+    if notice.severity_nonlocalized == "WARNING" and notice.message_primary:
+        _log_once(notice.message_primary, notice.message_hint or "")
+
+
+@functools.cache
+def _log_once(message: str, hint: str) -> None:
+    log.warning("%s", f"{message}; {hint}" if hint else message)
 
 
 def _label(role: str, name: str, epoch: int | None) -> str:

@@ -415,7 +415,7 @@ def attach(table: str, open: str, close: Mapping[str, str], **options: Any) -> C
 
 _ATTACH_OPTIONS = {
     **dict.fromkeys(("name", "group", "family", "parent", "order", "only", "image"), "text"),
-    **dict.fromkeys(("topic", "started", "events"), "text"),
+    **dict.fromkeys(("topic", "started", "events", "search_path"), "text"),
     **dict.fromkeys(("failed_topics", "idle_topics"), "text[]"),
     "position": "integer",
     "requeue": "jsonb",
@@ -427,6 +427,11 @@ _ATTACH_OPTIONS = {
 
 def _as_json(value: Any) -> Any:
     return json.dumps(dict(value)) if isinstance(value, Mapping) else value
+
+
+def permit(owner: str) -> Call[None]:
+    """Lets the owner of tables attach them; for a DBA. RC010, 42501."""
+    return Call("select recovery.permit(%(owner)s::text::regrole)", {"owner": owner}, _nothing)
 
 
 def detach(table: str) -> Call[None]:

@@ -7,7 +7,16 @@ from typing import Any, Literal
 
 from recovery import calls, supervision
 
-__all__ = ["aattach", "adetach", "asupervise", "attach", "detach", "supervise"]
+__all__ = [
+    "aattach",
+    "adetach",
+    "apermit",
+    "asupervise",
+    "attach",
+    "detach",
+    "permit",
+    "supervise",
+]
 
 
 def attach(
@@ -19,8 +28,8 @@ def attach(
     it again with the same expressions changes nothing.
 
     Args:
-        conn: a psycopg or SQLAlchemy connection, of the table's owner and a member
-            of recovery_owner.
+        conn: a psycopg or SQLAlchemy connection of the table's owner, whom a DBA has
+            permitted to (`permit`), or of a superuser.
         table: as SQL writes it: ``job``, ``app."Job"``.
         open: SQL condition over the row ``r``: the row is work in flight.
         close: column -> SQL expression that a closing sets; sees ``r`` and
@@ -30,7 +39,8 @@ def attach(
             idle_topics, started, unowned, events, launch_grace, and for work that may be
             repeated: requeue (column -> expression, as close: back to the queue instead
             of closed), attempts (an integer column that counts), max_attempts (3; after
-            so many it is closed).
+            so many it is closed). search_path: what the table's triggers find theirs by
+            when a closing fires them; by default that of this session.
 
     Returns:
         The watch's name.
@@ -38,7 +48,8 @@ def attach(
     Raises:
         WatchInvalid: the table or an expression can't work (RC006).
         WatchExists: watched already, with other expressions (RC007).
-        PermissionDenied: not the owner of the table (42501).
+        PermissionDenied: not the owner of the table, or not permitted; then it says the
+            statement that a DBA has to run (42501).
     """
     return calls.run(conn, calls.attach(table, open, close, **options))
 
@@ -53,6 +64,31 @@ async def aattach(
 ) -> str:
     """`attach` on an async connection."""
     return await calls.arun(conn, calls.attach(table, open, close, **options))
+
+
+def permit(conn: calls.Connection, owner: str) -> None:
+    """Permits the owner of tables to attach them; once for each owner, by a DBA.
+
+    Makes the role that runs what stands in these tables (triggers, expressions): it can
+    do what the owner can, and append events of the owner's watches. The owner gets no
+    right on anybody else's tables, nor on servers, tokens and events. Doing it again
+    repairs what was removed.
+
+    Args:
+        conn: of a superuser; or of a member of recovery_owner with CREATEROLE and (from
+            PostgreSQL 16 on) the admin option on the owner.
+        owner: the role, as SQL writes it.
+
+    Raises:
+        InvalidArgument: there is no such role (RC010).
+        PermissionDenied: these rights are missing (42501).
+    """
+    calls.run(conn, calls.permit(owner))
+
+
+async def apermit(conn: calls.AnyAsyncConnection, owner: str) -> None:
+    """`permit` on an async connection."""
+    await calls.arun(conn, calls.permit(owner))
 
 
 def detach(conn: calls.Connection, table: str) -> None:

@@ -41,6 +41,7 @@ grant execute on function
     recovery.knock(),
     recovery.left_open(text),
     recovery.now(),
+    recovery.problem_of(bigint, timestamptz, timestamptz),
     recovery.refuse_late(bigint, bigint, regclass),
     recovery.writer()
 to recovery_runner;
@@ -63,6 +64,7 @@ grant execute on function
     recovery.rewrites(regclass),
     recovery.is_stale(regclass),
     recovery.now(),
+    recovery.problem_of(bigint, timestamptz, timestamptz),
     recovery.fail(text, text, text),
     recovery.check_setting(text, text),
     recovery.setting_of(text, text, text, text)

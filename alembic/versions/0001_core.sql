@@ -5261,7 +5261,7 @@ begin
         perform recovery.fail('RC006', format('%s has no group to cancel', p_table), 'Attach it with p_group, or cancel rows.');
     elsif p_child is not null and v_watch.group_by is null then
         perform recovery.fail('RC006', format('%s has no groups, so a row cannot wait for one', p_table), 'Attach it with p_group.');
-    elsif coalesce(p_started, v_watch.spec ->> 'started') is null then
+    elsif coalesce(v_spec ->> 'started', v_watch.spec ->> 'started') is null then
         perform recovery.fail('RC006', format('the watchdog needs to know when work of %s started', p_table), 'Give p_started, such as created_at.');
     end if;
     update recovery.watch as w set supervised = v_spec where w.relation = p_table returning w.* into v_watch;
@@ -5539,7 +5539,7 @@ end$body$,
     v_new  boolean := (%2$s) is true;
     v_kind text := 'closed';
 begin
-    if v_old and v_new and (new.server_epoch is not distinct from old.server_epoch or current_setting('recovery.stamp', true) = 'on') then
+    if v_old and v_new and (new.server_epoch is not distinct from old.server_epoch or pg_trigger_depth() > 1 and current_setting('recovery.stamp', true) = 'on') then
         return null;  -- still open; or the stamp below, which is part of the transition that caused it
     end if;
     if %3$s then
@@ -6332,6 +6332,7 @@ grant execute on function
     recovery.knock(),
     recovery.left_open(text),
     recovery.now(),
+    recovery.problem_of(bigint, timestamptz, timestamptz),
     recovery.refuse_late(bigint, bigint, regclass),
     recovery.writer()
 to recovery_runner;
@@ -6355,6 +6356,7 @@ grant execute on function
     recovery.rewrites(regclass),
     recovery.is_stale(regclass),
     recovery.now(),
+    recovery.problem_of(bigint, timestamptz, timestamptz),
     recovery.fail(text, text, text),
     recovery.check_setting(text, text),
     recovery.setting_of(text, text, text, text)

@@ -216,6 +216,17 @@ def evict(
 
 
 @app.command()
+def permit(
+    owner: Annotated[str, typer.Argument(metavar="OWNER", help="The role that owns the tables.")],
+    dsn: Dsn = None,
+) -> None:
+    """Lets the owner of tables attach them; for a DBA, once for each owner."""
+    with _open(dsn) as conn:
+        calls.run(conn, calls.permit(owner))
+    print(f"{owner} may attach its tables: recovery.attach")
+
+
+@app.command()
 def status(as_json: AsJson = False, dsn: Dsn = None) -> None:
     """Servers, watched tables, what is open, waits, is to stop; settings, failures, sweeps."""
     with _open(dsn) as conn:

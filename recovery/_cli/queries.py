@@ -8,7 +8,16 @@ from typing import Any
 from recovery._types import from_json
 from recovery.calls import Call, Row
 
-__all__ = ["cancellations", "failures", "fuses", "servers", "settings", "sweeps", "watches"]
+__all__ = [
+    "cancellations",
+    "failures",
+    "fuses",
+    "problems",
+    "servers",
+    "settings",
+    "sweeps",
+    "watches",
+]
 
 Records = list[dict[str, Any]]
 
@@ -66,14 +75,26 @@ def cancellations(limit: int = 20) -> Call[Records]:
 def fuses(limit: int = 20) -> Call[Records]:
     """Fuses, those that burn out first at the top."""
     return _records(
-        "select id, coalesce(nullif(watch, ''), family), scope, key, pid, host, lit, expires,"
-        " expires - recovery.now(), process_dead, case"
+        # An infinite time got in past the checks: no client could read it.
+        "select id, coalesce(nullif(watch, ''), family), scope, key, pid, host, lit,"
+        " case when isfinite(expires) then expires end,"
+        " case when isfinite(expires) then expires - recovery.now() end, process_dead, case"
+        " when recovery.problem_of(pid, process_start, expires) is not null then 'impossible'"
         " when process_dead is not null then 'process dead'"
         " when expires < recovery.now() then 'burnt out'"
         " when pid is null then 'no process' else 'burns' end"
         " from recovery.fuse order by expires, id limit %(limit)s::bigint",
         {"limit": limit},
         *"id watch scope key pid host lit expires burns_for process_dead state".split(),
+    )
+
+
+def problems(limit: int = 20) -> Call[Records]:
+    """What stands in our tables and cannot be."""
+    return _records(
+        "select kind, name, problem from recovery.problem order by 1, 2 limit %(limit)s::bigint",
+        {"limit": limit},
+        *"kind name problem".split(),
     )
 
 

@@ -88,6 +88,7 @@ def status(conn: psycopg.Connection[Any], as_json_: bool) -> None:
         "cancellations": calls.run(conn, queries.cancellations()),
         "fuses": calls.run(conn, queries.fuses()),
         "failures": calls.run(conn, queries.failures()),
+        "problems": calls.run(conn, queries.problems()),
         "settings": calls.run(conn, queries.settings()),
         "sweeps": calls.run(conn, queries.sweeps()),
     }
@@ -181,6 +182,13 @@ def status(conn: psycopg.Connection[Any], as_json_: bool) -> None:
             ],
             "",
         )
+    if found["problems"]:
+        print_table(
+            console,
+            ["passed over", "", "because"],
+            [[p["kind"], p["name"], p["problem"]] for p in found["problems"]],
+            "",
+        )
     if found["settings"]:
         said = ", ".join(map(_setting, found["settings"]))
         console.print(f"settings: {said}", soft_wrap=True)
@@ -230,7 +238,9 @@ def _ago(age: timedelta) -> str:
     return f"{_span(age)} ago"
 
 
-def _in(span: timedelta) -> str:
+def _in(span: timedelta | None) -> str:
+    if span is None:
+        return "never"
     return _span(span) if span > timedelta() else "due"
 
 

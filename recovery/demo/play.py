@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 from rich.console import Console
@@ -47,8 +48,9 @@ def run(dsn: str | None, major: int | None) -> int:
         with console.status("PostgreSQL starts"):
             database = dsn or stack.enter_context(Cluster(major)).create_database("demo")
             migrations.upgrade(database)
+        servers = database if dsn is not None else _login(database)
         with Processes() as processes:
-            play = Play(database, processes, console, started)
+            play = Play(database, servers, processes, console, started)
             figures = asyncio.run(play.run())
             console.print()
             console.print(figures.table())
@@ -57,11 +59,22 @@ def run(dsn: str | None, major: int | None) -> int:
     return 0 if figures.right else 1
 
 
+def _login(database: str) -> str:
+    """What the servers connect with: a login that is a member of recovery_server, and no more."""
+    with psycopg.connect(database, autocommit=True) as conn:
+        conn.execute("create role demo_server login in role recovery_server")
+    there = urlsplit(database)
+    return urlunsplit(there._replace(netloc="demo_server@" + there.netloc.rpartition("@")[2]))
+
+
 class Play:
     """One run."""
 
-    def __init__(self, dsn: str, processes: Processes, console: Console, started: float) -> None:
-        self._dsn, self._processes, self._console = dsn, processes, console
+    def __init__(
+        self, dsn: str, servers: str, processes: Processes, console: Console, started: float
+    ) -> None:
+        self._dsn, self._for_servers = dsn, servers
+        self._processes, self._console = processes, console
         self._started = started
         self._plain = not console.is_terminal or os.environ.get("CI", "") not in ("", "false", "0")
         self._servers = [Server("api-1"), Server("api-2")]
@@ -180,7 +193,7 @@ class Play:
         self, conn: psycopg.AsyncConnection[Any], server: Server, script: str
     ) -> Process:
         """Starts a server's process and waits for its epoch."""
-        process = self._processes.start(server.name, script, self._dsn)
+        process = self._processes.start(server.name, script, self._for_servers)
         server.pid, server.state = process.pid, "boots"
 
         async def epoch() -> int | None:

@@ -37,7 +37,7 @@ begin
         perform recovery.fail('RC006', format('%s has no group to cancel', p_table), 'Attach it with p_group, or cancel rows.');
     elsif p_child is not null and v_watch.group_by is null then
         perform recovery.fail('RC006', format('%s has no groups, so a row cannot wait for one', p_table), 'Attach it with p_group.');
-    elsif coalesce(p_started, v_watch.spec ->> 'started') is null then
+    elsif coalesce(v_spec ->> 'started', v_watch.spec ->> 'started') is null then
         perform recovery.fail('RC006', format('the watchdog needs to know when work of %s started', p_table), 'Give p_started, such as created_at.');
     end if;
     update recovery.watch as w set supervised = v_spec where w.relation = p_table returning w.* into v_watch;

@@ -67,7 +67,7 @@ end$body$,
     v_new  boolean := (%2$s) is true;
     v_kind text := 'closed';
 begin
-    if v_old and v_new and (new.server_epoch is not distinct from old.server_epoch or current_setting('recovery.stamp', true) = 'on') then
+    if v_old and v_new and (new.server_epoch is not distinct from old.server_epoch or pg_trigger_depth() > 1 and current_setting('recovery.stamp', true) = 'on') then
         return null;  -- still open; or the stamp below, which is part of the transition that caused it
     end if;
     if %3$s then

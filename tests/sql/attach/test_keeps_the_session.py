@@ -13,15 +13,20 @@ def test_the_role_of_the_session_stays(app: Connection) -> None:
     app.execute("grant recovery_owner to recovery_test_app")
     app.execute("alter schema app owner to recovery_test_app")
     app.execute("alter table app.job owner to recovery_test_app")
+    app.execute("select recovery.permit('recovery_test_app')")
     app.execute("set role recovery_test_app")
     try:
         attach(app)
         assert value(app, "select current_user") == "recovery_test_app"
     finally:
         app.execute("reset role")
+        app.execute("select recovery.detach('app.job')")
         app.execute("reassign owned by recovery_test_app to current_user")
         app.execute("drop owned by recovery_test_app")
         app.execute("drop role recovery_test_app")
+        for role in ("runner", "gate"):
+            app.execute(f"drop owned by recovery_{role}_recovery_test_app cascade")  # type: ignore
+            app.execute(f"drop role recovery_{role}_recovery_test_app")  # type: ignore
 
 
 def test_no_temporary_object_stays(app: Connection) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -58,16 +59,49 @@ def fill(conn: Connection, rows: int, group: str | None = None, open_rows: int =
     return dead
 
 
-def close_sql(conn: Connection, scope: str) -> str:
-    """The closing statement with its parameters as literals."""
+def planned(conn: Connection, statement: str, **task: Any) -> dict[str, Any]:
+    """The plan of a statement about watched rows, as recovery.run has it executed: its one
+    parameter is a task, whose fields the planner knows."""
+    fields = [
+        name
+        for (name,) in conn.execute(
+            "select attname from pg_attribute where attrelid = 'recovery.task'::regclass"
+            " and attnum > 0 order by attnum"
+        )
+    ]
+    assert set(task) <= set(fields)
+    conn.execute(
+        "create or replace function pg_temp.planned(p_sql text, p_task recovery.task)"
+        " returns json language plpgsql as $$ declare v json; begin"
+        " execute 'explain (format json) ' || p_sql into v using p_task; return v; end $$"
+    )
+    plan = value(
+        conn,
+        "select pg_temp.planned(%s, row(" + ", ".join(["%s"] * len(fields)) + ")::recovery.task)",
+        statement,
+        *(task.get(name) for name in fields),
+    )
+    return dict(plan[0]["Plan"])
+
+
+def close_plan(conn: Connection, scope: str) -> dict[str, Any]:
+    """The plan of the closing statement."""
     statement = str(value(conn, "select recovery.close_sql('app.job', %s)", scope))
-    group = "array['s1','s2']::text[]" if scope == "groups" else "(array['0']::text[])"
     dead = value(conn, "select max(epoch) from recovery.server")
-    literals = [dead, group, 2000, "'superseded'", "'words'", "'boot:1'", "now()", "null::bigint",
-                f"array[{dead}]::bigint[]", "(array['30000']::text[])"]  # fmt: skip
-    for number, literal in reversed(list(enumerate(literals, 1))):
-        statement = statement.replace(f"${number}", str(literal))
-    return statement
+    return planned(
+        conn,
+        statement,
+        epoch=dead,
+        keys=["s1", "s2"] if scope == "groups" else ["0"],
+        bound=["30000"],
+        max_rows=2000,
+        reason="superseded",
+        message="words",
+        detector="boot:1",
+        at=datetime.now(UTC),
+        written=datetime.now(UTC),
+        epochs=[dead],
+    )
 
 
 @pytest.mark.parametrize("open_rows", [100, 30_000])
@@ -81,7 +115,7 @@ def test_closing_reads_the_table_by_indexes(
     conn.execute("vacuum analyze app.job")
     for name in ("hashjoin", "mergejoin", "seqscan"):  # as recovery.close_scope has it
         conn.execute(f"set enable_{name} = off")
-    plan = explain(conn, close_sql(conn, scope))
+    plan = close_plan(conn, scope)
     how = scans(plan)
     assert how
     assert how <= {"Index Scan", "Index Only Scan", "Bitmap Heap Scan", "Tid Scan"}
@@ -159,9 +193,13 @@ def test_the_watchdog_looks_at_what_is_due_not_at_what_is_open(conn: Connection,
     statement = str(
         value(conn, "select recovery.due_sql(w) from recovery.watch as w where w.name = 'app.job'")
     )
-    for number, literal in enumerate(("now()", "'-infinity'::timestamptz", "interval '10 min'"), 1):
-        statement = statement.replace(f"${number}", literal)
-    plan = explain(conn, statement)
+    plan = planned(
+        conn,
+        statement,
+        at=datetime.now(UTC),
+        since=datetime(1970, 1, 1, tzinfo=UTC),
+        span=timedelta(minutes=10),
+    )
     assert index in {node.get("Index Name") for node in nodes(plan)}
     assert "Seq Scan" not in scans(plan)
     explain(conn, "select * from recovery.due()", analyze=True)  # fills the caches
