@@ -38,9 +38,10 @@ format: .venv/.ready ## ruff: repair what can be repaired
 types: .venv/.ready ## mypy, strict
 	@$(BIN)/mypy
 
-sql-check: .venv/.ready ## style of sql/, then the tests that read the catalog
+sql-check: .venv/.ready ## style and names of sql/, pgspot, then the tests that read the catalog
 	@$(BIN)/python tools/check_sql.py
 	@$(BIN)/python tools/freeze.py --check
+	@$(BIN)/python tools/check_names.py
 	@$(BIN)/python -m pytest -q tests/schema/test_style.py $(ARGS)
 
 bench: .venv/.ready ## the benchmarks of bench/

@@ -1,9 +1,10 @@
 """A worker that says in its table what it is doing, and may die at any moment.
 
-    recovery migrate upgrade          # once, as the database's owner
+    python examples/job_table.py      # once, see there
     python examples/worker.py         # kill -9 it, and start it again
 
-The database is RECOVERY_DSN, or libpq's PGHOST, PGDATABASE, …
+The database is RECOVERY_DSN, or libpq's PGHOST, PGDATABASE, …; the login is a member of
+recovery_server and may write the table, nothing else.
 """
 
 import os
@@ -18,26 +19,6 @@ engine = sa.create_engine(
         "postgresql://", "postgresql+psycopg://", 1
     )
 )
-
-with engine.begin() as conn:
-    conn.exec_driver_sql(
-        """
-        create table if not exists job (
-            id          bigint generated always as identity primary key,
-            title       text not null,
-            status      text not null default 'queued',
-            error       text,
-            finished_at timestamptz
-        )
-        """
-    )
-    # The watch: what is in flight, and how to close what a dead server left. Repeating it does nothing.
-    recovery.attach(
-        conn,
-        "job",
-        open="status = 'running'",
-        close={"status": "'failed'", "error": "c.message", "finished_at": "c.at"},
-    )
 
 with recovery.serve(engine, name="worker-1", signals=True) as server:
     print(f"epoch {server.epoch}, closed at boot: {server.report.closed or 'nothing'}", flush=True)

@@ -50,7 +50,7 @@ _busy = threading.Lock()
 
 _MIGRATE = "run `recovery migrate upgrade`, or your project's `alembic upgrade heads`"
 
-_ROLES = ("recovery_owner", "recovery_server", "recovery_listener")
+_ROLES = ("recovery_owner", "recovery_server", "recovery_listener", "recovery_runner")
 
 
 class Current(TypedDict):
@@ -314,7 +314,11 @@ def _reading(connection: sa.Connection) -> Iterator[None]:
     try:
         yield
     except sa.exc.DBAPIError as error:
-        raise errors.from_driver(error) or error from error
+        found = errors.from_driver(error)
+        if isinstance(found, errors.PermissionDenied):
+            # The schema itself is everybody's; PostgreSQL's message names the function only.
+            found.hint = found.hint or "ask for membership in recovery_server or recovery_listener"
+        raise found or error from error
     finally:
         if not outer:
             connection.rollback()
@@ -347,27 +351,60 @@ def _revisions(connection: sa.Connection) -> list[str]:
     return list(connection.scalars(table))
 
 
+# The runner and the gate of the role that installs, named as by recovery.make_runner: it
+# owns the tables of the agent store.
+_LACKS = """
+with runner as (
+    select 'recovery_runner_' || t.tag as role, 'recovery_gate_' || t.tag as gate
+    from (select case when octet_length(current_user) <= 40 then current_user::text
+                 else left(current_user, 16) || '_' || left(md5(current_user), 16) end) as t (tag)
+),
+known as (
+    select r.role, r.gate,
+           (select oid from pg_catalog.pg_roles where rolname = r.role) as role_id,
+           (select oid from pg_catalog.pg_roles where rolname = r.gate) as gate_id,
+           (select oid from pg_catalog.pg_roles where rolname = 'recovery_runner') as group_id
+    from runner as r
+)
+select quote_ident(current_user) as me, quote_ident(current_database()) as db,
+       quote_ident(k.role) as runner, quote_ident(k.gate) as gate,
+       pg_catalog.has_database_privilege(current_database(), 'create') as may_create,
+       array(select r from unnest(cast(:roles as text[])) as r where not exists (
+           select from pg_catalog.pg_roles where rolname = r)) as missing,
+       exists (select from pg_catalog.pg_roles where rolname = 'recovery_owner'
+               and pg_catalog.pg_has_role(oid, 'usage')) as is_owner,
+       k.role_id is not null as has_runner, k.gate_id is not null as has_gate,
+       coalesce(pg_catalog.pg_has_role(k.role_id, k.group_id, 'member'), false) as is_runner,
+       coalesce(pg_catalog.pg_has_role(k.role_id, 'member')
+                and pg_catalog.pg_has_role(k.gate_id, 'member'), false) as is_member,
+       coalesce(pg_catalog.has_database_privilege(k.role_id, current_database(), 'temporary'),
+                pg_catalog.has_database_privilege('public', current_database(), 'temporary'))
+           as may_temporary
+from known as k
+"""
+
+
 def _advice(connection: sa.Connection) -> str | None:
     """What an administrator has to run before this role can install the schema."""
     with _reading(connection):
         lacks = connection.execute(
-            sa.text(
-                "select current_user as me, current_database() as db,"
-                " pg_catalog.has_database_privilege(current_database(), 'create') as may_create,"
-                " array(select r from unnest(cast(:roles as text[])) r where not exists ("
-                "   select from pg_catalog.pg_roles where rolname = r)) as missing,"
-                " exists (select from pg_catalog.pg_roles where rolname = 'recovery_owner'"
-                "   and pg_catalog.pg_has_role(oid, 'usage')) as is_owner"
-            ),
-            {"roles": list(_ROLES)},
+            sa.text(_LACKS.replace("::", r"\:\:")), {"roles": list(_ROLES)}
         ).one()
-        quote = connection.dialect.identifier_preparer.quote
-        me, database = quote(lacks.me), quote(lacks.db)
     todo = [f"create role {role};" for role in lacks.missing]
+    if not lacks.has_runner:
+        todo.append(f"create role {lacks.runner};")
+    if not lacks.has_gate:
+        todo.append(f"create role {lacks.gate};")
+    if not lacks.is_runner:
+        todo.append(f"grant recovery_runner to {lacks.runner};")
+    if not lacks.is_member:
+        todo.append(f"grant {lacks.runner}, {lacks.gate} to {lacks.me} with admin option;")
     if not lacks.is_owner:
-        todo.append(f"grant recovery_owner to {me};")
+        todo.append(f"grant recovery_owner to {lacks.me};")
     if not lacks.may_create:
-        todo.append(f"grant create on database {database} to {me};")
+        todo.append(f"grant create on database {lacks.db} to {lacks.me};")
+    if not lacks.may_temporary:
+        todo.append(f"grant temporary on database {lacks.db} to {lacks.runner};")
     if not todo:
         return None
     return f"let an administrator run {' '.join(todo)} or run this as a superuser"

@@ -13,6 +13,10 @@ revision then.
 Statements are separated here, where a mistake is seen, and not in the revision:
 drivers that prepare every statement (asyncpg) accept only one at a time. The
 mark between them is a comment, so a frozen file also runs in psql as it is.
+
+A script is read by a search_path of its own, whatever that of the migrating role
+is: defaults, constraints, views and policies mean PostgreSQL's functions and
+operators, never somebody else's of the same name. At its end the path is as before.
 """
 
 from __future__ import annotations
@@ -28,6 +32,23 @@ ROOT = Path(__file__).resolve().parent.parent
 
 #: Between two statements of a frozen file; the revisions split at it.
 MARK = "--;"
+
+#: Around each script: its search_path, for this transaction. Statement by statement in
+#: autocommit (psql, without -1) that would be gone at once, and so the session's path is set
+#: then. sql/agent_store/watches.sql reads the remembered path too.
+PIN = """\
+select pg_catalog.set_config('recovery.migrator_path', pg_catalog.current_setting('search_path'), true);
+select pg_catalog.set_config('recovery.migrator_path', pg_catalog.current_setting('search_path'), false)
+where pg_catalog.current_setting('recovery.migrator_path') operator(pg_catalog.<>) pg_catalog.current_setting('search_path');
+select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false)
+where pg_catalog.current_setting('search_path') operator(pg_catalog.<>) 'pg_catalog, pg_temp';
+"""  # noqa: E501
+UNPIN = """\
+select pg_catalog.set_config('search_path', pg_catalog.current_setting('recovery.migrator_path'), true);
+select pg_catalog.set_config('search_path', pg_catalog.current_setting('recovery.migrator_path'), false)
+where pg_catalog.current_setting('search_path') operator(pg_catalog.<>) pg_catalog.current_setting('recovery.migrator_path');
+"""  # noqa: E501
 
 #: The order of the desired state; within a folder by name.
 ORDER = (
@@ -173,7 +194,9 @@ _COMMENT = re.compile(r"\s+|--[^\n]*(\n|\Z)")
 
 def _frozen(root: Path, paths: list[Path], *, bodies: bool) -> str:
     """One script of all the files; `bodies` puts off the check of routine bodies."""
-    pieces: list[str] = ["set check_function_bodies = off;"] if bodies else []
+    pieces = split(PIN)
+    if bodies:
+        pieces.append("set check_function_bodies = off;")
     for path in paths:
         name = path.relative_to(root).as_posix()
         text = path.read_text(encoding="utf-8")
@@ -194,6 +217,7 @@ def _frozen(root: Path, paths: list[Path], *, bodies: bool) -> str:
             pieces.append(f"-- {name}\n{statement}" if number == 0 else statement)
     if bodies:
         pieces.append("reset check_function_bodies;")
+    pieces += split(UNPIN)
     return f"\n{MARK}\n".join(pieces) + "\n"
 
 

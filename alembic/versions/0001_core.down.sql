@@ -1,3 +1,13 @@
+select pg_catalog.set_config('recovery.migrator_path', pg_catalog.current_setting('search_path'), true);
+--;
+select pg_catalog.set_config('recovery.migrator_path', pg_catalog.current_setting('search_path'), false)
+where pg_catalog.current_setting('recovery.migrator_path') operator(pg_catalog.<>) pg_catalog.current_setting('search_path');
+--;
+select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+--;
+select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false)
+where pg_catalog.current_setting('search_path') operator(pg_catalog.<>) 'pg_catalog, pg_temp';
+--;
 -- sql/drop.sql
 -- Leaves the host's tables as they were before they were attached, and no role that nobody else uses.
 do $$
@@ -24,3 +34,8 @@ begin
     end loop;
 end
 $$;
+--;
+select pg_catalog.set_config('search_path', pg_catalog.current_setting('recovery.migrator_path'), true);
+--;
+select pg_catalog.set_config('search_path', pg_catalog.current_setting('recovery.migrator_path'), false)
+where pg_catalog.current_setting('search_path') operator(pg_catalog.<>) pg_catalog.current_setting('recovery.migrator_path');

@@ -22,29 +22,9 @@ depends_on: str | Sequence[str] | None = None
 
 _HERE = Path(__file__).resolve().parent
 
-_GUARD = """
-do $$
-begin
-    if exists (
-        select from pg_catalog.pg_class
-        where relnamespace = pg_catalog.to_regnamespace('recovery')
-          and relkind in ('r', 'p', 'v', 'm', 'f', 'S') and relname <> 'alembic_version')
-    then
-        raise exception using
-            errcode = 'duplicate_schema',
-            message = 'schema "recovery" is in use already',
-            hint = 'If `recovery migrate` installed it: `alembic stamp` its revisions here, then'
-                ' drop table recovery.alembic_version. Else rename the schema.';
-    end if;
-end
-$$;
-"""
-
 
 def upgrade() -> None:
-    """Creates the roles, the schema and all that is in it, unless the schema has tables already:
-    a downgrade would drop them."""
-    _execute(_GUARD)
+    """Creates the roles, the schema and all that is in it, unless there is one already."""
     _run("0001_core.sql")
 
 

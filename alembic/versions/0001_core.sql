@@ -1,3 +1,13 @@
+select pg_catalog.set_config('recovery.migrator_path', pg_catalog.current_setting('search_path'), true);
+--;
+select pg_catalog.set_config('recovery.migrator_path', pg_catalog.current_setting('search_path'), false)
+where pg_catalog.current_setting('recovery.migrator_path') operator(pg_catalog.<>) pg_catalog.current_setting('search_path');
+--;
+select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+--;
+select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false)
+where pg_catalog.current_setting('search_path') operator(pg_catalog.<>) 'pg_catalog, pg_temp';
+--;
 set check_function_bodies = off;
 --;
 -- sql/roles.sql
@@ -27,7 +37,27 @@ end
 $$;
 --;
 -- sql/schema.sql
-create schema if not exists recovery;
+-- pg-recovery's own environment has made the schema, for its version table. Nothing else may be in it: a downgrade would
+-- drop it, and whoever owns a schema or a function in it could slip us theirs.
+do $$
+begin
+    if to_regnamespace('recovery') is null then
+        create schema recovery;
+    elsif exists (
+            select from pg_depend as d
+            where d.refclassid = 'pg_namespace'::regclass and d.refobjid = to_regnamespace('recovery')
+              and (d.classid <> 'pg_class'::regclass or d.objid is distinct from to_regclass('recovery.alembic_version')))
+        or not exists (
+            select from pg_namespace as n join pg_roles as r on r.oid = n.nspowner
+            where n.nspname = 'recovery' and (r.rolname in (current_user, 'recovery_owner') or r.rolsuper))
+    then
+        raise exception using
+            errcode = 'duplicate_schema',
+            message = 'schema "recovery" is in use already',
+            hint = 'If `recovery migrate` installed it: `alembic stamp` its revisions here, then drop table recovery.alembic_version. Else rename the schema.';
+    end if;
+end
+$$;
 --;
 comment on schema recovery is
     'Crash recovery of in-flight work: servers, watches, durable events, and the routines that close orphans.';
@@ -85,6 +115,29 @@ comment on column recovery.task.since is 'Since when sweepers watch without a br
 comment on column recovery.task.span is 'The least timeout.';
 --;
 comment on column recovery.task.path is 'search_path that the host''s writers have: its triggers see it.';
+--;
+-- sql/tables/broken.sql
+create table recovery.broken (
+    watch    text        not null,
+    since    timestamptz not null default clock_timestamp(),
+    at       timestamptz not null default clock_timestamp(),
+    sqlstate text        not null,
+    message  text        not null,
+    constraint broken_pkey primary key (watch)
+);
+--;
+comment on table recovery.broken is
+    'Watches whose expressions, table or runner fail: their rows wait, all others are served. Written and cleared by boots and sweeps, shown by status.';
+--;
+comment on column recovery.broken.watch is 'Name of the watch.';
+--;
+comment on column recovery.broken.since is 'When it failed first.';
+--;
+comment on column recovery.broken.at is 'When it failed last.';
+--;
+comment on column recovery.broken.sqlstate is 'SQLSTATE of the last error.';
+--;
+comment on column recovery.broken.message is 'Message of the last error.';
 --;
 -- sql/tables/cancellation.sql
 create table recovery.cancellation (
@@ -247,6 +300,7 @@ create table recovery.fuse (
     lit           timestamptz not null default clock_timestamp(),
     expires       timestamptz not null,
     process_dead  timestamptz,
+    retry_at      timestamptz not null default '-infinity',
     constraint fuse_pkey primary key (id),
     constraint fuse_unit_key unique (family, scope, watch, key),
     constraint fuse_scope_check check (scope in ('row', 'group')),
@@ -277,6 +331,8 @@ comment on column recovery.fuse.ttl is 'How long it burns after lit or extended,
 comment on column recovery.fuse.lit is 'When it was lit.';
 --;
 comment on column recovery.fuse.expires is 'Burnt out after that; not indexed, so that extending stays HOT.';
+--;
+comment on column recovery.fuse.retry_at is 'It has burnt out and its unit could not be closed: not tried again before.';
 --;
 comment on column recovery.fuse.process_dead is 'When a sweeper on its host found the process dead.';
 --;
@@ -674,6 +730,7 @@ as $$
 declare
     v_asked recovery.cancellation;
 begin
+    perform recovery.check_fresh();
     perform recovery.heartbeat(p_epoch, p_token);  -- proves who it is
     select c.* into v_asked from recovery.cancellation as c where c.id = p_id and c.server_epoch = p_epoch for update;
     if not found then
@@ -823,7 +880,7 @@ begin
         on conflict (family, scope, key, watch) do nothing
         returning *
     loop
-        if not exists (select from recovery.open_in(v_asked.detail ->> 'watch', v_asked.scope, v_asked.key)) then
+        if not recovery.has_open(v_asked.detail ->> 'watch', v_asked.scope, v_asked.key) then
             delete from recovery.cancellation as c where c.id = v_asked.id;  -- closed since we looked
         elsif v_asked.deadline > v_now then
             perform recovery.tell(v_asked.server_epoch, v_asked.detail ->> 'watch', v_asked.scope, v_asked.key, v_asked.reason, p_detector,
@@ -1050,22 +1107,28 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_fuse record;
+    v_fuse  record;
+    v_watch text;
 begin
+    perform recovery.check_fresh();
     o_closed := '{}';
     -- One fuse a call: the caller commits. Another sweeper's fuse is skipped, an extension just committing is waited out by nobody.
-    select f.* into v_fuse from recovery.fuse_state as f where f.spent
+    select f.* into v_fuse from recovery.fuse_state as f where f.spent and f.retry_at <= recovery.now()
     order by f.id limit 1 for update skip locked;
     o_more := found;
     if not found then
         return;
     end if;
-    o_closed := recovery.close_unit(
-        case v_fuse.scope when 'row' then v_fuse.watch
-             else (select min(w.name) from recovery.attached() as w where w.family = v_fuse.family) end,
-        v_fuse.scope, v_fuse.key, case when v_fuse.process_dead is null then 'fuse_expired' else 'process_dead' end,
-        p_detector, p_lock_wait);
-    delete from recovery.fuse as f where f.id = v_fuse.id;
+    v_watch := case v_fuse.scope when 'row' then v_fuse.watch
+                    else (select min(w.name) from recovery.attached() as w where w.family = v_fuse.family) end;
+    begin
+        o_closed := recovery.close_unit(v_watch, v_fuse.scope, v_fuse.key,
+            case when v_fuse.process_dead is null then 'fuse_expired' else 'process_dead' end, p_detector, p_lock_wait);
+        delete from recovery.fuse as f where f.id = v_fuse.id;
+    exception when others then
+        perform recovery.note_broken(coalesce(v_watch, v_fuse.family), sqlstate, sqlerrm);
+        update recovery.fuse as f set retry_at = recovery.now() + interval '10 seconds' where f.id = v_fuse.id;
+    end;
 end
 $$;
 --;
@@ -1170,6 +1233,27 @@ $$;
 comment on function recovery.check_call(integer, interval) is 'Refuses arguments or a session with which boot, sweep and shutdown cannot work: RC010.';
 --;
 revoke all on function recovery.check_call(integer, interval) from public;
+--;
+-- sql/functions/check_fresh.sql
+create or replace function recovery.check_fresh()
+returns void
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    -- A closing fires deferred triggers, so that none runs at commit. Those that our caller has queued before would be
+    -- fired too early, and up to PostgreSQL 17 as the runner, whoever owns them.
+    if pg_current_xact_id_if_assigned() is not null then
+        perform recovery.fail('RC010', 'rows are closed in a transaction of their own, and this one has written already', 'Commit first.');
+    end if;
+end
+$$;
+--;
+comment on function recovery.check_fresh() is 'Refuses to close rows in a transaction that has written before: RC010.';
+--;
+revoke all on function recovery.check_fresh() from public;
 --;
 -- sql/functions/check_key.sql
 create or replace function recovery.check_key(p_key text, p_what text)
@@ -1573,6 +1657,9 @@ declare
     v_row    record;
     v_task   recovery.task;
 begin
+    if not p_dry then
+        perform recovery.check_fresh();
+    end if;
     if p_scope is not null and p_scope not in ('row', 'group') then
         perform recovery.fail('RC010', format('scope %L is not known', p_scope), 'Allowed are row and group.');
     elsif p_reason is null or btrim(p_reason) = '' or octet_length(p_reason) > 200 then
@@ -1585,8 +1672,13 @@ begin
         select w.* from recovery.attached() as w
         where p_scope is distinct from 'group' and (p_watch is null or w.name = p_watch) order by w.family, w.position, w.name
     loop
-        select o.* into v_open from recovery.run(v_watch.runner, format('select to_jsonb(exists (select from %s as r where (%s) and %s = ($1).key))', v_watch.relation, v_watch.open,
-            recovery.key_text(v_watch.key_columns, 'r')), v_task) as o;
+        begin
+            select o.* into v_open from recovery.run(v_watch.runner, format('select to_jsonb(exists (select from %s as r where (%s) and %s = ($1).key))', v_watch.relation, v_watch.open,
+                recovery.key_text(v_watch.key_columns, 'r')), v_task) as o;
+        exception when others then
+            raise warning 'recovery: watch "%" is passed over: %', v_watch.name, sqlerrm;
+            v_open := false;
+        end;
         if v_open then
             v_rows := v_rows || v_watch.name;
         end if;
@@ -1599,8 +1691,11 @@ begin
             if recovery.is_open(v_family, recovery.tree(v_family, array[p_key], false)) then
                 v_groups := v_groups || v_family;
             end if;
-        exception when invalid_text_representation then
-            null;  -- not a group of this type
+        exception
+            when invalid_text_representation then
+                null;  -- not a group of this type
+            when others then
+                raise warning 'recovery: family "%" is passed over: %', v_family, sqlerrm;
         end;
     end loop;
     -- A session that is open itself is a row and a group: the group includes it.
@@ -1670,6 +1765,7 @@ declare
     v_batch  record;
     v_family boolean;
 begin
+    perform recovery.check_fresh();
     if p_epoch is not null then
         select s.reason into v_reason from recovery.server as s where s.epoch = p_epoch and s.ended is not null;
         if not found then
@@ -1677,24 +1773,32 @@ begin
                 'Only rows of ended epochs are closed.');
         end if;
     end if;
-    v_family := exists (select from recovery.attached() as w where w.family = p_family and w.group_by is not null);
-    if v_family then
-        select n.o_groups, n.o_last into v_groups, v_last
-        from recovery.next_groups(p_family, p_epoch, p_guard, p_after[1], p_limit) as n;
-    else
-        v_bound := recovery.next_key(p_family, p_epoch, p_after, p_limit);
-    end if;
-    select s.* into v_batch from recovery.close_scope(p_family, v_owner, p_epoch, p_guard, v_groups, null,
-        case when v_family then null else p_after end, v_bound, p_limit,
-        case when p_heir is null then v_reason else 'adopted' end, p_detector, p_lock_wait, p_careful, p_heir) as s;
-    o_closed := v_batch.o_closed;
-    o_failed := v_batch.o_failed;
-    o_careful := v_batch.o_careful;
-    -- After the last group come the rows without one, from the start each time: what was closed is gone.
-    o_after := case when v_groups is not null then array[v_last] when v_family then p_after else v_bound end;
-    o_done := case when v_groups is not null then false
-                   when v_family then o_closed = '{}'
-                   else v_bound is null end;
+    begin
+        v_family := exists (select from recovery.attached() as w where w.family = p_family and w.group_by is not null);
+        if v_family then
+            select n.o_groups, n.o_last into v_groups, v_last
+            from recovery.next_groups(p_family, p_epoch, p_guard, p_after[1], p_limit) as n;
+        else
+            v_bound := recovery.next_key(p_family, p_epoch, p_after, p_limit);
+        end if;
+        select s.* into v_batch from recovery.close_scope(p_family, v_owner, p_epoch, p_guard, v_groups, null,
+            case when v_family then null else p_after end, v_bound, p_limit,
+            case when p_heir is null then v_reason else 'adopted' end, p_detector, p_lock_wait, p_careful, p_heir) as s;
+        o_closed := v_batch.o_closed;
+        o_failed := v_batch.o_failed;
+        o_careful := v_batch.o_careful;
+        -- After the last group come the rows without one, from the start each time: what was closed is gone.
+        o_after := case when v_groups is not null then array[v_last] when v_family then p_after else v_bound end;
+        o_done := case when v_groups is not null then false
+                       when v_family then o_closed = '{}'
+                       else v_bound is null end;
+    exception when others then
+        -- Not one row, which close_rows would have found, but the watch: its table, its runner, an expression.
+        perform recovery.note_broken((select min(w.name) from recovery.attached() as w where w.family = p_family), sqlstate, sqlerrm);
+        o_closed := '{}';
+        o_failed := '{}';
+        o_done := true;
+    end;
 end
 $$;
 --;
@@ -2141,8 +2245,8 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_runner integer := (recovery.runner_of(p_table)).id;
-    v_view   text := 'pg_temp.recovery_' || replace(gen_random_uuid()::text, '-', '');
+    v_runner recovery.runner := recovery.runner_of(p_table);
+    v_task   recovery.task;
     v_found  jsonb;
     v_why    text;
 begin
@@ -2150,28 +2254,26 @@ begin
     -- before every column: what it prints can stand in an index, a trigger or a statement and means the
     -- same in each. The second range entry is what makes it print the prefixes,
     -- the second column what makes an aggregate an error. All by the runner: reading an expression may
-    -- execute code already (a literal of a type that holds a domain).
-    perform recovery.run(v_runner, format(
+    -- execute code already (a literal of a type that holds a domain). The view does not stay.
+    v_task.key := 'pg_temp.recovery_' || replace(gen_random_uuid()::text, '-', '');
+    select v.* into v_found from recovery.run(v_runner.id, format(
         E'create temporary view %s as select (%s\n)%s as recovery_value, r.tableoid as recovery_row from only %s as r cross join %s',
-        v_view, p_expression,
+        v_task.key, p_expression,
         case when p_type is null then '' else '::' || p_type end,
         p_table,
         case when p_closing
             then '(values (null::text, null::text, null::text, null::timestamptz, null::bigint, null::bigint)) as c (reason, message, detector, at, ms, epoch)'
-            else '(values (1)) as recovery_none (one)' end), null, 'do');
-    select v.* into v_found from recovery.run(v_runner, format(
-        'select pg_catalog.jsonb_build_object(%L, pg_catalog.pg_get_viewdef(a.attrelid), %L, pg_catalog.format_type(a.atttypid, a.atttypmod))'
-        ' from pg_catalog.pg_attribute as a where a.attrelid operator(pg_catalog.=) %L::pg_catalog.regclass and a.attnum operator(pg_catalog.=) 1',
-        'text', 'type', v_view)) as v;
+            else '(values (1)) as recovery_none (one)' end), v_task, 'compile') as v;
+    o_text := v_found ->> 'text';
+    o_text := substr(o_text, 9, strpos(o_text, E' AS recovery_value,\n') - 9);
+    o_type := v_found ->> 'type';
     if p_stored then
         -- Whoever makes the index and the triggers reads its literals with its own rights.
         select d.what into v_why
-        from pg_depend as o
-        join pg_rewrite as w on w.ev_class = v_view::regclass and o.classid = 'pg_rewrite'::regclass and o.objid = w.oid
-        cross join lateral recovery.untrusted(o.refclassid, o.refobjid, (recovery.runner_of(p_table)).privileged) as d (what)
+        from jsonb_array_elements(v_found -> 'uses') as u (pair)
+        cross join lateral recovery.untrusted((u.pair ->> 0)::oid, (u.pair ->> 1)::oid, v_runner.privileged) as d (what)
         where d.what is not null limit 1;
     end if;
-    perform recovery.run(v_runner, 'drop view ' || v_view, null, 'do');
     if v_why is not null then
         perform recovery.fail('RC006', format('expression %s uses %s', p_expression, v_why),
             'It stands in an index and in triggers, which others than the table''s owner create and execute.');
@@ -2254,6 +2356,14 @@ begin
         new.kept_default := coalesce(v_column.defaults, false);
         if found and not v_column.fits then
             perform recovery.fail('RC006', format('%s has a column server_epoch that is not bigint, or is generated', new.relation));
+        elsif exists (
+            select from pg_attrdef as d join pg_attribute as a on a.attrelid = d.adrelid and a.attnum = d.adnum
+            join pg_depend as u on u.classid = 'pg_attrdef'::regclass and u.objid = d.oid and u.deptype = 'n' and u.refclassid <> 'pg_class'::regclass
+            where d.adrelid = new.relation and a.attname = 'server_epoch'
+        ) then
+            -- recovery.detach restores it with the rights of its caller, and reading it may run code.
+            perform recovery.fail('RC006', format('the default of server_epoch in %s uses functions or types of the host', new.relation),
+                'Drop it first: attach sets another one anyway.');
         end if;
     end if;
 
@@ -2426,12 +2536,20 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_names text;
+    v_names  text;
+    v_column record;
 begin
     select string_agg(quote_literal(w.name), ', ' order by w.id) into v_names from recovery.watch as w where w.family = p_family;
     execute format('create or replace view recovery.outbox_%s as select e.at, e.server_epoch, e.watch, e.kind, e.topic, e.key, e.group_key, e.reason, e.detector, e.old, e.new'
         ' from recovery.event as e where e.watch in (%s) with check option', p_outbox, v_names);
     execute format('comment on view recovery.outbox_%s is %L', p_outbox, format('Through this the runner of family "%s" appends events of its watches, and no others.', p_family));
+    for v_column in
+        select a.attname as name, col_description('recovery.event'::regclass, e.attnum) as text
+        from pg_attribute as a join pg_attribute as e on e.attname = a.attname
+        where a.attrelid = format('recovery.outbox_%s', p_outbox)::regclass and e.attrelid = 'recovery.event'::regclass and a.attnum > 0
+    loop
+        execute format('comment on column recovery.outbox_%s.%I is %L', p_outbox, v_column.name, v_column.text);
+    end loop;
 end
 $$;
 --;
@@ -2561,14 +2679,14 @@ begin
             return query select d.* from recovery.due_rows(v_watch, v_now, v_since) as d;
         exception when others then
             -- One watch whose expressions fail for some row stops no other.
-            raise warning 'recovery: the watchdog passes over "%": %', v_watch.name, sqlerrm;
+            perform recovery.note_broken(v_watch.name, sqlstate, sqlerrm);
         end;
     end loop;
     for v_family in select distinct w.family from recovery.attached() as w where w.group_by is not null order by 1 loop
         begin
             return query select d.* from recovery.idle_groups(v_family, v_now, v_since) as d;
         exception when others then
-            raise warning 'recovery: the watchdog passes over idle groups of "%": %', v_family, sqlerrm;
+            perform recovery.note_broken((select min(w.name) from recovery.attached() as w where w.family = v_family), sqlstate, sqlerrm);
         end;
     end loop;
 end
@@ -2736,7 +2854,11 @@ declare
     v_epochs bigint[];
 begin
     for v_watch in select w.name from recovery.attached() as w loop
-        v_epochs := recovery.open_epochs(v_watch.name);
+        begin
+            v_epochs := recovery.open_epochs(v_watch.name);
+        exception when others then
+            continue;  -- recovery.orphaned notes it
+        end;
         -- A second statement: a server that booted after we looked at its rows is there by now. An epoch
         -- that is not was lost (a failover, a restored backup): its server cannot beat, so it is not alive.
         insert into recovery.server (epoch, name, lease, grace, ended, reason)
@@ -2826,19 +2948,25 @@ as $$
 declare
     v_asked recovery.cancellation;
 begin
+    perform recovery.check_fresh();
     o_closed := '{}';
     -- One a call: the caller commits. Another sweeper's is skipped.
     select c.* into v_asked from recovery.cancellation as c
     where c.deadline <= recovery.now() order by c.id limit 1 for update skip locked;
     o_more := found;
     if found then
-        o_closed := recovery.stop_unit(v_asked.detail ->> 'watch', v_asked.scope, v_asked.key, v_asked.reason, p_detector, p_lock_wait);
-        if o_closed = '{}' and exists (select from recovery.open_in(v_asked.detail ->> 'watch', v_asked.scope, v_asked.key)) then
-            -- Somebody holds its rows: later, and nobody is asked again.
-            update recovery.cancellation as c set deadline = recovery.now() + interval '5 seconds' where c.id = v_asked.id;
-        else
-            delete from recovery.cancellation as c where c.id = v_asked.id;
-        end if;
+        begin
+            o_closed := recovery.stop_unit(v_asked.detail ->> 'watch', v_asked.scope, v_asked.key, v_asked.reason, p_detector, p_lock_wait);
+            if o_closed = '{}' and exists (select from recovery.open_in(v_asked.detail ->> 'watch', v_asked.scope, v_asked.key)) then
+                -- Somebody holds its rows: later, and nobody is asked again.
+                update recovery.cancellation as c set deadline = recovery.now() + interval '5 seconds' where c.id = v_asked.id;
+            else
+                delete from recovery.cancellation as c where c.id = v_asked.id;
+            end if;
+        exception when others then
+            perform recovery.note_broken(v_asked.detail ->> 'watch', sqlstate, sqlerrm);
+            update recovery.cancellation as c set deadline = recovery.now() + interval '10 seconds' where c.id = v_asked.id;
+        end;
     end if;
 end
 $$;
@@ -3049,6 +3177,7 @@ begin
         delete from recovery.cancellation as c where c.family = old.family;
     end if;
     delete from recovery.failure as f where f.watch = old.name;
+    delete from recovery.broken as b where b.watch = old.name;
     delete from recovery.cancellation as c where c.watch = old.name;
     delete from recovery.touch as t where t.watch = old.name;
     return null;
@@ -3089,9 +3218,8 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_runner  recovery.runner;
-    v_name    text;
-    v_default text;
+    v_runner recovery.runner;
+    v_name   text;
 begin
     select r.* into strict v_runner from recovery.runner as r where r.id = new.runner;
     perform recovery.create_outbox(new.outbox, new.family);
@@ -3099,12 +3227,6 @@ begin
     -- Made by the runner itself, which may create here only until these lines are done: so they belong to it,
     -- and nobody has to be its member.
     execute format('grant create on schema recovery to %I', v_runner.role);
-    if tg_op = 'INSERT' and new.kept_default then
-        select pg_get_expr(d.adbin, d.adrelid) into v_default
-        from pg_attrdef as d join pg_attribute as a on a.attrelid = d.adrelid and a.attnum = d.adnum
-        where d.adrelid = new.relation and a.attname = 'server_epoch';
-        perform recovery.run(new.runner, format('create domain recovery.default_%s as bigint default %s', new.id, v_default), null, 'do');
-    end if;
     foreach v_name in array array['insert', 'update', 'delete'] loop
         if exists (
             select from pg_proc as p
@@ -3118,9 +3240,17 @@ begin
             ' revoke all on function recovery.watch_%1$s_%2$s() from public;'
             ' grant execute on function recovery.watch_%1$s_%2$s() to %5$s',
             new.id, v_name, recovery.trigger_sql(new, v_name),
-            format('Generated for watch "%s": fence and event of every %s that opens or closes work.', new.name, v_name), v_runner.owner), null, 'do');
+            format('Generated for watch "%s": fence and event of every %s that opens or closes work.', new.name, v_name), v_runner.owner), null, 'make');
     end loop;
     execute format('revoke create on schema recovery from %I', v_runner.role);
+    if tg_op = 'INSERT' and new.kept_default then
+        -- Of built-in things only, as compile_watch has seen.
+        execute format('create domain recovery.default_%s as bigint default %s', new.id, (
+            select pg_get_expr(d.adbin, d.adrelid)
+            from pg_attrdef as d join pg_attribute as a on a.attrelid = d.adrelid and a.attnum = d.adnum
+            where d.adrelid = new.relation and a.attname = 'server_epoch'));
+        execute format('comment on domain recovery.default_%s is %L', new.id, 'Keeps the default that the column server_epoch had: recovery.detach restores it.');
+    end if;
     return null;
 end
 $$;
@@ -3198,6 +3328,27 @@ $$;
 comment on function recovery.has_fuses(text) is 'Whether any fuse burns in a family: only then do its statements look for guards.';
 --;
 revoke all on function recovery.has_fuses(text) from public;
+--;
+-- sql/functions/has_open.sql
+create or replace function recovery.has_open(p_watch text, p_scope text, p_key text)
+returns boolean
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return exists (select from recovery.open_in(p_watch, p_scope, p_key));
+exception when others then
+    perform recovery.note_broken(p_watch, sqlstate, sqlerrm);
+    return false;
+end
+$$;
+--;
+comment on function recovery.has_open(text, text, text) is
+    'Whether anything of a row or group is open, with what it waits for and all descendants; false if that cannot be told, and then the watch is noted as broken.';
+--;
+revoke all on function recovery.has_open(text, text, text) from public;
 --;
 -- sql/functions/heartbeat.sql
 create or replace function recovery.heartbeat(p_epoch bigint, p_token uuid)
@@ -3496,12 +3647,13 @@ stable
 security invoker
 set search_path = pg_catalog, pg_temp
 as $$
-    select recovery.rewrites(p_table)
+    select recovery.lacks_loan(p_table)
+        or recovery.rewrites(p_table)
        and exists (select from pg_trigger as t where t.tgrelid = p_table and t.tgname = 'recovery_25_late')
 $$;
 --;
 comment on function recovery.is_stale(regclass) is
-    'Whether the host has added a BEFORE UPDATE trigger since the table was attached: what that changes in columns that the statement does not name is not noticed until recovery.attach is called again.';
+    'Whether the host has added a BEFORE UPDATE trigger since the table was attached: what that changes in columns that the statement does not name is not noticed until recovery.attach is called again; or triggers in a superuser''s table, whose runner is lent what they may write when it is attached.';
 --;
 revoke all on function recovery.is_stale(regclass) from public;
 --;
@@ -3640,6 +3792,28 @@ $$;
 comment on function recovery.knock() is 'NOTIFY for the event that this transaction has just written; called by a trigger whose last ring is 20 ms old.';
 --;
 revoke all on function recovery.knock() from public;
+--;
+-- sql/functions/lacks_loan.sql
+create or replace function recovery.lacks_loan(p_table regclass)
+returns boolean
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    -- As recovery.lend_table grants it.
+    select exists (
+        select from pg_class as t
+        join recovery.runner as n on n.owner = t.relowner and n.privileged
+        join pg_class as c on c.relnamespace = t.relnamespace and c.relowner = t.relowner and c.relkind in ('r', 'p', 'v')
+        where t.oid = p_table and not has_table_privilege(n.role, c.oid, 'insert')
+          and exists (select from pg_trigger as g where g.tgrelid = t.oid and not g.tgisinternal and g.tgname !~ '^recovery_[0-9]{2}_'))
+$$;
+--;
+comment on function recovery.lacks_loan(regclass) is
+    'Whether a superuser''s table got triggers after it was attached: what they may write has not been lent to the runner yet.';
+--;
+revoke all on function recovery.lacks_loan(regclass) from public;
 --;
 -- sql/functions/left_open.sql
 create or replace function recovery.left_open(p_watch text)
@@ -3806,18 +3980,21 @@ as $function$
    but gate_<id>, which belongs to a role that can do nothing else. */
 declare
     v_runner recovery.runner;
-    v_owner  text := p_owner::oid::regrole::text;
+    v_owner  text;
     v_tag    text;
-    v_super  boolean := (select r.rolsuper from pg_roles as r where r.rolname = current_user);
+    v_given  text[] := '{}';
     v_role   text;
-    v_edge   text := case when current_setting('server_version_num')::integer >= 160000 then ' with inherit false, set true' else '' end;
+    v_new    boolean := current_setting('server_version_num')::integer >= 160000;  -- a membership says what it is for
+    v_set    text := case when v_new then 'set' else 'member' end;
 begin
     if not exists (select from pg_roles as r where r.oid = p_owner) then
         perform recovery.fail('RC010', format('role %s does not exist', coalesce(p_owner::text, 'null')), 'Give the role that owns the tables.');
     end if;
     select r.rolname into v_owner from pg_roles as r where r.oid = p_owner;
     perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
-    select r.* into v_runner from recovery.runner as r where r.owner = p_owner;
+    update recovery.runner as r
+    set privileged = o.rolsuper or pg_has_role(o.oid, 'recovery_owner', 'member')
+    from pg_roles as o where r.owner = p_owner and o.oid = p_owner returning r.* into v_runner;
     if not found then
         v_tag := case when octet_length(v_owner) <= 40 then v_owner else left(v_owner, 16) || '_' || left(md5(v_owner), 16) end;
         insert into recovery.runner (owner, role, gate, privileged)
@@ -3827,41 +4004,51 @@ begin
         returning * into v_runner;
     end if;
     foreach v_role in array array[v_runner.role, v_runner.gate] loop
-        begin
-            execute format('create role %I nologin', v_role);
-            execute format('comment on role %I is %L', v_role, format('pg-recovery: %s of %s, see recovery.permit.',
-                case v_role when v_runner.role then 'runner' else 'gate' end, v_owner));
-        exception when duplicate_object or unique_violation then
-            null;  -- of another database of this cluster
-        end;
+        if not exists (select from pg_roles as r where r.rolname = v_role) then
+            begin
+                execute format('create role %I nologin', v_role);
+                execute format('comment on role %I is %L', v_role, format('pg-recovery: %s of %s, see recovery.permit.',
+                    case v_role when v_runner.role then 'runner' else 'gate' end, v_owner));
+            exception when duplicate_object or unique_violation then
+                null;  -- of another database of this cluster, a moment ago
+            end;
+        end if;
         if exists (select from pg_roles as r where r.rolname = v_role and (r.rolcanlogin or r.rolsuper or r.rolcreaterole or r.rolreplication)) then
             perform recovery.fail('RC010', format('role %I is not what pg-recovery made: it can log in or has rights of its own', v_role),
                 format('alter role %I nologin nosuperuser nocreaterole noreplication;', v_role));
         end if;
     end loop;
-    if not v_runner.privileged and not pg_has_role(v_runner.role, p_owner, 'member') then
+    if v_runner.privileged and pg_has_role(v_runner.role, p_owner, 'member') then
+        execute format('revoke %I from %I', v_owner, v_runner.role);
+    elsif not v_runner.privileged and not pg_has_role(v_runner.role, p_owner, 'member') then
         execute format('grant %I to %I%s', v_owner, v_runner.role,
-            case when v_edge = '' then '' else ' with inherit true, set false' end);
+            case when v_new then ' with inherit true, set false' else '' end);
     end if;
     if not pg_has_role(v_runner.role, 'recovery_runner', 'member') then
         execute format('grant recovery_runner to %I', v_runner.role);
     end if;
+    foreach v_role in array array[v_runner.role, v_runner.gate] loop
+        -- Who is no superuser must belong to a role to make something that belongs to it; until the end of this.
+        if not (pg_has_role(v_role, 'usage') and pg_has_role(v_role, v_set)) then
+            execute format('grant %I to %I%s', v_role, current_user, case when v_new then ' with inherit true, set true' else '' end);
+            v_given := v_given || v_role;
+        end if;
+    end loop;
     if not has_database_privilege(v_runner.role, current_database(), 'temporary') then
         execute format('grant temporary on database %I to %I', current_database(), v_runner.role);
     end if;
     execute format($sql$
         create or replace function recovery.run_%1$s(p_sql text, p_task recovery.task, p_mode text)
-        returns setof jsonb language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as %2$L$sql$,
+        returns setof jsonb language plpgsql volatile security definer
+        set search_path = pg_catalog, pg_temp set standard_conforming_strings = on as %2$L$sql$,
         v_runner.id, $body$
 declare
     v_rows   refcursor;
     v_answer jsonb;
 begin
-    if p_mode = 'do' then
-        execute p_sql using p_task;
-    elsif p_mode = 'read' then
+    if p_mode = 'read' then
         return query execute p_sql using p_task;
-    else
+    elsif p_mode = 'write' then
         -- Read and planned by our search_path, executed by that of the host's writers: its triggers see theirs.
         open v_rows no scroll for execute p_sql using p_task;
         perform pg_catalog.set_config('search_path', p_task.path, true);
@@ -3874,6 +4061,22 @@ begin
         -- A deferred constraint would fail at commit, where nothing could be split any more; and a
         -- deferred trigger would run there, up to PostgreSQL 17 as whoever called us.
         set constraints all immediate;
+    else
+        execute p_sql using p_task;
+        if p_mode = 'compile' then
+            -- How PostgreSQL prints the expression of a view, its type, and what it uses. Every name is qualified: the
+            -- text will be trusted, and the runner can alter the search_path of this function.
+            return query select pg_catalog.jsonb_build_object(
+                'text', pg_catalog.pg_get_viewdef(a.attrelid),
+                'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
+                'uses', (
+                    select pg_catalog.jsonb_agg(pg_catalog.jsonb_build_array(d.refclassid, d.refobjid))
+                    from pg_catalog.pg_rewrite as w join pg_catalog.pg_depend as d
+                      on d.classid operator(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass and d.objid operator(pg_catalog.=) w.oid
+                    where w.ev_class operator(pg_catalog.=) a.attrelid))
+            from pg_catalog.pg_attribute as a
+            where a.attrelid operator(pg_catalog.=) p_task.key::pg_catalog.regclass and a.attnum operator(pg_catalog.=) 1;
+        end if;
     end if;
 end$body$);
     execute format($sql$
@@ -3890,16 +4093,12 @@ end$body$);
     execute format('grant execute on function recovery.run_%s(text, recovery.task, text) to %I', v_runner.id, v_runner.gate);
     execute format('grant execute on function recovery.gate_%s(text, recovery.task, text) to recovery_owner', v_runner.id);
     for v_role, v_tag in values (v_runner.role, 'run'), (v_runner.gate, 'gate') loop
-        -- Who is no superuser must be able to become a role to give it something, and that role to create there.
-        if not v_super then
-            execute format('grant %I to %I%s', v_role, current_user, v_edge);
-        end if;
         execute format('grant create on schema recovery to %I', v_role);
         execute format('alter function recovery.%s_%s(text, recovery.task, text) owner to %I', v_tag, v_runner.id, v_role);
         execute format('revoke create on schema recovery from %I', v_role);
-        if not v_super then
-            execute format('revoke %I from %I', v_role, current_user);
-        end if;
+    end loop;
+    foreach v_role in array v_given loop
+        execute format('revoke %I from %I', v_role, current_user);
     end loop;
     return v_runner.id;
 end
@@ -4001,6 +4200,25 @@ comment on function recovery.next_key(text, bigint, text[], integer) is
     'Key of the p_limit-th open row after a key: where a batch of a watch without groups ends. Null: it takes all that is left.';
 --;
 revoke all on function recovery.next_key(text, bigint, text[], integer) from public;
+--;
+-- sql/functions/note_broken.sql
+create or replace function recovery.note_broken(p_watch text, p_state text, p_message text)
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    raise warning 'recovery: watch "%" is passed over: %', p_watch, p_message;
+    insert into recovery.broken as b (watch, sqlstate, message) values (p_watch, p_state, p_message)
+    on conflict (watch) do update set at = excluded.at, sqlstate = excluded.sqlstate, message = excluded.message;
+end
+$$;
+--;
+comment on function recovery.note_broken(text, text, text) is 'Notes that a watch fails, so that its rows wait and all others are served.';
+--;
+revoke all on function recovery.note_broken(text, text, text) from public;
 --;
 -- sql/functions/now.sql
 create or replace function recovery.now()
@@ -4156,8 +4374,12 @@ begin
             return query select v_watch.name, (f.row ->> 0)::bigint, (f.row ->> 1)::bigint
                 from recovery.run(v_watch.runner, v_sql || coalesce(' and (' || v_watch.only_if || ')', '') || ' group by r.server_epoch') as f (row);
         exception when others then
-            return query select v_watch.name, (f.row ->> 0)::bigint, (f.row ->> 1)::bigint
-                from recovery.run(v_watch.runner, v_sql || ' group by r.server_epoch') as f (row);  -- only_if fails for some row
+            begin
+                return query select v_watch.name, (f.row ->> 0)::bigint, (f.row ->> 1)::bigint
+                    from recovery.run(v_watch.runner, v_sql || ' group by r.server_epoch') as f (row);
+            exception when others then
+                null;  -- broken: nothing is known of its rows
+            end;  -- only_if fails for some row
         end;
     end loop;
 end
@@ -4176,12 +4398,25 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_watch record;
+    v_watch  record;
+    v_epochs bigint[];
 begin
-    for v_watch in select w.name, w.family, w.started, w.unowned from recovery.attached() as w order by w.family, w.position loop
+    for v_watch in
+        select w.name, w.family, w.started, w.unowned, b.watch is not null as broken
+        from recovery.attached() as w left join recovery.broken as b on b.watch = w.name order by w.family, w.position
+    loop
+        begin
+            v_epochs := recovery.open_epochs(v_watch.name);
+        exception when others then
+            perform recovery.note_broken(v_watch.name, sqlstate, sqlerrm);
+            continue;
+        end;
+        if v_watch.broken then
+            delete from recovery.broken as b where b.watch = v_watch.name;
+        end if;
         return query
             select v_watch.family, s.epoch, s.reason
-            from unnest(recovery.open_epochs(v_watch.name)) as o (epoch)
+            from unnest(v_epochs) as o (epoch)
             join recovery.server as s on s.epoch = o.epoch
             where s.ended is not null and (p_name is null or s.name = p_name);
         if v_watch.unowned is not null then
@@ -4192,7 +4427,7 @@ end
 $$;
 --;
 comment on function recovery.orphaned(text) is
-    'Families and ended epochs that still own open rows (of one server name, or all); epoch null stands for rows that no server owns.';
+    'Families and ended epochs that still own open rows (of one server name, or all); epoch null stands for rows that no server owns. A watch that fails is noted in recovery.broken and passed over.';
 --;
 revoke all on function recovery.orphaned(text) from public;
 --;
@@ -4232,6 +4467,7 @@ begin
         recovery.realias(text, text),
         recovery.rewrites(regclass),
         recovery.is_stale(regclass),
+        recovery.lacks_loan(regclass),
         recovery.install_triggers(recovery.watch),
         recovery.drop_triggers(regclass),
         recovery.lend_table(regclass, name),
@@ -4268,28 +4504,32 @@ declare
 begin
     v_task.at := recovery.now();
     for v_watch in select w.* from recovery.attached() as w order by w.family, w.position, w.name loop
-        v_fuses := recovery.has_fuses(v_watch.family);
-        for v_end in
-            select s.epoch, coalesce(s.reason, j.reason, 'superseded') as reason
-            from recovery.server as s left join recovery.judgement as j on j.epoch = s.epoch and j.dead
-            where s.epoch = any(recovery.open_epochs(v_watch.name))
-              and case when p_boot is null then s.ended is not null or j.dead
-                       else s.name = p_boot and (s.ended is not null or s.drain_until is null or j.dead) end
-        loop
-            v_task.epoch := v_end.epoch;
-            return query select f.row ->> 0, v_end.reason, v_watch.name, f.row ->> 1, f.row ->> 2, v_end.epoch
-                from recovery.run(v_watch.runner, format('select jsonb_build_array(case when %s then %L else %L end, %s, %s) from %s as r where %s',
-                    case when v_fuses then recovery.guard_sql(v_watch) else 'false' end, case when p_boot is null then 'keep' else 'adopt' end, 'close',
-                    recovery.key_text(v_watch.key_columns, 'r'), coalesce('(' || v_watch.group_by || ')::text', 'null::text'),
-                    v_watch.relation, recovery.scope_sql(v_watch, 'epoch', 'ignore')), v_task) as f (row);
-        end loop;
-        if v_watch.unowned is not null then
-            v_task.epoch := null;
-            return query select 'close'::text, 'unowned'::text, v_watch.name, f.row ->> 0, f.row ->> 1, null::bigint
-                from recovery.run(v_watch.runner, format('select jsonb_build_array(%s, %s) from %s as r where %s',
-                    recovery.key_text(v_watch.key_columns, 'r'), coalesce('(' || v_watch.group_by || ')::text', 'null::text'),
-                    v_watch.relation, recovery.scope_sql(v_watch, 'none', 'ignore')), v_task) as f (row);
-        end if;
+        begin
+            v_fuses := recovery.has_fuses(v_watch.family);
+            for v_end in
+                select s.epoch, coalesce(s.reason, j.reason, 'superseded') as reason
+                from recovery.server as s left join recovery.judgement as j on j.epoch = s.epoch and j.dead
+                where s.epoch = any(recovery.open_epochs(v_watch.name))
+                  and case when p_boot is null then s.ended is not null or j.dead
+                           else s.name = p_boot and (s.ended is not null or s.drain_until is null or j.dead) end
+            loop
+                v_task.epoch := v_end.epoch;
+                return query select f.row ->> 0, v_end.reason, v_watch.name, f.row ->> 1, f.row ->> 2, v_end.epoch
+                    from recovery.run(v_watch.runner, format('select jsonb_build_array(case when %s then %L else %L end, %s, %s) from %s as r where %s',
+                        case when v_fuses then recovery.guard_sql(v_watch) else 'false' end, case when p_boot is null then 'keep' else 'adopt' end, 'close',
+                        recovery.key_text(v_watch.key_columns, 'r'), coalesce('(' || v_watch.group_by || ')::text', 'null::text'),
+                        v_watch.relation, recovery.scope_sql(v_watch, 'epoch', 'ignore')), v_task) as f (row);
+            end loop;
+            if v_watch.unowned is not null then
+                v_task.epoch := null;
+                return query select 'close'::text, 'unowned'::text, v_watch.name, f.row ->> 0, f.row ->> 1, null::bigint
+                    from recovery.run(v_watch.runner, format('select jsonb_build_array(%s, %s) from %s as r where %s',
+                        recovery.key_text(v_watch.key_columns, 'r'), coalesce('(' || v_watch.group_by || ')::text', 'null::text'),
+                        v_watch.relation, recovery.scope_sql(v_watch, 'none', 'ignore')), v_task) as f (row);
+            end if;
+        exception when others then
+            raise warning 'recovery: watch "%" is passed over: %', v_watch.name, sqlerrm;
+        end;
     end loop;
     if p_boot is not null then
         return;
@@ -4396,8 +4636,12 @@ begin
         v_open := false;
         if found then
             v_task.keys := v_failure.key_parts;
-            select o.* into v_open from recovery.run(v_watch.runner, format('select to_jsonb(exists (select from %s as r where %s and (%s)))',
+            begin
+                select o.* into v_open from recovery.run(v_watch.runner, format('select to_jsonb(exists (select from %s as r where %s and (%s)))',
                 v_watch.relation, recovery.key_sql(v_watch, 'equal'), v_watch.open), v_task) as o;
+            exception when others then
+                v_open := true;  -- the watch is broken: its failures stay
+            end;
         end if;
         if not v_open then
             delete from recovery.failure as f where f.watch = v_failure.watch and f.key = v_failure.key;
@@ -4676,12 +4920,12 @@ begin
     end if;
     -- The real statements, planned by the role that executes them.
     perform recovery.run(v_watch.runner, 'explain (costs off) ' || recovery.close_sql(v_watch.family, case when v_watch.group_by is null then 'range' else 'groups' end),
-        v_task, 'do');
+        v_task, 'plan');
     perform recovery.run(v_watch.runner, 'explain (costs off) ' || recovery.close_sql(v_watch.family, 'row', 'any', 'without', true, true, false, v_watch.name),
-        v_task, 'do');
+        v_task, 'plan');
     if v_watch.supervised is not null then
         v_step := 'watchdog';
-        perform recovery.run(v_watch.runner, 'explain (costs off) ' || recovery.due_sql(v_watch), v_task, 'do');
+        perform recovery.run(v_watch.runner, 'explain (costs off) ' || recovery.due_sql(v_watch), v_task, 'plan');
     end if;
 exception when others then
     get stacked diagnostics v_state = returned_sqlstate, v_error = message_text;
@@ -4711,6 +4955,7 @@ declare
     v_task  recovery.task;
     v_total bigint := 0;
 begin
+    perform recovery.check_fresh();
     if not exists (select from recovery.server as s where s.epoch = p_epoch and s.ended is not null) then
         perform recovery.fail('RC010', format('epoch %s has not ended: its rows are live', p_epoch), 'Only rows of ended epochs are let go.');
     end if;
@@ -4766,9 +5011,14 @@ begin
             select n.* into v_count from recovery.run(v_watch.runner, format(v_sql, v_watch.relation, recovery.scope_sql(v_watch, v_owner, p_guard), v_watch.name,
                 recovery.key_text(v_watch.key_columns, 'r')), v_task) as n;
         exception when others then
-            -- only_if fails for some row: count without it.
-            select n.* into v_count from recovery.run(v_watch.runner, format(v_sql, v_watch.relation, recovery.scope_sql(v_watch, v_owner, p_guard, false), v_watch.name,
-                recovery.key_text(v_watch.key_columns, 'r')), v_task) as n;
+            begin
+                -- only_if fails for some row: count without it.
+                select n.* into v_count from recovery.run(v_watch.runner, format(v_sql, v_watch.relation, recovery.scope_sql(v_watch, v_owner, p_guard, false), v_watch.name,
+                    recovery.key_text(v_watch.key_columns, 'r')), v_task) as n;
+            exception when others then
+                perform recovery.note_broken(v_watch.name, sqlstate, sqlerrm);
+                continue;
+            end;
         end;
         if v_count > 0 then
             v_result := v_result || jsonb_build_object(v_watch.name, v_count);
@@ -4892,20 +5142,19 @@ comment on function recovery.resign(bigint, uuid, bigint, interval) is
 revoke all on function recovery.resign(bigint, uuid, bigint, interval) from public;
 --;
 -- sql/functions/restore_settings.sql
-create or replace function recovery.restore_settings(p_settings jsonb)
-returns void
+create or replace function recovery.restore_settings(p_settings pg_catalog.jsonb)
+returns pg_catalog.void
 language plpgsql
 volatile
 security invoker
 as $$
 -- Without a SET clause: what it sets must stay. All names are qualified.
 declare
-    v_setting record;
+    v_setting pg_catalog.record;
 begin
     for v_setting in
         select s.key, s.value from pg_catalog.jsonb_each_text(p_settings) as s
-        where s.value is distinct from pg_catalog.current_setting(s.key, true) and s.value is not null
-           or s.value is null and pg_catalog.current_setting(s.key, true) operator(pg_catalog.<>) ''
+        where coalesce(s.value, '') operator(pg_catalog.<>) coalesce(pg_catalog.current_setting(s.key, true), '')
     loop
         perform pg_catalog.set_config(v_setting.key, coalesce(v_setting.value, ''), false);
     end loop;
@@ -5017,8 +5266,27 @@ volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+    v_call text := format('recovery.gate_%s($1, $2, $3) as g', p_runner);
+    v_rows jsonb[];
+    v_done boolean := false;
 begin
-    return query execute format('select g from recovery.gate_%s($1, $2, $3) as g', p_runner) using p_sql, p_task, p_mode;
+    if p_mode in ('read', 'plan', 'compile') then
+        -- Reading leaves nothing behind: what host code has written or set meanwhile, and the deferred triggers
+        -- that it has queued (to run later, as whoever is the user then), go back with this block.
+        begin
+            execute 'select array_agg(g) from ' || v_call into v_rows using p_sql, p_task, p_mode;
+            v_done := true;
+            perform recovery.fail('RX000', 'taken back');
+        exception when sqlstate 'RX000' then
+            if not v_done then
+                raise;
+            end if;
+        end;
+        return query select a.answer from unnest(v_rows) as a (answer);
+        return;
+    end if;
+    return query execute 'select g from ' || v_call using p_sql, p_task, p_mode;
     -- What a plain SET changes outlives the functions in which it stands: the caller's session would go on
     -- with it, and an unqualified name would be the host's. Raising takes it back.
     if current_setting('search_path') <> 'pg_catalog, pg_temp' then
@@ -5029,7 +5297,7 @@ end
 $$;
 --;
 comment on function recovery.run(integer, text, recovery.task, text) is
-    'Executes a statement about watched rows with the rights of their owner''s runner: the only way in which code of the host runs because of us. Mode read or write: each row of its answer is one json value; write fires the host''s triggers under its own search_path and all deferred ones at once; do: no answer.';
+    'Executes a statement about watched rows with the rights of their owner''s runner: the only way in which code of the host runs because of us. Mode read, plan, compile: its answer, and nothing else stays; write: a closing, which fires the host''s triggers under its own search_path and all deferred ones at once; make: definitions of our own.';
 --;
 revoke all on function recovery.run(integer, text, recovery.task, text) from public;
 --;
@@ -5078,7 +5346,7 @@ revoke all on function recovery.scope_sql(recovery.watch, text, text, boolean) f
 --;
 -- sql/functions/session_settings.sql
 create or replace function recovery.session_settings()
-returns jsonb
+returns pg_catalog.jsonb
 language sql
 stable
 security invoker
@@ -5654,14 +5922,18 @@ declare
 begin
     select w.* into v_watch from recovery.attached() as w where w.name = p_watch and w.hold is not null;
     if found then
-        select n.* into v_count from recovery.run(v_watch.runner,
+        begin
+            select n.* into v_count from recovery.run(v_watch.runner,
             format('select to_jsonb(count(*)) from %s as r where (%s) and (%s)', v_watch.relation, v_watch.open, v_watch.hold)) as n;
+        exception when others then
+            v_count := null;  -- broken: nobody knows
+        end;
     end if;
     return v_count;
 end
 $$;
 --;
-comment on function recovery.waiting(text) is 'Open rows of a watch that are on hold.';
+comment on function recovery.waiting(text) is 'Open rows of a watch that are on hold; null if that cannot be told.';
 --;
 revoke all on function recovery.waiting(text) from public;
 --;
@@ -5713,31 +5985,31 @@ revoke all on function recovery.writer() from public;
 --;
 -- sql/procedures/boot.sql
 create or replace procedure recovery.boot(
-    p_name          text,
-    p_host          text        default null,
-    p_pid           integer     default null,
-    p_process_start timestamptz default null,
-    p_version       text        default null,
-    p_lease         interval    default interval '15 seconds',
-    p_grace         interval    default interval '3 seconds',
-    p_policy        text        default 'supersede',
-    p_wait          interval    default interval '30 seconds',
-    p_batch         integer     default 10000,
-    p_lock_wait     interval    default interval '2 seconds',
-    inout epoch     bigint      default null,
-    inout token     uuid        default null,
-    inout report    jsonb       default null
+    p_name          pg_catalog.text,
+    p_host          pg_catalog.text        default null,
+    p_pid           integer                default null,
+    p_process_start pg_catalog.timestamptz default null,
+    p_version       pg_catalog.text        default null,
+    p_lease         interval               default interval '15 seconds',
+    p_grace         interval               default interval '3 seconds',
+    p_policy        pg_catalog.text        default 'supersede',
+    p_wait          interval               default interval '30 seconds',
+    p_batch         integer                default 10000,
+    p_lock_wait     interval               default interval '2 seconds',
+    inout epoch     bigint                 default null,
+    inout token     pg_catalog.uuid        default null,
+    inout report    pg_catalog.jsonb       default null
 )
 language plpgsql
 security invoker
 as $$
 -- Not security definer and without a SET clause: it commits after each batch. So it reads its names by the caller's
--- search_path: every function, type and operator stands with its schema, which tools/check_sql.py proves.
+-- search_path: every function, type and operator stands with its schema, which tools/check_names.py proves.
 declare
     v_start   pg_catalog.timestamptz := pg_catalog.clock_timestamp();
     v_session pg_catalog.jsonb := recovery.session_settings();
     v_ended   bigint[];
-    v_orphan  record;
+    v_orphan  pg_catalog.record;
 begin
     perform recovery.check_call(p_batch, p_lock_wait);
     perform recovery.check_wait(p_wait);
@@ -5771,16 +6043,16 @@ revoke all on procedure recovery.boot(text, text, integer, timestamptz, text, in
 --;
 -- sql/procedures/close_epoch.sql
 create or replace procedure recovery.close_epoch(
-    p_family text, p_epoch bigint, p_detector text, p_batch integer, p_lock_wait interval, p_heir bigint,
-    inout report jsonb, p_session jsonb, p_guarded boolean default false, p_self bigint default null, p_token uuid default null
+    p_family pg_catalog.text, p_epoch bigint, p_detector pg_catalog.text, p_batch integer, p_lock_wait interval, p_heir bigint,
+    inout report pg_catalog.jsonb, p_session pg_catalog.jsonb, p_guarded boolean default false, p_self bigint default null, p_token pg_catalog.uuid default null
 )
 language plpgsql
 security invoker
 as $$
 -- Not security definer and without a SET clause: it commits after each batch. So it reads its names by the caller's
--- search_path: every function, type and operator stands with its schema, which tools/check_sql.py proves.
+-- search_path: every function, type and operator stands with its schema, which tools/check_names.py proves.
 declare
-    v_batch   record;
+    v_batch   pg_catalog.record;
     v_after   pg_catalog.text[];
     v_careful boolean := false;
     v_left    pg_catalog.jsonb;
@@ -5791,6 +6063,7 @@ declare
                            when p_heir is not null or not recovery.has_fuses(p_family) then 'ignore'
                            else 'without' end;
 begin
+    commit;  -- each closing begins a transaction: see recovery.check_fresh
     for v_pass in 1 .. 3 loop
         v_after := null;
         v_some := false;
@@ -5812,6 +6085,7 @@ begin
         end loop;
         -- A row that changed under us was passed over: look again while it helps.
         v_left := recovery.remaining(p_family, p_epoch, v_guard);
+        commit;
         exit when v_left operator(pg_catalog.=) '{}' or not v_some;
     end loop;
     if v_left operator(pg_catalog.=) '{}' then
@@ -5836,17 +6110,17 @@ revoke all on procedure recovery.close_epoch(text, bigint, text, integer, interv
 -- sql/procedures/shutdown.sql
 create or replace procedure recovery.shutdown(
     p_epoch      bigint,
-    p_token      uuid     default null,
-    p_heir       bigint   default null,
-    p_batch      integer  default 10000,
-    p_lock_wait  interval default interval '2 seconds',
-    inout report jsonb    default null
+    p_token      pg_catalog.uuid  default null,
+    p_heir       bigint           default null,
+    p_batch      integer          default 10000,
+    p_lock_wait  interval         default interval '2 seconds',
+    inout report pg_catalog.jsonb default null
 )
 language plpgsql
 security invoker
 as $$
 -- Not security definer and without a SET clause: it commits after each batch. So it reads its names by the caller's
--- search_path: every function, type and operator stands with its schema, which tools/check_sql.py proves.
+-- search_path: every function, type and operator stands with its schema, which tools/check_names.py proves.
 declare
     v_start   pg_catalog.timestamptz := pg_catalog.clock_timestamp();
     v_session pg_catalog.jsonb := recovery.session_settings();
@@ -5879,24 +6153,24 @@ revoke all on procedure recovery.shutdown(bigint, uuid, bigint, integer, interva
 --;
 -- sql/procedures/sweep.sql
 create or replace procedure recovery.sweep(
-    p_label      text     default null,
-    p_batch      integer  default 10000,
-    p_lock_wait  interval default interval '2 seconds',
-    inout report jsonb    default null
+    p_label      pg_catalog.text  default null,
+    p_batch      integer          default 10000,
+    p_lock_wait  interval         default interval '2 seconds',
+    inout report pg_catalog.jsonb default null
 )
 language plpgsql
 security invoker
 as $$
 -- Not security definer and without a SET clause: it commits after each batch. So it reads its names by the caller's
--- search_path: every function, type and operator stands with its schema, which tools/check_sql.py proves.
+-- search_path: every function, type and operator stands with its schema, which tools/check_names.py proves.
 declare
     v_start   pg_catalog.timestamptz := pg_catalog.clock_timestamp();
     v_session pg_catalog.jsonb := recovery.session_settings();
     v_label   pg_catalog.text := coalesce(p_label, session_user::pg_catalog.text);
     v_by      pg_catalog.text := pg_catalog.concat('sweep:', coalesce(p_label, session_user::pg_catalog.text));
     v_ended   bigint[];
-    v_orphan  record;
-    v_burnt   record;
+    v_orphan  pg_catalog.record;
+    v_burnt   pg_catalog.record;
     v_asked   bigint;
 begin
     perform recovery.check_call(p_batch, p_lock_wait);
@@ -5984,7 +6258,7 @@ comment on column recovery.evidence.at is 'The clock of this look.';
 -- sql/views/fuse_state.sql
 create or replace view recovery.fuse_state as
 select
-    f.id, f.family, f.scope, f.watch, f.key, f.host, f.pid, f.process_dead,
+    f.id, f.family, f.scope, f.watch, f.key, f.host, f.pid, f.process_dead, f.retry_at,
     f.expires >= (select recovery.now()) and f.pid is not null and f.process_dead is null
         and recovery.problem_of(f.pid, f.process_start, f.expires) is null as guards,
     f.expires < (select recovery.now()) or coalesce(f.process_dead < (select recovery.now()) - interval '5 seconds', false) as spent
@@ -6005,6 +6279,8 @@ comment on column recovery.fuse_state.key is 'Key of the row, or of the group.';
 comment on column recovery.fuse_state.host is 'Host of the process.';
 --;
 comment on column recovery.fuse_state.pid is 'The process that does the work.';
+--;
+comment on column recovery.fuse_state.retry_at is 'Not tried again before.';
 --;
 comment on column recovery.fuse_state.process_dead is 'When a sweeper on its host found the process dead.';
 --;
@@ -6115,12 +6391,14 @@ where s.ended is null and p.problem is not null
 union all
 select 'process', c.id::text, p.problem
 from recovery.process as c cross join lateral (select recovery.problem_of(c.pid, c.process_start) as problem) as p
-where p.problem is not null;
+where p.problem is not null
+union all
+select 'watch', b.watch, b.message from recovery.broken as b;
 --;
 comment on view recovery.problem is
-    'What stands in our tables and cannot be: impossible processes and fuses. They are refused where they enter; what got in all the same is passed over by every sweep and shown by status. A fuse among them guards nothing.';
+    'What every sweep passes over, shown by status: impossible processes and fuses (they are refused where they enter; a fuse among them guards nothing), and watches whose table, runner or expressions fail.';
 --;
-comment on column recovery.problem.kind is 'fuse, server or process.';
+comment on column recovery.problem.kind is 'fuse, server, process or watch.';
 --;
 comment on column recovery.problem.name is 'Its number, or name and epoch.';
 --;
@@ -6355,6 +6633,7 @@ grant execute on function
     recovery.attached(),
     recovery.rewrites(regclass),
     recovery.is_stale(regclass),
+    recovery.lacks_loan(regclass),
     recovery.now(),
     recovery.problem_of(bigint, timestamptz, timestamptz),
     recovery.fail(text, text, text),
@@ -6421,3 +6700,8 @@ to recovery_server;
 grant select on recovery.process to recovery_server, recovery_listener;
 --;
 reset check_function_bodies;
+--;
+select pg_catalog.set_config('search_path', pg_catalog.current_setting('recovery.migrator_path'), true);
+--;
+select pg_catalog.set_config('search_path', pg_catalog.current_setting('recovery.migrator_path'), false)
+where pg_catalog.current_setting('search_path') operator(pg_catalog.<>) pg_catalog.current_setting('recovery.migrator_path');

@@ -1,3 +1,13 @@
+select pg_catalog.set_config('recovery.migrator_path', pg_catalog.current_setting('search_path'), true);
+--;
+select pg_catalog.set_config('recovery.migrator_path', pg_catalog.current_setting('search_path'), false)
+where pg_catalog.current_setting('recovery.migrator_path') operator(pg_catalog.<>) pg_catalog.current_setting('search_path');
+--;
+select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+--;
+select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false)
+where pg_catalog.current_setting('search_path') operator(pg_catalog.<>) 'pg_catalog, pg_temp';
+--;
 set check_function_bodies = off;
 --;
 -- sql/agent_store/schema.sql
@@ -392,6 +402,7 @@ $$;
 --;
 select recovery.attach(
     'agent.part',
+    p_search_path => coalesce(nullif(current_setting('recovery.migrator_path', true), ''), current_setting('search_path')),
     p_family => 'agent', p_position => 10, p_group => 'session_id', p_order => 'time_created, id collate "C"',
     p_topic => 'message.part.updated',
     p_started => 'to_timestamp(time_created / 1000.0)',
@@ -442,6 +453,7 @@ select recovery.attach(
 --;
 select recovery.attach(
     'agent.message',
+    p_search_path => coalesce(nullif(current_setting('recovery.migrator_path', true), ''), current_setting('search_path')),
     p_family => 'agent', p_position => 20, p_group => 'session_id', p_order => 'time_created, id collate "C"',
     p_topic => 'message.updated',
     p_started => 'to_timestamp(time_created / 1000.0)',
@@ -465,6 +477,7 @@ select recovery.attach(
 --;
 select recovery.attach(
     'agent.session',
+    p_search_path => coalesce(nullif(current_setting('recovery.migrator_path', true), ''), current_setting('search_path')),
     p_family => 'agent', p_position => 30, p_group => 'id', p_parent => 'parent_id',
     p_topic => 'session.updated',
     p_failed_topics => array['session.error'],
@@ -476,6 +489,7 @@ select recovery.attach(
 --;
 select recovery.attach(
     'agent.hold',
+    p_search_path => coalesce(nullif(current_setting('recovery.migrator_path', true), ''), current_setting('search_path')),
     p_family => 'agent', p_position => 5, p_group => 'session_id',
     p_topic => 'hold.ended',
     p_started => 'to_timestamp(time_created / 1000.0)',
@@ -520,3 +534,8 @@ grant select, insert, update, delete on agent.session, agent.message, agent.part
 grant select on agent.session, agent.message, agent.part, agent.hold, agent.runnable to recovery_server, recovery_listener;
 --;
 reset check_function_bodies;
+--;
+select pg_catalog.set_config('search_path', pg_catalog.current_setting('recovery.migrator_path'), true);
+--;
+select pg_catalog.set_config('search_path', pg_catalog.current_setting('recovery.migrator_path'), false)
+where pg_catalog.current_setting('search_path') operator(pg_catalog.<>) pg_catalog.current_setting('recovery.migrator_path');

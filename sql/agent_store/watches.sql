@@ -15,6 +15,7 @@ $$;
 
 select recovery.attach(
     'agent.part',
+    p_search_path => coalesce(nullif(current_setting('recovery.migrator_path', true), ''), current_setting('search_path')),
     p_family => 'agent', p_position => 10, p_group => 'session_id', p_order => 'time_created, id collate "C"',
     p_topic => 'message.part.updated',
     p_started => 'to_timestamp(time_created / 1000.0)',
@@ -65,6 +66,7 @@ select recovery.attach(
 
 select recovery.attach(
     'agent.message',
+    p_search_path => coalesce(nullif(current_setting('recovery.migrator_path', true), ''), current_setting('search_path')),
     p_family => 'agent', p_position => 20, p_group => 'session_id', p_order => 'time_created, id collate "C"',
     p_topic => 'message.updated',
     p_started => 'to_timestamp(time_created / 1000.0)',
@@ -88,6 +90,7 @@ select recovery.attach(
 
 select recovery.attach(
     'agent.session',
+    p_search_path => coalesce(nullif(current_setting('recovery.migrator_path', true), ''), current_setting('search_path')),
     p_family => 'agent', p_position => 30, p_group => 'id', p_parent => 'parent_id',
     p_topic => 'session.updated',
     p_failed_topics => array['session.error'],
@@ -99,6 +102,7 @@ select recovery.attach(
 
 select recovery.attach(
     'agent.hold',
+    p_search_path => coalesce(nullif(current_setting('recovery.migrator_path', true), ''), current_setting('search_path')),
     p_family => 'agent', p_position => 5, p_group => 'session_id',
     p_topic => 'hold.ended',
     p_started => 'to_timestamp(time_created / 1000.0)',

@@ -8,6 +8,7 @@ as $$
 declare
     v_asked recovery.cancellation;
 begin
+    perform recovery.check_fresh();
     perform recovery.heartbeat(p_epoch, p_token);  -- proves who it is
     select c.* into v_asked from recovery.cancellation as c where c.id = p_id and c.server_epoch = p_epoch for update;
     if not found then

@@ -33,7 +33,7 @@ begin
         on conflict (family, scope, key, watch) do nothing
         returning *
     loop
-        if not exists (select from recovery.open_in(v_asked.detail ->> 'watch', v_asked.scope, v_asked.key)) then
+        if not recovery.has_open(v_asked.detail ->> 'watch', v_asked.scope, v_asked.key) then
             delete from recovery.cancellation as c where c.id = v_asked.id;  -- closed since we looked
         elsif v_asked.deadline > v_now then
             perform recovery.tell(v_asked.server_epoch, v_asked.detail ->> 'watch', v_asked.scope, v_asked.key, v_asked.reason, p_detector,

@@ -6,22 +6,28 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_fuse record;
+    v_fuse  record;
+    v_watch text;
 begin
+    perform recovery.check_fresh();
     o_closed := '{}';
     -- One fuse a call: the caller commits. Another sweeper's fuse is skipped, an extension just committing is waited out by nobody.
-    select f.* into v_fuse from recovery.fuse_state as f where f.spent
+    select f.* into v_fuse from recovery.fuse_state as f where f.spent and f.retry_at <= recovery.now()
     order by f.id limit 1 for update skip locked;
     o_more := found;
     if not found then
         return;
     end if;
-    o_closed := recovery.close_unit(
-        case v_fuse.scope when 'row' then v_fuse.watch
-             else (select min(w.name) from recovery.attached() as w where w.family = v_fuse.family) end,
-        v_fuse.scope, v_fuse.key, case when v_fuse.process_dead is null then 'fuse_expired' else 'process_dead' end,
-        p_detector, p_lock_wait);
-    delete from recovery.fuse as f where f.id = v_fuse.id;
+    v_watch := case v_fuse.scope when 'row' then v_fuse.watch
+                    else (select min(w.name) from recovery.attached() as w where w.family = v_fuse.family) end;
+    begin
+        o_closed := recovery.close_unit(v_watch, v_fuse.scope, v_fuse.key,
+            case when v_fuse.process_dead is null then 'fuse_expired' else 'process_dead' end, p_detector, p_lock_wait);
+        delete from recovery.fuse as f where f.id = v_fuse.id;
+    exception when others then
+        perform recovery.note_broken(coalesce(v_watch, v_fuse.family), sqlstate, sqlerrm);
+        update recovery.fuse as f set retry_at = recovery.now() + interval '10 seconds' where f.id = v_fuse.id;
+    end;
 end
 $$;
 

@@ -27,6 +27,9 @@ declare
     v_row    record;
     v_task   recovery.task;
 begin
+    if not p_dry then
+        perform recovery.check_fresh();
+    end if;
     if p_scope is not null and p_scope not in ('row', 'group') then
         perform recovery.fail('RC010', format('scope %L is not known', p_scope), 'Allowed are row and group.');
     elsif p_reason is null or btrim(p_reason) = '' or octet_length(p_reason) > 200 then
@@ -39,8 +42,13 @@ begin
         select w.* from recovery.attached() as w
         where p_scope is distinct from 'group' and (p_watch is null or w.name = p_watch) order by w.family, w.position, w.name
     loop
-        select o.* into v_open from recovery.run(v_watch.runner, format('select to_jsonb(exists (select from %s as r where (%s) and %s = ($1).key))', v_watch.relation, v_watch.open,
-            recovery.key_text(v_watch.key_columns, 'r')), v_task) as o;
+        begin
+            select o.* into v_open from recovery.run(v_watch.runner, format('select to_jsonb(exists (select from %s as r where (%s) and %s = ($1).key))', v_watch.relation, v_watch.open,
+                recovery.key_text(v_watch.key_columns, 'r')), v_task) as o;
+        exception when others then
+            raise warning 'recovery: watch "%" is passed over: %', v_watch.name, sqlerrm;
+            v_open := false;
+        end;
         if v_open then
             v_rows := v_rows || v_watch.name;
         end if;
@@ -53,8 +61,11 @@ begin
             if recovery.is_open(v_family, recovery.tree(v_family, array[p_key], false)) then
                 v_groups := v_groups || v_family;
             end if;
-        exception when invalid_text_representation then
-            null;  -- not a group of this type
+        exception
+            when invalid_text_representation then
+                null;  -- not a group of this type
+            when others then
+                raise warning 'recovery: family "%" is passed over: %', v_family, sqlerrm;
         end;
     end loop;
     -- A session that is open itself is a row and a group: the group includes it.

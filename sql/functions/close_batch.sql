@@ -18,6 +18,7 @@ declare
     v_batch  record;
     v_family boolean;
 begin
+    perform recovery.check_fresh();
     if p_epoch is not null then
         select s.reason into v_reason from recovery.server as s where s.epoch = p_epoch and s.ended is not null;
         if not found then
@@ -25,24 +26,32 @@ begin
                 'Only rows of ended epochs are closed.');
         end if;
     end if;
-    v_family := exists (select from recovery.attached() as w where w.family = p_family and w.group_by is not null);
-    if v_family then
-        select n.o_groups, n.o_last into v_groups, v_last
-        from recovery.next_groups(p_family, p_epoch, p_guard, p_after[1], p_limit) as n;
-    else
-        v_bound := recovery.next_key(p_family, p_epoch, p_after, p_limit);
-    end if;
-    select s.* into v_batch from recovery.close_scope(p_family, v_owner, p_epoch, p_guard, v_groups, null,
-        case when v_family then null else p_after end, v_bound, p_limit,
-        case when p_heir is null then v_reason else 'adopted' end, p_detector, p_lock_wait, p_careful, p_heir) as s;
-    o_closed := v_batch.o_closed;
-    o_failed := v_batch.o_failed;
-    o_careful := v_batch.o_careful;
-    -- After the last group come the rows without one, from the start each time: what was closed is gone.
-    o_after := case when v_groups is not null then array[v_last] when v_family then p_after else v_bound end;
-    o_done := case when v_groups is not null then false
-                   when v_family then o_closed = '{}'
-                   else v_bound is null end;
+    begin
+        v_family := exists (select from recovery.attached() as w where w.family = p_family and w.group_by is not null);
+        if v_family then
+            select n.o_groups, n.o_last into v_groups, v_last
+            from recovery.next_groups(p_family, p_epoch, p_guard, p_after[1], p_limit) as n;
+        else
+            v_bound := recovery.next_key(p_family, p_epoch, p_after, p_limit);
+        end if;
+        select s.* into v_batch from recovery.close_scope(p_family, v_owner, p_epoch, p_guard, v_groups, null,
+            case when v_family then null else p_after end, v_bound, p_limit,
+            case when p_heir is null then v_reason else 'adopted' end, p_detector, p_lock_wait, p_careful, p_heir) as s;
+        o_closed := v_batch.o_closed;
+        o_failed := v_batch.o_failed;
+        o_careful := v_batch.o_careful;
+        -- After the last group come the rows without one, from the start each time: what was closed is gone.
+        o_after := case when v_groups is not null then array[v_last] when v_family then p_after else v_bound end;
+        o_done := case when v_groups is not null then false
+                       when v_family then o_closed = '{}'
+                       else v_bound is null end;
+    exception when others then
+        -- Not one row, which close_rows would have found, but the watch: its table, its runner, an expression.
+        perform recovery.note_broken((select min(w.name) from recovery.attached() as w where w.family = p_family), sqlstate, sqlerrm);
+        o_closed := '{}';
+        o_failed := '{}';
+        o_done := true;
+    end;
 end
 $$;
 

@@ -14,8 +14,8 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_runner integer := (recovery.runner_of(p_table)).id;
-    v_view   text := 'pg_temp.recovery_' || replace(gen_random_uuid()::text, '-', '');
+    v_runner recovery.runner := recovery.runner_of(p_table);
+    v_task   recovery.task;
     v_found  jsonb;
     v_why    text;
 begin
@@ -23,28 +23,26 @@ begin
     -- before every column: what it prints can stand in an index, a trigger or a statement and means the
     -- same in each. The second range entry is what makes it print the prefixes,
     -- the second column what makes an aggregate an error. All by the runner: reading an expression may
-    -- execute code already (a literal of a type that holds a domain).
-    perform recovery.run(v_runner, format(
+    -- execute code already (a literal of a type that holds a domain). The view does not stay.
+    v_task.key := 'pg_temp.recovery_' || replace(gen_random_uuid()::text, '-', '');
+    select v.* into v_found from recovery.run(v_runner.id, format(
         E'create temporary view %s as select (%s\n)%s as recovery_value, r.tableoid as recovery_row from only %s as r cross join %s',
-        v_view, p_expression,
+        v_task.key, p_expression,
         case when p_type is null then '' else '::' || p_type end,
         p_table,
         case when p_closing
             then '(values (null::text, null::text, null::text, null::timestamptz, null::bigint, null::bigint)) as c (reason, message, detector, at, ms, epoch)'
-            else '(values (1)) as recovery_none (one)' end), null, 'do');
-    select v.* into v_found from recovery.run(v_runner, format(
-        'select pg_catalog.jsonb_build_object(%L, pg_catalog.pg_get_viewdef(a.attrelid), %L, pg_catalog.format_type(a.atttypid, a.atttypmod))'
-        ' from pg_catalog.pg_attribute as a where a.attrelid operator(pg_catalog.=) %L::pg_catalog.regclass and a.attnum operator(pg_catalog.=) 1',
-        'text', 'type', v_view)) as v;
+            else '(values (1)) as recovery_none (one)' end), v_task, 'compile') as v;
+    o_text := v_found ->> 'text';
+    o_text := substr(o_text, 9, strpos(o_text, E' AS recovery_value,\n') - 9);
+    o_type := v_found ->> 'type';
     if p_stored then
         -- Whoever makes the index and the triggers reads its literals with its own rights.
         select d.what into v_why
-        from pg_depend as o
-        join pg_rewrite as w on w.ev_class = v_view::regclass and o.classid = 'pg_rewrite'::regclass and o.objid = w.oid
-        cross join lateral recovery.untrusted(o.refclassid, o.refobjid, (recovery.runner_of(p_table)).privileged) as d (what)
+        from jsonb_array_elements(v_found -> 'uses') as u (pair)
+        cross join lateral recovery.untrusted((u.pair ->> 0)::oid, (u.pair ->> 1)::oid, v_runner.privileged) as d (what)
         where d.what is not null limit 1;
     end if;
-    perform recovery.run(v_runner, 'drop view ' || v_view, null, 'do');
     if v_why is not null then
         perform recovery.fail('RC006', format('expression %s uses %s', p_expression, v_why),
             'It stands in an index and in triggers, which others than the table''s owner create and execute.');

@@ -60,6 +60,14 @@ begin
         new.kept_default := coalesce(v_column.defaults, false);
         if found and not v_column.fits then
             perform recovery.fail('RC006', format('%s has a column server_epoch that is not bigint, or is generated', new.relation));
+        elsif exists (
+            select from pg_attrdef as d join pg_attribute as a on a.attrelid = d.adrelid and a.attnum = d.adnum
+            join pg_depend as u on u.classid = 'pg_attrdef'::regclass and u.objid = d.oid and u.deptype = 'n' and u.refclassid <> 'pg_class'::regclass
+            where d.adrelid = new.relation and a.attname = 'server_epoch'
+        ) then
+            -- recovery.detach restores it with the rights of its caller, and reading it may run code.
+            perform recovery.fail('RC006', format('the default of server_epoch in %s uses functions or types of the host', new.relation),
+                'Drop it first: attach sets another one anyway.');
         end if;
     end if;
 

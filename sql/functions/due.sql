@@ -21,14 +21,14 @@ begin
             return query select d.* from recovery.due_rows(v_watch, v_now, v_since) as d;
         exception when others then
             -- One watch whose expressions fail for some row stops no other.
-            raise warning 'recovery: the watchdog passes over "%": %', v_watch.name, sqlerrm;
+            perform recovery.note_broken(v_watch.name, sqlstate, sqlerrm);
         end;
     end loop;
     for v_family in select distinct w.family from recovery.attached() as w where w.group_by is not null order by 1 loop
         begin
             return query select d.* from recovery.idle_groups(v_family, v_now, v_since) as d;
         exception when others then
-            raise warning 'recovery: the watchdog passes over idle groups of "%": %', v_family, sqlerrm;
+            perform recovery.note_broken((select min(w.name) from recovery.attached() as w where w.family = v_family), sqlstate, sqlerrm);
         end;
     end loop;
 end

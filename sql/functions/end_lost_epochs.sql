@@ -10,7 +10,11 @@ declare
     v_epochs bigint[];
 begin
     for v_watch in select w.name from recovery.attached() as w loop
-        v_epochs := recovery.open_epochs(v_watch.name);
+        begin
+            v_epochs := recovery.open_epochs(v_watch.name);
+        exception when others then
+            continue;  -- recovery.orphaned notes it
+        end;
         -- A second statement: a server that booted after we looked at its rows is there by now. An epoch
         -- that is not was lost (a failover, a restored backup): its server cannot beat, so it is not alive.
         insert into recovery.server (epoch, name, lease, grace, ended, reason)

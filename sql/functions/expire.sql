@@ -8,19 +8,25 @@ as $$
 declare
     v_asked recovery.cancellation;
 begin
+    perform recovery.check_fresh();
     o_closed := '{}';
     -- One a call: the caller commits. Another sweeper's is skipped.
     select c.* into v_asked from recovery.cancellation as c
     where c.deadline <= recovery.now() order by c.id limit 1 for update skip locked;
     o_more := found;
     if found then
-        o_closed := recovery.stop_unit(v_asked.detail ->> 'watch', v_asked.scope, v_asked.key, v_asked.reason, p_detector, p_lock_wait);
-        if o_closed = '{}' and exists (select from recovery.open_in(v_asked.detail ->> 'watch', v_asked.scope, v_asked.key)) then
-            -- Somebody holds its rows: later, and nobody is asked again.
-            update recovery.cancellation as c set deadline = recovery.now() + interval '5 seconds' where c.id = v_asked.id;
-        else
-            delete from recovery.cancellation as c where c.id = v_asked.id;
-        end if;
+        begin
+            o_closed := recovery.stop_unit(v_asked.detail ->> 'watch', v_asked.scope, v_asked.key, v_asked.reason, p_detector, p_lock_wait);
+            if o_closed = '{}' and exists (select from recovery.open_in(v_asked.detail ->> 'watch', v_asked.scope, v_asked.key)) then
+                -- Somebody holds its rows: later, and nobody is asked again.
+                update recovery.cancellation as c set deadline = recovery.now() + interval '5 seconds' where c.id = v_asked.id;
+            else
+                delete from recovery.cancellation as c where c.id = v_asked.id;
+            end if;
+        exception when others then
+            perform recovery.note_broken(v_asked.detail ->> 'watch', sqlstate, sqlerrm);
+            update recovery.cancellation as c set deadline = recovery.now() + interval '10 seconds' where c.id = v_asked.id;
+        end;
     end if;
 end
 $$;

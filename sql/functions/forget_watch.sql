@@ -17,6 +17,7 @@ begin
         delete from recovery.cancellation as c where c.family = old.family;
     end if;
     delete from recovery.failure as f where f.watch = old.name;
+    delete from recovery.broken as b where b.watch = old.name;
     delete from recovery.cancellation as c where c.watch = old.name;
     delete from recovery.touch as t where t.watch = old.name;
     return null;

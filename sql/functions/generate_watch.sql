@@ -6,9 +6,8 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_runner  recovery.runner;
-    v_name    text;
-    v_default text;
+    v_runner recovery.runner;
+    v_name   text;
 begin
     select r.* into strict v_runner from recovery.runner as r where r.id = new.runner;
     perform recovery.create_outbox(new.outbox, new.family);
@@ -16,12 +15,6 @@ begin
     -- Made by the runner itself, which may create here only until these lines are done: so they belong to it,
     -- and nobody has to be its member.
     execute format('grant create on schema recovery to %I', v_runner.role);
-    if tg_op = 'INSERT' and new.kept_default then
-        select pg_get_expr(d.adbin, d.adrelid) into v_default
-        from pg_attrdef as d join pg_attribute as a on a.attrelid = d.adrelid and a.attnum = d.adnum
-        where d.adrelid = new.relation and a.attname = 'server_epoch';
-        perform recovery.run(new.runner, format('create domain recovery.default_%s as bigint default %s', new.id, v_default), null, 'do');
-    end if;
     foreach v_name in array array['insert', 'update', 'delete'] loop
         if exists (
             select from pg_proc as p
@@ -35,9 +28,17 @@ begin
             ' revoke all on function recovery.watch_%1$s_%2$s() from public;'
             ' grant execute on function recovery.watch_%1$s_%2$s() to %5$s',
             new.id, v_name, recovery.trigger_sql(new, v_name),
-            format('Generated for watch "%s": fence and event of every %s that opens or closes work.', new.name, v_name), v_runner.owner), null, 'do');
+            format('Generated for watch "%s": fence and event of every %s that opens or closes work.', new.name, v_name), v_runner.owner), null, 'make');
     end loop;
     execute format('revoke create on schema recovery from %I', v_runner.role);
+    if tg_op = 'INSERT' and new.kept_default then
+        -- Of built-in things only, as compile_watch has seen.
+        execute format('create domain recovery.default_%s as bigint default %s', new.id, (
+            select pg_get_expr(d.adbin, d.adrelid)
+            from pg_attrdef as d join pg_attribute as a on a.attrelid = d.adrelid and a.attnum = d.adnum
+            where d.adrelid = new.relation and a.attname = 'server_epoch'));
+        execute format('comment on domain recovery.default_%s is %L', new.id, 'Keeps the default that the column server_epoch had: recovery.detach restores it.');
+    end if;
     return null;
 end
 $$;

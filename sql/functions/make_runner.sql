@@ -11,18 +11,21 @@ as $function$
    but gate_<id>, which belongs to a role that can do nothing else. */
 declare
     v_runner recovery.runner;
-    v_owner  text := p_owner::oid::regrole::text;
+    v_owner  text;
     v_tag    text;
-    v_super  boolean := (select r.rolsuper from pg_roles as r where r.rolname = current_user);
+    v_given  text[] := '{}';
     v_role   text;
-    v_edge   text := case when current_setting('server_version_num')::integer >= 160000 then ' with inherit false, set true' else '' end;
+    v_new    boolean := current_setting('server_version_num')::integer >= 160000;  -- a membership says what it is for
+    v_set    text := case when v_new then 'set' else 'member' end;
 begin
     if not exists (select from pg_roles as r where r.oid = p_owner) then
         perform recovery.fail('RC010', format('role %s does not exist', coalesce(p_owner::text, 'null')), 'Give the role that owns the tables.');
     end if;
     select r.rolname into v_owner from pg_roles as r where r.oid = p_owner;
     perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
-    select r.* into v_runner from recovery.runner as r where r.owner = p_owner;
+    update recovery.runner as r
+    set privileged = o.rolsuper or pg_has_role(o.oid, 'recovery_owner', 'member')
+    from pg_roles as o where r.owner = p_owner and o.oid = p_owner returning r.* into v_runner;
     if not found then
         v_tag := case when octet_length(v_owner) <= 40 then v_owner else left(v_owner, 16) || '_' || left(md5(v_owner), 16) end;
         insert into recovery.runner (owner, role, gate, privileged)
@@ -32,41 +35,51 @@ begin
         returning * into v_runner;
     end if;
     foreach v_role in array array[v_runner.role, v_runner.gate] loop
-        begin
-            execute format('create role %I nologin', v_role);
-            execute format('comment on role %I is %L', v_role, format('pg-recovery: %s of %s, see recovery.permit.',
-                case v_role when v_runner.role then 'runner' else 'gate' end, v_owner));
-        exception when duplicate_object or unique_violation then
-            null;  -- of another database of this cluster
-        end;
+        if not exists (select from pg_roles as r where r.rolname = v_role) then
+            begin
+                execute format('create role %I nologin', v_role);
+                execute format('comment on role %I is %L', v_role, format('pg-recovery: %s of %s, see recovery.permit.',
+                    case v_role when v_runner.role then 'runner' else 'gate' end, v_owner));
+            exception when duplicate_object or unique_violation then
+                null;  -- of another database of this cluster, a moment ago
+            end;
+        end if;
         if exists (select from pg_roles as r where r.rolname = v_role and (r.rolcanlogin or r.rolsuper or r.rolcreaterole or r.rolreplication)) then
             perform recovery.fail('RC010', format('role %I is not what pg-recovery made: it can log in or has rights of its own', v_role),
                 format('alter role %I nologin nosuperuser nocreaterole noreplication;', v_role));
         end if;
     end loop;
-    if not v_runner.privileged and not pg_has_role(v_runner.role, p_owner, 'member') then
+    if v_runner.privileged and pg_has_role(v_runner.role, p_owner, 'member') then
+        execute format('revoke %I from %I', v_owner, v_runner.role);
+    elsif not v_runner.privileged and not pg_has_role(v_runner.role, p_owner, 'member') then
         execute format('grant %I to %I%s', v_owner, v_runner.role,
-            case when v_edge = '' then '' else ' with inherit true, set false' end);
+            case when v_new then ' with inherit true, set false' else '' end);
     end if;
     if not pg_has_role(v_runner.role, 'recovery_runner', 'member') then
         execute format('grant recovery_runner to %I', v_runner.role);
     end if;
+    foreach v_role in array array[v_runner.role, v_runner.gate] loop
+        -- Who is no superuser must belong to a role to make something that belongs to it; until the end of this.
+        if not (pg_has_role(v_role, 'usage') and pg_has_role(v_role, v_set)) then
+            execute format('grant %I to %I%s', v_role, current_user, case when v_new then ' with inherit true, set true' else '' end);
+            v_given := v_given || v_role;
+        end if;
+    end loop;
     if not has_database_privilege(v_runner.role, current_database(), 'temporary') then
         execute format('grant temporary on database %I to %I', current_database(), v_runner.role);
     end if;
     execute format($sql$
         create or replace function recovery.run_%1$s(p_sql text, p_task recovery.task, p_mode text)
-        returns setof jsonb language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as %2$L$sql$,
+        returns setof jsonb language plpgsql volatile security definer
+        set search_path = pg_catalog, pg_temp set standard_conforming_strings = on as %2$L$sql$,
         v_runner.id, $body$
 declare
     v_rows   refcursor;
     v_answer jsonb;
 begin
-    if p_mode = 'do' then
-        execute p_sql using p_task;
-    elsif p_mode = 'read' then
+    if p_mode = 'read' then
         return query execute p_sql using p_task;
-    else
+    elsif p_mode = 'write' then
         -- Read and planned by our search_path, executed by that of the host's writers: its triggers see theirs.
         open v_rows no scroll for execute p_sql using p_task;
         perform pg_catalog.set_config('search_path', p_task.path, true);
@@ -79,6 +92,22 @@ begin
         -- A deferred constraint would fail at commit, where nothing could be split any more; and a
         -- deferred trigger would run there, up to PostgreSQL 17 as whoever called us.
         set constraints all immediate;
+    else
+        execute p_sql using p_task;
+        if p_mode = 'compile' then
+            -- How PostgreSQL prints the expression of a view, its type, and what it uses. Every name is qualified: the
+            -- text will be trusted, and the runner can alter the search_path of this function.
+            return query select pg_catalog.jsonb_build_object(
+                'text', pg_catalog.pg_get_viewdef(a.attrelid),
+                'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
+                'uses', (
+                    select pg_catalog.jsonb_agg(pg_catalog.jsonb_build_array(d.refclassid, d.refobjid))
+                    from pg_catalog.pg_rewrite as w join pg_catalog.pg_depend as d
+                      on d.classid operator(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass and d.objid operator(pg_catalog.=) w.oid
+                    where w.ev_class operator(pg_catalog.=) a.attrelid))
+            from pg_catalog.pg_attribute as a
+            where a.attrelid operator(pg_catalog.=) p_task.key::pg_catalog.regclass and a.attnum operator(pg_catalog.=) 1;
+        end if;
     end if;
 end$body$);
     execute format($sql$
@@ -95,16 +124,12 @@ end$body$);
     execute format('grant execute on function recovery.run_%s(text, recovery.task, text) to %I', v_runner.id, v_runner.gate);
     execute format('grant execute on function recovery.gate_%s(text, recovery.task, text) to recovery_owner', v_runner.id);
     for v_role, v_tag in values (v_runner.role, 'run'), (v_runner.gate, 'gate') loop
-        -- Who is no superuser must be able to become a role to give it something, and that role to create there.
-        if not v_super then
-            execute format('grant %I to %I%s', v_role, current_user, v_edge);
-        end if;
         execute format('grant create on schema recovery to %I', v_role);
         execute format('alter function recovery.%s_%s(text, recovery.task, text) owner to %I', v_tag, v_runner.id, v_role);
         execute format('revoke create on schema recovery from %I', v_role);
-        if not v_super then
-            execute format('revoke %I from %I', v_role, current_user);
-        end if;
+    end loop;
+    foreach v_role in array v_given loop
+        execute format('revoke %I from %I', v_role, current_user);
     end loop;
     return v_runner.id;
 end

@@ -6,12 +6,25 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_watch record;
+    v_watch  record;
+    v_epochs bigint[];
 begin
-    for v_watch in select w.name, w.family, w.started, w.unowned from recovery.attached() as w order by w.family, w.position loop
+    for v_watch in
+        select w.name, w.family, w.started, w.unowned, b.watch is not null as broken
+        from recovery.attached() as w left join recovery.broken as b on b.watch = w.name order by w.family, w.position
+    loop
+        begin
+            v_epochs := recovery.open_epochs(v_watch.name);
+        exception when others then
+            perform recovery.note_broken(v_watch.name, sqlstate, sqlerrm);
+            continue;
+        end;
+        if v_watch.broken then
+            delete from recovery.broken as b where b.watch = v_watch.name;
+        end if;
         return query
             select v_watch.family, s.epoch, s.reason
-            from unnest(recovery.open_epochs(v_watch.name)) as o (epoch)
+            from unnest(v_epochs) as o (epoch)
             join recovery.server as s on s.epoch = o.epoch
             where s.ended is not null and (p_name is null or s.name = p_name);
         if v_watch.unowned is not null then
@@ -22,6 +35,6 @@ end
 $$;
 
 comment on function recovery.orphaned(text) is
-    'Families and ended epochs that still own open rows (of one server name, or all); epoch null stands for rows that no server owns.';
+    'Families and ended epochs that still own open rows (of one server name, or all); epoch null stands for rows that no server owns. A watch that fails is noted in recovery.broken and passed over.';
 
 revoke all on function recovery.orphaned(text) from public;

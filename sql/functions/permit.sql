@@ -18,6 +18,7 @@ begin
         recovery.realias(text, text),
         recovery.rewrites(regclass),
         recovery.is_stale(regclass),
+        recovery.lacks_loan(regclass),
         recovery.install_triggers(recovery.watch),
         recovery.drop_triggers(regclass),
         recovery.lend_table(regclass, name),

@@ -16,28 +16,32 @@ declare
 begin
     v_task.at := recovery.now();
     for v_watch in select w.* from recovery.attached() as w order by w.family, w.position, w.name loop
-        v_fuses := recovery.has_fuses(v_watch.family);
-        for v_end in
-            select s.epoch, coalesce(s.reason, j.reason, 'superseded') as reason
-            from recovery.server as s left join recovery.judgement as j on j.epoch = s.epoch and j.dead
-            where s.epoch = any(recovery.open_epochs(v_watch.name))
-              and case when p_boot is null then s.ended is not null or j.dead
-                       else s.name = p_boot and (s.ended is not null or s.drain_until is null or j.dead) end
-        loop
-            v_task.epoch := v_end.epoch;
-            return query select f.row ->> 0, v_end.reason, v_watch.name, f.row ->> 1, f.row ->> 2, v_end.epoch
-                from recovery.run(v_watch.runner, format('select jsonb_build_array(case when %s then %L else %L end, %s, %s) from %s as r where %s',
-                    case when v_fuses then recovery.guard_sql(v_watch) else 'false' end, case when p_boot is null then 'keep' else 'adopt' end, 'close',
-                    recovery.key_text(v_watch.key_columns, 'r'), coalesce('(' || v_watch.group_by || ')::text', 'null::text'),
-                    v_watch.relation, recovery.scope_sql(v_watch, 'epoch', 'ignore')), v_task) as f (row);
-        end loop;
-        if v_watch.unowned is not null then
-            v_task.epoch := null;
-            return query select 'close'::text, 'unowned'::text, v_watch.name, f.row ->> 0, f.row ->> 1, null::bigint
-                from recovery.run(v_watch.runner, format('select jsonb_build_array(%s, %s) from %s as r where %s',
-                    recovery.key_text(v_watch.key_columns, 'r'), coalesce('(' || v_watch.group_by || ')::text', 'null::text'),
-                    v_watch.relation, recovery.scope_sql(v_watch, 'none', 'ignore')), v_task) as f (row);
-        end if;
+        begin
+            v_fuses := recovery.has_fuses(v_watch.family);
+            for v_end in
+                select s.epoch, coalesce(s.reason, j.reason, 'superseded') as reason
+                from recovery.server as s left join recovery.judgement as j on j.epoch = s.epoch and j.dead
+                where s.epoch = any(recovery.open_epochs(v_watch.name))
+                  and case when p_boot is null then s.ended is not null or j.dead
+                           else s.name = p_boot and (s.ended is not null or s.drain_until is null or j.dead) end
+            loop
+                v_task.epoch := v_end.epoch;
+                return query select f.row ->> 0, v_end.reason, v_watch.name, f.row ->> 1, f.row ->> 2, v_end.epoch
+                    from recovery.run(v_watch.runner, format('select jsonb_build_array(case when %s then %L else %L end, %s, %s) from %s as r where %s',
+                        case when v_fuses then recovery.guard_sql(v_watch) else 'false' end, case when p_boot is null then 'keep' else 'adopt' end, 'close',
+                        recovery.key_text(v_watch.key_columns, 'r'), coalesce('(' || v_watch.group_by || ')::text', 'null::text'),
+                        v_watch.relation, recovery.scope_sql(v_watch, 'epoch', 'ignore')), v_task) as f (row);
+            end loop;
+            if v_watch.unowned is not null then
+                v_task.epoch := null;
+                return query select 'close'::text, 'unowned'::text, v_watch.name, f.row ->> 0, f.row ->> 1, null::bigint
+                    from recovery.run(v_watch.runner, format('select jsonb_build_array(%s, %s) from %s as r where %s',
+                        recovery.key_text(v_watch.key_columns, 'r'), coalesce('(' || v_watch.group_by || ')::text', 'null::text'),
+                        v_watch.relation, recovery.scope_sql(v_watch, 'none', 'ignore')), v_task) as f (row);
+            end if;
+        exception when others then
+            raise warning 'recovery: watch "%" is passed over: %', v_watch.name, sqlerrm;
+        end;
     end loop;
     if p_boot is not null then
         return;

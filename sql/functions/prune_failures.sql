@@ -17,8 +17,12 @@ begin
         v_open := false;
         if found then
             v_task.keys := v_failure.key_parts;
-            select o.* into v_open from recovery.run(v_watch.runner, format('select to_jsonb(exists (select from %s as r where %s and (%s)))',
+            begin
+                select o.* into v_open from recovery.run(v_watch.runner, format('select to_jsonb(exists (select from %s as r where %s and (%s)))',
                 v_watch.relation, recovery.key_sql(v_watch, 'equal'), v_watch.open), v_task) as o;
+            exception when others then
+                v_open := true;  -- the watch is broken: its failures stay
+            end;
         end if;
         if not v_open then
             delete from recovery.failure as f where f.watch = v_failure.watch and f.key = v_failure.key;

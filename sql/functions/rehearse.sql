@@ -19,12 +19,12 @@ begin
     end if;
     -- The real statements, planned by the role that executes them.
     perform recovery.run(v_watch.runner, 'explain (costs off) ' || recovery.close_sql(v_watch.family, case when v_watch.group_by is null then 'range' else 'groups' end),
-        v_task, 'do');
+        v_task, 'plan');
     perform recovery.run(v_watch.runner, 'explain (costs off) ' || recovery.close_sql(v_watch.family, 'row', 'any', 'without', true, true, false, v_watch.name),
-        v_task, 'do');
+        v_task, 'plan');
     if v_watch.supervised is not null then
         v_step := 'watchdog';
-        perform recovery.run(v_watch.runner, 'explain (costs off) ' || recovery.due_sql(v_watch), v_task, 'do');
+        perform recovery.run(v_watch.runner, 'explain (costs off) ' || recovery.due_sql(v_watch), v_task, 'plan');
     end if;
 exception when others then
     get stacked diagnostics v_state = returned_sqlstate, v_error = message_text;

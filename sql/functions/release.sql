@@ -11,6 +11,7 @@ declare
     v_task  recovery.task;
     v_total bigint := 0;
 begin
+    perform recovery.check_fresh();
     if not exists (select from recovery.server as s where s.epoch = p_epoch and s.ended is not null) then
         perform recovery.fail('RC010', format('epoch %s has not ended: its rows are live', p_epoch), 'Only rows of ended epochs are let go.');
     end if;

@@ -27,9 +27,14 @@ begin
             select n.* into v_count from recovery.run(v_watch.runner, format(v_sql, v_watch.relation, recovery.scope_sql(v_watch, v_owner, p_guard), v_watch.name,
                 recovery.key_text(v_watch.key_columns, 'r')), v_task) as n;
         exception when others then
-            -- only_if fails for some row: count without it.
-            select n.* into v_count from recovery.run(v_watch.runner, format(v_sql, v_watch.relation, recovery.scope_sql(v_watch, v_owner, p_guard, false), v_watch.name,
-                recovery.key_text(v_watch.key_columns, 'r')), v_task) as n;
+            begin
+                -- only_if fails for some row: count without it.
+                select n.* into v_count from recovery.run(v_watch.runner, format(v_sql, v_watch.relation, recovery.scope_sql(v_watch, v_owner, p_guard, false), v_watch.name,
+                    recovery.key_text(v_watch.key_columns, 'r')), v_task) as n;
+            exception when others then
+                perform recovery.note_broken(v_watch.name, sqlstate, sqlerrm);
+                continue;
+            end;
         end;
         if v_count > 0 then
             v_result := v_result || jsonb_build_object(v_watch.name, v_count);

@@ -1,17 +1,16 @@
-create or replace function recovery.restore_settings(p_settings jsonb)
-returns void
+create or replace function recovery.restore_settings(p_settings pg_catalog.jsonb)
+returns pg_catalog.void
 language plpgsql
 volatile
 security invoker
 as $$
 -- Without a SET clause: what it sets must stay. All names are qualified.
 declare
-    v_setting record;
+    v_setting pg_catalog.record;
 begin
     for v_setting in
         select s.key, s.value from pg_catalog.jsonb_each_text(p_settings) as s
-        where s.value is distinct from pg_catalog.current_setting(s.key, true) and s.value is not null
-           or s.value is null and pg_catalog.current_setting(s.key, true) operator(pg_catalog.<>) ''
+        where coalesce(s.value, '') operator(pg_catalog.<>) coalesce(pg_catalog.current_setting(s.key, true), '')
     loop
         perform pg_catalog.set_config(v_setting.key, coalesce(v_setting.value, ''), false);
     end loop;

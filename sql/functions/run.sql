@@ -5,8 +5,27 @@ volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+    v_call text := format('recovery.gate_%s($1, $2, $3) as g', p_runner);
+    v_rows jsonb[];
+    v_done boolean := false;
 begin
-    return query execute format('select g from recovery.gate_%s($1, $2, $3) as g', p_runner) using p_sql, p_task, p_mode;
+    if p_mode in ('read', 'plan', 'compile') then
+        -- Reading leaves nothing behind: what host code has written or set meanwhile, and the deferred triggers
+        -- that it has queued (to run later, as whoever is the user then), go back with this block.
+        begin
+            execute 'select array_agg(g) from ' || v_call into v_rows using p_sql, p_task, p_mode;
+            v_done := true;
+            perform recovery.fail('RX000', 'taken back');
+        exception when sqlstate 'RX000' then
+            if not v_done then
+                raise;
+            end if;
+        end;
+        return query select a.answer from unnest(v_rows) as a (answer);
+        return;
+    end if;
+    return query execute 'select g from ' || v_call using p_sql, p_task, p_mode;
     -- What a plain SET changes outlives the functions in which it stands: the caller's session would go on
     -- with it, and an unqualified name would be the host's. Raising takes it back.
     if current_setting('search_path') <> 'pg_catalog, pg_temp' then
@@ -17,6 +36,6 @@ end
 $$;
 
 comment on function recovery.run(integer, text, recovery.task, text) is
-    'Executes a statement about watched rows with the rights of their owner''s runner: the only way in which code of the host runs because of us. Mode read or write: each row of its answer is one json value; write fires the host''s triggers under its own search_path and all deferred ones at once; do: no answer.';
+    'Executes a statement about watched rows with the rights of their owner''s runner: the only way in which code of the host runs because of us. Mode read, plan, compile: its answer, and nothing else stays; write: a closing, which fires the host''s triggers under its own search_path and all deferred ones at once; make: definitions of our own.';
 
 revoke all on function recovery.run(integer, text, recovery.task, text) from public;

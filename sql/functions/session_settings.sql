@@ -1,5 +1,5 @@
 create or replace function recovery.session_settings()
-returns jsonb
+returns pg_catalog.jsonb
 language sql
 stable
 security invoker

@@ -1,29 +1,29 @@
 create or replace procedure recovery.boot(
-    p_name          text,
-    p_host          text        default null,
-    p_pid           integer     default null,
-    p_process_start timestamptz default null,
-    p_version       text        default null,
-    p_lease         interval    default interval '15 seconds',
-    p_grace         interval    default interval '3 seconds',
-    p_policy        text        default 'supersede',
-    p_wait          interval    default interval '30 seconds',
-    p_batch         integer     default 10000,
-    p_lock_wait     interval    default interval '2 seconds',
-    inout epoch     bigint      default null,
-    inout token     uuid        default null,
-    inout report    jsonb       default null
+    p_name          pg_catalog.text,
+    p_host          pg_catalog.text        default null,
+    p_pid           integer                default null,
+    p_process_start pg_catalog.timestamptz default null,
+    p_version       pg_catalog.text        default null,
+    p_lease         interval               default interval '15 seconds',
+    p_grace         interval               default interval '3 seconds',
+    p_policy        pg_catalog.text        default 'supersede',
+    p_wait          interval               default interval '30 seconds',
+    p_batch         integer                default 10000,
+    p_lock_wait     interval               default interval '2 seconds',
+    inout epoch     bigint                 default null,
+    inout token     pg_catalog.uuid        default null,
+    inout report    pg_catalog.jsonb       default null
 )
 language plpgsql
 security invoker
 as $$
 -- Not security definer and without a SET clause: it commits after each batch. So it reads its names by the caller's
--- search_path: every function, type and operator stands with its schema, which tools/check_sql.py proves.
+-- search_path: every function, type and operator stands with its schema, which tools/check_names.py proves.
 declare
     v_start   pg_catalog.timestamptz := pg_catalog.clock_timestamp();
     v_session pg_catalog.jsonb := recovery.session_settings();
     v_ended   bigint[];
-    v_orphan  record;
+    v_orphan  pg_catalog.record;
 begin
     perform recovery.check_call(p_batch, p_lock_wait);
     perform recovery.check_wait(p_wait);

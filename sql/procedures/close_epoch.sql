@@ -1,14 +1,14 @@
 create or replace procedure recovery.close_epoch(
-    p_family text, p_epoch bigint, p_detector text, p_batch integer, p_lock_wait interval, p_heir bigint,
-    inout report jsonb, p_session jsonb, p_guarded boolean default false, p_self bigint default null, p_token uuid default null
+    p_family pg_catalog.text, p_epoch bigint, p_detector pg_catalog.text, p_batch integer, p_lock_wait interval, p_heir bigint,
+    inout report pg_catalog.jsonb, p_session pg_catalog.jsonb, p_guarded boolean default false, p_self bigint default null, p_token pg_catalog.uuid default null
 )
 language plpgsql
 security invoker
 as $$
 -- Not security definer and without a SET clause: it commits after each batch. So it reads its names by the caller's
--- search_path: every function, type and operator stands with its schema, which tools/check_sql.py proves.
+-- search_path: every function, type and operator stands with its schema, which tools/check_names.py proves.
 declare
-    v_batch   record;
+    v_batch   pg_catalog.record;
     v_after   pg_catalog.text[];
     v_careful boolean := false;
     v_left    pg_catalog.jsonb;
@@ -19,6 +19,7 @@ declare
                            when p_heir is not null or not recovery.has_fuses(p_family) then 'ignore'
                            else 'without' end;
 begin
+    commit;  -- each closing begins a transaction: see recovery.check_fresh
     for v_pass in 1 .. 3 loop
         v_after := null;
         v_some := false;
@@ -40,6 +41,7 @@ begin
         end loop;
         -- A row that changed under us was passed over: look again while it helps.
         v_left := recovery.remaining(p_family, p_epoch, v_guard);
+        commit;
         exit when v_left operator(pg_catalog.=) '{}' or not v_some;
     end loop;
     if v_left operator(pg_catalog.=) '{}' then

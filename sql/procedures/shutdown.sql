@@ -1,16 +1,16 @@
 create or replace procedure recovery.shutdown(
     p_epoch      bigint,
-    p_token      uuid     default null,
-    p_heir       bigint   default null,
-    p_batch      integer  default 10000,
-    p_lock_wait  interval default interval '2 seconds',
-    inout report jsonb    default null
+    p_token      pg_catalog.uuid  default null,
+    p_heir       bigint           default null,
+    p_batch      integer          default 10000,
+    p_lock_wait  interval         default interval '2 seconds',
+    inout report pg_catalog.jsonb default null
 )
 language plpgsql
 security invoker
 as $$
 -- Not security definer and without a SET clause: it commits after each batch. So it reads its names by the caller's
--- search_path: every function, type and operator stands with its schema, which tools/check_sql.py proves.
+-- search_path: every function, type and operator stands with its schema, which tools/check_names.py proves.
 declare
     v_start   pg_catalog.timestamptz := pg_catalog.clock_timestamp();
     v_session pg_catalog.jsonb := recovery.session_settings();

@@ -1,22 +1,22 @@
 create or replace procedure recovery.sweep(
-    p_label      text     default null,
-    p_batch      integer  default 10000,
-    p_lock_wait  interval default interval '2 seconds',
-    inout report jsonb    default null
+    p_label      pg_catalog.text  default null,
+    p_batch      integer          default 10000,
+    p_lock_wait  interval         default interval '2 seconds',
+    inout report pg_catalog.jsonb default null
 )
 language plpgsql
 security invoker
 as $$
 -- Not security definer and without a SET clause: it commits after each batch. So it reads its names by the caller's
--- search_path: every function, type and operator stands with its schema, which tools/check_sql.py proves.
+-- search_path: every function, type and operator stands with its schema, which tools/check_names.py proves.
 declare
     v_start   pg_catalog.timestamptz := pg_catalog.clock_timestamp();
     v_session pg_catalog.jsonb := recovery.session_settings();
     v_label   pg_catalog.text := coalesce(p_label, session_user::pg_catalog.text);
     v_by      pg_catalog.text := pg_catalog.concat('sweep:', coalesce(p_label, session_user::pg_catalog.text));
     v_ended   bigint[];
-    v_orphan  record;
-    v_burnt   record;
+    v_orphan  pg_catalog.record;
+    v_burnt   pg_catalog.record;
     v_asked   bigint;
 begin
     perform recovery.check_call(p_batch, p_lock_wait);

@@ -9,10 +9,12 @@ where s.ended is null and p.problem is not null
 union all
 select 'process', c.id::text, p.problem
 from recovery.process as c cross join lateral (select recovery.problem_of(c.pid, c.process_start) as problem) as p
-where p.problem is not null;
+where p.problem is not null
+union all
+select 'watch', b.watch, b.message from recovery.broken as b;
 
 comment on view recovery.problem is
-    'What stands in our tables and cannot be: impossible processes and fuses. They are refused where they enter; what got in all the same is passed over by every sweep and shown by status. A fuse among them guards nothing.';
-comment on column recovery.problem.kind is 'fuse, server or process.';
+    'What every sweep passes over, shown by status: impossible processes and fuses (they are refused where they enter; a fuse among them guards nothing), and watches whose table, runner or expressions fail.';
+comment on column recovery.problem.kind is 'fuse, server, process or watch.';
 comment on column recovery.problem.name is 'Its number, or name and epoch.';
 comment on column recovery.problem.problem is 'What is wrong with it.';

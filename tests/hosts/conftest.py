@@ -1,4 +1,4 @@
-"""Fixtures of the tests with hosts: roles that are gone, with their runners, after the database is."""
+"""Fixtures of the tests with hosts: roles that go, with their runners, after the database."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Login = Callable[..., Connection]
 
 @pytest.fixture(autouse=True)
 def new_role(cluster: Any) -> Iterator[NewRole]:
-    """``new_role("team", *memberships) -> name`` of a login. Comes before ``dsn``, so that it ends after it."""
+    """``new_role("team", *memberships) -> name`` of a login; set up before ``dsn``, ends after it."""
     names: list[str] = []
     password = conninfo_to_dict(cluster.dsn()).get("password")
 

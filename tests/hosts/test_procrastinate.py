@@ -1,12 +1,13 @@
-"""Procrastinate's own schema, watched: it works as before, and a closing is what it would have written itself.
+"""Procrastinate's schema, watched: it works as before, and a closing writes what it would itself.
 
-A worker fetches a job (todo -> doing) and finishes it: ``status``, ``attempts + 1``, ``abort_requested = false``.
-So these are what the watch closes with; `worker_id` stays, as there. Its triggers on `status` write
-procrastinate_events ('failed') whatever else is set. A watch that only sets ``status`` leaves the attempt uncounted
-and the abort request standing. The row's literals need no cast: ``'failed'`` becomes the enum of its column.
-Work that may run twice is better requeued, as Procrastinate's retry does it: ``status = 'todo'``,
-``scheduled_at`` and the attempt counted, ``abort_requested = false`` (a check constraint demands it).
-Nothing of Procrastinate needs a change but the worker's connections: ``options=-c recovery.server_epoch=...``.
+A worker fetches a job (todo -> doing) and finishes it: ``status``, ``attempts + 1``,
+``abort_requested = false``. So these are what the watch closes with; `worker_id` stays, as there.
+Its triggers on `status` write procrastinate_events ('failed') whatever else is set; a watch that
+sets only ``status`` leaves the attempt uncounted and the abort request standing. Literals need no
+cast: ``'failed'`` becomes the enum. Work that may run twice is better requeued, as Procrastinate's
+retry does it: ``status = 'todo'``, ``scheduled_at`` and the attempt counted, and
+``abort_requested = false``, which a check constraint demands. All that Procrastinate needs are
+connections of its worker with ``options=-c recovery.server_epoch=...``.
 """
 
 from __future__ import annotations
@@ -205,9 +206,9 @@ async def test_it_works_as_before(host: Host) -> None:
         ("succeeded", ["deferred", "started", "succeeded"]),
         ("succeeded", ["deferred", "started", "succeeded"]),
         ("failed", ["deferred", "started", "failed"]),
-        ("failed", ["deferred", "started", "deferred_for_retry", "scheduled", "started", "failed"]),
+        ("failed", ["deferred", "started", "scheduled", "deferred_for_retry", "started", "failed"]),
         ("aborted", ["deferred", "started", "abort_requested", "aborted"]),
-        ("todo", ["deferred", "scheduled"]),
+        ("todo", ["scheduled", "deferred"]),
         ("cancelled", ["deferred", "cancelled"]),
     ]
     host.attach()
@@ -337,7 +338,7 @@ async def test_a_requeue_is_a_retry(host: Host) -> None:
         await app.job_manager.retry_job_by_id_async(own, now)
     again = boot(host.server, "dead")
     assert again.closed == {f"{host.schema}.procrastinate_jobs": 1}
-    assert host.history(lost)[-2:] == ["deferred_for_retry", "scheduled"]
+    assert host.history(lost)[-2:] == ["scheduled", "deferred_for_retry"]
     assert seen_by(host, lost) == seen_by(host, own)
     assert await fetch(host, again.epoch, "a") == lost
     boot(host.server, "dead")

@@ -42,7 +42,7 @@ CHANGES = {
     "routine privilege": "grant execute on function recovery.version() to public",
     "routine comment": "comment on function recovery.version() is 'other'",
     "schema comment": "comment on schema recovery is null",
-    "schema privilege": "grant usage on schema recovery to public",
+    "schema privilege": "grant create on schema recovery to recovery_server",
     "table comment": "comment on table recovery.server is null",
     "table privilege": "grant insert on recovery.server to recovery_listener",
     "table owner": "alter table recovery.server owner to current_user",

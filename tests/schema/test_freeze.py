@@ -11,6 +11,7 @@ import pytest
 
 from schema.catalog import apply_desired, catalog, read
 from tools import freeze
+from tools.freeze import PIN, UNPIN, split
 
 ONE_STATEMENT = [
     "select 1;",
@@ -112,16 +113,23 @@ def test_writes_in_order_and_only_once(
     assert main("--check") == 1
     assert "run tools/freeze.py" in capsys.readouterr().err
     assert main() == 0
+    pin, unpin = (
+        "".join(f"{s}\n--;\n" for s in split(PIN)),
+        "".join(f"--;\n{s}\n" for s in split(UNPIN)),
+    )
     assert frozen(tree, "0001_core.sql") == (
-        "set check_function_bodies = off;\n--;\n"
+        f"{pin}set check_function_bodies = off;\n--;\n"
         "-- sql/schema.sql\ncreate schema s;\n--;\n"
         "-- sql/tables/a.sql\n-- first\ncreate table s.a ();\n--;\n"
         "comment on table s.a is 'a';\n--;\n"
         "-- sql/tables/b.sql\ncreate table s.b ();\n--;\n"
         "-- sql/grants.sql\ngrant usage on schema s to public;\n--;\n"
-        "reset check_function_bodies;\n"
+        f"reset check_function_bodies;\n{unpin}"
     )
-    assert frozen(tree, "0001_core.down.sql") == "-- sql/drop.sql\ndrop schema s cascade;\n"
+    assert (
+        frozen(tree, "0001_core.down.sql")
+        == f"{pin}-- sql/drop.sql\ndrop schema s cascade;\n{unpin}"
+    )
     assert capsys.readouterr().out.count("wrote") == 2
     assert main() == main("--check") == 0
     assert capsys.readouterr().out == ""

@@ -1,0 +1,260 @@
+"""A database with two teams, a table for every place, and sessions of everybody who may come."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, NamedTuple
+
+import psycopg
+
+from security.places import ATTEMPTS, CLOSE, OPEN, PLACES, TABLE, Place
+from sql.jobs import Connection, boot, value, write_as
+
+PASSWORD = "x"
+
+
+class Run(NamedTuple):
+    """One run of the attack."""
+
+    place: str
+    entry: str
+    current_user: str
+    session_user: str
+    gained: list[str]
+
+
+class Stage:
+    """The roles of this process on one server, and a database to copy."""
+
+    def __init__(self, server: Any, template: str) -> None:
+        self.server = server
+        self.tag = f"{os.getpid()}_{server.major}"
+        self.team_a, self.team_b, self.team_c = (f"team_{x}_{self.tag}" for x in "abc")
+        self.logins = {
+            "server": f"server_{self.tag}",
+            "owner": f"owner_{self.tag}",
+            "listener": f"listener_{self.tag}",
+        }
+        self.bare = template
+        self.name = f"stage_{self.tag}"
+        self._numbers = 0
+
+    @property
+    def roles(self) -> list[str]:
+        return [self.team_a, self.team_b, self.team_c, *self.logins.values()]
+
+    @property
+    def runner(self) -> str:
+        return f"recovery_runner_{self.team_a}"
+
+    def make_roles(self) -> None:
+        with psycopg.connect(self.server.dsn(), autocommit=True) as conn:
+            self.superuser = value(conn, "select quote_ident(session_user)")
+            for role in self.roles:
+                conn.execute(f"create role {role} login password '{PASSWORD}'")  # type: ignore
+            for role, login in self.logins.items():
+                conn.execute(f"grant recovery_{role} to {login}")  # type: ignore
+
+    def drop_roles(self) -> None:
+        with psycopg.connect(self.server.dsn(), autocommit=True) as conn:
+            for role in self.roles:
+                for name in (role, f"recovery_runner_{role}", f"recovery_gate_{role}"):
+                    conn.execute(f"drop role if exists {name}")  # type: ignore
+
+    def connect(self, dsn: str, role: str = "superuser") -> Connection:
+        """A session of a role: superuser, server, owner, listener, team_a, team_b, team_c."""
+        if role == "superuser":
+            return psycopg.connect(dsn, autocommit=True)
+        name = self.logins.get(role) or getattr(self, role)
+        return psycopg.connect(dsn, user=name, password=PASSWORD, autocommit=True)
+
+    @contextmanager
+    def database(self, template: str) -> Iterator[str]:
+        """A database from a template; what it is called is the cluster's."""
+        self._numbers += 1
+        name = f"security_{self.tag}_{self._numbers}"
+        dsn = self.server.create_database(name, template)
+        try:
+            yield dsn
+        finally:
+            self.server.drop_database(name)
+
+    built = False
+
+    def build(self) -> None:
+        """Makes the database to copy: everything attached, a live server with a row in every table."""
+        if self.built:
+            return
+        self.built = True
+        dsn = self.server.create_database(self.name, self.bare)
+        with ExitStack() as stack:
+            dba = stack.enter_context(self.connect(dsn))
+            a = stack.enter_context(self.connect(dsn, "team_a"))
+            dba.execute(f"create schema app authorization {self.team_a}")  # type: ignore
+            dba.execute(f"create schema b authorization {self.team_b}")  # type: ignore
+            dba.execute("grant usage on schema app, b to public")
+            for table in ("secret", "other"):
+                dba.execute(
+                    f"create table b.{table} (id bigint primary key, status text, title text);"  # type: ignore
+                    f"alter table b.{table} owner to {self.team_b}"
+                )
+            for team in (self.team_a, self.team_b):
+                dba.execute("select recovery.permit(%s::regrole)", (team,))
+            attach(dba, "b.secret", {"close": {"status": "'failed'"}}, OPEN)
+            dba.execute("insert into b.secret values (1, 'running')")
+            a.execute(LOG)
+            a.execute(self.attack(dba))  # type: ignore
+            a.execute(WRAPPERS)
+            for place in PLACES:
+                self.lay(a, place)
+            server = boot(dba)
+            write_as(a, server.epoch)
+            for place in PLACES:
+                a.execute(f"insert into app.{place.name} default values")  # type: ignore
+            # What is evaluated at attach, and what a full table would ask for.
+            for place in PLACES:
+                self.watch(dba, place)
+                self.look(dba, place)
+            for place in PLACES:
+                a.execute(f"update app.{place.name} set server_epoch = {server.epoch}")  # type: ignore
+            for place in PLACES:
+                if place.later:
+                    a.execute(self.fill(place, place.later))  # type: ignore
+        with psycopg.connect(self.server.dsn(), autocommit=True) as conn:
+            conn.execute(f"alter database {self.name} with allow_connections false")  # type: ignore
+
+    def lay(self, conn: Connection, place: Place) -> None:
+        """The table of a place."""
+        conn.execute(self.fill(place, place.table or TABLE))  # type: ignore
+        if place.ddl:
+            conn.execute(self.fill(place, place.ddl))  # type: ignore
+
+    def watch(self, conn: Connection, place: Place) -> None:
+        """Attaches the table of a place."""
+        attach(conn, f"app.{place.name}", json.loads(self.fill(place, json.dumps(place.attach))))
+
+    def look(self, conn: Connection, place: Place, again: bool = False) -> None:
+        """Puts the table of a place under the watchdog."""
+        options = {
+            "started": "at",
+            **({"activity": "null"} if again else {}),
+            **json.loads(self.fill(place, json.dumps(place.supervise))),
+        }
+        given = ", ".join(f"p_{name} => %({name})s" for name in options)
+        conn.execute(
+            f"select recovery.supervise('app.{place.name}', {given})",  # type: ignore
+            options,
+        )
+
+    def fill(self, place: Place, text: str) -> str:
+        """The text with the calls of the attack in place."""
+        name = place.name
+        return (
+            text.replace("{t}", f"app.{name}")
+            .replace("{attack}", f"app.attack('{name}')")
+            .replace("{pure}", f"app.pure('{name}')")
+            .replace("{pure_row}", f"app.pure('{name}', r.status)")
+            .replace("{pure_new}", f"app.pure('{name}', new.status)")
+            .replace("{pure_status}", f"app.pure('{name}', status)")
+            .replace("{text}", f"app.pure_text('{name}', 'x')")
+            .replace("{text_row}", f"app.pure_text('{name}', r.grp)")
+            .replace("{time_row}", f"app.pure_time('{name}', r.at)")
+            .replace("{span_row}", f"app.pure_span('{name}', r.grp)")
+            .replace("{name}", name)
+        )
+
+    def attack(self, conn: Connection) -> str:
+        """The function that tries everything, once for each place, entry and user."""
+        names = {
+            "superuser": self.superuser,
+            "team_a": self.team_a,
+            "team_b": self.team_b,
+            "foreign": value(conn, "select outbox from recovery.watch where name = 'b.secret'"),
+            "own": value(conn, "select outbox + 1 from recovery.watch where name = 'b.secret'"),
+            "runner": value(
+                conn, "select id from recovery.runner where owner = %s::regrole", self.team_a
+            ),
+            "foreign_runner": value(
+                conn, "select id from recovery.runner where owner = %s::regrole", self.team_b
+            ),
+        }
+        blocks = ""
+        for name, statement in ATTEMPTS.items():
+            for key, by in names.items():
+                statement = statement.replace("{" + key + "}", str(by))
+            query = statement.split()[0] in ("select", "insert", "update", "delete")
+            blocks += f"""
+                begin
+                    execute $q${statement}$q$;
+                    get diagnostics v_rows = row_count;
+                    if v_rows > 0 or {not query} then raise exception using errcode = 'ZZ001'; end if;
+                exception
+                    when sqlstate 'ZZ001' then v_gained := v_gained || $q${name}$q$::text;
+                    when others then null;
+                end;"""
+        return ATTACK.replace("{blocks}", blocks)
+
+
+LOG = """
+    create table app.log (
+        n bigint generated always as identity, place text, entry text, cu name, su name, gained text[]);
+    grant select, insert on app.log to public;
+"""
+# It is armed by the session: what we prepare does not count. What it does is taken back at once, so
+# that the next attempt runs as before.
+ATTACK = """
+create function app.attack(p_place text) returns boolean language plpgsql volatile as $attack$
+declare
+    v_entry  text := coalesce(current_setting('test.entry', true), '');
+    v_gained text[] := '{}';
+    v_rows   bigint;
+begin
+    if v_entry = '' or exists (
+        select from app.log as l where l.place = p_place and l.entry = v_entry and l.cu = current_user)
+    then
+        return true;
+    end if;
+    {blocks}
+    insert into app.log (place, entry, cu, su, gained)
+    values (p_place, v_entry, current_user, session_user, v_gained);
+    return true;
+end
+$attack$
+"""
+WRAPPERS = """
+create function app.pure(p_place text, p_status text default 'running') returns boolean
+immutable language plpgsql as $$ begin return app.attack(p_place) and p_status = 'running'; end $$;
+create function app.pure_text(p_place text, p_value text) returns text
+immutable language plpgsql as $$ begin return case when app.attack(p_place) then p_value end; end $$;
+create function app.pure_time(p_place text, p_value timestamptz) returns timestamptz
+immutable language plpgsql as $$ begin return case when app.attack(p_place) then p_value end; end $$;
+create function app.pure_span(p_place text, p_value text) returns interval
+immutable language plpgsql as $$ begin return case when app.attack(p_place) then interval '1 minute' end; end $$;
+"""
+
+
+def attach(conn: Connection, table: str, options: dict[str, Any], open: str = OPEN) -> None:
+    """recovery.attach."""
+    options = {"open": open, "close": CLOSE, **options}
+    for name in ("close", "requeue"):
+        if name in options:
+            options[name] = json.dumps(options[name])
+    given = ", ".join(f"p_{name} => %({name})s" for name in options)
+    conn.execute(
+        f"select recovery.attach(p_table => %(table)s::text::regclass, {given})",  # type: ignore
+        {"table": table, **options},
+    )
+
+
+def arm(conn: Connection, entry: str) -> None:
+    """From here on the attack runs in this session."""
+    conn.execute("select set_config('test.entry', %s, false)", (entry,))
+
+
+def runs(conn: Connection) -> list[Run]:
+    """What the attack wrote down."""
+    rows = conn.execute("select place, entry, cu, su, gained from app.log order by n").fetchall()
+    return [Run(*row) for row in rows]

@@ -1,0 +1,157 @@
+"""Every place where code of a table's owner can hide, from every entry, whoever calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import psycopg
+import pytest
+
+from security.conftest import World
+from security.places import ATTEMPTS, PLACES
+from security.stage import arm, runs
+from sql.jobs import Connection, boot, lapse, shutdown, sweep, value
+
+Entry = Callable[[World, Connection], None]
+
+#: For whoever calls: there is nothing to change, or the checks of the row refuse it.
+CANNOT_SUCCEED: set[str] = set()
+
+
+def _epoch(world: World) -> int:
+    return int(value(world.dba, "select max(epoch) from recovery.server"))
+
+
+def boots(world: World, conn: Connection) -> None:
+    boot(conn)
+
+
+def sweeps(world: World, conn: Connection) -> None:
+    lapse(world.dba, _epoch(world))
+    sweep(conn)
+
+
+def shuts_down(world: World, conn: Connection) -> None:
+    token = value(world.dba, "select token from recovery.server order by epoch desc limit 1")
+    shutdown(conn, _epoch(world), token=token)
+
+
+def closes(world: World, conn: Connection) -> None:
+    for place in PLACES:
+        key = value(
+            world.dba, "select key from recovery.event where watch = %s", f"app.{place.name}"
+        )
+        conn.execute("select recovery.close(%s, 'x', %s, 'row')", (key, f"app.{place.name}"))
+
+
+def previews(world: World, conn: Connection) -> None:
+    conn.execute("select * from recovery.preview('api')").fetchall()
+    lapse(world.dba, _epoch(world))
+    conn.execute("select * from recovery.preview()").fetchall()
+
+
+def shows_status(world: World, conn: Connection) -> None:
+    for view in ("server_status", "watch_status", "setting_status", "problem"):
+        conn.execute(f"select * from recovery.{view}").fetchall()  # type: ignore
+    conn.execute("select * from recovery.open_work()").fetchall()
+
+
+def watches_the_clock(world: World, conn: Connection) -> None:
+    world.dba.execute("select recovery.configure('tool_timeout', '10 min')")
+    world.dba.execute("select recovery.configure('task_timeout', '10 min')")
+    world.dba.execute("select recovery.configure('wall_timeout', '20 min')")
+    world.dba.execute("select recovery.configure('idle_timeout', '20 min')")
+    world.dba.execute("select recovery.configure('idle_roots', 'true')")
+    world.dba.execute("select recovery.configure('cancel_grace', '0 s')")
+    sweep(world.dba)
+    world.dba.execute("update recovery.clock set shift = shift + interval '1 hour'")
+    world.dba.execute("update recovery.server set heartbeat = recovery.now()")
+    world.dba.execute("update recovery.observation set swept = recovery.now()")
+    if conn.info.user != world.stage.logins["listener"]:
+        conn.execute("select recovery.touch('app.check_row', array['1'])")
+        conn.execute("select * from recovery.due()").fetchall()
+        conn.execute("select * from recovery.preview()").fetchall()
+    sweep(conn)
+
+
+def detaches(world: World, conn: Connection) -> None:
+    for place in PLACES:
+        conn.execute("select recovery.detach(%s::regclass)", (f"app.{place.name}",))
+
+
+def attaches(world: World, conn: Connection) -> None:
+    entry = value(conn, "select current_setting('test.entry')")
+    arm(conn, "")
+    for place in PLACES:
+        world.dba.execute("select recovery.detach(%s::regclass)", (f"app.{place.name}",))
+    arm(conn, entry)
+    for place in PLACES:
+        try:
+            world.stage.watch(conn, place)
+        except psycopg.Error as error:
+            print(place.name, error)
+
+
+def supervises(world: World, conn: Connection) -> None:
+    for place in PLACES:
+        try:
+            world.stage.look(conn, place, again=True)
+        except psycopg.Error as error:
+            print(place.name, error)
+
+
+def listens(world: World, conn: Connection) -> None:
+    conn.execute("listen recovery")
+    conn.execute("select recovery.horizon()")
+    conn.execute("select * from recovery.event order by id").fetchall()
+
+
+ENTRIES: list[tuple[Entry, str, list[str]]] = [
+    (boots, "c", ["superuser", "server", "owner"]),
+    (sweeps, "c", ["superuser", "server", "owner"]),
+    (shuts_down, "c", ["superuser", "server", "owner"]),
+    (closes, "o", ["superuser", "owner"]),
+    (previews, "p", ["superuser", "server", "owner"]),
+    (shows_status, "s", ["superuser", "server", "owner", "listener"]),
+    (watches_the_clock, "w", ["superuser", "server", "owner"]),
+    (attaches, "a", ["superuser", "team_a"]),
+    (supervises, "v", ["superuser", "team_a"]),
+    (detaches, "", ["superuser", "team_a"]),
+    (listens, "", ["superuser", "server", "listener"]),
+]
+CASES = [
+    pytest.param(entry, runs_in, caller, id=f"{entry.__name__}-{caller}")
+    for entry, runs_in, callers in ENTRIES
+    for caller in callers
+]
+
+
+@pytest.mark.parametrize(("entry", "letter", "caller"), CASES)
+def test_nobody_gains(world: World, entry: Entry, letter: str, caller: str) -> None:
+    conn = world.session(caller)
+    arm(conn, entry.__name__)
+    entry(world, conn)
+    found = runs(world.dba)
+    gained = {(run.place, run.current_user, *run.gained) for run in found if run.gained}
+    assert not gained
+    # The runner, always; the owner itself where its index is built, and in its own function.
+    allowed = {world.stage.runner, world.stage.team_a}
+    assert {run.current_user for run in found} <= allowed
+    missed = {place.name for place in PLACES if letter and letter in place.runs}
+    assert missed - {run.place for run in found} == set()
+
+
+def test_as_a_superuser_or_the_owner_it_would_gain(world: World) -> None:
+    """Else the tests above could not fail."""
+    for caller, at_least in (
+        ("superuser", set(ATTEMPTS) - CANNOT_SUCCEED),
+        ("owner", {"read tokens", "write servers", "write events", "write watches", "call run"}),
+        ("server", {"read events"}),
+    ):
+        conn = world.session(caller)
+        arm(conn, f"control of {caller}")
+        conn.execute("select app.attack('control')")
+        gained = {
+            name for run in runs(world.dba) if run.entry.endswith(caller) for name in run.gained
+        }
+        assert at_least - gained == set(), caller

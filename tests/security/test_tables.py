@@ -1,0 +1,236 @@
+"""What stands in a table when it is attached, supervised or detached by somebody with more rights."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from security.conftest import World
+from security.stage import attach
+from security.tricks import literal, on_update, pure
+from sql.jobs import boot, refused, value
+
+
+def test_the_first_example_of_the_issue(plain: World) -> None:
+    """An evil trigger, a boot, and a DBA who detaches the table."""
+    a = plain.teams()
+    team_a = plain.stage.team_a
+    attach(plain.dba, "app.job", {})
+    on_update(
+        a,
+        f"""
+        begin
+            update recovery.watch set undo = undo || '{{"column": false, "default": "0; alter role {team_a} superuser; --"}}';
+            perform app.note('wrote undo');
+        exception when others then end;
+        begin
+            update recovery.watch set kept_default = true, own_column = false;
+            perform app.note('wrote watch');
+        exception when others then end;
+        begin
+            update b.secret set title = 'pwned';
+            perform app.note('wrote secret');
+        exception when others then end;
+        perform app.note('ran')
+        """,
+    )
+    plain.orphan()
+    assert boot(plain.dba).closed == {"app.job": 1}
+    assert set(plain.notes()) == {("ran", plain.stage.runner)}
+    plain.dba.execute("select recovery.detach('app.job')")
+    assert value(plain.dba, "select rolsuper from pg_roles where rolname = %s", team_a) is False
+
+
+@pytest.mark.parametrize("caller", ["superuser", "team_a"])
+def test_a_default_is_not_read_with_more_rights_than_the_owners(plain: World, caller: str) -> None:
+    """Reading the literal in it executes the check of a domain."""
+    a = plain.teams()
+    literal(
+        a,
+        "evil",
+        "perform app.note('read'); begin"
+        " execute 'create function recovery.evil() returns integer language sql as ''select 1''';"
+        " perform app.note('created'); exception when insufficient_privilege then end",
+    )
+    a.execute(
+        "alter table app.job add column server_epoch bigint"
+        " default length((('(x)'::app.evil).a)::text)"
+    )
+    plain.notes()
+    conn = plain.session(caller)
+    own = {plain.stage.runner, plain.stage.team_a}
+    try:
+        attach(conn, "app.job", {})
+    except psycopg.Error as error:
+        print(error)
+        return
+    notes = plain.notes()
+    assert {who for _, who in notes} <= own
+    assert "created" not in {what for what, _ in notes}
+    conn.execute("select recovery.detach('app.job')")
+    notes = plain.notes()
+    assert {who for _, who in notes} <= own
+    assert "created" not in {what for what, _ in notes}
+
+
+def test_a_kept_default_that_the_runner_changed_is_not_read_by_detach(plain: World) -> None:
+    a = plain.teams()
+    a.execute("alter table app.job add column server_epoch bigint default 7")
+    attach(a, "app.job", {})
+    watch = value(plain.dba, "select id from recovery.watch where name = 'app.job'")
+    literal(a, "evil", "perform app.note('read')")
+    on_update(
+        a,
+        f"begin alter domain recovery.default_{watch} set default length(('(x)'::app.evil).a::text);"
+        " exception when others then end",
+    )
+    plain.orphan()
+    boot(plain.dba)
+    plain.notes()
+    plain.dba.execute("select recovery.detach('app.job')")
+    assert {who for _, who in plain.notes()} <= {plain.stage.runner, plain.stage.team_a}
+
+
+#: Literals that execute the check of a domain when they are read.
+LITERALS = {
+    "composite": ("", "('(x)'::app.evil).a is not null"),
+    "array of domains": ("", "('{x}'::app.evil_domain[]) is not null"),
+    "array of composites": ("", "('{(x)}'::app.evil[]) is not null"),
+    "range": (
+        "create type app.evil_range as range (subtype = app.evil_domain)",
+        "('[x,y)'::app.evil_range) is not null",
+    ),
+    "multirange": (
+        "create type app.evil_range as range (subtype = app.evil_domain,"
+        " multirange_type_name = app.evil_ranges)",
+        "('{[x,y)}'::app.evil_ranges) is not null",
+    ),
+    "domain over a composite": (
+        "create domain app.evil_outer as app.evil",
+        "('(x)'::app.evil_outer) is not null",
+    ),
+    "row of a table": (
+        "create table app.evil_table (a app.evil_domain)",
+        "('(x)'::app.evil_table) is not null",
+    ),
+    "nested": ("create type app.evil_pair as (b app.evil)", "('((x))'::app.evil_pair) is not null"),
+}
+
+
+@pytest.mark.parametrize("kind", LITERALS)
+def test_literals_are_read_with_the_owners_rights_only(plain: World, kind: str) -> None:
+    """Refused, or read by the runner; never by the superuser that attaches."""
+    a = plain.teams()
+    literal(a, "evil", "perform app.note('read')")
+    ddl, expression = LITERALS[kind]
+    if ddl:
+        a.execute(ddl)  # type: ignore
+    started = f"case when {expression} then timestamptz '2000-01-01 00:00+00' end"
+    plain.notes()
+    for options, open_ in [
+        ({}, f"status = 'running' and {expression}"),
+        ({"group": f"({expression})::text"}, "status = 'running'"),
+        ({"started": started}, "status = 'running'"),
+    ]:
+        try:
+            attach(plain.dba, "app.job", options, open_)
+            plain.dba.execute("select recovery.supervise('app.job', p_started => 'now()')")
+        except psycopg.Error as error:
+            assert error.sqlstate == "RC006", error
+        assert {who for _, who in plain.notes()} <= {plain.stage.runner, plain.stage.team_a}
+        if value(plain.dba, "select count(*) from recovery.watch where name = 'app.job'"):
+            plain.dba.execute("select recovery.detach('app.job')")
+
+
+def test_a_type_that_changes_while_we_compile_is_not_read_by_the_caller(plain: World) -> None:
+    """The name in a compiled expression means another type when the index is made."""
+    a = plain.teams()
+    literal(a, "evil", "perform app.note('read')")
+    literal(
+        a,
+        "swap",
+        "if exists (select from pg_type where typname = 'evil') then"
+        " alter type app.kind rename to kind_was; alter type app.evil rename to kind; end if",
+    )
+    a.execute(
+        "create type app.kind as enum ('(running)');"
+        "create function app.eq(text, app.kind) returns boolean immutable language sql as 'select true';"
+        "create function app.eq(text, app.evil) returns boolean immutable language sql as 'select true';"
+        "create operator app.=== (leftarg = text, rightarg = app.kind, function = app.eq);"
+        "create operator app.=== (leftarg = text, rightarg = app.evil, function = app.eq)"
+    )
+    plain.notes()
+    try:
+        attach(
+            plain.dba,
+            "app.job",
+            {"close": {"status": "'failed'", "title": "('(x)'::app.swap).a::text"}},
+            "status operator(app.===) '(running)'::app.kind",
+        )
+    except psycopg.Error as error:
+        print(error)
+    assert {who for _, who in plain.notes()} <= {plain.stage.runner, plain.stage.team_a}
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "true); select app.note('two'",
+        "true) from app.job as r; create table recovery.evil (); select (true",
+        "true as recovery_value, r.tableoid as recovery_row from app.job as r; select app.note('x'); --",
+        "true) as recovery_value, 1 as recovery_row; alter role {team_a} superuser; --",
+        "status = ';' or true); drop table app.note; --",
+        'true or "a"";b" = 1',
+    ],
+)
+def test_one_expression_is_one_expression(plain: World, expression: str) -> None:
+    a = plain.teams()
+    try:
+        attach(plain.dba, "app.job", {}, expression.replace("{team_a}", plain.stage.team_a))
+    except psycopg.Error as error:
+        assert error.sqlstate in ("RC006", "42501"), error
+    else:
+        pytest.fail("it was attached")
+    assert {who for _, who in plain.notes()} <= {plain.stage.runner}
+    assert value(plain.dba, "select to_regclass('recovery.evil')") is None
+    assert (
+        value(plain.dba, "select rolsuper from pg_roles where rolname = %s", plain.stage.team_a)
+        is False
+    )
+    a.execute("select 1")
+
+
+@pytest.mark.parametrize(
+    "ddl",
+    [
+        "create rule host as on update to app.job do also select app.note('rule')",
+        "create rule host as on update to app.job do instead select app.note('rule')",
+        "alter table app.job enable row level security, force row level security;"
+        "create policy host on app.job using (app.note('policy'))",
+    ],
+)
+def test_what_closings_cannot_work_with_is_refused(plain: World, ddl: str) -> None:
+    a = plain.teams()
+    a.execute(ddl)  # type: ignore
+    with refused("RC006"):
+        attach(plain.dba, "app.job", {})
+    assert plain.notes() == []
+
+
+def test_an_immutable_function_is_folded_by_the_runner(plain: World) -> None:
+    a = plain.teams()
+    pure(a, "fold", "perform app.note('folded')")
+    attach(plain.dba, "app.job", {"close": {"status": "'failed'", "title": "app.fold('x')::text"}})
+    assert {who for _, who in plain.notes()} == {plain.stage.runner}
+
+
+def test_a_function_of_somebody_else_is_refused_for_a_table_of_a_superuser(plain: World) -> None:
+    """There the runner is no member of the owner; the index would be built with a superuser's rights."""
+    a = plain.teams()
+    pure(a, "open", "perform app.note('x')")
+    plain.dba.execute(
+        "create schema admin; create table admin.job (id bigint primary key, status text)"
+    )
+    with refused("RC006"):
+        attach(plain.dba, "admin.job", {"close": {"status": "'failed'"}}, "app.open(status)")
+    assert plain.notes() == []
