@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Iterator
 
@@ -12,6 +13,10 @@ from recovery import errors, migrations
 from recovery._postgres import Cluster
 from schema.catalog import catalog
 
+#: Its runner's name has room for a part of it only.
+LONG = "somebody_whose_name_is_as_long_as_names_may_get_in_postgresql"
+TAGS = {LONG: f"{LONG[:16]}_{hashlib.md5(LONG.encode()).hexdigest()[:16]}"}
+
 
 @pytest.fixture(scope="module")
 def server(cluster: Cluster) -> Iterator[Cluster]:
@@ -20,6 +25,7 @@ def server(cluster: Cluster) -> Iterator[Cluster]:
         pytest.skip("needs a server of its own")
     with Cluster(cluster.major) as own:
         execute(own.dsn(), "create role plain login", "create role maker login createrole")
+        execute(own.dsn(), f"create role {LONG} login")
         yield own
 
 
@@ -98,7 +104,7 @@ def test_databases_that_are_migrated_at_the_same_moment(server: Cluster) -> None
             server.drop_database(name)
 
 
-@pytest.mark.parametrize("role", ["plain", "maker"])
+@pytest.mark.parametrize("role", ["plain", "maker", LONG])
 def test_without_the_privilege_nothing_happens_and_the_error_says_what_to_do(
     database: str, role: str
 ) -> None:
@@ -113,6 +119,11 @@ def test_without_the_privilege_nothing_happens_and_the_error_says_what_to_do(
     # What it says is enough.
     statements = message.partition("administrator run ")[2].partition(" or run this")[0]
     assert f"grant recovery_owner to {role};" in statements
+    runner, gate = (f"recovery_{kind}_{TAGS.get(role, role)}" for kind in ("runner", "gate"))
+    assert (
+        f"create role {runner}; create role {gate}; grant recovery_runner to {runner};"
+        f" grant {runner}, {gate} to {role} with admin option;" in statements
+    )
     execute(database, statements)
     migrations.upgrade(as_role(database, role))
     migrations.check(database)

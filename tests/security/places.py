@@ -12,6 +12,8 @@ be immutable and takes a text: planning folds it when the text is a constant.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 
@@ -21,8 +23,8 @@ class Place(NamedTuple):
     name: str
     runs: str
     ddl: str = ""
-    attach: dict[str, Any] = {}
-    supervise: dict[str, Any] = {}
+    attach: Mapping[str, Any] = MappingProxyType({})
+    supervise: Mapping[str, Any] = MappingProxyType({})
     later: str = ""
     table: str = ""
 
@@ -150,7 +152,7 @@ PLACES = [
     Place("image_folded", "cowa", attach={"image": "jsonb_build_object('x', {pure})"}),
     Place(
         "started_row",
-        "c",
+        "p",
         attach={"started": "{time_row}", "unowned": "1 day"},
         supervise={"started": None},
         later="insert into {t} (server_epoch) values (null)",
@@ -281,13 +283,13 @@ PLACES = [
 ATTEMPTS = {
     "read tokens": "select token from recovery.server",
     "read events": "select * from recovery.event",
-    "write servers": "update recovery.server set reason = 'x'",
+    "write servers": "update recovery.server set version = 'x'",
     "write events": "insert into recovery.event (watch, kind, key, detector) values ('b.secret', 'x', 'x', 'x')",
     "delete events": "delete from recovery.event",
     "write watches": "update recovery.watch set close = '{}'",
     "write another's watch": "update recovery.watch set path = 'x' where name = 'b.secret'",
     "delete another's watch": "delete from recovery.watch where name = 'b.secret'",
-    "insert another's watch": "insert into recovery.watch (relation, spec, path) values ('b.other', '{}', '')",
+    "insert another's watch": 'insert into recovery.watch (relation, spec, path) values (\'b.other\', \'{"name": "b.other", "open": "true", "close": {"status": "null"}, "events": "all", "position": 1}\', \'\')',
     "write runners": "update recovery.runner set privileged = true",
     "write fuses": "delete from recovery.fuse",
     "write settings": "update recovery.setting set value = value",
@@ -305,9 +307,9 @@ ATTEMPTS = {
     "create role": "create role {team_a}_new superuser",
     "grant role": "grant recovery_owner to {team_a}",
     "create a function": "create function recovery.evil() returns void language sql as ''",
-    "create an overload": "create function recovery.fail(text, text, unknown) returns void language sql as ''",
+    "create an overload": "create function recovery.fail(varchar, varchar, varchar) returns void language sql as ''",
     "create a table": "create table recovery.evil ()",
-    "replace run": "create or replace function recovery.version() returns text language sql as ''",
+    "take a function": "alter function recovery.version() owner to {team_a}",
     "alter run": "alter function recovery.run(integer, text, recovery.task, text) security invoker",
     "alter gate": "alter function recovery.gate_{runner}(text, recovery.task, text) security invoker",
     "grant the schema": "do $$ begin grant create on schema recovery to {team_a};"

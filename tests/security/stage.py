@@ -134,14 +134,16 @@ class Stage:
 
     def watch(self, conn: Connection, place: Place) -> None:
         """Attaches the table of a place."""
-        attach(conn, f"app.{place.name}", json.loads(self.fill(place, json.dumps(place.attach))))
+        attach(
+            conn, f"app.{place.name}", json.loads(self.fill(place, json.dumps(dict(place.attach))))
+        )
 
     def look(self, conn: Connection, place: Place, again: bool = False) -> None:
         """Puts the table of a place under the watchdog."""
         options = {
             "started": "at",
             **({"activity": "null"} if again else {}),
-            **json.loads(self.fill(place, json.dumps(place.supervise))),
+            **json.loads(self.fill(place, json.dumps(dict(place.supervise)))),
         }
         given = ", ".join(f"p_{name} => %({name})s" for name in options)
         conn.execute(

@@ -88,17 +88,23 @@ create function evil.called(name text) returns void language plpgsql
 
 
 @pytest.fixture
-def hostile(plain: World) -> World:
-    """A database with hostile operators, functions and types in schema evil."""
+def watched(plain: World) -> World:
+    """A database with a watched table, and a schema evil that knows when it was called."""
     a = plain.teams()
     attach(a, "app.job", {"started": "timestamptz '2000-01-01 00:00+00'", "unowned": "1 hour"})
     plain.dba.execute("select recovery.supervise('app.job')")
     plain.dba.execute("select recovery.configure('tool_timeout', '1 hour')")
     plain.dba.execute(CALLED)
-    plain.dba.execute(OPERATORS)
-    plain.dba.execute(FUNCTIONS)
-    plain.dba.execute("create view evil.server as select 1; create view evil.watch as select 1")
     return plain
+
+
+@pytest.fixture
+def hostile(watched: World) -> World:
+    """The same with hostile operators, functions and views in it."""
+    watched.dba.execute(OPERATORS)
+    watched.dba.execute(FUNCTIONS)
+    watched.dba.execute("create view evil.server as select 1; create view evil.watch as select 1")
+    return watched
 
 
 @pytest.mark.parametrize("path", ["evil, pg_catalog", "evil, public", "public, evil, pg_catalog"])
@@ -128,22 +134,22 @@ def test_none_is_called(hostile: World, path: str, caller: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["record", "text", "uuid", "jsonb", "timestamptz", "void", "name"])
-def test_no_type_is_looked_up(hostile: World, name: str) -> None:
+def test_no_type_is_looked_up(watched: World, name: str) -> None:
     """A domain runs its check when something is put into it."""
-    hostile.dba.execute(
+    watched.dba.execute(
         "create function evil.check(pg_catalog.text) returns boolean language plpgsql as"  # type: ignore
         " $$ begin perform evil.called('type'); return true; end $$;"
         f'create domain evil."{name}" as pg_catalog.text check (evil.check(value))'
     )
-    conn = hostile.session()
+    conn = watched.session()
     conn.execute("set search_path = evil, pg_catalog")
-    hostile.orphan(1)
+    watched.orphan(1)
     try:
         booted = boot(conn)
         sweep(conn)
         shutdown(conn, booted.epoch, token=booted.token)
     finally:
-        assert value(hostile.dba, "select is_called from evil.risen") is False
+        assert value(watched.dba, "select is_called from evil.risen") is False
 
 
 def test_they_would_be_called_if_a_name_stood_unqualified(hostile: World) -> None:

@@ -10,7 +10,7 @@ import pytest
 from security.conftest import World
 from security.stage import attach
 from security.tricks import on_update, pure
-from sql.jobs import Connection, boot, lapse, shutdown, statuses, sweep, value
+from sql.jobs import Connection, boot, lapse, shutdown, sweep, value
 
 Entry = Callable[[World, Connection], None]
 

@@ -320,27 +320,40 @@ def test_t11_the_gate_can_do_nothing(people: People) -> None:
 
 
 def test_t12_nothing_stored_is_executed_with_the_callers_rights(people: People) -> None:
-    """What the issue's attacker wrote: a default of two statements, and a function in it."""
+    """What detach restores comes from the catalog; a default that could run code is refused."""
     team = people.role("team_a")
     with people.session("team_a") as owner:
         owner.execute(
-            "create table team_a.ran (by text);"
+            "create table team_a.ran (by text); grant insert on team_a.ran to public;"
             " create function team_a.evil() returns bigint language plpgsql as $$ begin"
             " insert into team_a.ran values (current_user); return 1; end $$;"
-            " alter table team_a.job add server_epoch bigint default team_a.evil()"
+            " create domain team_a.checked as text check (team_a.evil() = 1);"
+            " create type team_a.pair as (a team_a.checked);"
+            " create function team_a.size(team_a.pair) returns bigint language sql return 1;"
+            " alter table team_a.job add server_epoch bigint default team_a.size('(x)'::team_a.pair);"
+            " truncate team_a.ran"
         )
-    people.watch("team_a")
+    people.permit("team_a")
+    with refused("RC006", "the default of server_epoch"):
+        attach(people.dba, "team_a.job")
+    people.run("alter table team_a.job alter server_epoch set default 40 + 2")
+    people.run("truncate team_a.ran")
+    attach(people.dba, "team_a.job")
+    kept = value(
+        people.dba, "select 'recovery.default_' || id from recovery.watch where name = 'team_a.job'"
+    )
     evil = {"undo": {"column": False, "default": f"0; alter role {team} superuser; --"}}
-    attach(people.dba, "team_a.job", search_path="other")
     with people.session("team_a") as owner:
         with refused("42501"):
             owner.execute("update recovery.watch set own_column = true")
+        with refused("42501"):
+            owner.execute(f"alter domain {kept} set default 0".encode())
         owner.execute("update recovery.watch set spec = spec || %s", (Jsonb(evil),))
     people.run("select recovery.detach('team_a.job')")
     assert value(people.dba, "select rolsuper from pg_roles where rolname = %s", team) is False
-    assert value(people.dba, "select count(*) from team_a.ran where by = current_user") == 0
+    assert value(people.dba, "select count(*) from team_a.ran") == 0
     default = "select pg_get_expr(adbin, adrelid) from pg_attrdef where adrelid = 'team_a.job'::regclass order by adnum desc limit 1"
-    assert value(people.dba, default) == "team_a.evil()"
+    assert value(people.dba, default) == "(40 + 2)"
 
 
 def test_t13_the_runner_of_a_superusers_table_is_none(people: People) -> None:
@@ -697,7 +710,70 @@ def test_t30_a_deferred_trigger_runs_as_the_runner(people: People) -> None:
     assert value(people.dba, "select by from team_a.ran") == people.runner("team_a")
 
 
-def test_t31_another_team_reads_and_writes_nothing(people: People) -> None:
+def test_t31_looking_leaves_nothing_behind(people: People) -> None:
+    """An expression that writes, and queues a trigger for the end of the transaction."""
+    with people.session("team_a") as owner:
+        owner.execute(
+            "create table team_a.ran (n bigint generated always as identity, by text);"
+            " create function team_a.late() returns trigger language plpgsql as"
+            " $$ begin insert into team_a.ran (by) values ('late ' || current_user); return null; end $$;"
+            " create table team_a.bait (id int);"
+            " create constraint trigger late after insert on team_a.bait deferrable initially deferred"
+            " for each row execute function team_a.late();"
+            " create function team_a.write() returns boolean language plpgsql as $$ begin"
+            " insert into team_a.bait values (1); insert into team_a.ran (by) values (current_user);"
+            " return true; end $$;"
+            " create function team_a.is_open(text) returns boolean language plpgsql immutable as"
+            " $$ begin return team_a.write() and $1 = 'running'; end $$"
+        )
+    people.permit("team_a")
+    with people.session("team_a") as owner:
+        attach(owner, "team_a.job", open="team_a.is_open(status)", only="team_a.write()")
+    boot(people.dba, "other")
+    app = people.session("app")
+    people.run(
+        "grant usage on schema team_a to public; grant insert on team_a.ran, team_a.bait to public"
+    )
+    write_as(app, value(people.dba, "select epoch from recovery.server"))
+    app.execute("insert into team_a.job default values")
+    people.run("truncate team_a.ran")
+    for statement in (
+        "select * from recovery.watch_status",
+        "select * from recovery.server_status",
+        "select * from recovery.preview()",
+        "select * from recovery.preview('other')",
+        "select * from recovery.orphaned()",
+        "select * from recovery.close('1', p_dry => true)",
+    ):
+        people.run(statement)
+    sweep(people.dba)
+    assert value(people.dba, "select last_value > 1 from team_a.ran_n_seq")  # it did run
+    assert value(people.dba, "select count(*) from team_a.ran") == 0
+
+
+def test_t32_rows_are_closed_in_a_transaction_of_their_own(people: People) -> None:
+    people.watch("team_a")
+    people.orphan("team_a")
+    server = people.session("server")
+    boot(server)
+    server.execute("create temporary table mine (id int)")
+    server.execute("begin")
+    server.execute("insert into mine values (1)")
+    for call in (
+        "recovery.close_batch('team_a.job', 1, 'ignore', null, 1, 'x', '1 s', false)",
+        "recovery.burn('x', '1 s')",
+        "recovery.expire('x', '1 s')",
+        "recovery.release('team_a.job', 1, 1)",
+        "recovery.acknowledge(1, 1, gen_random_uuid())",
+    ):
+        server.execute("savepoint s")
+        with refused("RC010", "transaction of their own"):
+            server.execute(f"select {call}".encode())
+        server.execute("rollback to s")
+    server.execute("rollback")
+
+
+def test_t33_another_team_reads_and_writes_nothing(people: People) -> None:
     people.watch("team_a")
     conn = people.session("stranger")
     for statement in (
@@ -713,7 +789,7 @@ def test_t31_another_team_reads_and_writes_nothing(people: People) -> None:
             conn.execute(statement.encode())
 
 
-def test_t32_an_advisory_lock_delays_and_no_more(people: People) -> None:
+def test_t34_an_advisory_lock_delays_and_no_more(people: People) -> None:
     people.watch("team_a")
     server = boot(people.dba)
     stranger = people.session("stranger")
