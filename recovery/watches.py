@@ -80,7 +80,7 @@ def permit(conn: calls.Connection, owner: str) -> None:
         owner: the role, as SQL writes it.
 
     Raises:
-        InvalidArgument: there is no such role (RC010).
+        psycopg.errors.UndefinedObject: there is no such role (42704).
         PermissionDenied: these rights are missing (42501).
     """
     calls.run(conn, calls.permit(owner))

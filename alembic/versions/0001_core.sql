@@ -1067,7 +1067,8 @@ begin
         exception when others then
             get stacked diagnostics v_state = returned_sqlstate, v_error = message_text;
             if v_state = '42501' then
-                raise;
+                perform recovery.fail('42501', v_error, format('attach makes an index beside the table: grant create on schema %s to %s;',
+                    (select c.relnamespace::regnamespace from pg_class as c where c.oid = p_table), v_owner));
             end if;
             perform recovery.fail('RC006', format('%s cannot be watched (open): %s', p_table, v_error), 'The open expression must be immutable.');
         end;

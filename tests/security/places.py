@@ -325,5 +325,5 @@ ATTEMPTS = {
     "call permit": "select recovery.permit('{team_a}')",
     "read passwords": "select rolpassword from pg_authid",
     "read a file": "select pg_read_file('PG_VERSION')",
-    "run a program": "copy (select 1) to program 'true'",
+    "run a program": "copy (select 1) to program 'cat > /dev/null'",
 }
