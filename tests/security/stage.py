@@ -235,7 +235,7 @@ immutable language plpgsql as $$ begin return case when app.attack(p_place) then
 create function app.pure_time(p_place text, p_value timestamptz) returns timestamptz
 immutable language plpgsql as $$ begin return case when app.attack(p_place) then p_value end; end $$;
 create function app.pure_span(p_place text, p_value text) returns interval
-immutable language plpgsql as $$ begin return case when app.attack(p_place) then interval '1 minute' end; end $$;
+immutable language plpgsql as $$ begin return case when app.attack(p_place) then interval '30 minutes' end; end $$;
 """
 
 
