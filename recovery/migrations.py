@@ -351,32 +351,30 @@ def _revisions(connection: sa.Connection) -> list[str]:
     return list(connection.scalars(table))
 
 
-# The runner and the gate of the role that installs, named as by recovery.make_runner: it
-# owns the tables of the agent store.
+# The runner of the role that installs, named as by recovery.make_runner: it owns the tables
+# of the agent store.
 _LACKS = """
 with runner as (
-    select 'recovery_runner_' || t.tag as role, 'recovery_gate_' || t.tag as gate
+    select 'recovery_runner_' || t.tag as role
     from (select case when octet_length(current_user) <= 40 then current_user::text
                  else left(current_user, 16) || '_' || left(md5(current_user), 16) end) as t (tag)
 ),
 known as (
-    select r.role, r.gate,
+    select r.role,
            (select oid from pg_catalog.pg_roles where rolname = r.role) as role_id,
-           (select oid from pg_catalog.pg_roles where rolname = r.gate) as gate_id,
            (select oid from pg_catalog.pg_roles where rolname = 'recovery_runner') as group_id
     from runner as r
 )
 select quote_ident(current_user) as me, quote_ident(current_database()) as db,
-       quote_ident(k.role) as runner, quote_ident(k.gate) as gate,
+       quote_ident(k.role) as runner,
        pg_catalog.has_database_privilege(current_database(), 'create') as may_create,
        array(select r from unnest(cast(:roles as text[])) as r where not exists (
            select from pg_catalog.pg_roles where rolname = r)) as missing,
        exists (select from pg_catalog.pg_roles where rolname = 'recovery_owner'
                and pg_catalog.pg_has_role(oid, 'usage')) as is_owner,
-       k.role_id is not null as has_runner, k.gate_id is not null as has_gate,
+       k.role_id is not null as has_runner,
        coalesce(pg_catalog.pg_has_role(k.role_id, k.group_id, 'member'), false) as is_runner,
-       coalesce(pg_catalog.pg_has_role(k.role_id, 'member')
-                and pg_catalog.pg_has_role(k.gate_id, 'member'), false) as is_member,
+       coalesce(pg_catalog.pg_has_role(k.role_id, 'member'), false) as is_member,
        coalesce(pg_catalog.has_database_privilege(k.role_id, current_database(), 'temporary'),
                 pg_catalog.has_database_privilege('public', current_database(), 'temporary'))
            as may_temporary
@@ -393,12 +391,10 @@ def _advice(connection: sa.Connection) -> str | None:
     todo = [f"create role {role};" for role in lacks.missing]
     if not lacks.has_runner:
         todo.append(f"create role {lacks.runner};")
-    if not lacks.has_gate:
-        todo.append(f"create role {lacks.gate};")
     if not lacks.is_runner:
         todo.append(f"grant recovery_runner to {lacks.runner};")
     if not lacks.is_member:
-        todo.append(f"grant {lacks.runner}, {lacks.gate} to {lacks.me} with admin option;")
+        todo.append(f"grant {lacks.runner} to {lacks.me} with admin option;")
     if not lacks.is_owner:
         todo.append(f"grant recovery_owner to {lacks.me};")
     if not lacks.may_create:

@@ -3,7 +3,8 @@ do $$
 declare
     v_object record;
 begin
-    execute format('alter schema recovery owner to recovery_owner');
+    alter schema recovery owner to recovery_owner;
+    alter schema recovery_private owner to recovery_owner;
     for v_object in
         select c.oid::regclass as name, c.relkind from pg_catalog.pg_class as c
         where c.relnamespace = 'recovery'::regnamespace and c.relkind in ('r', 'v', 'S', 'c')
@@ -124,7 +125,7 @@ grant execute on procedure
     recovery.boot(text, text, integer, timestamptz, text, interval, interval, text, interval, integer, interval, bigint, uuid, jsonb),
     recovery.sweep(text, integer, interval, jsonb),
     recovery.shutdown(bigint, uuid, bigint, integer, interval, jsonb),
-    recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb, jsonb, boolean, bigint, uuid)
+    recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb, boolean, bigint, uuid)
 to recovery_server;
 
 grant select on recovery.process to recovery_server, recovery_listener;

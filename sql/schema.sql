@@ -24,3 +24,10 @@ comment on schema recovery is
     'Crash recovery of in-flight work: servers, watches, durable events, and the routines that close orphans.';
 
 revoke all on schema recovery from public;
+
+create schema recovery_private;
+
+comment on schema recovery_private is
+    'The functions by which runners execute what stands in their owners'' tables: recovery_owner alone can name them.';
+
+revoke all on schema recovery_private from public;

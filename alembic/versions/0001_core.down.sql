@@ -19,8 +19,8 @@ begin
     for v_table in select w.relation from recovery.watch as w order by w.id loop
         perform recovery.detach(v_table);
     end loop;
-    select array_agg(r.role order by r.id) || array_agg(r.gate order by r.id) into v_roles from recovery.runner as r;
-    drop schema recovery cascade;
+    select array_agg(r.role order by r.id) into v_roles from recovery.runner as r;
+    drop schema recovery_private, recovery cascade;
     foreach v_role in array v_roles || array['recovery_runner', 'recovery_listener', 'recovery_server', 'recovery_owner'] loop
         begin
             if exists (select from pg_catalog.pg_database as d cross join pg_catalog.aclexplode(d.datacl) as a join pg_catalog.pg_roles as r on r.oid = a.grantee

@@ -64,6 +64,13 @@ comment on schema recovery is
 --;
 revoke all on schema recovery from public;
 --;
+create schema recovery_private;
+--;
+comment on schema recovery_private is
+    'The functions by which runners execute what stands in their owners'' tables: recovery_owner alone can name them.';
+--;
+revoke all on schema recovery_private from public;
+--;
 -- sql/types/task.sql
 create type recovery.task as (
     epoch    bigint,
@@ -417,22 +424,19 @@ create table recovery.runner (
     id         integer generated always as identity,
     owner      regrole not null,
     role       name    not null,
-    gate       name    not null,
     privileged boolean not null,
     constraint runner_pkey primary key (id),
     constraint runner_owner_key unique (owner)
 );
 --;
 comment on table recovery.runner is
-    'For each owner of watched tables the role that executes what stands in them: expressions, triggers, defaults. Written by recovery.permit. Its functions run_<id> and gate_<id> are the only way in.';
+    'For each owner of watched tables the role that executes what stands in them: expressions, triggers, defaults. Written by recovery.permit.';
 --;
-comment on column recovery.runner.id is 'Number of the runner; its functions are called by it.';
+comment on column recovery.runner.id is 'Number of the runner; recovery_private.run_<id> is its function.';
 --;
 comment on column recovery.runner.owner is 'Whose tables.';
 --;
 comment on column recovery.runner.role is 'The runner: no login, a member of the owner (or, if that is privileged, granted what it needs table by table).';
---;
-comment on column recovery.runner.gate is 'A role that can do nothing but call run_<id>: even if host code alters that function, which belongs to the runner, it gains nothing.';
 --;
 comment on column recovery.runner.privileged is 'The owner is a superuser or belongs to recovery_owner: the runner is no member of it.';
 --;
@@ -599,6 +603,8 @@ create table recovery.watch (
     outbox        integer   not null,
     position      integer   not null,
     open          text      not null,
+    open_columns  smallint[],
+    plain         boolean   not null,
     close         jsonb     not null,
     key_columns   text[]    not null,
     key_types     text[]    not null,
@@ -650,6 +656,10 @@ comment on column recovery.watch.family is 'Watches of one family share their gr
 comment on column recovery.watch.position is 'Order within the family: rows of lower positions are closed and announced first.';
 --;
 comment on column recovery.watch.open is 'Boolean expression: the row is work in flight. Stands literally in the partial index, the triggers and every statement.';
+--;
+comment on column recovery.watch.open_columns is 'Numbers of the columns that open and group_by read.';
+--;
+comment on column recovery.watch.plain is 'open, group_by and started use built-in types only: reading them runs no code, whoever does it.';
 --;
 comment on column recovery.watch.close is 'Column -> expression over r and c that a closing sets.';
 --;
@@ -728,7 +738,9 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_asked recovery.cancellation;
+    v_asked   recovery.cancellation;
+    v_session jsonb := recovery.session_settings();
+    v_closed  jsonb;
 begin
     perform recovery.check_fresh();
     perform recovery.heartbeat(p_epoch, p_token);  -- proves who it is
@@ -740,7 +752,9 @@ begin
     if v_asked.scope = 'group' and recovery.has_begun(v_asked.detail ->> 'watch', v_asked.key, v_asked.requested) then
         return '{}';  -- its group works on something new by now
     end if;
-    return recovery.stop_unit(v_asked.detail ->> 'watch', v_asked.scope, v_asked.key, v_asked.reason, 'cancel:' || p_epoch);
+    v_closed := recovery.stop_unit(v_asked.detail ->> 'watch', v_asked.scope, v_asked.key, v_asked.reason, 'cancel:' || p_epoch);
+    perform recovery.restore_settings(v_session);
+    return v_closed;
 end
 $$;
 --;
@@ -1008,8 +1022,6 @@ declare
     v_watch  recovery.watch;
     v_spec   jsonb;
     v_path   text := regexp_replace(p_search_path, '"?\$user"?', quote_ident(current_user));
-    v_state  text;
-    v_error  text;
 begin
     if not has_schema_privilege('recovery', 'usage') or not has_function_privilege('recovery.owns(regclass)', 'execute') then
         raise exception using errcode = '42501', message = format('%s is not permitted to attach tables', current_user),
@@ -1046,7 +1058,8 @@ begin
     if v_known.id is not null and v_known.spec <> v_spec then
         perform recovery.fail('RC007', format('%s is watched already, as "%s", with another specification', p_table, v_known.name),
             'Detach it first: select recovery.detach(' || quote_literal(p_table) || ').');
-    elsif v_known.id is not null and v_known.runner = v_runner.id and v_known.path = v_path and not recovery.is_stale(p_table) then
+    elsif v_known.id is not null and v_known.runner = v_runner.id and v_known.path = v_path and not recovery.is_stale(p_table)
+        and not exists (select from recovery.definitions_of(v_known)) then
         return v_known.name;
     elsif v_known.id is not null then
         perform recovery.drop_triggers(p_table);
@@ -1059,22 +1072,8 @@ begin
         end if;
         execute format('alter table %s alter column server_epoch set default nullif(current_setting(%L, true), %L)::bigint',
             p_table, 'recovery.server_epoch', '');
-        begin
-            execute format('create index %I on %s (server_epoch%s%s) where (%s)', 'recovery_open_' || v_watch.id, p_table,
-                coalesce(', (' || recovery.realias(v_watch.group_by, p_table::text) || ')', ''),
-                (select string_agg(format(', %I', c.name), '' order by c.n) from unnest(v_watch.key_columns) with ordinality as c (name, n)),
-                recovery.realias(v_watch.open, p_table::text));
-        exception when others then
-            get stacked diagnostics v_state = returned_sqlstate, v_error = message_text;
-            if v_state = '42501' then
-                perform recovery.fail('42501', v_error, format('attach makes an index beside the table: grant create on schema %s to %s;',
-                    (select c.relnamespace::regnamespace from pg_class as c where c.oid = p_table), v_owner));
-            end if;
-            perform recovery.fail('RC006', format('%s cannot be watched (open): %s', p_table, v_error), 'The open expression must be immutable.');
-        end;
     end if;
-    perform recovery.install_triggers(v_watch);
-    perform recovery.rehearse(p_table);
+    perform recovery.complete(v_watch);
     return v_watch.name;
 end
 $$;
@@ -1234,6 +1233,41 @@ $$;
 comment on function recovery.check_call(integer, interval) is 'Refuses arguments or a session with which boot, sweep and shutdown cannot work: RC010.';
 --;
 revoke all on function recovery.check_call(integer, interval) from public;
+--;
+-- sql/functions/check_definitions.sql
+create or replace function recovery.check_definitions(p_table regclass)
+returns void
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_what text;
+begin
+    -- A type may have got another meaning since the expression was compiled; then its literal has run code, and
+    -- this takes back all that came of it.
+    select u.what into v_what
+    from pg_depend as d
+    cross join lateral recovery.untrusted(d.refclassid, d.refobjid, (recovery.runner_of(p_table)).privileged) as u (what)
+    where u.what is not null
+      and (d.classid = 'pg_class'::regclass and d.objid in (
+              select i.indexrelid from pg_index as i join pg_class as c on c.oid = i.indexrelid
+              where i.indrelid = p_table and c.relname ~ '^recovery_(open|started)_[0-9]+$')
+           or d.classid = 'pg_trigger'::regclass and d.objid in (
+              select t.oid from pg_trigger as t where t.tgrelid = p_table and t.tgname ~ '^recovery_[0-9]{2}_')
+              and d.refclassid <> 'pg_proc'::regclass)
+    limit 1;
+    if v_what is not null then
+        perform recovery.fail('RC006', format('the index or a trigger of %s uses %s', p_table, v_what),
+            'Something that an expression uses was redefined while the table was attached.');
+    end if;
+end
+$$;
+--;
+comment on function recovery.check_definitions(regclass) is 'Refuses an index or trigger of ours in which a literal has run code: RC006.';
+--;
+revoke all on function recovery.check_definitions(regclass) from public;
 --;
 -- sql/functions/check_fresh.sql
 create or replace function recovery.check_fresh()
@@ -1657,6 +1691,7 @@ declare
     v_why    text;
     v_row    record;
     v_task   recovery.task;
+    v_session jsonb := recovery.session_settings();
 begin
     if not p_dry then
         perform recovery.check_fresh();
@@ -1732,6 +1767,7 @@ begin
     delete from recovery.fuse as f where f.family = v_unit.family and f.key = p_key
         and f.scope = v_scope and (v_scope = 'group' or f.watch = v_unit.name);
     perform recovery.stop_unit(v_unit.name, v_scope, p_key, p_reason, v_by, interval '2 seconds', true);
+    perform recovery.restore_settings(v_session);
     select string_agg(format('%s of %s', o.key, o.watch), ', ') into v_left from recovery.open_in(v_unit.name, v_scope, p_key) as o;
     if v_left is not null then
         select f.message into v_why from recovery.failure as f join recovery.open_in(v_unit.name, v_scope, p_key) as o on f.watch = o.watch and f.key = o.key limit 1;
@@ -2236,8 +2272,10 @@ create or replace function recovery.compile(
     p_type       text,
     p_closing    boolean default false,
     p_stored     boolean default false,
-    out o_text   text,
-    out o_type   text
+    out o_text    text,
+    out o_type    text,
+    out o_columns smallint[],
+    out o_plain   boolean
 )
 returns record
 language plpgsql
@@ -2268,6 +2306,11 @@ begin
     o_text := v_found ->> 'text';
     o_text := substr(o_text, 9, strpos(o_text, E' AS recovery_value,\n') - 9);
     o_type := v_found ->> 'type';
+    o_plain := not exists (
+        select from jsonb_array_elements(v_found -> 'uses') as u (pair) where (u.pair ->> 0)::oid = 'pg_type'::regclass and (u.pair ->> 1)::oid >= 16384);
+    select array_agg(distinct (u.pair ->> 2)::smallint) into o_columns
+    from jsonb_array_elements(v_found -> 'uses') as u (pair)
+    where (u.pair ->> 0)::oid = 'pg_class'::regclass and (u.pair ->> 1)::oid = p_table and (u.pair ->> 2)::integer > 0;
     if p_stored then
         -- Whoever makes the index and the triggers reads its literals with its own rights.
         select d.what into v_why
@@ -2290,7 +2333,7 @@ end
 $$;
 --;
 comment on function recovery.compile(regclass, text, text, boolean, boolean) is
-    'Parses an expression over a row r of the table (and the closing c) with search_path pg_catalog and returns it fully qualified, with its type. p_stored: it goes into an index and triggers, and must use nothing that runs code when it is read.';
+    'Parses an expression over a row r of the table (and the closing c) with search_path pg_catalog and returns it fully qualified, with its type, the columns of the table that it reads, and whether it uses built-in types only. p_stored: it goes into an index and triggers, and must use nothing that runs code when it is read.';
 --;
 revoke all on function recovery.compile(regclass, text, text, boolean, boolean) from public;
 --;
@@ -2370,18 +2413,24 @@ begin
 
     begin
         v_step := 'open';
-        new.open := (recovery.compile(new.relation, new.spec ->> 'open', 'boolean', false, true)).o_text;
+        select c.o_text, c.o_columns, c.o_plain into new.open, new.open_columns, new.plain
+        from recovery.compile(new.relation, new.spec ->> 'open', 'boolean', false, true) as c;
         v_step := 'group';
         new.group_by := null;
         new.group_type := null;
         if new.spec ->> 'group' is not null then
-            select c.o_text, c.o_type into new.group_by, new.group_type from recovery.compile(new.relation, new.spec ->> 'group', null, false, true) as c;
+            select c.o_text, c.o_type, c.o_plain and new.plain, new.open_columns || c.o_columns
+            into new.group_by, new.group_type, new.plain, new.open_columns
+            from recovery.compile(new.relation, new.spec ->> 'group', null, false, true) as c;
         end if;
         for v_step, v_text in
             select s.step, s.type from (values ('parent', new.group_type), ('only', 'boolean'), ('started', 'timestamptz')) as s (step, type)
         loop
             v_done := coalesce(case v_step when 'started' then new.supervised ->> 'started' end, new.spec ->> v_step);
-            v_done := case when v_done is not null then (recovery.compile(new.relation, v_done, v_text, false, v_step = 'started')).o_text end;
+            if v_done is not null then
+                select c.o_text, new.plain and (c.o_plain or v_step <> 'started') into v_done, new.plain
+                from recovery.compile(new.relation, v_done, v_text, false, v_step = 'started') as c;
+            end if;
             case v_step
                 when 'parent' then new.parent := v_done;
                 when 'only' then new.only_if := v_done;
@@ -2484,6 +2533,60 @@ comment on function recovery.compile_watch() is
 --;
 revoke all on function recovery.compile_watch() from public;
 --;
+-- sql/functions/complete.sql
+create or replace function recovery.complete(p_watch recovery.watch)
+returns void
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_owner  record;
+    v_schema regnamespace;
+    v_define record;
+    v_state  text;
+    v_error  text;
+begin
+    select c.relowner::regrole as role, recovery.runner_of(p_watch.relation) as runner into v_owner from pg_class as c where c.oid = p_watch.relation;
+    select c.relnamespace into v_schema from pg_class as c where c.oid = p_watch.relation;
+    begin
+        if not (v_owner.runner).privileged and has_schema_privilege(v_owner.role, v_schema, 'create') then
+            perform recovery.define_watch(p_watch.relation);
+        elsif (v_owner.runner).privileged or p_watch.plain then
+            -- With the caller's rights: the runner is no owner here, or may not make an index in this schema.
+            for v_define in select d.name, d.statement from recovery.definitions_of(p_watch) as d loop
+                execute v_define.statement;
+            end loop;
+            perform recovery.check_definitions(p_watch.relation);
+        else
+            perform recovery.fail('42501', format('%s may not create in schema %s', v_owner.role, v_schema),
+                format('attach makes an index beside the table: grant create on schema %s to %s;', v_schema, v_owner.role));
+        end if;
+    exception when others then
+        get stacked diagnostics v_state = returned_sqlstate, v_error = message_text;
+        if v_state like 'RC%' then
+            raise;
+        elsif v_state = '42501' then
+            perform recovery.fail('42501', v_error, format('attach makes an index beside the table: grant create on schema %s to %s;', v_schema, v_owner.role));
+        end if;
+        perform recovery.fail('RC006', format('%s cannot be watched: %s', p_watch.relation, v_error), 'The open, group and started expressions must be immutable.');
+    end;
+    for v_define in
+        select t.tgname from pg_trigger as t where t.tgrelid = p_watch.relation and t.tgname ~ '^recovery_[0-9]{2}_' and obj_description(t.oid, 'pg_trigger') is null
+    loop
+        execute format('comment on trigger %I on %s is %L', v_define.tgname, p_watch.relation,
+            'pg-recovery: fence and event of work in flight; made by recovery.attach, removed by recovery.detach.');
+    end loop;
+    perform recovery.rehearse(p_watch.relation);
+end
+$$;
+--;
+comment on function recovery.complete(recovery.watch) is
+    'Last step of attach and supervise: makes the index and the triggers that a watch lacks, and plans its statements. RC006 they cannot work, 42501 no right to make an index.';
+--;
+revoke all on function recovery.complete(recovery.watch) from public;
+--;
 -- sql/functions/configure.sql
 create or replace function recovery.configure(
     p_name  text,
@@ -2557,6 +2660,101 @@ $$;
 comment on function recovery.create_outbox(integer, text) is 'Makes the view by which a family''s runner may insert events: those of the family''s watches.';
 --;
 revoke all on function recovery.create_outbox(integer, text) from public;
+--;
+-- sql/functions/define_watch.sql
+create or replace function recovery.define_watch(p_table regclass)
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch  recovery.watch;
+    v_define record;
+begin
+    select w.* into strict v_watch from recovery.watch as w where w.relation = p_table;
+    for v_define in select d.name, d.statement from recovery.definitions_of(v_watch) as d loop
+        perform recovery.run(v_watch.runner, v_define.statement, null, 'make');
+    end loop;
+    perform recovery.check_definitions(p_table);
+end
+$$;
+--;
+comment on function recovery.define_watch(regclass) is
+    'Makes the index and the triggers of a watch that its table does not have, as the runner: whoever makes them reads the literals in them. Whoever may call it, it makes what the watch says.';
+--;
+revoke all on function recovery.define_watch(regclass) from public;
+--;
+-- sql/functions/definitions_of.sql
+create or replace function recovery.definitions_of(p_watch recovery.watch)
+returns table (name text, statement text)
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+/* PostgreSQL reads and plans a WHEN clause anew for each statement, half a microsecond for each of its
+   nodes, and a streaming update should not pay for that. So the update trigger names the columns that its
+   conditions read and its function decides; recovery_25_late fences the rows that are closed, whatever
+   columns are written. Where naming columns is not enough, because a BEFORE trigger of the host may change
+   one that the statement does not name, or does not help, because work streams into the json that says
+   whether it is open, one trigger on every update does both.                                         */
+declare
+    v_schema  oid := (select c.relnamespace from pg_class as c where c.oid = p_watch.relation);
+    v_columns text;
+    v_trigger record;
+begin
+    name := 'recovery_open_' || p_watch.id;
+    if not exists (select from pg_class as c where c.relnamespace = v_schema and c.relname = definitions_of.name) then
+        statement := format('create index %I on %s (server_epoch%s%s) where (%s)', name, p_watch.relation,
+            coalesce(', (' || recovery.realias(p_watch.group_by, p_watch.relation::text) || ')', ''),
+            (select string_agg(format(', %I', k.name), '' order by k.n) from unnest(p_watch.key_columns) with ordinality as k (name, n)),
+            recovery.realias(p_watch.open, p_watch.relation::text));
+        return next;
+    end if;
+    name := 'recovery_started_' || p_watch.id;
+    if p_watch.supervised is not null and not exists (select from pg_class as c where c.relnamespace = v_schema and c.relname = definitions_of.name) then
+        -- Of what began, not of what moves: a timeout index on a moving column would end HOT updates. The test
+        -- for null follows from any comparison and keeps it out of closings, which would read all open rows by it.
+        statement := format('create index %I on %s ((%s)) where (%s) and (%s) is not null', name, p_watch.relation,
+            recovery.realias(p_watch.started, p_watch.relation::text), recovery.realias(p_watch.open, p_watch.relation::text),
+            recovery.realias(p_watch.started, p_watch.relation::text));
+        return next;
+    end if;
+    if not recovery.rewrites(p_watch.relation) and p_watch.open !~ '\mr\.\*' then
+        select string_agg(format('%I', a.attname), ', ' order by a.attnum) into v_columns
+        from pg_attribute as a
+        where a.attrelid = p_watch.relation and not a.attisdropped
+          and (a.attnum = any(p_watch.open_columns) or a.attname = 'server_epoch' or a.attname = any(p_watch.key_columns))
+        having not bool_or(a.attgenerated <> '' or a.atttypid in ('json'::regtype, 'jsonb'::regtype));
+    end if;
+    for v_trigger in
+        select t.name, t.function, t.event, t.condition
+        from (values
+            ('recovery_10_insert', 'insert', 'insert', recovery.realias(p_watch.open, 'new')),
+            -- Not for the closings, which write their events themselves: they are the runner's statements.
+            ('recovery_20_update', 'update', 'update' || coalesce(' of ' || v_columns, ''), format(
+                'current_user <> %L or pg_trigger_depth() > 0', (recovery.runner_of(p_watch.relation)).role)),
+            ('recovery_25_late', null, 'update', format('(%s) is not true', recovery.realias(p_watch.open, 'old'))),
+            ('recovery_30_delete', 'delete', 'delete', recovery.realias(p_watch.open, 'old'))
+        ) as t (name, function, event, condition)
+        where (t.function is not null or v_columns is not null)
+          and not exists (select from pg_trigger as g where g.tgrelid = p_watch.relation and g.tgname = t.name)
+    loop
+        name := v_trigger.name;
+        statement := format('create trigger %I after %s on %s for each row when (%s) execute function recovery.%s()',
+            v_trigger.name, v_trigger.event, p_watch.relation, v_trigger.condition,
+            coalesce('watch_' || p_watch.id || '_' || v_trigger.function, 'fence_closed'));
+        return next;
+    end loop;
+end
+$$;
+--;
+comment on function recovery.definitions_of(recovery.watch) is
+    'The statements that make the index and the triggers of a watch, as far as its table does not have them.';
+--;
+revoke all on function recovery.definitions_of(recovery.watch) from public;
 --;
 -- sql/functions/detach.sql
 create or replace function recovery.detach(p_table regclass)
@@ -3231,7 +3429,7 @@ begin
     foreach v_name in array array['insert', 'update', 'delete'] loop
         if exists (
             select from pg_proc as p
-            where p.pronamespace = 'recovery'::regnamespace and p.proname = format('watch_%s_%s', new.id, v_name) and p.proowner <> v_runner.role::regrole
+            where p.pronamespace = 'recovery'::regnamespace and p.proname = format('watch_%s_%s', new.id, v_name) and p.proowner <> (select o.oid from pg_roles as o where o.rolname = v_runner.role)
         ) then
             execute format('drop function recovery.watch_%s_%s()', new.id, v_name);  -- the table has another owner now
         end if;
@@ -3550,61 +3748,6 @@ comment on function recovery.in_use(recovery.process) is
     'Whether the work of a process goes on without the epoch that started it: an heir or another live server has it, or an active fuse guards the process or its unit.';
 --;
 revoke all on function recovery.in_use(recovery.process) from public;
---;
--- sql/functions/install_triggers.sql
-create or replace function recovery.install_triggers(p_watch recovery.watch)
-returns void
-language plpgsql
-volatile
-security invoker
-set search_path = pg_catalog, pg_temp
-as $$
-/* PostgreSQL reads and plans a WHEN clause anew for each statement, half a microsecond for each of its
-   nodes, and a streaming update should not pay for that. So the update trigger names the columns that its
-   conditions read and its function decides; recovery_25_late fences the rows that are closed, whatever
-   columns are written. Where naming columns is not enough, because a BEFORE trigger of the host may change
-   one that the statement does not name, or does not help, because work streams into the json that says
-   whether it is open, one trigger on every update does both.                                         */
-declare
-    v_columns text;
-    v_trigger record;
-begin
-    perform recovery.drop_triggers(p_watch.relation);
-    if not recovery.rewrites(p_watch.relation) and p_watch.open !~ '\mr\.\*' then
-        select string_agg(format('%I', a.attname), ', ' order by a.attnum) into v_columns
-        from pg_attribute as a
-        where a.attrelid = p_watch.relation and a.attnum in (
-            select d.refobjsubid from pg_depend as d
-            where d.classid = 'pg_class'::regclass and d.objid = (
-                select i.indexrelid from pg_index as i join pg_class as c on c.oid = i.indexrelid
-                where i.indrelid = p_watch.relation and c.relname = 'recovery_open_' || p_watch.id)
-              and d.refclassid = 'pg_class'::regclass and d.refobjid = p_watch.relation)
-        having not bool_or(a.attgenerated <> '' or a.atttypid in ('json'::regtype, 'jsonb'::regtype));
-    end if;
-    for v_trigger in
-        select t.name, t.function, t.event, t.condition
-        from (values
-            ('recovery_10_insert', 'insert', 'insert', recovery.realias(p_watch.open, 'new')),
-            -- Not for the closings, which write their events themselves: they are the runner's statements.
-            ('recovery_20_update', 'update', 'update' || coalesce(' of ' || v_columns, ''), format(
-                'current_user <> %L or pg_trigger_depth() > 0', (recovery.runner_of(p_watch.relation)).role)),
-            ('recovery_25_late', null, 'update', format('(%s) is not true', recovery.realias(p_watch.open, 'old'))),
-            ('recovery_30_delete', 'delete', 'delete', recovery.realias(p_watch.open, 'old'))
-        ) as t (name, function, event, condition)
-        where t.function is not null or v_columns is not null
-    loop
-        execute format('create trigger %I after %s on %s for each row when (%s) execute function recovery.%s()',
-            v_trigger.name, v_trigger.event, p_watch.relation, v_trigger.condition,
-            coalesce('watch_' || p_watch.id || '_' || v_trigger.function, 'fence_closed'));
-        execute format('comment on trigger %I on %s is %L', v_trigger.name, p_watch.relation,
-            'pg-recovery: fence and event of work in flight; made by recovery.attach, removed by recovery.detach.');
-    end loop;
-end
-$$;
---;
-comment on function recovery.install_triggers(recovery.watch) is 'Makes the triggers of a watch, in place of those that its table has.';
---;
-revoke all on function recovery.install_triggers(recovery.watch) from public;
 --;
 -- sql/functions/is_open.sql
 create or replace function recovery.is_open(p_family text, p_groups text[])
@@ -3975,16 +4118,15 @@ volatile
 security invoker
 set search_path = pg_catalog, pg_temp
 as $function$
-/* Two roles for each owner of watched tables. The runner executes the host's code, and so it owns a function,
-   run_<id>, that executes what it is given. An owner can alter its function, and host code is the runner while
-   it runs: it could make run_<id> security invoker, and whoever calls it next would run the code. So nobody calls it
-   but gate_<id>, which belongs to a role that can do nothing else. */
+/* The runner executes the host's code, and so it owns the function that executes what it is given. An owner can alter
+   its function, and host code is the runner while it runs: it could make it security invoker, and whoever calls it
+   next would run the code. So it stands in a schema that is open to recovery_owner alone: nobody else can name it. */
 declare
     v_runner recovery.runner;
     v_owner  text;
     v_tag    text;
-    v_given  text[] := '{}';
-    v_role   text;
+    v_call   text;
+    v_given  boolean;
     v_new    boolean := current_setting('server_version_num')::integer >= 160000;  -- a membership says what it is for
     v_set    text := case when v_new then 'set' else 'member' end;
 begin
@@ -3998,27 +4140,23 @@ begin
     from pg_roles as o where r.owner = p_owner and o.oid = p_owner returning r.* into v_runner;
     if not found then
         v_tag := case when octet_length(v_owner) <= 40 then v_owner else left(v_owner, 16) || '_' || left(md5(v_owner), 16) end;
-        insert into recovery.runner (owner, role, gate, privileged)
-        select p_owner, 'recovery_runner_' || v_tag, 'recovery_gate_' || v_tag,
-               r.rolsuper or pg_has_role(r.oid, 'recovery_owner', 'member')
+        insert into recovery.runner (owner, role, privileged)
+        select p_owner, 'recovery_runner_' || v_tag, r.rolsuper or pg_has_role(r.oid, 'recovery_owner', 'member')
         from pg_roles as r where r.oid = p_owner
         returning * into v_runner;
     end if;
-    foreach v_role in array array[v_runner.role, v_runner.gate] loop
-        if not exists (select from pg_roles as r where r.rolname = v_role) then
-            begin
-                execute format('create role %I nologin', v_role);
-                execute format('comment on role %I is %L', v_role, format('pg-recovery: %s of %s, see recovery.permit.',
-                    case v_role when v_runner.role then 'runner' else 'gate' end, v_owner));
-            exception when duplicate_object or unique_violation then
-                null;  -- of another database of this cluster, a moment ago
-            end;
-        end if;
-        if exists (select from pg_roles as r where r.rolname = v_role and (r.rolcanlogin or r.rolsuper or r.rolcreaterole or r.rolreplication)) then
-            perform recovery.fail('RC010', format('role %I is not what pg-recovery made: it can log in or has rights of its own', v_role),
-                format('alter role %I nologin nosuperuser nocreaterole noreplication;', v_role));
-        end if;
-    end loop;
+    if not exists (select from pg_roles as r where r.rolname = v_runner.role) then
+        begin
+            execute format('create role %I nologin', v_runner.role);
+            execute format('comment on role %I is %L', v_runner.role, format('pg-recovery: runner of %s, see recovery.permit.', v_owner));
+        exception when duplicate_object or unique_violation then
+            null;  -- of another database of this cluster, a moment ago
+        end;
+    end if;
+    if exists (select from pg_roles as r where r.rolname = v_runner.role and (r.rolcanlogin or r.rolsuper or r.rolcreaterole or r.rolreplication)) then
+        perform recovery.fail('RC010', format('role %I is not what pg-recovery made: it can log in or has rights of its own', v_runner.role),
+            format('alter role %I nologin nosuperuser nocreaterole noreplication;', v_runner.role));
+    end if;
     if v_runner.privileged and pg_has_role(v_runner.role, p_owner, 'member') then
         execute format('revoke %I from %I', v_owner, v_runner.role);
     elsif not v_runner.privileged and not pg_has_role(v_runner.role, p_owner, 'member') then
@@ -4028,18 +4166,16 @@ begin
     if not pg_has_role(v_runner.role, 'recovery_runner', 'member') then
         execute format('grant recovery_runner to %I', v_runner.role);
     end if;
-    foreach v_role in array array[v_runner.role, v_runner.gate] loop
-        -- Who is no superuser must belong to a role to make something that belongs to it; until the end of this.
-        if not (pg_has_role(v_role, 'usage') and pg_has_role(v_role, v_set)) then
-            execute format('grant %I to %I%s', v_role, current_user, case when v_new then ' with inherit true, set true' else '' end);
-            v_given := v_given || v_role;
-        end if;
-    end loop;
+    -- Who is no superuser must belong to a role to make something that belongs to it; until the end of this.
+    v_given := not (pg_has_role(v_runner.role, 'usage') and pg_has_role(v_runner.role, v_set));
+    if v_given then
+        execute format('grant %I to %I%s', v_runner.role, current_user, case when v_new then ' with inherit true, set true' else '' end);
+    end if;
     if not has_database_privilege(v_runner.role, current_database(), 'temporary') then
         execute format('grant temporary on database %I to %I', current_database(), v_runner.role);
     end if;
     execute format($sql$
-        create or replace function recovery.run_%1$s(p_sql text, p_task recovery.task, p_mode text)
+        create or replace function recovery_private.run_%1$s(p_sql text, p_task recovery.task, p_mode text)
         returns setof jsonb language plpgsql volatile security definer
         set search_path = pg_catalog, pg_temp set standard_conforming_strings = on as %2$L$sql$,
         v_runner.id, $body$
@@ -4071,7 +4207,7 @@ begin
                 'text', pg_catalog.pg_get_viewdef(a.attrelid),
                 'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
                 'uses', (
-                    select pg_catalog.jsonb_agg(pg_catalog.jsonb_build_array(d.refclassid, d.refobjid))
+                    select pg_catalog.jsonb_agg(pg_catalog.jsonb_build_array(d.refclassid, d.refobjid, d.refobjsubid))
                     from pg_catalog.pg_rewrite as w join pg_catalog.pg_depend as d
                       on d.classid operator(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass and d.objid operator(pg_catalog.=) w.oid
                     where w.ev_class operator(pg_catalog.=) a.attrelid))
@@ -4080,33 +4216,22 @@ begin
         end if;
     end if;
 end$body$);
-    execute format($sql$
-        create or replace function recovery.gate_%1$s(p_sql text, p_task recovery.task, p_mode text)
-        returns setof jsonb language sql volatile security definer set search_path = pg_catalog, pg_temp
-        as 'select r from recovery.run_%1$s(p_sql, p_task, p_mode) as r'$sql$, v_runner.id);
-    for v_role in values ('run'), ('gate') loop
-        execute format('comment on function recovery.%s_%s(text, recovery.task, text) is %L', v_role, v_runner.id,
-            case v_role when 'run' then format('Executes a statement with the rights of %I, for tables of %I.', v_runner.role, v_owner)
-                 else format('The only way to recovery.run_%s.', v_runner.id) end);
-        execute format('revoke all on function recovery.%s_%s(text, recovery.task, text) from public', v_role, v_runner.id);
-    end loop;
-    execute format('grant usage on schema recovery to %I', v_runner.gate);
-    execute format('grant execute on function recovery.run_%s(text, recovery.task, text) to %I', v_runner.id, v_runner.gate);
-    execute format('grant execute on function recovery.gate_%s(text, recovery.task, text) to recovery_owner', v_runner.id);
-    for v_role, v_tag in values (v_runner.role, 'run'), (v_runner.gate, 'gate') loop
-        execute format('grant create on schema recovery to %I', v_role);
-        execute format('alter function recovery.%s_%s(text, recovery.task, text) owner to %I', v_tag, v_runner.id, v_role);
-        execute format('revoke create on schema recovery from %I', v_role);
-    end loop;
-    foreach v_role in array v_given loop
-        execute format('revoke %I from %I', v_role, current_user);
-    end loop;
+    v_call := format('recovery_private.run_%s(text, recovery.task, text)', v_runner.id);
+    execute format('comment on function %s is %L', v_call, format('Executes a statement with the rights of %I, for tables of %I.', v_runner.role, v_owner));
+    execute format('grant create on schema recovery_private to %I', v_runner.role);
+    execute format('alter function %s owner to %I', v_call, v_runner.role);
+    execute format('revoke create on schema recovery_private from %I', v_runner.role);
+    execute format('revoke all on function %s from public', v_call);
+    execute format('grant execute on function %s to recovery_owner', v_call);
+    if v_given then
+        execute format('revoke %I from %I', v_runner.role, current_user);
+    end if;
     return v_runner.id;
 end
 $function$;
 --;
 comment on function recovery.make_runner(regrole) is
-    'Makes, or repairs, the roles and functions by which code of an owner''s tables is executed. Needs a superuser, or CREATEROLE, membership in recovery_owner and (from PostgreSQL 16 on) the admin option on the owner.';
+    'Makes, or repairs, the role and the function by which code of an owner''s tables is executed. Needs a superuser, or CREATEROLE, membership in recovery_owner and (from PostgreSQL 16 on) the admin option on the owner.';
 --;
 revoke all on function recovery.make_runner(regrole) from public;
 --;
@@ -4469,7 +4594,10 @@ begin
         recovery.rewrites(regclass),
         recovery.is_stale(regclass),
         recovery.lacks_loan(regclass),
-        recovery.install_triggers(recovery.watch),
+        recovery.complete(recovery.watch),
+        recovery.define_watch(regclass),
+        recovery.definitions_of(recovery.watch),
+        recovery.check_definitions(regclass),
         recovery.drop_triggers(regclass),
         recovery.lend_table(regclass, name),
         recovery.reclaim_table(regclass, name),
@@ -4752,7 +4880,7 @@ begin
     for v_other in
         select c.oid::regclass as name, c.relkind from pg_class as c
         where c.relnamespace = v_schema and c.relowner = v_owner and (v_last or c.oid = p_table)
-          and exists (select from aclexplode(c.relacl) as a where a.grantee = p_role::regrole)
+          and exists (select from aclexplode(c.relacl) as a where a.grantee = (select o.oid from pg_roles as o where o.rolname = p_role))
     loop
         execute format('revoke all on %s %s from %I', case v_other.relkind when 'S' then 'sequence' else 'table' end, v_other.name, p_role);
     end loop;
@@ -5268,9 +5396,12 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_call text := format('recovery.gate_%s($1, $2, $3) as g', p_runner);
-    v_rows jsonb[];
-    v_done boolean := false;
+    v_call   text := format('recovery_private.run_%s($1, $2, $3) as g', p_runner);
+    v_rows   jsonb[];
+    v_done   boolean := false;
+    v_before text[];
+    v_left   record;
+    v_owner  regrole := (select r.owner from recovery.runner as r where r.id = p_runner);
 begin
     if p_mode in ('read', 'plan', 'compile') then
         -- Reading leaves nothing behind: what host code has written or set meanwhile, and the deferred triggers
@@ -5287,12 +5418,19 @@ begin
         return query select a.answer from unnest(v_rows) as a (answer);
         return;
     end if;
+    v_before := array(select o.what from recovery.session_objects() as o);
     return query execute 'select g from ' || v_call using p_sql, p_task, p_mode;
-    -- What a plain SET changes outlives the functions in which it stands: the caller's session would go on
-    -- with it, and an unqualified name would be the host's. Raising takes it back.
+    -- Some things outlive the functions, and the transaction, in which host code makes them; the caller's session
+    -- would go on with them. A plain SET of search_path and a cursor WITH HOLD are refused, which takes them back;
+    -- temporary objects go.
+    for v_left in select o.what, o.removal from recovery.session_objects() as o where o.what <> all (v_before) order by o.what loop
+        if v_left.removal is null then
+            perform recovery.fail('42501', format('code of %s leaves the %s in the session', v_owner, v_left.what), 'Let it use one without WITH HOLD.');
+        end if;
+        perform recovery.run(p_runner, v_left.removal, null, 'make');
+    end loop;
     if current_setting('search_path') <> 'pg_catalog, pg_temp' then
-        perform recovery.fail('42501', format('code of %s sets search_path for the whole session',
-            (select r.owner from recovery.runner as r where r.id = p_runner)), 'Let it use SET LOCAL, or a SET clause of the function.');
+        perform recovery.fail('42501', format('code of %s sets search_path for the whole session', v_owner), 'Let it use SET LOCAL, or a SET clause of the function.');
     end if;
 end
 $$;
@@ -5345,6 +5483,33 @@ comment on function recovery.scope_sql(recovery.watch, text, text, boolean) is
 --;
 revoke all on function recovery.scope_sql(recovery.watch, text, text, boolean) from public;
 --;
+-- sql/functions/session_objects.sql
+create or replace function recovery.session_objects()
+returns table (what text, removal text)
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return query select format('cursor %I of %s', c.name, c.creation_time), null::text from pg_cursors as c where c.is_holdable;
+    if pg_my_temp_schema() <> 0 then
+        return query
+            select format('%s %s', c.relname, c.oid), format('drop %s if exists pg_temp.%I cascade',
+                case c.relkind when 'v' then 'view' when 'S' then 'sequence' when 'c' then 'type' when 'f' then 'foreign table' else 'table' end, c.relname)
+            from pg_class as c where c.relnamespace = pg_my_temp_schema() and c.relkind in ('r', 'p', 'v', 'S', 'c', 'f')
+            union all
+            select format('%s %s', t.typname, t.oid), format('drop %s if exists pg_temp.%I cascade', case t.typtype when 'd' then 'domain' else 'type' end, t.typname)
+            from pg_type as t where t.typnamespace = pg_my_temp_schema() and t.typtype in ('d', 'e', 'r');
+    end if;
+end
+$$;
+--;
+comment on function recovery.session_objects() is
+    'What outlives a transaction in this session and can run code in it: cursors WITH HOLD, which are filled at commit by whoever is the user then, and temporary relations and types, which hide those of pg_catalog from whoever goes on; with the statement that removes it.';
+--;
+revoke all on function recovery.session_objects() from public;
+--;
 -- sql/functions/session_settings.sql
 create or replace function recovery.session_settings()
 returns pg_catalog.jsonb
@@ -5354,12 +5519,12 @@ security invoker
 as $$
     -- Without a SET clause: it must see what the session has. All names are qualified.
     select pg_catalog.jsonb_object_agg(n.name, pg_catalog.current_setting(n.name, true))
-    from pg_catalog.unnest(array[
-        'search_path', 'statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout',
-        'default_transaction_isolation', 'default_transaction_read_only', 'default_transaction_deferrable',
-        'datestyle', 'intervalstyle', 'timezone', 'client_encoding', 'bytea_output', 'extra_float_digits',
-        'standard_conforming_strings', 'quote_all_identifiers', 'row_security', 'session_replication_role',
-        'synchronous_commit', 'recovery.server_epoch', 'recovery.reason', 'recovery.notify', 'recovery.stamp']) as n (name)
+    from (
+        select s.name from pg_catalog.pg_settings as s
+        where s.context operator(pg_catalog.=) 'user' and (s.name operator(pg_catalog.!~) '^transaction_' or s.name operator(pg_catalog.=) 'transaction_timeout')
+        union all
+        select 'recovery.server_epoch' union all select 'recovery.reason' union all select 'recovery.notify' union all select 'recovery.stamp'
+    ) as n
 $$;
 --;
 comment on function recovery.session_settings() is 'Settings of the session that code of the host might leave behind changed; for recovery.restore_settings.';
@@ -5511,8 +5676,6 @@ declare
     v_watch  recovery.watch;
     v_spec   jsonb;
     v_schema regnamespace;
-    v_state  text;
-    v_error  text;
 begin
     perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
     select w.* into v_watch from recovery.watch as w where w.relation = p_table;
@@ -5534,21 +5697,9 @@ begin
         perform recovery.fail('RC006', format('the watchdog needs to know when work of %s started', p_table), 'Give p_started, such as created_at.');
     end if;
     update recovery.watch as w set supervised = v_spec where w.relation = p_table returning w.* into v_watch;
-    -- Of what began, not of what moves: a timeout index on a moving column would end HOT updates. The test
-    -- for null follows from any comparison and keeps it out of closings, which would read all open rows by it.
     select c.relnamespace into v_schema from pg_class as c where c.oid = p_table;
-    begin
-        execute format('drop index if exists %s.recovery_started_%s', v_schema, v_watch.id);
-        execute format('create index recovery_started_%s on %s ((%s)) where (%s) and (%s) is not null', v_watch.id, p_table,
-            recovery.realias(v_watch.started, p_table::text), recovery.realias(v_watch.open, p_table::text), recovery.realias(v_watch.started, p_table::text));
-    exception when others then
-        get stacked diagnostics v_state = returned_sqlstate, v_error = message_text;
-        if v_state = '42501' then
-            raise;
-        end if;
-        perform recovery.fail('RC006', format('the started expression for %s does not work: %s', p_table, v_error), 'It must be immutable.');
-    end;
-    perform recovery.rehearse(p_table);
+    execute format('drop index if exists %s.recovery_started_%s', v_schema, v_watch.id);
+    perform recovery.complete(v_watch);
     return v_watch.name;
 end
 $$;
@@ -5879,7 +6030,9 @@ as $$
             select format('type %s', format_type(t.oid, null))
             from pg_type as t left join pg_type as e on e.oid = t.typelem and t.typcategory = 'A'
             where t.oid = p_object and t.oid >= 16384
-              and (t.typtype in ('c', 'r', 'm') or e.typtype in ('c', 'd', 'r', 'm')))
+              and (t.typtype in ('c', 'r', 'm') or e.typtype in ('c', 'd', 'r', 'm')
+                   or p_privileged and not exists (
+                       select from pg_roles as o where o.oid = t.typowner and (o.rolsuper or pg_has_role(o.oid, 'recovery_owner', 'member')))))
         when 'pg_proc'::regclass then (
             select format('function %s, which belongs to %s', p.oid::regprocedure, p.proowner::regrole)
             from pg_proc as p join pg_roles as o on o.oid = p.proowner
@@ -6008,7 +6161,6 @@ as $$
 -- search_path: every function, type and operator stands with its schema, which tools/check_names.py proves.
 declare
     v_start   pg_catalog.timestamptz := pg_catalog.clock_timestamp();
-    v_session pg_catalog.jsonb := recovery.session_settings();
     v_ended   bigint[];
     v_orphan  pg_catalog.record;
 begin
@@ -6028,10 +6180,10 @@ begin
     for v_orphan in select distinct o.family, o.epoch from recovery.orphaned(p_name) as o order by o.family, o.epoch loop
         -- Work that an active fuse guards becomes this boot's; the rest closes.
         if recovery.has_fuses(v_orphan.family) then
-            call recovery.close_epoch(v_orphan.family, v_orphan.epoch, pg_catalog.concat('boot:', epoch), p_batch, p_lock_wait, epoch, report, v_session, true, epoch, token);
+            call recovery.close_epoch(v_orphan.family, v_orphan.epoch, pg_catalog.concat('boot:', epoch), p_batch, p_lock_wait, epoch, report, true, epoch, token);
         end if;
         call recovery.close_epoch(v_orphan.family, v_orphan.epoch, pg_catalog.concat('boot:', epoch), p_batch, p_lock_wait,
-            recovery.heir_of(v_orphan.epoch), report, v_session, false, epoch, token);
+            recovery.heir_of(v_orphan.epoch), report, false, epoch, token);
     end loop;
     report := recovery.end_report(report, v_start);
 end
@@ -6045,7 +6197,7 @@ revoke all on procedure recovery.boot(text, text, integer, timestamptz, text, in
 -- sql/procedures/close_epoch.sql
 create or replace procedure recovery.close_epoch(
     p_family pg_catalog.text, p_epoch bigint, p_detector pg_catalog.text, p_batch integer, p_lock_wait interval, p_heir bigint,
-    inout report pg_catalog.jsonb, p_session pg_catalog.jsonb, p_guarded boolean default false, p_self bigint default null, p_token pg_catalog.uuid default null
+    inout report pg_catalog.jsonb, p_guarded boolean default false, p_self bigint default null, p_token pg_catalog.uuid default null
 )
 language plpgsql
 security invoker
@@ -6053,6 +6205,7 @@ as $$
 -- Not security definer and without a SET clause: it commits after each batch. So it reads its names by the caller's
 -- search_path: every function, type and operator stands with its schema, which tools/check_names.py proves.
 declare
+    v_session pg_catalog.jsonb := recovery.session_settings();
     v_batch   pg_catalog.record;
     v_after   pg_catalog.text[];
     v_careful boolean := false;
@@ -6073,7 +6226,7 @@ begin
             from recovery.close_batch(p_family, p_epoch, v_guard, v_after, p_batch, p_detector, p_lock_wait, v_careful, p_heir) as b;
             report := recovery.add_to_report(recovery.add_to_report(report, v_list, v_batch.o_closed), 'failed', v_batch.o_failed);
             commit;
-            perform recovery.restore_settings(p_session);
+            perform recovery.restore_settings(v_session);
             if p_self is not null and pg_catalog.clock_timestamp() operator(pg_catalog.>) (v_beat operator(pg_catalog.+) interval '250 ms') then
                 perform recovery.renew(p_self, p_token);  -- closing may take longer than the lease
                 commit;
@@ -6099,14 +6252,14 @@ begin
         report := recovery.add_to_report(report, 'busy', v_left);
     end if;
     commit;
-    perform recovery.restore_settings(p_session);
+    perform recovery.restore_settings(v_session);
 end
 $$;
 --;
-comment on procedure recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb, jsonb, boolean, bigint, uuid) is
+comment on procedure recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb, boolean, bigint, uuid) is
     'Closes all orphans of one ended epoch in one family, a batch a transaction. Shared by boot, sweep and shutdown. With p_heir it hands them over instead, with p_guarded only those that an active fuse guards. Beats for the booting server p_self.';
 --;
-revoke all on procedure recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb, jsonb, boolean, bigint, uuid) from public;
+revoke all on procedure recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb, boolean, bigint, uuid) from public;
 --;
 -- sql/procedures/shutdown.sql
 create or replace procedure recovery.shutdown(
@@ -6124,7 +6277,6 @@ as $$
 -- search_path: every function, type and operator stands with its schema, which tools/check_names.py proves.
 declare
     v_start   pg_catalog.timestamptz := pg_catalog.clock_timestamp();
-    v_session pg_catalog.jsonb := recovery.session_settings();
     v_token   pg_catalog.uuid := p_token;
     v_ended   boolean;
     v_family  pg_catalog.text;
@@ -6141,7 +6293,7 @@ begin
         where exists (select from recovery.server as s where s.epoch operator(pg_catalog.=) p_epoch and s.ended is not null)
         order by w.family
     loop
-        call recovery.close_epoch(v_family, p_epoch, pg_catalog.concat('shutdown:', p_epoch), p_batch, p_lock_wait, p_heir, report, v_session);
+        call recovery.close_epoch(v_family, p_epoch, pg_catalog.concat('shutdown:', p_epoch), p_batch, p_lock_wait, p_heir, report);
     end loop;
     report := recovery.end_report(report, v_start);
 end
@@ -6181,8 +6333,9 @@ begin
     report := recovery.new_report(v_ended);
     for v_orphan in select distinct o.family, o.epoch from recovery.orphaned() as o order by o.family, o.epoch loop
         call recovery.close_epoch(v_orphan.family, v_orphan.epoch, v_by, p_batch, p_lock_wait,
-            recovery.heir_of(v_orphan.epoch), report, v_session);
+            recovery.heir_of(v_orphan.epoch), report);
     end loop;
+    commit;  -- each closing begins a transaction: see recovery.check_fresh
     for v_n in 1 .. 100000 loop
         select b.* into v_burnt from recovery.burn(v_by, p_lock_wait) as b;
         commit;
@@ -6569,7 +6722,8 @@ do $$
 declare
     v_object record;
 begin
-    execute format('alter schema recovery owner to recovery_owner');
+    alter schema recovery owner to recovery_owner;
+    alter schema recovery_private owner to recovery_owner;
     for v_object in
         select c.oid::regclass as name, c.relkind from pg_catalog.pg_class as c
         where c.relnamespace = 'recovery'::regnamespace and c.relkind in ('r', 'v', 'S', 'c')
@@ -6695,7 +6849,7 @@ grant execute on procedure
     recovery.boot(text, text, integer, timestamptz, text, interval, interval, text, interval, integer, interval, bigint, uuid, jsonb),
     recovery.sweep(text, integer, interval, jsonb),
     recovery.shutdown(bigint, uuid, bigint, integer, interval, jsonb),
-    recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb, jsonb, boolean, bigint, uuid)
+    recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb, boolean, bigint, uuid)
 to recovery_server;
 --;
 grant select on recovery.process to recovery_server, recovery_listener;

@@ -38,8 +38,6 @@ declare
     v_watch  recovery.watch;
     v_spec   jsonb;
     v_path   text := regexp_replace(p_search_path, '"?\$user"?', quote_ident(current_user));
-    v_state  text;
-    v_error  text;
 begin
     if not has_schema_privilege('recovery', 'usage') or not has_function_privilege('recovery.owns(regclass)', 'execute') then
         raise exception using errcode = '42501', message = format('%s is not permitted to attach tables', current_user),
@@ -76,7 +74,8 @@ begin
     if v_known.id is not null and v_known.spec <> v_spec then
         perform recovery.fail('RC007', format('%s is watched already, as "%s", with another specification', p_table, v_known.name),
             'Detach it first: select recovery.detach(' || quote_literal(p_table) || ').');
-    elsif v_known.id is not null and v_known.runner = v_runner.id and v_known.path = v_path and not recovery.is_stale(p_table) then
+    elsif v_known.id is not null and v_known.runner = v_runner.id and v_known.path = v_path and not recovery.is_stale(p_table)
+        and not exists (select from recovery.definitions_of(v_known)) then
         return v_known.name;
     elsif v_known.id is not null then
         perform recovery.drop_triggers(p_table);
@@ -89,22 +88,8 @@ begin
         end if;
         execute format('alter table %s alter column server_epoch set default nullif(current_setting(%L, true), %L)::bigint',
             p_table, 'recovery.server_epoch', '');
-        begin
-            execute format('create index %I on %s (server_epoch%s%s) where (%s)', 'recovery_open_' || v_watch.id, p_table,
-                coalesce(', (' || recovery.realias(v_watch.group_by, p_table::text) || ')', ''),
-                (select string_agg(format(', %I', c.name), '' order by c.n) from unnest(v_watch.key_columns) with ordinality as c (name, n)),
-                recovery.realias(v_watch.open, p_table::text));
-        exception when others then
-            get stacked diagnostics v_state = returned_sqlstate, v_error = message_text;
-            if v_state = '42501' then
-                perform recovery.fail('42501', v_error, format('attach makes an index beside the table: grant create on schema %s to %s;',
-                    (select c.relnamespace::regnamespace from pg_class as c where c.oid = p_table), v_owner));
-            end if;
-            perform recovery.fail('RC006', format('%s cannot be watched (open): %s', p_table, v_error), 'The open expression must be immutable.');
-        end;
     end if;
-    perform recovery.install_triggers(v_watch);
-    perform recovery.rehearse(p_table);
+    perform recovery.complete(v_watch);
     return v_watch.name;
 end
 $$;

@@ -4,8 +4,10 @@ create or replace function recovery.compile(
     p_type       text,
     p_closing    boolean default false,
     p_stored     boolean default false,
-    out o_text   text,
-    out o_type   text
+    out o_text    text,
+    out o_type    text,
+    out o_columns smallint[],
+    out o_plain   boolean
 )
 returns record
 language plpgsql
@@ -36,6 +38,11 @@ begin
     o_text := v_found ->> 'text';
     o_text := substr(o_text, 9, strpos(o_text, E' AS recovery_value,\n') - 9);
     o_type := v_found ->> 'type';
+    o_plain := not exists (
+        select from jsonb_array_elements(v_found -> 'uses') as u (pair) where (u.pair ->> 0)::oid = 'pg_type'::regclass and (u.pair ->> 1)::oid >= 16384);
+    select array_agg(distinct (u.pair ->> 2)::smallint) into o_columns
+    from jsonb_array_elements(v_found -> 'uses') as u (pair)
+    where (u.pair ->> 0)::oid = 'pg_class'::regclass and (u.pair ->> 1)::oid = p_table and (u.pair ->> 2)::integer > 0;
     if p_stored then
         -- Whoever makes the index and the triggers reads its literals with its own rights.
         select d.what into v_why
@@ -58,6 +65,6 @@ end
 $$;
 
 comment on function recovery.compile(regclass, text, text, boolean, boolean) is
-    'Parses an expression over a row r of the table (and the closing c) with search_path pg_catalog and returns it fully qualified, with its type. p_stored: it goes into an index and triggers, and must use nothing that runs code when it is read.';
+    'Parses an expression over a row r of the table (and the closing c) with search_path pg_catalog and returns it fully qualified, with its type, the columns of the table that it reads, and whether it uses built-in types only. p_stored: it goes into an index and triggers, and must use nothing that runs code when it is read.';
 
 revoke all on function recovery.compile(regclass, text, text, boolean, boolean) from public;

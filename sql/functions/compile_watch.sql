@@ -73,18 +73,24 @@ begin
 
     begin
         v_step := 'open';
-        new.open := (recovery.compile(new.relation, new.spec ->> 'open', 'boolean', false, true)).o_text;
+        select c.o_text, c.o_columns, c.o_plain into new.open, new.open_columns, new.plain
+        from recovery.compile(new.relation, new.spec ->> 'open', 'boolean', false, true) as c;
         v_step := 'group';
         new.group_by := null;
         new.group_type := null;
         if new.spec ->> 'group' is not null then
-            select c.o_text, c.o_type into new.group_by, new.group_type from recovery.compile(new.relation, new.spec ->> 'group', null, false, true) as c;
+            select c.o_text, c.o_type, c.o_plain and new.plain, new.open_columns || c.o_columns
+            into new.group_by, new.group_type, new.plain, new.open_columns
+            from recovery.compile(new.relation, new.spec ->> 'group', null, false, true) as c;
         end if;
         for v_step, v_text in
             select s.step, s.type from (values ('parent', new.group_type), ('only', 'boolean'), ('started', 'timestamptz')) as s (step, type)
         loop
             v_done := coalesce(case v_step when 'started' then new.supervised ->> 'started' end, new.spec ->> v_step);
-            v_done := case when v_done is not null then (recovery.compile(new.relation, v_done, v_text, false, v_step = 'started')).o_text end;
+            if v_done is not null then
+                select c.o_text, new.plain and (c.o_plain or v_step <> 'started') into v_done, new.plain
+                from recovery.compile(new.relation, v_done, v_text, false, v_step = 'started') as c;
+            end if;
             case v_step
                 when 'parent' then new.parent := v_done;
                 when 'only' then new.only_if := v_done;

@@ -18,7 +18,7 @@ begin
     foreach v_name in array array['insert', 'update', 'delete'] loop
         if exists (
             select from pg_proc as p
-            where p.pronamespace = 'recovery'::regnamespace and p.proname = format('watch_%s_%s', new.id, v_name) and p.proowner <> v_runner.role::regrole
+            where p.pronamespace = 'recovery'::regnamespace and p.proname = format('watch_%s_%s', new.id, v_name) and p.proowner <> (select o.oid from pg_roles as o where o.rolname = v_runner.role)
         ) then
             execute format('drop function recovery.watch_%s_%s()', new.id, v_name);  -- the table has another owner now
         end if;

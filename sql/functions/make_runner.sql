@@ -5,16 +5,15 @@ volatile
 security invoker
 set search_path = pg_catalog, pg_temp
 as $function$
-/* Two roles for each owner of watched tables. The runner executes the host's code, and so it owns a function,
-   run_<id>, that executes what it is given. An owner can alter its function, and host code is the runner while
-   it runs: it could make run_<id> security invoker, and whoever calls it next would run the code. So nobody calls it
-   but gate_<id>, which belongs to a role that can do nothing else. */
+/* The runner executes the host's code, and so it owns the function that executes what it is given. An owner can alter
+   its function, and host code is the runner while it runs: it could make it security invoker, and whoever calls it
+   next would run the code. So it stands in a schema that is open to recovery_owner alone: nobody else can name it. */
 declare
     v_runner recovery.runner;
     v_owner  text;
     v_tag    text;
-    v_given  text[] := '{}';
-    v_role   text;
+    v_call   text;
+    v_given  boolean;
     v_new    boolean := current_setting('server_version_num')::integer >= 160000;  -- a membership says what it is for
     v_set    text := case when v_new then 'set' else 'member' end;
 begin
@@ -28,27 +27,23 @@ begin
     from pg_roles as o where r.owner = p_owner and o.oid = p_owner returning r.* into v_runner;
     if not found then
         v_tag := case when octet_length(v_owner) <= 40 then v_owner else left(v_owner, 16) || '_' || left(md5(v_owner), 16) end;
-        insert into recovery.runner (owner, role, gate, privileged)
-        select p_owner, 'recovery_runner_' || v_tag, 'recovery_gate_' || v_tag,
-               r.rolsuper or pg_has_role(r.oid, 'recovery_owner', 'member')
+        insert into recovery.runner (owner, role, privileged)
+        select p_owner, 'recovery_runner_' || v_tag, r.rolsuper or pg_has_role(r.oid, 'recovery_owner', 'member')
         from pg_roles as r where r.oid = p_owner
         returning * into v_runner;
     end if;
-    foreach v_role in array array[v_runner.role, v_runner.gate] loop
-        if not exists (select from pg_roles as r where r.rolname = v_role) then
-            begin
-                execute format('create role %I nologin', v_role);
-                execute format('comment on role %I is %L', v_role, format('pg-recovery: %s of %s, see recovery.permit.',
-                    case v_role when v_runner.role then 'runner' else 'gate' end, v_owner));
-            exception when duplicate_object or unique_violation then
-                null;  -- of another database of this cluster, a moment ago
-            end;
-        end if;
-        if exists (select from pg_roles as r where r.rolname = v_role and (r.rolcanlogin or r.rolsuper or r.rolcreaterole or r.rolreplication)) then
-            perform recovery.fail('RC010', format('role %I is not what pg-recovery made: it can log in or has rights of its own', v_role),
-                format('alter role %I nologin nosuperuser nocreaterole noreplication;', v_role));
-        end if;
-    end loop;
+    if not exists (select from pg_roles as r where r.rolname = v_runner.role) then
+        begin
+            execute format('create role %I nologin', v_runner.role);
+            execute format('comment on role %I is %L', v_runner.role, format('pg-recovery: runner of %s, see recovery.permit.', v_owner));
+        exception when duplicate_object or unique_violation then
+            null;  -- of another database of this cluster, a moment ago
+        end;
+    end if;
+    if exists (select from pg_roles as r where r.rolname = v_runner.role and (r.rolcanlogin or r.rolsuper or r.rolcreaterole or r.rolreplication)) then
+        perform recovery.fail('RC010', format('role %I is not what pg-recovery made: it can log in or has rights of its own', v_runner.role),
+            format('alter role %I nologin nosuperuser nocreaterole noreplication;', v_runner.role));
+    end if;
     if v_runner.privileged and pg_has_role(v_runner.role, p_owner, 'member') then
         execute format('revoke %I from %I', v_owner, v_runner.role);
     elsif not v_runner.privileged and not pg_has_role(v_runner.role, p_owner, 'member') then
@@ -58,18 +53,16 @@ begin
     if not pg_has_role(v_runner.role, 'recovery_runner', 'member') then
         execute format('grant recovery_runner to %I', v_runner.role);
     end if;
-    foreach v_role in array array[v_runner.role, v_runner.gate] loop
-        -- Who is no superuser must belong to a role to make something that belongs to it; until the end of this.
-        if not (pg_has_role(v_role, 'usage') and pg_has_role(v_role, v_set)) then
-            execute format('grant %I to %I%s', v_role, current_user, case when v_new then ' with inherit true, set true' else '' end);
-            v_given := v_given || v_role;
-        end if;
-    end loop;
+    -- Who is no superuser must belong to a role to make something that belongs to it; until the end of this.
+    v_given := not (pg_has_role(v_runner.role, 'usage') and pg_has_role(v_runner.role, v_set));
+    if v_given then
+        execute format('grant %I to %I%s', v_runner.role, current_user, case when v_new then ' with inherit true, set true' else '' end);
+    end if;
     if not has_database_privilege(v_runner.role, current_database(), 'temporary') then
         execute format('grant temporary on database %I to %I', current_database(), v_runner.role);
     end if;
     execute format($sql$
-        create or replace function recovery.run_%1$s(p_sql text, p_task recovery.task, p_mode text)
+        create or replace function recovery_private.run_%1$s(p_sql text, p_task recovery.task, p_mode text)
         returns setof jsonb language plpgsql volatile security definer
         set search_path = pg_catalog, pg_temp set standard_conforming_strings = on as %2$L$sql$,
         v_runner.id, $body$
@@ -101,7 +94,7 @@ begin
                 'text', pg_catalog.pg_get_viewdef(a.attrelid),
                 'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
                 'uses', (
-                    select pg_catalog.jsonb_agg(pg_catalog.jsonb_build_array(d.refclassid, d.refobjid))
+                    select pg_catalog.jsonb_agg(pg_catalog.jsonb_build_array(d.refclassid, d.refobjid, d.refobjsubid))
                     from pg_catalog.pg_rewrite as w join pg_catalog.pg_depend as d
                       on d.classid operator(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass and d.objid operator(pg_catalog.=) w.oid
                     where w.ev_class operator(pg_catalog.=) a.attrelid))
@@ -110,32 +103,21 @@ begin
         end if;
     end if;
 end$body$);
-    execute format($sql$
-        create or replace function recovery.gate_%1$s(p_sql text, p_task recovery.task, p_mode text)
-        returns setof jsonb language sql volatile security definer set search_path = pg_catalog, pg_temp
-        as 'select r from recovery.run_%1$s(p_sql, p_task, p_mode) as r'$sql$, v_runner.id);
-    for v_role in values ('run'), ('gate') loop
-        execute format('comment on function recovery.%s_%s(text, recovery.task, text) is %L', v_role, v_runner.id,
-            case v_role when 'run' then format('Executes a statement with the rights of %I, for tables of %I.', v_runner.role, v_owner)
-                 else format('The only way to recovery.run_%s.', v_runner.id) end);
-        execute format('revoke all on function recovery.%s_%s(text, recovery.task, text) from public', v_role, v_runner.id);
-    end loop;
-    execute format('grant usage on schema recovery to %I', v_runner.gate);
-    execute format('grant execute on function recovery.run_%s(text, recovery.task, text) to %I', v_runner.id, v_runner.gate);
-    execute format('grant execute on function recovery.gate_%s(text, recovery.task, text) to recovery_owner', v_runner.id);
-    for v_role, v_tag in values (v_runner.role, 'run'), (v_runner.gate, 'gate') loop
-        execute format('grant create on schema recovery to %I', v_role);
-        execute format('alter function recovery.%s_%s(text, recovery.task, text) owner to %I', v_tag, v_runner.id, v_role);
-        execute format('revoke create on schema recovery from %I', v_role);
-    end loop;
-    foreach v_role in array v_given loop
-        execute format('revoke %I from %I', v_role, current_user);
-    end loop;
+    v_call := format('recovery_private.run_%s(text, recovery.task, text)', v_runner.id);
+    execute format('comment on function %s is %L', v_call, format('Executes a statement with the rights of %I, for tables of %I.', v_runner.role, v_owner));
+    execute format('grant create on schema recovery_private to %I', v_runner.role);
+    execute format('alter function %s owner to %I', v_call, v_runner.role);
+    execute format('revoke create on schema recovery_private from %I', v_runner.role);
+    execute format('revoke all on function %s from public', v_call);
+    execute format('grant execute on function %s to recovery_owner', v_call);
+    if v_given then
+        execute format('revoke %I from %I', v_runner.role, current_user);
+    end if;
     return v_runner.id;
 end
 $function$;
 
 comment on function recovery.make_runner(regrole) is
-    'Makes, or repairs, the roles and functions by which code of an owner''s tables is executed. Needs a superuser, or CREATEROLE, membership in recovery_owner and (from PostgreSQL 16 on) the admin option on the owner.';
+    'Makes, or repairs, the role and the function by which code of an owner''s tables is executed. Needs a superuser, or CREATEROLE, membership in recovery_owner and (from PostgreSQL 16 on) the admin option on the owner.';
 
 revoke all on function recovery.make_runner(regrole) from public;

@@ -17,7 +17,7 @@ begin
     for v_other in
         select c.oid::regclass as name, c.relkind from pg_class as c
         where c.relnamespace = v_schema and c.relowner = v_owner and (v_last or c.oid = p_table)
-          and exists (select from aclexplode(c.relacl) as a where a.grantee = p_role::regrole)
+          and exists (select from aclexplode(c.relacl) as a where a.grantee = (select o.oid from pg_roles as o where o.rolname = p_role))
     loop
         execute format('revoke all on %s %s from %I', case v_other.relkind when 'S' then 'sequence' else 'table' end, v_other.name, p_role);
     end loop;

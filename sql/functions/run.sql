@@ -6,9 +6,12 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_call text := format('recovery.gate_%s($1, $2, $3) as g', p_runner);
-    v_rows jsonb[];
-    v_done boolean := false;
+    v_call   text := format('recovery_private.run_%s($1, $2, $3) as g', p_runner);
+    v_rows   jsonb[];
+    v_done   boolean := false;
+    v_before text[];
+    v_left   record;
+    v_owner  regrole := (select r.owner from recovery.runner as r where r.id = p_runner);
 begin
     if p_mode in ('read', 'plan', 'compile') then
         -- Reading leaves nothing behind: what host code has written or set meanwhile, and the deferred triggers
@@ -25,12 +28,19 @@ begin
         return query select a.answer from unnest(v_rows) as a (answer);
         return;
     end if;
+    v_before := array(select o.what from recovery.session_objects() as o);
     return query execute 'select g from ' || v_call using p_sql, p_task, p_mode;
-    -- What a plain SET changes outlives the functions in which it stands: the caller's session would go on
-    -- with it, and an unqualified name would be the host's. Raising takes it back.
+    -- Some things outlive the functions, and the transaction, in which host code makes them; the caller's session
+    -- would go on with them. A plain SET of search_path and a cursor WITH HOLD are refused, which takes them back;
+    -- temporary objects go.
+    for v_left in select o.what, o.removal from recovery.session_objects() as o where o.what <> all (v_before) order by o.what loop
+        if v_left.removal is null then
+            perform recovery.fail('42501', format('code of %s leaves the %s in the session', v_owner, v_left.what), 'Let it use one without WITH HOLD.');
+        end if;
+        perform recovery.run(p_runner, v_left.removal, null, 'make');
+    end loop;
     if current_setting('search_path') <> 'pg_catalog, pg_temp' then
-        perform recovery.fail('42501', format('code of %s sets search_path for the whole session',
-            (select r.owner from recovery.runner as r where r.id = p_runner)), 'Let it use SET LOCAL, or a SET clause of the function.');
+        perform recovery.fail('42501', format('code of %s sets search_path for the whole session', v_owner), 'Let it use SET LOCAL, or a SET clause of the function.');
     end if;
 end
 $$;

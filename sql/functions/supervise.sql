@@ -18,8 +18,6 @@ declare
     v_watch  recovery.watch;
     v_spec   jsonb;
     v_schema regnamespace;
-    v_state  text;
-    v_error  text;
 begin
     perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
     select w.* into v_watch from recovery.watch as w where w.relation = p_table;
@@ -41,21 +39,9 @@ begin
         perform recovery.fail('RC006', format('the watchdog needs to know when work of %s started', p_table), 'Give p_started, such as created_at.');
     end if;
     update recovery.watch as w set supervised = v_spec where w.relation = p_table returning w.* into v_watch;
-    -- Of what began, not of what moves: a timeout index on a moving column would end HOT updates. The test
-    -- for null follows from any comparison and keeps it out of closings, which would read all open rows by it.
     select c.relnamespace into v_schema from pg_class as c where c.oid = p_table;
-    begin
-        execute format('drop index if exists %s.recovery_started_%s', v_schema, v_watch.id);
-        execute format('create index recovery_started_%s on %s ((%s)) where (%s) and (%s) is not null', v_watch.id, p_table,
-            recovery.realias(v_watch.started, p_table::text), recovery.realias(v_watch.open, p_table::text), recovery.realias(v_watch.started, p_table::text));
-    exception when others then
-        get stacked diagnostics v_state = returned_sqlstate, v_error = message_text;
-        if v_state = '42501' then
-            raise;
-        end if;
-        perform recovery.fail('RC006', format('the started expression for %s does not work: %s', p_table, v_error), 'It must be immutable.');
-    end;
-    perform recovery.rehearse(p_table);
+    execute format('drop index if exists %s.recovery_started_%s', v_schema, v_watch.id);
+    perform recovery.complete(v_watch);
     return v_watch.name;
 end
 $$;

@@ -11,7 +11,9 @@ as $$
             select format('type %s', format_type(t.oid, null))
             from pg_type as t left join pg_type as e on e.oid = t.typelem and t.typcategory = 'A'
             where t.oid = p_object and t.oid >= 16384
-              and (t.typtype in ('c', 'r', 'm') or e.typtype in ('c', 'd', 'r', 'm')))
+              and (t.typtype in ('c', 'r', 'm') or e.typtype in ('c', 'd', 'r', 'm')
+                   or p_privileged and not exists (
+                       select from pg_roles as o where o.oid = t.typowner and (o.rolsuper or pg_has_role(o.oid, 'recovery_owner', 'member')))))
         when 'pg_proc'::regclass then (
             select format('function %s, which belongs to %s', p.oid::regprocedure, p.proowner::regrole)
             from pg_proc as p join pg_roles as o on o.oid = p.proowner

@@ -21,7 +21,6 @@ as $$
 -- search_path: every function, type and operator stands with its schema, which tools/check_names.py proves.
 declare
     v_start   pg_catalog.timestamptz := pg_catalog.clock_timestamp();
-    v_session pg_catalog.jsonb := recovery.session_settings();
     v_ended   bigint[];
     v_orphan  pg_catalog.record;
 begin
@@ -41,10 +40,10 @@ begin
     for v_orphan in select distinct o.family, o.epoch from recovery.orphaned(p_name) as o order by o.family, o.epoch loop
         -- Work that an active fuse guards becomes this boot's; the rest closes.
         if recovery.has_fuses(v_orphan.family) then
-            call recovery.close_epoch(v_orphan.family, v_orphan.epoch, pg_catalog.concat('boot:', epoch), p_batch, p_lock_wait, epoch, report, v_session, true, epoch, token);
+            call recovery.close_epoch(v_orphan.family, v_orphan.epoch, pg_catalog.concat('boot:', epoch), p_batch, p_lock_wait, epoch, report, true, epoch, token);
         end if;
         call recovery.close_epoch(v_orphan.family, v_orphan.epoch, pg_catalog.concat('boot:', epoch), p_batch, p_lock_wait,
-            recovery.heir_of(v_orphan.epoch), report, v_session, false, epoch, token);
+            recovery.heir_of(v_orphan.epoch), report, false, epoch, token);
     end loop;
     report := recovery.end_report(report, v_start);
 end

@@ -1,6 +1,6 @@
 create or replace procedure recovery.close_epoch(
     p_family pg_catalog.text, p_epoch bigint, p_detector pg_catalog.text, p_batch integer, p_lock_wait interval, p_heir bigint,
-    inout report pg_catalog.jsonb, p_session pg_catalog.jsonb, p_guarded boolean default false, p_self bigint default null, p_token pg_catalog.uuid default null
+    inout report pg_catalog.jsonb, p_guarded boolean default false, p_self bigint default null, p_token pg_catalog.uuid default null
 )
 language plpgsql
 security invoker
@@ -8,6 +8,7 @@ as $$
 -- Not security definer and without a SET clause: it commits after each batch. So it reads its names by the caller's
 -- search_path: every function, type and operator stands with its schema, which tools/check_names.py proves.
 declare
+    v_session pg_catalog.jsonb := recovery.session_settings();
     v_batch   pg_catalog.record;
     v_after   pg_catalog.text[];
     v_careful boolean := false;
@@ -28,7 +29,7 @@ begin
             from recovery.close_batch(p_family, p_epoch, v_guard, v_after, p_batch, p_detector, p_lock_wait, v_careful, p_heir) as b;
             report := recovery.add_to_report(recovery.add_to_report(report, v_list, v_batch.o_closed), 'failed', v_batch.o_failed);
             commit;
-            perform recovery.restore_settings(p_session);
+            perform recovery.restore_settings(v_session);
             if p_self is not null and pg_catalog.clock_timestamp() operator(pg_catalog.>) (v_beat operator(pg_catalog.+) interval '250 ms') then
                 perform recovery.renew(p_self, p_token);  -- closing may take longer than the lease
                 commit;
@@ -54,11 +55,11 @@ begin
         report := recovery.add_to_report(report, 'busy', v_left);
     end if;
     commit;
-    perform recovery.restore_settings(p_session);
+    perform recovery.restore_settings(v_session);
 end
 $$;
 
-comment on procedure recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb, jsonb, boolean, bigint, uuid) is
+comment on procedure recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb, boolean, bigint, uuid) is
     'Closes all orphans of one ended epoch in one family, a batch a transaction. Shared by boot, sweep and shutdown. With p_heir it hands them over instead, with p_guarded only those that an active fuse guards. Beats for the booting server p_self.';
 
-revoke all on procedure recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb, jsonb, boolean, bigint, uuid) from public;
+revoke all on procedure recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb, boolean, bigint, uuid) from public;

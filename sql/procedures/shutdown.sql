@@ -13,7 +13,6 @@ as $$
 -- search_path: every function, type and operator stands with its schema, which tools/check_names.py proves.
 declare
     v_start   pg_catalog.timestamptz := pg_catalog.clock_timestamp();
-    v_session pg_catalog.jsonb := recovery.session_settings();
     v_token   pg_catalog.uuid := p_token;
     v_ended   boolean;
     v_family  pg_catalog.text;
@@ -30,7 +29,7 @@ begin
         where exists (select from recovery.server as s where s.epoch operator(pg_catalog.=) p_epoch and s.ended is not null)
         order by w.family
     loop
-        call recovery.close_epoch(v_family, p_epoch, pg_catalog.concat('shutdown:', p_epoch), p_batch, p_lock_wait, p_heir, report, v_session);
+        call recovery.close_epoch(v_family, p_epoch, pg_catalog.concat('shutdown:', p_epoch), p_batch, p_lock_wait, p_heir, report);
     end loop;
     report := recovery.end_report(report, v_start);
 end

@@ -26,8 +26,9 @@ begin
     report := recovery.new_report(v_ended);
     for v_orphan in select distinct o.family, o.epoch from recovery.orphaned() as o order by o.family, o.epoch loop
         call recovery.close_epoch(v_orphan.family, v_orphan.epoch, v_by, p_batch, p_lock_wait,
-            recovery.heir_of(v_orphan.epoch), report, v_session);
+            recovery.heir_of(v_orphan.epoch), report);
     end loop;
+    commit;  -- each closing begins a transaction: see recovery.check_fresh
     for v_n in 1 .. 100000 loop
         select b.* into v_burnt from recovery.burn(v_by, p_lock_wait) as b;
         commit;

@@ -10,6 +10,8 @@ create table recovery.watch (
     outbox        integer   not null,
     position      integer   not null,
     open          text      not null,
+    open_columns  smallint[],
+    plain         boolean   not null,
     close         jsonb     not null,
     key_columns   text[]    not null,
     key_types     text[]    not null,
@@ -55,6 +57,8 @@ comment on column recovery.watch.relation is 'The watched table.';
 comment on column recovery.watch.family is 'Watches of one family share their groups and close together, a group in one transaction.';
 comment on column recovery.watch.position is 'Order within the family: rows of lower positions are closed and announced first.';
 comment on column recovery.watch.open is 'Boolean expression: the row is work in flight. Stands literally in the partial index, the triggers and every statement.';
+comment on column recovery.watch.open_columns is 'Numbers of the columns that open and group_by read.';
+comment on column recovery.watch.plain is 'open, group_by and started use built-in types only: reading them runs no code, whoever does it.';
 comment on column recovery.watch.close is 'Column -> expression over r and c that a closing sets.';
 comment on column recovery.watch.key_columns is 'Primary key columns.';
 comment on column recovery.watch.key_types is 'Their types.';

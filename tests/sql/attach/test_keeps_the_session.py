@@ -24,9 +24,8 @@ def test_the_role_of_the_session_stays(app: Connection) -> None:
         app.execute("reassign owned by recovery_test_app to current_user")
         app.execute("drop owned by recovery_test_app")
         app.execute("drop role recovery_test_app")
-        for role in ("runner", "gate"):
-            app.execute(f"drop owned by recovery_{role}_recovery_test_app cascade")  # type: ignore
-            app.execute(f"drop role recovery_{role}_recovery_test_app")  # type: ignore
+        app.execute("drop owned by recovery_runner_recovery_test_app cascade")
+        app.execute("drop role recovery_runner_recovery_test_app")
 
 
 def test_no_temporary_object_stays(app: Connection) -> None:

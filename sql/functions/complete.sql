@@ -1,0 +1,52 @@
+create or replace function recovery.complete(p_watch recovery.watch)
+returns void
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_owner  record;
+    v_schema regnamespace;
+    v_define record;
+    v_state  text;
+    v_error  text;
+begin
+    select c.relowner::regrole as role, recovery.runner_of(p_watch.relation) as runner into v_owner from pg_class as c where c.oid = p_watch.relation;
+    select c.relnamespace into v_schema from pg_class as c where c.oid = p_watch.relation;
+    begin
+        if not (v_owner.runner).privileged and has_schema_privilege(v_owner.role, v_schema, 'create') then
+            perform recovery.define_watch(p_watch.relation);
+        elsif (v_owner.runner).privileged or p_watch.plain then
+            -- With the caller's rights: the runner is no owner here, or may not make an index in this schema.
+            for v_define in select d.name, d.statement from recovery.definitions_of(p_watch) as d loop
+                execute v_define.statement;
+            end loop;
+            perform recovery.check_definitions(p_watch.relation);
+        else
+            perform recovery.fail('42501', format('%s may not create in schema %s', v_owner.role, v_schema),
+                format('attach makes an index beside the table: grant create on schema %s to %s;', v_schema, v_owner.role));
+        end if;
+    exception when others then
+        get stacked diagnostics v_state = returned_sqlstate, v_error = message_text;
+        if v_state like 'RC%' then
+            raise;
+        elsif v_state = '42501' then
+            perform recovery.fail('42501', v_error, format('attach makes an index beside the table: grant create on schema %s to %s;', v_schema, v_owner.role));
+        end if;
+        perform recovery.fail('RC006', format('%s cannot be watched: %s', p_watch.relation, v_error), 'The open, group and started expressions must be immutable.');
+    end;
+    for v_define in
+        select t.tgname from pg_trigger as t where t.tgrelid = p_watch.relation and t.tgname ~ '^recovery_[0-9]{2}_' and obj_description(t.oid, 'pg_trigger') is null
+    loop
+        execute format('comment on trigger %I on %s is %L', v_define.tgname, p_watch.relation,
+            'pg-recovery: fence and event of work in flight; made by recovery.attach, removed by recovery.detach.');
+    end loop;
+    perform recovery.rehearse(p_watch.relation);
+end
+$$;
+
+comment on function recovery.complete(recovery.watch) is
+    'Last step of attach and supervise: makes the index and the triggers that a watch lacks, and plans its statements. RC006 they cannot work, 42501 no right to make an index.';
+
+revoke all on function recovery.complete(recovery.watch) from public;
