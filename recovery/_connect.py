@@ -79,7 +79,7 @@ def connect(
         conn.autocommit = True
         conn.prepare_threshold = None  # PgBouncer
         conn.add_notice_handler(_warn)
-        calls.run(conn, calls.set_application_name(_label(role, name, epoch)))
+        calls.run(conn, calls.prepare_session(_label(role, name, epoch)))
     except BaseException:
         conn.close()
         raise

@@ -11,6 +11,7 @@ in autocommit mode. Everything else takes part in the caller's transaction.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -55,6 +56,7 @@ def run(conn: Connection, call: Call[T]) -> T:
     Raises:
         RecoveryError: the class for the SQLSTATE; other errors stay the driver's.
     """
+    _check(call.params)
     try:
         if isinstance(conn, psycopg.Connection):
             with conn.cursor(row_factory=tuple_row) as cur:
@@ -69,6 +71,7 @@ def run(conn: Connection, call: Call[T]) -> T:
 
 async def arun(conn: AnyAsyncConnection, call: Call[T]) -> T:
     """`run` for a psycopg AsyncConnection, SQLAlchemy AsyncConnection or AsyncSession."""
+    _check(call.params)
     try:
         if isinstance(conn, psycopg.AsyncConnection):
             async with conn.cursor(row_factory=tuple_row) as cur:
@@ -95,6 +98,43 @@ def _translate(error: Exception) -> None:
         raise found from error
 
 
+def _check(params: Mapping[str, Any]) -> None:
+    """Refuses text that PostgreSQL can't hold, before a driver does in its own words."""
+    for name, value in params.items():
+        for one in value if isinstance(value, (list, tuple)) else (value,):
+            if isinstance(one, str):
+                text(one, name)
+
+
+def text(value: str, what: str) -> str:
+    """A text that PostgreSQL can hold.
+
+    Raises:
+        InvalidArgument: it holds a NUL, or half of a surrogate pair (RC010).
+    """
+    if "\0" in value:
+        raise InvalidArgument(f"{what} {value[:60]!r} holds a NUL; PostgreSQL's texts can't")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise InvalidArgument(f"{what} {value[:60]!r} holds half of a surrogate pair") from None
+    return value
+
+
+def key(value: object, what: str) -> str:
+    """The key of a row or group as text, 1 to 2000 bytes.
+
+    Raises:
+        InvalidArgument: no key can be that (RC010).
+    """
+    found = text(str(value), f"{what} key")
+    if value is None or not 1 <= len(found.encode()) <= 2000:
+        raise InvalidArgument(
+            f"{what} key {found[:60]!r} has {len(found.encode())} bytes; a key has 1 to 2000"
+        )
+    return found
+
+
 def _nothing(rows: Sequence[Row]) -> None:
     return None
 
@@ -108,12 +148,17 @@ def _report(rows: Sequence[Row]) -> Report:
     return Report.parse(rows[0][0])
 
 
+_TEN_YEARS = 10 * 365 * 86400.0
+
+
 def seconds(value: float | timedelta, what: str) -> timedelta:
     """A positive duration, given in seconds or as a timedelta.
 
     Raises:
-        InvalidArgument: it is not positive (RC010).
+        InvalidArgument: it is no number, not positive, or longer than ten years (RC010).
     """
+    if not isinstance(value, timedelta) and not (math.isfinite(value) and value < _TEN_YEARS):
+        raise InvalidArgument(f"{what} must be a number of seconds up to ten years, not {value}")
     span = value if isinstance(value, timedelta) else timedelta(seconds=value)
     if span <= timedelta(0):
         raise InvalidArgument(f"{what} must be greater than 0 s, not {span.total_seconds():g} s")
@@ -456,9 +501,38 @@ def set_epoch(epoch: int | None, *, local: bool, name: str | None = None) -> str
     return f"{statement}, set_config('application_name', {label}, {str(local).lower()})"
 
 
-def set_application_name(name: str) -> Call[None]:
-    """Who this connection is, in pg_stat_activity."""
-    return Call("select set_config('application_name', %(name)s, false)", {"name": name}, _nothing)
+#: What a connection of ours needs, whatever the database, the role or PGOPTIONS say: our
+#: procedures need READ COMMITTED, a heartbeat may wait, and psycopg reads ISO dates.
+_SETTINGS = {
+    "default_transaction_isolation": "read committed",
+    "default_transaction_read_only": "off",
+    "default_transaction_deferrable": "off",
+    "statement_timeout": "0",
+    "lock_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "idle_session_timeout": "0",
+    "transaction_timeout": "0",
+    "datestyle": "ISO, YMD",
+    "intervalstyle": "postgres",
+    "bytea_output": "hex",
+    "standard_conforming_strings": "on",
+    "quote_all_identifiers": "off",
+    "row_security": "on",
+    "search_path": "pg_catalog",
+}
+
+
+def prepare_session(name: str) -> Call[None]:
+    """Makes a connection one of ours, and says who it is in pg_stat_activity."""
+    return Call(
+        # Whose names are whose is not settled yet. Not every server has every setting.
+        "select pg_catalog.set_config(s.key, s.value, false)"
+        " from pg_catalog.jsonb_each_text(%(settings)s::pg_catalog.text::pg_catalog.jsonb) as s"
+        " where exists (select from pg_catalog.pg_settings as p"
+        " where pg_catalog.lower(p.name) operator(pg_catalog.=) s.key)",
+        {"settings": json.dumps({"application_name": name, **_SETTINGS})},
+        _nothing,
+    )
 
 
 def listen(channel: str = CHANNEL) -> Call[None]:

@@ -45,7 +45,8 @@ class Fuse(Block):
         scope: Literal["row", "group"] = "row",
         host: str | None = None,
     ) -> None:
-        self._server, self._watch, self._key, self._scope = server, watch, str(key), scope
+        self._server, self._watch, self._scope = server, watch, scope
+        self._key = calls.key(key, "fuse")
         self._pid = process if isinstance(process, int) else process.pid
         self._host = host or server.host  # where this server's sweeper looks for processes
         self._near = self._host == server.host

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import logging
 import socket
+import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,17 +39,29 @@ ProcessLike: TypeAlias = HasPid | int
 
 
 def host_id() -> str:
-    """Names the place where a pid means something: the host, or the container on it.
+    """Names the place where a pid means something: this boot of the host, or the container on it.
 
-    Two containers may share a host name and still not see each other's processes;
-    taking one's pid for the other's would close live work.
+    Taking one machine's pid for another's would close live work. Two containers may share
+    a host name and still not see each other's processes, and so may two machines (cloned
+    images): the pid namespace tells the former apart, what the kernel drew at its boot the
+    latter. In people's eyes it is what stands before the ``#``.
     """
-    name = socket.gethostname()
-    try:
+    marks = [_machine()]
+    with contextlib.suppress(OSError):
         namespace = Path("/proc/self/ns/pid").stat().st_ino
-    except OSError:
-        return name
-    return name if namespace == _HOST_NAMESPACE else f"{name}#{namespace}"
+        if namespace != _HOST_NAMESPACE:
+            marks.append(str(namespace))
+    return f"{socket.gethostname()}#{'.'.join(marks)}"
+
+
+@functools.cache
+def _machine() -> str:
+    """Eight digits that tell this boot of the machine from any other machine."""
+    for path in ("/proc/sys/kernel/random/boot_id", "/etc/machine-id"):
+        with contextlib.suppress(OSError):
+            if found := Path(path).read_text().strip().replace("-", ""):
+                return found[:8]
+    return f"{uuid.getnode():012x}"[-8:]
 
 
 def started(process: ProcessLike) -> datetime | None:

@@ -83,12 +83,13 @@ class Watchdog:
         """`Server.touch`."""
         if scope not in ("row", "group"):
             raise InvalidArgument(f"scope {scope!r}: it is 'row' or 'group'")
+        key = calls.key(key, "touch")
         if os.getpid() != self._pid:
             return
         with self._changed:  # held by the thread for as long as it takes to swap a dict
             if not self._touched:
                 self._changed.notify()
-            self._touched.setdefault((watch, scope), set()).add(str(key))
+            self._touched.setdefault((watch, scope), set()).add(key)
 
     def add(self, callback: Callback) -> None:
         """`Server.on_cancel`."""
@@ -193,8 +194,14 @@ class Watchdog:
         for (watch, scope), keys in list(touched.items()):
             try:
                 self._link.run(supervision.touch(watch, sorted(keys), scope), _TIMEOUT)
-            except (WatchUnknown, InvalidArgument) as error:
+            except WatchUnknown as error:
                 _log.error("touches of %s are dropped: %s", watch, error)
+            except InvalidArgument as error:
+                if len(keys) > 1:  # the others are well: write them one by one
+                    if not all(self._flush({(watch, scope): {one}}) for one in sorted(keys)):
+                        return False
+                else:
+                    _log.error("touch of %s %s is dropped: %s", watch, *keys, error)
             except Exception as error:
                 self._complain("touch", error)
                 with self._changed:

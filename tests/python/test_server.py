@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,6 +14,7 @@ import sqlalchemy as sa
 import recovery
 from helpers import wait_for
 from recovery import calls
+from recovery.processes import host_id
 
 
 def test_boot_says_who_we_are(dsn: str, conn: psycopg.Connection[Any]) -> None:
@@ -28,7 +28,7 @@ def test_boot_says_who_we_are(dsn: str, conn: psycopg.Connection[Any]) -> None:
     lease = timedelta(seconds=7)
     assert row == (
         "api-1",
-        socket.gethostname(),
+        host_id(),
         os.getpid(),
         started,
         "1.2",

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from security.places import ATTEMPTS, CLOSE, OPEN, PLACES, TABLE, Place
+from security.places import ATTEMPTS, CLOSE, OPEN, PLACES, TABLES, Table
 from sql.jobs import Connection, boot, value, write_as
 
 PASSWORD = "x"
@@ -61,7 +61,7 @@ class Stage:
     def drop_roles(self) -> None:
         with psycopg.connect(self.server.dsn(), autocommit=True) as conn:
             for role in self.roles:
-                for name in (role, f"recovery_runner_{role}", f"recovery_gate_{role}"):
+                for name in (role, f"recovery_runner_{role}"):
                     conn.execute(f"drop role if exists {name}")  # type: ignore
 
     def connect(self, dsn: str, role: str = "superuser") -> Connection:
@@ -107,64 +107,35 @@ class Stage:
             dba.execute("insert into b.secret values (1, 'running')")
             a.execute(self.attack(dba))  # type: ignore
             a.execute(WRAPPERS)
-            for place in PLACES:
-                self.lay(a, place)
+            for table in TABLES:
+                a.execute(table.ddl)  # type: ignore
             server = boot(dba)
             write_as(a, server.epoch)
-            for place in PLACES:
-                a.execute(f"insert into app.{place.name} default values")  # type: ignore
+            for table in TABLES:
+                a.execute(f"insert into app.{table.name} default values")  # type: ignore
             # What is evaluated at attach, and what a full table would ask for.
-            for place in PLACES:
-                self.watch(dba, place)
-                self.look(dba, place)
-            for place in PLACES:
-                a.execute(f"update app.{place.name} set server_epoch = {server.epoch}")  # type: ignore
+            for table in TABLES:
+                self.watch(dba, table)
+                self.look(dba, table)
+            for table in TABLES:
+                a.execute(f"update app.{table.name} set server_epoch = {server.epoch}")  # type: ignore
             for place in PLACES:
                 if place.later:
-                    a.execute(self.fill(place, place.later))  # type: ignore
+                    a.execute(place.fill(place.later))  # type: ignore
         with psycopg.connect(self.server.dsn(), autocommit=True) as conn:
             conn.execute(f"alter database {self.name} with allow_connections false")  # type: ignore
 
-    def lay(self, conn: Connection, place: Place) -> None:
-        """The table of a place."""
-        conn.execute(self.fill(place, place.table or TABLE))  # type: ignore
-        if place.ddl:
-            conn.execute(self.fill(place, place.ddl))  # type: ignore
+    def watch(self, conn: Connection, table: Table) -> None:
+        """Attaches a table."""
+        attach(conn, f"app.{table.name}", table.attach)
 
-    def watch(self, conn: Connection, place: Place) -> None:
-        """Attaches the table of a place."""
-        attach(
-            conn, f"app.{place.name}", json.loads(self.fill(place, json.dumps(dict(place.attach))))
-        )
-
-    def look(self, conn: Connection, place: Place, again: bool = False) -> None:
-        """Puts the table of a place under the watchdog."""
-        options = {
-            "started": "at",
-            **({"activity": "null"} if again else {}),
-            **json.loads(self.fill(place, json.dumps(dict(place.supervise)))),
-        }
+    def look(self, conn: Connection, table: Table, again: bool = False) -> None:
+        """Puts a table under the watchdog."""
+        options = {**({"activity": "null"} if again else {}), **table.supervise}
         given = ", ".join(f"p_{name} => %({name})s" for name in options)
         conn.execute(
-            f"select recovery.supervise('app.{place.name}', {given})",  # type: ignore
+            f"select recovery.supervise('app.{table.name}', {given})",  # type: ignore
             options,
-        )
-
-    def fill(self, place: Place, text: str) -> str:
-        """The text with the calls of the attack in place."""
-        name = place.name
-        return (
-            text.replace("{t}", f"app.{name}")
-            .replace("{attack}", f"app.attack('{name}')")
-            .replace("{pure}", f"app.pure('{name}')")
-            .replace("{pure_row}", f"app.pure('{name}', r.status)")
-            .replace("{pure_new}", f"app.pure('{name}', new.status)")
-            .replace("{pure_status}", f"app.pure('{name}', status)")
-            .replace("{text}", f"app.pure_text('{name}', 'x')")
-            .replace("{text_row}", f"app.pure_text('{name}', r.grp)")
-            .replace("{time_row}", f"app.pure_time('{name}', r.at)")
-            .replace("{span_row}", f"app.pure_span('{name}', r.grp)")
-            .replace("{name}", name)
         )
 
     def attack(self, conn: Connection) -> str:

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from security.conftest import World
-from security.places import ATTEMPTS, PLACES
+from security.places import ATTEMPTS, PLACES, TABLES
 from security.stage import arm, runs
 from sql.jobs import Connection, boot, lapse, shutdown, sweep, value
 
@@ -42,11 +42,11 @@ def shuts_down(world: World, conn: Connection) -> None:
 
 
 def closes(world: World, conn: Connection) -> None:
-    for place in PLACES:
+    for table in TABLES:
         key = value(
-            world.dba, "select key from recovery.event where watch = %s", f"app.{place.name}"
+            world.dba, "select key from recovery.event where watch = %s", f"app.{table.name}"
         )
-        conn.execute("select recovery.close(%s, 'x', %s, 'row')", (key, f"app.{place.name}"))
+        conn.execute("select recovery.close(%s, 'x', %s, 'row')", (key, f"app.{table.name}"))
 
 
 def previews(world: World, conn: Connection) -> None:
@@ -73,36 +73,36 @@ def watches_the_clock(world: World, conn: Connection) -> None:
     world.dba.execute("update recovery.server set heartbeat = recovery.now()")
     world.dba.execute("update recovery.observation set swept = recovery.now()")
     if conn.info.user != world.stage.logins["listener"]:
-        conn.execute("select recovery.touch('app.check_row', array['1'])")
+        conn.execute("select recovery.touch('app.own', array['1'])")
         conn.execute("select * from recovery.due()").fetchall()
         conn.execute("select * from recovery.preview()").fetchall()
     sweep(conn)
 
 
 def detaches(world: World, conn: Connection) -> None:
-    for place in PLACES:
-        conn.execute("select recovery.detach(%s::regclass)", (f"app.{place.name}",))
+    for table in TABLES:
+        conn.execute("select recovery.detach(%s::regclass)", (f"app.{table.name}",))
 
 
 def attaches(world: World, conn: Connection) -> None:
     entry = value(conn, "select current_setting('test.entry')")
     arm(conn, "")
-    for place in PLACES:
-        world.dba.execute("select recovery.detach(%s::regclass)", (f"app.{place.name}",))
+    for table in TABLES:
+        world.dba.execute("select recovery.detach(%s::regclass)", (f"app.{table.name}",))
     arm(conn, entry)
-    for place in PLACES:
+    for table in TABLES:
         try:
-            world.stage.watch(conn, place)
+            world.stage.watch(conn, table)
         except psycopg.Error as error:
-            print(place.name, error)
+            print(table.name, error)
 
 
 def supervises(world: World, conn: Connection) -> None:
-    for place in PLACES:
+    for table in TABLES:
         try:
-            world.stage.look(conn, place, again=True)
+            world.stage.look(conn, table, again=True)
         except psycopg.Error as error:
-            print(place.name, error)
+            print(table.name, error)
 
 
 def listens(world: World, conn: Connection) -> None:
@@ -149,7 +149,7 @@ def test_nobody_gains(world: World, entry: Entry, letter: str, caller: str) -> N
 def test_as_a_superuser_or_the_owner_it_would_gain(world: World) -> None:
     """Else the tests above could not fail."""
     world.dba.execute("select recovery.configure('tool_timeout', '1 hour')")
-    world.dba.execute("select recovery.light('app.check_row', '1', '1 hour')")
+    world.dba.execute("select recovery.light('app.own', '1', '1 hour')")
     for caller, at_least in (
         ("superuser", set(ATTEMPTS) - CANNOT_SUCCEED),
         ("owner", {"read tokens", "write servers", "write events", "write watches", "call run"}),
