@@ -65,7 +65,7 @@ def run(conn: Connection, call: Call[T]) -> T:
         result: Any = conn.execute(*_for_sqlalchemy(call))
         return call.parse(result.all() if result.returns_rows else [])
     except Exception as error:
-        _translate(error)
+        _translate(error, call)
         raise
 
 
@@ -80,7 +80,7 @@ async def arun(conn: AnyAsyncConnection, call: Call[T]) -> T:
         result: Any = await conn.execute(*_for_sqlalchemy(call))
         return call.parse(result.all() if result.returns_rows else [])
     except Exception as error:
-        _translate(error)
+        _translate(error, call)
         raise
 
 
@@ -91,9 +91,9 @@ def _for_sqlalchemy(call: Call[Any]) -> tuple[sa.TextClause, dict[str, Any]]:
     return sa.text(re.sub(r"%\((\w+)\)s", r"(:\1)", call.sql)), dict(call.params)
 
 
-def _translate(error: Exception) -> None:
+def _translate(error: Exception, call: Call[Any]) -> None:
     """Raises our exception in place of the driver's, if there is one."""
-    found = from_driver(error)
+    found = from_driver(error, call.sql)
     if found is not None and found is not error:
         raise found from error
 
@@ -227,11 +227,14 @@ def heartbeat(epoch: int, token: UUID) -> Call[datetime]:
     )
 
 
-def keep(epoch: int, token: UUID) -> Call[datetime]:
-    """`heartbeat` of a keeper, whose connection holds the lock that says it is there."""
+def keep(epoch: int, token: UUID, every: timedelta | None = None) -> Call[datetime]:
+    """`heartbeat` of a keeper, whose connection holds the lock that says it is there.
+
+    It says how often it beats: the loss of the lock counts once the next beat is missing. RC010.
+    """
     return Call(
-        "select recovery.keep(%(epoch)s::bigint, %(token)s::uuid)",
-        {"epoch": epoch, "token": token},
+        "select recovery.keep(%(epoch)s::bigint, %(token)s::uuid, %(every)s::interval)",
+        {"epoch": epoch, "token": token, "every": every},
         one,
     )
 
@@ -515,10 +518,10 @@ _SETTINGS = {
     "datestyle": "ISO, YMD",
     "intervalstyle": "postgres",
     "bytea_output": "hex",
+    "client_encoding": "UTF8",
     "standard_conforming_strings": "on",
     "quote_all_identifiers": "off",
     "row_security": "on",
-    "search_path": "pg_catalog",
 }
 
 

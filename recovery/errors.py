@@ -179,12 +179,20 @@ _LOST = {"57P01", "57P02", "57P03", "57P05", "25P03", "3D000", "53300", "25006"}
 _MISSING = {"3F000", "42883", "42P01"}  # schema, routine, table
 _OURS = re.compile(r'\brecovery\.|"recovery"')
 
+MEMBERSHIP = "ask for membership in recovery_server, or in recovery_listener to read"
+_DENIED = re.compile(r'permission denied for (?:\w+ )+"?(\w+)"?')
+#: What neither of the two roles may call: it is for a table's owner or for recovery_owner.
+_NOT_FOR_MEMBERS = {"attach", "close", "detach", "evict", "permit", "supervise"}
 
-def from_driver(error: BaseException) -> RecoveryError | None:
+
+def from_driver(error: BaseException, statement: str | None = None) -> RecoveryError | None:
     """The exception that a driver's error stands for, or None if it is none of ours.
 
     Args:
         error: of psycopg, psycopg2 or asyncpg, or what SQLAlchemy makes of them.
+        statement: what was executed. A refusal names its object without the schema:
+            with the statement the exception can tell whether it is one of ours, and
+            say which role to ask for. SQLAlchemy's errors bring it along.
 
     Returns:
         An exception with the server's message, detail and hint, and with the
@@ -209,13 +217,23 @@ def from_driver(error: BaseException) -> RecoveryError | None:
         cls = ConnectionFailed
     elif cls is NotAutocommit:
         hint = "use a connection in autocommit mode, outside of a transaction"
-    elif cls is PermissionDenied and hint is None and "recovery" in message:
-        hint = "ask for membership in recovery_server or recovery_listener"
+    elif cls is PermissionDenied and hint is None:
+        hint = _whom_to_ask(message, statement or getattr(error, "statement", None) or "")
     if cls is None:
         return None
     found = cls(_one_line(message), detail=detail, hint=hint)
     found.__cause__ = error
     return found
+
+
+def _whom_to_ask(message: str, statement: str) -> str | None:
+    """The hint for a refusal, if it is certain that membership in one of our roles helps."""
+    denied = _DENIED.fullmatch(message)
+    if denied is None or denied[1] in _NOT_FOR_MEMBERS:
+        return None
+    schema = message == "permission denied for schema recovery"
+    named = re.search(rf'\brecovery"?\."?{denied[1]}\b', statement)
+    return MEMBERSHIP if schema or named else None
 
 
 def _is_lost(driver: BaseException, code: str | None) -> bool:

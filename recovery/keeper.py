@@ -97,7 +97,8 @@ class Keeper:
         wait = 0.0  # at once: from then on the connection itself is a sign of life
         while not link.wait(self._stop, wait):
             try:
-                self.server.beat(partial(link.run, timeout=self._patience), keep=True)
+                send = partial(link.run, timeout=self._patience)
+                self.server.beat(send, every=self._beat_every)
             except REFUSED:
                 return
             except Exception as error:

@@ -233,10 +233,10 @@ def _taken(error: sa.exc.DBAPIError) -> errors.SchemaMismatch | None:
     code = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)
     if code not in ("42P06", "42P07", "42710", "42723"):
         return None
-    return errors.SchemaMismatch(
-        str(error.orig).partition("\n")[0],
-        hint="rename or drop it, or leave the agent store out (revision recovery@head)",
-    )
+    message = str(error.orig).partition("\n")[0]
+    core = '"recovery' in message
+    hint = "" if core else ", or leave the agent store out (revision recovery@head)"
+    return errors.SchemaMismatch(message, hint=f"rename or drop it{hint}")
 
 
 @contextmanager
@@ -314,11 +314,7 @@ def _reading(connection: sa.Connection) -> Iterator[None]:
     try:
         yield
     except sa.exc.DBAPIError as error:
-        found = errors.from_driver(error)
-        if isinstance(found, errors.PermissionDenied):
-            # The schema itself is everybody's; PostgreSQL's message names the function only.
-            found.hint = found.hint or "ask for membership in recovery_server or recovery_listener"
-        raise found or error from error
+        raise errors.from_driver(error) or error from error
     finally:
         if not outer:
             connection.rollback()

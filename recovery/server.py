@@ -166,13 +166,15 @@ class Server(Supervised):
         return self.beat(lambda call: self._link.run(call, timeout))
 
     def beat(
-        self, send: Callable[[calls.Call[datetime]], datetime], *, keep: bool = False
+        self, send: Callable[[calls.Call[datetime]], datetime], *, every: float | None = None
     ) -> datetime:
-        """`heartbeat` over a connection of the caller's; with `keep` the keeper's own."""
+        """`heartbeat` over a connection of the caller's: with `every` (seconds) a keeper's own."""
         asked = clock()  # the lease begins no later than this
         try:
-            call = calls.keep if keep else calls.heartbeat
-            until = send(call(self.epoch, self.token))
+            if every is None:
+                until = send(calls.heartbeat(self.epoch, self.token))
+            else:
+                until = send(calls.keep(self.epoch, self.token, timedelta(seconds=every)))
         except REFUSED as error:
             # A copy: the traceback would hold on to this server.
             self._refusal = type(error)(error.message, detail=error.detail, hint=error.hint)

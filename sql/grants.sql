@@ -84,7 +84,7 @@ grant execute on function
     recovery.restore_settings(jsonb),
     recovery.add_to_report(jsonb, text, jsonb),
     recovery.register(text, text, integer, timestamptz, text, interval, interval, text, interval),
-    recovery.keep(bigint, uuid),
+    recovery.keep(bigint, uuid, interval),
     recovery.renew(bigint, uuid),
     recovery.drain(bigint, uuid, interval),
     recovery.light(text, text, interval, text, integer, timestamptz, text),

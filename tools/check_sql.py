@@ -87,6 +87,8 @@ def check(path: Path) -> Iterator[Finding]:
             yield Finding(path, number, "trailing white space")
         if "\t" in line:
             yield Finding(path, number, "tab")
+        if not line.isascii():
+            yield Finding(path, number, "not ASCII: a database may have any encoding")
     if not source.endswith("\n") or source.endswith("\n\n"):
         yield Finding(path, source.count("\n") + 1, "must end with one newline")
     for offset, word in _upper_case(source):

@@ -238,7 +238,7 @@ comment on column recovery.event.key is 'Primary key of the row as text; a JSON 
 --;
 comment on column recovery.event.group_key is 'Group (session) of the row as text.';
 --;
-comment on column recovery.event.reason is 'Why: superseded, shutdown, lease_expired, unowned, …; for a writer the setting recovery.reason, else null.';
+comment on column recovery.event.reason is 'Why: superseded, shutdown, lease_expired, unowned, ...; for a writer the setting recovery.reason, else null.';
 --;
 comment on column recovery.event.detector is 'Who: writer, boot:<epoch>, sweep:<label>, shutdown:<epoch>.';
 --;
@@ -454,6 +454,7 @@ create table recovery.server (
     booted        timestamptz not null default clock_timestamp(),
     heartbeat     timestamptz not null default clock_timestamp(),
     keeper        boolean     not null default false,
+    beat          interval,
     suspected     timestamptz,
     process_dead  timestamptz,
     drain_until   timestamptz,
@@ -496,6 +497,8 @@ comment on column recovery.server.booted is 'When this epoch began.';
 comment on column recovery.server.heartbeat is 'Last heartbeat by the database clock; not indexed, so that it stays HOT.';
 --;
 comment on column recovery.server.keeper is 'Its keeper holds the session advisory lock -epoch: the absence of the lock means something.';
+--;
+comment on column recovery.server.beat is 'How often its keeper beats; null: it has not said.';
 --;
 comment on column recovery.server.suspected is 'When a sweep first missed that lock; a heartbeat clears it.';
 --;
@@ -1302,7 +1305,7 @@ begin
     if p_key is null or p_key = '' then
         perform recovery.fail('RC010', format('a %s needs the key of a row or group', p_what), 'As recovery.event.key and group_key show it.');
     elsif octet_length(p_key) > 2000 then
-        perform recovery.fail('RC010', format('the key %s… of a %s has %s bytes', left(p_key, 40), p_what, octet_length(p_key)), 'Give 1 to 2000 bytes.');
+        perform recovery.fail('RC010', format('the key %s... of a %s has %s bytes', left(p_key, 40), p_what, octet_length(p_key)), 'Give 1 to 2000 bytes.');
     end if;
 end
 $$;
@@ -1344,7 +1347,7 @@ begin
             'Give a stable name of 1 to 200 bytes, such as api-1.');
     elsif octet_length(p_name) > 200 then
         perform recovery.fail('RC004',
-            format('server name "%s…" has %s bytes', left(p_name, 30), octet_length(p_name)),
+            format('server name "%s..." has %s bytes', left(p_name, 30), octet_length(p_name)),
             'Give a stable name of 1 to 200 bytes, such as api-1.');
     elsif p_name ~ '[[:cntrl:]]' then
         perform recovery.fail('RC004', format('server name %s has control characters', quote_literal(p_name)),
@@ -1528,7 +1531,7 @@ begin
     elsif octet_length(p_spec ->> 'name') > 200 or btrim(coalesce(p_spec ->> 'name', '')) = '' then
         perform recovery.fail('RC006', format('watch name "%s" is not allowed', left(p_spec ->> 'name', 60)), 'Give 1 to 200 bytes.');
     elsif octet_length(p_spec ->> 'family') > 200 then
-        perform recovery.fail('RC006', format('family name "%s…" is not allowed', left(p_spec ->> 'family', 60)), 'Give 1 to 200 bytes.');
+        perform recovery.fail('RC006', format('family name "%s..." is not allowed', left(p_spec ->> 'family', 60)), 'Give 1 to 200 bytes.');
     elsif p_spec ->> 'parent' is not null and p_spec ->> 'group' is null then
         perform recovery.fail('RC006', format('%s has a parent expression but no group', p_table), 'p_parent goes with p_group.');
     end if;
@@ -3802,7 +3805,7 @@ comment on function recovery.is_stale(regclass) is
 revoke all on function recovery.is_stale(regclass) from public;
 --;
 -- sql/functions/keep.sql
-create or replace function recovery.keep(p_epoch bigint, p_token uuid)
+create or replace function recovery.keep(p_epoch bigint, p_token uuid, p_every interval default null)
 returns timestamptz
 language plpgsql
 volatile
@@ -3812,6 +3815,9 @@ as $$
 declare
     v_until timestamptz;
 begin
+    if p_every <= interval '0' or p_every > interval '1 day' then
+        perform recovery.fail('RC010', format('a beat every %s is not allowed', p_every), 'Give an interval above 0 and up to 1 day.');
+    end if;
     v_until := recovery.heartbeat(p_epoch, p_token);
     -- Held until this session ends. A former connection of the keeper may not be gone yet: the next call tries again.
     if not exists (
@@ -3819,16 +3825,16 @@ begin
         where l.locktype = 'advisory' and l.objsubid = 1 and l.pid = pg_backend_pid()
           and ((l.classid::bigint << 32) | l.objid::bigint) = -p_epoch)
        and pg_try_advisory_lock(-p_epoch) then
-        update recovery.server as s set keeper = true where s.epoch = p_epoch and s.ended is null;
+        update recovery.server as s set keeper = true, beat = p_every where s.epoch = p_epoch and s.ended is null;
     end if;
     return v_until;
 end
 $$;
 --;
-comment on function recovery.keep(bigint, uuid) is
-    'The heartbeat of a keeper, on a connection of its own: holds the session advisory lock -epoch as well, whose absence is evidence that the keeper is gone. Returns and raises what recovery.heartbeat does.';
+comment on function recovery.keep(bigint, uuid, interval) is
+    'The heartbeat of a keeper, on a connection of its own: holds the session advisory lock -epoch as well, whose absence is evidence that the keeper is gone, once the next beat, due p_every after the last, has not come. Returns and raises what recovery.heartbeat does.';
 --;
-revoke all on function recovery.keep(bigint, uuid) from public;
+revoke all on function recovery.keep(bigint, uuid, interval) from public;
 --;
 -- sql/functions/kept.sql
 create or replace function recovery.kept()
@@ -6373,16 +6379,20 @@ select
     s.name,
     s.lease,
     s.heartbeat + s.lease < c.at as lease_expired,
-    coalesce(s.suspected + s.grace < c.at, false) as connection_lost,
+    coalesce(l.until < c.at, false) as connection_lost,
     s.pending,
     s.process_dead is not null as process_dead,
     coalesce(s.drain_until < c.at, false) as drain_expired,
-    least(s.heartbeat + s.lease, s.suspected + s.grace) < c.at as quiet,
-    least(s.heartbeat + s.lease, s.suspected + s.grace) as silent_since,
+    least(s.heartbeat + s.lease, l.until) < c.at as quiet,
+    least(s.heartbeat + s.lease, l.until) as silent_since,
     c.at
 from recovery.server as s
 -- Read once: the columns must not disagree. A subquery with OFFSET is not pulled up.
 cross join (select recovery.now() as at offset 0) as c
+-- The loss of the keeper's lock says that a connection is gone. Only a beat that was due since and did not come says
+-- more: a live keeper finds out when it beats. (greatest ignores null: who has not said how often gets the grace.)
+cross join lateral (select case when s.suspected is not null
+    then greatest(s.suspected + s.grace, s.heartbeat + s.beat + interval '1 second') end as until) as l
 where s.ended is null;
 --;
 comment on view recovery.evidence is 'What speaks for the death of each server that has not ended.';
@@ -6395,7 +6405,7 @@ comment on column recovery.evidence.lease is 'Its lease.';
 --;
 comment on column recovery.evidence.lease_expired is 'No heartbeat within the lease.';
 --;
-comment on column recovery.evidence.connection_lost is 'Its keeper connection is gone, and no heartbeat came within the grace after that was noticed.';
+comment on column recovery.evidence.connection_lost is 'Its keeper connection is gone, no heartbeat came within the grace after that was noticed, and one was due.';
 --;
 comment on column recovery.evidence.pending is 'It was to end with this reason, and a transaction of its own held that up.';
 --;
@@ -6808,7 +6818,7 @@ grant execute on function
     recovery.restore_settings(jsonb),
     recovery.add_to_report(jsonb, text, jsonb),
     recovery.register(text, text, integer, timestamptz, text, interval, interval, text, interval),
-    recovery.keep(bigint, uuid),
+    recovery.keep(bigint, uuid, interval),
     recovery.renew(bigint, uuid),
     recovery.drain(bigint, uuid, interval),
     recovery.light(text, text, interval, text, integer, timestamptz, text),

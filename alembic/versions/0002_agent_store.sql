@@ -38,7 +38,7 @@ create index hold_session_idx on agent.hold (session_id);
 comment on table agent.hold is
     'Work that waits for a human (permission, question) or for the point in time at which a provider may be asked again (retry): no timeout runs meanwhile. It ends with the server that owns it.';
 --;
-comment on column agent.hold.id is 'Id of the request (per_…, que_…, or any).';
+comment on column agent.hold.id is 'Id of the request (per_..., que_..., or any).';
 --;
 comment on column agent.hold.session_id is 'Session that waits.';
 --;
@@ -70,7 +70,7 @@ create index message_session_idx on agent.message (session_id, time_created, id 
 --;
 comment on table agent.message is 'A turn of the user or the assistant.';
 --;
-comment on column agent.message.id is 'Id of the message (msg_…).';
+comment on column agent.message.id is 'Id of the message (msg_...).';
 --;
 comment on column agent.message.session_id is 'Its session.';
 --;
@@ -99,7 +99,7 @@ create index part_session_idx on agent.part (session_id);
 --;
 comment on table agent.part is 'A part of a message: text, reasoning, a tool call, a step.';
 --;
-comment on column agent.part.id is 'Id of the part (prt_…).';
+comment on column agent.part.id is 'Id of the part (prt_...).';
 --;
 comment on column agent.part.message_id is 'Its message.';
 --;
@@ -153,7 +153,7 @@ create index session_parent_idx on agent.session (parent_id) where parent_id is 
 --;
 comment on table agent.session is 'A conversation; a subagent has its own, whose parent_id is the session that started it.';
 --;
-comment on column agent.session.id is 'Id of the session (ses_…).';
+comment on column agent.session.id is 'Id of the session (ses_...).';
 --;
 comment on column agent.session.project_id is 'Project.';
 --;
@@ -270,7 +270,7 @@ as $$
 $$;
 --;
 comment on function agent.child_of(agent.part) is
-    'For a task in flight that carries no child session yet: {"sessionId": …} of the child that session.parent_id shows, else null.';
+    'For a task in flight that carries no child session yet: {"sessionId": ...} of the child that session.parent_id shows, else null.';
 --;
 revoke all on function agent.child_of(agent.part) from public;
 --;
@@ -355,7 +355,7 @@ as $$
 $$;
 --;
 comment on function agent.outcome_of(agent.part) is
-    'For a task in flight: {"sessionId": …} of its child, and "result": the child''s last text, if the child had finished.';
+    'For a task in flight: {"sessionId": ...} of its child, and "result": the child''s last text, if the child had finished.';
 --;
 revoke all on function agent.outcome_of(agent.part) from public;
 --;

@@ -108,7 +108,7 @@ def status(conn: psycopg.Connection[Any], as_json_: bool) -> None:
                 _colour(server["state"])
                 if server["reason"] is None
                 else Text(f"ended: {server['reason']}", style="dim"),
-                "@".join(str(v) for v in (server["pid"], server["host"]) if v is not None),
+                _process(server["pid"], server["host"]),
                 _ago(server["heartbeat_age"]),
                 server["open_rows"],
             ]
@@ -164,7 +164,7 @@ def status(conn: psycopg.Connection[Any], as_json_: bool) -> None:
                     fuse["watch"],
                     fuse["scope"],
                     fuse["key"],
-                    "@".join(str(v) for v in (fuse["pid"], fuse["host"]) if v is not None),
+                    _process(fuse["pid"], fuse["host"]),
                     Text(fuse["state"], style="" if fuse["state"] == "burns" else "yellow"),
                     _in(fuse["burns_for"]),
                 ]
@@ -204,6 +204,12 @@ def _setting(setting: Mapping[str, Any]) -> str:
         f"{what} {setting[what]}" for what in ("watch", "kind", "group") if setting[what]
     )
     return f"{setting['name']} {setting['value']}" + (f" ({only})" if only else "")
+
+
+def _process(pid: int | None, host: str | None) -> str:
+    """The host by its name: what tells it from others of that name stays in --json."""
+    place = None if host is None else host.partition("#")[0]
+    return "@".join(str(part) for part in (pid, place) if part is not None)
 
 
 def print_table(

@@ -9,7 +9,7 @@ begin
     if p_key is null or p_key = '' then
         perform recovery.fail('RC010', format('a %s needs the key of a row or group', p_what), 'As recovery.event.key and group_key show it.');
     elsif octet_length(p_key) > 2000 then
-        perform recovery.fail('RC010', format('the key %s… of a %s has %s bytes', left(p_key, 40), p_what, octet_length(p_key)), 'Give 1 to 2000 bytes.');
+        perform recovery.fail('RC010', format('the key %s... of a %s has %s bytes', left(p_key, 40), p_what, octet_length(p_key)), 'Give 1 to 2000 bytes.');
     end if;
 end
 $$;

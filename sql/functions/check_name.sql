@@ -11,7 +11,7 @@ begin
             'Give a stable name of 1 to 200 bytes, such as api-1.');
     elsif octet_length(p_name) > 200 then
         perform recovery.fail('RC004',
-            format('server name "%s…" has %s bytes', left(p_name, 30), octet_length(p_name)),
+            format('server name "%s..." has %s bytes', left(p_name, 30), octet_length(p_name)),
             'Give a stable name of 1 to 200 bytes, such as api-1.');
     elsif p_name ~ '[[:cntrl:]]' then
         perform recovery.fail('RC004', format('server name %s has control characters', quote_literal(p_name)),

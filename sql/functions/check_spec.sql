@@ -34,7 +34,7 @@ begin
     elsif octet_length(p_spec ->> 'name') > 200 or btrim(coalesce(p_spec ->> 'name', '')) = '' then
         perform recovery.fail('RC006', format('watch name "%s" is not allowed', left(p_spec ->> 'name', 60)), 'Give 1 to 200 bytes.');
     elsif octet_length(p_spec ->> 'family') > 200 then
-        perform recovery.fail('RC006', format('family name "%s…" is not allowed', left(p_spec ->> 'family', 60)), 'Give 1 to 200 bytes.');
+        perform recovery.fail('RC006', format('family name "%s..." is not allowed', left(p_spec ->> 'family', 60)), 'Give 1 to 200 bytes.');
     elsif p_spec ->> 'parent' is not null and p_spec ->> 'group' is null then
         perform recovery.fail('RC006', format('%s has a parent expression but no group', p_table), 'p_parent goes with p_group.');
     end if;

@@ -24,7 +24,7 @@ comment on column recovery.event.kind is 'opened, reopened, closed, requeued, de
 comment on column recovery.event.topic is 'Name of the bus event, as the watch says.';
 comment on column recovery.event.key is 'Primary key of the row as text; a JSON array where it has several columns.';
 comment on column recovery.event.group_key is 'Group (session) of the row as text.';
-comment on column recovery.event.reason is 'Why: superseded, shutdown, lease_expired, unowned, …; for a writer the setting recovery.reason, else null.';
+comment on column recovery.event.reason is 'Why: superseded, shutdown, lease_expired, unowned, ...; for a writer the setting recovery.reason, else null.';
 comment on column recovery.event.detector is 'Who: writer, boot:<epoch>, sweep:<label>, shutdown:<epoch>.';
 comment on column recovery.event.old is 'Values before, of what changed.';
 comment on column recovery.event.new is 'Values after.';

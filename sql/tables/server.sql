@@ -11,6 +11,7 @@ create table recovery.server (
     booted        timestamptz not null default clock_timestamp(),
     heartbeat     timestamptz not null default clock_timestamp(),
     keeper        boolean     not null default false,
+    beat          interval,
     suspected     timestamptz,
     process_dead  timestamptz,
     drain_until   timestamptz,
@@ -41,6 +42,7 @@ comment on column recovery.server.grace is 'How long a lost keeper connection is
 comment on column recovery.server.booted is 'When this epoch began.';
 comment on column recovery.server.heartbeat is 'Last heartbeat by the database clock; not indexed, so that it stays HOT.';
 comment on column recovery.server.keeper is 'Its keeper holds the session advisory lock -epoch: the absence of the lock means something.';
+comment on column recovery.server.beat is 'How often its keeper beats; null: it has not said.';
 comment on column recovery.server.suspected is 'When a sweep first missed that lock; a heartbeat clears it.';
 comment on column recovery.server.process_dead is 'When a sweeper on its own host found the process dead.';
 comment on column recovery.server.drain_until is 'Drains: opens no new work, keeps what it owns until then, and is not superseded.';

@@ -40,7 +40,7 @@ def new_role(cluster: Any) -> Iterator[NewRole]:
     yield create
     with psycopg.connect(cluster.dsn(), autocommit=True) as conn:
         for name in names:
-            for role in (f"recovery_runner_{name}", f"recovery_gate_{name}", name):
+            for role in (f"recovery_runner_{name}", name):
                 conn.execute(sql.SQL("drop role if exists {}").format(sql.Identifier(role)))
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import sqlalchemy as sa
 
 import recovery
 from recovery import _paths, calls, errors
+from recovery._connect import check_schema
 
 CODES = {
     cls.sqlstate: cls
@@ -99,15 +102,107 @@ def test_missing_schema(empty_dsn: str) -> None:
                 calls.run(conn, call)  # type: ignore[arg-type]
 
 
-def test_no_privilege(dsn: str, conn: psycopg.Connection[Any]) -> None:
-    conn.execute("create role nobody_special nologin")
-    try:
-        conn.execute("set role nobody_special")
-        with pytest.raises(recovery.PermissionDenied, match="membership in recovery_server"):
-            calls.run(conn, calls.version())
-    finally:
-        conn.execute("reset role")
-        conn.execute("drop role nobody_special")
+@pytest.fixture
+def nobody(conn: psycopg.Connection[Any]) -> Iterator[str]:
+    """A role without any right; ``conn`` acts as it."""
+    role = f"recovery_test_{os.getpid()}_nobody"
+    conn.execute(f"create role {role} nologin".encode())
+    conn.execute(f"set role {role}".encode())
+    yield role
+    conn.execute("reset role")
+    conn.execute(f"drop owned by {role}".encode())
+    conn.execute(f"drop role {role}".encode())
+
+
+HINT = "ask for membership in recovery_server, or in recovery_listener to read"
+
+
+def refusal(conn: Any, statement: str) -> errors.RecoveryError:
+    with pytest.raises(recovery.PermissionDenied) as caught:
+        calls.run(conn, calls.Call(statement, {}, lambda rows: rows))
+    return caught.value
+
+
+def test_no_privilege(nobody: str, conn: psycopg.Connection[Any]) -> None:
+    with pytest.raises(recovery.PermissionDenied, match="membership in recovery_server"):
+        calls.run(conn, calls.version())
+    with pytest.raises(recovery.PermissionDenied, match="membership in recovery_server"):
+        check_schema(conn)
+    for statement, message in {
+        "select recovery.assert_live(1)": "permission denied for function assert_live",
+        "call recovery.boot('x')": "permission denied for procedure boot",
+        "select * from recovery.event": "permission denied for table event",
+        'select * from "recovery"."server_status"': "permission denied for view server_status",
+    }.items():
+        found = refusal(conn, statement)
+        assert (found.message, found.hint) == (message, HINT)
+    conn.execute("reset role")
+    conn.execute("revoke usage on schema recovery from public")
+    conn.execute(f"set role {nobody}".encode())
+    found = refusal(conn, "select recovery.version()")
+    assert (found.message, found.hint) == ("permission denied for schema recovery", HINT)
+
+
+def test_no_privilege_by_sqlalchemy(nobody: str, engine: sa.Engine) -> None:
+    """Its errors bring the statement along, whoever executed it."""
+    with engine.connect() as other:
+        other.exec_driver_sql(f"set role {nobody}")
+        with pytest.raises(sa.exc.DBAPIError) as caught:
+            other.exec_driver_sql("select id from recovery.event")
+        other.rollback()
+        found = errors.from_driver(caught.value)
+        assert isinstance(found, recovery.PermissionDenied)
+        assert found.hint == HINT
+
+
+def test_no_privilege_where_membership_would_not_help(
+    nobody: str, conn: psycopg.Connection[Any]
+) -> None:
+    conn.execute("reset role")
+    conn.execute("create schema app; create table app.event (id int)")
+    conn.execute("create table public.recovery (id int)")
+    conn.execute("create function app.version() returns int language sql as 'select 1'")
+    conn.execute("revoke all on function app.version() from public")
+    conn.execute(f"grant usage on schema app to {nobody}".encode())
+    conn.execute(f"set role {nobody}".encode())
+    for statement in (
+        "select * from app.event",
+        "select app.version()",
+        "select * from public.recovery",
+        "create table app.recovery (id int)",
+        "select recovery_private.run_1('select 1', null, 'read')",
+        "alter role recovery_owner login",
+        "select recovery.detach('app.event')",
+    ):
+        assert refusal(conn, statement).hint is None
+    with pytest.raises(psycopg.Error) as caught:
+        conn.execute("select * from recovery.event")
+    # Without the statement nobody knows whose event that is.
+    found = errors.from_driver(caught.value)
+    assert found is not None
+    assert found.hint is None
+    found = errors.from_driver(caught.value, "select * from recovery.event")
+    assert found is not None
+    assert found.hint == HINT
+    # Who may attach says the database.
+    hint = refusal(conn, "select recovery.attach('app.event', 'true', '{}')").hint
+    assert hint == f"A DBA runs this once: select recovery.permit('{nobody}');"
+
+
+def test_the_hint_is_not_for_what_members_may_not_call(conn: psycopg.Connection[Any]) -> None:
+    """Of the routines that this package calls."""
+    folder = Path(recovery.__file__).parent
+    text = "".join(path.read_text() for path in folder.rglob("*.py"))
+    called = set(re.findall(r"(?:select|call|from) recovery\.(\w+)\(", text))
+    query = """
+        select distinct p.proname::text from pg_proc p
+        where p.pronamespace = 'recovery'::regnamespace
+          and not has_function_privilege('recovery_server', p.oid, 'execute')
+          and not has_function_privilege('recovery_listener', p.oid, 'execute')
+    """
+    closed = {name for (name,) in conn.execute(query.encode())}
+    assert called & closed == errors._NOT_FOR_MEMBERS - {"attach"}  # public, and says it itself
+    assert "attach" in called
 
 
 def test_lost_connection(conn: psycopg.Connection[Any], connect: Any) -> None:

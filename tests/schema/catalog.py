@@ -9,6 +9,9 @@ import psycopg
 
 from tools import freeze
 
+#: The schemas that we make.
+OURS = ("recovery", "recovery_private", "agent")
+
 
 def owner(role: str) -> str:
     return f"pg_get_userbyid({role})"

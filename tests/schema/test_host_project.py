@@ -14,9 +14,7 @@ from alembic import command
 from alembic.config import Config
 
 from recovery import errors, migrations
-from schema.catalog import catalog, watches
-
-OURS = ("recovery", "agent")
+from schema.catalog import OURS, catalog, watches
 
 INI = """
 [alembic]
@@ -125,6 +123,15 @@ def scalar(dsn: str, query: str) -> Any:
     return row and row[0]
 
 
+def left(dsn: str) -> Any:
+    """Which schemas of ours there are."""
+    names = ", ".join(f"'{name}'" for name in OURS)
+    query = (
+        f"select array_agg(nspname::text order by 1) from pg_namespace where nspname in ({names})"
+    )
+    return scalar(dsn, query)
+
+
 def versions(dsn: str) -> list[str]:
     query = "select array_agg(version_num::text order by 1) from public.alembic_version"
     return list(scalar(dsn, query) or [])
@@ -168,8 +175,9 @@ def test_a_revision_of_the_host_watches_its_table(
     command.downgrade(config, "host_job")
     assert watches(empty_dsn) == []
     command.upgrade(config, "heads")
+    assert left(empty_dsn) == sorted(OURS)
     command.downgrade(config, "base")
-    assert scalar(empty_dsn, "select to_regnamespace('recovery')::text") is None
+    assert left(empty_dsn) is None
     assert scalar(empty_dsn, "select to_regclass('public.job')::text") is None
 
 
@@ -195,6 +203,7 @@ def test_offline(
         conn.execute(script(command.downgrade, "agent_store_0001:base"))
         conn.execute(script(command.downgrade, "host_job:base"))
     assert catalog(empty_dsn) == before
+    assert left(empty_dsn) is None
 
 
 @pytest.mark.majors("newest")
@@ -226,7 +235,7 @@ def test_a_host_takes_over_what_our_command_installed(
     command.upgrade(config, "heads")
     assert versions(empty_dsn) == ["agent_store_0001", "host_job"]
     command.downgrade(config, "base")
-    assert scalar(empty_dsn, "select to_regnamespace('recovery')::text") is None
+    assert left(empty_dsn) is None
 
 
 @pytest.mark.majors("newest")
@@ -238,5 +247,18 @@ def test_a_schema_named_recovery_of_the_hosts_own_is_left_alone(
         conn.execute("create schema recovery; create table recovery.dentist (id int)")
     before = catalog(empty_dsn)
     with pytest.raises(sa.exc.ProgrammingError, match='"recovery" is in use already'):
+        command.upgrade(config, "heads")
+    assert catalog(empty_dsn) == before
+
+
+@pytest.mark.majors("newest")
+def test_a_private_schema_of_the_hosts_own_is_left_alone(
+    project: Callable[..., Config], empty_dsn: str
+) -> None:
+    config = project(empty_dsn)
+    with psycopg.connect(empty_dsn) as conn:
+        conn.execute("create schema recovery_private")
+    before = catalog(empty_dsn)
+    with pytest.raises(sa.exc.ProgrammingError, match='"recovery_private" already exists'):
         command.upgrade(config, "heads")
     assert catalog(empty_dsn) == before

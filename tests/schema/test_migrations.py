@@ -214,13 +214,35 @@ def test_an_agent_schema_of_somebody_else_is_left_alone(empty_dsn: str) -> None:
     assert catalog(empty_dsn) == before
 
 
+@pytest.mark.majors("newest")
+@pytest.mark.parametrize("empty", [True, False], ids=["empty", "used"])
+def test_a_private_schema_of_somebody_else_is_left_alone(empty_dsn: str, empty: bool) -> None:
+    execute(empty_dsn, "create schema recovery_private")
+    if not empty:
+        execute(empty_dsn, "create table recovery_private.mine (id int)")
+    before = catalog(empty_dsn)
+    with pytest.raises(errors.SchemaMismatch) as caught:
+        migrations.upgrade(empty_dsn)
+    assert str(caught.value) == (
+        'schema "recovery_private" already exists; nothing was changed; rename or drop it'
+    )
+    assert catalog(empty_dsn) == before
+    with pytest.raises(psycopg.errors.DuplicateSchema, match='"recovery_private" already exists'):
+        run_statements(empty_dsn, offline(migrations.upgrade))
+    assert catalog(empty_dsn) == before
+    migrations.downgrade(empty_dsn)
+    with pytest.raises(psycopg.Error):
+        run_statements(empty_dsn, offline(migrations.downgrade))
+    assert catalog(empty_dsn) == before
+
+
 def test_offline_sql_gives_the_same_catalog(
     cluster: object, new_database: Callable[[], str], dsn: str
 ) -> None:
     expected = catalog(dsn)
     for run in (run_script, run_statements):
         target = new_database()
-        before = dump(cluster, target)
+        before, empty = dump(cluster, target), catalog(target)
         run(target, offline(migrations.upgrade))
         assert catalog(target) == expected
         assert migrations.current(target)["revisions"] == HEADS[:1]
@@ -228,11 +250,13 @@ def test_offline_sql_gives_the_same_catalog(
         assert catalog(target) == expected
         run(target, offline(migrations.downgrade))
         assert dump(cluster, target) == before
+        assert catalog(target) == empty
         assert migrations.current(target)["version"] is None
 
 
 @pytest.mark.majors("newest")
 def test_offline_ranges(empty_dsn: str, dsn: str) -> None:
+    empty = catalog(empty_dsn)
     run_statements(empty_dsn, offline(migrations.upgrade, "recovery@head"))
     assert migrations.current(empty_dsn)["revisions"] == ["recovery_0001"]
     run_statements(empty_dsn, offline(migrations.upgrade, "recovery_0001:heads"))
@@ -247,6 +271,7 @@ def test_offline_ranges(empty_dsn: str, dsn: str) -> None:
     assert migrations.current(empty_dsn)["revisions"] == ["recovery_0001"]
     run_statements(empty_dsn, offline(migrations.downgrade, "recovery_0001:base"))
     assert migrations.current(empty_dsn)["version"] is None
+    assert catalog(empty_dsn) == empty
 
 
 def test_offline_needs_no_database_and_repeats(monkeypatch: pytest.MonkeyPatch) -> None:

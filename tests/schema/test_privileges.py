@@ -13,39 +13,42 @@ from typing import Any
 import psycopg
 import pytest
 
+from schema import catalog
+
 Connection = psycopg.Connection[Any]
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "privileges.txt"
 SHARED = ("recovery_owner", "recovery_server", "recovery_listener", "recovery_runner")
 
 HEADER = """\
-# What every role may do with every object of schemas recovery and agent: one object a line.
+# What every role may do with every object of our schemas: one object a line.
 # Written by RECOVERY_GOLDEN=overwrite make test ARGS=tests/schema/test_privileges.py
 # After the owner, who may do everything, each role with what it may do beyond public; * may be
 # granted on. Memberships count: a runner may do what recovery_runner may.
-# migrator is the superuser who installed, runner and gate are those of its tables.
+# migrator is the superuser who installed, runner is that of its tables.
 """
 TEAM = """\
 # After select recovery.permit('team_a') and recovery.attach of its table app.job: the objects that
-# are new, or with which one of team_a, team_a's runner and team_a's gate may do something.
+# are new, or with which team_a or team_a's runner may do something.
 """
 
-OBJECTS = """
+OURS = str(catalog.OURS)
+OBJECTS = f"""
 select 'schema' as kind, n.nspname::text as name, n.oid, n.nspowner as owner
-from pg_namespace n where n.nspname in ('recovery', 'agent')
+from pg_namespace n where n.nspname in {OURS}
 union all
 select case c.relkind when 'S' then 'sequence' when 'v' then 'view' else 'table' end,
        c.oid::regclass::text, c.oid, c.relowner
 from pg_class c
 where c.relkind in ('r', 'p', 'v', 'm', 'S')
-  and (c.relnamespace in ('recovery'::regnamespace, 'agent'::regnamespace) or c.oid = to_regclass('app.job'))
+  and (c.relnamespace::regnamespace::text in {OURS} or c.oid = to_regclass('app.job'))
 union all
 select 'routine', p.oid::regprocedure::text, p.oid, p.proowner
-from pg_proc p where p.pronamespace in ('recovery'::regnamespace, 'agent'::regnamespace)
+from pg_proc p where p.pronamespace::regnamespace::text in {OURS}
 union all
 select 'type', t.oid::regtype::text, t.oid, t.typowner
 from pg_type t left join pg_class c on c.oid = t.typrelid
-where t.typnamespace in ('recovery'::regnamespace, 'agent'::regnamespace)
+where t.typnamespace::regnamespace::text in {OURS}
   and t.typcategory <> 'A' and coalesce(c.relkind, 'c') = 'c'
 order by 1, 2
 """
@@ -139,14 +142,14 @@ def lines(conn: Connection, labels: dict[str, str]) -> dict[str, tuple[str, set[
 
 @pytest.fixture
 def team(conn: Connection) -> Iterator[str]:
-    """An ordinary owner's role, away again with its runner and gate."""
+    """An ordinary owner's role, away again with its runner."""
     name = f"recovery_test_{os.getpid()}_team"
     conn.execute(f"create role {name} login".encode())
     yield name
     conn.execute("reset session authorization")
-    for role in (name, f"recovery_runner_{name}", f"recovery_gate_{name}"):
+    for role in (name, f"recovery_runner_{name}"):
         conn.execute(f"drop owned by {role} cascade".encode())
-    for role in (f"recovery_runner_{name}", f"recovery_gate_{name}", name):
+    for role in (f"recovery_runner_{name}", name):
         conn.execute(f"drop role {role}".encode())
 
 
@@ -154,7 +157,7 @@ def test_the_privileges_are_the_golden_ones(conn: Connection, team: str) -> None
     conn.execute("set search_path = ''")  # everything prints with its schema
     [(me,)] = conn.execute("select current_user::text").fetchall()
     labels = {role: role for role in SHARED}
-    labels |= {me: "migrator", f"recovery_runner_{me}": "runner", f"recovery_gate_{me}": "gate"}
+    labels |= {me: "migrator", f"recovery_runner_{me}": "runner"}
     before = lines(conn, labels)
 
     # To create an index an owner must be able to create in the schema of its table.
@@ -169,11 +172,7 @@ def test_the_privileges_are_the_golden_ones(conn: Connection, team: str) -> None
         """select recovery.attach('app.job', $$status = 'running'$$, '{"status": "''failed''"}')"""
     )
     conn.execute("reset session authorization")
-    ours = {
-        team: "team_a",
-        f"recovery_runner_{team}": "team_a's runner",
-        f"recovery_gate_{team}": "team_a's gate",
-    }
+    ours = {team: "team_a", f"recovery_runner_{team}": "team_a's runner"}
     after = lines(conn, labels | ours)
 
     shown = [
@@ -191,3 +190,9 @@ def test_the_privileges_are_the_golden_ones(conn: Connection, team: str) -> None
     for name in ("server", "event"):
         rights = before[f"table recovery.{name}"][0]
         assert not any(word in rights for word in ("insert", "update", "delete", "token", "*"))
+    # The functions of runners: who could name them could alter them (the runner), or run what it likes.
+    private = after["schema recovery_private"][0]
+    assert private == "schema recovery_private | owner recovery_owner"
+    for name, whose in (("run_1", "runner"), ("run_2", "team_a's runner")):
+        line = after[f"routine recovery_private.{name}(text,recovery.task,text)"][0]
+        assert line.endswith(f" | owner {whose} | recovery_owner execute")

@@ -56,9 +56,9 @@ def as_role(dsn: str, role: str) -> str:
 
 
 def all_of(owner: str) -> list[str]:
-    """The roles of a database whose agent store belongs to `owner`: its runner and gate too."""
+    """The roles of a database whose agent store belongs to `owner`: its runner too."""
     shared = ("listener", "owner", "runner", "server")
-    return sorted(f"recovery_{name}" for name in (*shared, f"runner_{owner}", f"gate_{owner}"))
+    return sorted(f"recovery_{name}" for name in (*shared, f"runner_{owner}"))
 
 
 ALL = all_of("postgres")
@@ -119,10 +119,10 @@ def test_without_the_privilege_nothing_happens_and_the_error_says_what_to_do(
     # What it says is enough.
     statements = message.partition("administrator run ")[2].partition(" or run this")[0]
     assert f"grant recovery_owner to {role};" in statements
-    runner, gate = (f"recovery_{kind}_{TAGS.get(role, role)}" for kind in ("runner", "gate"))
+    runner = f"recovery_runner_{TAGS.get(role, role)}"
     assert (
-        f"create role {runner}; create role {gate}; grant recovery_runner to {runner};"
-        f" grant {runner}, {gate} to {role} with admin option;" in statements
+        f"create role {runner}; grant recovery_runner to {runner};"
+        f" grant {runner} to {role} with admin option;" in statements
     )
     execute(database, statements)
     migrations.upgrade(as_role(database, role))

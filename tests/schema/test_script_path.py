@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from schema.catalog import catalog, watches
+from schema.catalog import OURS, catalog, watches
 from tools import freeze
 
 VERSIONS = freeze.ROOT / "alembic" / "versions"
@@ -94,8 +94,7 @@ def test_a_hostile_path_of_the_migrator_changes_nothing(empty_dsn: str, dsn: str
         conn.rollback()
         conn.execute("set search_path = pg_catalog, evil")
         conn.execute("drop schema evil cascade")
-    ours = ("recovery", "agent")
-    expected, found = catalog(dsn, *ours), catalog(empty_dsn, *ours)
+    expected, found = catalog(dsn, *OURS), catalog(empty_dsn, *OURS)
     # The path of the host's writers stands in what attach generated: the migrator's, as always.
     [writers] = {watch["path"] for watch in watches(dsn)}
     [theirs] = {watch["path"] for watch in watches(empty_dsn)}
@@ -110,7 +109,7 @@ def test_a_hostile_path_of_the_migrator_changes_nothing(empty_dsn: str, dsn: str
 
 @pytest.mark.parametrize("way", ["psql", "psql -1", "each statement", "one message"])
 def test_a_script_runs_in_any_way(empty_dsn: str, dsn: str, way: str, connect: Connect) -> None:
-    expected, before = catalog(dsn, "recovery", "agent"), catalog(empty_dsn)
+    expected, before = catalog(dsn, *OURS), catalog(empty_dsn)
     for names in (UP, DOWN):
         if way.startswith("psql"):
             if (psql := shutil.which("psql")) is None:
@@ -135,7 +134,7 @@ def test_a_script_runs_in_any_way(empty_dsn: str, dsn: str, way: str, connect: C
                 left = path(conn)
         assert left == '"$user", public'
         if names is UP:
-            assert catalog(empty_dsn, "recovery", "agent") == expected
+            assert catalog(empty_dsn, *OURS) == expected
             # Of the role that writes, not that of the script.
             assert {watch["path"] for watch in watches(empty_dsn)} == {
                 watch["path"] for watch in watches(dsn)
@@ -160,6 +159,17 @@ def test_somebody_elses_schema_is_not_taken(empty_dsn: str) -> None:
             with conn.transaction(force_rollback=True):
                 conn.execute(trap.encode())
                 with pytest.raises(psycopg.errors.DuplicateSchema, match="in use already"):
+                    run(conn, UP[0])
+        # Of the private one nothing is.
+        for trap in (
+            f"create schema recovery_private authorization {role}",
+            "create schema recovery_private",
+        ):
+            with conn.transaction(force_rollback=True):
+                conn.execute(trap.encode())
+                with pytest.raises(
+                    psycopg.errors.DuplicateSchema, match='"recovery_private" already exists'
+                ):
                     run(conn, UP[0])
         # One that is empty and ours is taken.
         with conn.transaction(force_rollback=True):

@@ -13,7 +13,7 @@ from tools.check_names import routines
 
 Connection = psycopg.Connection[Any]
 
-OURS = "in ('recovery'::regnamespace, 'agent'::regnamespace)"
+OURS = "in ('recovery'::regnamespace, 'recovery_private'::regnamespace, 'agent'::regnamespace)"
 PATH = ["search_path=pg_catalog, pg_temp"]
 
 
@@ -102,17 +102,18 @@ def test_nothing_is_for_public_but_what_tells_whom_to_ask(conn: Connection) -> N
     assert found == ["recovery USAGE", "recovery.attach EXECUTE"]
 
 
-#: The roles of this database's runners and gates.
-RUNNERS = "select r.role from recovery.runner r union all select r.gate from recovery.runner r"
+#: The roles of this database's runners.
+RUNNERS = "select r.role from recovery.runner r"
 
-#: Whom a routine of schema recovery must belong to: what executes code of a host's tables
-#: belongs to their runner, the way in to the gate, all else to recovery_owner.
+#: Whom a routine of our two schemas must belong to: what executes code of a host's tables
+#: belongs to their runner, all else to recovery_owner.
 EXPECTED = """
     coalesce(
-        (select r.role from recovery.runner r where p.proname = 'run_' || r.id),
-        (select r.gate from recovery.runner r where p.proname = 'gate_' || r.id),
+        (select r.role from recovery.runner r
+         where p.pronamespace = 'recovery_private'::regnamespace and p.proname = 'run_' || r.id),
         (select r.role from recovery.runner r join recovery.watch w on w.runner = r.id
-         where p.proname ~ format('^watch_%s_(insert|update|delete)$', w.id)),
+         where p.pronamespace = 'recovery'::regnamespace
+           and p.proname ~ format('^watch_%s_(insert|update|delete)$', w.id)),
         'recovery_owner')
 """
 
@@ -122,33 +123,60 @@ def test_the_schema_belongs_to_its_role(conn: Connection) -> None:
     assert not names(
         conn,
         RELATIONS + " and c.relowner <> 'recovery_owner'::regrole"
-        " and c.relnamespace = 'recovery'::regnamespace",
+        " and c.relnamespace <> 'agent'::regnamespace",
     )
     assert not names(
         conn,
         ROUTINES + f" and p.proowner <> {EXPECTED}::regrole"
-        " and p.pronamespace = 'recovery'::regnamespace",
+        " and p.pronamespace <> 'agent'::regnamespace",
     )
     assert not names(
         conn,
-        ROUTINES + " and p.prosecdef and p.pronamespace <> 'recovery'::regnamespace",
+        ROUTINES + " and p.prosecdef and p.pronamespace = 'agent'::regnamespace",
     )
+    owned = "select nspname::text from pg_namespace where nspowner = 'recovery_owner'::regrole"
+    assert sorted(names(conn, owned)) == ["recovery", "recovery_private"]
     owners = rows(
         conn,
         "select rolsuper, rolcanlogin, rolcreaterole, rolcreatedb, rolbypassrls, rolreplication"
         f" from pg_roles where rolname = 'recovery_owner' or rolname in ({RUNNERS})",
     )
-    assert len(owners) == 3
+    assert len(owners) == 2
     assert not any(map(any, owners))
 
 
-def test_a_gate_and_a_runner_are_who_they_should_be(conn: Connection) -> None:
-    """A gate is a member of nothing; a runner of a superuser's tables is not one itself."""
+def test_the_private_schema_holds_the_functions_of_runners_alone(conn: Connection) -> None:
+    """Nobody but recovery_owner can name them; each is called by it alone, and is its runner's."""
+    assert names(
+        conn,
+        "select g.grantee::regrole || ' ' || g.privilege_type from pg_namespace n, aclexplode(n.nspacl) g"
+        " where n.nspname = 'recovery_private' order by 1",
+    ) == ["recovery_owner CREATE", "recovery_owner USAGE"]
+    functions = rows(
+        conn,
+        """
+        select p.proname::text, p.proowner::regrole::text, p.prosecdef, p.provolatile,
+               array(select g.grantee::regrole::text from aclexplode(p.proacl) g order by 1)
+        from pg_proc p where p.pronamespace = 'recovery_private'::regnamespace
+        """,
+    )
+    runners = rows(conn, "select id, role::text from recovery.runner")
+    assert functions == [
+        (f"run_{id}", role, True, "v", ["recovery_owner", role]) for id, role in runners
+    ]
+    assert len(functions) == 1
+    for catalog, column in (("pg_class", "relnamespace"), ("pg_type", "typnamespace")):
+        assert not rows(
+            conn, f"select from {catalog} where {column} = 'recovery_private'::regnamespace"
+        )
+
+
+def test_a_runner_is_who_it_should_be(conn: Connection) -> None:
+    """A runner of a superuser's tables is not one itself."""
     member = "select r.rolname::text, g.rolname::text from pg_auth_members m join pg_roles r on r.oid = m.member join pg_roles g on g.oid = m.roleid"
-    [(runner, gate)] = rows(conn, "select role, gate from recovery.runner")
+    [(runner,)] = rows(conn, "select role from recovery.runner")
     found = rows(conn, f"{member} where r.rolname in ({RUNNERS}) order by 1, 2")
     assert found == [(runner, "recovery_runner")]
-    assert gate != runner
 
 
 #: Procedures that commit can have neither SET nor SECURITY DEFINER; the settings of the
@@ -230,7 +258,7 @@ def test_every_expected_role_has_no_login(conn: Connection) -> None:
         " where rolname in ('recovery_owner', 'recovery_server', 'recovery_listener', 'recovery_runner')"
         f" or rolname in ({RUNNERS}) order by 1",
     )
-    expected = [f"gate_{me}", "listener", "owner", "runner", f"runner_{me}", "server"]
+    expected = ["listener", "owner", "runner", f"runner_{me}", "server"]
     assert found == [(f"recovery_{name}", False, False) for name in expected]
 
 

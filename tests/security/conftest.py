@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from security.stage import Stage, attach
-from sql.jobs import Connection, boot, value
+from security.stage import Stage
+from sql.jobs import Connection, boot, lapse, sweep, value
 
 
 class World:
@@ -30,17 +30,8 @@ class World:
         return conn
 
     def teams(self) -> Connection:
-        """Schemas app of team_a and b of team_b, a function that tells; the session of team_a."""
-        for schema, team in (("app", self.stage.team_a), ("b", self.stage.team_b)):
-            self.dba.execute(f"create schema {schema} authorization {team}")  # type: ignore
-            self.dba.execute(f"grant usage on schema {schema} to public")  # type: ignore
-            self.dba.execute("select recovery.permit(%s::regrole)", (team,))
-        b = self.session("team_b")
-        b.execute("create table b.secret (id bigint primary key, status text, title text)")
-        attach(b, "b.secret", {"close": {"status": "'failed'"}})
-        a = self.session("team_a")
-        a.execute(NOTES)
-        return a
+        """A session of team_a, which owns schema app and app.job; b.secret of team_b is watched."""
+        return self.session("team_a")
 
     def notes(self) -> list[tuple[str, str]]:
         """What code of team_a told, and as whom; forgets it."""
@@ -56,6 +47,24 @@ class World:
         )  # type: ignore
         return epoch
 
+    def others_go_on(self, key: int = 900) -> None:
+        """Work of team_b is closed by a boot and by a sweep."""
+        for n, end in enumerate((lambda: boot(self.dba, "another"), lambda: sweep(self.dba))):
+            epoch = boot(self.dba, "another").epoch
+            self.dba.execute(
+                "insert into b.secret (id, status, server_epoch) values (%s, 'running', %s)",
+                (key + n, epoch),
+            )
+            if n:
+                lapse(self.dba, epoch)
+            end()
+            assert value(self.dba, "select status from b.secret where id = %s", key + n) == "failed"
+
+    def problems(self) -> set[str]:
+        """Watches that are passed over."""
+        found = self.dba.execute("select name from recovery.problem where kind = 'watch'")
+        return {name for (name,) in found.fetchall()}
+
     def runner(self, team: str = "team_a") -> int:
         """The number of a team's runner."""
         owner = getattr(self.stage, team)
@@ -64,24 +73,13 @@ class World:
         )
 
 
-NOTES = """
-    create function app.note(what text) returns boolean language plpgsql as $$
-        begin
-            raise warning 'note %', pg_catalog.json_build_array(what, current_user);
-            return true;
-        end $$;
-    create table app.job (id bigint primary key, status text, title text, error text);
-"""
-
-
 @pytest.fixture(scope="session")
 def stages(servers: Any) -> Iterator[dict[int, Stage]]:
     """The stage of each major, made once; gone before the servers are."""
     made: dict[int, Stage] = {}
     yield made
     for stage in made.values():
-        stage.server.drop_database(stage.name)
-        stage.drop_roles()
+        stage.leave()
 
 
 @pytest.fixture
@@ -103,6 +101,7 @@ def world(stage: Stage) -> Iterator[World]:
 
 @pytest.fixture
 def plain(stage: Stage) -> Iterator[World]:
-    """A database without any table, and the same roles."""
-    with stage.database(stage.bare) as dsn, ExitStack() as stack:
+    """A database of two teams that have a table each, and the same roles."""
+    stage.prepare()
+    with stage.database(stage.prepared) as dsn, ExitStack() as stack:
         yield World(stage, dsn, stack)

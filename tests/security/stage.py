@@ -40,7 +40,9 @@ class Stage:
         }
         self.bare = template
         self.name = f"stage_{self.tag}"
+        self.prepared = f"teams_{self.tag}"
         self._numbers = 0
+        self._made: set[str] = set()
 
     @property
     def roles(self) -> list[str]:
@@ -82,17 +84,46 @@ class Stage:
         finally:
             self.server.drop_database(name)
 
-    built = False
+    @contextmanager
+    def _making(self, name: str) -> Iterator[tuple[Connection, Connection]]:
+        """A database to copy, and sessions of a superuser and of team_a in it."""
+        self._made.add(name)
+        dsn = self.server.create_database(name, self.bare)
+        with ExitStack() as stack:
+            yield tuple(
+                stack.enter_context(self.connect(dsn, who)) for who in ("superuser", "team_a")
+            )  # type: ignore
+        with psycopg.connect(self.server.dsn(), autocommit=True) as conn:
+            # Not even autovacuum may come between: a copy needs it for itself.
+            conn.execute(f"alter database {name} with allow_connections false")  # type: ignore
+
+    def leave(self) -> None:
+        for name in self._made:
+            self.server.drop_database(name)
+        self.drop_roles()
+
+    def prepare(self) -> None:
+        """Makes the small one: schemas app of team_a and b of team_b, a table of each, and a function
+        that tells."""
+        if self.prepared in self._made:
+            return
+        with self._making(self.prepared) as (dba, a):
+            for schema, team in (("app", self.team_a), ("b", self.team_b)):
+                dba.execute(f"create schema {schema} authorization {team}")  # type: ignore
+                dba.execute(f"grant usage on schema {schema} to public")  # type: ignore
+                dba.execute("select recovery.permit(%s::regrole)", (team,))
+            dba.execute(
+                "create table b.secret (id bigint primary key, status text, title text);"  # type: ignore
+                f"alter table b.secret owner to {self.team_b}"
+            )
+            attach(dba, "b.secret", {"close": {"status": "'failed'"}})
+            a.execute(NOTES)
 
     def build(self) -> None:
-        """Makes the database to copy: everything attached, a live server with a row in every table."""
-        if self.built:
+        """Makes the large one: everything attached, a live server with a row in every table."""
+        if self.name in self._made:
             return
-        self.built = True
-        dsn = self.server.create_database(self.name, self.bare)
-        with ExitStack() as stack:
-            dba = stack.enter_context(self.connect(dsn))
-            a = stack.enter_context(self.connect(dsn, "team_a"))
+        with self._making(self.name) as (dba, a):
             dba.execute(f"create schema app authorization {self.team_a}")  # type: ignore
             dba.execute(f"create schema b authorization {self.team_b}")  # type: ignore
             dba.execute("grant usage on schema app, b to public")
@@ -122,8 +153,6 @@ class Stage:
             for place in PLACES:
                 if place.later:
                     a.execute(place.fill(place.later))  # type: ignore
-        with psycopg.connect(self.server.dsn(), autocommit=True) as conn:
-            conn.execute(f"alter database {self.name} with allow_connections false")  # type: ignore
 
     def watch(self, conn: Connection, table: Table) -> None:
         """Attaches a table."""
@@ -131,7 +160,7 @@ class Stage:
 
     def look(self, conn: Connection, table: Table, again: bool = False) -> None:
         """Puts a table under the watchdog."""
-        options = {**({"activity": "null"} if again else {}), **table.supervise}
+        options = {**table.supervise, **({"activity": "null"} if again else {})}
         given = ", ".join(f"p_{name} => %({name})s" for name in options)
         conn.execute(
             f"select recovery.supervise('app.{table.name}', {given})",  # type: ignore
@@ -169,6 +198,15 @@ class Stage:
                 end;"""
         return ATTACK.replace("{blocks}", blocks)
 
+
+NOTES = """
+create function app.note(what text) returns boolean language plpgsql as $$
+    begin
+        raise warning 'note %', pg_catalog.json_build_array(what, current_user);
+        return true;
+    end $$;
+create table app.job (id bigint primary key, status text, title text, error text);
+"""
 
 # It is armed by the session: what we prepare does not count. What an attempt does is taken back at once,
 # so that the next one runs as before. It tells by a message, because what it wrote might be taken back.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import psycopg
 import pytest
 
 from security.conftest import World
@@ -133,23 +134,66 @@ def test_none_is_called(hostile: World, path: str, caller: str) -> None:
     assert dba.execute("select id from app.job where status = 'running'").fetchall() == []
 
 
-@pytest.mark.parametrize("name", ["record", "text", "uuid", "jsonb", "timestamptz", "void", "name"])
-def test_no_type_is_looked_up(watched: World, name: str) -> None:
-    """A domain runs its check when something is put into it."""
-    watched.dba.execute(
-        "create function evil.check(pg_catalog.text) returns boolean language plpgsql as"  # type: ignore
-        " $$ begin perform evil.called('type'); return true; end $$;"
-        f'create domain evil."{name}" as pg_catalog.text check (evil.check(value))'
-    )
-    conn = watched.session()
+#: Types that run code when something is put into them, by the name of one that the procedures use.
+CATCHES = {
+    "domain": "create domain {name} as pg_catalog.text check (evil.check(value))",
+    "composite": "create domain evil.trap as pg_catalog.text check (evil.check(value));"
+    "create type {name} as (family evil.trap, epoch bigint, reason evil.trap)",
+}
+CHECK = """
+create function evil.check(pg_catalog.text) returns boolean language plpgsql as
+    $$ begin perform evil.called('type'); return true; end $$;
+grant usage on schema evil to public; grant all on all tables in schema evil to public;
+grant usage on sequence evil.risen to public;
+"""
+#: As boot, sweep and shutdown loop over what they find.
+LOOP = """
+do $$ declare r record; begin
+    for r in select 'x'::pg_catalog.text as family, 1::bigint as epoch, 'x'::pg_catalog.text as reason loop null; end loop;
+end $$
+"""
+
+
+@pytest.mark.parametrize("caller", ["superuser", "server"])
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("composite", "record")]
+    + [
+        ("domain", name)
+        for name in ("record", "text", "uuid", "jsonb", "timestamptz", "void", "name")
+    ],
+)
+def test_no_type_is_looked_up(watched: World, kind: str, name: str, caller: str) -> None:
+    dba = watched.dba
+    dba.execute(CHECK)
+    dba.execute(CATCHES[kind].replace("{name}", f'evil."{name}"'))  # type: ignore
+    conn = watched.session(caller)
     conn.execute("set search_path = evil, pg_catalog")
     watched.orphan(1)
+    booted = boot(conn)
+    assert booted.closed == {"app.job": 1}
+    lapse(dba, watched.orphan(2))
+    assert sweep(conn)["closed"] == {"app.job": 1}
+    booted = boot(conn)
+    dba.execute(
+        "insert into app.job (id, status, server_epoch) values (3, 'running', %s)", (booted.epoch,)
+    )
+    assert shutdown(conn, booted.epoch, token=booted.token)["closed"] == {"app.job": 1}
+    assert value(dba, "select is_called from evil.risen") is False
+
+
+@pytest.mark.parametrize("kind", CATCHES)
+def test_a_hostile_record_would_catch_an_unqualified_one(watched: World, kind: str) -> None:
+    """Else the test above could not fail."""
+    watched.dba.execute(CHECK)
+    watched.dba.execute(CATCHES[kind].replace("{name}", "evil.record"))  # type: ignore
+    conn = watched.session()
+    conn.execute("set search_path = evil, pg_catalog")
     try:
-        booted = boot(conn)
-        sweep(conn)
-        shutdown(conn, booted.epoch, token=booted.token)
-    finally:
-        assert value(watched.dba, "select is_called from evil.risen") is False
+        conn.execute(LOOP)
+    except psycopg.Error as error:
+        print(error)  # a domain is no row
+    assert value(watched.dba, "select is_called from evil.risen") is True
 
 
 def test_they_would_be_called_if_a_name_stood_unqualified(hostile: World) -> None:

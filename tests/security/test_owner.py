@@ -34,31 +34,46 @@ def test_the_error_says_what_to_run_and_running_it_is_enough(plain: World) -> No
     assert value(plain.dba, "select count(*) from recovery.watch where name = 'c.job'") == 0
 
 
-def test_a_name_that_must_be_quoted_is_quoted_in_the_hint(plain: World) -> None:
-    name = f"Team D's {plain.stage.tag}"
-    quoted = '"' + name + '"'
+@pytest.mark.parametrize(
+    "name",
+    ["Team D's 1", "order", 'say "x"', "a.b", "x; drop table app.job --", "Ü" * 31, "recovery_x"],
+)
+def test_an_owner_whose_name_must_be_quoted_attaches_and_detaches(plain: World, name: str) -> None:
+    quoted = '"' + name.replace('"', '""') + '"'
     plain.dba.execute(f"create role {quoted} login password 'x'")  # type: ignore
     try:
         plain.dba.execute(f"create schema d authorization {quoted}")  # type: ignore
         with psycopg.connect(plain.dsn, user=name, password="x", autocommit=True) as d:
-            d.execute("create table d.job (id bigint primary key, status text, error text)")
+            d.execute(
+                'create table d."The Job" (id bigint primary key, status text, error text, at timestamptz)'
+            )
             with pytest.raises(DENIED) as caught:
-                attach(d, "d.job", {})
+                attach(d, 'd."The Job"', {})
             hint = caught.value.diag.message_hint or ""
+            assert hint.startswith("A DBA runs this once: select recovery.permit(")
             plain.dba.execute(hint.removeprefix("A DBA runs this once: "))  # type: ignore
-            attach(d, "d.job", {})
-            plain.orphan(1, "d.job")
-            assert boot(plain.dba).closed == {"d.job": 1}
-            d.execute("select recovery.detach('d.job')")
+            for conn in (d, plain.dba):
+                attach(conn, 'd."The Job"', {"started": "at"})
+                conn.execute("select recovery.supervise('d.\"The Job\"')")
+                attach(conn, 'd."The Job"', {"started": "at"})
+                plain.orphan(1, 'd."The Job"')
+                assert sum(boot(plain.dba).closed.values()) == 1
+                d.execute('delete from d."The Job"')
+                conn.execute("select recovery.detach('d.\"The Job\"')")
+            assert not value(plain.dba, "select count(*) from recovery.watch where name ~ 'Job'")
+            # Repeated, it repairs.
+            plain.dba.execute(hint.removeprefix("A DBA runs this once: "))  # type: ignore
+        assert value(plain.dba, "select to_regclass('app.job') is not null")
     finally:
-        plain.dba.execute(f"drop owned by {quoted} cascade")  # type: ignore
-        for kind in ("runner", "gate"):
-            for (role,) in plain.dba.execute(
-                "select quote_ident(rolname) from pg_roles where rolname = %s",
-                (f"recovery_{kind}_{name}",),
-            ).fetchall():
-                plain.dba.execute(f"drop owned by {role} cascade; drop role {role}")  # type: ignore
-        plain.dba.execute(f"drop role {quoted}")  # type: ignore
+        role = value(
+            plain.dba,
+            "select quote_ident(role) from recovery.runner where owner ="
+            " (select oid from pg_roles where rolname = %s)",
+            name,
+        )
+        for who in (quoted, *([role] if role else [])):
+            plain.dba.execute(f"drop owned by {who} cascade")  # type: ignore
+            plain.dba.execute(f"drop role {who}")  # type: ignore
 
 
 def test_who_owns_nothing_of_it_is_refused(plain: World) -> None:
@@ -105,7 +120,13 @@ DENIED_STATEMENTS = [
     "create table recovery.x ()",
     "create function recovery.x() returns void language sql as ''",
     "alter function recovery.watch_{watch}_update() security invoker",
-    "drop function recovery.run_{runner}(text, recovery.task, text)",
+    "drop function recovery_private.run_{runner}(text, recovery.task, text)",
+    "alter function recovery_private.run_{runner}(text, recovery.task, text) security invoker",
+    "select recovery_private.run_{runner}('select to_jsonb(1)', null, 'read')",
+    "create function recovery_private.x() returns void language sql as ''",
+    "drop function recovery.watch_{watch}_update() cascade",
+    "drop owned by recovery_runner_{team}",
+    "reassign owned by recovery_runner_{team} to {team}",
     "set role recovery_runner_{team}",
     "grant recovery_runner_{team} to {team}",
 ]

@@ -32,6 +32,20 @@ def closes(world: World, conn: Connection) -> None:
     conn.execute("select * from recovery.close('1')").fetchall()
 
 
+def acknowledges(world: World, conn: Connection) -> None:
+    epoch, token = world.dba.execute(
+        "select epoch, token from recovery.server order by epoch desc limit 1"
+    ).fetchone() or (None, None)
+    asked = value(
+        world.dba,
+        "insert into recovery.cancellation (family, scope, watch, key, server_epoch, reason, detail, deadline)"
+        " values ('app.job', 'row', 'app.job', '1', %s, 'x', '{\"watch\": \"app.job\"}', now() + interval '1 hour')"
+        " returning id",
+        epoch,
+    )
+    conn.execute("select recovery.acknowledge(%s, %s, %s)", (asked, epoch, token)).fetchall()
+
+
 def previews(world: World, conn: Connection) -> None:
     conn.execute("select * from recovery.preview('api')").fetchall()
 
@@ -41,11 +55,10 @@ def shows_status(world: World, conn: Connection) -> None:
     conn.execute("select * from recovery.server_status").fetchall()
 
 
-WRITING = pytest.mark.parametrize("entry", [boots, sweeps, shuts_down, closes])
-READING = pytest.mark.parametrize("entry", [previews, shows_status])
-EVERY = pytest.mark.parametrize(
-    "entry", [boots, sweeps, shuts_down, closes, previews, shows_status]
-)
+WRITES: list[Entry] = [boots, sweeps, shuts_down, closes, acknowledges]
+READS: list[Entry] = [previews, shows_status]
+READING = pytest.mark.parametrize("entry", READS)
+EVERY = pytest.mark.parametrize("entry", WRITES + READS)
 
 
 def _call(entry: Entry, world: World) -> Connection:
@@ -84,6 +97,28 @@ def test_a_cursor_with_hold_is_not_filled_at_commit(plain: World, entry: Entry) 
     conn = _call(entry, plain)
     assert plain.notes() == []
     assert conn.execute("select name from pg_cursors where is_holdable").fetchall() == []
+    if entry in WRITES:
+        # The closing is refused, which the row's failure says; nothing else is.
+        assert value(plain.dba, "select status from app.job") == "running"
+    if entry in (boots, sweeps, shuts_down):
+        assert "leaves the cursor evil" in value(plain.dba, "select message from recovery.failure")
+    assert value(conn, "select 1") == 1
+    plain.others_go_on()
+
+
+def test_a_cursor_that_does_not_outlive_the_transaction_is_fine(plain: World) -> None:
+    _hide(
+        plain,
+        "if not exists (select from pg_cursors where name = 'mine') then"
+        " execute 'declare mine cursor for select app.note(''fetched'')';"
+        " execute 'move all from mine'; end if",
+    )
+    conn = plain.session()
+    conn.execute("declare kept cursor with hold for select 7")
+    assert boot(conn).closed == {"app.job": 1}
+    assert {who for _, who in plain.notes()} == {plain.stage.runner}
+    # What the session had itself stays.
+    assert value(conn, "fetch all from kept") == 7
 
 
 @READING
@@ -113,6 +148,12 @@ TEMPORARY = [
     "create temp view pg_roles as select app.note(''temp'')",
     "create temp table pg_database (a integer)",
     "create domain pg_temp.job as text check (app.note(''temp''))",
+    "create temp sequence pg_class",
+    "create type pg_temp.jsonb as (a text)",
+    "create type pg_temp.uuid as enum (''a'')",
+    "create type pg_temp.bigint as range (subtype = integer)",
+    "create function pg_temp.now() returns text language sql as ''select app.note(temp)::text''",
+    "create operator pg_temp.|| (leftarg = text, rightarg = bigint, function = pg_temp.cat)",
 ]
 
 
@@ -121,11 +162,7 @@ def test_nothing_of_it_stays_in_the_temporary_schema(plain: World, entry: Entry)
     """pg_temp comes before pg_catalog for tables and types: the session's next query would run it."""
     _hide(
         plain,
-        "; ".join(
-            f"begin execute '{made}';"
-            " exception when duplicate_table or duplicate_object or insufficient_privilege then end"
-            for made in TEMPORARY
-        ),
+        "; ".join(f"begin execute '{made}'; exception when others then end" for made in TEMPORARY),
     )
     conn = _call(entry, plain)
     left = conn.execute(
@@ -133,6 +170,24 @@ def test_nothing_of_it_stays_in_the_temporary_schema(plain: World, entry: Entry)
         " union all select typname from pg_type where typnamespace = pg_my_temp_schema()"
     ).fetchall()
     assert left == []
+    if entry in WRITES:
+        assert value(plain.dba, "select status from app.job") == "failed"
+    # What goes on in this session sees the catalog's.
+    value(conn, "select count(*) from pg_roles")
+    sweep(conn)
+    assert {who for _, who in plain.notes()} <= {plain.stage.runner}
+
+
+def test_what_the_session_made_itself_stays(plain: World) -> None:
+    _hide(plain, "create temp table if not exists evil (a integer)")
+    conn = plain.session()
+    conn.execute("create temp table mine (a integer); create type pg_temp.own as enum ('a')")
+    assert boot(conn).closed == {"app.job": 1}
+    names = conn.execute(
+        "select relname from pg_class where relnamespace = pg_my_temp_schema() and relkind = 'r'"
+    ).fetchall()
+    assert names == [("mine",)]
+    assert value(conn, "select to_regtype('pg_temp.own') is not null")
 
 
 @EVERY
@@ -190,10 +245,12 @@ def test_later_sweeps_of_others_work_in_the_same_session(plain: World, entry: En
         print(error)
     after = _settings(conn)
     assert {name: after[name] for name in SETTINGS if before[name] != after[name]} == {}
+    assert ("set", plain.stage.runner) in plain.notes()
+    epoch = boot(plain.dba, "another").epoch
     plain.dba.execute(
-        "insert into b.secret (id, status, server_epoch) select 1, 'running', max(epoch) from recovery.server"
+        "insert into b.secret (id, status, server_epoch) values (1, 'running', %s)", (epoch,)
     )
-    boot(conn)
+    boot(conn, "another")
     assert value(plain.dba, "select status from b.secret") == "failed"
 
 

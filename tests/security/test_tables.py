@@ -5,10 +5,11 @@ from __future__ import annotations
 import psycopg
 import pytest
 
+from helpers import wait_for_lock
 from security.conftest import World
 from security.stage import attach
 from security.tricks import literal, on_update, pure
-from sql.jobs import boot, refused, value
+from sql.jobs import Connection, boot, in_background, refused, sweep, value
 
 
 def test_the_first_example_of_the_issue(plain: World) -> None:
@@ -143,34 +144,169 @@ def test_literals_are_read_with_the_owners_rights_only(plain: World, kind: str) 
             plain.dba.execute("select recovery.detach('app.job')")
 
 
-def test_a_type_that_changes_while_we_compile_is_not_read_by_the_caller(plain: World) -> None:
-    """The name in a compiled expression means another type when the index is made."""
-    a = plain.teams()
+#: A name that means an enum and can mean a composite type that runs code when its literal is read.
+SWAPPED = """
+create type app.kind as enum ('(running)');
+create function app.eq(text, app.kind) returns boolean immutable language sql as 'select true';
+create function app.eq(text, app.evil) returns boolean immutable language sql as 'select true';
+create operator app.=== (leftarg = text, rightarg = app.kind, function = app.eq);
+create operator app.=== (leftarg = text, rightarg = app.evil, function = app.eq);
+"""
+SWAP = "alter type app.kind rename to kind_was; alter type app.evil rename to kind"
+USES_IT = "r.status operator(app.===) '(running)'::app.kind"
+
+
+def _swappable(world: World) -> Connection:
+    a = world.teams()
     literal(a, "evil", "perform app.note('read')")
-    literal(
-        a,
-        "swap",
-        "if exists (select from pg_type where typname = 'evil') then"
-        " alter type app.kind rename to kind_was; alter type app.evil rename to kind; end if",
+    a.execute(SWAPPED)
+    world.notes()
+    return a
+
+
+def _left(world: World) -> tuple[object, ...]:
+    """What attaching made of app.job."""
+    return (
+        value(world.dba, "select count(*) from recovery.watch where name = 'app.job'"),
+        value(
+            world.dba,
+            "select count(*) from pg_index where indrelid = 'app.job'::regclass and not indisprimary",
+        ),
+        value(
+            world.dba,
+            "select count(*) from pg_trigger where tgrelid = 'app.job'::regclass and tgname like 'recovery%%'",
+        ),
     )
-    a.execute(
-        "create type app.kind as enum ('(running)');"
-        "create function app.eq(text, app.kind) returns boolean immutable language sql as 'select true';"
-        "create function app.eq(text, app.evil) returns boolean immutable language sql as 'select true';"
-        "create operator app.=== (leftarg = text, rightarg = app.kind, function = app.eq);"
-        "create operator app.=== (leftarg = text, rightarg = app.evil, function = app.eq)"
-    )
+
+
+@pytest.mark.parametrize("caller", ["superuser", "team_a"])
+@pytest.mark.parametrize("where", ["open", "group", "started"])
+def test_a_type_swapped_by_a_second_session_is_read_by_the_runner(
+    plain: World, caller: str, where: str
+) -> None:
+    """Between the compilation and the index the name in an expression gets another meaning."""
+    a = _swappable(plain)
+    # Compiled after the others, it waits until the second session has swapped.
+    literal(a, "slow", "perform pg_advisory_xact_lock(42); perform pg_advisory_unlock(42)")
+    a.execute("select pg_advisory_lock(42)")
+    options: dict[str, object] = {
+        "close": {"status": "'failed'", "title": "(('(x)'::app.slow).a)::text"}
+    }
+    open_ = "status = 'running'"
+    if where == "open":
+        open_ += f" and {USES_IT}"
+    elif where == "group":
+        options["group"] = f"({USES_IT})::text"
+    else:
+        options["started"] = f"case when {USES_IT} then timestamptz '2000-01-01 00:00+00' end"
+    conn = plain.session(caller)
+    attaching = in_background(attach, conn, "app.job", options, open_)
+    wait_for_lock(plain.dba, conn.info.backend_pid)
+    assert plain.notes() == []
+    a.execute(SWAP)
+    a.execute("select pg_advisory_unlock(42)")
+    error = attaching.exception(20)
+    if where == "started" and error is None:
+        # Its index is the watchdog's.
+        with refused("RC006"):
+            conn.execute("select recovery.supervise('app.job')")
+        notes = plain.notes()
+        # With the enum in its place again nothing is amiss.
+    else:
+        assert isinstance(error, psycopg.Error)
+        assert error.sqlstate == "RC006", error
+        notes = plain.notes()
+        assert _left(plain) == (0, 0, 0)
+    assert {who for _, who in notes} <= {plain.stage.runner}
+    assert notes, "the literal was never read: this test tests nothing"
+
+
+@pytest.mark.parametrize("caller", ["superuser", "team_a"])
+@pytest.mark.parametrize("then", ["supervise", "attach", "lost trigger", "lost index", "detach"])
+def test_a_type_swapped_after_attach_is_read_by_the_runner(
+    plain: World, caller: str, then: str
+) -> None:
+    a = _swappable(plain)
+    options = {"started": "timestamptz '2000-01-01 00:00+00'"}
+    open_ = f"status = 'running' and {USES_IT}"
+    attach(a, "app.job", options, open_)
+    plain.orphan()
+    a.execute(SWAP)
     plain.notes()
-    try:
-        attach(
-            plain.dba,
-            "app.job",
-            {"close": {"status": "'failed'", "title": "('(x)'::app.swap).a::text"}},
-            "status operator(app.===) '(running)'::app.kind",
+    conn = plain.session(caller)
+    if then.startswith("lost"):
+        name = value(
+            a,
+            "select relname from pg_class where relname like 'recovery_open%%' and relnamespace = 'app'::regnamespace",
         )
+        a.execute(
+            "drop trigger recovery_30_delete on app.job"
+            if then == "lost trigger"
+            else f"drop index app.{name}"  # type: ignore
+        )
+    try:
+        if then == "supervise":
+            conn.execute("select recovery.supervise('app.job')")
+        elif then == "detach":
+            conn.execute("select recovery.detach('app.job')")
+        else:
+            attach(conn, "app.job", options, open_)
     except psycopg.Error as error:
-        print(error)
-    assert {who for _, who in plain.notes()} <= {plain.stage.runner, plain.stage.team_a}
+        assert error.sqlstate == "RC006", error  # noqa: PT017
+    for use in (boot, sweep):
+        try:
+            use(plain.dba)
+        except psycopg.Error as error:
+            pytest.fail(f"others are stopped: {error}")
+    assert {who for _, who in plain.notes()} <= {plain.stage.runner}
+    plain.others_go_on()
+
+
+def test_what_a_swap_in_compiled_code_did_is_gone(plain: World) -> None:
+    """Code that runs while we compile swaps the types itself: that is taken back."""
+    a = _swappable(plain)
+    literal(a, "swap", SWAP)
+    attach(
+        plain.dba,
+        "app.job",
+        {"close": {"status": "'failed'", "title": "(('(x)'::app.swap).a)::text"}},
+        f"status = 'running' and {USES_IT}",
+    )
+    assert plain.notes() == []
+    assert value(plain.dba, "select 'app.kind'::regtype = (select oid from pg_type where typname = 'kind' and typtype = 'e')")  # fmt: skip
+
+
+@pytest.mark.parametrize("caller", ["superuser", "team_a"])
+def test_an_index_that_the_runner_may_not_make_runs_nothing_of_the_callers(
+    plain: World, caller: str
+) -> None:
+    """In a schema of somebody else whoever attaches makes it."""
+    a = plain.teams()
+    team_a = plain.stage.team_a
+    pure(a, "says", "perform app.note('says')")
+    literal(a, "evil", "perform app.note('read')")
+    a.execute(
+        "create type app.kind as enum ('a'); create function app.any(app.kind) returns boolean immutable language plpgsql as $$ begin return app.says('x'); end $$"
+    )
+    plain.dba.execute(
+        f"create schema z; grant usage on schema z to {team_a};"  # type: ignore
+        f"create table z.job (id bigint primary key, status text, title text, error text); alter table z.job owner to {team_a}"
+    )
+    plain.dba.execute("insert into z.job values (1, 'running')")
+    conn = plain.session(caller)
+    for open_ in (
+        "app.says('x')",
+        "app.says(r.status)",
+        "app.any('a'::app.kind)",
+        "status = 'running' and ('(x)'::app.evil).a is not null",
+    ):
+        try:
+            attach(conn, "z.job", {"group": "app.says(r.status)::text"}, open_)
+        except psycopg.Error as error:
+            assert error.sqlstate in ("RC006", "42501"), error  # noqa: PT017
+        else:
+            conn.execute("select recovery.detach('z.job')")
+        assert {who for _, who in plain.notes()} <= {plain.stage.runner, team_a}
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,6 @@ as $$
 $$;
 
 comment on function agent.child_of(agent.part) is
-    'For a task in flight that carries no child session yet: {"sessionId": …} of the child that session.parent_id shows, else null.';
+    'For a task in flight that carries no child session yet: {"sessionId": ...} of the child that session.parent_id shows, else null.';
 
 revoke all on function agent.child_of(agent.part) from public;

@@ -28,6 +28,6 @@ as $$
 $$;
 
 comment on function agent.outcome_of(agent.part) is
-    'For a task in flight: {"sessionId": …} of its child, and "result": the child''s last text, if the child had finished.';
+    'For a task in flight: {"sessionId": ...} of its child, and "result": the child''s last text, if the child had finished.';
 
 revoke all on function agent.outcome_of(agent.part) from public;

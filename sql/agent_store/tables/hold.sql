@@ -16,7 +16,7 @@ create index hold_session_idx on agent.hold (session_id);
 
 comment on table agent.hold is
     'Work that waits for a human (permission, question) or for the point in time at which a provider may be asked again (retry): no timeout runs meanwhile. It ends with the server that owns it.';
-comment on column agent.hold.id is 'Id of the request (per_…, que_…, or any).';
+comment on column agent.hold.id is 'Id of the request (per_..., que_..., or any).';
 comment on column agent.hold.session_id is 'Session that waits.';
 comment on column agent.hold.part_id is 'Tool part that waits; null: the whole session.';
 comment on column agent.hold.kind is 'permission, question or retry.';

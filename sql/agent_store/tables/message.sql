@@ -10,7 +10,7 @@ create table agent.message (
 create index message_session_idx on agent.message (session_id, time_created, id collate "C");
 
 comment on table agent.message is 'A turn of the user or the assistant.';
-comment on column agent.message.id is 'Id of the message (msg_…).';
+comment on column agent.message.id is 'Id of the message (msg_...).';
 comment on column agent.message.session_id is 'Its session.';
 comment on column agent.message.time_created is 'Milliseconds since 1970.';
 comment on column agent.message.time_updated is 'Milliseconds since 1970.';

@@ -12,7 +12,7 @@ create index part_message_idx on agent.part (message_id, id collate "C");
 create index part_session_idx on agent.part (session_id);
 
 comment on table agent.part is 'A part of a message: text, reasoning, a tool call, a step.';
-comment on column agent.part.id is 'Id of the part (prt_…).';
+comment on column agent.part.id is 'Id of the part (prt_...).';
 comment on column agent.part.message_id is 'Its message.';
 comment on column agent.part.session_id is 'Its session.';
 comment on column agent.part.time_created is 'Milliseconds since 1970.';

@@ -74,6 +74,30 @@ def test_connection_lost(jobs: Connection, connect: Callable[..., Connection]) -
     assert reason(jobs, dead) == "connection_lost"
 
 
+def test_a_lost_connection_convicts_only_if_a_beat_was_due(
+    jobs: Connection, connect: Callable[..., Connection]
+) -> None:
+    """P15: with a beat every 5 s, one that came just before the connection went says nothing yet."""
+    server, live = boot(jobs, "api"), boot(jobs, "live")
+    keeper = connect()
+    value(keeper, "select recovery.keep(%s, %s, '5 s')", server.epoch, server.token)
+    watch_for(jobs, 20, server, live)
+    keeper.close()
+    wait_for(lambda: sweep(jobs)["suspected"] == [server.epoch])
+    heartbeat(jobs, server)  # clears it, and the next look suspects again
+    assert sweep(jobs)["suspected"] == [server.epoch]
+    assert watch_for(jobs, 5, live, step=1) == []
+    assert watch_for(jobs, 2, live, step=1) == [server.epoch]
+    assert reason(jobs, server) == "connection_lost"
+
+
+def test_how_often_a_keeper_beats_is_checked(jobs: Connection) -> None:
+    server = boot(jobs)
+    for every in ("0 s", "-1 s", "2 days"):
+        with refused("RC010", "beat"):
+            value(jobs, "select recovery.keep(%s, %s, %s)", server.epoch, server.token, every)
+
+
 def test_a_heartbeat_clears_the_suspicion(
     jobs: Connection, connect: Callable[..., Connection]
 ) -> None:
