@@ -7,7 +7,6 @@ exhausted pool must not make a healthy process look dead.
 from __future__ import annotations
 
 import logging
-import math
 import random
 import threading
 import time
@@ -143,7 +142,7 @@ def check_intervals(lease: float, heartbeat: float | None, sweep: float | None) 
             f"heartbeat every {every:g} s: with a lease of {lease:g} s give more than 0"
             f" and at most {lease / 2:g} s"
         )
-    if sweep is not None and not 0 < sweep < math.inf:
+    if sweep is not None and not 0 < sweep <= 86400 * 365:
         raise InvalidArgument(f"sweep every {sweep:g} s: give more than 0 s, or None")
     return every
 
