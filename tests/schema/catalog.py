@@ -36,11 +36,11 @@ def comment(oid: str, of: str) -> str:
 def acl(privileges: str, kind: str, of: str) -> str:
     """Privileges, the default ones too, spelled out and sorted."""
     kind = f"""({kind})::"char" """ if " " in kind else f"'{kind}'"
-    return f"""(
-        select array_agg(format('%s %s by %s%s',
+    return f"""array(
+        select format('%s %s by %s%s',
             case grantee when 0 then 'public' else {owner("grantee")} end, privilege_type,
-            {owner("grantor")}, case when is_grantable then '*' else '' end) order by 1)
-        from aclexplode(coalesce({privileges}, acldefault({kind}, {of}))))"""
+            {owner("grantor")}, case when is_grantable then '*' else '' end)
+        from aclexplode(coalesce({privileges}, acldefault({kind}, {of}))) order by 1)"""
 
 
 def ours(schema: str) -> str:

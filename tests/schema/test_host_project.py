@@ -126,14 +126,12 @@ def scalar(dsn: str, query: str) -> Any:
 def left(dsn: str) -> Any:
     """Which schemas of ours there are."""
     names = ", ".join(f"'{name}'" for name in OURS)
-    query = (
-        f"select array_agg(nspname::text order by 1) from pg_namespace where nspname in ({names})"
-    )
+    query = f"select array_agg(nspname::text order by nspname) from pg_namespace where nspname in ({names})"
     return scalar(dsn, query)
 
 
 def versions(dsn: str) -> list[str]:
-    query = "select array_agg(version_num::text order by 1) from public.alembic_version"
+    query = "select array_agg(version_num::text order by version_num) from public.alembic_version"
     return list(scalar(dsn, query) or [])
 
 
