@@ -19,7 +19,16 @@ from recovery._paths import sql_dir
 from recovery._postgres import Cluster
 
 #: The order of the desired state; within a folder by name.
-_ORDER = ("roles.sql", "schema.sql", "types", "tables", "functions", "procedures", "views", "triggers")
+_ORDER = (
+    "roles.sql",
+    "schema.sql",
+    "types",
+    "tables",
+    "functions",
+    "procedures",
+    "views",
+    "triggers",
+)
 _LAST = ("watches.sql", "grants.sql")
 
 #: Nothing but the measured statement should write: no checkpoint or vacuum comes between.
