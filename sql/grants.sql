@@ -64,6 +64,7 @@ grant execute on function
     recovery.attached(),
     recovery.rewrites(regclass),
     recovery.is_stale(regclass),
+    recovery.definitions_of(recovery.watch),
     recovery.lacks_loan(regclass),
     recovery.now(),
     recovery.problem_of(bigint, timestamptz, timestamptz),

@@ -2550,9 +2550,12 @@ declare
     v_define record;
     v_state  text;
     v_error  text;
+    v_what   text;
 begin
     select c.relowner::regrole as role, recovery.runner_of(p_watch.relation) as runner into v_owner from pg_class as c where c.oid = p_watch.relation;
     select c.relnamespace into v_schema from pg_class as c where c.oid = p_watch.relation;
+    v_what := case when exists (select from pg_class as c where c.relnamespace = v_schema and c.relname = 'recovery_open_' || p_watch.id)
+                   then 'the started expression' else 'the open or group expression' end;
     begin
         if not (v_owner.runner).privileged and has_schema_privilege(v_owner.role, v_schema, 'create') then
             perform recovery.define_watch(p_watch.relation);
@@ -2573,7 +2576,7 @@ begin
         elsif v_state = '42501' then
             perform recovery.fail('42501', v_error, format('attach makes an index beside the table: grant create on schema %s to %s;', v_schema, v_owner.role));
         end if;
-        perform recovery.fail('RC006', format('%s cannot be watched: %s', p_watch.relation, v_error), 'The open, group and started expressions must be immutable.');
+        perform recovery.fail('RC006', format('%s for %s does not work: %s', v_what, p_watch.relation, v_error), 'It stands in an index, and must be immutable.');
     end;
     for v_define in
         select t.tgname from pg_trigger as t where t.tgrelid = p_watch.relation and t.tgname ~ '^recovery_[0-9]{2}_' and obj_description(t.oid, 'pg_trigger') is null
@@ -6557,10 +6560,18 @@ select 'process', c.id::text, p.problem
 from recovery.process as c cross join lateral (select recovery.problem_of(c.pid, c.process_start) as problem) as p
 where p.problem is not null
 union all
-select 'watch', b.watch, b.message from recovery.broken as b;
+select 'watch', b.watch, b.message from recovery.broken as b
+union all
+select 'watch', w.name, format('its table lacks %s: call recovery.attach again', string_agg(d.name, ', ' order by d.name))
+from recovery.attached() as w cross join lateral recovery.definitions_of(w) as d
+group by w.name
+union all
+select 'watch', w.name, format('trigger %s of its table is disabled', t.tgname)
+from recovery.attached() as w join pg_catalog.pg_trigger as t on t.tgrelid = w.relation
+where t.tgname ~ '^recovery_[0-9]{2}_' and t.tgenabled in ('D', 'R');
 --;
 comment on view recovery.problem is
-    'What every sweep passes over, shown by status: impossible processes and fuses (they are refused where they enter; a fuse among them guards nothing), and watches whose table, runner or expressions fail.';
+    'What every sweep passes over, shown by status: impossible processes and fuses (they are refused where they enter; a fuse among them guards nothing), and watches whose table, runner or expressions fail; and watches without their triggers, whose writes are neither fenced nor told.';
 --;
 comment on column recovery.problem.kind is 'fuse, server, process or watch.';
 --;
@@ -6798,6 +6809,7 @@ grant execute on function
     recovery.attached(),
     recovery.rewrites(regclass),
     recovery.is_stale(regclass),
+    recovery.definitions_of(recovery.watch),
     recovery.lacks_loan(regclass),
     recovery.now(),
     recovery.problem_of(bigint, timestamptz, timestamptz),

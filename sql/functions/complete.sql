@@ -11,9 +11,12 @@ declare
     v_define record;
     v_state  text;
     v_error  text;
+    v_what   text;
 begin
     select c.relowner::regrole as role, recovery.runner_of(p_watch.relation) as runner into v_owner from pg_class as c where c.oid = p_watch.relation;
     select c.relnamespace into v_schema from pg_class as c where c.oid = p_watch.relation;
+    v_what := case when exists (select from pg_class as c where c.relnamespace = v_schema and c.relname = 'recovery_open_' || p_watch.id)
+                   then 'the started expression' else 'the open or group expression' end;
     begin
         if not (v_owner.runner).privileged and has_schema_privilege(v_owner.role, v_schema, 'create') then
             perform recovery.define_watch(p_watch.relation);
@@ -34,7 +37,7 @@ begin
         elsif v_state = '42501' then
             perform recovery.fail('42501', v_error, format('attach makes an index beside the table: grant create on schema %s to %s;', v_schema, v_owner.role));
         end if;
-        perform recovery.fail('RC006', format('%s cannot be watched: %s', p_watch.relation, v_error), 'The open, group and started expressions must be immutable.');
+        perform recovery.fail('RC006', format('%s for %s does not work: %s', v_what, p_watch.relation, v_error), 'It stands in an index, and must be immutable.');
     end;
     for v_define in
         select t.tgname from pg_trigger as t where t.tgrelid = p_watch.relation and t.tgname ~ '^recovery_[0-9]{2}_' and obj_description(t.oid, 'pg_trigger') is null

@@ -257,10 +257,10 @@ class History:
             sim.keeper = self.connect()
         send = partial(calls.run, sim.keeper)
         try:
-            sim.server.beat(send, keep=True)
+            sim.server.beat(send, every=LEASE / 3)
         except recovery.ConnectionFailed:  # its backend was terminated
             sim.keeper = self.connect()
-            sim.server.beat(partial(calls.run, sim.keeper), keep=True)
+            sim.server.beat(partial(calls.run, sim.keeper), every=LEASE / 3)
 
     def _act(self) -> None:
         living = [sim for sim in self.sims if sim.lives]

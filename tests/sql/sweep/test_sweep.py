@@ -10,6 +10,7 @@ from helpers import wait_for_lock
 from sql.jobs import (
     Connection,
     add,
+    attach,
     boot,
     events,
     heartbeat,
@@ -136,3 +137,20 @@ def test_the_last_sweep_of_each_label_is_recorded(jobs: Connection) -> None:
 def test_an_argument_out_of_range(jobs: Connection, option: str, wrong: object) -> None:
     with refused("RC010"):
         sweep(jobs, **{option: wrong})
+
+
+def test_status_names_a_watch_without_its_triggers(jobs: Connection) -> None:
+    assert jobs.execute("select * from recovery.problem").fetchall() == []
+    jobs.execute("alter table app.job disable trigger recovery_20_update")
+    assert "disabled" in value(jobs, "select problem from recovery.problem")
+    jobs.execute("alter table app.job enable trigger recovery_20_update")
+    jobs.execute("drop trigger recovery_10_insert on app.job")
+    index = value(
+        jobs, "select 'app.recovery_open_' || id from recovery.watch where name = 'app.job'"
+    )
+    jobs.execute(f"drop index {index}")  # type: ignore
+    said = value(jobs, "select problem from recovery.problem where name = 'app.job'")
+    assert "recovery_10_insert" in said
+    assert "recovery_open" in said
+    attach(jobs)
+    assert jobs.execute("select * from recovery.problem").fetchall() == []
