@@ -180,11 +180,11 @@ def test_a_runner_is_who_it_should_be(conn: Connection) -> None:
 
 
 #: Procedures that commit can have neither SET nor SECURITY DEFINER; the settings of the
-#: session are read and set.
+#: session are read and set; agent.object_of is to be inlined.
 UNPINNED = {
     f"recovery.{name}"
     for name in ("boot", "close_epoch", "restore_settings", "session_settings", "shutdown", "sweep")
-}
+} | {"agent.object_of"}
 
 
 def test_every_routine_pins_its_search_path(conn: Connection) -> None:
