@@ -17,7 +17,7 @@ cross join (select recovery.now() as at offset 0) as c
 -- The loss of the keeper's lock says that a connection is gone. Only a beat that was due since and did not come says
 -- more: a live keeper finds out when it beats. (greatest ignores null: who has not said how often gets the grace.)
 cross join lateral (select case when s.suspected is not null
-    then greatest(s.suspected + s.grace, s.heartbeat + s.beat + interval '1 second') end as until) as l
+    then greatest(s.suspected + s.grace, s.heartbeat + s.beat + least(interval '1 second', s.beat / 4)) end as until) as l
 where s.ended is null;
 
 comment on view recovery.evidence is 'What speaks for the death of each server that has not ended.';
