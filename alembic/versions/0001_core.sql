@@ -6564,6 +6564,7 @@ select 'watch', b.watch, b.message from recovery.broken as b
 union all
 select 'watch', w.name, format('its table lacks %s: call recovery.attach again', string_agg(d.name, ', ' order by d.name))
 from recovery.attached() as w cross join lateral recovery.definitions_of(w) as d
+where not exists (select from recovery.broken as b where b.watch = w.name)
 group by w.name
 union all
 select 'watch', w.name, format('trigger %s of its table is disabled', t.tgname)
