@@ -478,7 +478,7 @@ def _as_json(value: Any) -> Any:
 
 
 def permit(owner: str) -> Call[None]:
-    """Lets the owner of tables attach them; for a DBA. RC010, 42501."""
+    """Lets the owner of tables attach them; for a DBA. 42704 no such role, 42501."""
     return Call("select recovery.permit(%(owner)s::text::regrole)", {"owner": owner}, _nothing)
 
 

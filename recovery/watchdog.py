@@ -199,17 +199,21 @@ class Watchdog:
             except InvalidArgument as error:
                 if len(keys) > 1:  # the others are well: write them one by one
                     if not all(self._flush({(watch, scope): {one}}) for one in sorted(keys)):
+                        self._keep(touched)
                         return False
                 else:
                     _log.error("touch of %s %s is dropped: %s", watch, *keys, error)
             except Exception as error:
                 self._complain("touch", error)
-                with self._changed:
-                    for unit, kept in touched.items():
-                        self._touched.setdefault(unit, set()).update(kept)
+                self._keep(touched)
                 return False
             del touched[watch, scope]
         return True
+
+    def _keep(self, touched: dict[tuple[str, str], set[str]]) -> None:
+        with self._changed:
+            for unit, kept in touched.items():
+                self._touched.setdefault(unit, set()).update(kept)
 
     def _read(self) -> None:
         try:

@@ -742,7 +742,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_asked   recovery.cancellation;
-    v_session jsonb := recovery.session_settings();
+    v_session jsonb;
     v_closed  jsonb;
 begin
     perform recovery.check_fresh();
@@ -755,6 +755,7 @@ begin
     if v_asked.scope = 'group' and recovery.has_begun(v_asked.detail ->> 'watch', v_asked.key, v_asked.requested) then
         return '{}';  -- its group works on something new by now
     end if;
+    v_session := recovery.session_settings();
     v_closed := recovery.stop_unit(v_asked.detail ->> 'watch', v_asked.scope, v_asked.key, v_asked.reason, 'cancel:' || p_epoch);
     perform recovery.restore_settings(v_session);
     return v_closed;
@@ -1015,9 +1016,8 @@ volatile
 security invoker
 set search_path = pg_catalog, pg_temp
 as $$
-/* With the rights of its caller, who must have those of the table's owner: the column, the index and the
-   triggers. What needs ours is done by the triggers of recovery.watch. No text of a table is executed here but the
-   expressions that were compiled a moment ago. */
+/* With the rights of its caller, who must have those of the table's owner: the column and its default. What needs ours
+   is done by the triggers of recovery.watch; recovery.complete has the index and the table's triggers made. */
 declare
     v_owner  regrole := (select c.relowner from pg_class as c where c.oid = p_table);
     v_runner recovery.runner;
@@ -1694,7 +1694,7 @@ declare
     v_why    text;
     v_row    record;
     v_task   recovery.task;
-    v_session jsonb := recovery.session_settings();
+    v_session jsonb;
 begin
     if not p_dry then
         perform recovery.check_fresh();
@@ -1769,6 +1769,7 @@ begin
     end loop;
     delete from recovery.fuse as f where f.family = v_unit.family and f.key = p_key
         and f.scope = v_scope and (v_scope = 'group' or f.watch = v_unit.name);
+    v_session := recovery.session_settings();
     perform recovery.stop_unit(v_unit.name, v_scope, p_key, p_reason, v_by, interval '2 seconds', true);
     perform recovery.restore_settings(v_session);
     select string_agg(format('%s of %s', o.key, o.watch), ', ') into v_left from recovery.open_in(v_unit.name, v_scope, p_key) as o;
@@ -2545,36 +2546,35 @@ security invoker
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_owner  record;
+    v_runner recovery.runner := recovery.runner_of(p_watch.relation);
+    v_owner  regrole;
     v_schema regnamespace;
     v_define record;
     v_state  text;
     v_error  text;
     v_what   text;
 begin
-    select c.relowner::regrole as role, recovery.runner_of(p_watch.relation) as runner into v_owner from pg_class as c where c.oid = p_watch.relation;
-    select c.relnamespace into v_schema from pg_class as c where c.oid = p_watch.relation;
+    select c.relowner, c.relnamespace into v_owner, v_schema from pg_class as c where c.oid = p_watch.relation;
     v_what := case when exists (select from pg_class as c where c.relnamespace = v_schema and c.relname = 'recovery_open_' || p_watch.id)
                    then 'the started expression' else 'the open or group expression' end;
     begin
-        if not (v_owner.runner).privileged and has_schema_privilege(v_owner.role, v_schema, 'create') then
+        if not v_runner.privileged and has_schema_privilege(v_owner, v_schema, 'create') then
             perform recovery.define_watch(p_watch.relation);
-        elsif (v_owner.runner).privileged or p_watch.plain then
+        elsif v_runner.privileged or p_watch.plain then
             -- With the caller's rights: the runner is no owner here, or may not make an index in this schema.
             for v_define in select d.name, d.statement from recovery.definitions_of(p_watch) as d loop
                 execute v_define.statement;
             end loop;
             perform recovery.check_definitions(p_watch.relation);
         else
-            perform recovery.fail('42501', format('%s may not create in schema %s', v_owner.role, v_schema),
-                format('attach makes an index beside the table: grant create on schema %s to %s;', v_schema, v_owner.role));
+            perform recovery.fail('42501', format('%s may not create in schema %s', v_owner, v_schema));
         end if;
     exception when others then
         get stacked diagnostics v_state = returned_sqlstate, v_error = message_text;
         if v_state like 'RC%' then
             raise;
         elsif v_state = '42501' then
-            perform recovery.fail('42501', v_error, format('attach makes an index beside the table: grant create on schema %s to %s;', v_schema, v_owner.role));
+            perform recovery.fail('42501', v_error, format('attach makes an index beside the table: grant create on schema %s to %s;', v_schema, v_owner));
         end if;
         perform recovery.fail('RC006', format('%s for %s does not work: %s', v_what, p_watch.relation, v_error), 'It stands in an index, and must be immutable.');
     end;
@@ -5410,7 +5410,7 @@ declare
     v_done   boolean := false;
     v_before text[];
     v_left   record;
-    v_owner  regrole := (select r.owner from recovery.runner as r where r.id = p_runner);
+    v_owner  regrole;
 begin
     if p_mode in ('read', 'plan', 'compile') then
         -- Reading leaves nothing behind: what host code has written or set meanwhile, and the deferred triggers
@@ -5429,6 +5429,7 @@ begin
     end if;
     v_before := array(select o.what from recovery.session_objects() as o);
     return query execute 'select g from ' || v_call using p_sql, p_task, p_mode;
+    select r.owner into v_owner from recovery.runner as r where r.id = p_runner;
     -- Some things outlive the functions, and the transaction, in which host code makes them; the caller's session
     -- would go on with them. A plain SET of search_path and a cursor WITH HOLD are refused, which takes them back;
     -- temporary objects go.

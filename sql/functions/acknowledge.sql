@@ -7,7 +7,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_asked   recovery.cancellation;
-    v_session jsonb := recovery.session_settings();
+    v_session jsonb;
     v_closed  jsonb;
 begin
     perform recovery.check_fresh();
@@ -20,6 +20,7 @@ begin
     if v_asked.scope = 'group' and recovery.has_begun(v_asked.detail ->> 'watch', v_asked.key, v_asked.requested) then
         return '{}';  -- its group works on something new by now
     end if;
+    v_session := recovery.session_settings();
     v_closed := recovery.stop_unit(v_asked.detail ->> 'watch', v_asked.scope, v_asked.key, v_asked.reason, 'cancel:' || p_epoch);
     perform recovery.restore_settings(v_session);
     return v_closed;

@@ -28,9 +28,8 @@ volatile
 security invoker
 set search_path = pg_catalog, pg_temp
 as $$
-/* With the rights of its caller, who must have those of the table's owner: the column, the index and the
-   triggers. What needs ours is done by the triggers of recovery.watch. No text of a table is executed here but the
-   expressions that were compiled a moment ago. */
+/* With the rights of its caller, who must have those of the table's owner: the column and its default. What needs ours
+   is done by the triggers of recovery.watch; recovery.complete has the index and the table's triggers made. */
 declare
     v_owner  regrole := (select c.relowner from pg_class as c where c.oid = p_table);
     v_runner recovery.runner;

@@ -26,7 +26,7 @@ declare
     v_why    text;
     v_row    record;
     v_task   recovery.task;
-    v_session jsonb := recovery.session_settings();
+    v_session jsonb;
 begin
     if not p_dry then
         perform recovery.check_fresh();
@@ -101,6 +101,7 @@ begin
     end loop;
     delete from recovery.fuse as f where f.family = v_unit.family and f.key = p_key
         and f.scope = v_scope and (v_scope = 'group' or f.watch = v_unit.name);
+    v_session := recovery.session_settings();
     perform recovery.stop_unit(v_unit.name, v_scope, p_key, p_reason, v_by, interval '2 seconds', true);
     perform recovery.restore_settings(v_session);
     select string_agg(format('%s of %s', o.key, o.watch), ', ') into v_left from recovery.open_in(v_unit.name, v_scope, p_key) as o;

@@ -6,36 +6,35 @@ security invoker
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_owner  record;
+    v_runner recovery.runner := recovery.runner_of(p_watch.relation);
+    v_owner  regrole;
     v_schema regnamespace;
     v_define record;
     v_state  text;
     v_error  text;
     v_what   text;
 begin
-    select c.relowner::regrole as role, recovery.runner_of(p_watch.relation) as runner into v_owner from pg_class as c where c.oid = p_watch.relation;
-    select c.relnamespace into v_schema from pg_class as c where c.oid = p_watch.relation;
+    select c.relowner, c.relnamespace into v_owner, v_schema from pg_class as c where c.oid = p_watch.relation;
     v_what := case when exists (select from pg_class as c where c.relnamespace = v_schema and c.relname = 'recovery_open_' || p_watch.id)
                    then 'the started expression' else 'the open or group expression' end;
     begin
-        if not (v_owner.runner).privileged and has_schema_privilege(v_owner.role, v_schema, 'create') then
+        if not v_runner.privileged and has_schema_privilege(v_owner, v_schema, 'create') then
             perform recovery.define_watch(p_watch.relation);
-        elsif (v_owner.runner).privileged or p_watch.plain then
+        elsif v_runner.privileged or p_watch.plain then
             -- With the caller's rights: the runner is no owner here, or may not make an index in this schema.
             for v_define in select d.name, d.statement from recovery.definitions_of(p_watch) as d loop
                 execute v_define.statement;
             end loop;
             perform recovery.check_definitions(p_watch.relation);
         else
-            perform recovery.fail('42501', format('%s may not create in schema %s', v_owner.role, v_schema),
-                format('attach makes an index beside the table: grant create on schema %s to %s;', v_schema, v_owner.role));
+            perform recovery.fail('42501', format('%s may not create in schema %s', v_owner, v_schema));
         end if;
     exception when others then
         get stacked diagnostics v_state = returned_sqlstate, v_error = message_text;
         if v_state like 'RC%' then
             raise;
         elsif v_state = '42501' then
-            perform recovery.fail('42501', v_error, format('attach makes an index beside the table: grant create on schema %s to %s;', v_schema, v_owner.role));
+            perform recovery.fail('42501', v_error, format('attach makes an index beside the table: grant create on schema %s to %s;', v_schema, v_owner));
         end if;
         perform recovery.fail('RC006', format('%s for %s does not work: %s', v_what, p_watch.relation, v_error), 'It stands in an index, and must be immutable.');
     end;

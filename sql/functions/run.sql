@@ -11,7 +11,7 @@ declare
     v_done   boolean := false;
     v_before text[];
     v_left   record;
-    v_owner  regrole := (select r.owner from recovery.runner as r where r.id = p_runner);
+    v_owner  regrole;
 begin
     if p_mode in ('read', 'plan', 'compile') then
         -- Reading leaves nothing behind: what host code has written or set meanwhile, and the deferred triggers
@@ -30,6 +30,7 @@ begin
     end if;
     v_before := array(select o.what from recovery.session_objects() as o);
     return query execute 'select g from ' || v_call using p_sql, p_task, p_mode;
+    select r.owner into v_owner from recovery.runner as r where r.id = p_runner;
     -- Some things outlive the functions, and the transaction, in which host code makes them; the caller's session
     -- would go on with them. A plain SET of search_path and a cursor WITH HOLD are refused, which takes them back;
     -- temporary objects go.
