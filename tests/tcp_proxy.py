@@ -25,6 +25,8 @@ class Proxy:
         self._flowing = threading.Event()
         self._flowing.set()
         self._sockets: list[socket.socket] = []
+        self._changing = threading.Lock()
+        self._closed = False
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._accept, daemon=True).start()
@@ -38,6 +40,8 @@ class Proxy:
     ) -> None:
         self.thaw()
         self._listening.close()
+        with self._changing:
+            self._closed = True
         self.cut()
 
     def aim(self, dsn: str) -> None:
@@ -60,7 +64,8 @@ class Proxy:
 
     def cut(self) -> None:
         """Closes the connections that there are."""
-        sockets, self._sockets = self._sockets, []
+        with self._changing:
+            sockets, self._sockets = self._sockets, []
         for one in sockets:
             with contextlib.suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
@@ -70,7 +75,17 @@ class Proxy:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = self._listening.accept()
-                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+                if self._keeps(client):
+                    threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _keeps(self, one: socket.socket) -> bool:
+        """Whether the proxy still runs; then `cut` closes the socket, else it is closed here."""
+        with self._changing:
+            if self._closed:
+                one.close()
+            else:
+                self._sockets.append(one)
+            return not self._closed
 
     def _serve(self, client: socket.socket) -> None:
         self._flowing.wait()
@@ -82,7 +97,8 @@ class Proxy:
             server.close()
             client.close()
             return
-        self._sockets += [client, server]
+        if not self._keeps(server):
+            return
         for source, sink in ((client, server), (server, client)):
             threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
 
