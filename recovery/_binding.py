@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakKeyDictionary, ref
 
 from recovery import calls
+from recovery._connect import connect
+from recovery._pooler import pool_mode
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -29,7 +31,9 @@ _bindings: WeakKeyDictionary[sa.Engine, _Binding] = WeakKeyDictionary()
 class _Binding:
     """What the hooks of one engine read; a later boot changes it."""
 
-    def __init__(self, server: Server, scope: str) -> None:
+    def __init__(self, engine: sa.Engine, server: Server, scope: str) -> None:
+        self._engine = ref(engine)  # whose value in `_bindings` this is
+        self._mode: Literal["session", "transaction", "unknown"] | None = "unknown"
         self.change(server, scope)
 
     def change(self, server: Server, scope: str) -> None:
@@ -40,20 +44,28 @@ class _Binding:
         """When the pool hands a connection out: made before the boot, or by another one."""
         info = record.info
         wanted = self.epoch if self.scope == "session" else None
+        if wanted is None:
+            _unprepare(connection)
         if info.get(_KEY) == wanted:
             return
-        if wanted is not None and _is_pooled(
-            connection, _execute(connection, calls.backend_pid().sql)
-        ):
+        if wanted is not None and self._is_shared(connection):
             self.scope, wanted = "transaction", None
-            _log.warning(
-                "a pooler is between the engine and PostgreSQL: the epoch is set in each"
-                " transaction; say so with bind(engine, scope='transaction')"
-            )
+            _unprepare(connection)
+            _log.info("a pooler shares the engine's connections: each transaction says its epoch")
         if info.get(_KEY) != wanted:
             _execute(connection, calls.set_epoch(wanted, local=False, name=self.name))
             info[_KEY] = wanted
         connection.commit()  # a rollback would undo the setting
+
+    def _is_shared(self, connection: Any) -> bool:
+        """Whether a pooler gives the server process to somebody else after each transaction."""
+        if not _is_pooled(connection, _execute(connection, calls.backend_pid().sql)):
+            return False
+        engine = self._engine()
+        if self._mode == "unknown" and engine is not None:
+            with connect(engine, "pooler") as conn:
+                self._mode = pool_mode(engine, conn)
+        return self._mode != "session"
 
     def begin(self, connection: sa.Connection) -> None:
         """When a transaction begins."""
@@ -84,7 +96,7 @@ def bind(
     if binding is not None:
         binding.change(server, scope)
         return
-    _bindings[sync] = binding = _Binding(server, scope)
+    _bindings[sync] = binding = _Binding(sync, server, scope)
     sa.event.listen(sync, "checkout", binding.checkout)
     sa.event.listen(sync, "begin", binding.begin)
     sa.event.listen(sync, "begin_twophase", binding.begin_twophase)
@@ -93,6 +105,13 @@ def bind(
 def _only_reads(connection: sa.Connection) -> bool:
     """Whether SQLAlchemy makes the transaction READ ONLY; then the database sees to it."""
     return bool(connection.get_execution_options().get("postgresql_readonly"))
+
+
+def _unprepare(connection: Any) -> None:
+    """A statement that one server process has prepared is unknown to the next one."""
+    driver = getattr(connection, "driver_connection", connection)
+    if getattr(driver, "prepare_threshold", None) is not None:  # psycopg
+        driver.prepare_threshold = None
 
 
 def _execute(connection: Any, statement: str) -> Any:

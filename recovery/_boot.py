@@ -5,19 +5,22 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Literal
 
 import psutil
 
 from recovery import calls
 from recovery._connect import Target, check_schema, connect
-from recovery.processes import host_id
+from recovery._pooler import pool_mode, warn
+from recovery.processes import host_id, report_processes
 from recovery.reaping import Reaper
 from recovery.server import Server
 from recovery.settings import Value, prepare
 
-__all__ = ["aboot", "boot"]
+__all__ = ["aboot", "begin", "boot"]
 
 _log = logging.getLogger(__name__)
 
@@ -28,7 +31,7 @@ def boot(
     *,
     lease: float | timedelta = 15.0,
     grace: float | timedelta = 3.0,
-    policy: Literal["supersede", "wait", "refuse"] = "supersede",
+    policy: Literal["supersede", "replace", "wait", "refuse"] = "supersede",
     wait: float | timedelta = 30.0,
     version: str | None = None,
     host: str | None = None,
@@ -36,11 +39,13 @@ def boot(
     lock_wait: float | timedelta = 2.0,
     reap_processes: bool = True,
     settings: Mapping[str, Value] | None = None,
+    direct: Target = None,
 ) -> Server:
     """Boots: takes a new epoch and closes what earlier boots of this name left open.
 
     Who boots has to send heartbeats: `serve` does so by itself, otherwise call
-    `Server.heartbeat` at least once in `lease`.
+    `Server.heartbeat` at least once in `lease`. Without a keeper (`serve` has one) the
+    next boot of the name ends this one, alive or not.
 
     Args:
         target: the database, in any form that `recovery.Target` lists.
@@ -48,8 +53,12 @@ def boot(
         lease: seconds without a heartbeat until others may take this process for dead.
         grace: seconds without a heartbeat once the keeper's connection is lost; at most
             the lease.
-        policy: what to do if a live server holds the name: ``supersede`` it, ``wait``
-            until it has ended, or ``refuse``. One that drains holds nothing.
+        policy: what to do with those who hold the name. ``supersede``: end them, except who
+            is shown to be alive; those go on beside this one (workers of one server, a
+            reload, replicas). On this host their process shows it, elsewhere the
+            connection of their keeper with a heartbeat within the lease, through a pooler
+            the lease alone. ``replace``: end them all. ``wait`` until there is none whose
+            lease holds, or ``refuse``. One that drains holds nothing.
         wait: seconds to wait at most, with that policy.
         version: of the application, for people.
         host: by default what `recovery.processes.host_id` says: sweepers with the same
@@ -64,6 +73,8 @@ def boot(
             RECOVERY_IDLE_TIMEOUT, RECOVERY_WALL_TIMEOUT, RECOVERY_PROPAGATION_GRACE,
             RECOVERY_CANCEL_GRACE, RECOVERY_IDLE_ROOTS; one that is absent or empty changes
             nothing. A bad one is refused before anything happens.
+        direct: where PostgreSQL is without the pooler that `target` goes through, for our
+            own connections.
 
     Raises:
         ConnectionFailed: the database can't be reached.
@@ -75,6 +86,45 @@ def boot(
             that can't be (RC010).
         PermissionDenied: the role is not a member of recovery_server (42501).
     """
+    return begin(
+        target,
+        name,
+        lease=lease,
+        grace=grace,
+        policy=policy,
+        wait=wait,
+        version=version,
+        host=host,
+        batch=batch,
+        lock_wait=lock_wait,
+        reap_processes=reap_processes,
+        settings=settings,
+        direct=direct,
+    )
+
+
+def begin(
+    target: Target,
+    name: str,
+    *,
+    lease: float | timedelta = 15.0,
+    grace: float | timedelta = 3.0,
+    policy: str = "supersede",
+    wait: float | timedelta = 30.0,
+    version: str | None = None,
+    host: str | None = None,
+    batch: int = 10_000,
+    lock_wait: float | timedelta = 2.0,
+    reap_processes: bool = True,
+    settings: Mapping[str, Value] | None = None,
+    direct: Target = None,
+    beat: float | None = None,
+) -> Server:
+    """`boot`; with `beat` (seconds) for a keeper, whose connection is then the one that boots.
+
+    So two that boot in the same moment see each other: each holds its lock from the first.
+    """
+    own = target if direct is None else direct
     span = calls.seconds(lease, "lease")
     me = psutil.Process()
     call = calls.boot(
@@ -89,24 +139,37 @@ def boot(
         version=version,
         batch=batch,
         lock_wait=calls.seconds(lock_wait, "lock_wait"),
+        beat=None if beat is None else timedelta(seconds=beat),
     )
-    with connect(target, "boot", name) as conn:
+    conn = connect(own, "boot", name)
+    try:
         check_schema(conn)
+        if pooled := pool_mode(own, conn) == "transaction":
+            warn()
         set_all = prepare(conn, settings)
+        report_processes(partial(calls.run, conn), call.params["host"])
         server = Server(
-            target,
+            own,
             name,
-            calls.run(conn, call),
+            calls.run(conn, replace(call, params={**call.params, "direct": not pooled})),
             span,
             grace=call.params["grace"],
             host=call.params["host"],
+            direct=not pooled,
         )
         set_all()
         # Closing may have taken longer than the lease: know at once whether it still holds.
-        server.beat(lambda heartbeat: calls.run(conn, heartbeat))
+        server.beat(partial(calls.run, conn))
         if reap_processes:
-            server.reaper = Reaper(target, name, server.epoch)
-            server.reaper.begin(lambda call: calls.run(conn, call), server.host)
+            server.reaper = Reaper(server.link)
+            server.reaper.begin(partial(calls.run, conn), server.host)
+        if beat is not None:
+            server.link.adopt(conn)
+    except BaseException:
+        conn.close()
+        raise
+    if beat is None:
+        conn.close()
     _log.info("server %s booted with epoch %s: %s", name, server.epoch, server.report)
     return server
 

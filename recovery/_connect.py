@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from psycopg_pool import AsyncConnectionPool, ConnectionPool
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-__all__ = ["Target", "check_schema", "connect"]
+__all__ = ["Target", "check_schema", "connect", "opener", "relabel"]
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ def connect(
         InvalidArgument: the target is not a PostgreSQL (RC010).
     """
     try:
-        conn = _opener(target)()
+        conn = opener(target)()
     except psycopg.Error as error:
         raise from_driver(error) or ConnectionFailed(str(error)) from error
     except Exception as error:
@@ -84,6 +84,11 @@ def connect(
         conn.close()
         raise
     return conn
+
+
+def relabel(conn: psycopg.Connection[Any], role: str, name: str, epoch: int | None) -> None:
+    """Says anew what a connection that `connect` has opened is for."""
+    calls.run(conn, calls.prepare_session(_label(role, name, epoch)))
 
 
 def _warn(notice: psycopg.errors.Diagnostic) -> None:
@@ -104,7 +109,8 @@ def _label(role: str, name: str, epoch: int | None) -> str:
     return said.encode("ascii", "replace")[: 63 - len(mark)].decode() + mark
 
 
-def _opener(target: Target) -> Callable[[], psycopg.Connection[Any]]:
+def opener(target: Target) -> Callable[[], psycopg.Connection[Any]]:
+    """What opens a connection to a target, as `connect` says, and sends nothing over it."""
     if target is None:
         target = os.environ.get("RECOVERY_DSN", "")
     if isinstance(target, str) and not ("+" in target.partition("://")[0] and "://" in target):

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import psycopg
 
 from recovery import calls
-from recovery._connect import Target, connect
+from recovery._connect import Target, connect, relabel
 from recovery.errors import ConnectionFailed
 
 __all__ = ["Link", "backoff", "clock", "deadline", "sever"]
@@ -81,44 +81,59 @@ def _close(conn: psycopg.Connection[Any], pid: int) -> None:
 
 
 class Link:
-    """One connection of our own, opened when needed, replaced when lost or after a fork."""
+    """One connection of our own, opened when needed, replaced when lost or after a fork.
+
+    Threads share it: their calls go one after the other.
+    """
 
     def __init__(self, target: Target, role: str, name: str, epoch: int | None = None) -> None:
         self._open = partial(connect, target, role, name, epoch)
+        self._label = partial(relabel, role=role, name=name, epoch=epoch)
         self._lock = threading.Lock()
         self._conn: psycopg.Connection[Any] | None = None
         self._closer: weakref.finalize[..., Link] | None = None
         self._pid = 0
+
+    def adopt(self, conn: psycopg.Connection[Any]) -> None:
+        """Takes over a connection that `connect` has opened: the first one of this link."""
+        self._own_process()
+        with self._lock:
+            self._label(conn)
+            self._hold(conn)
 
     def run(self, call: calls.Call[T], timeout: float = 600.0) -> T:
         """Executes a call; once more on a new connection if an old one proves dead.
 
         Args:
             call: one that may be repeated.
-            timeout: in seconds; after that the connection counts as lost.
+            timeout: in seconds, for the answer; after that the connection counts as lost.
+                As long again until other threads' calls are through.
 
         Raises:
             RecoveryError: what `calls.run` and `connect` raise.
         """
-        if self._pid != os.getpid():
-            # After a fork the connection is the parent's, not even to be closed here;
-            # a thread of the parent may have held the lock.
-            self._conn, self._lock, self._pid = None, threading.Lock(), os.getpid()
-        with self._lock:
+        self._own_process()
+        if not self._lock.acquire(timeout=timeout):
+            raise ConnectionFailed(f"the connection was busy for {timeout:g} s")
+        try:
             while True:
                 fresh = self._conn is None or self._conn.closed
-                if self._conn is None or fresh:
-                    self._conn = self._open()
-                    # For an owner that is forgotten without a shutdown.
-                    self._closer = weakref.finalize(self, _close, self._conn, self._pid)
-                    self._closer.atexit = False
+                conn = self._hold(self._open()) if fresh else self._conn
+                assert conn is not None
                 try:
-                    with deadline(self._conn, timeout):
-                        return calls.run(self._conn, call)
+                    with deadline(conn, timeout):
+                        return calls.run(conn, call)
                 except ConnectionFailed:
                     self._drop()
                     if fresh:
                         raise
+        finally:
+            self._lock.release()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a call is being executed."""
+        return self._lock.locked()
 
     def wait(self, stop: threading.Event, seconds: float) -> bool:
         """Waits like ``stop.wait(seconds)``, but only until the connection is lost."""
@@ -126,9 +141,12 @@ class Link:
         while (left := end - clock()) > 0:
             if stop.wait(min(left, 0.2)):
                 return True
-            conn = self._conn
-            if conn is not None and self._pid == os.getpid() and _lost(conn):
-                break
+            if self._lock.acquire(blocking=False):
+                try:
+                    if self._conn is not None and self._pid == os.getpid() and _lost(self._conn):
+                        break
+                finally:
+                    self._lock.release()
         return stop.is_set()
 
     def sever(self) -> None:
@@ -142,6 +160,19 @@ class Link:
         if self._pid == os.getpid():
             with self._lock:
                 self._drop()
+
+    def _own_process(self) -> None:
+        if self._pid != os.getpid():
+            # After a fork the connection is the parent's, not even to be closed here;
+            # a thread of the parent may have held the lock.
+            self._conn, self._lock, self._pid = None, threading.Lock(), os.getpid()
+
+    def _hold(self, conn: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
+        self._conn = conn
+        # For an owner that is forgotten without a shutdown.
+        self._closer = weakref.finalize(self, _close, conn, self._pid)
+        self._closer.atexit = False
+        return conn
 
     def _drop(self) -> None:
         conn, self._conn = self._conn, None

@@ -74,6 +74,7 @@ class Report:
             wait longer than their grace.
         ms: how long it took, in milliseconds.
         asked: units of work whose live owner was asked to stop them: their time is up.
+        more: its budget was over before the work was: call it again.
     """
 
     closed: Mapping[str, int] = field(default_factory=dict, hash=False)
@@ -84,6 +85,7 @@ class Report:
     suspected: tuple[int, ...] = ()
     ms: float = 0.0
     asked: int = 0
+    more: bool = False
 
     @classmethod
     def parse(cls, value: Any) -> Self:
@@ -98,6 +100,7 @@ class Report:
             suspected=tuple(data.get("suspected") or ()),
             ms=float(data.get("ms") or 0),
             asked=int(data.get("asked") or 0),
+            more=bool(data.get("more")),
         )
 
     def __str__(self) -> str:
@@ -109,6 +112,7 @@ class Report:
         parts += [f"failed {counts(self.failed)}"] if self.failed else []
         parts += [f"busy {counts(self.busy)}"] if self.busy else []
         parts += [f"asked to stop {self.asked}"] if self.asked else []
+        parts += ["more is left"] if self.more else []
         return f"{'; '.join(parts)} in {self.ms:.0f} ms"
 
 

@@ -192,16 +192,25 @@ def boot(
     version: str | None = None,
     batch: int = 10_000,
     lock_wait: timedelta = timedelta(seconds=2),
+    beat: timedelta | None = None,
+    direct: bool = True,
 ) -> Call[Booted]:
-    """A new epoch; closes what older epochs of the name left. RC004, RC005, RC010."""
+    """A new epoch; closes what older epochs of the name left. RC004, RC005, RC010.
+
+    With `beat` (its interval) the connection becomes a keeper's: it holds the lock of the epoch,
+    unless it is not `direct`.
+    """
     return Call(
         "call recovery.boot(p_name => %(name)s::text, p_host => %(host)s::text,"
         " p_pid => %(pid)s::integer, p_process_start => %(process_start)s::timestamptz,"
         " p_version => %(version)s::text, p_lease => %(lease)s::interval,"
         " p_grace => %(grace)s::interval, p_policy => %(policy)s::text,"
         " p_wait => %(wait)s::interval,"
-        " p_batch => %(batch)s::integer, p_lock_wait => %(lock_wait)s::interval)",
+        " p_batch => %(batch)s::integer, p_lock_wait => %(lock_wait)s::interval,"
+        " p_beat => %(beat)s::interval, p_direct => %(direct)s::boolean)",
         {
+            "beat": beat,
+            "direct": direct,
             "name": name,
             "grace": grace,
             "policy": policy,
@@ -227,15 +236,33 @@ def heartbeat(epoch: int, token: UUID) -> Call[datetime]:
     )
 
 
-def keep(epoch: int, token: UUID, every: timedelta | None = None) -> Call[datetime]:
+def keep(
+    epoch: int, token: UUID, every: timedelta | None = None, direct: bool = True
+) -> Call[datetime]:
     """`heartbeat` of a keeper, whose connection holds the lock that says it is there.
 
-    It says how often it beats: the loss of the lock counts once the next beat is missing. RC010.
+    It says how often it beats: the loss of the lock counts once the next beat is missing. With
+    `direct` false there is no lock: a pooler is in between. RC010.
     """
     return Call(
-        "select recovery.keep(%(epoch)s::bigint, %(token)s::uuid, %(every)s::interval)",
-        {"epoch": epoch, "token": token, "every": every},
+        "select recovery.keep(%(epoch)s::bigint, %(token)s::uuid, %(every)s::interval,"
+        " %(direct)s::boolean)",
+        {"epoch": epoch, "token": token, "every": every, "direct": direct},
         one,
+    )
+
+
+def claim_sweep(epoch: int, token: UUID, every: timedelta) -> Call[tuple[float, bool]]:
+    """Whether this server sweeps for all: (0, …), else in how many seconds to ask again.
+
+    The second: whether nobody has looked at the processes of its host lately.
+    RC001, RC002, RC003, RC010.
+    """
+    return Call(
+        "select extract(epoch from c.o_wait)::float8, c.o_look"
+        " from recovery.claim_sweep(%(epoch)s::bigint, %(token)s::uuid, %(every)s::interval) as c",
+        {"epoch": epoch, "token": token, "every": every},
+        lambda rows: (rows[0][0], rows[0][1]),
     )
 
 
@@ -420,11 +447,17 @@ def shutdown(epoch: int, token: UUID | None = None, heir: int | None = None) -> 
     )
 
 
-def sweep(label: str | None = None, batch: int = 10_000) -> Call[Report]:
-    """Ends servers whose lease has lapsed; closes the orphans of every ended epoch. RC010."""
+def sweep(
+    label: str | None = None, batch: int = 10_000, budget: timedelta | None = None
+) -> Call[Report]:
+    """Ends servers whose lease has lapsed; closes the orphans of every ended epoch. RC010.
+
+    With a budget it stops after that time, and its report may say `more`.
+    """
     return Call(
-        "call recovery.sweep(p_label => %(label)s::text, p_batch => %(batch)s::integer)",
-        {"label": label, "batch": batch},
+        "call recovery.sweep(p_label => %(label)s::text, p_batch => %(batch)s::integer,"
+        " p_budget => %(budget)s::interval)",
+        {"label": label, "batch": batch, "budget": budget},
         _report,
     )
 

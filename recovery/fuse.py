@@ -52,7 +52,7 @@ class Fuse(Block):
         self._near = self._host == server.host
         self._start: datetime | None = started(self._pid) if self._near else None
         self._ttl = calls.seconds(ttl, "ttl")
-        self._link = Link(server.target, "fuse", server.name, server.epoch)
+        self._link = server.link
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._extend, name="recovery-fuse", daemon=True)
         self.id: int | None = None
@@ -91,7 +91,6 @@ class Fuse(Block):
                 self._link.run(calls.cancel(self.id), timeout=10.0)
             except RecoveryError as error:
                 _log.warning("fuse %s is left to burn out: %s", self.id, error)
-        self._link.close()
 
     def _enter(self) -> Self:
         return self.light()

@@ -10,29 +10,44 @@ import logging
 import random
 import threading
 import time
-from functools import partial
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, TypeAlias
 
-from recovery._link import Link, backoff
+from recovery import calls
+from recovery._link import Link, backoff, clock
 from recovery.errors import InvalidArgument, RecoveryError
-from recovery.processes import report_dead
+from recovery.processes import report_processes
 from recovery.server import REFUSED, Server
 
 __all__ = ["Keeper"]
 
 _log = logging.getLogger(__name__)
 
+#: Executes a call over another connection than the keeper's, within seconds.
+Aside: TypeAlias = Callable[[calls.Call[Any], float], Any]
+
+#: Seconds that a sweep may hold the connection, before the others' calls get a turn.
+_BUDGET = 1.0
+
 
 class Keeper:
     """Keeps a server alive and its neighbours clean, in daemon threads.
 
-    One sends heartbeats, one sweeps, each over its own connection, because a sweep
-    that closes very many rows may last longer than a lease. One watches the clock:
-    a heartbeat that waits for a dead link can't tell that the lease has lapsed.
+    One beats and sweeps, over the connection that the whole process shares: a sweep that
+    closes very many rows is done in turns, with beats between them. One watches the
+    clock: a heartbeat that waits for a dead link can't tell that the lease has lapsed. It
+    also beats, over another connection, while something holds up the shared one (a
+    trigger of the host that takes its time in a closing).
+
+    One process sweeps for all (`recovery.claim_sweep`); others look at the processes of
+    their own host, and take over when it is gone.
 
     Args:
         server: of this process.
         heartbeat: seconds between heartbeats; by default a third of the lease.
         sweep: seconds between sweeps, ± 20 %; None for no sweeps.
+        aside: where the second one beats; by default over a connection opened for it.
 
     Attributes:
         failures: the server's: heartbeats and sweeps that failed and were tried again.
@@ -43,7 +58,12 @@ class Keeper:
     """
 
     def __init__(
-        self, server: Server, *, heartbeat: float | None = None, sweep: float | None = 5.0
+        self,
+        server: Server,
+        *,
+        heartbeat: float | None = None,
+        sweep: float | None = 5.0,
+        aside: Aside | None = None,
     ) -> None:
         lease = server.lease.total_seconds()
         self._beat_every = check_intervals(lease, heartbeat, sweep)
@@ -52,86 +72,134 @@ class Keeper:
         self._hurry = max(0.25, server.grace.total_seconds()) + 0.05
         self.server = server
         self.failures = server.failures
+        self._link = server.link
         self._stop = threading.Event()
-        self._links = {
-            role: Link(server.target, role, server.name, server.epoch)
-            for role in ("keeper", "sweeper")
-        }
-        work = {"keeper": self._beat, "sweeper": self._sweep, "guard": self._guard}
-        if sweep is None:
-            del work["sweeper"]
-        self._threads = {
-            role: threading.Thread(target=target, name=f"recovery-{role}", daemon=True)
-            for role, target in work.items()
-        }
+        self._aside = aside or _Spare(server).run
+        self._threads = [
+            threading.Thread(target=target, name=f"recovery-{role}", daemon=True)
+            for role, target in (("keeper", self._keep), ("guard", self._guard))
+        ]
 
     def start(self) -> None:
         """Starts the threads."""
-        for thread in self._threads.values():
+        for thread in self._threads:
             thread.start()
         self.server.watchdog.start()
 
     def stop(self, timeout: float = 5.0) -> None:
         """Stops them; what they still wait for is cut off after `timeout` seconds."""
         self._stop.set()
-        if not self.server.here:  # a fork has neither these threads nor these connections
+        if not self.server.here:  # a fork has neither these threads nor this connection
             return
         end = time.monotonic() + timeout
-        self.server.watchdog.stop(timeout)
-        for role, thread in self._threads.items():
+        waited_for = [*self._threads, *self.server.watchdog.stop()]
+        for thread in waited_for:
             thread.join(max(0.0, end - time.monotonic()))
-            if thread.is_alive() and role in self._links:
-                self._links[role].sever()
+        if any(thread.is_alive() for thread in waited_for):
+            self._link.sever()
+            for thread in waited_for:
                 thread.join(1.0)
-            if not thread.is_alive() and role in self._links:
-                self._links[role].close()
+        if not any(thread.is_alive() for thread in waited_for):
+            self._link.close()
 
     def _guard(self) -> None:
-        while not self._stop.wait(max(self.server.remaining, 0.1)):
-            self.server.notice()
+        lease = self.server.lease.total_seconds()
+        while not self._stop.wait(min(max(self.server.remaining, 0.1), self._beat_every / 2)):
+            if self._link.busy and self.server.remaining < lease - 1.5 * self._beat_every:
+                try:
+                    self.server.beat(lambda call: self._aside(call, self._patience))
+                except REFUSED:
+                    return
+                except Exception as error:
+                    self._complain("heartbeat", error)
+            if self.server.remaining <= 0:
+                self.server.notice()
 
-    def _beat(self) -> None:
-        failed = 0
-        link = self._links["keeper"]
-        wait = 0.0  # at once: from then on the connection itself is a sign of life
-        while not link.wait(self._stop, wait):
-            try:
-                send = partial(link.run, timeout=self._patience)
-                self.server.beat(send, every=self._beat_every)
-            except REFUSED:
+    def _keep(self) -> None:
+        # At once: from then on the connection itself is a sign of life.
+        beat = _Duty("heartbeat", self._beat, self._beat_every)
+        duties = [beat]
+        if self._sweep_every is not None:  # servers that start together spread out
+            first = self._sweep_every * random.random()
+            duties.append(_Duty("sweep", self._turn, self._sweep_every, first))
+        while True:
+            due = min(duties, key=lambda duty: duty.at)
+            if self._link.wait(self._stop, due.at - clock()):
                 return
-            except Exception as error:
-                failed += 1
-                self.failures["heartbeat"] += 1
-                _complain("heartbeat", self.server, error)
-                wait = backoff(failed, self._beat_every)
-            else:
-                failed, wait = 0, self._beat_every
-
-    def _sweep(self) -> None:
-        failed = 0
-        assert self._sweep_every is not None
-        wait = self._sweep_every * random.random()  # servers that start together spread out
-        while not self._stop.wait(wait):
+            if clock() < due.at:  # the connection is lost
+                due = beat
             try:
-                link = self._links["sweeper"]
-                report_dead(link.run, self.server.host)
-                report = self.server.sweep(link=link)
-                if self.server.reaper is not None:
-                    self.server.reaper.look(link.run, self.server.host)
+                due.do()
             except REFUSED:
                 return  # told by `on_fenced`; a zombie judges nobody
             except Exception as error:
-                failed += 1
-                self.failures["sweep"] += 1
-                _complain("sweep", self.server, error)
-                wait = backoff(failed, self._sweep_every)
-            else:
-                failed, wait = 0, self._sweep_every * random.uniform(0.8, 1.2)
-                if report.suspected:
-                    wait = min(wait, self._hurry)
-                if report.closed or report.ended or report.asked:
-                    _log.info("sweep by %s: ended %s, %s", self.server.name, report.ended, report)
+                due.failed += 1
+                due.at = clock() + backoff(due.failed, due.every)
+                self._complain(due.what, error)
+
+    def _beat(self) -> float:
+        self.server.beat(lambda call: self._link.run(call, self._patience), every=self._beat_every)
+        return self._beat_every
+
+    def _turn(self) -> float:
+        """Sweeps if it is this process that does, for a moment; seconds until the next turn."""
+        server, run = self.server, self._link.run
+        assert self._sweep_every is not None
+        wait, look = run(
+            calls.claim_sweep(server.epoch, server.token, timedelta(seconds=self._sweep_every))
+        )
+        dead = report_processes(run, server.host) if look else 0
+        usual = self._sweep_every * random.uniform(0.8, 1.2)
+        if wait > 0 and not dead:
+            self._reap(look)
+            return min(wait * random.uniform(1.0, 1.1), usual)
+        report = server.sweep(budget=_BUDGET)
+        self._reap(True)
+        if report.closed or report.ended or report.asked:
+            _log.info("sweep by %s: ended %s, %s", server.name, report.ended, report)
+        if report.more:
+            return 0.005  # for those who wait for the connection
+        return min(usual, self._hurry) if report.suspected else usual
+
+    def _reap(self, look: bool) -> None:
+        if look and self.server.reaper is not None:
+            self.server.reaper.look(self._link.run, self.server.host)
+
+    def _complain(self, what: str, error: Exception) -> None:
+        self.failures[what] += 1
+        known = isinstance(error, RecoveryError)
+        _log.warning(
+            "%s of %s failed, will be repeated: %s",
+            *(what, self.server.name, error),
+            exc_info=not known,
+        )
+
+
+class _Duty:
+    """What a keeper does again and again; `act` says after how many seconds."""
+
+    def __init__(self, what: str, act: Callable[[], float], every: float, first: float = 0) -> None:
+        self.what, self.every = what, every
+        self.at = clock() + first
+        self.failed = 0
+        self._act = act
+
+    def do(self) -> None:
+        self.at = clock() + self._act()
+        self.failed = 0
+
+
+class _Spare:
+    """A connection for one call."""
+
+    def __init__(self, server: Server) -> None:
+        self._link = Link(server.target, "keeper", server.name, server.epoch)
+
+    def run(self, call: calls.Call[Any], timeout: float) -> Any:
+        try:
+            return self._link.run(call, timeout)
+        finally:
+            self._link.close()
 
 
 def check_intervals(lease: float, heartbeat: float | None, sweep: float | None) -> float:
@@ -145,10 +213,3 @@ def check_intervals(lease: float, heartbeat: float | None, sweep: float | None) 
     if sweep is not None and not 0 < sweep <= 86400 * 365:
         raise InvalidArgument(f"sweep every {sweep:g} s: give more than 0 s, or None")
     return every
-
-
-def _complain(what: str, server: Server, error: Exception) -> None:
-    known = isinstance(error, RecoveryError)
-    _log.warning(
-        "%s of %s failed, will be repeated: %s", what, server.name, error, exc_info=not known
-    )

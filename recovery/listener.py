@@ -14,6 +14,8 @@ import logging
 import os
 import threading
 import uuid
+from collections import deque
+from concurrent.futures import CancelledError, Future
 from datetime import datetime
 from typing import Any
 
@@ -22,10 +24,11 @@ import psycopg
 from recovery import calls, reads
 from recovery._connect import Target, check_schema, connect
 from recovery._link import backoff, deadline, sever
+from recovery._pooler import pool_mode, warn
 from recovery._threads import in_thread
 from recovery.bus import Bus
 from recovery.cursor import Cursor, Memory
-from recovery.errors import InvalidArgument
+from recovery.errors import ConnectionFailed, InvalidArgument
 
 __all__ = ["Listener", "listen"]
 
@@ -88,6 +91,7 @@ class Listener:
         self._memory = Memory(limit=_DEPTH)
         self._life: tuple[str | None, datetime] | None = None
         self._conn: psycopg.Connection[Any] | None = None
+        self._errands: deque[tuple[calls.Call[Any], Future[Any]]] = deque()
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
         self._in_vain = 0  # connections since the last read that succeeded
@@ -144,6 +148,31 @@ class Listener:
         self._thread.join(timeout)
         self.bus.close()
 
+    def run(self, call: calls.Call[Any], timeout: float) -> Any:
+        """Executes a call over this connection, between two reads.
+
+        Raises:
+            RecoveryError: what `calls.run` raises; ConnectionFailed: no answer in time.
+        """
+        future: Future[Any] = Future()
+        self._errands.append((call, future))
+        try:
+            return future.result(timeout)
+        except (TimeoutError, CancelledError):
+            future.cancel()
+            raise ConnectionFailed(f"the listener gave no answer in {timeout:g} s") from None
+
+    def _run_errands(self, conn: psycopg.Connection[Any]) -> None:
+        while self._errands:
+            call, future = self._errands.popleft()
+            if not future.set_running_or_notify_cancel():
+                continue  # nobody waits for it any more
+            try:
+                with deadline(conn, self._patience):
+                    future.set_result(calls.run(conn, call))
+            except Exception as error:
+                future.set_exception(error)
+
     def _run(self) -> None:
         while not self._stopped.is_set():
             try:
@@ -170,8 +199,11 @@ class Listener:
         try:
             with deadline(conn, 3 * self._patience):
                 check_schema(conn)
-                calls.run(conn, calls.listen())
-                _test(conn)
+                if pool_mode(self._target, conn) == "transaction":
+                    warn()  # and LISTEN would stay with a connection that others get
+                else:
+                    calls.run(conn, calls.listen())
+                    _test(conn)
                 life = calls.run(conn, reads.life())
                 if self._cursor is None:
                     self._cursor = self._begin(conn)
@@ -215,6 +247,7 @@ class Listener:
         """Reads whenever it is woken, soon after again, and slowly in any case."""
         pause = _SOON
         while not self._stopped.is_set():
+            self._run_errands(conn)
             pause = _SOON if self._read(conn) else min(2 * pause, self._poll)
             for _ in conn.notifies(timeout=pause, stop_after=1):
                 pause = _SOON / 2
@@ -248,18 +281,16 @@ class Listener:
 
 
 def _test(conn: psycopg.Connection[Any]) -> None:
-    """Whether notifications come through; a pooler in transaction mode keeps them."""
+    """Whether notifications come through."""
     channel = f"recovery_test_{uuid.uuid4().hex}"
     calls.run(conn, calls.listen(channel))
     calls.run(conn, calls.notify(channel))
     heard = [n for n in conn.notifies(timeout=_TEST_SECONDS, stop_after=1) if n.channel == channel]
     calls.run(conn, calls.unlisten(channel))
-    pooled = calls.run(conn, calls.backend_pid()) != conn.info.backend_pid
-    if not heard or pooled:
+    if not heard:
         _log.warning(
-            "listener: %s; events are found by polling. LISTEN needs a direct connection"
-            " to PostgreSQL, not a pooler in transaction mode",
-            "a pooler is in between" if pooled else "a notification did not come back",
+            "listener: a notification did not come back; events are found by polling. LISTEN"
+            " needs a direct connection to PostgreSQL"
         )
 
 

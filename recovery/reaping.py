@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 import psutil
 
 from recovery import calls
-from recovery._connect import Target
 from recovery._link import Link
 from recovery.errors import InvalidArgument
 from recovery.processes import alive, is_zombie, started
@@ -212,14 +211,12 @@ class Reaper:
     """Reaps what ended servers left on this host, beside everything else.
 
     Args:
-        target: the database.
-        name: of the server.
-        epoch: of the server.
+        link: of the server.
         grace: seconds between SIGTERM and SIGKILL.
     """
 
-    def __init__(self, target: Target, name: str, epoch: int, *, grace: float = 5.0) -> None:
-        self._link = Link(target, "reaper", name, epoch)
+    def __init__(self, link: Link, *, grace: float = 5.0) -> None:
+        self._link = link
         self._grace = grace
         self._thread: threading.Thread | None = None
         self._failed: set[int] = set()  # not tried, and complained of, at every sweep
@@ -270,7 +267,6 @@ class Reaper:
         try:
             found = self._link.run(calls.left_processes(host))
         except Exception as error:
-            self._link.close()
             self._complain(error)
         else:
             self._reap(found)
@@ -293,5 +289,3 @@ class Reaper:
                     self._failed.add(one.id)
         except Exception as error:
             _log.warning("reaping was interrupted, a sweep will repeat it: %s", error)
-        finally:
-            self._link.close()

@@ -61,6 +61,8 @@ class Server(Supervised):
             None if it does not.
         bus: the events, if `serve` listens.
         failures: heartbeats and sweeps of the keeper that failed and were tried again.
+        link: the connection that all of ours in this process share, but for the listener.
+        direct: whether that connection ends at PostgreSQL: a pooler's says nothing of us.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Server(Supervised):
         *,
         grace: timedelta = timedelta(seconds=3),
         host: str | None = None,
+        direct: bool = True,
     ) -> None:
         self.name = name
         self.epoch = booted.epoch
@@ -85,6 +88,7 @@ class Server(Supervised):
         self.reaper: Reaper | None = None
         self.failures = {"heartbeat": 0, "sweep": 0}
         self.target = target
+        self.direct = direct
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._until = 0.0
@@ -92,8 +96,8 @@ class Server(Supervised):
         self._told: type[RecoveryError] | None = None
         self._left = False
         self._callbacks: list[Callable[[RecoveryError], object]] = []
-        self._link = Link(target, "server", name, self.epoch)
-        self.watchdog = Watchdog(target, name, self.epoch, self.token, self.host, self.bus)
+        self.link = Link(target, "keeper", name, self.epoch)
+        self.watchdog = Watchdog(self.link, name, self.epoch, self.token, self.host, self.bus)
         if self.report.adopted:  # with what an older epoch started
             self.watchdog.engage()
 
@@ -163,7 +167,7 @@ class Server(Supervised):
             TokenMismatch: the epoch was issued again after a failover (RC003).
             ConnectionFailed: no answer; the lease goes on running.
         """
-        return self.beat(lambda call: self._link.run(call, timeout))
+        return self.beat(lambda call: self.link.run(call, timeout))
 
     def beat(
         self, send: Callable[[calls.Call[datetime]], datetime], *, every: float | None = None
@@ -174,11 +178,12 @@ class Server(Supervised):
             if every is None:
                 until = send(calls.heartbeat(self.epoch, self.token))
             else:
-                until = send(calls.keep(self.epoch, self.token, timedelta(seconds=every)))
+                span = timedelta(seconds=every)
+                until = send(calls.keep(self.epoch, self.token, span, self.direct))
         except REFUSED as error:
             # A copy: the traceback would hold on to this server.
             self._refusal = type(error)(error.message, detail=error.detail, hint=error.hint)
-            self._link.close()
+            self.link.close()
             self.notice()
             raise
         with self._lock:
@@ -192,18 +197,22 @@ class Server(Supervised):
         """`heartbeat`, not blocking the event loop."""
         return await asyncio.to_thread(self.heartbeat)
 
-    def sweep(self, *, link: Link | None = None) -> Report:
+    def sweep(self, *, budget: float | None = None) -> Report:
         """Ends dead servers and closes the orphans of every ended epoch, anyone's.
 
         Renews the own lease first: after an outage it may look lapsed like the others'.
+
+        Args:
+            budget: seconds after which to stop, between two batches: `Report.more` says
+                that something is left.
 
         Raises:
             EpochEnded, EpochUnknown, TokenMismatch: as `heartbeat`; nothing was swept.
             ConnectionFailed: nothing is half done; the next sweep goes on.
         """
-        link = link or self._link
-        self.beat(link.run)
-        return link.run(calls.sweep(self.name))
+        self.beat(self.link.run)
+        span = None if budget is None else timedelta(seconds=budget)
+        return self.link.run(calls.sweep(self.name, budget=span))
 
     async def asweep(self) -> Report:
         """`sweep` without blocking the event loop."""
@@ -225,7 +234,7 @@ class Server(Supervised):
             EpochEnded, EpochUnknown, TokenMismatch: as `heartbeat`.
             InvalidArgument: the limit is not above 0 and up to 7 days (RC010).
         """
-        return self._link.run(calls.drain(self.epoch, self.token, calls.seconds(limit, "limit")))
+        return self.link.run(calls.drain(self.epoch, self.token, calls.seconds(limit, "limit")))
 
     async def adrain(self, limit: float | timedelta = 600.0) -> datetime:
         """`drain`, not blocking the event loop."""
@@ -233,7 +242,7 @@ class Server(Supervised):
 
     def open_rows(self) -> int:
         """How many open rows this process owns."""
-        return self._link.run(calls.open_rows(self.epoch))
+        return self.link.run(calls.open_rows(self.epoch))
 
     def fuse(
         self,
@@ -287,7 +296,7 @@ class Server(Supervised):
             scope: ``row`` or ``group``.
         """
         self.watchdog.engage()
-        return Tracked(self, watch, key, process, scope=scope, link=self._link)
+        return Tracked(self, watch, key, process, scope=scope, link=self.link)
 
     def shutdown(self, heir: Server | int | None = None, timeout: float = 30.0) -> Report:
         """Ends this epoch: closes what it still owns, with reason ``shutdown``.
@@ -303,9 +312,9 @@ class Server(Supervised):
         """
         epoch = heir.epoch if isinstance(heir, Server) else heir
         try:
-            report = self._link.run(calls.shutdown(self.epoch, self.token, epoch), timeout)
+            report = self.link.run(calls.shutdown(self.epoch, self.token, epoch), timeout)
         finally:
-            self._link.close()
+            self.link.close()
         self._refusal = self._refusal or EpochEnded(
             f"epoch {self.epoch} of server {self.name!r} was shut down by this process"
         )
@@ -363,7 +372,8 @@ class Server(Supervised):
 
         Gives the connection this epoch, and its application_name the mark, as `bind`
         does. Once this process is fenced, its cursors raise as `check` says, and send
-        nothing; where ``conn.read_only`` is True they go on.
+        nothing; where ``conn.read_only`` is True they go on. Through a pooler it must be one
+        in session mode: another would give the epoch to its other clients.
         """
         _cursors.bind(conn, self)
         with psycopg.Cursor(conn) as cursor:  # one that asks nobody

@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import FrameType
 from typing import Any, Literal
 
-from recovery._boot import boot
+from recovery._boot import begin
 from recovery._connect import Target
 from recovery._exit import exit_code
 from recovery._threads import in_thread
@@ -43,12 +43,14 @@ class Service:
         heir: Server | int | Callable[[], Server | int | None] | None = None,
         signals: bool = False,
         exit_on_fenced: bool | int = False,
+        direct: Target = None,
         **options: Any,
     ) -> None:
         lease = seconds(options.get("lease", 15.0), "lease")
-        check_intervals(lease.total_seconds(), heartbeat, sweep)
+        self._heartbeat = check_intervals(lease.total_seconds(), heartbeat, sweep)
         self._target, self._name, self._options = target, name, options
-        self._heartbeat, self._sweep = heartbeat, sweep
+        self._direct = direct
+        self._sweep = sweep
         self._listen, self._poll = listen, poll
         self._bind: Literal["session", "transaction"] | None = bind
         self._heir = heir
@@ -97,22 +99,30 @@ class Service:
         if self._entered:
             raise InvalidArgument("serve() can be entered once; call it again for another boot")
         self._entered = True
-        self._server = server = boot(self._target, self._name, **self._options)
+        self._server = server = begin(
+            self._target, self._name, beat=self._heartbeat, direct=self._direct, **self._options
+        )
         server.exit_code = self._exit_code
         try:
             if self._bind is not None and _is_engine(self._target):
                 server.bind(self._target, self._bind)  # type: ignore[arg-type]
-            self._keeper = Keeper(server, heartbeat=self._heartbeat, sweep=self._sweep)
-            self._keeper.start()
             if self._listen:
                 self._listener = Listener(
-                    self._target,
+                    server.target,
                     bus=server.bus,
                     name=self._name,
                     epoch=server.epoch,
                     poll=self._poll,
                     hold=False,
                 )
+            self._keeper = Keeper(
+                server,
+                heartbeat=self._heartbeat,
+                sweep=self._sweep,
+                aside=None if self._listener is None else self._listener.run,
+            )
+            self._keeper.start()
+            if self._listener is not None:
                 self._listener.start()
         except BaseException:
             self._close()
@@ -188,8 +198,12 @@ def serve(target: Target, name: str, **options: Any) -> Service:
             have returned: True with exit code 70, a number with that one. At once, without
             clean-up; only logs and output are flushed. An outage of the database that is
             longer than the lease fences, too.
-        **options: of `boot`: lease, version, host, batch, lock_wait, reap_processes,
-            settings.
+        direct: where PostgreSQL is without the pooler that `target` goes through: the
+            keeper and the listener go there. Through a pooler in transaction mode alone
+            there is neither a lock nor LISTEN: the lease and polling do it, and the log
+            warns once.
+        **options: of `boot`: lease, grace, policy, wait, version, host, batch, lock_wait,
+            reap_processes, settings.
 
     Raises:
         As `boot`; InvalidArgument for intervals that do not fit the lease, or no

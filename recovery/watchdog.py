@@ -19,7 +19,6 @@ from typing import Any, Literal, TypeAlias, TypeVar
 from uuid import UUID
 
 from recovery import calls, supervision
-from recovery._connect import Target
 from recovery._link import Link, backoff
 from recovery._types import Event
 from recovery.bus import Bus, Subscription
@@ -51,21 +50,20 @@ C = TypeVar("C", bound=Callback)
 class Watchdog:
     """The thread of one server; started and stopped by its keeper.
 
-    It has a connection only if there is something to say or somebody to tell. Nothing
-    here blocks a heartbeat, and no failure is fatal: what an owner does not do, the
-    deadline does.
+    It asks nothing unless there is something to say or somebody to tell, and no failure is
+    fatal: what an owner does not do, the deadline does.
 
     Attributes:
         failures: touches and looks that failed and were tried again.
     """
 
     def __init__(
-        self, target: Target, name: str, epoch: int, token: UUID, host: str, bus: Bus
+        self, link: Link, name: str, epoch: int, token: UUID, host: str, bus: Bus
     ) -> None:
         self._name, self._epoch, self._token, self._host = name, epoch, token, host
         self._bus = bus
         self._pid = os.getpid()
-        self._link = Link(target, "watchdog", name, epoch)
+        self._link = link
         self._changed = threading.Condition()
         self._touched: dict[tuple[str, str], set[str]] = {}
         self._callbacks: list[tuple[Callback, asyncio.AbstractEventLoop | None]] = []
@@ -126,8 +124,8 @@ class Watchdog:
             self._listen()
         self._thread.start()
 
-    def stop(self, timeout: float = 5.0) -> None:
-        """Stops it; what it still waits for is cut off after `timeout` seconds."""
+    def stop(self) -> list[threading.Thread]:
+        """Stops it; the threads to wait for."""
         with self._changed:
             self._running = False
             self._queue.clear()
@@ -135,13 +133,7 @@ class Watchdog:
             self._changed.notify()
         if subscription is not None:
             subscription.close()
-        if self._thread is not None:
-            self._thread.join(timeout)
-            if self._thread.is_alive():
-                self._link.sever()
-                self._thread.join(1.0)
-            if not self._thread.is_alive():
-                self._link.close()
+        return [] if self._thread is None else [self._thread]
 
     def _listen(self) -> None:
         if self._running and self._engaged and self._subscription is None:

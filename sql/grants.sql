@@ -80,12 +80,13 @@ grant execute on function
     recovery.check_call(integer, interval),
     recovery.check_label(text),
     recovery.check_session(),
-    recovery.check_wait(interval),
+    recovery.check_interval(text, interval, interval, interval),
     recovery.session_settings(),
     recovery.restore_settings(jsonb),
     recovery.add_to_report(jsonb, text, jsonb),
-    recovery.register(text, text, integer, timestamptz, text, interval, interval, text, interval),
-    recovery.keep(bigint, uuid, interval),
+    recovery.register(text, text, integer, timestamptz, text, interval, interval, text, interval, interval, boolean),
+    recovery.claim_sweep(bigint, uuid, interval),
+    recovery.keep(bigint, uuid, interval, boolean),
     recovery.renew(bigint, uuid),
     recovery.drain(bigint, uuid, interval),
     recovery.light(text, text, interval, text, integer, timestamptz, text),
@@ -123,10 +124,10 @@ grant execute on function
 to recovery_server;
 
 grant execute on procedure
-    recovery.boot(text, text, integer, timestamptz, text, interval, interval, text, interval, integer, interval, bigint, uuid, jsonb),
-    recovery.sweep(text, integer, interval, jsonb),
+    recovery.boot(text, text, integer, timestamptz, text, interval, interval, text, interval, integer, interval, interval, boolean, bigint, uuid, jsonb),
+    recovery.sweep(text, integer, interval, interval, jsonb),
     recovery.shutdown(bigint, uuid, bigint, integer, interval, jsonb),
-    recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb, boolean, bigint, uuid)
+    recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb, boolean, bigint, uuid, timestamptz)
 to recovery_server;
 
 grant select on recovery.process to recovery_server, recovery_listener;

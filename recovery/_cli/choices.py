@@ -42,6 +42,7 @@ class Policy(StrEnum):
     """Of `boot`."""
 
     supersede = "supersede"
+    replace = "replace"
     wait = "wait"
     refuse = "refuse"
 

@@ -5,11 +5,7 @@ volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
-    select s.epoch, exists (
-        select from pg_locks as l
-        where l.locktype = 'advisory' and l.objsubid = 1 and l.granted
-          and l.database = (select d.oid from pg_database as d where d.datname = current_database())
-          and l.classid::bigint = ((-s.epoch) >> 32) & 4294967295 and l.objid::bigint = (-s.epoch) & 4294967295)
+    select s.epoch, s.epoch in (select l.epoch from recovery.keeper_lock as l)
     from recovery.server as s
     where s.ended is null and s.keeper
 $$;

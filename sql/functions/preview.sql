@@ -23,7 +23,8 @@ begin
                 from recovery.server as s left join recovery.judgement as j on j.epoch = s.epoch and j.dead
                 where s.epoch = any(recovery.open_epochs(v_watch.name))
                   and case when p_boot is null then s.ended is not null or j.dead
-                           else s.name = p_boot and (s.ended is not null or s.drain_until is null or j.dead) end
+                           else s.name = p_boot and (s.ended is not null or j.dead
+                               or s.drain_until is null and not recovery.is_sibling(s, s.host, null, null)) end
             loop
                 v_task.epoch := v_end.epoch;
                 return query select f.row ->> 0, v_end.reason, v_watch.name, f.row ->> 1, f.row ->> 2, v_end.epoch

@@ -10,6 +10,8 @@ create or replace procedure recovery.boot(
     p_wait          interval               default interval '30 seconds',
     p_batch         integer                default 10000,
     p_lock_wait     interval               default interval '2 seconds',
+    p_beat          interval               default null,
+    p_direct        boolean                default true,
     inout epoch     bigint                 default null,
     inout token     pg_catalog.uuid        default null,
     inout report    pg_catalog.jsonb       default null
@@ -25,13 +27,13 @@ declare
     v_orphan  pg_catalog.record;
 begin
     perform recovery.check_call(p_batch, p_lock_wait);
-    perform recovery.check_wait(p_wait);
+    perform recovery.check_interval('wait', p_wait, interval '0', interval '1 day');
     loop
         select r.o_epoch, r.o_token, r.o_ended into epoch, token, v_ended
         from recovery.register(p_name, p_host, p_pid, p_process_start, p_version, p_lease,
             least(p_grace, p_lease),
             case when pg_catalog.clock_timestamp() operator(pg_catalog.>) (v_start operator(pg_catalog.+) p_wait) and p_policy operator(pg_catalog.=) 'wait' then 'refuse' else p_policy end,
-            p_lock_wait) as r;
+            p_lock_wait, p_beat, p_direct) as r;
         commit;
         exit when epoch is not null;
         perform pg_catalog.pg_sleep(0.1);  -- policy wait: somebody live holds the name
@@ -49,7 +51,7 @@ begin
 end
 $$;
 
-comment on procedure recovery.boot(text, text, integer, timestamptz, text, interval, interval, text, interval, integer, interval, bigint, uuid, jsonb) is
-    'Boots a server: a new epoch and token; older epochs of the name end and their orphans close, a batch a transaction. One CALL in autocommit. RC004 bad name, RC010 bad argument, RC005 name is being booted.';
+comment on procedure recovery.boot(text, text, integer, timestamptz, text, interval, interval, text, interval, integer, interval, interval, boolean, bigint, uuid, jsonb) is
+    'Boots a server: a new epoch and token; older epochs of the name end, unless they are shown to be alive, and their orphans close, a batch a transaction. With p_beat (how often it will beat) the calling session becomes the keeper''s and holds its lock; p_direct false: a pooler is in between, a lock proves nothing. Policies: supersede, replace, wait (at most p_wait), refuse. One CALL in autocommit. RC004 bad name, RC010 bad argument, RC005 name is being booted.';
 
-revoke all on procedure recovery.boot(text, text, integer, timestamptz, text, interval, interval, text, interval, integer, interval, bigint, uuid, jsonb) from public;
+revoke all on procedure recovery.boot(text, text, integer, timestamptz, text, interval, interval, text, interval, integer, interval, interval, boolean, bigint, uuid, jsonb) from public;

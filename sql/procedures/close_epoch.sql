@@ -1,6 +1,7 @@
 create or replace procedure recovery.close_epoch(
     p_family pg_catalog.text, p_epoch bigint, p_detector pg_catalog.text, p_batch integer, p_lock_wait interval, p_heir bigint,
-    inout report pg_catalog.jsonb, p_guarded boolean default false, p_self bigint default null, p_token pg_catalog.uuid default null
+    inout report pg_catalog.jsonb, p_guarded boolean default false, p_self bigint default null, p_token pg_catalog.uuid default null,
+    p_until pg_catalog.timestamptz default null
 )
 language plpgsql
 security invoker
@@ -15,6 +16,7 @@ declare
     v_left    pg_catalog.jsonb;
     v_some    boolean;
     v_beat    pg_catalog.timestamptz := pg_catalog.clock_timestamp();
+    v_late    boolean := false;
     v_list    pg_catalog.text := case when p_heir is null then 'closed' else 'adopted' end;
     v_guard   pg_catalog.text := case when p_guarded then 'with'
                            when p_heir is not null or not recovery.has_fuses(p_family) then 'ignore'
@@ -37,15 +39,19 @@ begin
             end if;
             v_some := v_some or v_batch.o_closed operator(pg_catalog.<>) '{}';
             v_careful := v_batch.o_careful;
-            exit when v_batch.o_done;
+            v_late := coalesce(pg_catalog.clock_timestamp() operator(pg_catalog.>) p_until, false) and not v_batch.o_done;
+            exit when v_batch.o_done or v_late;
             v_after := v_batch.o_after;
         end loop;
+        exit when v_late;
         -- A row that changed under us was passed over: look again while it helps.
         v_left := recovery.remaining(p_family, p_epoch, v_guard);
         commit;
         exit when v_left operator(pg_catalog.=) '{}' or not v_some;
     end loop;
-    if v_left operator(pg_catalog.=) '{}' then
+    if v_late then
+        report := pg_catalog.jsonb_set(report, array['more'], 'true');
+    elsif v_left operator(pg_catalog.=) '{}' then
         if p_epoch is not null and p_heir is null and v_guard operator(pg_catalog.=) 'ignore' then
             while recovery.release(p_family, p_epoch, p_batch) operator(pg_catalog.>) 0 loop
                 commit;
@@ -59,7 +65,7 @@ begin
 end
 $$;
 
-comment on procedure recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb, boolean, bigint, uuid) is
-    'Closes all orphans of one ended epoch in one family, a batch a transaction. Shared by boot, sweep and shutdown. With p_heir it hands them over instead, with p_guarded only those that an active fuse guards. Beats for the booting server p_self.';
+comment on procedure recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb, boolean, bigint, uuid, timestamptz) is
+    'Closes all orphans of one ended epoch in one family, a batch a transaction. Shared by boot, sweep and shutdown. With p_heir it hands them over instead, with p_guarded only those that an active fuse guards. Beats for the booting server p_self. Stops after p_until, and says more in the report.';
 
-revoke all on procedure recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb, boolean, bigint, uuid) from public;
+revoke all on procedure recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb, boolean, bigint, uuid, timestamptz) from public;

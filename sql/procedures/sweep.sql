@@ -2,6 +2,7 @@ create or replace procedure recovery.sweep(
     p_label      pg_catalog.text  default null,
     p_batch      integer          default 10000,
     p_lock_wait  interval         default interval '2 seconds',
+    p_budget     interval         default null,
     inout report pg_catalog.jsonb default null
 )
 language plpgsql
@@ -14,6 +15,7 @@ declare
     v_session pg_catalog.jsonb := recovery.session_settings();
     v_label   pg_catalog.text := coalesce(p_label, session_user::pg_catalog.text);
     v_by      pg_catalog.text := pg_catalog.concat('sweep:', coalesce(p_label, session_user::pg_catalog.text));
+    v_until   pg_catalog.timestamptz := pg_catalog.clock_timestamp() operator(pg_catalog.+) p_budget;
     v_ended   bigint[];
     v_orphan  pg_catalog.record;
     v_burnt   pg_catalog.record;
@@ -21,12 +23,16 @@ declare
 begin
     perform recovery.check_call(p_batch, p_lock_wait);
     perform recovery.check_label(v_label);
+    if p_budget is not null then
+        perform recovery.check_interval('budget', p_budget, interval '1 millisecond', interval '1 day');
+    end if;
     v_ended := recovery.reap(p_lock_wait);
     commit;
     report := recovery.new_report(v_ended);
     for v_orphan in select distinct o.family, o.epoch from recovery.orphaned() as o order by o.family, o.epoch loop
         call recovery.close_epoch(v_orphan.family, v_orphan.epoch, v_by, p_batch, p_lock_wait,
-            recovery.heir_of(v_orphan.epoch), report);
+            recovery.heir_of(v_orphan.epoch), report, p_until => v_until);
+        exit when report operator(pg_catalog.?) 'more';
     end loop;
     commit;  -- each closing begins a transaction: see recovery.check_fresh
     for v_n in 1 .. 100000 loop
@@ -35,6 +41,10 @@ begin
         perform recovery.restore_settings(v_session);
         exit when not v_burnt.o_more;
         report := recovery.add_to_report(report, 'closed', v_burnt.o_closed);
+        if pg_catalog.clock_timestamp() operator(pg_catalog.>) v_until then
+            report := pg_catalog.jsonb_set(report, array['more'], 'true');
+            exit;
+        end if;
     end loop;
     v_asked := recovery.ask(v_by);
     commit;
@@ -45,6 +55,10 @@ begin
         perform recovery.restore_settings(v_session);
         exit when not v_burnt.o_more;
         report := recovery.add_to_report(report, 'closed', v_burnt.o_closed);
+        if pg_catalog.clock_timestamp() operator(pg_catalog.>) v_until then
+            report := pg_catalog.jsonb_set(report, array['more'], 'true');
+            exit;
+        end if;
     end loop;
     perform recovery.forget();
     report := recovery.end_report(pg_catalog.jsonb_set(report, array['asked'], pg_catalog.to_jsonb(v_asked)), v_start);
@@ -54,7 +68,7 @@ begin
 end
 $$;
 
-comment on procedure recovery.sweep(text, integer, interval, jsonb) is
-    'The repeating pass: ends the servers that recovery.judgement holds for dead, closes the orphans of every ended epoch, the units of burnt-out fuses and, after asking a live owner, what is overdue. Any number at once, anywhere. One CALL in autocommit.';
+comment on procedure recovery.sweep(text, integer, interval, interval, jsonb) is
+    'The repeating pass: ends the servers that recovery.judgement holds for dead, closes the orphans of every ended epoch, the units of burnt-out fuses and, after asking a live owner, what is overdue. Any number at once, anywhere. With p_budget it stops after that time, between two batches; its report then says more. One CALL in autocommit.';
 
-revoke all on procedure recovery.sweep(text, integer, interval, jsonb) from public;
+revoke all on procedure recovery.sweep(text, integer, interval, interval, jsonb) from public;

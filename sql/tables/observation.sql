@@ -1,12 +1,14 @@
 create table recovery.observation (
-    one        boolean     not null default true,
-    postmaster timestamptz,
-    timeline   text,
-    since      timestamptz,
-    swept      timestamptz,
-    gap        interval,
-    mass_since timestamptz,
-    because    text,
+    one           boolean     not null default true,
+    postmaster    timestamptz,
+    timeline      text,
+    since         timestamptz,
+    swept         timestamptz,
+    gap           interval,
+    mass_since    timestamptz,
+    because       text,
+    sweeper       bigint,
+    sweeper_every interval,
     constraint observation_pkey primary key (one),
     constraint observation_one_check check (one)
 ) with (fillfactor = 50);
@@ -23,3 +25,5 @@ comment on column recovery.observation.swept is 'Last sweep of anybody.';
 comment on column recovery.observation.gap is 'Time between the last two sweeps: what is usual here.';
 comment on column recovery.observation.mass_since is 'Since when most servers look dead at once.';
 comment on column recovery.observation.because is 'Why watching began anew.';
+comment on column recovery.observation.sweeper is 'Epoch of the server that sweeps for all; others stand by, see recovery.claim_sweep.';
+comment on column recovery.observation.sweeper_every is 'How often it sweeps.';
