@@ -14,7 +14,7 @@ from functools import partial
 
 from recovery._link import Link, backoff
 from recovery.errors import InvalidArgument, RecoveryError
-from recovery.processes import report_dead
+from recovery.processes import report_processes
 from recovery.server import REFUSED, Server
 
 __all__ = ["Keeper"]
@@ -115,7 +115,7 @@ class Keeper:
         while not self._stop.wait(wait):
             try:
                 link = self._links["sweeper"]
-                report_dead(link.run, self.server.host)
+                report_processes(link.run, self.server.host)
                 report = self.server.sweep(link=link)
                 if self.server.reaper is not None:
                     self.server.reaper.look(link.run, self.server.host)

@@ -307,6 +307,7 @@ create table recovery.fuse (
     lit           timestamptz not null default clock_timestamp(),
     expires       timestamptz not null,
     process_dead  timestamptz,
+    process_seen  timestamptz,
     retry_at      timestamptz not null default '-infinity',
     constraint fuse_pkey primary key (id),
     constraint fuse_unit_key unique (family, scope, watch, key),
@@ -342,6 +343,8 @@ comment on column recovery.fuse.expires is 'Burnt out after that; not indexed, s
 comment on column recovery.fuse.retry_at is 'It has burnt out and its unit could not be closed: not tried again before.';
 --;
 comment on column recovery.fuse.process_dead is 'When a sweeper on its host found the process dead.';
+--;
+comment on column recovery.fuse.process_seen is 'When a sweeper on its host last saw the process alive; not indexed, so that it stays HOT.';
 --;
 -- sql/tables/observation.sql
 create table recovery.observation (
@@ -457,6 +460,7 @@ create table recovery.server (
     beat          interval,
     suspected     timestamptz,
     process_dead  timestamptz,
+    process_seen  timestamptz,
     drain_until   timestamptz,
     pending       text,
     heir          bigint,
@@ -503,6 +507,8 @@ comment on column recovery.server.beat is 'How often its keeper beats; null: it 
 comment on column recovery.server.suspected is 'When a sweep first missed that lock; a heartbeat clears it.';
 --;
 comment on column recovery.server.process_dead is 'When a sweeper on its own host found the process dead.';
+--;
+comment on column recovery.server.process_seen is 'When a sweeper on its own host last saw the process alive; not indexed, so that it stays HOT.';
 --;
 comment on column recovery.server.drain_until is 'Drains: opens no new work, keeps what it owns until then, and is not superseded.';
 --;
@@ -5188,8 +5194,8 @@ comment on function recovery.renew(bigint, uuid) is
 --;
 revoke all on function recovery.renew(bigint, uuid) from public;
 --;
--- sql/functions/report_dead.sql
-create or replace function recovery.report_dead(p_host text, p_pid integer, p_process_start timestamptz)
+-- sql/functions/report_processes.sql
+create or replace function recovery.report_processes(p_host text, p_pids integer[], p_starts timestamptz[], p_alive boolean[])
 returns bigint
 language plpgsql
 volatile
@@ -5197,26 +5203,56 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
+    v_now     timestamptz := recovery.now();
     v_servers bigint;
     v_fuses   bigint;
 begin
-    perform recovery.check_process(p_host, p_pid, p_process_start, false);
-    update recovery.server as s set process_dead = recovery.now()
-    where s.ended is null and s.host = p_host and s.pid = p_pid
-      and s.process_start is not distinct from p_process_start and s.process_dead is null;
-    get diagnostics v_servers = row_count;
-    update recovery.fuse as f set process_dead = recovery.now()
-    where f.host = p_host and f.pid = p_pid
-      and f.process_start is not distinct from p_process_start and f.process_dead is null;
-    get diagnostics v_fuses = row_count;
+    if p_host is null or p_pids is null or p_starts is null or p_alive is null
+       or cardinality(p_pids) <> cardinality(p_starts) or cardinality(p_pids) <> cardinality(p_alive)
+       or array_position(p_pids, null) is not null or array_position(p_alive, null) is not null then
+        perform recovery.fail('RC010', 'a report of processes needs their host and, for each, a pid, its start and whether it lives',
+            'Give three arrays of one length; only a start may be null.');
+    end if;
+    perform recovery.check_process(p_host, null, null, false);
+    perform recovery.check_process(p_host, r.pid, r.start, false) from unnest(p_pids, p_starts) as r (pid, start);
+    -- Nobody is waited for: whoever holds a row is about to say something newer, and the next look comes soon. Who was
+    -- seen a moment ago is not written again. (A sighting in the future is from before the clock went back.)
+    with seen as (
+        select r.pid, r.start, bool_or(r.alive) as alive from unnest(p_pids, p_starts, p_alive) as r (pid, start, alive) group by r.pid, r.start
+    ), found as (
+        select s.epoch, r.alive from recovery.server as s join seen as r on r.pid = s.pid and r.start is not distinct from s.process_start
+        where s.ended is null and s.host = p_host and s.process_dead is null
+          and (not r.alive or (s.process_seen between v_now - interval '1 second' and v_now) is not true)
+        order by s.epoch for no key update of s skip locked
+    ), noted as (
+        update recovery.server as s
+        set process_dead = case when not f.alive then v_now end, process_seen = case when f.alive then v_now else s.process_seen end
+        from found as f where s.epoch = f.epoch
+        returning s.process_dead
+    )
+    select count(n.process_dead) into v_servers from noted as n;
+    with seen as (
+        select r.pid, r.start, bool_or(r.alive) as alive from unnest(p_pids, p_starts, p_alive) as r (pid, start, alive) group by r.pid, r.start
+    ), found as (
+        select f.id, r.alive from recovery.fuse as f join seen as r on r.pid = f.pid and r.start is not distinct from f.process_start
+        where f.host = p_host and f.process_dead is null
+          and (not r.alive or (f.process_seen between v_now - interval '1 second' and v_now) is not true)
+        order by f.id for no key update of f skip locked
+    ), noted as (
+        update recovery.fuse as f
+        set process_dead = case when not l.alive then v_now end, process_seen = case when l.alive then v_now else f.process_seen end
+        from found as l where f.id = l.id
+        returning f.process_dead
+    )
+    select count(n.process_dead) into v_fuses from noted as n;
     return v_servers + v_fuses;
 end
 $$;
 --;
-comment on function recovery.report_dead(text, integer, timestamptz) is
-    'Evidence from the process''s own host: it is dead (gone, or its pid belongs to a process that started at another time). Returns how many servers and fuses that concerns.';
+comment on function recovery.report_processes(text, integer[], timestamptz[], boolean[]) is
+    'Evidence from the processes'' own host: each is alive, or dead (gone, or its pid belongs to a process that started at another time). Returns how many servers and fuses were found dead. RC010 if one cannot be.';
 --;
-revoke all on function recovery.report_dead(text, integer, timestamptz) from public;
+revoke all on function recovery.report_processes(text, integer[], timestamptz[], boolean[]) from public;
 --;
 -- sql/functions/requeue_sql.sql
 create or replace function recovery.requeue_sql(p_table regclass, p_close jsonb, p_requeue jsonb, p_attempts text, p_max_attempts integer)
@@ -6839,7 +6875,7 @@ grant execute on function
     recovery.extend(bigint, interval),
     recovery.cancel(bigint),
     recovery.local_processes(text),
-    recovery.report_dead(text, integer, timestamptz),
+    recovery.report_processes(text, integer[], timestamptz[], boolean[]),
     recovery.track(bigint, uuid, text, text, text, text, integer, timestamptz),
     recovery.untrack(bigint),
     recovery.processes_of(text, text, text),
