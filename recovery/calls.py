@@ -339,12 +339,17 @@ def local_processes(host: str) -> Call[list[tuple[int, datetime | None]]]:
     )
 
 
-def report_dead(host: str, pid: int, process_start: datetime | None) -> Call[int]:
-    """Says that a process is dead; how many servers and fuses that concerns."""
+def report_processes(host: str, seen: Sequence[tuple[int, datetime | None, bool]]) -> Call[int]:
+    """Says of (pid, start) whether it lives; how many servers and fuses are found dead. RC010."""
     return Call(
-        "select recovery.report_dead(%(host)s::text, %(pid)s::integer,"
-        " %(process_start)s::timestamptz)",
-        {"host": host, "pid": pid, "process_start": process_start},
+        "select recovery.report_processes(%(host)s::text, %(pids)s::integer[],"
+        " %(starts)s::timestamptz[], %(alive)s::boolean[])",
+        {
+            "host": host,
+            "pids": [pid for pid, _, _ in seen],
+            "starts": [start for _, start, _ in seen],
+            "alive": [lives for _, _, lives in seen],
+        },
         one,
     )
 

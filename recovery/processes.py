@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import os
 import socket
 import uuid
 from collections.abc import Callable
@@ -16,7 +17,7 @@ import psutil
 
 from recovery import calls
 
-__all__ = ["HasPid", "ProcessLike", "alive", "host_id", "is_zombie", "report_dead", "started"]
+__all__ = ["HasPid", "ProcessLike", "alive", "host_id", "is_zombie", "report_processes", "started"]
 
 _log = logging.getLogger(__name__)
 
@@ -87,9 +88,20 @@ def alive(pid: int, start: datetime | None) -> bool:
             return True
         return abs(process.create_time() - start.timestamp()) <= _TOLERANCE
     except psutil.NoSuchProcess:
-        return False
+        return _hidden(pid)
     except psutil.AccessDenied:
         return True
+
+
+def _hidden(pid: int) -> bool:
+    """Whether a process is there after all: /proc may hide those of other users (hidepid)."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False  # one of ours: it would have been shown
 
 
 def is_zombie(pid: int, start: datetime) -> bool:
@@ -104,19 +116,18 @@ def is_zombie(pid: int, start: datetime) -> bool:
         return False
 
 
-def report_dead(run: Callable[[calls.Call[Any]], Any], host: str) -> int:
-    """Looks at the processes that servers and fuses name on this host; reports the dead.
+def report_processes(run: Callable[[calls.Call[Any]], Any], host: str) -> int:
+    """Looks at the processes that servers and fuses name on this host, and says what it saw.
 
     Args:
         run: executes a call.
         host: as the servers of this host booted with.
 
     Returns:
-        How many servers and fuses that concerned.
+        How many servers and fuses were found dead.
     """
-    concerned = 0
-    for pid, start in run(calls.local_processes(host)):
-        if not alive(pid, start):
+    seen = [(pid, start, alive(pid, start)) for pid, start in run(calls.local_processes(host))]
+    for pid, start, lives in seen:
+        if not lives:
             _log.info("process %s (started %s) on %s is dead", pid, start, host)
-            concerned += run(calls.report_dead(host, pid, start))
-    return concerned
+    return int(run(calls.report_processes(host, seen))) if seen else 0

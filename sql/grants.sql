@@ -93,7 +93,7 @@ grant execute on function
     recovery.extend(bigint, interval),
     recovery.cancel(bigint),
     recovery.local_processes(text),
-    recovery.report_dead(text, integer, timestamptz),
+    recovery.report_processes(text, integer[], timestamptz[], boolean[]),
     recovery.track(bigint, uuid, text, text, text, text, integer, timestamptz),
     recovery.untrack(bigint),
     recovery.processes_of(text, text, text),

@@ -307,6 +307,7 @@ create table recovery.fuse (
     lit           timestamptz not null default clock_timestamp(),
     expires       timestamptz not null,
     process_dead  timestamptz,
+    process_seen  timestamptz,
     retry_at      timestamptz not null default '-infinity',
     constraint fuse_pkey primary key (id),
     constraint fuse_unit_key unique (family, scope, watch, key),
@@ -343,16 +344,20 @@ comment on column recovery.fuse.retry_at is 'It has burnt out and its unit could
 --;
 comment on column recovery.fuse.process_dead is 'When a sweeper on its host found the process dead.';
 --;
+comment on column recovery.fuse.process_seen is 'When a sweeper on its host last saw the process alive; not indexed, so that it stays HOT.';
+--;
 -- sql/tables/observation.sql
 create table recovery.observation (
-    one        boolean     not null default true,
-    postmaster timestamptz,
-    timeline   text,
-    since      timestamptz,
-    swept      timestamptz,
-    gap        interval,
-    mass_since timestamptz,
-    because    text,
+    one           boolean     not null default true,
+    postmaster    timestamptz,
+    timeline      text,
+    since         timestamptz,
+    swept         timestamptz,
+    gap           interval,
+    mass_since    timestamptz,
+    because       text,
+    sweeper       bigint,
+    sweeper_every interval,
     constraint observation_pkey primary key (one),
     constraint observation_one_check check (one)
 ) with (fillfactor = 50);
@@ -377,6 +382,10 @@ comment on column recovery.observation.gap is 'Time between the last two sweeps:
 comment on column recovery.observation.mass_since is 'Since when most servers look dead at once.';
 --;
 comment on column recovery.observation.because is 'Why watching began anew.';
+--;
+comment on column recovery.observation.sweeper is 'Epoch of the server that sweeps for all; others stand by, see recovery.claim_sweep.';
+--;
+comment on column recovery.observation.sweeper_every is 'How often it sweeps.';
 --;
 -- sql/tables/process.sql
 create table recovery.process (
@@ -457,6 +466,7 @@ create table recovery.server (
     beat          interval,
     suspected     timestamptz,
     process_dead  timestamptz,
+    process_seen  timestamptz,
     drain_until   timestamptz,
     pending       text,
     heir          bigint,
@@ -503,6 +513,8 @@ comment on column recovery.server.beat is 'How often its keeper beats; null: it 
 comment on column recovery.server.suspected is 'When a sweep first missed that lock; a heartbeat clears it.';
 --;
 comment on column recovery.server.process_dead is 'When a sweeper on its own host found the process dead.';
+--;
+comment on column recovery.server.process_seen is 'When a sweeper on its own host last saw the process alive; not indexed, so that it stays HOT.';
 --;
 comment on column recovery.server.drain_until is 'Drains: opens no new work, keeps what it owns until then, and is not superseded.';
 --;
@@ -1293,6 +1305,27 @@ comment on function recovery.check_fresh() is 'Refuses to close rows in a transa
 --;
 revoke all on function recovery.check_fresh() from public;
 --;
+-- sql/functions/check_interval.sql
+create or replace function recovery.check_interval(p_what text, p_value interval, p_least interval, p_most interval)
+returns void
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+set intervalstyle = postgres
+as $$
+begin
+    if p_value is null or p_value < p_least or p_value > p_most then
+        perform recovery.fail('RC010', format('%s %s is not allowed', p_what, coalesce(p_value::text, 'null')),
+            format('Give an interval from %s to %s.', p_least, p_most));
+    end if;
+end
+$$;
+--;
+comment on function recovery.check_interval(text, interval, interval, interval) is 'Refuses an interval that is null or out of range, naming what it is for: RC010.';
+--;
+revoke all on function recovery.check_interval(text, interval, interval, interval) from public;
+--;
 -- sql/functions/check_key.sql
 create or replace function recovery.check_key(p_key text, p_what text)
 returns void
@@ -1621,25 +1654,6 @@ comment on function recovery.check_unit(text, text, text, text) is
 --;
 revoke all on function recovery.check_unit(text, text, text, text) from public;
 --;
--- sql/functions/check_wait.sql
-create or replace function recovery.check_wait(p_wait interval)
-returns void
-language plpgsql
-immutable
-security invoker
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-    if p_wait is null or p_wait < interval '0' or p_wait > interval '1 day' then
-        perform recovery.fail('RC010', format('wait %s is not allowed', coalesce(p_wait::text, 'null')), 'Give an interval from 0 to 1 day.');
-    end if;
-end
-$$;
---;
-comment on function recovery.check_wait(interval) is 'Refuses a time to wait for a name that cannot work: RC010.';
---;
-revoke all on function recovery.check_wait(interval) from public;
---;
 -- sql/functions/child_of.sql
 create or replace function recovery.child_of(p_watch recovery.watch, p_key text)
 returns text
@@ -1664,6 +1678,53 @@ $$;
 comment on function recovery.child_of(recovery.watch, text) is 'The group that a row waits for (a subagent''s session), or null.';
 --;
 revoke all on function recovery.child_of(recovery.watch, text) from public;
+--;
+-- sql/functions/claim_sweep.sql
+create or replace function recovery.claim_sweep(p_epoch bigint, p_token uuid, p_every interval, out o_wait interval, out o_look boolean)
+returns record
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_now  timestamptz := recovery.now();
+    v_seen recovery.observation;
+    v_free timestamptz := '-infinity';
+begin
+    perform recovery.check_interval('sweep interval', p_every, interval '1 millisecond', interval '366 days');
+    select coalesce(s.process_seen < v_now - p_every * 0.9, true) into o_look
+    from recovery.server as s where s.epoch = p_epoch and s.token = p_token and s.ended is null;
+    if not found then
+        perform recovery.heartbeat(p_epoch, p_token);  -- says why
+    end if;
+    o_wait := p_every;
+    select o.* into v_seen from recovery.observation as o for update skip locked;
+    if not found then
+        return;  -- somebody sweeps at this moment
+    end if;
+    if v_seen.sweeper <> p_epoch and v_seen.sweeper_every * 0.9 <= p_every then
+        -- Its lock goes with its connection: tried, not looked up, as every process asks. Through a pooler there is none.
+        select v_seen.swept + v_seen.sweeper_every * 1.25 into v_free
+        from recovery.server as s
+        where s.epoch = v_seen.sweeper and s.ended is null and s.pending is null and s.process_dead is null
+          and (not s.keeper or not pg_try_advisory_xact_lock_shared(-s.epoch));
+    end if;
+    if v_free > v_now and v_seen.swept <= v_now then
+        o_wait := least(v_free - v_now, p_every);
+        return;
+    end if;
+    if (v_seen.sweeper, v_seen.sweeper_every) is distinct from (p_epoch, p_every) then
+        update recovery.observation as o set sweeper = p_epoch, sweeper_every = p_every;
+    end if;
+    o_wait := interval '0';
+end
+$$;
+--;
+comment on function recovery.claim_sweep(bigint, uuid, interval) is
+    'Whether a server is to sweep now (o_wait 0), or who does so lives and it asks again after o_wait: one process sweeps for all, another takes over when that one is gone or late by a quarter of its interval. o_look: nobody has looked at the processes of its host lately. Errors as recovery.heartbeat; RC010.';
+--;
+revoke all on function recovery.claim_sweep(bigint, uuid, interval) from public;
 --;
 -- sql/functions/close.sql
 create or replace function recovery.close(
@@ -3789,6 +3850,28 @@ comment on function recovery.is_open(text, text[]) is 'Whether any row of these 
 --;
 revoke all on function recovery.is_open(text, text[]) from public;
 --;
+-- sql/functions/is_sibling.sql
+create or replace function recovery.is_sibling(p_server recovery.server, p_host text, p_pid integer, p_process_start timestamptz)
+returns boolean
+language sql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    -- On our own host somebody has just looked at its process; not if it is our own, which may serve one name after another.
+    -- Elsewhere the lock of its keeper speaks, which goes with the connection; through a pooler only the lease does.
+    select (p_server.keeper or p_server.beat is not null) and p_server.pending is null and p_server.process_dead is null
+       and (p_server.host = p_host and p_server.process_seen > recovery.now() - interval '10 seconds'
+                and (p_server.pid, p_server.process_start) is distinct from (p_pid, p_process_start)
+            or p_server.heartbeat + p_server.lease >= recovery.now()
+                and (not p_server.keeper or exists (select from recovery.keeper_lock as l where l.epoch = p_server.epoch)))
+$$;
+--;
+comment on function recovery.is_sibling(recovery.server, text, integer, timestamptz) is
+    'Whether a holder of the name is shown to be alive to a process that boots (host, pid, start): it has a keeper, and on the same host its process lives; elsewhere its keeper''s lock is held now and the lease has not run out. A boot leaves it alone.';
+--;
+revoke all on function recovery.is_sibling(recovery.server, text, integer, timestamptz) from public;
+--;
 -- sql/functions/is_stale.sql
 create or replace function recovery.is_stale(p_table regclass)
 returns boolean
@@ -3808,7 +3891,7 @@ comment on function recovery.is_stale(regclass) is
 revoke all on function recovery.is_stale(regclass) from public;
 --;
 -- sql/functions/keep.sql
-create or replace function recovery.keep(p_epoch bigint, p_token uuid, p_every interval default null)
+create or replace function recovery.keep(p_epoch bigint, p_token uuid, p_every interval default null, p_direct boolean default true)
 returns timestamptz
 language plpgsql
 volatile
@@ -3817,27 +3900,26 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_until timestamptz;
+    v_held  boolean;
 begin
-    if p_every <= interval '0' or p_every > interval '1 day' then
-        perform recovery.fail('RC010', format('a beat every %s is not allowed', p_every), 'Give an interval above 0 and up to 1 day.');
+    if p_every is not null then
+        perform recovery.check_interval('beat', p_every, interval '1 millisecond', interval '1 day');
     end if;
     v_until := recovery.heartbeat(p_epoch, p_token);
     -- Held until this session ends. A former connection of the keeper may not be gone yet: the next call tries again.
-    if not exists (
-        select from pg_locks as l
-        where l.locktype = 'advisory' and l.objsubid = 1 and l.pid = pg_backend_pid()
-          and ((l.classid::bigint << 32) | l.objid::bigint) = -p_epoch)
-       and pg_try_advisory_lock(-p_epoch) then
-        update recovery.server as s set keeper = true, beat = p_every where s.epoch = p_epoch and s.ended is null;
-    end if;
+    v_held := p_direct and (exists (select from recovery.keeper_lock as l where l.epoch = p_epoch and l.pid = pg_backend_pid())
+                            or pg_try_advisory_lock(-p_epoch));
+    update recovery.server as s set keeper = p_direct and (s.keeper or v_held), beat = p_every
+    where s.epoch = p_epoch and s.ended is null
+      and (s.keeper, s.beat) is distinct from (p_direct and (s.keeper or v_held), p_every);
     return v_until;
 end
 $$;
 --;
-comment on function recovery.keep(bigint, uuid, interval) is
-    'The heartbeat of a keeper, on a connection of its own: holds the session advisory lock -epoch as well, whose absence is evidence that the keeper is gone, once the next beat, due p_every after the last, has not come. Returns and raises what recovery.heartbeat does.';
+comment on function recovery.keep(bigint, uuid, interval, boolean) is
+    'The heartbeat of a keeper, on a connection of its own: holds the session advisory lock -epoch as well, whose absence is evidence that the keeper is gone, once the next beat, due p_every after the last, has not come. With p_direct false, through a pooler, it holds none. Returns and raises what recovery.heartbeat does.';
 --;
-revoke all on function recovery.keep(bigint, uuid, interval) from public;
+revoke all on function recovery.keep(bigint, uuid, interval, boolean) from public;
 --;
 -- sql/functions/kept.sql
 create or replace function recovery.kept()
@@ -3847,11 +3929,7 @@ volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
-    select s.epoch, exists (
-        select from pg_locks as l
-        where l.locktype = 'advisory' and l.objsubid = 1 and l.granted
-          and l.database = (select d.oid from pg_database as d where d.datname = current_database())
-          and l.classid::bigint = ((-s.epoch) >> 32) & 4294967295 and l.objid::bigint = (-s.epoch) & 4294967295)
+    select s.epoch, s.epoch in (select l.epoch from recovery.keeper_lock as l)
     from recovery.server as s
     where s.ended is null and s.keeper
 $$;
@@ -4649,7 +4727,8 @@ begin
                 from recovery.server as s left join recovery.judgement as j on j.epoch = s.epoch and j.dead
                 where s.epoch = any(recovery.open_epochs(v_watch.name))
                   and case when p_boot is null then s.ended is not null or j.dead
-                           else s.name = p_boot and (s.ended is not null or s.drain_until is null or j.dead) end
+                           else s.name = p_boot and (s.ended is not null or j.dead
+                               or s.drain_until is null and not recovery.is_sibling(s, s.host, null, null)) end
             loop
                 v_task.epoch := v_end.epoch;
                 return query select f.row ->> 0, v_end.reason, v_watch.name, f.row ->> 1, f.row ->> 2, v_end.epoch
@@ -4956,6 +5035,8 @@ create or replace function recovery.register(
     p_grace         interval,
     p_policy        text,
     p_lock_wait     interval,
+    p_beat          interval,
+    p_direct        boolean,
     out o_epoch     bigint,
     out o_token     uuid,
     out o_ended     bigint[]
@@ -4978,15 +5059,18 @@ begin
     if p_grace is null or p_grace <= interval '0' or p_grace > p_lease then
         perform recovery.fail('RC010', format('suspicion grace %s is not allowed', coalesce(p_grace::text, 'null')),
             format('Give an interval above 0 and up to the lease (%s).', p_lease));
-    elsif p_policy is null or p_policy not in ('supersede', 'wait', 'refuse') then
+    elsif p_policy is null or p_policy not in ('supersede', 'replace', 'wait', 'refuse') then
         perform recovery.fail('RC010', format('boot policy %s is not known', coalesce(quote_literal(p_policy), 'null')),
-            'Allowed are supersede, wait and refuse.');
+            'Allowed are supersede, replace, wait and refuse.');
+    end if;
+    if p_beat is not null then
+        perform recovery.check_interval('beat', p_beat, interval '1 millisecond', p_lease);
     end if;
     perform recovery.check_process(p_host, p_pid, p_process_start, false);
     if octet_length(p_version) > 200 or p_version ~ '[[:cntrl:]]' then
         perform recovery.fail('RC010', format('version %s is not allowed', quote_literal(left(p_version, 60))), 'Give up to 200 bytes without control characters.');
     end if;
-    -- One boot of a name at a time; a second one comes after and supersedes the first.
+    -- One boot of a name at a time; a second one comes after and sees the first.
     perform set_config('lock_timeout', '30s', true);
     begin
         perform pg_advisory_xact_lock(hashtextextended('recovery.boot:' || p_name, 0));
@@ -4994,7 +5078,7 @@ begin
         perform recovery.fail('RC005', format('server name "%s" is being booted by another session since 30 s', p_name),
             'See pg_locks for the session that holds it.');
     end;
-    if p_policy <> 'supersede' then
+    if p_policy in ('wait', 'refuse') then
         select s.epoch, s.host, s.pid, s.heartbeat + s.lease as until into v_holder
         from recovery.server as s join recovery.evidence as e on e.epoch = s.epoch
         where s.name = p_name and s.drain_until is null and not e.process_dead and not e.lease_expired
@@ -5005,23 +5089,28 @@ begin
             perform recovery.fail('RC005', format('server name "%s" is held by epoch %s (host %s, pid %s), whose lease holds until %s', p_name,
                 v_holder.epoch, coalesce(v_holder.host, 'unknown'), coalesce(v_holder.pid::text, 'unknown'),
                 to_char(v_holder.until at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')),
-                'Stop that server, boot with policy supersede, or give another name.');
+                'Stop that server, boot with policy supersede or replace, or give another name.');
         end if;
     end if;
     loop
-        insert into recovery.server (epoch, name, host, pid, process_start, version, lease, grace, booted, heartbeat)
+        insert into recovery.server (epoch, name, host, pid, process_start, version, lease, grace, booted, heartbeat, beat, keeper)
         select greatest((date_part('epoch', clock_timestamp()) * 1000000)::bigint, max(s.epoch) + 1),
-               p_name, p_host, p_pid, p_process_start, p_version, p_lease, p_grace, recovery.now(), recovery.now()
+               p_name, p_host, p_pid, p_process_start, p_version, p_lease, p_grace, recovery.now(), recovery.now(), p_beat, p_beat is not null and coalesce(p_direct, true)
         from recovery.server as s
         on conflict (epoch) do nothing
         returning epoch, token into o_epoch, o_token;
         exit when found;
     end loop;
+    -- From its first moment, so that who boots after us sees us. This session becomes the keeper's.
+    if p_beat is not null and coalesce(p_direct, true) then
+        perform pg_try_advisory_lock(-o_epoch);
+    end if;
     o_ended := '{}';
     for v_older in
         select s.epoch from recovery.server as s
         where s.name = p_name and s.ended is null and s.epoch <> o_epoch
           and coalesce(s.drain_until < recovery.now(), true)
+          and (p_policy = 'replace' or not recovery.is_sibling(s, p_host, p_pid, p_process_start))
         order by s.epoch
     loop
         if recovery.finish(v_older, 'superseded', p_lock_wait) then
@@ -5031,10 +5120,10 @@ begin
 end
 $$;
 --;
-comment on function recovery.register(text, text, integer, timestamptz, text, interval, interval, text, interval) is
-    'First transaction of a boot: makes the epoch and ends the older ones of the same name. Draining ones go on. Policy refuse raises RC005 if a live server holds the name, wait returns nulls. RC004 bad name, RC010 bad argument.';
+comment on function recovery.register(text, text, integer, timestamptz, text, interval, interval, text, interval, interval, boolean) is
+    'First transaction of a boot: makes the epoch and ends the older ones of the same name, save those that drain or are shown to be alive (policy replace ends these, too). Policy refuse raises RC005 if a live server holds the name, wait returns nulls. RC004 bad name, RC010 bad argument.';
 --;
-revoke all on function recovery.register(text, text, integer, timestamptz, text, interval, interval, text, interval) from public;
+revoke all on function recovery.register(text, text, integer, timestamptz, text, interval, interval, text, interval, interval, boolean) from public;
 --;
 -- sql/functions/rehearse.sql
 create or replace function recovery.rehearse(p_table regclass)
@@ -5188,8 +5277,8 @@ comment on function recovery.renew(bigint, uuid) is
 --;
 revoke all on function recovery.renew(bigint, uuid) from public;
 --;
--- sql/functions/report_dead.sql
-create or replace function recovery.report_dead(p_host text, p_pid integer, p_process_start timestamptz)
+-- sql/functions/report_processes.sql
+create or replace function recovery.report_processes(p_host text, p_pids integer[], p_starts timestamptz[], p_alive boolean[])
 returns bigint
 language plpgsql
 volatile
@@ -5197,26 +5286,56 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
+    v_now     timestamptz := recovery.now();
     v_servers bigint;
     v_fuses   bigint;
 begin
-    perform recovery.check_process(p_host, p_pid, p_process_start, false);
-    update recovery.server as s set process_dead = recovery.now()
-    where s.ended is null and s.host = p_host and s.pid = p_pid
-      and s.process_start is not distinct from p_process_start and s.process_dead is null;
-    get diagnostics v_servers = row_count;
-    update recovery.fuse as f set process_dead = recovery.now()
-    where f.host = p_host and f.pid = p_pid
-      and f.process_start is not distinct from p_process_start and f.process_dead is null;
-    get diagnostics v_fuses = row_count;
+    if p_host is null or p_pids is null or p_starts is null or p_alive is null
+       or cardinality(p_pids) <> cardinality(p_starts) or cardinality(p_pids) <> cardinality(p_alive)
+       or array_position(p_pids, null) is not null or array_position(p_alive, null) is not null then
+        perform recovery.fail('RC010', 'a report of processes needs their host and, for each, a pid, its start and whether it lives',
+            'Give three arrays of one length; only a start may be null.');
+    end if;
+    perform recovery.check_process(p_host, null, null, false);
+    perform recovery.check_process(p_host, r.pid, r.start, false) from unnest(p_pids, p_starts) as r (pid, start);
+    -- Nobody is waited for: whoever holds a row is about to say something newer, and the next look comes soon. Who was
+    -- seen a moment ago is not written again. (A sighting in the future is from before the clock went back.)
+    with seen as (
+        select r.pid, r.start, bool_or(r.alive) as alive from unnest(p_pids, p_starts, p_alive) as r (pid, start, alive) group by r.pid, r.start
+    ), found as (
+        select s.epoch, r.alive from recovery.server as s join seen as r on r.pid = s.pid and r.start is not distinct from s.process_start
+        where s.ended is null and s.host = p_host and s.process_dead is null
+          and (not r.alive or (s.process_seen between v_now - interval '1 second' and v_now) is not true)
+        order by s.epoch for no key update of s skip locked
+    ), noted as (
+        update recovery.server as s
+        set process_dead = case when not f.alive then v_now end, process_seen = case when f.alive then v_now else s.process_seen end
+        from found as f where s.epoch = f.epoch
+        returning s.process_dead
+    )
+    select count(n.process_dead) into v_servers from noted as n;
+    with seen as (
+        select r.pid, r.start, bool_or(r.alive) as alive from unnest(p_pids, p_starts, p_alive) as r (pid, start, alive) group by r.pid, r.start
+    ), found as (
+        select f.id, r.alive from recovery.fuse as f join seen as r on r.pid = f.pid and r.start is not distinct from f.process_start
+        where f.host = p_host and f.process_dead is null
+          and (not r.alive or (f.process_seen between v_now - interval '1 second' and v_now) is not true)
+        order by f.id for no key update of f skip locked
+    ), noted as (
+        update recovery.fuse as f
+        set process_dead = case when not l.alive then v_now end, process_seen = case when l.alive then v_now else f.process_seen end
+        from found as l where f.id = l.id
+        returning f.process_dead
+    )
+    select count(n.process_dead) into v_fuses from noted as n;
     return v_servers + v_fuses;
 end
 $$;
 --;
-comment on function recovery.report_dead(text, integer, timestamptz) is
-    'Evidence from the process''s own host: it is dead (gone, or its pid belongs to a process that started at another time). Returns how many servers and fuses that concerns.';
+comment on function recovery.report_processes(text, integer[], timestamptz[], boolean[]) is
+    'Evidence from the processes'' own host: each is alive, or dead (gone, or its pid belongs to a process that started at another time). Returns how many servers and fuses were found dead. RC010 if one cannot be.';
 --;
-revoke all on function recovery.report_dead(text, integer, timestamptz) from public;
+revoke all on function recovery.report_processes(text, integer[], timestamptz[], boolean[]) from public;
 --;
 -- sql/functions/requeue_sql.sql
 create or replace function recovery.requeue_sql(p_table regclass, p_close jsonb, p_requeue jsonb, p_attempts text, p_max_attempts integer)
@@ -6160,6 +6279,8 @@ create or replace procedure recovery.boot(
     p_wait          interval               default interval '30 seconds',
     p_batch         integer                default 10000,
     p_lock_wait     interval               default interval '2 seconds',
+    p_beat          interval               default null,
+    p_direct        boolean                default true,
     inout epoch     bigint                 default null,
     inout token     pg_catalog.uuid        default null,
     inout report    pg_catalog.jsonb       default null
@@ -6175,13 +6296,13 @@ declare
     v_orphan  pg_catalog.record;
 begin
     perform recovery.check_call(p_batch, p_lock_wait);
-    perform recovery.check_wait(p_wait);
+    perform recovery.check_interval('wait', p_wait, interval '0', interval '1 day');
     loop
         select r.o_epoch, r.o_token, r.o_ended into epoch, token, v_ended
         from recovery.register(p_name, p_host, p_pid, p_process_start, p_version, p_lease,
             least(p_grace, p_lease),
             case when pg_catalog.clock_timestamp() operator(pg_catalog.>) (v_start operator(pg_catalog.+) p_wait) and p_policy operator(pg_catalog.=) 'wait' then 'refuse' else p_policy end,
-            p_lock_wait) as r;
+            p_lock_wait, p_beat, p_direct) as r;
         commit;
         exit when epoch is not null;
         perform pg_catalog.pg_sleep(0.1);  -- policy wait: somebody live holds the name
@@ -6199,15 +6320,16 @@ begin
 end
 $$;
 --;
-comment on procedure recovery.boot(text, text, integer, timestamptz, text, interval, interval, text, interval, integer, interval, bigint, uuid, jsonb) is
-    'Boots a server: a new epoch and token; older epochs of the name end and their orphans close, a batch a transaction. One CALL in autocommit. RC004 bad name, RC010 bad argument, RC005 name is being booted.';
+comment on procedure recovery.boot(text, text, integer, timestamptz, text, interval, interval, text, interval, integer, interval, interval, boolean, bigint, uuid, jsonb) is
+    'Boots a server: a new epoch and token; older epochs of the name end, unless they are shown to be alive, and their orphans close, a batch a transaction. With p_beat (how often it will beat) the calling session becomes the keeper''s and holds its lock; p_direct false: a pooler is in between, a lock proves nothing. Policies: supersede, replace, wait (at most p_wait), refuse. One CALL in autocommit. RC004 bad name, RC010 bad argument, RC005 name is being booted.';
 --;
-revoke all on procedure recovery.boot(text, text, integer, timestamptz, text, interval, interval, text, interval, integer, interval, bigint, uuid, jsonb) from public;
+revoke all on procedure recovery.boot(text, text, integer, timestamptz, text, interval, interval, text, interval, integer, interval, interval, boolean, bigint, uuid, jsonb) from public;
 --;
 -- sql/procedures/close_epoch.sql
 create or replace procedure recovery.close_epoch(
     p_family pg_catalog.text, p_epoch bigint, p_detector pg_catalog.text, p_batch integer, p_lock_wait interval, p_heir bigint,
-    inout report pg_catalog.jsonb, p_guarded boolean default false, p_self bigint default null, p_token pg_catalog.uuid default null
+    inout report pg_catalog.jsonb, p_guarded boolean default false, p_self bigint default null, p_token pg_catalog.uuid default null,
+    p_until pg_catalog.timestamptz default null
 )
 language plpgsql
 security invoker
@@ -6222,6 +6344,7 @@ declare
     v_left    pg_catalog.jsonb;
     v_some    boolean;
     v_beat    pg_catalog.timestamptz := pg_catalog.clock_timestamp();
+    v_late    boolean := false;
     v_list    pg_catalog.text := case when p_heir is null then 'closed' else 'adopted' end;
     v_guard   pg_catalog.text := case when p_guarded then 'with'
                            when p_heir is not null or not recovery.has_fuses(p_family) then 'ignore'
@@ -6244,15 +6367,19 @@ begin
             end if;
             v_some := v_some or v_batch.o_closed operator(pg_catalog.<>) '{}';
             v_careful := v_batch.o_careful;
-            exit when v_batch.o_done;
+            v_late := coalesce(pg_catalog.clock_timestamp() operator(pg_catalog.>) p_until, false) and not v_batch.o_done;
+            exit when v_batch.o_done or v_late;
             v_after := v_batch.o_after;
         end loop;
+        exit when v_late;
         -- A row that changed under us was passed over: look again while it helps.
         v_left := recovery.remaining(p_family, p_epoch, v_guard);
         commit;
         exit when v_left operator(pg_catalog.=) '{}' or not v_some;
     end loop;
-    if v_left operator(pg_catalog.=) '{}' then
+    if v_late then
+        report := pg_catalog.jsonb_set(report, array['more'], 'true');
+    elsif v_left operator(pg_catalog.=) '{}' then
         if p_epoch is not null and p_heir is null and v_guard operator(pg_catalog.=) 'ignore' then
             while recovery.release(p_family, p_epoch, p_batch) operator(pg_catalog.>) 0 loop
                 commit;
@@ -6266,10 +6393,10 @@ begin
 end
 $$;
 --;
-comment on procedure recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb, boolean, bigint, uuid) is
-    'Closes all orphans of one ended epoch in one family, a batch a transaction. Shared by boot, sweep and shutdown. With p_heir it hands them over instead, with p_guarded only those that an active fuse guards. Beats for the booting server p_self.';
+comment on procedure recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb, boolean, bigint, uuid, timestamptz) is
+    'Closes all orphans of one ended epoch in one family, a batch a transaction. Shared by boot, sweep and shutdown. With p_heir it hands them over instead, with p_guarded only those that an active fuse guards. Beats for the booting server p_self. Stops after p_until, and says more in the report.';
 --;
-revoke all on procedure recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb, boolean, bigint, uuid) from public;
+revoke all on procedure recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb, boolean, bigint, uuid, timestamptz) from public;
 --;
 -- sql/procedures/shutdown.sql
 create or replace procedure recovery.shutdown(
@@ -6319,6 +6446,7 @@ create or replace procedure recovery.sweep(
     p_label      pg_catalog.text  default null,
     p_batch      integer          default 10000,
     p_lock_wait  interval         default interval '2 seconds',
+    p_budget     interval         default null,
     inout report pg_catalog.jsonb default null
 )
 language plpgsql
@@ -6331,6 +6459,7 @@ declare
     v_session pg_catalog.jsonb := recovery.session_settings();
     v_label   pg_catalog.text := coalesce(p_label, session_user::pg_catalog.text);
     v_by      pg_catalog.text := pg_catalog.concat('sweep:', coalesce(p_label, session_user::pg_catalog.text));
+    v_until   pg_catalog.timestamptz := pg_catalog.clock_timestamp() operator(pg_catalog.+) p_budget;
     v_ended   bigint[];
     v_orphan  pg_catalog.record;
     v_burnt   pg_catalog.record;
@@ -6338,12 +6467,16 @@ declare
 begin
     perform recovery.check_call(p_batch, p_lock_wait);
     perform recovery.check_label(v_label);
+    if p_budget is not null then
+        perform recovery.check_interval('budget', p_budget, interval '1 millisecond', interval '1 day');
+    end if;
     v_ended := recovery.reap(p_lock_wait);
     commit;
     report := recovery.new_report(v_ended);
     for v_orphan in select distinct o.family, o.epoch from recovery.orphaned() as o order by o.family, o.epoch loop
         call recovery.close_epoch(v_orphan.family, v_orphan.epoch, v_by, p_batch, p_lock_wait,
-            recovery.heir_of(v_orphan.epoch), report);
+            recovery.heir_of(v_orphan.epoch), report, p_until => v_until);
+        exit when report operator(pg_catalog.?) 'more';
     end loop;
     commit;  -- each closing begins a transaction: see recovery.check_fresh
     for v_n in 1 .. 100000 loop
@@ -6352,6 +6485,10 @@ begin
         perform recovery.restore_settings(v_session);
         exit when not v_burnt.o_more;
         report := recovery.add_to_report(report, 'closed', v_burnt.o_closed);
+        if pg_catalog.clock_timestamp() operator(pg_catalog.>) v_until then
+            report := pg_catalog.jsonb_set(report, array['more'], 'true');
+            exit;
+        end if;
     end loop;
     v_asked := recovery.ask(v_by);
     commit;
@@ -6362,6 +6499,10 @@ begin
         perform recovery.restore_settings(v_session);
         exit when not v_burnt.o_more;
         report := recovery.add_to_report(report, 'closed', v_burnt.o_closed);
+        if pg_catalog.clock_timestamp() operator(pg_catalog.>) v_until then
+            report := pg_catalog.jsonb_set(report, array['more'], 'true');
+            exit;
+        end if;
     end loop;
     perform recovery.forget();
     report := recovery.end_report(pg_catalog.jsonb_set(report, array['asked'], pg_catalog.to_jsonb(v_asked)), v_start);
@@ -6371,10 +6512,10 @@ begin
 end
 $$;
 --;
-comment on procedure recovery.sweep(text, integer, interval, jsonb) is
-    'The repeating pass: ends the servers that recovery.judgement holds for dead, closes the orphans of every ended epoch, the units of burnt-out fuses and, after asking a live owner, what is overdue. Any number at once, anywhere. One CALL in autocommit.';
+comment on procedure recovery.sweep(text, integer, interval, interval, jsonb) is
+    'The repeating pass: ends the servers that recovery.judgement holds for dead, closes the orphans of every ended epoch, the units of burnt-out fuses and, after asking a live owner, what is overdue. Any number at once, anywhere. With p_budget it stops after that time, between two batches; its report then says more. One CALL in autocommit.';
 --;
-revoke all on procedure recovery.sweep(text, integer, interval, jsonb) from public;
+revoke all on procedure recovery.sweep(text, integer, interval, interval, jsonb) from public;
 --;
 -- sql/views/evidence.sql
 create or replace view recovery.evidence as
@@ -6492,6 +6633,20 @@ comment on column recovery.judgement.dead is 'It is dead.';
 comment on column recovery.judgement.held_until is 'It looks dead, but nobody is declared dead before then.';
 --;
 comment on column recovery.judgement.held_because is 'Why that is held back.';
+--;
+-- sql/views/keeper_lock.sql
+create or replace view recovery.keeper_lock as
+select -((l.classid::bigint << 32) | l.objid::bigint) as epoch, l.pid
+from pg_catalog.pg_locks as l
+where l.locktype = 'advisory' and l.objsubid = 1 and l.granted and l.mode = 'ExclusiveLock'
+  and l.database = (select d.oid from pg_catalog.pg_database as d where d.datname = current_database())
+  and ((l.classid::bigint << 32) | l.objid::bigint) < 0;
+--;
+comment on view recovery.keeper_lock is 'Whose keepers are connected: the session advisory lock -epoch, which goes with its connection.';
+--;
+comment on column recovery.keeper_lock.epoch is 'Epoch of the server.';
+--;
+comment on column recovery.keeper_lock.pid is 'Server process of the session that holds it.';
 --;
 -- sql/views/own_failure.sql
 create or replace view recovery.own_failure with (security_barrier) as
@@ -6827,19 +6982,20 @@ grant execute on function
     recovery.check_call(integer, interval),
     recovery.check_label(text),
     recovery.check_session(),
-    recovery.check_wait(interval),
+    recovery.check_interval(text, interval, interval, interval),
     recovery.session_settings(),
     recovery.restore_settings(jsonb),
     recovery.add_to_report(jsonb, text, jsonb),
-    recovery.register(text, text, integer, timestamptz, text, interval, interval, text, interval),
-    recovery.keep(bigint, uuid, interval),
+    recovery.register(text, text, integer, timestamptz, text, interval, interval, text, interval, interval, boolean),
+    recovery.claim_sweep(bigint, uuid, interval),
+    recovery.keep(bigint, uuid, interval, boolean),
     recovery.renew(bigint, uuid),
     recovery.drain(bigint, uuid, interval),
     recovery.light(text, text, interval, text, integer, timestamptz, text),
     recovery.extend(bigint, interval),
     recovery.cancel(bigint),
     recovery.local_processes(text),
-    recovery.report_dead(text, integer, timestamptz),
+    recovery.report_processes(text, integer[], timestamptz[], boolean[]),
     recovery.track(bigint, uuid, text, text, text, text, integer, timestamptz),
     recovery.untrack(bigint),
     recovery.processes_of(text, text, text),
@@ -6870,10 +7026,10 @@ grant execute on function
 to recovery_server;
 --;
 grant execute on procedure
-    recovery.boot(text, text, integer, timestamptz, text, interval, interval, text, interval, integer, interval, bigint, uuid, jsonb),
-    recovery.sweep(text, integer, interval, jsonb),
+    recovery.boot(text, text, integer, timestamptz, text, interval, interval, text, interval, integer, interval, interval, boolean, bigint, uuid, jsonb),
+    recovery.sweep(text, integer, interval, interval, jsonb),
     recovery.shutdown(bigint, uuid, bigint, integer, interval, jsonb),
-    recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb, boolean, bigint, uuid)
+    recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb, boolean, bigint, uuid, timestamptz)
 to recovery_server;
 --;
 grant select on recovery.process to recovery_server, recovery_listener;

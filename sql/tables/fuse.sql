@@ -11,6 +11,7 @@ create table recovery.fuse (
     lit           timestamptz not null default clock_timestamp(),
     expires       timestamptz not null,
     process_dead  timestamptz,
+    process_seen  timestamptz,
     retry_at      timestamptz not null default '-infinity',
     constraint fuse_pkey primary key (id),
     constraint fuse_unit_key unique (family, scope, watch, key),
@@ -33,3 +34,4 @@ comment on column recovery.fuse.lit is 'When it was lit.';
 comment on column recovery.fuse.expires is 'Burnt out after that; not indexed, so that extending stays HOT.';
 comment on column recovery.fuse.retry_at is 'It has burnt out and its unit could not be closed: not tried again before.';
 comment on column recovery.fuse.process_dead is 'When a sweeper on its host found the process dead.';
+comment on column recovery.fuse.process_seen is 'When a sweeper on its host last saw the process alive; not indexed, so that it stays HOT.';

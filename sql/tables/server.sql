@@ -14,6 +14,7 @@ create table recovery.server (
     beat          interval,
     suspected     timestamptz,
     process_dead  timestamptz,
+    process_seen  timestamptz,
     drain_until   timestamptz,
     pending       text,
     heir          bigint,
@@ -45,6 +46,7 @@ comment on column recovery.server.keeper is 'Its keeper holds the session adviso
 comment on column recovery.server.beat is 'How often its keeper beats; null: it has not said.';
 comment on column recovery.server.suspected is 'When a sweep first missed that lock; a heartbeat clears it.';
 comment on column recovery.server.process_dead is 'When a sweeper on its own host found the process dead.';
+comment on column recovery.server.process_seen is 'When a sweeper on its own host last saw the process alive; not indexed, so that it stays HOT.';
 comment on column recovery.server.drain_until is 'Drains: opens no new work, keeps what it owns until then, and is not superseded.';
 comment on column recovery.server.pending is 'The reason with which it is to end, while a reader in REPEATABLE READ still holds its row; it may not write any more.';
 comment on column recovery.server.heir is 'Live epoch that takes over what it still owns.';

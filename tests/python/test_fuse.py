@@ -13,7 +13,7 @@ import pytest
 import recovery
 from helpers import wait_for
 from recovery import calls
-from recovery.processes import report_dead
+from recovery.processes import report_processes
 
 States = Callable[[], dict[int, Any]]
 
@@ -42,7 +42,7 @@ def test_an_unknown_process_counts_as_alive_until_its_fuse_burns_out(
     assert shown == [("elsewhere", gone, None)]
 
     def sweep() -> recovery.Report:
-        report_dead(lambda call: calls.run(conn, call), first.host)
+        report_processes(lambda call: calls.run(conn, call), first.host)
         return calls.run(conn, calls.sweep("here"))
 
     assert sweep().closed == {}
@@ -63,8 +63,8 @@ def test_the_sweeper_of_that_host_knows(
     server = recovery.boot(dsn, "api-1", host="here")
     (key,) = jobs(server.epoch)
     with server.fuse("public.job", key, gone, host="elsewhere"):
-        assert report_dead(lambda call: calls.run(conn, call), "here") == 0
-        assert report_dead(lambda call: calls.run(conn, call), "elsewhere") == 1
+        assert report_processes(lambda call: calls.run(conn, call), "here") == 0
+        assert report_processes(lambda call: calls.run(conn, call), "elsewhere") == 1
         move_clock(conn, "6 seconds")
         calls.run(conn, calls.sweep("elsewhere"))
         assert states()[key] == ("failed", "process_dead")

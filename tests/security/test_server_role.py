@@ -13,7 +13,7 @@ import recovery
 from helpers import wait_for
 from security.conftest import World
 from security.stage import attach
-from sql.jobs import Connection, boot, refused, shutdown, sweep, value
+from sql.jobs import Connection, boot, refused, report_process, shutdown, sweep, value
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_an_impossible_process_is_refused_where_it_enters(server: Connection) ->
                 "select recovery.light('app.job', '1', '1 min', %s, %s, %s)", (host, pid, start)
             )
         with refused("RC010"):
-            server.execute("select recovery.report_dead(%s, %s, %s)", (host, pid, start))
+            report_process(server, host, pid, start)
         with refused("RC010"):
             boot(server, "bad", host=host, pid=pid, process_start=start)
         with refused("RC010"):

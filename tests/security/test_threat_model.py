@@ -23,6 +23,7 @@ from sql.jobs import (
     kinds,
     lapse,
     refused,
+    report_process,
     shutdown,
     sweep,
     value,
@@ -479,7 +480,7 @@ def test_t20_a_server_has_no_other_way(people: People) -> None:
 def test_t21_any_server_may_report_a_process_dead(people: People) -> None:
     boot(people.dba, "other", host="there", pid=4711, process_start="2026-01-01")
     conn = people.session("server")
-    assert value(conn, "select recovery.report_dead('there', 4711, '2026-01-01')") == 1
+    assert report_process(conn, "there", 4711, "2026-01-01") == 1
     assert len(sweep(conn)["ended"]) == 1
 
 
@@ -499,8 +500,12 @@ IMPOSSIBLE = [
     "recovery.touch('team_a.job', array[null])",
     "recovery.touch('team_a.job', array['1', ''])",
     "recovery.touch('team_a.job', array[repeat('x', 2001)])",
-    "recovery.report_dead('here', 0, now())",
-    "recovery.report_dead('here', 1, 'infinity')",
+    "recovery.report_processes('here', array[0], array[now()], array[true])",
+    "recovery.report_processes('here', array[1, 1], array[now(), 'infinity'], array[true, false])",
+    "recovery.report_processes('here', array[1, null], array[null, now()], array[true, true])",
+    "recovery.report_processes('here', array[1], array[now()], array[null::boolean])",
+    "recovery.report_processes('here', array[1], array[now()], array[true, false])",
+    "recovery.report_processes(null, array[1], array[now()], array[true])",
     "recovery.track({0}, '{1}', 'team_a.job', '1', 'row', 'here', 7, 'infinity')",
     "recovery.track({0}, '{1}', 'team_a.job', '1', 'row', 'here', 7, now() + interval '1 day')",
     "recovery.track({0}, '{1}', 'team_a.job', '1', 'row', 'here', -7, now())",

@@ -94,6 +94,22 @@ def lapse(conn: Connection, epoch: int) -> None:
     )
 
 
+def report_process(
+    conn: Connection, host: str | None, pid: int | None, start: Any, alive: bool = False
+) -> int:
+    """What a sweeper on that host says of a process; how many servers and fuses it found dead."""
+    return int(
+        value(
+            conn,
+            "select recovery.report_processes(%s, array[%s]::integer[], array[%s]::timestamptz[], array[%s])",
+            host,
+            pid,
+            start,
+            alive,
+        )
+    )
+
+
 def write_as(conn: Connection, epoch: int | None) -> None:
     """What the connection hook of a server does: says who writes."""
     conn.execute(

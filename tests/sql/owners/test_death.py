@@ -14,6 +14,7 @@ from sql.jobs import (
     heartbeat,
     in_background,
     refused,
+    report_process,
     statuses,
     sweep,
     value,
@@ -116,7 +117,7 @@ def test_a_heartbeat_clears_the_suspicion(
 def test_process_dead_counts_at_once(jobs: Connection) -> None:
     dead = boot(jobs, "dead", host="here", pid=4711, process_start="2026-01-01")
     boot(jobs, "live")
-    assert value(jobs, "select recovery.report_dead('here', 4711, '2026-01-01')") == 1
+    assert report_process(jobs, "here", 4711, "2026-01-01") == 1
     assert sweep(jobs)["ended"] == [dead.epoch]
     assert reason(jobs, dead) == "process_dead"
 

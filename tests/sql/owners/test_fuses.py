@@ -17,6 +17,7 @@ from sql.jobs import (
     events,
     in_background,
     refused,
+    report_process,
     statuses,
     sweep,
     value,
@@ -72,7 +73,7 @@ def move_clock(conn: Connection, by: str) -> None:
 def report_dead(
     conn: Connection, host: str = "here", pid: int = 4711, start: datetime = START
 ) -> int:
-    return int(value(conn, "select recovery.report_dead(%s, %s, %s)", host, pid, start))
+    return report_process(conn, host, pid, start)
 
 
 # What agentctl's reconcileAndEnrich decides, case by case: what is there at boot, and whether it stays.

@@ -15,6 +15,7 @@ from sql.jobs import (
     attach,
     boot,
     refused,
+    report_process,
     shutdown,
     statuses,
     sweep,
@@ -132,7 +133,7 @@ def test_an_unguarded_fuse_keeps_nothing(jobs: Connection) -> None:
     light(jobs, burnt, 1001)
     jobs.execute("update recovery.fuse set expires = lit - interval '1 hour'")
     light(jobs, dead, 1002)
-    jobs.execute("select recovery.report_dead('here', 1002, %s)", (START,))
+    report_process(jobs, "here", 1002, START)
     light(jobs, nobody, None)
     boot(jobs)
     assert left(jobs) == [1001, 1002, 1003]
