@@ -132,8 +132,8 @@ class Link:
 
     @property
     def busy(self) -> bool:
-        """Whether a call is being executed."""
-        return self._lock.locked()
+        """Whether a call is being executed over a connection that is there."""
+        return self._lock.locked() and self._conn is not None
 
     def wait(self, stop: threading.Event, seconds: float) -> bool:
         """Waits like ``stop.wait(seconds)``, but only until the connection is lost."""

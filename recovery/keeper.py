@@ -104,16 +104,20 @@ class Keeper:
 
     def _guard(self) -> None:
         lease = self.server.lease.total_seconds()
+        helper: threading.Thread | None = None
         while not self._stop.wait(min(max(self.server.remaining, 0.1), self._beat_every / 2)):
-            if self._link.busy and self.server.remaining < lease - 1.5 * self._beat_every:
-                try:
-                    self.server.beat(lambda call: self._aside(call, self._patience))
-                except REFUSED:
-                    return
-                except Exception as error:
-                    self._complain("heartbeat", error)
+            late = self.server.remaining < lease - 1.5 * self._beat_every
+            if late and self._link.busy and (helper is None or not helper.is_alive()):
+                helper = threading.Thread(target=self._help, name="recovery-helper", daemon=True)
+                helper.start()
             if self.server.remaining <= 0:
                 self.server.notice()
+
+    def _help(self) -> None:
+        try:
+            self.server.beat(lambda call: self._aside(call, self._patience))
+        except RecoveryError as error:  # what is refused, `on_fenced` tells
+            _log.info("no heartbeat of %s beside the one that waits: %s", self.server.name, error)
 
     def _keep(self) -> None:
         # At once: from then on the connection itself is a sign of life.

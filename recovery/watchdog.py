@@ -57,9 +57,7 @@ class Watchdog:
         failures: touches and looks that failed and were tried again.
     """
 
-    def __init__(
-        self, link: Link, name: str, epoch: int, token: UUID, host: str, bus: Bus
-    ) -> None:
+    def __init__(self, link: Link, name: str, epoch: int, token: UUID, host: str, bus: Bus) -> None:
         self._name, self._epoch, self._token, self._host = name, epoch, token, host
         self._bus = bus
         self._pid = os.getpid()

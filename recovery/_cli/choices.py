@@ -42,7 +42,7 @@ class Policy(StrEnum):
     """Of `boot`."""
 
     supersede = "supersede"
-    replace = "replace"
+    evict = "replace"
     wait = "wait"
     refuse = "refuse"
 

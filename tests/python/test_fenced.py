@@ -336,7 +336,7 @@ def process(dsn: str) -> Iterator[Callable[..., subprocess.Popen[str]]]:
 )
 def test_exit_on_fenced(process: Any, dsn: str, wanted: str, handler: str, code: int) -> None:
     child = process(wanted, handler)
-    recovery.boot(dsn, "api-1")
+    recovery.boot(dsn, "api-1", policy="replace")
     out, err = child.communicate(timeout=15)
     assert child.returncode == code
     assert out.splitlines() == ["told: EpochEnded"] + ["stayed"] * (code == 0)

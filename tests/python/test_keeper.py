@@ -49,7 +49,7 @@ def test_a_lease_is_kept_much_longer_than_it_lasts(
         "select application_name from pg_stat_activity where datname = current_database()"
         " and application_name like 'recovery:%' order by 1"
     ).fetchall()
-    assert names == [(f"recovery:{role}:api-1#{server.epoch}",) for role in ("keeper", "sweeper")]
+    assert names == [(f"recovery:keeper:api-1#{server.epoch}",)]
 
 
 def test_a_neighbour_that_dies_is_swept(dsn: str, keep: Any, jobs: Any, states: Any) -> None:
@@ -65,7 +65,7 @@ def test_being_superseded_is_noticed(dsn: str, keep: Any) -> None:
     told: list[recovery.RecoveryError] = []
     server.on_fenced(told.append)
     keep(server, sweep=None)
-    recovery.boot(dsn, "api-1")
+    recovery.boot(dsn, "api-1", policy="replace")
     wait_for(lambda: told, 2)
     assert server.fenced
     time.sleep(0.5)

@@ -394,7 +394,7 @@ def test_a_boot_does_not_wait_for_a_locked_table(
         first.shutdown()
         with connect(autocommit=False) as other:
             other.execute("lock public.job in access exclusive mode")
-            reaper = Reaper(dsn, "api-1", first.epoch)
+            reaper = Reaper(first.link)
             reaper.begin(lambda call: calls.run(conn, call), first.host)
             assert reaper.busy
             wait_for(lambda: not reaper.busy)

@@ -43,7 +43,7 @@ def test_the_whole_life(
     left = jobs(recovery.boot(engine, "api-1").epoch, 2)
     with recovery.serve(engine, "api-1", lease=5) as server:
         assert server.report.closed == {"public.job": 2}
-        assert len(threads()) == 5
+        assert len(threads()) == 4
         events = server.bus.subscribe(kind="opened")
         with engine.begin() as connection:
             assert connection.scalar(SHOW) == server.epoch
@@ -86,7 +86,7 @@ def test_one_that_was_superseded_ends_quietly(
     dsn: str, conn: psycopg.Connection[Any], jobs: Any, states: Any
 ) -> None:
     with recovery.serve(dsn, "api-1"):
-        second = recovery.boot(dsn, "api-1")
+        second = recovery.boot(dsn, "api-1", policy="replace")
         (id_,) = jobs(second.epoch)
     assert states() == {id_: ("running", None)}
     assert servers(conn) == [("api-1", "superseded"), ("api-1", None)]

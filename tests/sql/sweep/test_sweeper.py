@@ -28,7 +28,7 @@ def claim(conn: Connection, server: Booted, every: str = "5 s") -> float:
 
 
 def test_one_sweeps(jobs: Connection, connect: Connect) -> None:
-    first, second = keeper(jobs, "a"), keeper(connect(), "b")
+    first, second = keeper(connect(), "a"), keeper(connect(), "b")
     assert claim(jobs, first) == 0
     sweep(jobs)
     assert 0 < claim(jobs, second) <= 5
@@ -37,7 +37,7 @@ def test_one_sweeps(jobs: Connection, connect: Connect) -> None:
 
 def test_another_when_it_is_late(jobs: Connection, connect: Connect) -> None:
     """By a quarter of its interval: so within two of them."""
-    first, second = keeper(jobs, "a"), keeper(connect(), "b")
+    first, second = keeper(connect(), "a"), keeper(connect(), "b")
     claim(jobs, first)
     sweep(jobs)
     move_clock(jobs, "6 s")
@@ -77,7 +77,7 @@ def test_through_a_pooler_only_when_it_is_late(jobs: Connection, connect: Connec
 
 
 def test_who_sweeps_more_often_takes_over(jobs: Connection, connect: Connect) -> None:
-    first, second = keeper(jobs, "a"), keeper(connect(), "b")
+    first, second = keeper(connect(), "a"), keeper(connect(), "b")
     claim(jobs, first, "1 minute")
     sweep(jobs)
     assert claim(jobs, second, "1 s") == 0
