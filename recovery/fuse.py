@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal, Self
 
 from recovery import calls
-from recovery._link import Link, backoff
+from recovery._link import backoff
 from recovery._threads import Block
 from recovery.errors import FuseOut, RecoveryError
 from recovery.processes import ProcessLike, alive, started

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import os
 import threading
@@ -144,7 +145,9 @@ class Server(Supervised):
         Raises:
             As `check`.
         """
-        if self.here and not self._left:
+        if not self.here:
+            _warn_of_fork(self.name, self.epoch, self._pid)
+        elif not self._left:
             self.check()
 
     def on_fenced(self, callback: Callable[[RecoveryError], object]) -> None:
@@ -415,3 +418,13 @@ class Server(Supervised):
             f"server {self.name!r} (epoch {self.epoch}) had no answer to a heartbeat"
             f" for its lease of {self.lease.total_seconds():g} s"
         )
+
+
+@functools.cache
+def _warn_of_fork(name: str, epoch: int, pid: int) -> None:
+    _log.warning(
+        "process %s is a fork of the one (%s) that serves %s: what it writes belongs to epoch %s and"
+        " stays open if this process alone dies. Call serve() after the fork, or guard the work by"
+        " Server.fuse with this process",
+        *(os.getpid(), pid, name, epoch),
+    )

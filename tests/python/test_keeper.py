@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import threading
 import time
 from typing import Any
@@ -50,6 +52,108 @@ def test_a_lease_is_kept_much_longer_than_it_lasts(
         " and application_name like 'recovery:%' order by 1"
     ).fetchall()
     assert names == [(f"recovery:keeper:api-1#{server.epoch}",)]
+
+
+def ours(conn: psycopg.Connection[Any]) -> list[str]:
+    """The connections of ours to this database."""
+    return [
+        row[0]
+        for row in conn.execute(
+            "select split_part(application_name, ':', 2) from pg_stat_activity"
+            " where datname = current_database() and application_name like 'recovery:%' order by 1"
+        )
+    ]
+
+
+@pytest.mark.parametrize("listen", [True, False])
+def test_a_process_needs_two_connections_or_one(
+    dsn: str, conn: psycopg.Connection[Any], jobs: Any, listen: bool
+) -> None:
+    """However many fuses, processes and subscribers it has; at no moment more."""
+    seen: set[tuple[str, ...]] = set()
+    with (
+        recovery.serve(dsn, "api-1", lease=3, sweep=0.1, listen=listen) as server,
+        contextlib.ExitStack() as stack,
+    ):
+        server.on_cancel(lambda cancel: None)
+        for _ in range(5):
+            server.bus.subscribe()
+        for id_ in jobs(server.epoch, 20):
+            server.touch("public.job", id_)
+            stack.enter_context(server.fuse("public.job", id_, os.getpid(), ttl=3))
+            stack.enter_context(server.process("public.job", id_, os.getpid()))
+            seen.add(tuple(ours(conn)))
+        end = time.monotonic() + 3
+        while time.monotonic() < end:
+            seen.add(tuple(ours(conn)))
+    assert seen == {("keeper", "listener") if listen else ("keeper",)}
+
+
+@pytest.mark.parametrize("listen", [True, False])
+def test_a_closing_that_takes_longer_than_the_lease(
+    dsn: str, conn: psycopg.Connection[Any], jobs: Any, listen: bool
+) -> None:
+    """A trigger of the host holds up the shared connection: the heart beats beside it."""
+    conn.execute(
+        "create function slow() returns trigger language plpgsql as $$ begin"
+        " perform pg_sleep(4); return new; end $$"
+    )
+    dead = recovery.boot(dsn, "api-2")
+    (lost,) = jobs(dead.epoch)
+    conn.execute(
+        "create trigger slow before update on public.job for each row execute function slow()"
+    )
+    with recovery.serve(dsn, "api-1", lease=2, sweep=0.1, listen=listen) as server:
+        (mine,) = jobs(server.epoch)
+        conn.execute(
+            "update recovery.server set ended = now(), reason = 'evicted' where epoch = %s",
+            [dead.epoch],
+        )
+        wait_for(lambda: server.link.busy and server.remaining < 1.4, 5)
+        counts = set()
+        while not (
+            row := conn.execute(
+                "select status from public.job where id = %s and status <> 'running'", [lost]
+            ).fetchone()
+        ):
+            assert not server.fenced
+            counts.add(len(ours(conn)))
+            time.sleep(0.02)
+        assert row == ("failed",)
+        assert max(counts) <= 2
+        assert not server.fenced
+        assert conn.execute("select status from public.job where id = %s", [mine]).fetchone() == (
+            "running",
+        )
+        conn.execute("drop trigger slow on public.job")
+
+
+def test_many_rows_close_in_turns_with_beats_between(
+    dsn: str, conn: psycopg.Connection[Any], keep: Any, jobs: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from recovery import keeper as module
+
+    monkeypatch.setattr(module, "_BUDGET", 0.001)
+    dead, server = recovery.boot(dsn, "api-2"), recovery.boot(dsn, "api-1", lease=1)
+    jobs(dead.epoch, 30_000)
+    conn.execute(
+        "update recovery.server set ended = now(), reason = 'evicted' where epoch = %s",
+        [dead.epoch],
+    )
+    calls_seen: list[str] = []
+    run = server.link.run
+    monkeypatch.setattr(
+        server.link, "run", lambda call, *a: (calls_seen.append(call.sql), run(call, *a))[1]
+    )
+    keep(server, heartbeat=0.05, sweep=0.1)
+    wait_for(
+        lambda: (
+            not conn.execute("select 1 from public.job where status = 'running' limit 1").fetchone()
+        )
+    )
+    sweeps = [n for n, sql in enumerate(calls_seen) if "recovery.sweep" in sql]
+    assert len(sweeps) > 2
+    assert any("recovery.keep" in sql for sql in calls_seen[sweeps[0] : sweeps[-1]])
 
 
 def test_a_neighbour_that_dies_is_swept(dsn: str, keep: Any, jobs: Any, states: Any) -> None:

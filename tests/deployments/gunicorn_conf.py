@@ -1,0 +1,21 @@
+"""The README's gunicorn.conf.py: each worker serves, after the fork."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import recovery
+
+_ends = contextlib.ExitStack()
+
+
+def post_fork(server: Any, worker: Any) -> None:
+    from app import OPTIONS, engine
+
+    engine.dispose(close=False)
+    _ends.enter_context(recovery.serve(engine, **OPTIONS))
+
+
+def worker_exit(server: Any, worker: Any) -> None:
+    _ends.close()
