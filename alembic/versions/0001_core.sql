@@ -87,7 +87,8 @@ create type recovery.task as (
     epochs   bigint[],
     since    timestamptz,
     span     interval,
-    path     text
+    path     text,
+    busy     text[]
 );
 --;
 comment on type recovery.task is
@@ -122,6 +123,8 @@ comment on column recovery.task.since is 'Since when sweepers watch without a br
 comment on column recovery.task.span is 'The least timeout.';
 --;
 comment on column recovery.task.path is 'search_path that the host''s writers have: its triggers see it.';
+--;
+comment on column recovery.task.busy is 'Groups in which others are known to have open work.';
 --;
 -- sql/tables/broken.sql
 create table recovery.broken (
@@ -1883,7 +1886,8 @@ begin
             recovery.key_sql(v_watch, case p_scope when 'range' then 'between' else p_scope end),
             v_watch.name,
             case when p_scope <> 'groups' then recovery.key_sql(v_watch, 'columns')
-                 else format('array_position(($1).keys, (%s)::text), %s', v_watch.group_by, coalesce(v_watch.order_by, recovery.key_sql(v_watch, 'columns'))) end,
+                 -- A map: a search through the groups for every row would be their product.
+                 else format('((select jsonb_object_agg(g.grp, g.n) from unnest(($1).keys) with ordinality as g (grp, n)) -> (%s)::text)::bigint, %s', v_watch.group_by, coalesce(v_watch.order_by, recovery.key_sql(v_watch, 'columns'))) end,
             case p_scope when 'loose' then ' limit ($1).max_rows' else '' end), p_task) as f (row)
         loop
             begin
@@ -1954,6 +1958,7 @@ begin
     v_task.detector := p_detector;
     v_task.at := recovery.now();
     v_task.heir := p_heir;
+    v_task.busy := '{}';
     select min(w.runner), min(w.path) into v_runner, v_task.path from recovery.attached() as w where w.family = p_family;
     v_scope := case when p_groups is not null then 'groups' when p_watch is not null then 'row'
                     when exists (select from recovery.attached() as w where w.family = p_family and w.group_by is not null) then 'loose'
@@ -1966,6 +1971,9 @@ begin
     then
         select array_agg(distinct e.epoch) into v_task.epochs
         from recovery.attached() as w cross join lateral unnest(recovery.open_epochs(w.name)) as e (epoch) where w.family = p_family;
+        if p_owner <> 'any' and cardinality(v_task.epochs) > 3 and cardinality(p_groups) > 100 then
+            select f.o_groups, f.o_epochs into v_task.busy, v_task.epochs from recovery.open_elsewhere(p_family, v_task) as f;
+        end if;
     end if;
     perform set_config('lock_timeout', ceil(extract(epoch from p_lock_wait) * 1000)::text || 'ms', true);
     loop
@@ -2190,7 +2198,7 @@ begin
             ' union all select 1000000, %L, t.kind, t.topic, k.owner, k.grp, k.grp, null::jsonb, jsonb_build_object(''message'', ($1).message), t.n from k cross join lateral ('
             'select ''failed'' as kind, f.topic, f.n from unnest(%L::text[]) with ordinality as f (topic, n)'
             ' union all select ''idle'', i.topic, 1000 + i.n from unnest(%L::text[]) with ordinality as i (topic, n)'
-            ' where coalesce(((select o.n from o) ->> k.grp)::bigint, 0) <= k.n) as t',
+            ' where coalesce(((select o.n from o) ->> k.grp)::bigint, 0) <= k.n and k.grp <> all(($1).busy)) as t',
             v_head.name, v_head.failed_topics, v_head.idle_topics);
     end if;
     return 'with ' || v_ctes || format(
@@ -4289,7 +4297,7 @@ begin
     v_task.max_rows := p_limit;
     v_task.at := recovery.now();
     select f.* into v_found from recovery.run(v_watch.runner, format(
-        'with s as materialized (%s), b as (select min(top) as bound from s where n >= ($1).max_rows)
+        'with s as materialized (%s), b as materialized (select min(top) as bound from s where n >= ($1).max_rows)
          select jsonb_build_object(''groups'', array_agg(distinct s.g)::text[], ''last'', max(s.g)::text) from s, b where b.bound is null or s.g <= b.bound', v_sql), v_task) as f;
     o_groups := recovery.to_texts(v_found -> 'groups');
     o_last := v_found ->> 'last';
@@ -4423,6 +4431,48 @@ comment on function recovery.observe() is
     'First step of a sweep: notes who lost its keeper connection, and whether watching had a break (restart, failover, silence of the sweepers) or most servers look dead at once. recovery.judgement reads it.';
 --;
 revoke all on function recovery.observe() from public;
+--;
+-- sql/functions/open_elsewhere.sql
+create or replace function recovery.open_elsewhere(p_family text, p_task recovery.task, out o_groups text[], out o_epochs bigint[])
+returns record
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+set enable_hashjoin = off
+set enable_mergejoin = off
+set enable_seqscan = off
+set jit = off
+as $$
+declare
+    v_watch recovery.watch;
+    v_some  jsonb;
+begin
+    o_groups := '{}';
+    o_epochs := array[p_task.epoch];
+    -- Of an owner at most as many rows are read as there are groups; who has more is asked group by group.
+    for v_watch in select w.* from recovery.attached() as w where w.family = p_family loop
+        select f.* into v_some from recovery.run(v_watch.runner, format($sql$
+            with k as materialized (select jsonb_object_agg(g.g, 1) as map, count(*) as n from unnest(($1).keys) as g (g))
+            select jsonb_build_object('groups', array_agg(distinct f.grp) filter (where not f.most),
+                                      'epochs', array_agg(distinct e.epoch) filter (where f.most))
+            from unnest(($1).epochs) as e (epoch)
+            cross join lateral (
+                select (%1$s)::text as grp, row_number() over () = (select k.n from k) as most, %4$s as meant
+                from %2$s as r where r.server_epoch = e.epoch and (%3$s) limit (select k.n from k)) as f
+            where e.epoch is distinct from ($1).epoch and (f.most or (select k.map from k) ? f.grp and f.meant)
+            $sql$, v_watch.group_by, v_watch.relation, v_watch.open,
+            case when v_watch.only_if is null then 'true' else format('case when (select k.map from k) ? (%s)::text then (%s) end', v_watch.group_by, v_watch.only_if) end), p_task) as f;
+        o_groups := o_groups || recovery.to_texts(v_some -> 'groups');
+        o_epochs := o_epochs || recovery.to_texts(v_some -> 'epochs')::bigint[];
+    end loop;
+end
+$$;
+--;
+comment on function recovery.open_elsewhere(text, recovery.task) is
+    'For the groups of a task: those in which another owner has open work, and the owners that have too much of it to tell at once. So a closing does not look for every group at every server there is.';
+--;
+revoke all on function recovery.open_elsewhere(text, recovery.task) from public;
 --;
 -- sql/functions/open_epochs.sql
 create or replace function recovery.open_epochs(p_watch text)
