@@ -509,7 +509,7 @@ comment on column recovery.server.process_dead is 'When a sweeper on its own hos
 --;
 comment on column recovery.server.drain_until is 'Drains: opens no new work, keeps what it owns until then, and is not superseded.';
 --;
-comment on column recovery.server.pending is 'The reason with which it is to end, while a reader in REPEATABLE READ still holds its row; it may not write any more.';
+comment on column recovery.server.pending is 'The reason with which it is to end, while a transaction still holds its row (a foreign key of the host does); it may not write any more, and its orphans are closed.';
 --;
 comment on column recovery.server.heir is 'Live epoch that takes over what it still owns.';
 --;
@@ -952,6 +952,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_server record;
+    v_found  boolean;
 begin
     if p_epoch is null then
         perform recovery.fail('RC002', 'no epoch was given', 'Boot first: call recovery.boot(name).');
@@ -962,16 +963,24 @@ begin
     if current_setting('transaction_isolation') in ('repeatable read', 'serializable')
        and current_setting('transaction_read_only') = 'off' then
         -- The snapshot may be older than the lock: reading FOR KEY SHARE fails with 40001 when the
-        -- epoch has ended since (ending is a key update), and not on a mere heartbeat.
-        select s.name, coalesce(s.ended, case when s.pending is not null then clock_timestamp() end) as ended,
-               coalesce(s.reason, s.pending) as reason into v_server
-        from recovery.server as s where s.epoch = p_epoch for key share;
+        -- epoch has ended since (ending is a key update), and not on a mere heartbeat. What it locks is let go
+        -- at once, or an idle or prepared transaction would hold up the end, and with it all other rows of the epoch.
+        begin
+            select s.name, coalesce(s.ended, case when s.pending is not null then clock_timestamp() end) as ended,
+                   coalesce(s.reason, s.pending) as reason into v_server
+            from recovery.server as s where s.epoch = p_epoch for key share;
+            v_found := found;
+            perform recovery.fail('RX000', 'taken back');
+        exception when sqlstate 'RX000' then
+            null;
+        end;
     else
         select s.name, coalesce(s.ended, case when s.pending is not null then clock_timestamp() end) as ended,
                coalesce(s.reason, s.pending) as reason into v_server
         from recovery.server as s where s.epoch = p_epoch;
+        v_found := found;
     end if;
-    if not found then
+    if not v_found then
         perform recovery.fail('RC002', format('epoch %s is unknown: no server booted with it', p_epoch),
             'recovery.server_epoch must hold the epoch that recovery.boot returned.');
     elsif v_server.ended is not null then
@@ -984,7 +993,7 @@ end
 $$;
 --;
 comment on function recovery.assert_live(bigint) is
-    'The fence: raises RC001 if the epoch has ended, RC002 if it never was; until the transaction ends the epoch cannot be ended under it (ending waits, with a bound).';
+    'The fence: raises RC001 if the epoch has ended, RC002 if it never was; until the transaction ends whoever ends the epoch waits for it, with a bound.';
 --;
 revoke all on function recovery.assert_live(bigint) from public;
 --;
@@ -1811,7 +1820,9 @@ declare
 begin
     perform recovery.check_fresh();
     if p_epoch is not null then
-        select s.reason into v_reason from recovery.server as s where s.epoch = p_epoch and s.ended is not null;
+        -- A transaction that holds up the end holds up no other row.
+        select coalesce(s.reason, s.pending) into v_reason from recovery.server as s
+        where s.epoch = p_epoch and (s.ended is not null or s.pending is not null);
         if not found then
             perform recovery.fail('RC010', format('epoch %s has not ended: its rows are live', p_epoch),
                 'Only rows of ended epochs are closed.');
@@ -3116,6 +3127,7 @@ as $$
 declare
     v_epoch   bigint;
     v_evicted bigint[] := '{}';
+    v_held    bigint;
 begin
     for v_epoch in
         select s.epoch from recovery.server as s
@@ -3133,11 +3145,18 @@ begin
                   where a.datname = current_database() and a.application_name like '%#' || v_epoch) as x
             where x.pid <> pg_backend_pid();
         end if;
-        if recovery.finish(v_epoch, 'evicted', interval '2 seconds') then
+        if recovery.finish(v_epoch, 'evicted', interval '2 seconds')
+            or exists (select from recovery.server as s where s.epoch = v_epoch and s.pending is not null)
+        then
             v_evicted := v_evicted || v_epoch;
+        else
+            v_held := v_epoch;
         end if;
     end loop;
-    if v_evicted = '{}' then
+    if v_evicted = '{}' and v_held is not null then
+        perform recovery.fail('55P03', format('epoch %s is not evicted: another transaction holds its row of recovery.server', v_held),
+            'See pg_locks for the transaction, or pg_prepared_xacts; end it and evict again.');
+    elsif v_evicted = '{}' then
         perform recovery.fail('RC002', format('no live server is called %s', coalesce(quote_literal(p_server), 'null')),
             'Give a name or an epoch from recovery.server_status.');
     end if;
@@ -3320,7 +3339,7 @@ begin
         where s.epoch = p_epoch and s.ended is null;
         return found;
     exception when lock_not_available or deadlock_detected then
-        return false;  -- a writer in REPEATABLE READ holds the row: the next sweep tries again
+        return false;  -- somebody holds the row's key, as a foreign key does: it may not write any more, and the next sweep tries again
     end;
 end
 $$;
@@ -4600,10 +4619,10 @@ begin
             delete from recovery.broken as b where b.watch = v_watch.name;
         end if;
         return query
-            select v_watch.family, s.epoch, s.reason
+            select v_watch.family, s.epoch, coalesce(s.reason, s.pending)
             from unnest(v_epochs) as o (epoch)
             join recovery.server as s on s.epoch = o.epoch
-            where s.ended is not null and (p_name is null or s.name = p_name);
+            where (s.ended is not null or s.pending is not null) and (p_name is null or s.name = p_name);
         if v_watch.unowned is not null then
             return query select v_watch.family, null::bigint, 'unowned'::text;
         end if;
@@ -4612,7 +4631,7 @@ end
 $$;
 --;
 comment on function recovery.orphaned(text) is
-    'Families and ended epochs that still own open rows (of one server name, or all); epoch null stands for rows that no server owns. A watch that fails is noted in recovery.broken and passed over.';
+    'Families and epochs that have ended, or are to end and may write no more, that still own open rows (of one server name, or all); epoch null stands for rows that no server owns. A watch that fails is noted in recovery.broken and passed over.';
 --;
 revoke all on function recovery.orphaned(text) from public;
 --;
@@ -5144,7 +5163,7 @@ declare
     v_total bigint := 0;
 begin
     perform recovery.check_fresh();
-    if not exists (select from recovery.server as s where s.epoch = p_epoch and s.ended is not null) then
+    if not exists (select from recovery.server as s where s.epoch = p_epoch and (s.ended is not null or s.pending is not null)) then
         perform recovery.fail('RC010', format('epoch %s has not ended: its rows are live', p_epoch), 'Only rows of ended epochs are let go.');
     end if;
     v_task.epoch := p_epoch;
@@ -6348,9 +6367,8 @@ begin
     v_ended := recovery.resign(p_epoch, v_token, p_heir, p_lock_wait);
     commit;
     report := recovery.new_report(case when v_ended then array[p_epoch] else array[]::bigint[] end);
-    -- Not ended means that a transaction of its own holds it up: the sweep ends and closes it.
     for v_family in select distinct w.family from recovery.attached() as w
-        where exists (select from recovery.server as s where s.epoch operator(pg_catalog.=) p_epoch and s.ended is not null)
+        where exists (select from recovery.server as s where s.epoch operator(pg_catalog.=) p_epoch and (s.ended is not null or s.pending is not null))
         order by w.family
     loop
         call recovery.close_epoch(v_family, p_epoch, pg_catalog.concat('shutdown:', p_epoch), p_batch, p_lock_wait, p_heir, report);
@@ -6461,7 +6479,7 @@ comment on column recovery.evidence.lease_expired is 'No heartbeat within the le
 --;
 comment on column recovery.evidence.connection_lost is 'Its keeper connection is gone, no heartbeat came within the grace after that was noticed, and one was due.';
 --;
-comment on column recovery.evidence.pending is 'It was to end with this reason, and a transaction of its own held that up.';
+comment on column recovery.evidence.pending is 'It was to end with this reason, and a transaction that holds its row held that up.';
 --;
 comment on column recovery.evidence.process_dead is 'A sweeper on its own host found the process dead.';
 --;
@@ -6730,7 +6748,7 @@ select
     w.name as watch,
     w.relation,
     coalesce(sum(o.open_rows), 0)::bigint as open_rows,
-    coalesce(sum(o.open_rows) filter (where s.ended is not null), 0)::bigint as orphans,
+    coalesce(sum(o.open_rows) filter (where s.ended is not null or s.pending is not null), 0)::bigint as orphans,
     coalesce(sum(o.open_rows) filter (where o.open_rows is not null and o.server_epoch is null), 0)::bigint as unowned,
     (select count(*) from recovery.failure as f where f.watch = w.name) as failures,
     recovery.waiting(w.name) as waiting,
