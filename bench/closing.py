@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -32,6 +33,23 @@ _UPDATE = """
     update public.job as r set status = 'failed', error = c.message, finished_at = c.at
     from (values ('server restart', clock_timestamp())) as c (message, at)
     where r.server_epoch = {epoch} and r.status = 'running'
+"""
+
+# The same rows, in few groups or each in one of its own. Its statistics may be missing: after a restore, or at once after
+# the first attach.
+_GROUP_FILL = """
+    set session_replication_role = replica;
+    alter table public.job add column grp text;
+    insert into public.job (id, grp, status, payload, server_epoch)
+    select n, 'g' || n % {groups}, 'running', repeat(md5(n::text), 4), {epoch} from generate_series(1, {rows}) as n;
+    insert into public.job (id, grp, status, payload, server_epoch)
+    select -n, 'g' || n, 'running', '', e from unnest({others}::bigint[]) with ordinality as o (e, n);
+    reset session_replication_role
+"""
+_GROUP_ATTACH = """
+    select recovery.attach('public.job', p_group => 'grp', p_failed_topics => '{job.error}', p_idle_topics => '{job.idle}',
+        p_open => 'status = ''running''', p_close => jsonb_build_object(
+        'status', '''failed''', 'error', 'c.message', 'finished_at', 'c.at'))
 """
 
 # Four tools that run and the message they belong to, in each of many sessions.
@@ -116,6 +134,9 @@ def run(options: Options) -> None:
             )
             _compare(f"Closing {options.rows // 5} sessions of 1 message and 4 tools ({note})",
                      _agent(options, server), options)  # fmt: skip
+            for label, source in options.labels().items():
+                _compare(f"Closing {options.rows * 2 // 5} rows in groups, {label} ({note})",
+                         _groups(options, server, label, source), options)  # fmt: skip
 
 
 def _compare(title: str, contenders: list[Contender], options: Options) -> None:
@@ -191,6 +212,45 @@ def _generic(options: Options, server: Cluster) -> list[Contender]:
             f"select least(({check}), (select count(*) from recovery.event where kind = 'closed'))", rows,
         ))  # fmt: skip
     return made
+
+
+def _groups(options: Options, server: Cluster, label: str, source: Path) -> list[Contender]:
+    """Cost follows the rows: not the groups, the servers, or what the planner knows."""
+    rows = options.rows * 2 // 5
+    made: list[Contender] = []
+    for name, groups, servers, known in (
+        ("40 groups", 40, 0, True),
+        ("a group for each row", rows, 0, True),
+        ("the same, without statistics", rows, 0, False),
+        ("the same, beside 50 servers", rows, 50, True),
+    ):
+        dsn = server.create_database(f"groups{len(made)}_{label}")
+        _setup.install(dsn, source)
+        conn = _setup.connect(dsn)
+        others = [_boot_other(conn, number) for number in range(servers)]
+
+        def prepare(conn: psycopg.Connection[Any] = conn, groups: int = groups, known: bool = known,
+                    others: list[int] = others) -> None:  # fmt: skip
+            conn.execute("select recovery.detach(w.relation) from recovery.watch as w")
+            epoch = _epoch(conn)
+            conn.execute(_TABLE)
+            conn.execute(_GROUP_FILL.format(rows=rows, groups=groups, epoch=epoch,
+                                            others=f"array{others}").encode())  # fmt: skip
+            conn.execute(_GROUP_ATTACH.encode())
+            conn.execute("truncate recovery.event")
+            conn.execute(f"vacuum {'(analyze)' if known else ''} public.job".encode())
+
+        made.append(Contender(
+            name, conn, prepare, [_boot(options)],
+            "select count(*) from public.job where status = 'failed'", rows,
+        ))  # fmt: skip
+    return made
+
+
+def _boot_other(conn: psycopg.Connection[Any], number: int) -> int:
+    row = conn.execute(f"call recovery.boot('other{number}', p_lease => '1 day')".encode()).fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 def _agent(options: Options, server: Cluster) -> list[Contender]:

@@ -87,7 +87,8 @@ create type recovery.task as (
     epochs   bigint[],
     since    timestamptz,
     span     interval,
-    path     text
+    path     text,
+    busy     text[]
 );
 --;
 comment on type recovery.task is
@@ -122,6 +123,8 @@ comment on column recovery.task.since is 'Since when sweepers watch without a br
 comment on column recovery.task.span is 'The least timeout.';
 --;
 comment on column recovery.task.path is 'search_path that the host''s writers have: its triggers see it.';
+--;
+comment on column recovery.task.busy is 'Groups in which others are known to have open work.';
 --;
 -- sql/tables/broken.sql
 create table recovery.broken (
@@ -518,7 +521,7 @@ comment on column recovery.server.process_seen is 'When a sweeper on its own hos
 --;
 comment on column recovery.server.drain_until is 'Drains: opens no new work, keeps what it owns until then, and is not superseded.';
 --;
-comment on column recovery.server.pending is 'The reason with which it is to end, while a reader in REPEATABLE READ still holds its row; it may not write any more.';
+comment on column recovery.server.pending is 'The reason with which it is to end, while a transaction still holds its row (a foreign key of the host does); it may not write any more, and its orphans are closed.';
 --;
 comment on column recovery.server.heir is 'Live epoch that takes over what it still owns.';
 --;
@@ -961,6 +964,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_server record;
+    v_found  boolean;
 begin
     if p_epoch is null then
         perform recovery.fail('RC002', 'no epoch was given', 'Boot first: call recovery.boot(name).');
@@ -971,16 +975,24 @@ begin
     if current_setting('transaction_isolation') in ('repeatable read', 'serializable')
        and current_setting('transaction_read_only') = 'off' then
         -- The snapshot may be older than the lock: reading FOR KEY SHARE fails with 40001 when the
-        -- epoch has ended since (ending is a key update), and not on a mere heartbeat.
-        select s.name, coalesce(s.ended, case when s.pending is not null then clock_timestamp() end) as ended,
-               coalesce(s.reason, s.pending) as reason into v_server
-        from recovery.server as s where s.epoch = p_epoch for key share;
+        -- epoch has ended since (ending is a key update), and not on a mere heartbeat. What it locks is let go
+        -- at once, or an idle or prepared transaction would hold up the end, and with it all other rows of the epoch.
+        begin
+            select s.name, coalesce(s.ended, case when s.pending is not null then clock_timestamp() end) as ended,
+                   coalesce(s.reason, s.pending) as reason into v_server
+            from recovery.server as s where s.epoch = p_epoch for key share;
+            v_found := found;
+            perform recovery.fail('RX000', 'taken back');
+        exception when sqlstate 'RX000' then
+            null;
+        end;
     else
         select s.name, coalesce(s.ended, case when s.pending is not null then clock_timestamp() end) as ended,
                coalesce(s.reason, s.pending) as reason into v_server
         from recovery.server as s where s.epoch = p_epoch;
+        v_found := found;
     end if;
-    if not found then
+    if not v_found then
         perform recovery.fail('RC002', format('epoch %s is unknown: no server booted with it', p_epoch),
             'recovery.server_epoch must hold the epoch that recovery.boot returned.');
     elsif v_server.ended is not null then
@@ -993,7 +1005,7 @@ end
 $$;
 --;
 comment on function recovery.assert_live(bigint) is
-    'The fence: raises RC001 if the epoch has ended, RC002 if it never was; until the transaction ends the epoch cannot be ended under it (ending waits, with a bound).';
+    'The fence: raises RC001 if the epoch has ended, RC002 if it never was; until the transaction ends whoever ends the epoch waits for it, with a bound.';
 --;
 revoke all on function recovery.assert_live(bigint) from public;
 --;
@@ -1869,7 +1881,9 @@ declare
 begin
     perform recovery.check_fresh();
     if p_epoch is not null then
-        select s.reason into v_reason from recovery.server as s where s.epoch = p_epoch and s.ended is not null;
+        -- A transaction that holds up the end holds up no other row.
+        select coalesce(s.reason, s.pending) into v_reason from recovery.server as s
+        where s.epoch = p_epoch and (s.ended is not null or s.pending is not null);
         if not found then
             perform recovery.fail('RC010', format('epoch %s has not ended: its rows are live', p_epoch),
                 'Only rows of ended epochs are closed.');
@@ -1944,7 +1958,8 @@ begin
             recovery.key_sql(v_watch, case p_scope when 'range' then 'between' else p_scope end),
             v_watch.name,
             case when p_scope <> 'groups' then recovery.key_sql(v_watch, 'columns')
-                 else format('array_position(($1).keys, (%s)::text), %s', v_watch.group_by, coalesce(v_watch.order_by, recovery.key_sql(v_watch, 'columns'))) end,
+                 -- A map: a search through the groups for every row would be their product.
+                 else format('((select jsonb_object_agg(g.grp, g.n) from unnest(($1).keys) with ordinality as g (grp, n)) -> (%s)::text)::bigint, %s', v_watch.group_by, coalesce(v_watch.order_by, recovery.key_sql(v_watch, 'columns'))) end,
             case p_scope when 'loose' then ' limit ($1).max_rows' else '' end), p_task) as f (row)
         loop
             begin
@@ -2015,6 +2030,7 @@ begin
     v_task.detector := p_detector;
     v_task.at := recovery.now();
     v_task.heir := p_heir;
+    v_task.busy := '{}';
     select min(w.runner), min(w.path) into v_runner, v_task.path from recovery.attached() as w where w.family = p_family;
     v_scope := case when p_groups is not null then 'groups' when p_watch is not null then 'row'
                     when exists (select from recovery.attached() as w where w.family = p_family and w.group_by is not null) then 'loose'
@@ -2027,6 +2043,9 @@ begin
     then
         select array_agg(distinct e.epoch) into v_task.epochs
         from recovery.attached() as w cross join lateral unnest(recovery.open_epochs(w.name)) as e (epoch) where w.family = p_family;
+        if p_owner <> 'any' and cardinality(v_task.epochs) > 3 and cardinality(p_groups) > 100 then
+            select f.o_groups, f.o_epochs into v_task.busy, v_task.epochs from recovery.open_elsewhere(p_family, v_task) as f;
+        end if;
     end if;
     perform set_config('lock_timeout', ceil(extract(epoch from p_lock_wait) * 1000)::text || 'ms', true);
     loop
@@ -2251,7 +2270,7 @@ begin
             ' union all select 1000000, %L, t.kind, t.topic, k.owner, k.grp, k.grp, null::jsonb, jsonb_build_object(''message'', ($1).message), t.n from k cross join lateral ('
             'select ''failed'' as kind, f.topic, f.n from unnest(%L::text[]) with ordinality as f (topic, n)'
             ' union all select ''idle'', i.topic, 1000 + i.n from unnest(%L::text[]) with ordinality as i (topic, n)'
-            ' where coalesce(((select o.n from o) ->> k.grp)::bigint, 0) <= k.n) as t',
+            ' where coalesce(((select o.n from o) ->> k.grp)::bigint, 0) <= k.n and k.grp <> all(($1).busy)) as t',
             v_head.name, v_head.failed_topics, v_head.idle_topics);
     end if;
     return 'with ' || v_ctes || format(
@@ -3169,6 +3188,7 @@ as $$
 declare
     v_epoch   bigint;
     v_evicted bigint[] := '{}';
+    v_held    bigint;
 begin
     for v_epoch in
         select s.epoch from recovery.server as s
@@ -3186,11 +3206,18 @@ begin
                   where a.datname = current_database() and a.application_name like '%#' || v_epoch) as x
             where x.pid <> pg_backend_pid();
         end if;
-        if recovery.finish(v_epoch, 'evicted', interval '2 seconds') then
+        if recovery.finish(v_epoch, 'evicted', interval '2 seconds')
+            or exists (select from recovery.server as s where s.epoch = v_epoch and s.pending is not null)
+        then
             v_evicted := v_evicted || v_epoch;
+        else
+            v_held := v_epoch;
         end if;
     end loop;
-    if v_evicted = '{}' then
+    if v_evicted = '{}' and v_held is not null then
+        perform recovery.fail('55P03', format('epoch %s is not evicted: another transaction holds its row of recovery.server', v_held),
+            'See pg_locks for the transaction, or pg_prepared_xacts; end it and evict again.');
+    elsif v_evicted = '{}' then
         perform recovery.fail('RC002', format('no live server is called %s', coalesce(quote_literal(p_server), 'null')),
             'Give a name or an epoch from recovery.server_status.');
     end if;
@@ -3373,7 +3400,7 @@ begin
         where s.epoch = p_epoch and s.ended is null;
         return found;
     exception when lock_not_available or deadlock_detected then
-        return false;  -- a writer in REPEATABLE READ holds the row: the next sweep tries again
+        return false;  -- somebody holds the row's key, as a foreign key does: it may not write any more, and the next sweep tries again
     end;
 end
 $$;
@@ -4367,7 +4394,7 @@ begin
     v_task.max_rows := p_limit;
     v_task.at := recovery.now();
     select f.* into v_found from recovery.run(v_watch.runner, format(
-        'with s as materialized (%s), b as (select min(top) as bound from s where n >= ($1).max_rows)
+        'with s as materialized (%s), b as materialized (select min(top) as bound from s where n >= ($1).max_rows)
          select jsonb_build_object(''groups'', array_agg(distinct s.g)::text[], ''last'', max(s.g)::text) from s, b where b.bound is null or s.g <= b.bound', v_sql), v_task) as f;
     o_groups := recovery.to_texts(v_found -> 'groups');
     o_last := v_found ->> 'last';
@@ -4502,6 +4529,48 @@ comment on function recovery.observe() is
 --;
 revoke all on function recovery.observe() from public;
 --;
+-- sql/functions/open_elsewhere.sql
+create or replace function recovery.open_elsewhere(p_family text, p_task recovery.task, out o_groups text[], out o_epochs bigint[])
+returns record
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+set enable_hashjoin = off
+set enable_mergejoin = off
+set enable_seqscan = off
+set jit = off
+as $$
+declare
+    v_watch recovery.watch;
+    v_some  jsonb;
+begin
+    o_groups := '{}';
+    o_epochs := array[p_task.epoch];
+    -- Of an owner at most as many rows are read as there are groups; who has more is asked group by group.
+    for v_watch in select w.* from recovery.attached() as w where w.family = p_family loop
+        select f.* into v_some from recovery.run(v_watch.runner, format($sql$
+            with k as materialized (select jsonb_object_agg(g.g, 1) as map, count(*) as n from unnest(($1).keys) as g (g))
+            select jsonb_build_object('groups', array_agg(distinct f.grp) filter (where not f.most),
+                                      'epochs', array_agg(distinct e.epoch) filter (where f.most))
+            from unnest(($1).epochs) as e (epoch)
+            cross join lateral (
+                select (%1$s)::text as grp, row_number() over () = (select k.n from k) as most, %4$s as meant
+                from %2$s as r where r.server_epoch = e.epoch and (%3$s) limit (select k.n from k)) as f
+            where e.epoch is distinct from ($1).epoch and (f.most or (select k.map from k) ? f.grp and f.meant)
+            $sql$, v_watch.group_by, v_watch.relation, v_watch.open,
+            case when v_watch.only_if is null then 'true' else format('case when (select k.map from k) ? (%s)::text then (%s) end', v_watch.group_by, v_watch.only_if) end), p_task) as f;
+        o_groups := o_groups || recovery.to_texts(v_some -> 'groups');
+        o_epochs := o_epochs || recovery.to_texts(v_some -> 'epochs')::bigint[];
+    end loop;
+end
+$$;
+--;
+comment on function recovery.open_elsewhere(text, recovery.task) is
+    'For the groups of a task: those in which another owner has open work, and the owners that have too much of it to tell at once. So a closing does not look for every group at every server there is.';
+--;
+revoke all on function recovery.open_elsewhere(text, recovery.task) from public;
+--;
 -- sql/functions/open_epochs.sql
 create or replace function recovery.open_epochs(p_watch text)
 returns bigint[]
@@ -4628,10 +4697,10 @@ begin
             delete from recovery.broken as b where b.watch = v_watch.name;
         end if;
         return query
-            select v_watch.family, s.epoch, s.reason
+            select v_watch.family, s.epoch, coalesce(s.reason, s.pending)
             from unnest(v_epochs) as o (epoch)
             join recovery.server as s on s.epoch = o.epoch
-            where s.ended is not null and (p_name is null or s.name = p_name);
+            where (s.ended is not null or s.pending is not null) and (p_name is null or s.name = p_name);
         if v_watch.unowned is not null then
             return query select v_watch.family, null::bigint, 'unowned'::text;
         end if;
@@ -4640,7 +4709,7 @@ end
 $$;
 --;
 comment on function recovery.orphaned(text) is
-    'Families and ended epochs that still own open rows (of one server name, or all); epoch null stands for rows that no server owns. A watch that fails is noted in recovery.broken and passed over.';
+    'Families and epochs that have ended, or are to end and may write no more, that still own open rows (of one server name, or all); epoch null stands for rows that no server owns. A watch that fails is noted in recovery.broken and passed over.';
 --;
 revoke all on function recovery.orphaned(text) from public;
 --;
@@ -5183,7 +5252,7 @@ declare
     v_total bigint := 0;
 begin
     perform recovery.check_fresh();
-    if not exists (select from recovery.server as s where s.epoch = p_epoch and s.ended is not null) then
+    if not exists (select from recovery.server as s where s.epoch = p_epoch and (s.ended is not null or s.pending is not null)) then
         perform recovery.fail('RC010', format('epoch %s has not ended: its rows are live', p_epoch), 'Only rows of ended epochs are let go.');
     end if;
     v_task.epoch := p_epoch;
@@ -6425,9 +6494,8 @@ begin
     v_ended := recovery.resign(p_epoch, v_token, p_heir, p_lock_wait);
     commit;
     report := recovery.new_report(case when v_ended then array[p_epoch] else array[]::bigint[] end);
-    -- Not ended means that a transaction of its own holds it up: the sweep ends and closes it.
     for v_family in select distinct w.family from recovery.attached() as w
-        where exists (select from recovery.server as s where s.epoch operator(pg_catalog.=) p_epoch and s.ended is not null)
+        where exists (select from recovery.server as s where s.epoch operator(pg_catalog.=) p_epoch and (s.ended is not null or s.pending is not null))
         order by w.family
     loop
         call recovery.close_epoch(v_family, p_epoch, pg_catalog.concat('shutdown:', p_epoch), p_batch, p_lock_wait, p_heir, report);
@@ -6552,7 +6620,7 @@ comment on column recovery.evidence.lease_expired is 'No heartbeat within the le
 --;
 comment on column recovery.evidence.connection_lost is 'Its keeper connection is gone, no heartbeat came within the grace after that was noticed, and one was due.';
 --;
-comment on column recovery.evidence.pending is 'It was to end with this reason, and a transaction of its own held that up.';
+comment on column recovery.evidence.pending is 'It was to end with this reason, and a transaction that holds its row held that up.';
 --;
 comment on column recovery.evidence.process_dead is 'A sweeper on its own host found the process dead.';
 --;
@@ -6835,7 +6903,7 @@ select
     w.name as watch,
     w.relation,
     coalesce(sum(o.open_rows), 0)::bigint as open_rows,
-    coalesce(sum(o.open_rows) filter (where s.ended is not null), 0)::bigint as orphans,
+    coalesce(sum(o.open_rows) filter (where s.ended is not null or s.pending is not null), 0)::bigint as orphans,
     coalesce(sum(o.open_rows) filter (where o.open_rows is not null and o.server_epoch is null), 0)::bigint as unowned,
     (select count(*) from recovery.failure as f where f.watch = w.name) as failures,
     recovery.waiting(w.name) as waiting,

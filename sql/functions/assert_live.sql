@@ -7,6 +7,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_server record;
+    v_found  boolean;
 begin
     if p_epoch is null then
         perform recovery.fail('RC002', 'no epoch was given', 'Boot first: call recovery.boot(name).');
@@ -17,16 +18,24 @@ begin
     if current_setting('transaction_isolation') in ('repeatable read', 'serializable')
        and current_setting('transaction_read_only') = 'off' then
         -- The snapshot may be older than the lock: reading FOR KEY SHARE fails with 40001 when the
-        -- epoch has ended since (ending is a key update), and not on a mere heartbeat.
-        select s.name, coalesce(s.ended, case when s.pending is not null then clock_timestamp() end) as ended,
-               coalesce(s.reason, s.pending) as reason into v_server
-        from recovery.server as s where s.epoch = p_epoch for key share;
+        -- epoch has ended since (ending is a key update), and not on a mere heartbeat. What it locks is let go
+        -- at once, or an idle or prepared transaction would hold up the end, and with it all other rows of the epoch.
+        begin
+            select s.name, coalesce(s.ended, case when s.pending is not null then clock_timestamp() end) as ended,
+                   coalesce(s.reason, s.pending) as reason into v_server
+            from recovery.server as s where s.epoch = p_epoch for key share;
+            v_found := found;
+            perform recovery.fail('RX000', 'taken back');
+        exception when sqlstate 'RX000' then
+            null;
+        end;
     else
         select s.name, coalesce(s.ended, case when s.pending is not null then clock_timestamp() end) as ended,
                coalesce(s.reason, s.pending) as reason into v_server
         from recovery.server as s where s.epoch = p_epoch;
+        v_found := found;
     end if;
-    if not found then
+    if not v_found then
         perform recovery.fail('RC002', format('epoch %s is unknown: no server booted with it', p_epoch),
             'recovery.server_epoch must hold the epoch that recovery.boot returned.');
     elsif v_server.ended is not null then
@@ -39,6 +48,6 @@ end
 $$;
 
 comment on function recovery.assert_live(bigint) is
-    'The fence: raises RC001 if the epoch has ended, RC002 if it never was; until the transaction ends the epoch cannot be ended under it (ending waits, with a bound).';
+    'The fence: raises RC001 if the epoch has ended, RC002 if it never was; until the transaction ends whoever ends the epoch waits for it, with a bound.';
 
 revoke all on function recovery.assert_live(bigint) from public;

@@ -20,7 +20,9 @@ declare
 begin
     perform recovery.check_fresh();
     if p_epoch is not null then
-        select s.reason into v_reason from recovery.server as s where s.epoch = p_epoch and s.ended is not null;
+        -- A transaction that holds up the end holds up no other row.
+        select coalesce(s.reason, s.pending) into v_reason from recovery.server as s
+        where s.epoch = p_epoch and (s.ended is not null or s.pending is not null);
         if not found then
             perform recovery.fail('RC010', format('epoch %s has not ended: its rows are live', p_epoch),
                 'Only rows of ended epochs are closed.');

@@ -32,7 +32,8 @@ begin
             recovery.key_sql(v_watch, case p_scope when 'range' then 'between' else p_scope end),
             v_watch.name,
             case when p_scope <> 'groups' then recovery.key_sql(v_watch, 'columns')
-                 else format('array_position(($1).keys, (%s)::text), %s', v_watch.group_by, coalesce(v_watch.order_by, recovery.key_sql(v_watch, 'columns'))) end,
+                 -- A map: a search through the groups for every row would be their product.
+                 else format('((select jsonb_object_agg(g.grp, g.n) from unnest(($1).keys) with ordinality as g (grp, n)) -> (%s)::text)::bigint, %s', v_watch.group_by, coalesce(v_watch.order_by, recovery.key_sql(v_watch, 'columns'))) end,
             case p_scope when 'loose' then ' limit ($1).max_rows' else '' end), p_task) as f (row)
         loop
             begin

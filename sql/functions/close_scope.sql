@@ -37,6 +37,7 @@ begin
     v_task.detector := p_detector;
     v_task.at := recovery.now();
     v_task.heir := p_heir;
+    v_task.busy := '{}';
     select min(w.runner), min(w.path) into v_runner, v_task.path from recovery.attached() as w where w.family = p_family;
     v_scope := case when p_groups is not null then 'groups' when p_watch is not null then 'row'
                     when exists (select from recovery.attached() as w where w.family = p_family and w.group_by is not null) then 'loose'
@@ -49,6 +50,9 @@ begin
     then
         select array_agg(distinct e.epoch) into v_task.epochs
         from recovery.attached() as w cross join lateral unnest(recovery.open_epochs(w.name)) as e (epoch) where w.family = p_family;
+        if p_owner <> 'any' and cardinality(v_task.epochs) > 3 and cardinality(p_groups) > 100 then
+            select f.o_groups, f.o_epochs into v_task.busy, v_task.epochs from recovery.open_elsewhere(p_family, v_task) as f;
+        end if;
     end if;
     perform set_config('lock_timeout', ceil(extract(epoch from p_lock_wait) * 1000)::text || 'ms', true);
     loop

@@ -8,6 +8,7 @@ as $$
 declare
     v_epoch   bigint;
     v_evicted bigint[] := '{}';
+    v_held    bigint;
 begin
     for v_epoch in
         select s.epoch from recovery.server as s
@@ -25,11 +26,18 @@ begin
                   where a.datname = current_database() and a.application_name like '%#' || v_epoch) as x
             where x.pid <> pg_backend_pid();
         end if;
-        if recovery.finish(v_epoch, 'evicted', interval '2 seconds') then
+        if recovery.finish(v_epoch, 'evicted', interval '2 seconds')
+            or exists (select from recovery.server as s where s.epoch = v_epoch and s.pending is not null)
+        then
             v_evicted := v_evicted || v_epoch;
+        else
+            v_held := v_epoch;
         end if;
     end loop;
-    if v_evicted = '{}' then
+    if v_evicted = '{}' and v_held is not null then
+        perform recovery.fail('55P03', format('epoch %s is not evicted: another transaction holds its row of recovery.server', v_held),
+            'See pg_locks for the transaction, or pg_prepared_xacts; end it and evict again.');
+    elsif v_evicted = '{}' then
         perform recovery.fail('RC002', format('no live server is called %s', coalesce(quote_literal(p_server), 'null')),
             'Give a name or an epoch from recovery.server_status.');
     end if;

@@ -32,7 +32,7 @@ begin
         where s.epoch = p_epoch and s.ended is null;
         return found;
     exception when lock_not_available or deadlock_detected then
-        return false;  -- a writer in REPEATABLE READ holds the row: the next sweep tries again
+        return false;  -- somebody holds the row's key, as a foreign key does: it may not write any more, and the next sweep tries again
     end;
 end
 $$;

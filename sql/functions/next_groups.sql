@@ -27,7 +27,7 @@ begin
     v_task.max_rows := p_limit;
     v_task.at := recovery.now();
     select f.* into v_found from recovery.run(v_watch.runner, format(
-        'with s as materialized (%s), b as (select min(top) as bound from s where n >= ($1).max_rows)
+        'with s as materialized (%s), b as materialized (select min(top) as bound from s where n >= ($1).max_rows)
          select jsonb_build_object(''groups'', array_agg(distinct s.g)::text[], ''last'', max(s.g)::text) from s, b where b.bound is null or s.g <= b.bound', v_sql), v_task) as f;
     o_groups := recovery.to_texts(v_found -> 'groups');
     o_last := v_found ->> 'last';

@@ -23,10 +23,10 @@ begin
             delete from recovery.broken as b where b.watch = v_watch.name;
         end if;
         return query
-            select v_watch.family, s.epoch, s.reason
+            select v_watch.family, s.epoch, coalesce(s.reason, s.pending)
             from unnest(v_epochs) as o (epoch)
             join recovery.server as s on s.epoch = o.epoch
-            where s.ended is not null and (p_name is null or s.name = p_name);
+            where (s.ended is not null or s.pending is not null) and (p_name is null or s.name = p_name);
         if v_watch.unowned is not null then
             return query select v_watch.family, null::bigint, 'unowned'::text;
         end if;
@@ -35,6 +35,6 @@ end
 $$;
 
 comment on function recovery.orphaned(text) is
-    'Families and ended epochs that still own open rows (of one server name, or all); epoch null stands for rows that no server owns. A watch that fails is noted in recovery.broken and passed over.';
+    'Families and epochs that have ended, or are to end and may write no more, that still own open rows (of one server name, or all); epoch null stands for rows that no server owns. A watch that fails is noted in recovery.broken and passed over.';
 
 revoke all on function recovery.orphaned(text) from public;

@@ -12,7 +12,7 @@ declare
     v_total bigint := 0;
 begin
     perform recovery.check_fresh();
-    if not exists (select from recovery.server as s where s.epoch = p_epoch and s.ended is not null) then
+    if not exists (select from recovery.server as s where s.epoch = p_epoch and (s.ended is not null or s.pending is not null)) then
         perform recovery.fail('RC010', format('epoch %s has not ended: its rows are live', p_epoch), 'Only rows of ended epochs are let go.');
     end if;
     v_task.epoch := p_epoch;

@@ -24,9 +24,8 @@ begin
     v_ended := recovery.resign(p_epoch, v_token, p_heir, p_lock_wait);
     commit;
     report := recovery.new_report(case when v_ended then array[p_epoch] else array[]::bigint[] end);
-    -- Not ended means that a transaction of its own holds it up: the sweep ends and closes it.
     for v_family in select distinct w.family from recovery.attached() as w
-        where exists (select from recovery.server as s where s.epoch operator(pg_catalog.=) p_epoch and s.ended is not null)
+        where exists (select from recovery.server as s where s.epoch operator(pg_catalog.=) p_epoch and (s.ended is not null or s.pending is not null))
         order by w.family
     loop
         call recovery.close_epoch(v_family, p_epoch, pg_catalog.concat('shutdown:', p_epoch), p_batch, p_lock_wait, p_heir, report);

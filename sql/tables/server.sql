@@ -48,7 +48,7 @@ comment on column recovery.server.suspected is 'When a sweep first missed that l
 comment on column recovery.server.process_dead is 'When a sweeper on its own host found the process dead.';
 comment on column recovery.server.process_seen is 'When a sweeper on its own host last saw the process alive; not indexed, so that it stays HOT.';
 comment on column recovery.server.drain_until is 'Drains: opens no new work, keeps what it owns until then, and is not superseded.';
-comment on column recovery.server.pending is 'The reason with which it is to end, while a reader in REPEATABLE READ still holds its row; it may not write any more.';
+comment on column recovery.server.pending is 'The reason with which it is to end, while a transaction still holds its row (a foreign key of the host does); it may not write any more, and its orphans are closed.';
 comment on column recovery.server.heir is 'Live epoch that takes over what it still owns.';
 comment on column recovery.server.ended is 'When the epoch ended; null while it may own work.';
 comment on column recovery.server.reason is 'Why it ended: shutdown, superseded, lease_expired, connection_lost, process_dead, drain_expired, evicted or epoch_lost.';

@@ -13,7 +13,8 @@ create type recovery.task as (
     epochs   bigint[],
     since    timestamptz,
     span     interval,
-    path     text
+    path     text,
+    busy     text[]
 );
 
 comment on type recovery.task is
@@ -33,3 +34,4 @@ comment on column recovery.task.epochs is 'Epochs that own open rows.';
 comment on column recovery.task.since is 'Since when sweepers watch without a break.';
 comment on column recovery.task.span is 'The least timeout.';
 comment on column recovery.task.path is 'search_path that the host''s writers have: its triggers see it.';
+comment on column recovery.task.busy is 'Groups in which others are known to have open work.';

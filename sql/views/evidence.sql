@@ -26,7 +26,7 @@ comment on column recovery.evidence.name is 'Its name.';
 comment on column recovery.evidence.lease is 'Its lease.';
 comment on column recovery.evidence.lease_expired is 'No heartbeat within the lease.';
 comment on column recovery.evidence.connection_lost is 'Its keeper connection is gone, no heartbeat came within the grace after that was noticed, and one was due.';
-comment on column recovery.evidence.pending is 'It was to end with this reason, and a transaction of its own held that up.';
+comment on column recovery.evidence.pending is 'It was to end with this reason, and a transaction that holds its row held that up.';
 comment on column recovery.evidence.process_dead is 'A sweeper on its own host found the process dead.';
 comment on column recovery.evidence.drain_expired is 'It drained, and the limit is over.';
 comment on column recovery.evidence.quiet is 'Silent: evidence that a failure of the database or of the sweepers would produce as well.';

@@ -3,7 +3,7 @@ select
     w.name as watch,
     w.relation,
     coalesce(sum(o.open_rows), 0)::bigint as open_rows,
-    coalesce(sum(o.open_rows) filter (where s.ended is not null), 0)::bigint as orphans,
+    coalesce(sum(o.open_rows) filter (where s.ended is not null or s.pending is not null), 0)::bigint as orphans,
     coalesce(sum(o.open_rows) filter (where o.open_rows is not null and o.server_epoch is null), 0)::bigint as unowned,
     (select count(*) from recovery.failure as f where f.watch = w.name) as failures,
     recovery.waiting(w.name) as waiting,
