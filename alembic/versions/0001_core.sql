@@ -459,6 +459,8 @@ create table recovery.server (
     keeper        boolean     not null default false,
     beat          interval,
     suspected     timestamptz,
+    looked_at     timestamptz,
+    looked_beat   timestamptz,
     process_dead  timestamptz,
     process_seen  timestamptz,
     drain_until   timestamptz,
@@ -505,6 +507,10 @@ comment on column recovery.server.keeper is 'Its keeper holds the session adviso
 comment on column recovery.server.beat is 'How often its keeper beats; null: it has not said.';
 --;
 comment on column recovery.server.suspected is 'When a sweep first missed that lock; a heartbeat clears it.';
+--;
+comment on column recovery.server.looked_at is 'From when on the want of a beat counts: the last sweep before the one that first found it late, or that one itself if the database may have stood still in between.';
+--;
+comment on column recovery.server.looked_beat is 'The heartbeat that sweep found: a newer one makes it void.';
 --;
 comment on column recovery.server.process_dead is 'When a sweeper on its own host found the process dead.';
 --;
@@ -4409,10 +4415,22 @@ begin
         when v_gap > v_limit then format('no sweep for %s', date_trunc('second', v_gap))
         when v_gap < interval '0' then 'the clock went back'
     end;
-    update recovery.server as s
-    set suspected = case when k.held then null else v_now end
-    from recovery.kept() as k
-    where s.epoch = k.epoch and s.ended is null and k.held = (s.suspected is not null);
+    -- Whoever holds the row of a server holds up its case, and nobody else's.
+    update recovery.server as s set suspected = n.suspected, looked_at = n.looked_at, looked_beat = n.looked_beat
+    from (
+        select s.epoch,
+               case when k.held then null else coalesce(s.suspected, case when k.held is not null then v_now end) end as suspected,
+               -- As long as sweeps come oftener than its beats the database has answered all the while.
+               case when not l.late then s.looked_at when v_because is null and v_gap <= e.late_since - s.heartbeat then v_seen.swept else v_now end as looked_at,
+               case when l.late then s.heartbeat else s.looked_beat end as looked_beat
+        from recovery.server as s
+        join recovery.evidence as e on e.epoch = s.epoch
+        left join recovery.kept() as k on k.epoch = s.epoch
+        cross join lateral (select e.late_since < v_now and s.looked_beat is distinct from s.heartbeat as late) as l
+        where s.ended is null and (l.late or k.held = (s.suspected is not null))
+        order by s.epoch for no key update of s skip locked
+    ) as n
+    where s.epoch = n.epoch;
     select count(*), count(*) filter (where e.quiet) into v_live, v_quiet from recovery.evidence as e;
     update recovery.observation as o
     set postmaster = pg_postmaster_start_time(),
@@ -4426,7 +4444,7 @@ end
 $$;
 --;
 comment on function recovery.observe() is
-    'First step of a sweep: notes who lost its keeper connection, and whether watching had a break (restart, failover, silence of the sweepers) or most servers look dead at once. recovery.judgement reads it.';
+    'First step of a sweep: notes who lost its keeper connection or is late with a beat, and whether watching had a break (restart, failover, silence of the sweepers) or most servers look dead at once. recovery.judgement reads it.';
 --;
 revoke all on function recovery.observe() from public;
 --;
@@ -6424,15 +6442,23 @@ select
     s.process_dead is not null as process_dead,
     coalesce(s.drain_until < c.at, false) as drain_expired,
     least(s.heartbeat + s.lease, l.until) < c.at as quiet,
-    least(s.heartbeat + s.lease, l.until) as silent_since,
+    s.heartbeat + d.beat as late_since,
+    least(case when k.at is not null then greatest(s.heartbeat + s.lease, k.at + d.beat) end,
+          -- A look that found it late may have come as the database came back. One that found it in time leaves the beat that is due.
+          case when l.until is not null then greatest(l.until, case when k.at > s.heartbeat + d.beat then k.at + d.beat end) end) as sure_since,
     c.at
 from recovery.server as s
 -- Read once: the columns must not disagree. A subquery with OFFSET is not pulled up.
 cross join (select recovery.now() as at offset 0) as c
+-- In that time a beat comes, if it can.
+cross join lateral (select e.every + least(interval '1 second', e.every / 4) as beat
+                    from (select coalesce(s.beat, s.lease / 3) as every) as e) as d
+-- The first look at this heartbeat that found it late.
+cross join lateral (select case when s.looked_beat = s.heartbeat then s.looked_at end as at) as k
 -- The loss of the keeper's lock says that a connection is gone. Only a beat that was due since and did not come says
 -- more: a live keeper finds out when it beats. (greatest ignores null: who has not said how often gets the grace.)
 cross join lateral (select case when s.suspected is not null
-    then greatest(s.suspected + s.grace, s.heartbeat + s.beat + least(interval '1 second', s.beat / 4)) end as until) as l
+    then greatest(s.suspected + s.grace, case when s.beat is not null then s.heartbeat + d.beat end) end as until) as l
 where s.ended is null;
 --;
 comment on view recovery.evidence is 'What speaks for the death of each server that has not ended.';
@@ -6455,7 +6481,9 @@ comment on column recovery.evidence.drain_expired is 'It drained, and the limit 
 --;
 comment on column recovery.evidence.quiet is 'Silent: evidence that a failure of the database or of the sweepers would produce as well.';
 --;
-comment on column recovery.evidence.silent_since is 'From when on its silence speaks against it: the end of its lease or of its grace.';
+comment on column recovery.evidence.late_since is 'Its next beat should have come by then.';
+--;
+comment on column recovery.evidence.sure_since is 'A sweep after that is a second look, which convicts if it still finds the same heartbeat; null: there was no first one.';
 --;
 comment on column recovery.evidence.at is 'The clock of this look.';
 --;
@@ -6504,18 +6532,20 @@ select
          when e.drain_expired then 'drain_expired'
          when e.connection_lost then 'connection_lost'
          when e.quiet then 'lease_expired' end as reason,
-    e.pending is not null or e.process_dead or e.drain_expired or coalesce(greatest(h.until, e.silent_since) < o.swept, false) as dead,
-    case when e.quiet and not (e.pending is not null or e.process_dead or e.drain_expired) and coalesce(h.until >= o.swept, true)
-         then h.until end as held_until,
-    case when e.quiet and not (e.pending is not null or e.process_dead or e.drain_expired) and coalesce(h.until >= o.swept, true)
-         then case when o.mass_since is not null and o.mass_since > o.since then 'most servers look dead at once'
+    h.certain or h.silent as dead,
+    case when e.quiet and not h.certain and not h.silent then greatest(h.until, e.sure_since) end as held_until,
+    case when e.quiet and not h.certain and not h.silent
+         then case when coalesce(h.until < o.swept, false) then 'a second look is to find the same heartbeat'
+                   when o.mass_since is not null and o.mass_since > o.since then 'most servers look dead at once'
                    else coalesce(o.because, 'no sweep yet') end end as held_because
 from recovery.evidence as e
 cross join recovery.observation as o
-cross join lateral (select greatest(o.since, o.mass_since) + e.lease as until) as h;
+cross join lateral (select w.until, e.pending is not null or e.process_dead or e.drain_expired as certain,
+                           coalesce(w.until < o.swept and e.sure_since < o.swept, false) as silent
+                    from (select greatest(o.since, o.mass_since) + e.lease as until) as w) as h;
 --;
 comment on view recovery.judgement is
-    'The one place that says which server is dead, and why. Silence counts only after a full lease of watching without a break; a process found dead on its own host counts at once.';
+    'The one place that says which server is dead, and why. Silence counts only after a full lease of watching without a break, and at a second look; a process found dead on its own host counts at once.';
 --;
 comment on column recovery.judgement.epoch is 'A server that has not ended.';
 --;
@@ -6834,7 +6864,7 @@ grant select on recovery.event, recovery.watch, recovery.failure, recovery.sweep
 --;
 -- The token is a secret between a server and the database.
 grant select (epoch, name, host, pid, process_start, version, lease, grace, booted, heartbeat, keeper,
-              suspected, process_dead, drain_until, ended, reason)
+              suspected, looked_at, looked_beat, process_dead, process_seen, drain_until, ended, reason)
     on recovery.server to recovery_server, recovery_listener;
 --;
 grant execute on function
