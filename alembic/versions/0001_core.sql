@@ -306,17 +306,21 @@ create table recovery.fuse (
     ttl           interval    not null,
     lit           timestamptz not null default clock_timestamp(),
     expires       timestamptz not null,
+    looked_at     timestamptz,
     process_dead  timestamptz,
     process_seen  timestamptz,
     retry_at      timestamptz not null default '-infinity',
+    nonce         uuid,
     constraint fuse_pkey primary key (id),
-    constraint fuse_unit_key unique (family, scope, watch, key),
+    constraint fuse_nonce_key unique (nonce),
     constraint fuse_scope_check check (scope in ('row', 'group')),
     constraint fuse_ttl_check check (ttl > interval '0')
 ) with (fillfactor = 70);
 --;
+create index fuse_unit on recovery.fuse (family, scope, watch, key);
+--;
 comment on table recovery.fuse is
-    'A lease on one unit of work (a row or a group). While it is active and its process is not known dead, the unit is kept although its server has ended; when it burns out or the process dies, the unit is closed. Made by recovery.light, moved by recovery.extend, removed by recovery.cancel.';
+    'A lease on one unit of work (a row or a group), which may have several. While one is active and its process is not known dead, the unit is kept although its server has ended; when the last burns out or its process dies, the unit is closed. Made by recovery.light, moved by recovery.extend, removed by recovery.cancel.';
 --;
 comment on column recovery.fuse.id is 'Number of the fuse.';
 --;
@@ -338,13 +342,21 @@ comment on column recovery.fuse.ttl is 'How long it burns after lit or extended,
 --;
 comment on column recovery.fuse.lit is 'When it was lit.';
 --;
-comment on column recovery.fuse.expires is 'Burnt out after that; not indexed, so that extending stays HOT.';
+comment on column recovery.fuse.expires is 'Until then it burns in any case; not indexed, so that extending stays HOT. See recovery.fuse_state.';
+--;
+comment on column recovery.fuse.looked_at is 'When a sweep found it late, if the database may have stood still until just then; -infinity: it had not. Null: not late.';
 --;
 comment on column recovery.fuse.retry_at is 'It has burnt out and its unit could not be closed: not tried again before.';
 --;
 comment on column recovery.fuse.process_dead is 'When a sweeper on its host found the process dead.';
 --;
 comment on column recovery.fuse.process_seen is 'When a sweeper on its host last saw the process alive; not indexed, so that it stays HOT.';
+--;
+comment on column recovery.fuse.nonce is 'Drawn by whoever lit it, so that a repeated call makes no second fuse.';
+--;
+comment on constraint fuse_nonce_key on recovery.fuse is 'One fuse for each nonce; nulls are distinct.';
+--;
+comment on index recovery.fuse_unit is 'Finds the fuses of a unit: the guards of a row.';
 --;
 -- sql/tables/observation.sql
 create table recovery.observation (
@@ -1134,12 +1146,21 @@ begin
     if not found then
         return;
     end if;
+    -- Another fuse burns there: the unit is not over for this one's sake.
+    if exists (
+        select from recovery.fuse_state as f
+        where f.family = v_fuse.family and f.scope = v_fuse.scope and f.watch = v_fuse.watch and f.key = v_fuse.key and f.id <> v_fuse.id and f.burns
+    ) then
+        delete from recovery.fuse as f where f.id = v_fuse.id;
+        return;
+    end if;
     v_watch := case v_fuse.scope when 'row' then v_fuse.watch
                     else (select min(w.name) from recovery.attached() as w where w.family = v_fuse.family) end;
     begin
         o_closed := recovery.close_unit(v_watch, v_fuse.scope, v_fuse.key,
             case when v_fuse.process_dead is null then 'fuse_expired' else 'process_dead' end, p_detector, p_lock_wait);
-        delete from recovery.fuse as f where f.id = v_fuse.id;
+        -- A break in watching, noticed while the unit closed, has kept the unit: then the fuse stays, too.
+        delete from recovery.fuse as f using recovery.fuse_state as s where f.id = v_fuse.id and s.id = f.id and s.spent;
     exception when others then
         perform recovery.note_broken(coalesce(v_watch, v_fuse.family), sqlstate, sqlerrm);
         update recovery.fuse as f set retry_at = recovery.now() + interval '10 seconds' where f.id = v_fuse.id;
@@ -1148,7 +1169,7 @@ end
 $$;
 --;
 comment on function recovery.burn(text, interval) is
-    'Takes one fuse that burnt out or whose process died, closes its unit for the reason that is true, and removes it. o_more false: there was none.';
+    'Takes one fuse that burnt out or whose process died, closes its unit for the reason that is true unless another fuse burns there, and removes it. o_more false: there was none.';
 --;
 revoke all on function recovery.burn(text, interval) from public;
 --;
@@ -3207,10 +3228,11 @@ begin
     if p_ttl is not null then
         perform recovery.check_ttl(p_ttl);
     end if;
-    -- A burnt-out fuse cannot be brought back: its unit may be closing at this moment.
+    -- A burnt-out fuse cannot be brought back: its unit may be closing at this moment. One whose time is over is burnt
+    -- out only once a sweep has found that.
     update recovery.fuse as f
-    set expires = recovery.now() + coalesce(p_ttl, f.ttl)
-    where f.id = p_fuse and f.process_dead is null and f.expires >= recovery.now()
+    set expires = recovery.now() + coalesce(p_ttl, f.ttl), looked_at = null
+    where f.id = p_fuse and f.process_dead is null and not exists (select from recovery.fuse_state as s where s.id = f.id and s.burnt)
     returning f.expires into v_expires;
     if not found then
         perform recovery.fail('RC012', format('fuse %s is not active: it burnt out, was cancelled, or its process died', coalesce(p_fuse::text, 'null')),
@@ -3220,9 +3242,41 @@ begin
 end
 $$;
 --;
-comment on function recovery.extend(bigint, interval) is 'Lets an active fuse burn for its ttl (or another) from now; as often as you like, there is no fixed end. RC012 if it is not active.';
+comment on function recovery.extend(bigint, interval) is 'Lets a fuse burn for its ttl (or another) from now; as often as you like, there is no fixed end. RC012 if it burnt out, was cancelled, or its process died.';
 --;
 revoke all on function recovery.extend(bigint, interval) from public;
+--;
+-- sql/functions/extend_all.sql
+create or replace function recovery.extend_all(p_fuses bigint[])
+returns table (fuse bigint, until timestamptz)
+language sql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    with active as (
+        select f.id, f.expires from recovery.fuse as f
+        where f.id = any(p_fuses) and f.process_dead is null
+          and not exists (select from recovery.fuse_state as s where s.id = f.id and s.burnt)
+    ), free as (
+        -- One that a sweep holds at this moment is left as it is: nobody waits, and the next call will tell.
+        select f.id from recovery.fuse as f join active as a on a.id = f.id
+        where f.process_dead is null order by f.id for no key update of f skip locked
+    ), extended as (
+        update recovery.fuse as f set expires = recovery.now() + f.ttl, looked_at = null
+        from free as e where f.id = e.id
+        returning f.id, f.expires
+    )
+    select p.id, coalesce(e.expires, a.expires)
+    from (select distinct u.id from unnest(p_fuses) as u (id) where u.id is not null) as p
+    left join active as a on a.id = p.id
+    left join extended as e on e.id = p.id
+$$;
+--;
+comment on function recovery.extend_all(bigint[]) is
+    'recovery.extend for many fuses: until when each burns now, null if it is out (burnt out, cancelled, or its process died).';
+--;
+revoke all on function recovery.extend_all(bigint[]) from public;
 --;
 -- sql/functions/fail.sql
 create or replace function recovery.fail(p_code text, p_message text, p_hint text default null)
@@ -4057,7 +4111,8 @@ create or replace function recovery.light(
     p_host          text        default null,
     p_pid           integer     default null,
     p_process_start timestamptz default null,
-    p_scope         text        default 'row'
+    p_scope         text        default 'row',
+    p_nonce         uuid        default null
 )
 returns bigint
 language plpgsql
@@ -4071,20 +4126,19 @@ declare
 begin
     perform recovery.check_ttl(p_ttl);
     perform recovery.check_process(p_host, p_pid, p_process_start, false);
-    insert into recovery.fuse as f (family, scope, watch, key, host, pid, process_start, ttl, expires)
-    values (v_family, p_scope, case p_scope when 'row' then p_watch else '' end, p_key, p_host, p_pid, p_process_start, p_ttl, recovery.now() + p_ttl)
-    on conflict (family, scope, watch, key) do update
-    set host = excluded.host, pid = excluded.pid, process_start = excluded.process_start, ttl = excluded.ttl,
-        lit = clock_timestamp(), expires = excluded.expires, process_dead = null
+    insert into recovery.fuse as f (family, scope, watch, key, host, pid, process_start, ttl, expires, nonce)
+    values (v_family, p_scope, case p_scope when 'row' then p_watch else '' end, p_key, p_host, p_pid, p_process_start, p_ttl, recovery.now() + p_ttl, p_nonce)
+    -- A driver repeats a call whose answer was lost.
+    on conflict (nonce) do update set expires = greatest(f.expires, excluded.expires)
     returning f.id into v_id;
     return v_id;
 end
 $$;
 --;
-comment on function recovery.light(text, text, interval, text, integer, timestamptz, text) is
-    'Lights a fuse on a row or group of a watch (lighting it again renews it) and returns its id. RC008 not watched, RC010 bad argument.';
+comment on function recovery.light(text, text, interval, text, integer, timestamptz, text, uuid) is
+    'Lights a fuse on a row or group of a watch and returns its id. A unit may have several, each with its process; it is guarded while any burns. A call repeated with the same nonce makes no second one. RC008 not watched, RC010 bad argument.';
 --;
-revoke all on function recovery.light(text, text, interval, text, integer, timestamptz, text) from public;
+revoke all on function recovery.light(text, text, interval, text, integer, timestamptz, text, uuid) from public;
 --;
 -- sql/functions/limit_sql.sql
 create or replace function recovery.limit_sql(p_watch recovery.watch, p_name text, out o_text text, out o_least interval)
@@ -4431,6 +4485,16 @@ begin
         order by s.epoch for no key update of s skip locked
     ) as n
     where s.epoch = n.epoch;
+    -- The same for fuses: late is one that was not extended when a third of its ttl was over.
+    update recovery.fuse as f set looked_at = n.looked_at
+    from (
+        select f.id, case when v_seen.swept is null or v_because is null and v_gap <= d.extended then '-infinity' else v_now end as looked_at
+        from recovery.fuse as f
+        cross join lateral (select f.ttl / 3 + least(interval '1 second', f.ttl / 12) as extended) as d
+        where f.looked_at is null and f.expires - f.ttl + d.extended < v_now
+        order by f.id for no key update of f skip locked
+    ) as n
+    where f.id = n.id;
     select count(*), count(*) filter (where e.quiet) into v_live, v_quiet from recovery.evidence as e;
     update recovery.observation as o
     set postmaster = pg_postmaster_start_time(),
@@ -4444,7 +4508,7 @@ end
 $$;
 --;
 comment on function recovery.observe() is
-    'First step of a sweep: notes who lost its keeper connection or is late with a beat, and whether watching had a break (restart, failover, silence of the sweepers) or most servers look dead at once. recovery.judgement reads it.';
+    'First step of a sweep: notes who lost its keeper connection or is late with a beat, which fuses are late, and whether watching had a break (restart, failover, silence of the sweepers) or most servers look dead at once. recovery.judgement reads it.';
 --;
 revoke all on function recovery.observe() from public;
 --;
@@ -4696,7 +4760,10 @@ begin
     if p_boot is not null then
         return;
     end if;
-    for v_fuse in select f.* from recovery.fuse_state as f where f.spent order by f.id loop
+    for v_fuse in select f.* from recovery.fuse_state as f where f.spent and not exists (
+        select from recovery.fuse_state as o
+        where o.family = f.family and o.scope = f.scope and o.watch = f.watch and o.key = f.key and o.burns) order by f.id
+    loop
         select min(w.name) into v_name from recovery.attached() as w where w.family = v_fuse.family and (v_fuse.watch in ('', w.name));
         return query select 'close'::text, case when v_fuse.process_dead is null then 'fuse_expired' else 'process_dead' end,
             o.watch, o.key, o.group_key, o.server_epoch from recovery.open_in(v_name, v_fuse.scope, v_fuse.key) as o;
@@ -5254,7 +5321,7 @@ begin
     ), found as (
         select f.id, r.alive from recovery.fuse as f join seen as r on r.pid = f.pid and r.start is not distinct from f.process_start
         where f.host = p_host and f.process_dead is null
-          and (not r.alive or (f.process_seen between v_now - interval '1 second' and v_now) is not true)
+          and (not r.alive or (f.process_seen between v_now - greatest(interval '1 second', f.ttl / 4) and v_now) is not true)
         order by f.id for no key update of f skip locked
     ), noted as (
         update recovery.fuse as f
@@ -6488,13 +6555,32 @@ comment on column recovery.evidence.sure_since is 'A sweep after that is a secon
 comment on column recovery.evidence.at is 'The clock of this look.';
 --;
 -- sql/views/fuse_state.sql
+-- Judged as of the last sweep and not as of now, and never by a time in which nobody watched or the database answered
+-- nobody: see recovery.judgement. Before the first sweep there is nothing but the clock. The subqueries are no joins, so
+-- that FOR UPDATE means the fuse alone.
 create or replace view recovery.fuse_state as
 select
-    f.id, f.family, f.scope, f.watch, f.key, f.host, f.pid, f.process_dead, f.retry_at,
-    f.expires >= (select recovery.now()) and f.pid is not null and f.process_dead is null
-        and recovery.problem_of(f.pid, f.process_start, f.expires) is null as guards,
-    f.expires < (select recovery.now()) or coalesce(f.process_dead < (select recovery.now()) - interval '5 seconds', false) as spent
-from recovery.fuse as f;
+    f.id, f.family, f.scope, f.watch, f.key, f.host, f.pid, f.lit, f.expires, f.process_dead, f.retry_at,
+    w.burns,
+    w.burns and f.pid is not null and f.process_dead is null as guards,
+    w.burnt,
+    w.spent
+from recovery.fuse as f
+cross join lateral (
+    select (select case when o.because is distinct from 'first sweep' then o.since end from recovery.observation as o) as since
+) as d
+cross join lateral (
+    select f.looked_at is not null and coalesce(greatest(f.expires, greatest(d.since, f.looked_at) + f.ttl,
+               f.process_seen + greatest(f.ttl, interval '15 seconds')) < (select o.swept from recovery.observation as o), false) as burnt
+) as b
+cross join lateral (
+    select b.burnt
+        or f.expires < (select case when o.swept is null then recovery.now() end from recovery.observation as o) is true
+        or coalesce(greatest(f.process_dead, case when f.process_dead is not null then d.since end) < (select recovery.now()) - interval '5 seconds', false) as spent
+) as s
+cross join lateral (
+    select b.burnt, s.spent, not s.spent and recovery.problem_of(f.pid, f.process_start, f.expires) is null as burns
+) as w;
 --;
 comment on view recovery.fuse_state is 'What each fuse means at the moment.';
 --;
@@ -6512,13 +6598,21 @@ comment on column recovery.fuse_state.host is 'Host of the process.';
 --;
 comment on column recovery.fuse_state.pid is 'The process that does the work.';
 --;
+comment on column recovery.fuse_state.lit is 'When it was lit.';
+--;
+comment on column recovery.fuse_state.expires is 'Until then it burns in any case.';
+--;
 comment on column recovery.fuse_state.retry_at is 'Not tried again before.';
 --;
 comment on column recovery.fuse_state.process_dead is 'When a sweeper on its host found the process dead.';
 --;
-comment on column recovery.fuse_state.guards is 'Active: not burnt out, with a process that is not known dead. Its unit is kept.';
+comment on column recovery.fuse_state.burns is 'Neither spent nor impossible: its unit is not closed for another fuse''s sake.';
 --;
-comment on column recovery.fuse_state.spent is 'Burnt out, or its process died; a server that lives gets a moment to book how the process ended. Its unit is to be closed.';
+comment on column recovery.fuse_state.guards is 'Burns, with a process that is not known dead. Its unit is kept.';
+--;
+comment on column recovery.fuse_state.burnt is 'A sweep found that it was not extended for its ttl of watching without a break, nor its process seen alive meanwhile: it cannot be extended any more.';
+--;
+comment on column recovery.fuse_state.spent is 'Burnt out, or its process died; a server that lives gets a moment to book how the process ended. Its unit is to be closed, unless another fuse burns there.';
 --;
 -- sql/views/judgement.sql
 -- Silence is judged as of the last observation, not as of now: if the machine sleeps between the two,
@@ -6860,7 +6954,7 @@ grant execute on function
 to recovery_runner;
 --;
 grant select on recovery.event, recovery.watch, recovery.failure, recovery.sweep_run,
-    recovery.judgement, recovery.evidence, recovery.fuse, recovery.touch, recovery.cancellation, recovery.observation, recovery.server_status, recovery.watch_status, recovery.setting_status, recovery.problem to recovery_server, recovery_listener;
+    recovery.judgement, recovery.evidence, recovery.fuse, recovery.fuse_state, recovery.touch, recovery.cancellation, recovery.observation, recovery.server_status, recovery.watch_status, recovery.setting_status, recovery.problem to recovery_server, recovery_listener;
 --;
 -- The token is a secret between a server and the database.
 grant select (epoch, name, host, pid, process_start, version, lease, grace, booted, heartbeat, keeper,
@@ -6901,8 +6995,9 @@ grant execute on function
     recovery.keep(bigint, uuid, interval),
     recovery.renew(bigint, uuid),
     recovery.drain(bigint, uuid, interval),
-    recovery.light(text, text, interval, text, integer, timestamptz, text),
+    recovery.light(text, text, interval, text, integer, timestamptz, text, uuid),
     recovery.extend(bigint, interval),
+    recovery.extend_all(bigint[]),
     recovery.cancel(bigint),
     recovery.local_processes(text),
     recovery.report_processes(text, integer[], timestamptz[], boolean[]),

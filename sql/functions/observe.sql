@@ -46,6 +46,16 @@ begin
         order by s.epoch for no key update of s skip locked
     ) as n
     where s.epoch = n.epoch;
+    -- The same for fuses: late is one that was not extended when a third of its ttl was over.
+    update recovery.fuse as f set looked_at = n.looked_at
+    from (
+        select f.id, case when v_seen.swept is null or v_because is null and v_gap <= d.extended then '-infinity' else v_now end as looked_at
+        from recovery.fuse as f
+        cross join lateral (select f.ttl / 3 + least(interval '1 second', f.ttl / 12) as extended) as d
+        where f.looked_at is null and f.expires - f.ttl + d.extended < v_now
+        order by f.id for no key update of f skip locked
+    ) as n
+    where f.id = n.id;
     select count(*), count(*) filter (where e.quiet) into v_live, v_quiet from recovery.evidence as e;
     update recovery.observation as o
     set postmaster = pg_postmaster_start_time(),
@@ -59,6 +69,6 @@ end
 $$;
 
 comment on function recovery.observe() is
-    'First step of a sweep: notes who lost its keeper connection or is late with a beat, and whether watching had a break (restart, failover, silence of the sweepers) or most servers look dead at once. recovery.judgement reads it.';
+    'First step of a sweep: notes who lost its keeper connection or is late with a beat, which fuses are late, and whether watching had a break (restart, failover, silence of the sweepers) or most servers look dead at once. recovery.judgement reads it.';
 
 revoke all on function recovery.observe() from public;
