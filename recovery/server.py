@@ -28,7 +28,7 @@ from recovery.errors import (
     RecoveryError,
     TokenMismatch,
 )
-from recovery.fuse import Fuse
+from recovery.fuse import Extender, Fuse
 from recovery.processes import ProcessLike, host_id
 from recovery.reaping import Reaper
 from recovery.tracked import Tracked
@@ -61,6 +61,7 @@ class Server(Supervised):
         exit_code: with which this process ends once it is fenced, after the callbacks;
             None if it does not.
         bus: the events, if `serve` listens.
+        extender: keeps the fuses of this process burning.
         failures: heartbeats and sweeps of the keeper that failed and were tried again.
         link: the connection that all of ours in this process share, but for the listener.
         direct: whether that connection ends at PostgreSQL: a pooler's says nothing of us.
@@ -98,6 +99,7 @@ class Server(Supervised):
         self._left = False
         self._callbacks: list[Callable[[RecoveryError], object]] = []
         self.link = Link(target, "keeper", name, self.epoch)
+        self.extender = Extender(self.link)
         self.watchdog = Watchdog(self.link, name, self.epoch, self.token, self.host, self.bus)
         if self.report.adopted:  # with what an older epoch started
             self.watchdog.engage()
@@ -260,7 +262,9 @@ class Server(Supervised):
         """A lease on one unit of work that another process does: ``with server.fuse(…):``.
 
         While it burns and the process lives, the work is kept, even if this server
-        dies: the next boot of its name adopts it.
+        dies: the next boot of its name adopts it. A unit may have several fuses: it is
+        kept while any burns. One burns out after its ttl without an extension, watched by
+        sweeps all the while: not while the database stands still or the machine sleeps.
 
         Args:
             watch: name of the watch, such as ``public.job``.

@@ -48,10 +48,10 @@ grant execute on function
 to recovery_runner;
 
 grant select on recovery.event, recovery.watch, recovery.failure, recovery.sweep_run,
-    recovery.judgement, recovery.evidence, recovery.fuse, recovery.touch, recovery.cancellation, recovery.observation, recovery.server_status, recovery.watch_status, recovery.setting_status, recovery.problem to recovery_server, recovery_listener;
+    recovery.judgement, recovery.evidence, recovery.fuse, recovery.fuse_state, recovery.touch, recovery.cancellation, recovery.observation, recovery.server_status, recovery.watch_status, recovery.setting_status, recovery.problem to recovery_server, recovery_listener;
 -- The token is a secret between a server and the database.
 grant select (epoch, name, host, pid, process_start, version, lease, grace, booted, heartbeat, keeper,
-              suspected, process_dead, drain_until, ended, reason)
+              suspected, looked_at, looked_beat, process_dead, process_seen, drain_until, ended, reason)
     on recovery.server to recovery_server, recovery_listener;
 
 grant execute on function
@@ -89,8 +89,9 @@ grant execute on function
     recovery.keep(bigint, uuid, interval, boolean),
     recovery.renew(bigint, uuid),
     recovery.drain(bigint, uuid, interval),
-    recovery.light(text, text, interval, text, integer, timestamptz, text),
+    recovery.light(text, text, interval, text, integer, timestamptz, text, uuid),
     recovery.extend(bigint, interval),
+    recovery.extend_all(bigint[]),
     recovery.cancel(bigint),
     recovery.local_processes(text),
     recovery.report_processes(text, integer[], timestamptz[], boolean[]),

@@ -309,17 +309,21 @@ create table recovery.fuse (
     ttl           interval    not null,
     lit           timestamptz not null default clock_timestamp(),
     expires       timestamptz not null,
+    looked_at     timestamptz,
     process_dead  timestamptz,
     process_seen  timestamptz,
     retry_at      timestamptz not null default '-infinity',
+    nonce         uuid,
     constraint fuse_pkey primary key (id),
-    constraint fuse_unit_key unique (family, scope, watch, key),
+    constraint fuse_nonce_key unique (nonce),
     constraint fuse_scope_check check (scope in ('row', 'group')),
     constraint fuse_ttl_check check (ttl > interval '0')
 ) with (fillfactor = 70);
 --;
+create index fuse_unit on recovery.fuse (family, scope, watch, key);
+--;
 comment on table recovery.fuse is
-    'A lease on one unit of work (a row or a group). While it is active and its process is not known dead, the unit is kept although its server has ended; when it burns out or the process dies, the unit is closed. Made by recovery.light, moved by recovery.extend, removed by recovery.cancel.';
+    'A lease on one unit of work (a row or a group), which may have several. While one is active and its process is not known dead, the unit is kept although its server has ended; when the last burns out or its process dies, the unit is closed. Made by recovery.light, moved by recovery.extend, removed by recovery.cancel.';
 --;
 comment on column recovery.fuse.id is 'Number of the fuse.';
 --;
@@ -341,13 +345,21 @@ comment on column recovery.fuse.ttl is 'How long it burns after lit or extended,
 --;
 comment on column recovery.fuse.lit is 'When it was lit.';
 --;
-comment on column recovery.fuse.expires is 'Burnt out after that; not indexed, so that extending stays HOT.';
+comment on column recovery.fuse.expires is 'Until then it burns in any case; not indexed, so that extending stays HOT. See recovery.fuse_state.';
+--;
+comment on column recovery.fuse.looked_at is 'When a sweep found it late, if the database may have stood still until just then; -infinity: it had not. Null: not late.';
 --;
 comment on column recovery.fuse.retry_at is 'It has burnt out and its unit could not be closed: not tried again before.';
 --;
 comment on column recovery.fuse.process_dead is 'When a sweeper on its host found the process dead.';
 --;
 comment on column recovery.fuse.process_seen is 'When a sweeper on its host last saw the process alive; not indexed, so that it stays HOT.';
+--;
+comment on column recovery.fuse.nonce is 'Drawn by whoever lit it, so that a repeated call makes no second fuse.';
+--;
+comment on constraint fuse_nonce_key on recovery.fuse is 'One fuse for each nonce; nulls are distinct.';
+--;
+comment on index recovery.fuse_unit is 'Finds the fuses of a unit: the guards of a row.';
 --;
 -- sql/tables/observation.sql
 create table recovery.observation (
@@ -468,6 +480,8 @@ create table recovery.server (
     keeper        boolean     not null default false,
     beat          interval,
     suspected     timestamptz,
+    looked_at     timestamptz,
+    looked_beat   timestamptz,
     process_dead  timestamptz,
     process_seen  timestamptz,
     drain_until   timestamptz,
@@ -514,6 +528,10 @@ comment on column recovery.server.keeper is 'Its keeper holds the session adviso
 comment on column recovery.server.beat is 'How often its keeper beats; null: it has not said.';
 --;
 comment on column recovery.server.suspected is 'When a sweep first missed that lock; a heartbeat clears it.';
+--;
+comment on column recovery.server.looked_at is 'From when on the want of a beat counts: the last sweep before the one that first found it late, or that one itself if the database may have stood still in between.';
+--;
+comment on column recovery.server.looked_beat is 'The heartbeat that sweep found: a newer one makes it void.';
 --;
 comment on column recovery.server.process_dead is 'When a sweeper on its own host found the process dead.';
 --;
@@ -1146,12 +1164,21 @@ begin
     if not found then
         return;
     end if;
+    -- Another fuse burns there: the unit is not over for this one's sake.
+    if exists (
+        select from recovery.fuse_state as f
+        where f.family = v_fuse.family and f.scope = v_fuse.scope and f.watch = v_fuse.watch and f.key = v_fuse.key and f.id <> v_fuse.id and f.burns
+    ) then
+        delete from recovery.fuse as f where f.id = v_fuse.id;
+        return;
+    end if;
     v_watch := case v_fuse.scope when 'row' then v_fuse.watch
                     else (select min(w.name) from recovery.attached() as w where w.family = v_fuse.family) end;
     begin
         o_closed := recovery.close_unit(v_watch, v_fuse.scope, v_fuse.key,
             case when v_fuse.process_dead is null then 'fuse_expired' else 'process_dead' end, p_detector, p_lock_wait);
-        delete from recovery.fuse as f where f.id = v_fuse.id;
+        -- A break in watching, noticed while the unit closed, has kept the unit: then the fuse stays, too.
+        delete from recovery.fuse as f using recovery.fuse_state as s where f.id = v_fuse.id and s.id = f.id and s.spent;
     exception when others then
         perform recovery.note_broken(coalesce(v_watch, v_fuse.family), sqlstate, sqlerrm);
         update recovery.fuse as f set retry_at = recovery.now() + interval '10 seconds' where f.id = v_fuse.id;
@@ -1160,7 +1187,7 @@ end
 $$;
 --;
 comment on function recovery.burn(text, interval) is
-    'Takes one fuse that burnt out or whose process died, closes its unit for the reason that is true, and removes it. o_more false: there was none.';
+    'Takes one fuse that burnt out or whose process died, closes its unit for the reason that is true unless another fuse burns there, and removes it. o_more false: there was none.';
 --;
 revoke all on function recovery.burn(text, interval) from public;
 --;
@@ -3283,10 +3310,11 @@ begin
     if p_ttl is not null then
         perform recovery.check_ttl(p_ttl);
     end if;
-    -- A burnt-out fuse cannot be brought back: its unit may be closing at this moment.
+    -- A burnt-out fuse cannot be brought back: its unit may be closing at this moment. One whose time is over is burnt
+    -- out only once a sweep has found that.
     update recovery.fuse as f
-    set expires = recovery.now() + coalesce(p_ttl, f.ttl)
-    where f.id = p_fuse and f.process_dead is null and f.expires >= recovery.now()
+    set expires = recovery.now() + coalesce(p_ttl, f.ttl), looked_at = null
+    where f.id = p_fuse and f.process_dead is null and not exists (select from recovery.fuse_state as s where s.id = f.id and s.burnt)
     returning f.expires into v_expires;
     if not found then
         perform recovery.fail('RC012', format('fuse %s is not active: it burnt out, was cancelled, or its process died', coalesce(p_fuse::text, 'null')),
@@ -3296,9 +3324,41 @@ begin
 end
 $$;
 --;
-comment on function recovery.extend(bigint, interval) is 'Lets an active fuse burn for its ttl (or another) from now; as often as you like, there is no fixed end. RC012 if it is not active.';
+comment on function recovery.extend(bigint, interval) is 'Lets a fuse burn for its ttl (or another) from now; as often as you like, there is no fixed end. RC012 if it burnt out, was cancelled, or its process died.';
 --;
 revoke all on function recovery.extend(bigint, interval) from public;
+--;
+-- sql/functions/extend_all.sql
+create or replace function recovery.extend_all(p_fuses bigint[])
+returns table (fuse bigint, until timestamptz)
+language sql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    with active as (
+        select f.id, f.expires from recovery.fuse as f
+        where f.id = any(p_fuses) and f.process_dead is null
+          and not exists (select from recovery.fuse_state as s where s.id = f.id and s.burnt)
+    ), free as (
+        -- One that a sweep holds at this moment is left as it is: nobody waits, and the next call will tell.
+        select f.id from recovery.fuse as f join active as a on a.id = f.id
+        where f.process_dead is null order by f.id for no key update of f skip locked
+    ), extended as (
+        update recovery.fuse as f set expires = recovery.now() + f.ttl, looked_at = null
+        from free as e where f.id = e.id
+        returning f.id, f.expires
+    )
+    select p.id, coalesce(e.expires, a.expires)
+    from (select distinct u.id from unnest(p_fuses) as u (id) where u.id is not null) as p
+    left join active as a on a.id = p.id
+    left join extended as e on e.id = p.id
+$$;
+--;
+comment on function recovery.extend_all(bigint[]) is
+    'recovery.extend for many fuses: until when each burns now, null if it is out (burnt out, cancelled, or its process died).';
+--;
+revoke all on function recovery.extend_all(bigint[]) from public;
 --;
 -- sql/functions/fail.sql
 create or replace function recovery.fail(p_code text, p_message text, p_hint text default null)
@@ -4150,7 +4210,8 @@ create or replace function recovery.light(
     p_host          text        default null,
     p_pid           integer     default null,
     p_process_start timestamptz default null,
-    p_scope         text        default 'row'
+    p_scope         text        default 'row',
+    p_nonce         uuid        default null
 )
 returns bigint
 language plpgsql
@@ -4164,20 +4225,19 @@ declare
 begin
     perform recovery.check_ttl(p_ttl);
     perform recovery.check_process(p_host, p_pid, p_process_start, false);
-    insert into recovery.fuse as f (family, scope, watch, key, host, pid, process_start, ttl, expires)
-    values (v_family, p_scope, case p_scope when 'row' then p_watch else '' end, p_key, p_host, p_pid, p_process_start, p_ttl, recovery.now() + p_ttl)
-    on conflict (family, scope, watch, key) do update
-    set host = excluded.host, pid = excluded.pid, process_start = excluded.process_start, ttl = excluded.ttl,
-        lit = clock_timestamp(), expires = excluded.expires, process_dead = null
+    insert into recovery.fuse as f (family, scope, watch, key, host, pid, process_start, ttl, expires, nonce)
+    values (v_family, p_scope, case p_scope when 'row' then p_watch else '' end, p_key, p_host, p_pid, p_process_start, p_ttl, recovery.now() + p_ttl, p_nonce)
+    -- A driver repeats a call whose answer was lost.
+    on conflict (nonce) do update set expires = greatest(f.expires, excluded.expires)
     returning f.id into v_id;
     return v_id;
 end
 $$;
 --;
-comment on function recovery.light(text, text, interval, text, integer, timestamptz, text) is
-    'Lights a fuse on a row or group of a watch (lighting it again renews it) and returns its id. RC008 not watched, RC010 bad argument.';
+comment on function recovery.light(text, text, interval, text, integer, timestamptz, text, uuid) is
+    'Lights a fuse on a row or group of a watch and returns its id. A unit may have several, each with its process; it is guarded while any burns. A call repeated with the same nonce makes no second one. RC008 not watched, RC010 bad argument.';
 --;
-revoke all on function recovery.light(text, text, interval, text, integer, timestamptz, text) from public;
+revoke all on function recovery.light(text, text, interval, text, integer, timestamptz, text, uuid) from public;
 --;
 -- sql/functions/limit_sql.sql
 create or replace function recovery.limit_sql(p_watch recovery.watch, p_name text, out o_text text, out o_least interval)
@@ -4508,10 +4568,32 @@ begin
         when v_gap > v_limit then format('no sweep for %s', date_trunc('second', v_gap))
         when v_gap < interval '0' then 'the clock went back'
     end;
-    update recovery.server as s
-    set suspected = case when k.held then null else v_now end
-    from recovery.kept() as k
-    where s.epoch = k.epoch and s.ended is null and k.held = (s.suspected is not null);
+    -- Whoever holds the row of a server holds up its case, and nobody else's.
+    update recovery.server as s set suspected = n.suspected, looked_at = n.looked_at, looked_beat = n.looked_beat
+    from (
+        select s.epoch,
+               case when k.held then null else coalesce(s.suspected, case when k.held is not null then v_now end) end as suspected,
+               -- As long as sweeps come oftener than its beats the database has answered all the while.
+               case when not l.late then s.looked_at when v_because is null and v_gap <= e.late_since - s.heartbeat then v_seen.swept else v_now end as looked_at,
+               case when l.late then s.heartbeat else s.looked_beat end as looked_beat
+        from recovery.server as s
+        join recovery.evidence as e on e.epoch = s.epoch
+        left join recovery.kept() as k on k.epoch = s.epoch
+        cross join lateral (select e.late_since < v_now and s.looked_beat is distinct from s.heartbeat as late) as l
+        where s.ended is null and (l.late or k.held = (s.suspected is not null))
+        order by s.epoch for no key update of s skip locked
+    ) as n
+    where s.epoch = n.epoch;
+    -- The same for fuses: late is one that was not extended when a third of its ttl was over.
+    update recovery.fuse as f set looked_at = n.looked_at
+    from (
+        select f.id, case when v_seen.swept is null or v_because is null and v_gap <= d.extended then '-infinity' else v_now end as looked_at
+        from recovery.fuse as f
+        cross join lateral (select f.ttl / 3 + least(interval '1 second', f.ttl / 12) as extended) as d
+        where f.looked_at is null and f.expires - f.ttl + d.extended < v_now
+        order by f.id for no key update of f skip locked
+    ) as n
+    where f.id = n.id;
     select count(*), count(*) filter (where e.quiet) into v_live, v_quiet from recovery.evidence as e;
     update recovery.observation as o
     set postmaster = pg_postmaster_start_time(),
@@ -4525,7 +4607,7 @@ end
 $$;
 --;
 comment on function recovery.observe() is
-    'First step of a sweep: notes who lost its keeper connection, and whether watching had a break (restart, failover, silence of the sweepers) or most servers look dead at once. recovery.judgement reads it.';
+    'First step of a sweep: notes who lost its keeper connection or is late with a beat, which fuses are late, and whether watching had a break (restart, failover, silence of the sweepers) or most servers look dead at once. recovery.judgement reads it.';
 --;
 revoke all on function recovery.observe() from public;
 --;
@@ -4820,7 +4902,10 @@ begin
     if p_boot is not null then
         return;
     end if;
-    for v_fuse in select f.* from recovery.fuse_state as f where f.spent order by f.id loop
+    for v_fuse in select f.* from recovery.fuse_state as f where f.spent and not exists (
+        select from recovery.fuse_state as o
+        where o.family = f.family and o.scope = f.scope and o.watch = f.watch and o.key = f.key and o.burns) order by f.id
+    loop
         select min(w.name) into v_name from recovery.attached() as w where w.family = v_fuse.family and (v_fuse.watch in ('', w.name));
         return query select 'close'::text, case when v_fuse.process_dead is null then 'fuse_expired' else 'process_dead' end,
             o.watch, o.key, o.group_key, o.server_epoch from recovery.open_in(v_name, v_fuse.scope, v_fuse.key) as o;
@@ -5388,7 +5473,7 @@ begin
     ), found as (
         select f.id, r.alive from recovery.fuse as f join seen as r on r.pid = f.pid and r.start is not distinct from f.process_start
         where f.host = p_host and f.process_dead is null
-          and (not r.alive or (f.process_seen between v_now - interval '1 second' and v_now) is not true)
+          and (not r.alive or (f.process_seen between v_now - greatest(interval '1 second', f.ttl / 4) and v_now) is not true)
         order by f.id for no key update of f skip locked
     ), noted as (
         update recovery.fuse as f
@@ -6597,15 +6682,23 @@ select
     s.process_dead is not null as process_dead,
     coalesce(s.drain_until < c.at, false) as drain_expired,
     least(s.heartbeat + s.lease, l.until) < c.at as quiet,
-    least(s.heartbeat + s.lease, l.until) as silent_since,
+    s.heartbeat + d.beat as late_since,
+    least(case when k.at is not null then greatest(s.heartbeat + s.lease, k.at + d.beat) end,
+          -- A look that found it late may have come as the database came back. One that found it in time leaves the beat that is due.
+          case when l.until is not null then greatest(l.until, case when k.at > s.heartbeat + d.beat then k.at + d.beat end) end) as sure_since,
     c.at
 from recovery.server as s
 -- Read once: the columns must not disagree. A subquery with OFFSET is not pulled up.
 cross join (select recovery.now() as at offset 0) as c
+-- In that time a beat comes, if it can.
+cross join lateral (select e.every + least(interval '1 second', e.every / 4) as beat
+                    from (select coalesce(s.beat, s.lease / 3) as every) as e) as d
+-- The first look at this heartbeat that found it late.
+cross join lateral (select case when s.looked_beat = s.heartbeat then s.looked_at end as at) as k
 -- The loss of the keeper's lock says that a connection is gone. Only a beat that was due since and did not come says
 -- more: a live keeper finds out when it beats. (greatest ignores null: who has not said how often gets the grace.)
 cross join lateral (select case when s.suspected is not null
-    then greatest(s.suspected + s.grace, s.heartbeat + s.beat + least(interval '1 second', s.beat / 4)) end as until) as l
+    then greatest(s.suspected + s.grace, case when s.beat is not null then s.heartbeat + d.beat end) end as until) as l
 where s.ended is null;
 --;
 comment on view recovery.evidence is 'What speaks for the death of each server that has not ended.';
@@ -6628,18 +6721,39 @@ comment on column recovery.evidence.drain_expired is 'It drained, and the limit 
 --;
 comment on column recovery.evidence.quiet is 'Silent: evidence that a failure of the database or of the sweepers would produce as well.';
 --;
-comment on column recovery.evidence.silent_since is 'From when on its silence speaks against it: the end of its lease or of its grace.';
+comment on column recovery.evidence.late_since is 'Its next beat should have come by then.';
+--;
+comment on column recovery.evidence.sure_since is 'A sweep after that is a second look, which convicts if it still finds the same heartbeat; null: there was no first one.';
 --;
 comment on column recovery.evidence.at is 'The clock of this look.';
 --;
 -- sql/views/fuse_state.sql
+-- Judged as of the last sweep and not as of now, and never by a time in which nobody watched or the database answered
+-- nobody: see recovery.judgement. Before the first sweep there is nothing but the clock. The subqueries are no joins, so
+-- that FOR UPDATE means the fuse alone.
 create or replace view recovery.fuse_state as
 select
-    f.id, f.family, f.scope, f.watch, f.key, f.host, f.pid, f.process_dead, f.retry_at,
-    f.expires >= (select recovery.now()) and f.pid is not null and f.process_dead is null
-        and recovery.problem_of(f.pid, f.process_start, f.expires) is null as guards,
-    f.expires < (select recovery.now()) or coalesce(f.process_dead < (select recovery.now()) - interval '5 seconds', false) as spent
-from recovery.fuse as f;
+    f.id, f.family, f.scope, f.watch, f.key, f.host, f.pid, f.lit, f.expires, f.process_dead, f.retry_at,
+    w.burns,
+    w.burns and f.pid is not null and f.process_dead is null as guards,
+    w.burnt,
+    w.spent
+from recovery.fuse as f
+cross join lateral (
+    select (select case when o.because is distinct from 'first sweep' then o.since end from recovery.observation as o) as since
+) as d
+cross join lateral (
+    select f.looked_at is not null and coalesce(greatest(f.expires, greatest(d.since, f.looked_at) + f.ttl,
+               f.process_seen + greatest(f.ttl, interval '15 seconds')) < (select o.swept from recovery.observation as o), false) as burnt
+) as b
+cross join lateral (
+    select b.burnt
+        or f.expires < (select case when o.swept is null then recovery.now() end from recovery.observation as o) is true
+        or coalesce(greatest(f.process_dead, case when f.process_dead is not null then d.since end) < (select recovery.now()) - interval '5 seconds', false) as spent
+) as s
+cross join lateral (
+    select b.burnt, s.spent, not s.spent and recovery.problem_of(f.pid, f.process_start, f.expires) is null as burns
+) as w;
 --;
 comment on view recovery.fuse_state is 'What each fuse means at the moment.';
 --;
@@ -6657,13 +6771,21 @@ comment on column recovery.fuse_state.host is 'Host of the process.';
 --;
 comment on column recovery.fuse_state.pid is 'The process that does the work.';
 --;
+comment on column recovery.fuse_state.lit is 'When it was lit.';
+--;
+comment on column recovery.fuse_state.expires is 'Until then it burns in any case.';
+--;
 comment on column recovery.fuse_state.retry_at is 'Not tried again before.';
 --;
 comment on column recovery.fuse_state.process_dead is 'When a sweeper on its host found the process dead.';
 --;
-comment on column recovery.fuse_state.guards is 'Active: not burnt out, with a process that is not known dead. Its unit is kept.';
+comment on column recovery.fuse_state.burns is 'Neither spent nor impossible: its unit is not closed for another fuse''s sake.';
 --;
-comment on column recovery.fuse_state.spent is 'Burnt out, or its process died; a server that lives gets a moment to book how the process ended. Its unit is to be closed.';
+comment on column recovery.fuse_state.guards is 'Burns, with a process that is not known dead. Its unit is kept.';
+--;
+comment on column recovery.fuse_state.burnt is 'A sweep found that it was not extended for its ttl of watching without a break, nor its process seen alive meanwhile: it cannot be extended any more.';
+--;
+comment on column recovery.fuse_state.spent is 'Burnt out, or its process died; a server that lives gets a moment to book how the process ended. Its unit is to be closed, unless another fuse burns there.';
 --;
 -- sql/views/judgement.sql
 -- Silence is judged as of the last observation, not as of now: if the machine sleeps between the two,
@@ -6677,18 +6799,20 @@ select
          when e.drain_expired then 'drain_expired'
          when e.connection_lost then 'connection_lost'
          when e.quiet then 'lease_expired' end as reason,
-    e.pending is not null or e.process_dead or e.drain_expired or coalesce(greatest(h.until, e.silent_since) < o.swept, false) as dead,
-    case when e.quiet and not (e.pending is not null or e.process_dead or e.drain_expired) and coalesce(h.until >= o.swept, true)
-         then h.until end as held_until,
-    case when e.quiet and not (e.pending is not null or e.process_dead or e.drain_expired) and coalesce(h.until >= o.swept, true)
-         then case when o.mass_since is not null and o.mass_since > o.since then 'most servers look dead at once'
+    h.certain or h.silent as dead,
+    case when e.quiet and not h.certain and not h.silent then greatest(h.until, e.sure_since) end as held_until,
+    case when e.quiet and not h.certain and not h.silent
+         then case when coalesce(h.until < o.swept, false) then 'a second look is to find the same heartbeat'
+                   when o.mass_since is not null and o.mass_since > o.since then 'most servers look dead at once'
                    else coalesce(o.because, 'no sweep yet') end end as held_because
 from recovery.evidence as e
 cross join recovery.observation as o
-cross join lateral (select greatest(o.since, o.mass_since) + e.lease as until) as h;
+cross join lateral (select w.until, e.pending is not null or e.process_dead or e.drain_expired as certain,
+                           coalesce(w.until < o.swept and e.sure_since < o.swept, false) as silent
+                    from (select greatest(o.since, o.mass_since) + e.lease as until) as w) as h;
 --;
 comment on view recovery.judgement is
-    'The one place that says which server is dead, and why. Silence counts only after a full lease of watching without a break; a process found dead on its own host counts at once.';
+    'The one place that says which server is dead, and why. Silence counts only after a full lease of watching without a break, and at a second look; a process found dead on its own host counts at once.';
 --;
 comment on column recovery.judgement.epoch is 'A server that has not ended.';
 --;
@@ -7017,11 +7141,11 @@ grant execute on function
 to recovery_runner;
 --;
 grant select on recovery.event, recovery.watch, recovery.failure, recovery.sweep_run,
-    recovery.judgement, recovery.evidence, recovery.fuse, recovery.touch, recovery.cancellation, recovery.observation, recovery.server_status, recovery.watch_status, recovery.setting_status, recovery.problem to recovery_server, recovery_listener;
+    recovery.judgement, recovery.evidence, recovery.fuse, recovery.fuse_state, recovery.touch, recovery.cancellation, recovery.observation, recovery.server_status, recovery.watch_status, recovery.setting_status, recovery.problem to recovery_server, recovery_listener;
 --;
 -- The token is a secret between a server and the database.
 grant select (epoch, name, host, pid, process_start, version, lease, grace, booted, heartbeat, keeper,
-              suspected, process_dead, drain_until, ended, reason)
+              suspected, looked_at, looked_beat, process_dead, process_seen, drain_until, ended, reason)
     on recovery.server to recovery_server, recovery_listener;
 --;
 grant execute on function
@@ -7059,8 +7183,9 @@ grant execute on function
     recovery.keep(bigint, uuid, interval, boolean),
     recovery.renew(bigint, uuid),
     recovery.drain(bigint, uuid, interval),
-    recovery.light(text, text, interval, text, integer, timestamptz, text),
+    recovery.light(text, text, interval, text, integer, timestamptz, text, uuid),
     recovery.extend(bigint, interval),
+    recovery.extend_all(bigint[]),
     recovery.cancel(bigint),
     recovery.local_processes(text),
     recovery.report_processes(text, integer[], timestamptz[], boolean[]),

@@ -79,11 +79,12 @@ def fuses(limit: int = 20) -> Call[Records]:
         "select id, coalesce(nullif(watch, ''), family), scope, key, pid, host, lit,"
         " case when isfinite(expires) then expires end,"
         " case when isfinite(expires) then expires - recovery.now() end, process_dead, case"
-        " when recovery.problem_of(pid, process_start, expires) is not null then 'impossible'"
+        " when not burns and not spent then 'impossible'"
         " when process_dead is not null then 'process dead'"
-        " when expires < recovery.now() then 'burnt out'"
-        " when pid is null then 'no process' else 'burns' end"
-        " from recovery.fuse order by expires, id limit %(limit)s::bigint",
+        " when spent then 'burnt out'"
+        " when pid is null then 'no process'"
+        " when expires < recovery.now() then 'late' else 'burns' end"
+        " from recovery.fuse_state order by expires, id limit %(limit)s::bigint",
         {"limit": limit},
         *"id watch scope key pid host lit expires burns_for process_dead state".split(),
     )

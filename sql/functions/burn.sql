@@ -18,12 +18,21 @@ begin
     if not found then
         return;
     end if;
+    -- Another fuse burns there: the unit is not over for this one's sake.
+    if exists (
+        select from recovery.fuse_state as f
+        where f.family = v_fuse.family and f.scope = v_fuse.scope and f.watch = v_fuse.watch and f.key = v_fuse.key and f.id <> v_fuse.id and f.burns
+    ) then
+        delete from recovery.fuse as f where f.id = v_fuse.id;
+        return;
+    end if;
     v_watch := case v_fuse.scope when 'row' then v_fuse.watch
                     else (select min(w.name) from recovery.attached() as w where w.family = v_fuse.family) end;
     begin
         o_closed := recovery.close_unit(v_watch, v_fuse.scope, v_fuse.key,
             case when v_fuse.process_dead is null then 'fuse_expired' else 'process_dead' end, p_detector, p_lock_wait);
-        delete from recovery.fuse as f where f.id = v_fuse.id;
+        -- A break in watching, noticed while the unit closed, has kept the unit: then the fuse stays, too.
+        delete from recovery.fuse as f using recovery.fuse_state as s where f.id = v_fuse.id and s.id = f.id and s.spent;
     exception when others then
         perform recovery.note_broken(coalesce(v_watch, v_fuse.family), sqlstate, sqlerrm);
         update recovery.fuse as f set retry_at = recovery.now() + interval '10 seconds' where f.id = v_fuse.id;
@@ -32,6 +41,6 @@ end
 $$;
 
 comment on function recovery.burn(text, interval) is
-    'Takes one fuse that burnt out or whose process died, closes its unit for the reason that is true, and removes it. o_more false: there was none.';
+    'Takes one fuse that burnt out or whose process died, closes its unit for the reason that is true unless another fuse burns there, and removes it. o_more false: there was none.';
 
 revoke all on function recovery.burn(text, interval) from public;

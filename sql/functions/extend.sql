@@ -11,10 +11,11 @@ begin
     if p_ttl is not null then
         perform recovery.check_ttl(p_ttl);
     end if;
-    -- A burnt-out fuse cannot be brought back: its unit may be closing at this moment.
+    -- A burnt-out fuse cannot be brought back: its unit may be closing at this moment. One whose time is over is burnt
+    -- out only once a sweep has found that.
     update recovery.fuse as f
-    set expires = recovery.now() + coalesce(p_ttl, f.ttl)
-    where f.id = p_fuse and f.process_dead is null and f.expires >= recovery.now()
+    set expires = recovery.now() + coalesce(p_ttl, f.ttl), looked_at = null
+    where f.id = p_fuse and f.process_dead is null and not exists (select from recovery.fuse_state as s where s.id = f.id and s.burnt)
     returning f.expires into v_expires;
     if not found then
         perform recovery.fail('RC012', format('fuse %s is not active: it burnt out, was cancelled, or its process died', coalesce(p_fuse::text, 'null')),
@@ -24,6 +25,6 @@ begin
 end
 $$;
 
-comment on function recovery.extend(bigint, interval) is 'Lets an active fuse burn for its ttl (or another) from now; as often as you like, there is no fixed end. RC012 if it is not active.';
+comment on function recovery.extend(bigint, interval) is 'Lets a fuse burn for its ttl (or another) from now; as often as you like, there is no fixed end. RC012 if it burnt out, was cancelled, or its process died.';
 
 revoke all on function recovery.extend(bigint, interval) from public;

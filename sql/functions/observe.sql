@@ -30,10 +30,32 @@ begin
         when v_gap > v_limit then format('no sweep for %s', date_trunc('second', v_gap))
         when v_gap < interval '0' then 'the clock went back'
     end;
-    update recovery.server as s
-    set suspected = case when k.held then null else v_now end
-    from recovery.kept() as k
-    where s.epoch = k.epoch and s.ended is null and k.held = (s.suspected is not null);
+    -- Whoever holds the row of a server holds up its case, and nobody else's.
+    update recovery.server as s set suspected = n.suspected, looked_at = n.looked_at, looked_beat = n.looked_beat
+    from (
+        select s.epoch,
+               case when k.held then null else coalesce(s.suspected, case when k.held is not null then v_now end) end as suspected,
+               -- As long as sweeps come oftener than its beats the database has answered all the while.
+               case when not l.late then s.looked_at when v_because is null and v_gap <= e.late_since - s.heartbeat then v_seen.swept else v_now end as looked_at,
+               case when l.late then s.heartbeat else s.looked_beat end as looked_beat
+        from recovery.server as s
+        join recovery.evidence as e on e.epoch = s.epoch
+        left join recovery.kept() as k on k.epoch = s.epoch
+        cross join lateral (select e.late_since < v_now and s.looked_beat is distinct from s.heartbeat as late) as l
+        where s.ended is null and (l.late or k.held = (s.suspected is not null))
+        order by s.epoch for no key update of s skip locked
+    ) as n
+    where s.epoch = n.epoch;
+    -- The same for fuses: late is one that was not extended when a third of its ttl was over.
+    update recovery.fuse as f set looked_at = n.looked_at
+    from (
+        select f.id, case when v_seen.swept is null or v_because is null and v_gap <= d.extended then '-infinity' else v_now end as looked_at
+        from recovery.fuse as f
+        cross join lateral (select f.ttl / 3 + least(interval '1 second', f.ttl / 12) as extended) as d
+        where f.looked_at is null and f.expires - f.ttl + d.extended < v_now
+        order by f.id for no key update of f skip locked
+    ) as n
+    where f.id = n.id;
     select count(*), count(*) filter (where e.quiet) into v_live, v_quiet from recovery.evidence as e;
     update recovery.observation as o
     set postmaster = pg_postmaster_start_time(),
@@ -47,6 +69,6 @@ end
 $$;
 
 comment on function recovery.observe() is
-    'First step of a sweep: notes who lost its keeper connection, and whether watching had a break (restart, failover, silence of the sweepers) or most servers look dead at once. recovery.judgement reads it.';
+    'First step of a sweep: notes who lost its keeper connection or is late with a beat, which fuses are late, and whether watching had a break (restart, failover, silence of the sweepers) or most servers look dead at once. recovery.judgement reads it.';
 
 revoke all on function recovery.observe() from public;

@@ -47,7 +47,10 @@ begin
     if p_boot is not null then
         return;
     end if;
-    for v_fuse in select f.* from recovery.fuse_state as f where f.spent order by f.id loop
+    for v_fuse in select f.* from recovery.fuse_state as f where f.spent and not exists (
+        select from recovery.fuse_state as o
+        where o.family = f.family and o.scope = f.scope and o.watch = f.watch and o.key = f.key and o.burns) order by f.id
+    loop
         select min(w.name) into v_name from recovery.attached() as w where w.family = v_fuse.family and (v_fuse.watch in ('', w.name));
         return query select 'close'::text, case when v_fuse.process_dead is null then 'fuse_expired' else 'process_dead' end,
             o.watch, o.key, o.group_key, o.server_epoch from recovery.open_in(v_name, v_fuse.scope, v_fuse.key) as o;

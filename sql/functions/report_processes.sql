@@ -39,7 +39,7 @@ begin
     ), found as (
         select f.id, r.alive from recovery.fuse as f join seen as r on r.pid = f.pid and r.start is not distinct from f.process_start
         where f.host = p_host and f.process_dead is null
-          and (not r.alive or (f.process_seen between v_now - interval '1 second' and v_now) is not true)
+          and (not r.alive or (f.process_seen between v_now - greatest(interval '1 second', f.ttl / 4) and v_now) is not true)
         order by f.id for no key update of f skip locked
     ), noted as (
         update recovery.fuse as f

@@ -13,6 +13,8 @@ create table recovery.server (
     keeper        boolean     not null default false,
     beat          interval,
     suspected     timestamptz,
+    looked_at     timestamptz,
+    looked_beat   timestamptz,
     process_dead  timestamptz,
     process_seen  timestamptz,
     drain_until   timestamptz,
@@ -45,6 +47,8 @@ comment on column recovery.server.heartbeat is 'Last heartbeat by the database c
 comment on column recovery.server.keeper is 'Its keeper holds the session advisory lock -epoch: the absence of the lock means something.';
 comment on column recovery.server.beat is 'How often its keeper beats; null: it has not said.';
 comment on column recovery.server.suspected is 'When a sweep first missed that lock; a heartbeat clears it.';
+comment on column recovery.server.looked_at is 'From when on the want of a beat counts: the last sweep before the one that first found it late, or that one itself if the database may have stood still in between.';
+comment on column recovery.server.looked_beat is 'The heartbeat that sweep found: a newer one makes it void.';
 comment on column recovery.server.process_dead is 'When a sweeper on its own host found the process dead.';
 comment on column recovery.server.process_seen is 'When a sweeper on its own host last saw the process alive; not indexed, so that it stays HOT.';
 comment on column recovery.server.drain_until is 'Drains: opens no new work, keeps what it owns until then, and is not superseded.';

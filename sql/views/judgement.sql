@@ -9,18 +9,20 @@ select
          when e.drain_expired then 'drain_expired'
          when e.connection_lost then 'connection_lost'
          when e.quiet then 'lease_expired' end as reason,
-    e.pending is not null or e.process_dead or e.drain_expired or coalesce(greatest(h.until, e.silent_since) < o.swept, false) as dead,
-    case when e.quiet and not (e.pending is not null or e.process_dead or e.drain_expired) and coalesce(h.until >= o.swept, true)
-         then h.until end as held_until,
-    case when e.quiet and not (e.pending is not null or e.process_dead or e.drain_expired) and coalesce(h.until >= o.swept, true)
-         then case when o.mass_since is not null and o.mass_since > o.since then 'most servers look dead at once'
+    h.certain or h.silent as dead,
+    case when e.quiet and not h.certain and not h.silent then greatest(h.until, e.sure_since) end as held_until,
+    case when e.quiet and not h.certain and not h.silent
+         then case when coalesce(h.until < o.swept, false) then 'a second look is to find the same heartbeat'
+                   when o.mass_since is not null and o.mass_since > o.since then 'most servers look dead at once'
                    else coalesce(o.because, 'no sweep yet') end end as held_because
 from recovery.evidence as e
 cross join recovery.observation as o
-cross join lateral (select greatest(o.since, o.mass_since) + e.lease as until) as h;
+cross join lateral (select w.until, e.pending is not null or e.process_dead or e.drain_expired as certain,
+                           coalesce(w.until < o.swept and e.sure_since < o.swept, false) as silent
+                    from (select greatest(o.since, o.mass_since) + e.lease as until) as w) as h;
 
 comment on view recovery.judgement is
-    'The one place that says which server is dead, and why. Silence counts only after a full lease of watching without a break; a process found dead on its own host counts at once.';
+    'The one place that says which server is dead, and why. Silence counts only after a full lease of watching without a break, and at a second look; a process found dead on its own host counts at once.';
 comment on column recovery.judgement.epoch is 'A server that has not ended.';
 comment on column recovery.judgement.name is 'Its name.';
 comment on column recovery.judgement.reason is 'The reason with which it would end.';

@@ -52,7 +52,7 @@ def now(conn: psycopg.Connection[Any]) -> int:
 
 
 def lapse(conn: psycopg.Connection[Any]) -> None:
-    """As if no server had been heard of for an hour, and sweepers had watched all the while."""
+    """As if no server had been heard of for an hour, and sweepers had watched all the while, and looked."""
     conn.execute(
         "update recovery.observation set since = clock_timestamp() - interval '1 hour',"
         " swept = clock_timestamp(), gap = interval '10 minutes',"
@@ -60,7 +60,8 @@ def lapse(conn: psycopg.Connection[Any]) -> None:
     )
     conn.execute(
         "update recovery.server set booted = booted - interval '1 hour',"
-        " heartbeat = heartbeat - interval '1 hour'"
+        " heartbeat = heartbeat - interval '1 hour', looked_beat = heartbeat - interval '1 hour',"
+        " looked_at = clock_timestamp() - interval '30 minutes'"
     )
 
 

@@ -81,7 +81,7 @@ def heartbeat(conn: Connection, server: Booted) -> Any:
 
 
 def lapse(conn: Connection, epoch: int) -> None:
-    """As if the last heartbeat were long ago, and sweepers had watched all the while."""
+    """As if the last heartbeat were long ago, and sweepers had watched all the while, and looked."""
     conn.execute(
         "update recovery.observation set since = clock_timestamp() - interval '1 hour',"
         " swept = clock_timestamp(), gap = interval '1 second',"
@@ -89,7 +89,8 @@ def lapse(conn: Connection, epoch: int) -> None:
     )
     conn.execute(
         "update recovery.server set booted = booted - interval '1 hour',"
-        " heartbeat = heartbeat - interval '1 hour' where epoch = %s",
+        " heartbeat = heartbeat - interval '1 hour', looked_beat = heartbeat - interval '1 hour',"
+        " looked_at = clock_timestamp() - interval '30 minutes' where epoch = %s",
         (epoch,),
     )
 

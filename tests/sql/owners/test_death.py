@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from helpers import wait_for, wait_for_lock
 from sql.jobs import (
     Booted,
@@ -218,3 +220,90 @@ def test_epochs_grow_after_a_clock_that_went_back(jobs: Connection) -> None:
         "update recovery.server set epoch = epoch + 1000000000000 where epoch = %s", (server.epoch,)
     )
     assert boot(jobs, "api").epoch == server.epoch + 1000000000001
+
+
+def slowly(conn: Connection, *servers: Booted, sweeps: int = 3) -> None:
+    """A sweep every 20 s, while they beat every 5 s."""
+    for _ in range(sweeps):
+        for _ in range(4):
+            move_clock(conn, "5 seconds")
+            for server in servers:
+                heartbeat(conn, server)
+        assert sweep(conn)["ended"] == []
+
+
+@pytest.mark.parametrize("gap", ["16 s", "20 s", "25 s", "39 s"])
+def test_p15_a_slow_sweeper_looks_twice(jobs: Connection, gap: str) -> None:
+    """The database stood still between two sweeps, or its clock was set: the sweep comes before the beat."""
+    server, live = boot(jobs, "api"), boot(jobs, "live")
+    row = add(jobs, server.epoch)[0]
+    slowly(jobs, server, live)
+    move_clock(jobs, gap)
+    heartbeat(jobs, live)
+    assert sweep(jobs)["ended"] == []
+    assert held_because(jobs, server) == "a second look is to find the same heartbeat"
+    heartbeat(jobs, server)
+    slowly(jobs, server, live)
+    assert statuses(jobs) == {row: "running"}
+    assert watch_for(jobs, 40, live, step=20) == [server.epoch]
+
+
+def test_p15_two_looks_leave_time_for_a_beat(jobs: Connection) -> None:
+    """However soon the second sweep follows the stall."""
+    server, live = boot(jobs, "api"), boot(jobs, "live")
+    slowly(jobs, server, live)
+    move_clock(jobs, "20 s")
+    heartbeat(jobs, live)
+    assert [sweep(jobs)["ended"] for _ in range(3)] == [[], [], []]
+    assert watch_for(jobs, 5, live, step=1) == []
+    assert watch_for(jobs, 3, live, step=1) == [server.epoch]
+
+
+def test_p15_a_connection_that_a_stall_cost_leaves_time_for_a_beat(
+    jobs: Connection, connect: Callable[..., Connection]
+) -> None:
+    """The keeper gave its connection up and makes a new one: the grace alone is too short for that."""
+    server, live = boot(jobs, "api"), boot(jobs, "live")
+    keeper = connect()
+    value(keeper, "select recovery.keep(%s, %s, '5 s')", server.epoch, server.token)
+    watch_for(jobs, 20, server, live)
+    keeper.close()
+    sessions = "select count(*) from pg_locks where locktype = 'advisory'"
+    wait_for(lambda: value(jobs, sessions) == 0)
+    move_clock(jobs, "7 s")
+    heartbeat(jobs, live)
+    assert sweep(jobs)["suspected"] == [server.epoch]
+    assert watch_for(jobs, 5, live, step=1) == []
+    assert watch_for(jobs, 2, live, step=1) == [server.epoch]
+    assert reason(jobs, server) == "connection_lost"
+
+
+def test_the_second_look_costs_no_time(jobs: Connection) -> None:
+    """The first one is taken before the lease has run out."""
+    dead, live = boot(jobs, "dead"), boot(jobs, "live")
+    watch_for(jobs, 20, dead, live)
+    assert watch_for(jobs, 10, live, step=5) == []
+    assert watch_for(jobs, 10, live, step=5) == [dead.epoch]
+
+
+def test_a_healthy_server_is_not_written_by_looks(jobs: Connection) -> None:
+    server = boot(jobs)
+    watch_for(jobs, 20, server)
+    assert value(jobs, "select looked_at is null from recovery.server")
+
+
+def test_p14_a_held_row_holds_up_no_look(
+    jobs: Connection, connect: Callable[..., Connection]
+) -> None:
+    """A session that forgot to commit its heartbeat: the others are judged all the same."""
+    held, dead, live = (boot(jobs, name) for name in ("held", "dead", "live"))
+    watch_for(jobs, 20, held, dead, live)
+    holder = connect(autocommit=False)
+    heartbeat(holder, held)
+    jobs.execute("set statement_timeout = '20 s'")
+    ended: list[int] = []
+    for _ in range(12):
+        move_clock(jobs, "4 s")
+        heartbeat(jobs, live)
+        ended += sweep(jobs, lock_wait="10 ms")["ended"]
+    assert ended == [dead.epoch]

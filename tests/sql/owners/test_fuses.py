@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,11 +11,13 @@ import pytest
 
 from helpers import wait_for_lock
 from sql.jobs import (
+    Booted,
     Connection,
     attach,
     boot,
     call,
     events,
+    heartbeat,
     in_background,
     refused,
     report_process,
@@ -68,6 +71,22 @@ def value_of(conn: Connection, statement: str, parameters: Any = None) -> Any:
 def move_clock(conn: Connection, by: str) -> None:
     """Moves the clock by which fuses and leases are judged."""
     conn.execute("update recovery.clock set shift = shift + %s::interval", (by,))
+
+
+def watch_for(conn: Connection, seconds: int, *beating: Booted, step: int = 20) -> dict[str, int]:
+    """Sweeps every `step` seconds of the moved clock while some servers beat; what they closed."""
+    closed: Counter[str] = Counter()
+    for _ in range(0, seconds, step):
+        move_clock(conn, f"{step} seconds")
+        for server in beating:
+            heartbeat(conn, server)
+        closed.update(sweep(conn)["closed"])
+    return dict(closed)
+
+
+def extend_all(conn: Connection, *fuses: int) -> dict[int, Any]:
+    """Until when each burns; None: it is out."""
+    return dict(conn.execute("select * from recovery.extend_all(%s)", (list(fuses),)).fetchall())
 
 
 def report_dead(
@@ -186,11 +205,45 @@ def test_cancelled_at_stop(sessions: Connection) -> None:
 
 
 def test_burnt_out_cannot_be_extended(sessions: Connection) -> None:
-    server = boot(sessions, "agentctl")
-    fuse = light(sessions, running(sessions, server.epoch))
-    move_clock(sessions, "6 minutes")
+    """Its unit may be closing; that it could not be closed changes nothing."""
+    server = boot(sessions, "agentctl", lease="1 day")
+    key = running(sessions, server.epoch)
+    fuse = light(sessions, key)
+    sessions.execute("alter table app.job add check (status <> 'failed')")
+    watch_for(sessions, 320)
+    assert statuses(sessions)[int(key)] == "running"
     with refused("RC012"):
         sessions.execute("select recovery.extend(%s)", (fuse,))
+    assert extend_all(sessions, fuse) == {fuse: None}
+
+
+def test_what_no_sweep_has_burnt_can_be_extended(sessions: Connection) -> None:
+    server = boot(sessions, "agentctl", lease="1 day")
+    key = running(sessions, server.epoch)
+    fuse = light(sessions, key)
+    watch_for(sessions, 280)
+    move_clock(sessions, "30 seconds")
+    sessions.execute("select recovery.extend(%s)", (fuse,))
+    watch_for(sessions, 280)
+    move_clock(sessions, "30 seconds")
+    assert extend_all(sessions, fuse)[fuse] is not None
+    assert watch_for(sessions, 280) == {}
+    assert statuses(sessions)[int(key)] == "running"
+
+
+def test_many_are_extended_by_one_statement(sessions: Connection, connect: Any) -> None:
+    """Each tells for itself; one that somebody holds keeps nobody waiting."""
+    server = boot(sessions, "agentctl")
+    fuses = [light(sessions, running(sessions, server.epoch), pid=n) for n in range(1, 5)]
+    expires = dict(sessions.execute("select id, expires from recovery.fuse").fetchall())
+    sessions.execute("select recovery.cancel(%s)", (fuses[1],))
+    report_dead(sessions, pid=3)
+    holder = connect(autocommit=False)
+    holder.execute("select from recovery.fuse where id = %s for update", (fuses[3],))
+    sessions.execute("set statement_timeout = '20 s'")
+    found = extend_all(sessions, *fuses, fuses[0], 4711)
+    assert found.pop(fuses[0]) > expires[fuses[0]]
+    assert found == {fuses[1]: None, fuses[2]: None, fuses[3]: expires[fuses[3]], 4711: None}
 
 
 def test_young_work_is_closed_later_by_the_sweep(sessions: Connection) -> None:
@@ -211,10 +264,9 @@ def test_guarded_orphan_of_a_dead_server_waits_for_its_fuse(sessions: Connection
     key = running(sessions, server.epoch)
     light(sessions, key)
     sessions.execute("select recovery.evict(%s)", ("agentctl",))
-    assert sweep(sessions)["closed"] == {}
+    assert watch_for(sessions, 280) == {}
     assert statuses(sessions)[int(key)] == "running"
-    move_clock(sessions, "6 minutes")
-    assert sweep(sessions)["closed"] == {"app.job": 1}
+    assert watch_for(sessions, 40) == {"app.job": 1}
 
 
 def test_shutdown_leaves_guarded_work(sessions: Connection) -> None:
@@ -282,3 +334,162 @@ def test_adopt_meets_cancel(sessions: Connection, connect: Any) -> None:
     assert statuses(sessions)[int(key)] == "done"
     assert report["closed"] == {}
     assert report["adopted"] == {}
+
+
+def seen(conn: Connection, host: str = "here", pid: int = 4711) -> None:
+    """A sweeper on that host saw the process alive."""
+    report_process(conn, host, pid, START, alive=True)
+
+
+BREAKS = {
+    "database stalled": "90 seconds",
+    "clock set": "1 hour",
+    "laptop asleep": "8 hours",
+}
+
+
+@pytest.mark.parametrize("why", BREAKS)
+@pytest.mark.parametrize("lease", ["15 seconds", "1 day"])
+def test_p15_a_fuse_knows_breaks(sessions: Connection, why: str, lease: str) -> None:
+    """No sweep and no extension for a while: the sweep that comes first closes nothing, whatever the lease is."""
+    server = boot(sessions, "agentctl", lease=lease)
+    key = running(sessions, server.epoch)
+    fuse = light(sessions, key, ttl="1 minute", host="elsewhere")
+    for _ in range(3):
+        assert watch_for(sessions, 20, server, step=5) == {}
+        assert extend_all(sessions, fuse)[fuse] is not None
+    move_clock(sessions, BREAKS[why])
+    assert [sweep(sessions)["closed"] for _ in range(2)] == [{}, {}]
+    assert statuses(sessions)[int(key)] == "running"
+    assert extend_all(sessions, fuse)[fuse] is not None
+    heartbeat(sessions, server)
+    assert watch_for(sessions, 55, server, step=5) == {}
+    assert watch_for(sessions, 10, server, step=5) == {"app.job": 1}  # nobody extended it any more
+    assert events(sessions)[-1]["reason"] == "fuse_expired"
+
+
+def test_p15_a_stall_between_slow_sweeps(sessions: Connection) -> None:
+    """row of the slow sweeper: every 20 s, and a fuse that is shorter than that."""
+    server = boot(sessions, "agentctl", lease="1 day")
+    key = running(sessions, server.epoch)
+    fuse = light(sessions, key, ttl="15 seconds", host="elsewhere")
+    for _ in range(3):
+        for _ in range(4):
+            move_clock(sessions, "5 seconds")
+            sessions.execute("select recovery.extend(%s)", (fuse,))
+        assert sweep(sessions)["closed"] == {}
+    move_clock(sessions, "20 seconds")
+    assert sweep(sessions)["closed"] == {}
+    assert sweep(sessions)["closed"] == {}
+    assert extend_all(sessions, fuse)[fuse] is not None
+    assert watch_for(sessions, 20) == {}
+    assert watch_for(sessions, 20) == {"app.job": 1}
+
+
+def test_p15_never_while_its_process_is_seen(sessions: Connection) -> None:
+    """Nobody extends it, and its host's sweeper sees the process: other hosts' sweepers keep the unit."""
+    server = boot(sessions, "agentctl", lease="1 day")
+    key = running(sessions, server.epoch)
+    light(sessions, key, ttl="1 minute")
+    for _ in range(10):
+        seen(sessions)
+        assert watch_for(sessions, 40, step=10) == {}
+    assert watch_for(sessions, 15, step=5) == {}
+    assert watch_for(sessions, 25, step=5) == {"app.job": 1}  # seen no more
+    assert events(sessions)[-1]["reason"] == "fuse_expired"
+
+
+def test_p15_boot_adopts_what_no_sweep_has_burnt(sessions: Connection) -> None:
+    """Its server was away, and nobody swept meanwhile."""
+    first = boot(sessions, "agentctl")
+    key = running(sessions, first.epoch)
+    light(sessions, key, ttl="1 minute")
+    sweep(sessions)
+    move_clock(sessions, "1 hour")
+    assert boot(sessions, "agentctl", lease="1 day").report["adopted"] == {"app.job": 1}
+    assert watch_for(sessions, 60) == {}
+    assert watch_for(sessions, 60) == {"app.job": 1}
+
+
+def test_a_dead_process_after_a_break(sessions: Connection) -> None:
+    """The moment in which a live server books the result does not pass while all sleep."""
+    server = boot(sessions, "agentctl", lease="1 minute")
+    key = running(sessions, server.epoch)
+    light(sessions, key)
+    sweep(sessions)
+    report_dead(sessions)
+    move_clock(sessions, "1 hour")
+    assert sweep(sessions)["closed"] == {}
+    assert statuses(sessions)[int(key)] == "running"
+    move_clock(sessions, "6 seconds")
+    assert sweep(sessions)["closed"] == {"app.job": 1}
+
+
+def test_a_unit_is_guarded_while_any_fuse_burns(sessions: Connection) -> None:
+    """The inner block ends, burns out or loses its process: the outer one goes on."""
+    server = boot(sessions, "agentctl", lease="1 day")
+    key = running(sessions, server.epoch)
+    outer = light(sessions, key, ttl="1 hour")
+    inner, short, other = (
+        light(sessions, key),
+        light(sessions, key, ttl="1 minute"),
+        light(sessions, key, pid=4712),
+    )
+    assert len({outer, inner, short, other}) == 4
+    assert value(sessions, "select recovery.cancel(%s)", inner) is True
+    report_dead(sessions, pid=4712)
+    assert watch_for(sessions, 120) == {}
+    assert sessions.execute("select id from recovery.fuse").fetchall() == [(outer,)]
+    sessions.execute("select recovery.evict('agentctl')")
+    assert watch_for(sessions, 20) == {}
+    second = boot(sessions, "agentctl", lease="1 day")
+    assert second.report["adopted"] == {"app.job": 1}
+    assert extend_all(sessions, outer)[outer] is not None
+    report_dead(sessions)
+    assert watch_for(sessions, 20) == {"app.job": 1}
+    assert events(sessions)[-1]["reason"] == "process_dead"
+
+
+def test_the_last_of_several_closes_the_unit(sessions: Connection) -> None:
+    server = boot(sessions, "agentctl", lease="1 day")
+    key = running(sessions, server.epoch)
+    for ttl in ("1 minute", "1 minute", "2 minutes"):
+        light(sessions, key, ttl=ttl)
+    assert watch_for(sessions, 100) == {}
+    assert watch_for(sessions, 40) == {"app.job": 1}
+    assert value(sessions, "select count(*) from recovery.fuse") == 0
+
+
+def test_a_fuse_without_a_process_keeps_a_live_server_s_unit(sessions: Connection) -> None:
+    """It guards nothing from a boot, but it burns: another one's end is not the unit's."""
+    server = boot(sessions, "agentctl", lease="1 day")
+    key = running(sessions, server.epoch)
+    light(sessions, key, pid=None, ttl="1 hour")
+    light(sessions, key, ttl="1 minute")
+    assert watch_for(sessions, 100) == {}
+    boot(sessions, "agentctl")
+    assert statuses(sessions)[int(key)] == "failed"
+
+
+def test_an_impossible_fuse_keeps_nothing_from_burning(sessions: Connection) -> None:
+    server = boot(sessions, "agentctl", lease="1 day")
+    key = running(sessions, server.epoch)
+    sessions.execute(
+        "update recovery.fuse set expires = 'infinity' where id = %s", (light(sessions, key),)
+    )
+    light(sessions, key, ttl="1 minute")
+    assert watch_for(sessions, 100) == {"app.job": 1}
+
+
+def test_preview_passes_over_a_spent_fuse_beside_a_burning_one(sessions: Connection) -> None:
+    server = boot(sessions, "agentctl", lease="1 day")
+    key = running(sessions, server.epoch)
+    light(sessions, key, pid=4712)
+    light(sessions, key)
+    report_dead(sessions)
+    move_clock(sessions, "6 seconds")
+    preview = "select action, reason, key from recovery.preview()"
+    assert sessions.execute(preview).fetchall() == []
+    report_dead(sessions, pid=4712)
+    move_clock(sessions, "6 seconds")
+    assert set(sessions.execute(preview).fetchall()) == {("close", "process_dead", key)}

@@ -1,0 +1,70 @@
+"""The database stands still while everything else goes on: nobody is dead, and no work is over."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psutil
+import psycopg
+import pytest
+
+from chaos.actors import live, rows, value, warm
+from chaos.conftest import Start
+from helpers import wait_for
+from recovery import migrations
+from recovery._postgres import Cluster
+from sql.jobs import TABLE, attach
+
+
+@contextmanager
+def standing_still(conn: psycopg.Connection[Any]) -> Iterator[None]:
+    """SIGSTOP of the postmaster and all its children, as a VM that is moved or a disk that hangs."""
+    postmaster = psutil.Process(conn.info.backend_pid).parent()
+    assert postmaster is not None
+    postmaster.suspend()  # first: it starts no new ones
+    stopped = [postmaster]
+    try:
+        for child in postmaster.children(recursive=True):
+            child.suspend()
+            stopped.append(child)
+        yield
+    finally:
+        for process in reversed(stopped):
+            process.resume()
+
+
+@pytest.mark.parametrize("sweep", [0.5, 4])
+def test_p15_a_stall_of_two_ttls_closes_nothing(cluster: Any, actors: Start, sweep: float) -> None:
+    """row of the stall: fuses that nobody could extend, servers that could not beat; sweeps come first or late."""
+    with Cluster(cluster.major) as server:
+        dsn = server.create_database("store")
+        migrations.upgrade(dsn)
+        with psycopg.connect(dsn, autocommit=True) as conn:
+            conn.execute(TABLE)
+            attach(conn)
+            one, other = (actors(dsn, name, sweep=sweep) for name in ("one", "two"))
+            keys = one.ready().open(3)
+            other.ready()
+            for key in keys[:2]:
+                one.do("fuse", key=key, how="subprocess", ttl=2)
+            # Of the second nobody but its server knows.
+            conn.execute(
+                "update recovery.fuse set host = 'elsewhere' where key = %s", (str(keys[1]),)
+            )
+            warm(conn)
+            for _ in range(2):
+                with standing_still(conn):
+                    time.sleep(4)
+                resumed = value(conn, "select clock_timestamp()")
+                extended = "select min(expires - ttl) > %s from recovery.fuse"
+                wait_for(lambda: value(conn, extended, resumed), 20)  # noqa: B023
+                swept = "select swept > %s from recovery.observation"
+                wait_for(lambda: value(conn, swept, resumed), 20)  # noqa: B023
+            assert value(conn, "select count(*) from recovery.fuse") == 2
+            assert rows(conn, keys) == {"running"}
+            assert live(conn) == sorted([one.epoch, other.epoch])
+            other.leave()
+            one.leave()
