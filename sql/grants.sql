@@ -64,6 +64,8 @@ grant execute on function
     recovery.attached(),
     recovery.rewrites(regclass),
     recovery.is_stale(regclass),
+    recovery.replicated(text),
+    recovery.issued_here(bigint),
     recovery.definitions_of(recovery.watch),
     recovery.lacks_loan(regclass),
     recovery.now(),

@@ -1807,6 +1807,12 @@ declare
     v_family boolean;
 begin
     perform recovery.check_fresh();
+    if recovery.is_elsewhere(p_family, p_epoch) then
+        o_closed := '{}';
+        o_failed := '{}';
+        o_done := true;
+        return;
+    end if;
     if p_epoch is not null then
         select s.reason into v_reason from recovery.server as s where s.epoch = p_epoch and s.ended is not null;
         if not found then
@@ -2232,6 +2238,10 @@ begin
     if not found then
         perform recovery.fail('RC008', format('nothing is watched as %s', coalesce(quote_literal(p_watch), 'null')), 'See recovery.watch for the names.');
     end if;
+    if not p_force and recovery.lives_elsewhere(p_watch, p_scope, p_key) then
+        o_closed := '{}';
+        return;
+    end if;
     if p_scope = 'group' then
         v_groups := recovery.tree(v_watch.family, array[p_key], false);
     else
@@ -2244,7 +2254,7 @@ end
 $$;
 --;
 comment on function recovery.close_unit(text, text, text, text, text, interval, boolean) is
-    'Closes one row, or one group with its descendants, whoever owns it; what an active fuse guards stays, unless p_force. Counts per watch.';
+    'Closes one row, or one group with its descendants, whoever owns it; what an active fuse guards stays, and a unit with rows of a publisher, unless p_force. Counts per watch.';
 --;
 revoke all on function recovery.close_unit(text, text, text, text, text, interval, boolean) from public;
 --;
@@ -2667,6 +2677,23 @@ comment on function recovery.create_outbox(integer, text) is 'Makes the view by 
 --;
 revoke all on function recovery.create_outbox(integer, text) from public;
 --;
+-- sql/functions/database_number.sql
+create or replace function recovery.database_number()
+returns bigint
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select abs(hashtextextended(concat(c.system_identifier, '/', d.oid), 0) % 1000)
+    from pg_control_system() as c join pg_database as d on d.datname = current_database()
+$$;
+--;
+comment on function recovery.database_number() is
+    'The last three digits of every epoch that this database issues: a publisher and its subscribers do not issue the same, and a physical copy that became a database of its own knows which are not its own.';
+--;
+revoke all on function recovery.database_number() from public;
+--;
 -- sql/functions/define_watch.sql
 create or replace function recovery.define_watch(p_table regclass)
 returns void
@@ -2914,6 +2941,7 @@ declare
     v_about recovery.task;
     v_least interval;
     v_some  boolean := true;
+    v_ours  boolean := not recovery.replicated(p_watch.family);
     v_row   record;
     v_task  boolean;
     v_wall  boolean;
@@ -2940,7 +2968,7 @@ begin
         cross join lateral jsonb_to_record(j) as d (key text, grp text, owner bigint, kind text, started timestamptz, moved timestamptz,
             child_at timestamptz, tool interval, task interval, wall interval, held boolean, child text)
     loop
-        continue when v_row.held;
+        continue when v_row.held or not (v_ours or recovery.issued_here(v_row.owner));
         -- Work that moves for ever has a cap of its own, whatever it waits for; not at once after a break in watching.
         v_wall := coalesce(v_row.started + v_row.wall < p_now and p_since + least(v_row.wall, interval '1 minute') < p_now, false);
         v_task := v_row.child is not null or v_row.child_at is not null;
@@ -2950,6 +2978,7 @@ begin
             on conflict (family, scope, watch, key) do update set child_at = excluded.child_at;
             continue;
         end if;
+        continue when not v_ours and p_watch.cancel = 'group' and recovery.lives_elsewhere(p_watch.name, 'group', v_row.grp);
         if v_wall then
             reason := 'wall_timeout';
         elsif not v_task and v_row.moved + v_row.tool < p_now then
@@ -2974,7 +3003,7 @@ end
 $$;
 --;
 comment on function recovery.due_rows(recovery.watch, timestamptz, timestamptz) is
-    'Rows of a watch past tool_timeout, task_timeout or wall_timeout: leaves only, nothing that is on hold; and the unit that is to be cancelled.';
+    'Rows of a watch past tool_timeout, task_timeout or wall_timeout: leaves only, nothing that is on hold or lives at a publisher; and the unit that is to be cancelled.';
 --;
 revoke all on function recovery.due_rows(recovery.watch, timestamptz, timestamptz) from public;
 --;
@@ -3058,7 +3087,7 @@ declare
     v_watch  record;
     v_epochs bigint[];
 begin
-    for v_watch in select w.name from recovery.attached() as w loop
+    for v_watch in select w.name from recovery.attached() as w where not recovery.replicated(w.family) loop
         begin
             v_epochs := recovery.open_epochs(v_watch.name);
         exception when others then
@@ -3076,7 +3105,7 @@ end
 $$;
 --;
 comment on function recovery.end_lost_epochs() is
-    'Books epochs that own open rows but are not in recovery.server (lost in a failover or restore) as ended, so that their rows close.';
+    'Books epochs that own open rows but are not in recovery.server (lost in a failover or restore) as ended, so that their rows close. Not those in tables that a subscription writes: they are the publisher''s.';
 --;
 revoke all on function recovery.end_lost_epochs() from public;
 --;
@@ -3648,6 +3677,7 @@ declare
     v_group  text;
     v_parent text;
     v_seen   record;
+    v_name   text;
 begin
     for v_watch in select w.* from recovery.attached() as w where w.family = p_family and w.group_by is not null order by w.position loop
         v_runner := v_watch.runner;
@@ -3670,6 +3700,7 @@ begin
     if v_least is null or v_find = '' then
         return;
     end if;
+    v_name := coalesce(v_head.name, (select min(w.name) from recovery.attached() as w where w.family = p_family));
     v_task.at := p_now;
     v_task.since := p_since;
     v_task.span := v_least;
@@ -3685,6 +3716,7 @@ begin
         select min(nullif(recovery.setting_of('idle_timeout', w.name, null, v_group), 'off')::interval) into v_limit
         from recovery.attached() as w where w.family = p_family;
         continue when v_seen.held or v_limit is null or v_seen.moved is null or v_seen.moved + v_limit >= p_now;
+        continue when recovery.lives_elsewhere(v_name, 'group', v_group);
         v_parent := null;
         if v_head.id is not null then
             select p.g #>> '{}' into v_parent from recovery.run(v_runner, format('select to_jsonb((%s)::text) from %s as r where (%s) = ($1).key::%s',
@@ -3693,10 +3725,7 @@ begin
         continue when v_parent is null and coalesce(recovery.setting_of('idle_roots', null, null, v_group), 'false') <> 'true';
         -- Waiting for a subagent is not idling.
         continue when recovery.is_open(p_family, array_remove(recovery.tree(p_family, array[v_group], false), v_group));
-        watch := coalesce(v_head.name, v_watch.name);
-        if watch is null then
-            select min(w.name) into watch from recovery.attached() as w where w.family = p_family;
-        end if;
+        watch := v_name;
         scope := 'group';
         key := v_group;
         owner := v_seen.owner;
@@ -3708,7 +3737,7 @@ end
 $$;
 --;
 comment on function recovery.idle_groups(text, timestamptz, timestamptz) is
-    'Groups (sessions) of a family with open work and no activity for idle_timeout: child groups, roots only with idle_roots; none that waits for a human or for a subagent.';
+    'Groups (sessions) of a family with open work and no activity for idle_timeout: child groups, roots only with idle_roots; none that waits for a human or for a subagent, or lives at a publisher.';
 --;
 revoke all on function recovery.idle_groups(text, timestamptz, timestamptz) from public;
 --;
@@ -3754,6 +3783,22 @@ comment on function recovery.in_use(recovery.process) is
     'Whether the work of a process goes on without the epoch that started it: an heir or another live server has it, or an active fuse guards the process or its unit.';
 --;
 revoke all on function recovery.in_use(recovery.process) from public;
+--;
+-- sql/functions/is_elsewhere.sql
+create or replace function recovery.is_elsewhere(p_family text, p_epoch bigint)
+returns boolean
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select recovery.replicated(p_family) and not recovery.issued_here(p_epoch)
+$$;
+--;
+comment on function recovery.is_elsewhere(text, bigint) is
+    'Whether rows of an owner (null: of nobody) came by logical replication, as far as anybody can tell: who does that work is known at the publisher only, so no boot, sweep or timeout touches them here.';
+--;
+revoke all on function recovery.is_elsewhere(text, bigint) from public;
 --;
 -- sql/functions/is_open.sql
 create or replace function recovery.is_open(p_family text, p_groups text[])
@@ -3806,6 +3851,24 @@ comment on function recovery.is_stale(regclass) is
     'Whether the host has added a BEFORE UPDATE trigger since the table was attached: what that changes in columns that the statement does not name is not noticed until recovery.attach is called again; or triggers in a superuser''s table, whose runner is lent what they may write when it is attached.';
 --;
 revoke all on function recovery.is_stale(regclass) from public;
+--;
+-- sql/functions/issued_here.sql
+create or replace function recovery.issued_here(p_epoch bigint)
+returns boolean
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select exists (
+        select from recovery.server as s
+        where s.epoch = abs(p_epoch) and s.epoch % 1000 = recovery.database_number() and s.reason is distinct from 'epoch_lost')
+$$;
+--;
+comment on function recovery.issued_here(bigint) is
+    'Whether a server of this database booted with the epoch. One that was booked as lost, or came with a copy of another database, is not of here.';
+--;
+revoke all on function recovery.issued_here(bigint) from public;
 --;
 -- sql/functions/keep.sql
 create or replace function recovery.keep(p_epoch bigint, p_token uuid, p_every interval default null)
@@ -4098,6 +4161,25 @@ comment on function recovery.limit_sql(recovery.watch, text) is
 --;
 revoke all on function recovery.limit_sql(recovery.watch, text) from public;
 --;
+-- sql/functions/lives_elsewhere.sql
+create or replace function recovery.lives_elsewhere(p_watch text, p_scope text, p_key text)
+returns boolean
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return exists (select from recovery.attached() as w where w.name = p_watch and recovery.replicated(w.family))
+       and exists (select from recovery.open_in(p_watch, p_scope, p_key) as o where not recovery.issued_here(o.server_epoch));
+end
+$$;
+--;
+comment on function recovery.lives_elsewhere(text, text, text) is
+    'Whether a row or group, with what closing it concerns, has open rows that came by logical replication: no timeout and no fuse closes it.';
+--;
+revoke all on function recovery.lives_elsewhere(text, text, text) from public;
+--;
 -- sql/functions/local_processes.sql
 create or replace function recovery.local_processes(p_host text)
 returns table (pid integer, process_start timestamptz)
@@ -4258,6 +4340,24 @@ $$;
 comment on function recovery.new_report(bigint[]) is 'An empty report: epochs that ended, and counts per watch of rows closed, failed, busy.';
 --;
 revoke all on function recovery.new_report(bigint[]) from public;
+--;
+-- sql/functions/next_epoch.sql
+create or replace function recovery.next_epoch()
+returns bigint
+language sql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    -- The first number from there on that ends as this database's do.
+    select n.least + (recovery.database_number() - n.least % 1000 + 1000) % 1000
+    from (select greatest((date_part('epoch', clock_timestamp()) * 1000000)::bigint, max(s.epoch) + 1) as least from recovery.server as s) as n
+$$;
+--;
+comment on function recovery.next_epoch() is
+    'The next epoch: above all others, at least the microsecond clock (so that a failover cannot make it issue one again), ending with recovery.database_number().';
+--;
+revoke all on function recovery.next_epoch() from public;
 --;
 -- sql/functions/next_groups.sql
 create or replace function recovery.next_groups(
@@ -4537,7 +4637,7 @@ declare
     v_epochs bigint[];
 begin
     for v_watch in
-        select w.name, w.family, w.started, w.unowned, b.watch is not null as broken
+        select w.name, w.family, w.started, w.unowned, b.watch is not null as broken, recovery.replicated(w.family) as replicated
         from recovery.attached() as w left join recovery.broken as b on b.watch = w.name order by w.family, w.position
     loop
         begin
@@ -4553,8 +4653,9 @@ begin
             select v_watch.family, s.epoch, s.reason
             from unnest(v_epochs) as o (epoch)
             join recovery.server as s on s.epoch = o.epoch
-            where s.ended is not null and (p_name is null or s.name = p_name);
-        if v_watch.unowned is not null then
+            where s.ended is not null and (p_name is null or s.name = p_name)
+              and (not v_watch.replicated or recovery.issued_here(s.epoch));
+        if v_watch.unowned is not null and not v_watch.replicated then
             return query select v_watch.family, null::bigint, 'unowned'::text;
         end if;
     end loop;
@@ -4562,7 +4663,7 @@ end
 $$;
 --;
 comment on function recovery.orphaned(text) is
-    'Families and ended epochs that still own open rows (of one server name, or all); epoch null stands for rows that no server owns. A watch that fails is noted in recovery.broken and passed over.';
+    'Families and ended epochs that still own open rows (of one server name, or all); epoch null stands for rows that no server owns. Rows of a publisher are not among them. A watch that fails is noted in recovery.broken and passed over.';
 --;
 revoke all on function recovery.orphaned(text) from public;
 --;
@@ -4647,7 +4748,7 @@ begin
             for v_end in
                 select s.epoch, coalesce(s.reason, j.reason, 'superseded') as reason
                 from recovery.server as s left join recovery.judgement as j on j.epoch = s.epoch and j.dead
-                where s.epoch = any(recovery.open_epochs(v_watch.name))
+                where s.epoch = any(recovery.open_epochs(v_watch.name)) and not recovery.is_elsewhere(v_watch.family, s.epoch)
                   and case when p_boot is null then s.ended is not null or j.dead
                            else s.name = p_boot and (s.ended is not null or s.drain_until is null or j.dead) end
             loop
@@ -4658,7 +4759,7 @@ begin
                         recovery.key_text(v_watch.key_columns, 'r'), coalesce('(' || v_watch.group_by || ')::text', 'null::text'),
                         v_watch.relation, recovery.scope_sql(v_watch, 'epoch', 'ignore')), v_task) as f (row);
             end loop;
-            if v_watch.unowned is not null then
+            if v_watch.unowned is not null and not recovery.replicated(v_watch.family) then
                 v_task.epoch := null;
                 return query select 'close'::text, 'unowned'::text, v_watch.name, f.row ->> 0, f.row ->> 1, null::bigint
                     from recovery.run(v_watch.runner, format('select jsonb_build_array(%s, %s) from %s as r where %s',
@@ -5010,9 +5111,7 @@ begin
     end if;
     loop
         insert into recovery.server (epoch, name, host, pid, process_start, version, lease, grace, booted, heartbeat)
-        select greatest((date_part('epoch', clock_timestamp()) * 1000000)::bigint, max(s.epoch) + 1),
-               p_name, p_host, p_pid, p_process_start, p_version, p_lease, p_grace, recovery.now(), recovery.now()
-        from recovery.server as s
+        values (recovery.next_epoch(), p_name, p_host, p_pid, p_process_start, p_version, p_lease, p_grace, recovery.now(), recovery.now())
         on conflict (epoch) do nothing
         returning epoch, token into o_epoch, o_token;
         exit when found;
@@ -5187,6 +5286,30 @@ comment on function recovery.renew(bigint, uuid) is
     'A heartbeat that says nothing if the epoch has ended: a boot that was superseded while it closes goes on closing.';
 --;
 revoke all on function recovery.renew(bigint, uuid) from public;
+--;
+-- sql/functions/replicated.sql
+create or replace function recovery.replicated(p_family text)
+returns boolean
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    -- A disabled subscription counts: its publisher goes on. With publish_via_partition_root the root is its target, else
+    -- the leaves. A family closes together, so one such table is enough.
+    with recursive t (oid) as (
+        select coalesce(pg_partition_root(w.relation)::oid, w.relation::oid) from recovery.attached() as w
+        where w.family = p_family and exists (select from pg_subscription_rel)
+        union
+        select i.inhrelid from t join pg_inherits as i on i.inhparent = t.oid
+    )
+    select exists (select from t join pg_subscription_rel as s on s.srrelid = t.oid)
+$$;
+--;
+comment on function recovery.replicated(text) is
+    'Whether a subscription of logical replication, enabled or not, writes a table of this family: rows in it may be live at the publisher.';
+--;
+revoke all on function recovery.replicated(text) from public;
 --;
 -- sql/functions/report_dead.sql
 create or replace function recovery.report_dead(p_host text, p_pid integer, p_process_start timestamptz)
@@ -5633,6 +5756,30 @@ comment on function recovery.settle(text, bigint, text[], bigint, bigint, text, 
     'Writes the events of the groups in which the events p_from..p_to closed rows: failed, and idle where nothing is open any more. Returns the last event id.';
 --;
 revoke all on function recovery.settle(text, bigint, text[], bigint, bigint, text, text) from public;
+--;
+-- sql/functions/stay_local.sql
+create or replace function recovery.stay_local()
+returns trigger
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    -- Only what a worker of a subscription writes: a restore may well set session_replication_role, too.
+    if exists (select from pg_stat_get_subscription(null) as s where s.pid = pg_backend_pid()) then
+        return null;
+    elsif tg_op = 'DELETE' then
+        return old;
+    end if;
+    return new;
+end
+$$;
+--;
+comment on function recovery.stay_local() is
+    'Trigger function of all our own tables, fires for replicated rows only: a publication FOR ALL TABLES brings the publisher''s servers, fuses and watches, which mean nothing here (its locks, processes and oids are elsewhere), and drops them.';
+--;
+revoke all on function recovery.stay_local() from public;
 --;
 -- sql/functions/stop_unit.sql
 create or replace function recovery.stop_unit(
@@ -6676,19 +6823,25 @@ comment on column recovery.setting_status.changed_by is 'Role that set it; null 
 --;
 -- sql/views/watch_status.sql
 create or replace view recovery.watch_status as
+with
+w as materialized (select a.*, recovery.replicated(a.family) as replicated from recovery.attached() as a),
+o as materialized (
+    select c.watch, c.server_epoch, c.open_rows, w.replicated and not recovery.issued_here(c.server_epoch) as elsewhere
+    from recovery.open_work() as c join w on w.name = c.watch)
 select
     w.name as watch,
     w.relation,
     coalesce(sum(o.open_rows), 0)::bigint as open_rows,
-    coalesce(sum(o.open_rows) filter (where s.ended is not null), 0)::bigint as orphans,
-    coalesce(sum(o.open_rows) filter (where o.open_rows is not null and o.server_epoch is null), 0)::bigint as unowned,
+    coalesce(sum(o.open_rows) filter (where s.ended is not null and not o.elsewhere), 0)::bigint as orphans,
+    coalesce(sum(o.open_rows) filter (where o.server_epoch is null and not o.elsewhere), 0)::bigint as unowned,
     (select count(*) from recovery.failure as f where f.watch = w.name) as failures,
     recovery.waiting(w.name) as waiting,
-    recovery.is_stale(w.relation) as stale
-from recovery.attached() as w
-left join recovery.open_work() as o on o.watch = w.name
+    recovery.is_stale(w.relation) as stale,
+    case when w.replicated then coalesce(sum(o.open_rows) filter (where o.elsewhere), 0)::bigint end as elsewhere
+from w
+left join o on o.watch = w.name
 left join recovery.server as s on s.epoch = o.server_epoch
-group by w.family, w.position, w.name, w.relation
+group by w.family, w.position, w.name, w.relation, w.replicated
 order by w.family, w.position, w.name;
 --;
 comment on view recovery.watch_status is 'Each watched table with its open rows, orphans, unowned rows and failures.';
@@ -6701,13 +6854,34 @@ comment on column recovery.watch_status.open_rows is 'Rows of work in flight.';
 --;
 comment on column recovery.watch_status.orphans is 'Of these, owned by an ended epoch.';
 --;
-comment on column recovery.watch_status.unowned is 'Of these, owned by nobody.';
+comment on column recovery.watch_status.unowned is 'Of these, owned by nobody: written without an epoch, so that nobody notices when their process dies.';
 --;
 comment on column recovery.watch_status.waiting is 'Open rows that are on hold: they wait for a human, or for a point in time.';
 --;
 comment on column recovery.watch_status.failures is 'Rows that could not be closed.';
 --;
 comment on column recovery.watch_status.stale is 'The host has added a BEFORE UPDATE trigger since: call recovery.attach again, it makes our triggers notice what that one changes.';
+--;
+comment on column recovery.watch_status.elsewhere is 'Open rows that came by logical replication and are left alone: they belong to nobody here until a server writes its epoch into them, or the subscription is dropped. Null: no subscription writes the table.';
+--;
+-- sql/triggers/stay_local.sql
+-- What is written often is never there to be updated: it was not let in.
+do $$
+declare
+    v_table record;
+begin
+    for v_table in
+        select c.oid::regclass as name, c.relname in ('server', 'touch', 'event') as often
+        from pg_catalog.pg_class as c
+        where c.relnamespace = 'recovery'::regnamespace and c.relkind = 'r' order by c.relname
+    loop
+        execute format('create trigger recovery_00_stay_local before insert%s on %s for each row execute function recovery.stay_local()',
+            case when v_table.often then '' else ' or update or delete' end, v_table.name);
+        execute format('alter table %s enable replica trigger recovery_00_stay_local', v_table.name);
+        execute format('comment on trigger recovery_00_stay_local on %s is %L', v_table.name, 'Drops what a subscription brings: our tables are of this database only.');
+    end loop;
+end
+$$;
 --;
 -- sql/triggers/watch.sql
 -- The door for owners of tables: recovery.attach, supervise and detach run with the rights of their caller and
@@ -6811,6 +6985,8 @@ grant execute on function
     recovery.attached(),
     recovery.rewrites(regclass),
     recovery.is_stale(regclass),
+    recovery.replicated(text),
+    recovery.issued_here(bigint),
     recovery.definitions_of(recovery.watch),
     recovery.lacks_loan(regclass),
     recovery.now(),

@@ -19,6 +19,12 @@ declare
     v_family boolean;
 begin
     perform recovery.check_fresh();
+    if recovery.is_elsewhere(p_family, p_epoch) then
+        o_closed := '{}';
+        o_failed := '{}';
+        o_done := true;
+        return;
+    end if;
     if p_epoch is not null then
         select s.reason into v_reason from recovery.server as s where s.epoch = p_epoch and s.ended is not null;
         if not found then
