@@ -74,6 +74,8 @@ class Report:
             wait longer than their grace.
         ms: how long it took, in milliseconds.
         asked: units of work whose live owner was asked to stop them: their time is up.
+        unowned: watch -> open rows that nobody owns, up to 1000 of each: written without an
+            epoch, so that nobody notices when their process dies. Only a sweep looks.
     """
 
     closed: Mapping[str, int] = field(default_factory=dict, hash=False)
@@ -84,6 +86,7 @@ class Report:
     suspected: tuple[int, ...] = ()
     ms: float = 0.0
     asked: int = 0
+    unowned: Mapping[str, int] = field(default_factory=dict, hash=False)
 
     @classmethod
     def parse(cls, value: Any) -> Self:
@@ -98,6 +101,7 @@ class Report:
             suspected=tuple(data.get("suspected") or ()),
             ms=float(data.get("ms") or 0),
             asked=int(data.get("asked") or 0),
+            unowned=dict(data.get("unowned") or {}),
         )
 
     def __str__(self) -> str:
@@ -109,6 +113,7 @@ class Report:
         parts += [f"failed {counts(self.failed)}"] if self.failed else []
         parts += [f"busy {counts(self.busy)}"] if self.busy else []
         parts += [f"asked to stop {self.asked}"] if self.asked else []
+        parts += [f"nobody owns {counts(self.unowned)}"] if self.unowned else []
         return f"{'; '.join(parts)} in {self.ms:.0f} ms"
 
 

@@ -13,6 +13,7 @@ import time
 from functools import partial
 
 from recovery._link import Link, backoff
+from recovery._unowned import warn_unowned
 from recovery.errors import InvalidArgument, RecoveryError
 from recovery.processes import report_dead
 from recovery.server import REFUSED, Server
@@ -128,6 +129,7 @@ class Keeper:
                 wait = backoff(failed, self._sweep_every)
             else:
                 failed, wait = 0, self._sweep_every * random.uniform(0.8, 1.2)
+                warn_unowned(self.server, report)
                 if report.suspected:
                     wait = min(wait, self._hurry)
                 if report.closed or report.ended or report.asked:

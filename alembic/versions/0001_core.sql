@@ -1442,15 +1442,15 @@ begin
             v_value := case v_value when 'off' then '0' else v_value end;
         when p_name in ('propagation_grace', 'cancel_grace') then
             v_hint := v_hint || '0 for none.';
-        when p_name = 'idle_roots' then
+        when p_name in ('idle_roots', 'unowned_expected') then
             v_hint := 'Allowed are true (on) and false (off).';
         else
             perform recovery.fail('RC010', format('setting %s is not known', coalesce(quote_literal(left(p_name, 60)), 'null')),
-                'There are tool_timeout, task_timeout, idle_timeout, wall_timeout, propagation_grace, cancel_grace and idle_roots.');
+                'There are tool_timeout, task_timeout, idle_timeout, wall_timeout, propagation_grace, cancel_grace, idle_roots and unowned_expected.');
     end case;
     if v_value is null or v_value = '' then
         return null;
-    elsif p_name = 'idle_roots' then
+    elsif p_name in ('idle_roots', 'unowned_expected') then
         if v_value in ('true', 'on', 'false', 'off') then
             return (v_value in ('true', 'on'))::text;
         end if;
@@ -3171,6 +3171,135 @@ comment on function recovery.evict(text, boolean) is
 --;
 revoke all on function recovery.evict(text, boolean) from public;
 --;
+-- sql/functions/examine.sql
+create or replace function recovery.examine()
+returns table (name text, state text, subject text, finding text, remedy text)
+language sql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+with
+checks (n, name, well) as (values
+    (1, 'login', format('%s may boot and sweep', session_user)),
+    (2, 'database', 'writable, and everything belongs to recovery_owner'),
+    (3, 'roles', 'as recovery.permit makes them'),
+    (4, 'sweeper', 'a sweep within the last minute'),
+    (5, 'watches', format('%s, all can be closed', (select count(*) from recovery.attached()))),
+    (6, 'triggers', 'all there and enabled'),
+    (7, 'indexes', 'all there and valid'),
+    (8, 'sessions', 'no setting keeps triggers from firing'),
+    (9, 'owners', 'every open row has one'),
+    (10, 'orphans', 'none'),
+    (11, 'entries', 'no impossible server, process or fuse'),
+    (12, 'silence', 'no server is held back'),
+    (13, 'ends', 'none pending'),
+    (14, 'failures', 'none'),
+    (15, 'replication', 'no watched table is written by a subscription')
+),
+w as materialized (select s.*, a.family, a.unowned is not null or recovery.setting_of('unowned_expected', s.watch) = 'true' as expected
+                   from recovery.watch_status as s join recovery.attached() as a on a.name = s.watch),
+p as materialized (select * from recovery.problem),
+found (name, state, subject, finding, remedy) as (
+    select 'login', 'problem', session_user::text, 'a superuser: up to PostgreSQL 17 a deferred trigger of a watched table may run with its rights',
+           'log in as a member of recovery_server'
+    from pg_roles as r where r.rolname = session_user and r.rolsuper and current_setting('server_version_num')::integer < 180000
+    union all
+    select 'login', 'note', session_user::text, 'may look, but neither boot nor sweep', format('grant recovery_server to %I;', session_user)
+    where not pg_has_role(session_user, 'recovery_server', 'usage')
+    union all
+    select 'database', 'problem', current_database()::text, 'a standby: servers, sweeps and listeners need the primary', 'connect to the primary'
+    where pg_is_in_recovery()
+    union all
+    select 'database', 'problem', t.name, 'its one row is missing', format('insert into %s default values;', t.name)
+    from (values ('recovery.observation', exists (select from recovery.observation)), ('recovery.clock', exists (select from recovery.clock))) as t (name, filled)
+    where not t.filled
+    union all
+    select 'database', 'problem', min(o.name), format('%s of %s objects of schema recovery do not belong to recovery_owner: restored without owners', count(*) filter (where not o.ours), count(*)),
+           'restore with owners, or give them back: alter ... owner to recovery_owner'
+    from (
+        select c.oid::regclass::text as name, c.relowner = 'recovery_owner'::regrole as ours from pg_class as c
+        where c.relnamespace = 'recovery'::regnamespace and c.relkind in ('r', 'v') and c.relname <> 'alembic_version'
+        union all
+        select f.oid::regprocedure::text, f.proowner = 'recovery_owner'::regrole from pg_proc as f
+        where f.pronamespace = 'recovery'::regnamespace and f.proname !~ '^watch_[0-9]+_') as o
+    having bool_or(not o.ours)
+    union all
+    select 'roles', 'problem', coalesce(r.rolname, s.name), case when r.oid is null then 'does not exist' else 'can log in or has rights of its own' end,
+           case when r.oid is null then format('create role %I nologin;', s.name) else format('alter role %I nologin nosuperuser nocreaterole noreplication;', r.rolname) end
+    from (select * from unnest(array['recovery_server', 'recovery_listener', 'recovery_runner']) union select role::text from recovery.runner) as s (name)
+    left join pg_roles as r on r.rolname = s.name
+    where r.oid is null or r.rolcanlogin or r.rolsuper or r.rolcreaterole or r.rolreplication
+    union all
+    select 'roles', 'problem', n.role::text, 'is not what runs for its owner any more', format('select recovery.permit(%L);', n.owner)
+    from recovery.runner as n
+    where exists (select from pg_roles as r where r.rolname = n.role) and exists (select from pg_roles as r where r.oid = n.owner)
+      and (not pg_has_role(n.role, 'recovery_runner', 'usage')
+           or not n.privileged and not pg_has_role(n.role, n.owner, 'usage')
+           or to_regprocedure(format('recovery_private.run_%s(text, recovery.task, text)', n.id)) is null)
+    union all
+    select 'sweeper', 'problem', null, coalesce('nobody has swept for ' || date_trunc('second', recovery.now() - o.swept), 'nobody has swept yet'),
+           'recovery sweep (cron), or recovery.serve in a process'
+    from recovery.observation as o
+    where coalesce(o.swept < recovery.now() - interval '1 minute', true) and exists (select from recovery.attached())
+    union all
+    select case p.kind when 'watch' then 'watches' when 'trigger' then 'triggers' when 'index' then 'indexes' when 'setting' then 'sessions' else 'entries' end,
+           'problem', case when p.kind in ('fuse', 'process', 'server') then p.kind || ' ' || p.name else p.name end, p.problem, p.remedy
+    from p
+    union all
+    select 'watches', 'problem', r.watch, r.problem, 'repair it, or detach and attach it with what there is'
+    from recovery.rehearsed() as r where not exists (select from p where p.kind = 'watch' and p.name = r.watch)
+    union all
+    select 'watches', 'problem', w.watch, 'its table has got a BEFORE UPDATE trigger since it was attached', 'call recovery.attach again' from w where w.stale
+    union all
+    select distinct 'watches', 'problem', t.tgrelid::regclass::text, 'has our triggers, and is not watched: restored without its watch',
+           'drop its triggers recovery_..., then attach it'
+    from pg_trigger as t join pg_class as c on c.oid = t.tgrelid
+    where t.tgname ~ '^recovery_[0-9]{2}_' and not t.tgisinternal and t.tgparentid = 0 and c.relnamespace <> 'recovery'::regnamespace
+      and not exists (select from recovery.watch as a where a.relation = t.tgrelid)
+    union all
+    select 'owners', 'problem', w.watch, format('%s open rows belong to nobody: no one notices when their process dies', w.unowned),
+           format('bind what writes them (recovery.serve), or, if that is meant: recovery config set unowned_expected true --watch %s', w.watch)
+    from w where w.unowned > 0 and w.expected is not true
+    union all
+    select 'orphans', 'problem', w.watch, format('%s open rows of servers that have ended', w.orphans), 'recovery sweep; if they stay: recovery status'
+    from w where w.orphans > 0
+    union all
+    select 'silence', 'problem', format('%s (epoch %s)', s.name, s.epoch), format('looks dead, and is not declared dead%s: %s', ' before ' || date_trunc('second', s.held_until), s.held_because),
+           format('wait, or: recovery evict %s', s.epoch)
+    from recovery.server_status as s where s.state = 'held back'
+    union all
+    select 'ends', 'problem', format('%s (epoch %s)', s.name, s.epoch), format('is to end (%s), but a transaction of its own is open%s', s.pending, l.held),
+           format('recovery evict %s --terminate-backends', s.epoch)
+    from recovery.server as s
+    cross join lateral (
+        select ' in ' || string_agg(distinct coalesce('backend ' || l.pid, 'a prepared transaction'), ', ') as held from pg_locks as l
+        where l.locktype = 'advisory' and l.objsubid = 1 and (l.classid::bigint << 32) | l.objid::bigint = s.epoch) as l
+    where s.pending is not null and s.ended is null
+    union all
+    select 'failures', 'problem', f.watch, format('%s rows cannot be closed, the last one (%s): %s', count(*), (array_agg(f.key order by f.last_at desc))[1], (array_agg(f.message order by f.last_at desc))[1]),
+           'repair what refuses it: it is tried again by itself'
+    from recovery.failure as f group by f.watch
+    union all
+    select 'replication', 'note', w.watch, format('written by a subscription: %s open rows of its publisher are left alone', w.elsewhere),
+           'a server takes a row over by writing its server_epoch; dropping the subscription makes them orphans'
+    from w where w.elsewhere is not null
+    union all
+    select 'replication', 'note', 'schema recovery', format('subscription %I writes it, too: what it brings is dropped', b.subname),
+           'publish the application''s tables by name or by schema'
+    from pg_subscription as b
+    where exists (select from pg_subscription_rel as s join pg_class as c on c.oid = s.srrelid where s.srsubid = b.oid and c.relnamespace = 'recovery'::regnamespace)
+)
+select c.name, coalesce(f.state, 'ok'), f.subject, coalesce(f.finding, c.well), f.remedy
+from checks as c left join found as f on f.name = c.name
+order by c.n, f.subject, f.finding
+$$;
+--;
+comment on function recovery.examine() is
+    'What recovery doctor shows: each check with its findings (state ok, note or problem), and what to do. It changes nothing.';
+--;
+revoke all on function recovery.examine() from public;
+--;
 -- sql/functions/expire.sql
 create or replace function recovery.expire(p_detector text, p_lock_wait interval, out o_closed jsonb, out o_more boolean)
 returns record
@@ -3783,6 +3912,62 @@ comment on function recovery.in_use(recovery.process) is
     'Whether the work of a process goes on without the epoch that started it: an heir or another live server has it, or an active fuse guards the process or its unit.';
 --;
 revoke all on function recovery.in_use(recovery.process) from public;
+--;
+-- sql/functions/index_problem.sql
+create or replace function recovery.index_problem(p_watch recovery.watch, p_kind text, out problem text, out remedy text)
+returns record
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_name  text := format('recovery_%s_%s', p_kind, p_watch.id);
+    v_index record;
+    v_bad   regclass;
+    v_is    text;
+    v_as    text;
+begin
+    select c.oid::regclass as name, i.indexrelid, i.indrelid, i.indisvalid and i.indisready and i.indislive as well,
+           t.relname as of, i.indnkeyatts as columns
+    into v_index
+    from pg_class as t join pg_class as c on c.relnamespace = t.relnamespace and c.relname = v_name
+    left join pg_index as i on i.indexrelid = c.oid
+    where t.oid = p_watch.relation;
+    if not found then
+        return;  -- recovery.definitions_of says so
+    elsif v_index.indrelid is distinct from p_watch.relation then
+        problem := format('%s is not its index', v_index.name);
+        remedy := format('rename %s, then call recovery.attach again', v_index.name);
+        return;
+    end if;
+    -- Of a partitioned table's index every leaf's counts.
+    select i.indexrelid into v_bad from pg_partition_tree(v_index.indexrelid) as p join pg_index as i on i.indexrelid = p.relid
+    where p.isleaf and not (i.indisvalid and i.indisready and i.indislive) limit 1;
+    if v_bad is not null or not v_index.well then
+        problem := format('index %s is invalid: each sweep reads the whole table', coalesce(v_bad, v_index.name));
+        remedy := format('reindex index concurrently %s;', coalesce(v_bad, v_index.name));
+        return;
+    end if;
+    select concat(string_agg(pg_get_indexdef(v_index.indexrelid, n, false), ','), '|', pg_get_expr(i.indpred, i.indrelid)) into v_is
+    from pg_index as i cross join generate_series(1, v_index.columns) as n where i.indexrelid = v_index.indexrelid group by i.indexrelid;
+    v_as := case p_kind
+        when 'open' then concat('server_epoch,', p_watch.group_by || ',', (
+            select string_agg(quote_ident(k.name), ',' order by k.n) from unnest(p_watch.key_columns) with ordinality as k (name, n)), '|', p_watch.open)
+        else concat(p_watch.started, '|', p_watch.open, ' AND ', p_watch.started, ' IS NOT NULL') end;
+    -- As an index prints it: without the alias, but for a whole row.
+    v_as := replace(replace(recovery.realias(v_as, E'\x01'), E'\x01.*', quote_ident(v_index.of) || '.*'), E'\x01.', '');
+    if translate(v_is, '() ', '') <> translate(v_as, '() ', '') then
+        problem := format('index %s is not the one that recovery.attach made', v_index.name);
+        remedy := format('drop index %s; then call recovery.attach again', v_index.name);
+    end if;
+end
+$$;
+--;
+comment on function recovery.index_problem(recovery.watch, text) is
+    'What is wrong with the index recovery_<kind>_<id> (kind open or started) of a watch: another table''s, invalid, another definition; null: nothing. That it is missing, recovery.definitions_of says.';
+--;
+revoke all on function recovery.index_problem(recovery.watch, text) from public;
 --;
 -- sql/functions/is_elsewhere.sql
 create or replace function recovery.is_elsewhere(p_family text, p_epoch bigint)
@@ -5178,6 +5363,34 @@ comment on function recovery.rehearse(regclass) is 'Plans the statements of a wa
 --;
 revoke all on function recovery.rehearse(regclass) from public;
 --;
+-- sql/functions/rehearsed.sql
+create or replace function recovery.rehearsed()
+returns table (watch text, problem text)
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch recovery.watch;
+begin
+    for v_watch in select w.* from recovery.attached() as w order by w.family, w.position, w.name loop
+        begin
+            perform recovery.rehearse(v_watch.relation);
+        exception when others then
+            watch := v_watch.name;
+            problem := sqlerrm;
+            return next;
+        end;
+    end loop;
+end
+$$;
+--;
+comment on function recovery.rehearsed() is
+    'Watches whose statements cannot be planned now: something that their expressions use is gone, or a right. Nothing is executed.';
+--;
+revoke all on function recovery.rehearsed() from public;
+--;
 -- sql/functions/release.sql
 create or replace function recovery.release(p_family text, p_epoch bigint, p_limit integer)
 returns bigint
@@ -6155,6 +6368,48 @@ comment on function recovery.trigger_sql(recovery.watch, text) is
 --;
 revoke all on function recovery.trigger_sql(recovery.watch, text) from public;
 --;
+-- sql/functions/unowned_work.sql
+create or replace function recovery.unowned_work()
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set jit = off
+set max_parallel_workers_per_gather = 0
+as $$
+-- By the partial index, and at most a thousand rows of each watch: every sweep asks.
+declare
+    v_watch  recovery.watch;
+    v_count  bigint;
+    v_result jsonb := '{}';
+begin
+    for v_watch in
+        select w.* from recovery.attached() as w
+        where w.unowned is null and not recovery.replicated(w.family)
+          and coalesce(recovery.setting_of('unowned_expected', w.name), 'false') <> 'true'
+    loop
+        begin
+            select n.* into v_count from recovery.run(v_watch.runner, format(
+                'select to_jsonb(count(*)) from (select r.* from %s as r where r.server_epoch is null and (%s) limit 1000) as r where (%s)',
+                v_watch.relation, v_watch.open, coalesce(v_watch.only_if, 'true'))) as n;
+        exception when others then
+            continue;  -- recovery.orphaned notes it
+        end;
+        if v_count > 0 then
+            v_result := v_result || jsonb_build_object(v_watch.name, v_count);
+        end if;
+    end loop;
+    return v_result;
+end
+$$;
+--;
+comment on function recovery.unowned_work() is
+    'Open rows that nobody owns, for each watch that has any, counted up to 1000: written without an epoch, so that nobody notices when their process dies. Not of watches that close them at boot (p_unowned), that a subscription writes, or whose setting unowned_expected is true.';
+--;
+revoke all on function recovery.unowned_work() from public;
+--;
 -- sql/functions/untrack.sql
 create or replace function recovery.untrack(p_id bigint)
 returns boolean
@@ -6511,6 +6766,7 @@ begin
         report := recovery.add_to_report(report, 'closed', v_burnt.o_closed);
     end loop;
     perform recovery.forget();
+    report := pg_catalog.jsonb_set(report, array['unowned'], recovery.unowned_work());
     report := recovery.end_report(pg_catalog.jsonb_set(report, array['asked'], pg_catalog.to_jsonb(v_asked)), v_start);
     perform recovery.record_sweep(v_label, v_start, report);
     commit;
@@ -6696,37 +6952,92 @@ comment on column recovery.own_touch.child_at is 'When the child group of the ro
 --;
 -- sql/views/problem.sql
 create or replace view recovery.problem as
-select 'fuse'::text as kind, f.id::text as name, p.problem
+select 'fuse'::text as kind, f.id::text as name, p.problem, format('select recovery.cancel(%s);', f.id) as remedy
 from recovery.fuse as f cross join lateral (select recovery.problem_of(f.pid, f.process_start, f.expires) as problem) as p
 where p.problem is not null
 union all
-select 'server', format('%s (epoch %s)', s.name, s.epoch), p.problem
+select 'server', format('%s (epoch %s)', s.name, s.epoch), p.problem, format('recovery evict %s', s.epoch)
 from recovery.server as s cross join lateral (select recovery.problem_of(s.pid, s.process_start) as problem) as p
 where s.ended is null and p.problem is not null
 union all
-select 'process', c.id::text, p.problem
+select 'process', c.id::text, p.problem, format('select recovery.untrack(%s);', c.id)
 from recovery.process as c cross join lateral (select recovery.problem_of(c.pid, c.process_start) as problem) as p
 where p.problem is not null
 union all
-select 'watch', b.watch, b.message from recovery.broken as b
+select 'watch', b.watch, b.message, 'repair it: the next sweep finds it well'
+from recovery.broken as b
 union all
-select 'watch', w.name, format('its table lacks %s: call recovery.attach again', string_agg(d.name, ', ' order by d.name))
+select 'watch', w.name, format('its table lacks %s', string_agg(d.name, ', ' order by d.name)), 'call recovery.attach again'
 from recovery.attached() as w cross join lateral recovery.definitions_of(w) as d
 where not exists (select from recovery.broken as b where b.watch = w.name)
 group by w.name
 union all
-select 'watch', w.name, format('trigger %s of its table is disabled', t.tgname)
-from recovery.attached() as w join pg_catalog.pg_trigger as t on t.tgrelid = w.relation
-where t.tgname ~ '^recovery_[0-9]{2}_' and t.tgenabled in ('D', 'R');
+select 'watch', w.name, format('its table has no column %s any more', string_agg(c.name, ', ' order by c.name)),
+       format('select recovery.detach(%L); then attach it with what there is', w.relation)
+from recovery.attached() as w cross join lateral (
+    select 'server_epoch' as name
+    union select * from unnest(w.key_columns)
+    union select * from jsonb_object_keys(w.close)
+    union select * from jsonb_object_keys(coalesce(w.requeue, '{}'))
+    union select w.attempts where w.attempts is not null) as c
+where not exists (
+    select from pg_catalog.pg_attribute as a
+    where a.attrelid = w.relation and a.attname = c.name and a.attnum > 0 and not a.attisdropped)
+group by w.name, w.relation
+union all
+select 'trigger', w.name, format('%s of %s %s', t.tgname, t.tgrelid::regclass, case t.tgenabled
+           when 'D' then 'is disabled: writes are neither fenced nor told'
+           when 'R' then 'is enabled for replicas only: writes are neither fenced nor told'
+           else 'is enabled for replicas, too: a subscription of this table stops at the fence' end),
+       format('alter table %s enable trigger %s;', t.tgrelid::regclass, t.tgname)
+from recovery.attached() as w
+cross join lateral (select w.relation::oid as oid union select p.relid from pg_catalog.pg_partition_tree(w.relation) as p) as l
+join pg_catalog.pg_trigger as t on t.tgrelid = l.oid
+where t.tgname ~ '^recovery_[0-9]{2}_' and t.tgenabled <> 'O'
+union all
+select 'trigger', w.name, format('%s of %s is not the one that recovery.attach made', t.tgname, w.relation),
+       format('drop trigger %s on %s; then call recovery.attach again', t.tgname, w.relation)
+from recovery.attached() as w
+join pg_catalog.pg_trigger as t on t.tgrelid = w.relation join pg_catalog.pg_proc as p on p.oid = t.tgfoid
+where t.tgname ~ '^recovery_[0-9]{2}_'
+  and (p.pronamespace <> 'recovery'::regnamespace or p.proname ~ '^watch_' and p.proname !~ format('^watch_%s_', w.id))
+union all
+select 'index', w.name, i.problem, i.remedy
+from recovery.attached() as w
+cross join (values ('open'), ('started')) as k (kind)
+cross join lateral recovery.index_problem(w, k.kind) as i
+where i.problem is not null and (k.kind = 'open' or w.supervised is not null)
+union all
+select 'setting', 'session_replication_role', format('%s: writes are neither fenced nor told', s.said), s.remedy
+from (
+    select format('replica for %s', concat_ws(' in ', case when d.setrole = 0 then 'every role' else format('role %I', r.rolname) end,
+               case when d.setdatabase <> 0 then format('database %I', pg_catalog.current_database()) end)) as said,
+           format('alter %s reset session_replication_role;', case
+               when d.setrole = 0 then format('database %I', pg_catalog.current_database())
+               when d.setdatabase = 0 then format('role %I', r.rolname)
+               else format('role %I in database %I', r.rolname, pg_catalog.current_database()) end) as remedy
+    from pg_catalog.pg_db_role_setting as d left join pg_catalog.pg_roles as r on r.oid = d.setrole
+    where 'session_replication_role=replica' = any(d.setconfig)
+      and d.setdatabase in (0, (select b.oid from pg_catalog.pg_database as b where b.datname = pg_catalog.current_database()))
+    union all
+    select case when p.source in ('configuration file', 'command line') then 'replica for the whole server'
+                else format('replica in this session (from %s)', p.source) end,
+           case when p.source in ('configuration file', 'command line') then 'alter system reset session_replication_role; select pg_reload_conf();'
+                else 'look for it in PGOPTIONS and in what connects' end
+    from pg_catalog.pg_settings as p
+    where p.name = 'session_replication_role' and p.setting = 'replica' and p.source not in ('database', 'user', 'database user', 'global')
+) as s;
 --;
 comment on view recovery.problem is
-    'What every sweep passes over, shown by status: impossible processes and fuses (they are refused where they enter; a fuse among them guards nothing), and watches whose table, runner or expressions fail; and watches without their triggers, whose writes are neither fenced nor told.';
+    'What every sweep passes over, shown by status: impossible processes and fuses (they are refused where they enter; a fuse among them guards nothing), and watches whose table, runner or expressions fail; and what takes the fence from a table: its triggers, indexes and columns, and sessions in which triggers do not fire.';
 --;
-comment on column recovery.problem.kind is 'fuse, server, process or watch.';
+comment on column recovery.problem.kind is 'fuse, server, process, watch, trigger, index or setting.';
 --;
-comment on column recovery.problem.name is 'Its number, or name and epoch.';
+comment on column recovery.problem.name is 'Its number, or name and epoch; of a trigger or index the watch.';
 --;
 comment on column recovery.problem.problem is 'What is wrong with it.';
+--;
+comment on column recovery.problem.remedy is 'What to do about it, or to type.';
 --;
 -- sql/views/server_status.sql
 create or replace view recovery.server_status as
@@ -6798,7 +7109,8 @@ from (values
     ('wall_timeout', 'off'),
     ('propagation_grace', '00:00:30'),
     ('cancel_grace', '00:00:10'),
-    ('idle_roots', 'false')
+    ('idle_roots', 'false'),
+    ('unowned_expected', 'false')
 ) as d (name, value)
 where not exists (select from recovery.setting as s where (s.name, s.watch, s.kind, s.group_key) = (d.name, '', '', ''))
 order by name, watch, kind, group_key;
@@ -6988,6 +7300,8 @@ grant execute on function
     recovery.replicated(text),
     recovery.issued_here(bigint),
     recovery.definitions_of(recovery.watch),
+    recovery.index_problem(recovery.watch, text),
+    recovery.examine(),
     recovery.lacks_loan(regclass),
     recovery.now(),
     recovery.problem_of(bigint, timestamptz, timestamptz),
@@ -7034,6 +7348,7 @@ grant execute on function
     recovery.new_report(bigint[]),
     recovery.end_report(jsonb, timestamptz),
     recovery.record_sweep(text, timestamptz, jsonb),
+    recovery.unowned_work(),
     recovery.ring(),
     recovery.touch(text, text[], text),
     recovery.due(),

@@ -47,6 +47,7 @@ begin
         report := recovery.add_to_report(report, 'closed', v_burnt.o_closed);
     end loop;
     perform recovery.forget();
+    report := pg_catalog.jsonb_set(report, array['unowned'], recovery.unowned_work());
     report := recovery.end_report(pg_catalog.jsonb_set(report, array['asked'], pg_catalog.to_jsonb(v_asked)), v_start);
     perform recovery.record_sweep(v_label, v_start, report);
     commit;
