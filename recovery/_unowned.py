@@ -24,9 +24,10 @@ def warn_unowned(server: Server, report: Report) -> None:
         if watch not in told:
             told.add(watch)
             _log.warning(
-                "%s open rows of %s belong to no server, and nobody will notice when the process that"
-                " wrote them dies: bind its engine or pool (recovery.serve, server.bind), or write"
-                " server_epoch. If that is meant: recovery config set unowned_expected true --watch %s",
+                "%s open rows of %s belong to no server, and nobody will notice when the process"
+                " that wrote them dies: bind its engine or pool (recovery.serve, server.bind), or"
+                " write server_epoch. If that is meant:"
+                " recovery config set unowned_expected true --watch %s",
                 count if count < 1000 else "1000 or more",
                 watch,
                 watch,

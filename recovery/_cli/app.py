@@ -236,7 +236,10 @@ def status(as_json: AsJson = False, dsn: Dsn = None) -> None:
 
 @app.command()
 def doctor(as_json: AsJson = False, dsn: Dsn = None) -> None:
-    """Looks what is wrong, and says what to do about it; changes nothing. Exit code 1 if anything is."""
+    """Looks what is wrong, and says what to do about it; changes nothing.
+
+    Exit code 1 if anything is wrong.
+    """
     raise typer.Exit(examination.run(_database(dsn), as_json, explain))
 
 

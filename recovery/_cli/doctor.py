@@ -42,9 +42,7 @@ def run(dsn: str, as_json: bool, explain: Callable[[Exception], tuple[str, int]]
     return FAILED if failed else 0
 
 
-def _look(
-    dsn: str, explain: Callable[[Exception], tuple[str, int]]
-) -> Sequence[dict[str, Any]]:
+def _look(dsn: str, explain: Callable[[Exception], tuple[str, int]]) -> Sequence[dict[str, Any]]:
     """The checks of the database, behind those without which it can't be asked."""
     try:
         conn = _connect.connect(dsn, "cli")
@@ -57,10 +55,12 @@ def _look(
             found.append(_check("schema", calls.run(conn, calls.version())))
             return found + calls.run(conn, queries.checks())
         except SchemaMismatch as error:
-            return [*found, _check("schema", error.message, error.hint or "recovery migrate upgrade")]
+            remedy = error.hint or "recovery migrate upgrade"
+            return [*found, _check("schema", error.message, remedy)]
         except PermissionDenied as error:
             login = conn.info.user
-            return [*found, _check("login", f"{login}: {error}", f"grant recovery_listener to {login};")]
+            remedy = f"grant recovery_listener to {login};"
+            return [*found, _check("login", f"{login}: {error}", remedy)]
 
 
 def _check(name: str, finding: str, remedy: str | None = None) -> dict[str, Any]:

@@ -142,9 +142,9 @@ def status(conn: psycopg.Connection[Any], as_json_: bool) -> None:
     for watch in found["watches"]:
         if watch["elsewhere"] is not None:
             console.print(
-                f"{watch['relation']} is written by a subscription: {watch['elsewhere']} open rows of"
-                " its publisher are left alone, until a server writes its epoch into them or the"
-                " subscription is dropped\n",
+                f"{watch['relation']} is written by a subscription: {watch['elsewhere']} open rows"
+                " of its publisher are left alone, until a server writes its epoch into them or"
+                " the subscription is dropped\n",
                 soft_wrap=True,
             )
         if watch["stale"]:

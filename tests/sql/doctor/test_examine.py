@@ -13,7 +13,9 @@ CHECKS = """login database roles sweeper watches triggers indexes sessions owner
 def examine(conn: Connection) -> dict[str, list[tuple[str, str | None, str, str | None]]]:
     """Check -> (state, subject, finding, remedy) of its lines."""
     found: dict[str, list[tuple[str, str | None, str, str | None]]] = {}
-    for name, *line in conn.execute("select name, state, subject, finding, remedy from recovery.examine()"):
+    for name, *line in conn.execute(
+        "select name, state, subject, finding, remedy from recovery.examine()"
+    ):
         found.setdefault(name, []).append(tuple(line))  # type: ignore
     return found
 
@@ -21,7 +23,11 @@ def examine(conn: Connection) -> dict[str, list[tuple[str, str | None, str, str 
 def wrong(conn: Connection) -> dict[str, list[tuple[str | None, str]]]:
     """Check -> subject and finding of its problems; the login of the tests is a superuser."""
     return {
-        name: [(subject, finding) for state, subject, finding, remedy in lines if state == "problem" and remedy]
+        name: [
+            (subject, finding)
+            for state, subject, finding, remedy in lines
+            if state == "problem" and remedy
+        ]
         for name, lines in examine(conn).items()
         if name != "login" and any(state == "problem" for state, *_ in lines)
     }
@@ -52,7 +58,9 @@ def test_nobody_sweeps(jobs: Connection) -> None:
 
 
 def test_a_watch_whose_statements_can_not_be_planned(app: Connection) -> None:
-    app.execute("create function app.words(text) returns text language sql immutable as 'select $1'")
+    app.execute(
+        "create function app.words(text) returns text language sql immutable as 'select $1'"
+    )
     attach(app, close='{"status": "\'failed\'", "error": "app.words(c.message)"}')
     sweep(app)
     assert wrong(app) == {}
@@ -74,7 +82,9 @@ def test_triggers_without_a_watch(jobs: Connection) -> None:
 def test_triggers_indexes_and_sessions(jobs: Connection) -> None:
     sweep(jobs)
     jobs.execute("alter table app.job disable trigger recovery_20_update")
-    jobs.execute("update pg_index set indisvalid = false where indrelid = 'app.job'::regclass and not indisprimary")
+    jobs.execute(
+        "update pg_index set indisvalid = false where indrelid = 'app.job'::regclass and not indisprimary"
+    )
     jobs.execute("set session_replication_role = replica")
     assert set(wrong(jobs)) == {"triggers", "indexes", "sessions"}
 

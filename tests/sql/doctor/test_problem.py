@@ -11,7 +11,9 @@ from sql.jobs import Connection, attach, value
 
 
 def problems(conn: Connection) -> list[tuple[str, str, str, str]]:
-    return conn.execute("select kind, name, problem, remedy from recovery.problem order by 1, 2, 3").fetchall()
+    return conn.execute(
+        "select kind, name, problem, remedy from recovery.problem order by 1, 2, 3"
+    ).fetchall()
 
 
 def only(conn: Connection) -> tuple[str, str, str]:
@@ -21,7 +23,11 @@ def only(conn: Connection) -> tuple[str, str, str]:
 
 
 def index(conn: Connection, kind: str = "open") -> str:
-    return str(value(conn, f"select 'app.recovery_{kind}_' || id from recovery.watch where name = 'app.job'"))
+    return str(
+        value(
+            conn, f"select 'app.recovery_{kind}_' || id from recovery.watch where name = 'app.job'"
+        )
+    )
 
 
 def test_nothing_is_wrong_with_what_attach_made(app: Connection) -> None:
@@ -30,11 +36,13 @@ def test_nothing_is_wrong_with_what_attach_made(app: Connection) -> None:
     attach(
         app,
         open="""("r.s" is null or "r.s" in ('r.a', 'b''r.')) and status = 'running' and r.* is distinct from null""",
-        group="note || 'r.x'",
+        group="case when note is null then 'r.x' else note || 'r.' end",
         started="st",
     )
     app.execute("select recovery.supervise('app.job')")
-    app.execute('create table app."Part r.t" (id int, "Day" date, status text, primary key (id, "Day")) partition by list (id)')
+    app.execute(
+        'create table app."Part r.t" (id int, "Day" date, status text, primary key (id, "Day")) partition by list (id)'
+    )
     app.execute('create table app.part_1 partition of app."Part r.t" for values in (1)')
     attach(app, 'app."Part r.t"', open="status = 'running' or id = 0", close='{"status": "null"}')
     assert problems(app) == []
@@ -69,7 +77,9 @@ def test_a_trigger_of_one_partition(app: Connection) -> None:
 
 
 def test_a_trigger_that_calls_something_else(jobs: Connection) -> None:
-    jobs.execute("create function app.idle() returns trigger language plpgsql as 'begin return null; end'")
+    jobs.execute(
+        "create function app.idle() returns trigger language plpgsql as 'begin return null; end'"
+    )
     jobs.execute("drop trigger recovery_10_insert on app.job")
     jobs.execute(
         "create trigger recovery_10_insert after insert on app.job for each row execute function app.idle()"
@@ -82,7 +92,9 @@ def test_a_trigger_that_calls_something_else(jobs: Connection) -> None:
 
 
 def test_an_invalid_index(jobs: Connection) -> None:
-    jobs.execute("update pg_index set indisvalid = false where indexrelid = %s::regclass", (index(jobs),))
+    jobs.execute(
+        "update pg_index set indisvalid = false where indexrelid = %s::regclass", (index(jobs),)
+    )
     kind, problem, remedy = only(jobs)
     assert (kind, "is invalid" in problem) == ("index", True)
     jobs.execute(remedy)  # type: ignore
@@ -130,7 +142,9 @@ def test_the_index_of_the_watchdog(app: Connection) -> None:
     name = index(app, "started")
     app.execute(f"drop index {name}")  # type: ignore
     assert name.removeprefix("app.") in only(app)[1]
-    app.execute(f"create index {name.removeprefix('app.')} on app.job (started) where status = 'running'")  # type: ignore
+    app.execute(
+        f"create index {name.removeprefix('app.')} on app.job (started) where status = 'running'"
+    )  # type: ignore
     assert "not the one" in only(app)[1]
 
 
@@ -146,7 +160,11 @@ def test_sessions_in_which_triggers_do_not_fire(
     role, database = f"copier_{os.getpid()}", value(jobs, "select current_database()")
     jobs.execute(f"create role {role}")  # type: ignore
     try:
-        for whose in (f"role {role}", f"role {role} in database {database}", f"database {database}"):
+        for whose in (
+            f"role {role}",
+            f"role {role} in database {database}",
+            f"database {database}",
+        ):
             jobs.execute(f"alter {whose} set session_replication_role = replica")  # type: ignore
             kind, problem, remedy = only(jobs)
             assert kind == "setting"

@@ -70,11 +70,13 @@ class Pair:
     def wait_ready(self, target: Connection) -> None:
         """Until no table is being copied any more."""
         wait_for(
-            lambda: not value(
-                target,
-                # Its owner may not read the names of all watched tables: that copy is tried for ever.
-                "select array_agg(srrelid::regclass) from pg_subscription_rel"
-                " where srsubstate <> 'r' and srrelid <> 'recovery.watch'::regclass",
+            lambda: (
+                not value(
+                    target,
+                    # Its owner may not read the names of all watched tables: that copy is tried for ever.
+                    "select array_agg(srrelid::regclass) from pg_subscription_rel"
+                    " where srsubstate <> 'r' and srrelid <> 'recovery.watch'::regclass",
+                )
             ),
             30,
             what="the tables are copied",

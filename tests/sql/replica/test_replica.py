@@ -184,7 +184,9 @@ def test_p02_groups_are_neither_idle_nor_cancelled(pair: Pair) -> None:
             group="session",
             started="started",
         )
-        conn.execute("select recovery.supervise('grp.task', p_kind => $$'x'$$, p_cancel => 'group')")
+        conn.execute(
+            "select recovery.supervise('grp.task', p_kind => $$'x'$$, p_cancel => 'group')"
+        )
     server = boot(pair.publisher)
     pair.publisher.execute(
         "insert into grp.task values (1, 's', 'running', now() - interval '1 day', 'there', %s)",
@@ -196,10 +198,16 @@ def test_p02_groups_are_neither_idle_nor_cancelled(pair: Pair) -> None:
         "insert into grp.task values (2, 's', 'running', now() - interval '1 day', 'here', %s)",
         (local.epoch,),
     )
-    for setting, given in (("idle_timeout", "1 h"), ("tool_timeout", "1 h"), ("idle_roots", "true")):
+    for setting, given in (
+        ("idle_timeout", "1 h"),
+        ("tool_timeout", "1 h"),
+        ("idle_roots", "true"),
+    ):
         pair.subscriber.execute("select recovery.configure(%s, %s)", (setting, given))
     assert pair.subscriber.execute("select * from recovery.due()").fetchall() == []
-    pair.subscriber.execute("select recovery.light('grp.task', 's', '1 ms', 'h', 4711, now(), 'group')")
+    pair.subscriber.execute(
+        "select recovery.light('grp.task', 's', '1 ms', 'h', 4711, now(), 'group')"
+    )
     report = sweep(pair.subscriber)
     assert (report["closed"], report["asked"]) == ({}, 0)
     shutdown(pair.subscriber, local.epoch)  # what is of here still closes
@@ -260,7 +268,9 @@ def test_p02_our_own_tables_stay_local(pair: Pair) -> None:
 
 def test_a_restore_under_the_same_role_keeps_them(pair: Pair) -> None:
     pair.subscriber.execute("set session_replication_role = replica")
-    pair.subscriber.execute("insert into recovery.setting (name, value) values ('wall_timeout', '01:00:00')")
+    pair.subscriber.execute(
+        "insert into recovery.setting (name, value) values ('wall_timeout', '01:00:00')"
+    )
     pair.subscriber.execute("update recovery.clock set shift = '1 s'")
     pair.subscriber.execute("delete from recovery.clock")
     assert value(pair.subscriber, "select count(*) from recovery.setting") == 1
@@ -273,11 +283,15 @@ def test_p02_both_ways(pair: Pair) -> None:
         attach(conn)
     here, there = boot(pair.subscriber, "here"), boot(pair.publisher, "there")
     add(pair.publisher, there.epoch)
-    pair.subscriber.execute("insert into app.job (id, server_epoch) values (100, %s)", (here.epoch,))
+    pair.subscriber.execute(
+        "insert into app.job (id, server_epoch) values (100, %s)", (here.epoch,)
+    )
     pair.publish(options=", origin = none, copy_data = false")
     pair.publish(options=", origin = none, copy_data = false", back=True)
     add(pair.publisher, there.epoch)
-    pair.subscriber.execute("insert into app.job (id, server_epoch) values (200, %s)", (here.epoch,))
+    pair.subscriber.execute(
+        "insert into app.job (id, server_epoch) values (200, %s)", (here.epoch,)
+    )
     pair.publisher.execute("update app.job set note = 'moved' where id = 1")  # not there: no copy
     both = "select count(*) from app.job where id in (2, 200)"
     for conn in pair.both:
