@@ -25,20 +25,12 @@ def run(dsn: str, as_json: bool, explain: Callable[[Exception], tuple[str, int]]
     if as_json:
         show.as_json({"ok": not failed, "checks": found})
     else:
-        show.print_table(
-            Console(highlight=False),
-            ["check", "state", "finding", "what to do"],
-            [
-                [
-                    check["name"],
-                    Text(check["state"], style=_COLOURS[check["state"]]),
-                    ": ".join(part for part in (check["subject"], check["finding"]) if part),
-                    check["remedy"],
-                ]
-                for check in found
-            ],
-            "",
-        )
+        console = Console(highlight=False, soft_wrap=True)
+        for check in found:
+            what = ": ".join(part for part in (check["subject"], check["finding"]) if part)
+            todo = f"  → {check['remedy']}" if check["remedy"] else ""
+            line = Text(f"{check['state']:8}", style=_COLOURS[check["state"]])
+            console.print(line.append(f" {check['name']:12} {what}{todo}", style="default"))
     return FAILED if failed else 0
 
 
