@@ -75,6 +75,8 @@ class Report:
         ms: how long it took, in milliseconds.
         asked: units of work whose live owner was asked to stop them: their time is up.
         more: its budget was over before the work was: call it again.
+        unowned: watch -> open rows that nobody owns, up to 1000 of each: written without an
+            epoch, so that nobody notices when their process dies. Only a sweep looks.
     """
 
     closed: Mapping[str, int] = field(default_factory=dict, hash=False)
@@ -86,6 +88,7 @@ class Report:
     ms: float = 0.0
     asked: int = 0
     more: bool = False
+    unowned: Mapping[str, int] = field(default_factory=dict, hash=False)
 
     @classmethod
     def parse(cls, value: Any) -> Self:
@@ -101,6 +104,7 @@ class Report:
             ms=float(data.get("ms") or 0),
             asked=int(data.get("asked") or 0),
             more=bool(data.get("more")),
+            unowned=dict(data.get("unowned") or {}),
         )
 
     def __str__(self) -> str:
@@ -113,6 +117,7 @@ class Report:
         parts += [f"busy {counts(self.busy)}"] if self.busy else []
         parts += [f"asked to stop {self.asked}"] if self.asked else []
         parts += ["more is left"] if self.more else []
+        parts += [f"nobody owns {counts(self.unowned)}"] if self.unowned else []
         return f"{'; '.join(parts)} in {self.ms:.0f} ms"
 
 

@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 
 from recovery import calls
 from recovery._link import Link, backoff, clock
+from recovery._unowned import warn_unowned
 from recovery.errors import InvalidArgument, RecoveryError
 from recovery.processes import report_processes
 from recovery.server import REFUSED, Server
@@ -159,6 +160,7 @@ class Keeper:
             return min(wait * random.uniform(1.0, 1.1), usual)
         report = server.sweep(budget=_BUDGET)
         self._reap(True)
+        warn_unowned(server, report)
         if report.closed or report.ended or report.asked:
             _log.info("sweep by %s: ended %s, %s", server.name, report.ended, report)
         if report.more:

@@ -8,7 +8,9 @@ Every sweep reads them again, so a change needs no restart. There are
 
 - ``tool_timeout``, ``task_timeout``, ``idle_timeout``, ``wall_timeout``: off unless set,
 - ``propagation_grace`` (30 s) and ``cancel_grace`` (10 s),
-- ``idle_roots`` (false).
+- ``idle_roots`` (false),
+- ``unowned_expected`` (false): whether open rows that nobody owns are meant to be there; if
+  not, sweepers warn of them.
 
 A value is a text with units (``90s``, ``10 min``, ``1 h 30 min``, ``00:10:00``), a timedelta,
 ``off`` or 0, or a bool; None removes it, so that the next wider one counts, at last the
@@ -47,6 +49,7 @@ VARIABLES: Mapping[str, str] = {
         "propagation_grace",
         "cancel_grace",
         "idle_roots",
+        "unowned_expected",
     )
 }
 

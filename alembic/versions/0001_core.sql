@@ -1514,15 +1514,15 @@ begin
             v_value := case v_value when 'off' then '0' else v_value end;
         when p_name in ('propagation_grace', 'cancel_grace') then
             v_hint := v_hint || '0 for none.';
-        when p_name = 'idle_roots' then
+        when p_name in ('idle_roots', 'unowned_expected') then
             v_hint := 'Allowed are true (on) and false (off).';
         else
             perform recovery.fail('RC010', format('setting %s is not known', coalesce(quote_literal(left(p_name, 60)), 'null')),
-                'There are tool_timeout, task_timeout, idle_timeout, wall_timeout, propagation_grace, cancel_grace and idle_roots.');
+                'There are tool_timeout, task_timeout, idle_timeout, wall_timeout, propagation_grace, cancel_grace, idle_roots and unowned_expected.');
     end case;
     if v_value is null or v_value = '' then
         return null;
-    elsif p_name = 'idle_roots' then
+    elsif p_name in ('idle_roots', 'unowned_expected') then
         if v_value in ('true', 'on', 'false', 'off') then
             return (v_value in ('true', 'on'))::text;
         end if;
@@ -1907,6 +1907,12 @@ declare
     v_family boolean;
 begin
     perform recovery.check_fresh();
+    if recovery.is_elsewhere(p_family, p_epoch) then
+        o_closed := '{}';
+        o_failed := '{}';
+        o_done := true;
+        return;
+    end if;
     if p_epoch is not null then
         -- A transaction that holds up the end holds up no other row.
         select coalesce(s.reason, s.pending) into v_reason from recovery.server as s
@@ -2339,6 +2345,10 @@ begin
     if not found then
         perform recovery.fail('RC008', format('nothing is watched as %s', coalesce(quote_literal(p_watch), 'null')), 'See recovery.watch for the names.');
     end if;
+    if not p_force and recovery.lives_elsewhere(p_watch, p_scope, p_key) then
+        o_closed := '{}';
+        return;
+    end if;
     if p_scope = 'group' then
         v_groups := recovery.tree(v_watch.family, array[p_key], false);
     else
@@ -2351,7 +2361,7 @@ end
 $$;
 --;
 comment on function recovery.close_unit(text, text, text, text, text, interval, boolean) is
-    'Closes one row, or one group with its descendants, whoever owns it; what an active fuse guards stays, unless p_force. Counts per watch.';
+    'Closes one row, or one group with its descendants, whoever owns it; what an active fuse guards stays, and a unit with rows of a publisher, unless p_force. Counts per watch.';
 --;
 revoke all on function recovery.close_unit(text, text, text, text, text, interval, boolean) from public;
 --;
@@ -2774,6 +2784,23 @@ comment on function recovery.create_outbox(integer, text) is 'Makes the view by 
 --;
 revoke all on function recovery.create_outbox(integer, text) from public;
 --;
+-- sql/functions/database_number.sql
+create or replace function recovery.database_number()
+returns bigint
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select abs(hashtextextended(concat(c.system_identifier, '/', d.oid), 0) % 1000)
+    from pg_control_system() as c join pg_database as d on d.datname = current_database()
+$$;
+--;
+comment on function recovery.database_number() is
+    'The last three digits of every epoch that this database issues: a publisher and its subscribers do not issue the same, and a physical copy that became a database of its own knows which are not its own.';
+--;
+revoke all on function recovery.database_number() from public;
+--;
 -- sql/functions/define_watch.sql
 create or replace function recovery.define_watch(p_table regclass)
 returns void
@@ -3021,6 +3048,7 @@ declare
     v_about recovery.task;
     v_least interval;
     v_some  boolean := true;
+    v_ours  boolean := not recovery.replicated(p_watch.family);
     v_row   record;
     v_task  boolean;
     v_wall  boolean;
@@ -3047,7 +3075,7 @@ begin
         cross join lateral jsonb_to_record(j) as d (key text, grp text, owner bigint, kind text, started timestamptz, moved timestamptz,
             child_at timestamptz, tool interval, task interval, wall interval, held boolean, child text)
     loop
-        continue when v_row.held;
+        continue when v_row.held or not (v_ours or recovery.issued_here(v_row.owner));
         -- Work that moves for ever has a cap of its own, whatever it waits for; not at once after a break in watching.
         v_wall := coalesce(v_row.started + v_row.wall < p_now and p_since + least(v_row.wall, interval '1 minute') < p_now, false);
         v_task := v_row.child is not null or v_row.child_at is not null;
@@ -3057,6 +3085,7 @@ begin
             on conflict (family, scope, watch, key) do update set child_at = excluded.child_at;
             continue;
         end if;
+        continue when not v_ours and p_watch.cancel = 'group' and recovery.lives_elsewhere(p_watch.name, 'group', v_row.grp);
         if v_wall then
             reason := 'wall_timeout';
         elsif not v_task and v_row.moved + v_row.tool < p_now then
@@ -3081,7 +3110,7 @@ end
 $$;
 --;
 comment on function recovery.due_rows(recovery.watch, timestamptz, timestamptz) is
-    'Rows of a watch past tool_timeout, task_timeout or wall_timeout: leaves only, nothing that is on hold; and the unit that is to be cancelled.';
+    'Rows of a watch past tool_timeout, task_timeout or wall_timeout: leaves only, nothing that is on hold or lives at a publisher; and the unit that is to be cancelled.';
 --;
 revoke all on function recovery.due_rows(recovery.watch, timestamptz, timestamptz) from public;
 --;
@@ -3165,7 +3194,7 @@ declare
     v_watch  record;
     v_epochs bigint[];
 begin
-    for v_watch in select w.name from recovery.attached() as w loop
+    for v_watch in select w.name from recovery.attached() as w where not recovery.replicated(w.family) loop
         begin
             v_epochs := recovery.open_epochs(v_watch.name);
         exception when others then
@@ -3183,7 +3212,7 @@ end
 $$;
 --;
 comment on function recovery.end_lost_epochs() is
-    'Books epochs that own open rows but are not in recovery.server (lost in a failover or restore) as ended, so that their rows close.';
+    'Books epochs that own open rows but are not in recovery.server (lost in a failover or restore) as ended, so that their rows close. Not those in tables that a subscription writes: they are the publisher''s.';
 --;
 revoke all on function recovery.end_lost_epochs() from public;
 --;
@@ -3256,6 +3285,135 @@ comment on function recovery.evict(text, boolean) is
     'An operator ends a server by name or epoch; the next sweep closes its work. With p_terminate its sessions are cut too (needs pg_signal_backend). RC002 if none is live.';
 --;
 revoke all on function recovery.evict(text, boolean) from public;
+--;
+-- sql/functions/examine.sql
+create or replace function recovery.examine()
+returns table (name text, state text, subject text, finding text, remedy text)
+language sql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+with
+checks (n, name, well) as (values
+    (1, 'login', format('%s may boot and sweep', session_user)),
+    (2, 'database', 'writable, and everything belongs to recovery_owner'),
+    (3, 'roles', 'as recovery.permit makes them'),
+    (4, 'sweeper', 'a sweep within the last minute'),
+    (5, 'watches', format('%s, all can be closed', (select count(*) from recovery.attached()))),
+    (6, 'triggers', 'all there and enabled'),
+    (7, 'indexes', 'all there and valid'),
+    (8, 'sessions', 'no setting keeps triggers from firing'),
+    (9, 'owners', 'every open row has one'),
+    (10, 'orphans', 'none'),
+    (11, 'entries', 'no impossible server, process or fuse'),
+    (12, 'silence', 'no server is held back'),
+    (13, 'ends', 'none pending'),
+    (14, 'failures', 'none'),
+    (15, 'replication', 'no watched table is written by a subscription')
+),
+w as materialized (select s.*, a.family, a.unowned is not null or recovery.setting_of('unowned_expected', s.watch) = 'true' as expected
+                   from recovery.watch_status as s join recovery.attached() as a on a.name = s.watch),
+p as materialized (select * from recovery.problem),
+found (name, state, subject, finding, remedy) as (
+    select 'login', 'problem', session_user::text, 'a superuser: up to PostgreSQL 17 a deferred trigger of a watched table may run with its rights',
+           'log in as a member of recovery_server'
+    from pg_roles as r where r.rolname = session_user and r.rolsuper and current_setting('server_version_num')::integer < 180000
+    union all
+    select 'login', 'note', session_user::text, 'may look, but neither boot nor sweep', format('grant recovery_server to %I;', session_user)
+    where not pg_has_role(session_user, 'recovery_server', 'usage')
+    union all
+    select 'database', 'problem', current_database()::text, 'a standby: servers, sweeps and listeners need the primary', 'connect to the primary'
+    where pg_is_in_recovery()
+    union all
+    select 'database', 'problem', t.name, 'its one row is missing', format('insert into %s default values;', t.name)
+    from (values ('recovery.observation', exists (select from recovery.observation)), ('recovery.clock', exists (select from recovery.clock))) as t (name, filled)
+    where not t.filled
+    union all
+    select 'database', 'problem', min(o.name), format('%s of %s objects of schema recovery do not belong to recovery_owner: restored without owners', count(*) filter (where not o.ours), count(*)),
+           'restore with owners, or give them back: alter ... owner to recovery_owner'
+    from (
+        select c.oid::regclass::text as name, c.relowner = 'recovery_owner'::regrole as ours from pg_class as c
+        where c.relnamespace = 'recovery'::regnamespace and c.relkind in ('r', 'v') and c.relname <> 'alembic_version'
+        union all
+        select f.oid::regprocedure::text, f.proowner = 'recovery_owner'::regrole from pg_proc as f
+        where f.pronamespace = 'recovery'::regnamespace and f.proname !~ '^watch_[0-9]+_') as o
+    having bool_or(not o.ours)
+    union all
+    select 'roles', 'problem', coalesce(r.rolname, s.name), case when r.oid is null then 'does not exist' else 'can log in or has rights of its own' end,
+           case when r.oid is null then format('create role %I nologin;', s.name) else format('alter role %I nologin nosuperuser nocreaterole noreplication;', r.rolname) end
+    from (select * from unnest(array['recovery_server', 'recovery_listener', 'recovery_runner']) union select role::text from recovery.runner) as s (name)
+    left join pg_roles as r on r.rolname = s.name
+    where r.oid is null or r.rolcanlogin or r.rolsuper or r.rolcreaterole or r.rolreplication
+    union all
+    select 'roles', 'problem', n.role::text, 'is not what runs for its owner any more', format('select recovery.permit(%L);', n.owner)
+    from recovery.runner as n
+    where exists (select from pg_roles as r where r.rolname = n.role) and exists (select from pg_roles as r where r.oid = n.owner)
+      and (not pg_has_role(n.role, 'recovery_runner', 'usage')
+           or not n.privileged and not pg_has_role(n.role, n.owner, 'usage')
+           or to_regprocedure(format('recovery_private.run_%s(text, recovery.task, text)', n.id)) is null)
+    union all
+    select 'sweeper', 'problem', null, coalesce('nobody has swept for ' || date_trunc('second', recovery.now() - o.swept), 'nobody has swept yet'),
+           'recovery sweep (cron), or recovery.serve in a process'
+    from recovery.observation as o
+    where coalesce(o.swept < recovery.now() - interval '1 minute', true) and exists (select from recovery.attached())
+    union all
+    select case p.kind when 'watch' then 'watches' when 'trigger' then 'triggers' when 'index' then 'indexes' when 'setting' then 'sessions' else 'entries' end,
+           'problem', case when p.kind in ('fuse', 'process', 'server') then p.kind || ' ' || p.name else p.name end, p.problem, p.remedy
+    from p
+    union all
+    select 'watches', 'problem', r.watch, r.problem, 'repair it, or detach and attach it with what there is'
+    from recovery.rehearsed() as r where not exists (select from p where p.kind = 'watch' and p.name = r.watch)
+    union all
+    select 'watches', 'problem', w.watch, 'its table has got a BEFORE UPDATE trigger since it was attached', 'call recovery.attach again' from w where w.stale
+    union all
+    select distinct 'watches', 'problem', t.tgrelid::regclass::text, 'has our triggers, and is not watched: restored without its watch',
+           'drop its triggers recovery_..., then attach it'
+    from pg_trigger as t join pg_class as c on c.oid = t.tgrelid
+    where t.tgname ~ '^recovery_[0-9]{2}_' and not t.tgisinternal and t.tgparentid = 0 and c.relnamespace <> 'recovery'::regnamespace
+      and not exists (select from recovery.watch as a where a.relation = t.tgrelid)
+    union all
+    select 'owners', 'problem', w.watch, format('%s open rows belong to nobody: no one notices when their process dies', w.unowned),
+           format('bind what writes them (recovery.serve), or, if that is meant: recovery config set unowned_expected true --watch %s', w.watch)
+    from w where w.unowned > 0 and w.expected is not true
+    union all
+    select 'orphans', 'problem', w.watch, format('%s open rows of servers that have ended', w.orphans), 'recovery sweep; if they stay: recovery status'
+    from w where w.orphans > 0
+    union all
+    select 'silence', 'problem', format('%s (epoch %s)', s.name, s.epoch), format('looks dead, and is not declared dead%s: %s', ' before ' || date_trunc('second', s.held_until), s.held_because),
+           format('wait, or: recovery evict %s', s.epoch)
+    from recovery.server_status as s where s.state = 'held back'
+    union all
+    select 'ends', 'problem', format('%s (epoch %s)', s.name, s.epoch), format('is to end (%s), but a transaction of its own is open%s', s.pending, l.held),
+           format('recovery evict %s --terminate-backends', s.epoch)
+    from recovery.server as s
+    cross join lateral (
+        select ' in ' || string_agg(distinct coalesce('backend ' || l.pid, 'a prepared transaction'), ', ') as held from pg_locks as l
+        where l.locktype = 'advisory' and l.objsubid = 1 and (l.classid::bigint << 32) | l.objid::bigint = s.epoch) as l
+    where s.pending is not null and s.ended is null
+    union all
+    select 'failures', 'problem', f.watch, format('%s rows cannot be closed, the last one (%s): %s', count(*), (array_agg(f.key order by f.last_at desc))[1], (array_agg(f.message order by f.last_at desc))[1]),
+           'repair what refuses it: it is tried again by itself'
+    from recovery.failure as f group by f.watch
+    union all
+    select 'replication', 'note', w.watch, format('written by a subscription: %s open rows of its publisher are left alone', w.elsewhere),
+           'a server takes a row over by writing its server_epoch; dropping the subscription makes them orphans'
+    from w where w.elsewhere is not null
+    union all
+    select 'replication', 'note', 'schema recovery', format('subscription %I writes it, too: what it brings is dropped', b.subname),
+           'publish the application''s tables by name or by schema'
+    from pg_subscription as b
+    where exists (select from pg_subscription_rel as s join pg_class as c on c.oid = s.srrelid where s.srsubid = b.oid and c.relnamespace = 'recovery'::regnamespace)
+)
+select c.name, coalesce(f.state, 'ok'), f.subject, coalesce(f.finding, c.well), f.remedy
+from checks as c left join found as f on f.name = c.name
+order by c.n, f.subject, f.finding
+$$;
+--;
+comment on function recovery.examine() is
+    'What recovery doctor shows: each check with its findings (state ok, note or problem), and what to do. It changes nothing.';
+--;
+revoke all on function recovery.examine() from public;
 --;
 -- sql/functions/expire.sql
 create or replace function recovery.expire(p_detector text, p_lock_wait interval, out o_closed jsonb, out o_more boolean)
@@ -3796,6 +3954,7 @@ declare
     v_group  text;
     v_parent text;
     v_seen   record;
+    v_name   text;
 begin
     for v_watch in select w.* from recovery.attached() as w where w.family = p_family and w.group_by is not null order by w.position loop
         v_runner := v_watch.runner;
@@ -3818,6 +3977,7 @@ begin
     if v_least is null or v_find = '' then
         return;
     end if;
+    v_name := coalesce(v_head.name, (select min(w.name) from recovery.attached() as w where w.family = p_family));
     v_task.at := p_now;
     v_task.since := p_since;
     v_task.span := v_least;
@@ -3833,6 +3993,7 @@ begin
         select min(nullif(recovery.setting_of('idle_timeout', w.name, null, v_group), 'off')::interval) into v_limit
         from recovery.attached() as w where w.family = p_family;
         continue when v_seen.held or v_limit is null or v_seen.moved is null or v_seen.moved + v_limit >= p_now;
+        continue when recovery.lives_elsewhere(v_name, 'group', v_group);
         v_parent := null;
         if v_head.id is not null then
             select p.g #>> '{}' into v_parent from recovery.run(v_runner, format('select to_jsonb((%s)::text) from %s as r where (%s) = ($1).key::%s',
@@ -3841,10 +4002,7 @@ begin
         continue when v_parent is null and coalesce(recovery.setting_of('idle_roots', null, null, v_group), 'false') <> 'true';
         -- Waiting for a subagent is not idling.
         continue when recovery.is_open(p_family, array_remove(recovery.tree(p_family, array[v_group], false), v_group));
-        watch := coalesce(v_head.name, v_watch.name);
-        if watch is null then
-            select min(w.name) into watch from recovery.attached() as w where w.family = p_family;
-        end if;
+        watch := v_name;
         scope := 'group';
         key := v_group;
         owner := v_seen.owner;
@@ -3856,7 +4014,7 @@ end
 $$;
 --;
 comment on function recovery.idle_groups(text, timestamptz, timestamptz) is
-    'Groups (sessions) of a family with open work and no activity for idle_timeout: child groups, roots only with idle_roots; none that waits for a human or for a subagent.';
+    'Groups (sessions) of a family with open work and no activity for idle_timeout: child groups, roots only with idle_roots; none that waits for a human or for a subagent, or lives at a publisher.';
 --;
 revoke all on function recovery.idle_groups(text, timestamptz, timestamptz) from public;
 --;
@@ -3902,6 +4060,79 @@ comment on function recovery.in_use(recovery.process) is
     'Whether the work of a process goes on without the epoch that started it: an heir or another live server has it, or an active fuse guards the process or its unit.';
 --;
 revoke all on function recovery.in_use(recovery.process) from public;
+--;
+-- sql/functions/index_problem.sql
+create or replace function recovery.index_problem(p_watch recovery.watch, p_kind text, out problem text, out remedy text)
+returns record
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_name  text := format('recovery_%s_%s', p_kind, p_watch.id);
+    v_index record;
+    v_bad   regclass;
+    v_is    text;
+    v_as    text;
+begin
+    select c.oid::regclass as name, i.indexrelid, i.indrelid, i.indisvalid and i.indisready and i.indislive as well,
+           t.relname as of, i.indnkeyatts as columns
+    into v_index
+    from pg_class as t join pg_class as c on c.relnamespace = t.relnamespace and c.relname = v_name
+    left join pg_index as i on i.indexrelid = c.oid
+    where t.oid = p_watch.relation;
+    if not found then
+        return;  -- recovery.definitions_of says so
+    elsif v_index.indrelid is distinct from p_watch.relation then
+        problem := format('%s is not its index', v_index.name);
+        remedy := format('rename %s, then call recovery.attach again', v_index.name);
+        return;
+    end if;
+    -- Of a partitioned table's index every leaf's counts.
+    select i.indexrelid into v_bad from pg_partition_tree(v_index.indexrelid) as p join pg_index as i on i.indexrelid = p.relid
+    where p.isleaf and not (i.indisvalid and i.indisready and i.indislive) limit 1;
+    if v_bad is not null or not v_index.well then
+        problem := format('index %s is invalid: each sweep reads the whole table', coalesce(v_bad, v_index.name));
+        remedy := format('reindex index concurrently %s;', coalesce(v_bad, v_index.name));
+        return;
+    end if;
+    select concat(string_agg(pg_get_indexdef(v_index.indexrelid, n, false), ','), '|', pg_get_expr(i.indpred, i.indrelid)) into v_is
+    from pg_index as i cross join generate_series(1, v_index.columns) as n where i.indexrelid = v_index.indexrelid group by i.indexrelid;
+    v_as := case p_kind
+        when 'open' then concat('server_epoch,', p_watch.group_by || ',', (
+            select string_agg(quote_ident(k.name), ',' order by k.n) from unnest(p_watch.key_columns) with ordinality as k (name, n)), '|', p_watch.open)
+        else concat(p_watch.started, '|', p_watch.open, ' AND ', p_watch.started, ' IS NOT NULL') end;
+    -- As an index prints it: without the alias, but for a whole row.
+    v_as := replace(replace(recovery.realias(v_as, E'\x01'), E'\x01.*', quote_ident(v_index.of) || '.*'), E'\x01.', '');
+    -- Where a view has more parentheses, and breaks the lines of a CASE, says nothing.
+    if translate(v_is, E'() \n', '') <> translate(v_as, E'() \n', '') then
+        problem := format('index %s is not the one that recovery.attach made', v_index.name);
+        remedy := format('drop index %s; then call recovery.attach again', v_index.name);
+    end if;
+end
+$$;
+--;
+comment on function recovery.index_problem(recovery.watch, text) is
+    'What is wrong with the index recovery_<kind>_<id> (kind open or started) of a watch: another table''s, invalid, another definition; null: nothing. That it is missing, recovery.definitions_of says.';
+--;
+revoke all on function recovery.index_problem(recovery.watch, text) from public;
+--;
+-- sql/functions/is_elsewhere.sql
+create or replace function recovery.is_elsewhere(p_family text, p_epoch bigint)
+returns boolean
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select recovery.replicated(p_family) and not recovery.issued_here(p_epoch)
+$$;
+--;
+comment on function recovery.is_elsewhere(text, bigint) is
+    'Whether rows of an owner (null: of nobody) came by logical replication, as far as anybody can tell: who does that work is known at the publisher only, so no boot, sweep or timeout touches them here.';
+--;
+revoke all on function recovery.is_elsewhere(text, bigint) from public;
 --;
 -- sql/functions/is_open.sql
 create or replace function recovery.is_open(p_family text, p_groups text[])
@@ -3976,6 +4207,24 @@ comment on function recovery.is_stale(regclass) is
     'Whether the host has added a BEFORE UPDATE trigger since the table was attached: what that changes in columns that the statement does not name is not noticed until recovery.attach is called again; or triggers in a superuser''s table, whose runner is lent what they may write when it is attached.';
 --;
 revoke all on function recovery.is_stale(regclass) from public;
+--;
+-- sql/functions/issued_here.sql
+create or replace function recovery.issued_here(p_epoch bigint)
+returns boolean
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select exists (
+        select from recovery.server as s
+        where s.epoch = abs(p_epoch) and s.epoch % 1000 = recovery.database_number() and s.reason is distinct from 'epoch_lost')
+$$;
+--;
+comment on function recovery.issued_here(bigint) is
+    'Whether a server of this database booted with the epoch. One that was booked as lost, or came with a copy of another database, is not of here.';
+--;
+revoke all on function recovery.issued_here(bigint) from public;
 --;
 -- sql/functions/keep.sql
 create or replace function recovery.keep(p_epoch bigint, p_token uuid, p_every interval default null, p_direct boolean default true)
@@ -4263,6 +4512,25 @@ comment on function recovery.limit_sql(recovery.watch, text) is
 --;
 revoke all on function recovery.limit_sql(recovery.watch, text) from public;
 --;
+-- sql/functions/lives_elsewhere.sql
+create or replace function recovery.lives_elsewhere(p_watch text, p_scope text, p_key text)
+returns boolean
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return exists (select from recovery.attached() as w where w.name = p_watch and recovery.replicated(w.family))
+       and exists (select from recovery.open_in(p_watch, p_scope, p_key) as o where not recovery.issued_here(o.server_epoch));
+end
+$$;
+--;
+comment on function recovery.lives_elsewhere(text, text, text) is
+    'Whether a row or group, with what closing it concerns, has open rows that came by logical replication: no timeout and no fuse closes it.';
+--;
+revoke all on function recovery.lives_elsewhere(text, text, text) from public;
+--;
 -- sql/functions/local_processes.sql
 create or replace function recovery.local_processes(p_host text)
 returns table (pid integer, process_start timestamptz)
@@ -4423,6 +4691,24 @@ $$;
 comment on function recovery.new_report(bigint[]) is 'An empty report: epochs that ended, and counts per watch of rows closed, failed, busy.';
 --;
 revoke all on function recovery.new_report(bigint[]) from public;
+--;
+-- sql/functions/next_epoch.sql
+create or replace function recovery.next_epoch()
+returns bigint
+language sql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    -- The first number from there on that ends as this database's do.
+    select n.least + (recovery.database_number() - n.least % 1000 + 1000) % 1000
+    from (select greatest((date_part('epoch', clock_timestamp()) * 1000000)::bigint, max(s.epoch) + 1) as least from recovery.server as s) as n
+$$;
+--;
+comment on function recovery.next_epoch() is
+    'The next epoch: above all others, at least the microsecond clock (so that a failover cannot make it issue one again), ending with recovery.database_number().';
+--;
+revoke all on function recovery.next_epoch() from public;
 --;
 -- sql/functions/next_groups.sql
 create or replace function recovery.next_groups(
@@ -4766,7 +5052,7 @@ declare
     v_epochs bigint[];
 begin
     for v_watch in
-        select w.name, w.family, w.started, w.unowned, b.watch is not null as broken
+        select w.name, w.family, w.started, w.unowned, b.watch is not null as broken, recovery.replicated(w.family) as replicated
         from recovery.attached() as w left join recovery.broken as b on b.watch = w.name order by w.family, w.position
     loop
         begin
@@ -4782,8 +5068,9 @@ begin
             select v_watch.family, s.epoch, coalesce(s.reason, s.pending)
             from unnest(v_epochs) as o (epoch)
             join recovery.server as s on s.epoch = o.epoch
-            where (s.ended is not null or s.pending is not null) and (p_name is null or s.name = p_name);
-        if v_watch.unowned is not null then
+            where (s.ended is not null or s.pending is not null) and (p_name is null or s.name = p_name)
+              and (not v_watch.replicated or recovery.issued_here(s.epoch));
+        if v_watch.unowned is not null and not v_watch.replicated then
             return query select v_watch.family, null::bigint, 'unowned'::text;
         end if;
     end loop;
@@ -4791,7 +5078,7 @@ end
 $$;
 --;
 comment on function recovery.orphaned(text) is
-    'Families and epochs that have ended, or are to end and may write no more, that still own open rows (of one server name, or all); epoch null stands for rows that no server owns. A watch that fails is noted in recovery.broken and passed over.';
+    'Families and epochs that have ended, or are to end and may write no more, that still own open rows (of one server name, or all); epoch null stands for rows that no server owns. Rows of a publisher are not among them. A watch that fails is noted in recovery.broken and passed over.';
 --;
 revoke all on function recovery.orphaned(text) from public;
 --;
@@ -4876,7 +5163,7 @@ begin
             for v_end in
                 select s.epoch, coalesce(s.reason, j.reason, 'superseded') as reason
                 from recovery.server as s left join recovery.judgement as j on j.epoch = s.epoch and j.dead
-                where s.epoch = any(recovery.open_epochs(v_watch.name))
+                where s.epoch = any(recovery.open_epochs(v_watch.name)) and not recovery.is_elsewhere(v_watch.family, s.epoch)
                   and case when p_boot is null then s.ended is not null or j.dead
                            else s.name = p_boot and (s.ended is not null or j.dead
                                or s.drain_until is null and not recovery.is_sibling(s, s.host, null, null)) end
@@ -4888,7 +5175,7 @@ begin
                         recovery.key_text(v_watch.key_columns, 'r'), coalesce('(' || v_watch.group_by || ')::text', 'null::text'),
                         v_watch.relation, recovery.scope_sql(v_watch, 'epoch', 'ignore')), v_task) as f (row);
             end loop;
-            if v_watch.unowned is not null then
+            if v_watch.unowned is not null and not recovery.replicated(v_watch.family) then
                 v_task.epoch := null;
                 return query select 'close'::text, 'unowned'::text, v_watch.name, f.row ->> 0, f.row ->> 1, null::bigint
                     from recovery.run(v_watch.runner, format('select jsonb_build_array(%s, %s) from %s as r where %s',
@@ -5248,9 +5535,8 @@ begin
     end if;
     loop
         insert into recovery.server (epoch, name, host, pid, process_start, version, lease, grace, booted, heartbeat, beat, keeper)
-        select greatest((date_part('epoch', clock_timestamp()) * 1000000)::bigint, max(s.epoch) + 1),
-               p_name, p_host, p_pid, p_process_start, p_version, p_lease, p_grace, recovery.now(), recovery.now(), p_beat, p_beat is not null and coalesce(p_direct, true)
-        from recovery.server as s
+        values (recovery.next_epoch(), p_name, p_host, p_pid, p_process_start, p_version, p_lease, p_grace, recovery.now(), recovery.now(),
+            p_beat, p_beat is not null and coalesce(p_direct, true))
         on conflict (epoch) do nothing
         returning epoch, token into o_epoch, o_token;
         exit when found;
@@ -5321,6 +5607,34 @@ $$;
 comment on function recovery.rehearse(regclass) is 'Plans the statements of a watch as its runner. RC006 they cannot work, 42501 the owner lacks a right.';
 --;
 revoke all on function recovery.rehearse(regclass) from public;
+--;
+-- sql/functions/rehearsed.sql
+create or replace function recovery.rehearsed()
+returns table (watch text, problem text)
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch recovery.watch;
+begin
+    for v_watch in select w.* from recovery.attached() as w order by w.family, w.position, w.name loop
+        begin
+            perform recovery.rehearse(v_watch.relation);
+        exception when others then
+            watch := v_watch.name;
+            problem := sqlerrm;
+            return next;
+        end;
+    end loop;
+end
+$$;
+--;
+comment on function recovery.rehearsed() is
+    'Watches whose statements cannot be planned now: something that their expressions use is gone, or a right. Nothing is executed.';
+--;
+revoke all on function recovery.rehearsed() from public;
 --;
 -- sql/functions/release.sql
 create or replace function recovery.release(p_family text, p_epoch bigint, p_limit integer)
@@ -5430,6 +5744,30 @@ comment on function recovery.renew(bigint, uuid) is
     'A heartbeat that says nothing if the epoch has ended: a boot that was superseded while it closes goes on closing.';
 --;
 revoke all on function recovery.renew(bigint, uuid) from public;
+--;
+-- sql/functions/replicated.sql
+create or replace function recovery.replicated(p_family text)
+returns boolean
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    -- A disabled subscription counts: its publisher goes on. With publish_via_partition_root the root is its target, else
+    -- the leaves. A family closes together, so one such table is enough.
+    with recursive t (oid) as (
+        select coalesce(pg_partition_root(w.relation)::oid, w.relation::oid) from recovery.attached() as w
+        where w.family = p_family and exists (select from pg_subscription_rel)
+        union
+        select i.inhrelid from t join pg_inherits as i on i.inhparent = t.oid
+    )
+    select exists (select from t join pg_subscription_rel as s on s.srrelid = t.oid)
+$$;
+--;
+comment on function recovery.replicated(text) is
+    'Whether a subscription of logical replication, enabled or not, writes a table of this family: rows in it may be live at the publisher.';
+--;
+revoke all on function recovery.replicated(text) from public;
 --;
 -- sql/functions/report_processes.sql
 create or replace function recovery.report_processes(p_host text, p_pids integer[], p_starts timestamptz[], p_alive boolean[])
@@ -5907,6 +6245,30 @@ comment on function recovery.settle(text, bigint, text[], bigint, bigint, text, 
 --;
 revoke all on function recovery.settle(text, bigint, text[], bigint, bigint, text, text) from public;
 --;
+-- sql/functions/stay_local.sql
+create or replace function recovery.stay_local()
+returns trigger
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    -- Only what a worker of a subscription writes: a restore may well set session_replication_role, too.
+    if exists (select from pg_stat_get_subscription(null) as s where s.pid = pg_backend_pid()) then
+        return null;
+    elsif tg_op = 'DELETE' then
+        return old;
+    end if;
+    return new;
+end
+$$;
+--;
+comment on function recovery.stay_local() is
+    'Trigger function of all our own tables, fires for replicated rows only: a publication FOR ALL TABLES brings the publisher''s servers, fuses and watches, which mean nothing here (its locks, processes and oids are elsewhere), and drops them.';
+--;
+revoke all on function recovery.stay_local() from public;
+--;
 -- sql/functions/stop_unit.sql
 create or replace function recovery.stop_unit(
     p_watch text, p_scope text, p_key text, p_reason text, p_detector text, p_lock_wait interval default interval '2 seconds',
@@ -6280,6 +6642,48 @@ comment on function recovery.trigger_sql(recovery.watch, text) is
     'Body of the trigger function of a watch for insert, update or delete: the fence, then the event, then the bell.';
 --;
 revoke all on function recovery.trigger_sql(recovery.watch, text) from public;
+--;
+-- sql/functions/unowned_work.sql
+create or replace function recovery.unowned_work()
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set jit = off
+set max_parallel_workers_per_gather = 0
+as $$
+-- By the partial index, and at most a thousand rows of each watch: every sweep asks.
+declare
+    v_watch  recovery.watch;
+    v_count  bigint;
+    v_result jsonb := '{}';
+begin
+    for v_watch in
+        select w.* from recovery.attached() as w
+        where w.unowned is null and not recovery.replicated(w.family)
+          and coalesce(recovery.setting_of('unowned_expected', w.name), 'false') <> 'true'
+    loop
+        begin
+            select n.* into v_count from recovery.run(v_watch.runner, format(
+                'select to_jsonb(count(*)) from (select r.* from %s as r where r.server_epoch is null and (%s) limit 1000) as r where (%s)',
+                v_watch.relation, v_watch.open, coalesce(v_watch.only_if, 'true'))) as n;
+        exception when others then
+            continue;  -- recovery.orphaned notes it
+        end;
+        if v_count > 0 then
+            v_result := v_result || jsonb_build_object(v_watch.name, v_count);
+        end if;
+    end loop;
+    return v_result;
+end
+$$;
+--;
+comment on function recovery.unowned_work() is
+    'Open rows that nobody owns, for each watch that has any, counted up to 1000: written without an epoch, so that nobody notices when their process dies. Not of watches that close them at boot (p_unowned), that a subscription writes, or whose setting unowned_expected is true.';
+--;
+revoke all on function recovery.unowned_work() from public;
 --;
 -- sql/functions/untrack.sql
 create or replace function recovery.untrack(p_id bigint)
@@ -6658,6 +7062,7 @@ begin
         end if;
     end loop;
     perform recovery.forget();
+    report := pg_catalog.jsonb_set(report, array['unowned'], recovery.unowned_work());
     report := recovery.end_report(pg_catalog.jsonb_set(report, array['asked'], pg_catalog.to_jsonb(v_asked)), v_start);
     perform recovery.record_sweep(v_label, v_start, report);
     commit;
@@ -6896,37 +7301,92 @@ comment on column recovery.own_touch.child_at is 'When the child group of the ro
 --;
 -- sql/views/problem.sql
 create or replace view recovery.problem as
-select 'fuse'::text as kind, f.id::text as name, p.problem
+select 'fuse'::text as kind, f.id::text as name, p.problem, format('select recovery.cancel(%s);', f.id) as remedy
 from recovery.fuse as f cross join lateral (select recovery.problem_of(f.pid, f.process_start, f.expires) as problem) as p
 where p.problem is not null
 union all
-select 'server', format('%s (epoch %s)', s.name, s.epoch), p.problem
+select 'server', format('%s (epoch %s)', s.name, s.epoch), p.problem, format('recovery evict %s', s.epoch)
 from recovery.server as s cross join lateral (select recovery.problem_of(s.pid, s.process_start) as problem) as p
 where s.ended is null and p.problem is not null
 union all
-select 'process', c.id::text, p.problem
+select 'process', c.id::text, p.problem, format('select recovery.untrack(%s);', c.id)
 from recovery.process as c cross join lateral (select recovery.problem_of(c.pid, c.process_start) as problem) as p
 where p.problem is not null
 union all
-select 'watch', b.watch, b.message from recovery.broken as b
+select 'watch', b.watch, b.message, 'repair it: the next sweep finds it well'
+from recovery.broken as b
 union all
-select 'watch', w.name, format('its table lacks %s: call recovery.attach again', string_agg(d.name, ', ' order by d.name))
+select 'watch', w.name, format('its table lacks %s', string_agg(d.name, ', ' order by d.name)), 'call recovery.attach again'
 from recovery.attached() as w cross join lateral recovery.definitions_of(w) as d
 where not exists (select from recovery.broken as b where b.watch = w.name)
 group by w.name
 union all
-select 'watch', w.name, format('trigger %s of its table is disabled', t.tgname)
-from recovery.attached() as w join pg_catalog.pg_trigger as t on t.tgrelid = w.relation
-where t.tgname ~ '^recovery_[0-9]{2}_' and t.tgenabled in ('D', 'R');
+select 'watch', w.name, format('its table has no column %s any more', string_agg(c.name, ', ' order by c.name)),
+       format('select recovery.detach(%L); then attach it with what there is', w.relation)
+from recovery.attached() as w cross join lateral (
+    select 'server_epoch' as name
+    union select * from unnest(w.key_columns)
+    union select * from jsonb_object_keys(w.close)
+    union select * from jsonb_object_keys(coalesce(w.requeue, '{}'))
+    union select w.attempts where w.attempts is not null) as c
+where not exists (
+    select from pg_catalog.pg_attribute as a
+    where a.attrelid = w.relation and a.attname = c.name and a.attnum > 0 and not a.attisdropped)
+group by w.name, w.relation
+union all
+select 'trigger', w.name, format('%s of %s %s', t.tgname, t.tgrelid::regclass, case t.tgenabled
+           when 'D' then 'is disabled: writes are neither fenced nor told'
+           when 'R' then 'is enabled for replicas only: writes are neither fenced nor told'
+           else 'is enabled for replicas, too: a subscription of this table stops at the fence' end),
+       format('alter table %s enable trigger %s;', t.tgrelid::regclass, t.tgname)
+from recovery.attached() as w
+cross join lateral (select w.relation::oid as oid union select p.relid from pg_catalog.pg_partition_tree(w.relation) as p) as l
+join pg_catalog.pg_trigger as t on t.tgrelid = l.oid
+where t.tgname ~ '^recovery_[0-9]{2}_' and t.tgenabled <> 'O'
+union all
+select 'trigger', w.name, format('%s of %s is not the one that recovery.attach made', t.tgname, w.relation),
+       format('drop trigger %s on %s; then call recovery.attach again', t.tgname, w.relation)
+from recovery.attached() as w
+join pg_catalog.pg_trigger as t on t.tgrelid = w.relation join pg_catalog.pg_proc as p on p.oid = t.tgfoid
+where t.tgname ~ '^recovery_[0-9]{2}_'
+  and (p.pronamespace <> 'recovery'::regnamespace or p.proname ~ '^watch_' and p.proname !~ format('^watch_%s_', w.id))
+union all
+select 'index', w.name, i.problem, i.remedy
+from recovery.attached() as w
+cross join (values ('open'), ('started')) as k (kind)
+cross join lateral recovery.index_problem(w, k.kind) as i
+where i.problem is not null and (k.kind = 'open' or w.supervised is not null)
+union all
+select 'setting', 'session_replication_role', format('%s: writes are neither fenced nor told', s.said), s.remedy
+from (
+    select format('replica for %s', concat_ws(' in ', case when d.setrole = 0 then 'every role' else format('role %I', r.rolname) end,
+               case when d.setdatabase <> 0 then format('database %I', pg_catalog.current_database()) end)) as said,
+           format('alter %s reset session_replication_role;', case
+               when d.setrole = 0 then format('database %I', pg_catalog.current_database())
+               when d.setdatabase = 0 then format('role %I', r.rolname)
+               else format('role %I in database %I', r.rolname, pg_catalog.current_database()) end) as remedy
+    from pg_catalog.pg_db_role_setting as d left join pg_catalog.pg_roles as r on r.oid = d.setrole
+    where 'session_replication_role=replica' = any(d.setconfig)
+      and d.setdatabase in (0, (select b.oid from pg_catalog.pg_database as b where b.datname = pg_catalog.current_database()))
+    union all
+    select case when p.source in ('configuration file', 'command line') then 'replica for the whole server'
+                else format('replica in this session (from %s)', p.source) end,
+           case when p.source in ('configuration file', 'command line') then 'alter system reset session_replication_role; select pg_reload_conf();'
+                else 'look for it in PGOPTIONS and in what connects' end
+    from pg_catalog.pg_settings as p
+    where p.name = 'session_replication_role' and p.setting = 'replica' and p.source not in ('database', 'user', 'database user', 'global')
+) as s;
 --;
 comment on view recovery.problem is
-    'What every sweep passes over, shown by status: impossible processes and fuses (they are refused where they enter; a fuse among them guards nothing), and watches whose table, runner or expressions fail; and watches without their triggers, whose writes are neither fenced nor told.';
+    'What every sweep passes over, shown by status: impossible processes and fuses (they are refused where they enter; a fuse among them guards nothing), and watches whose table, runner or expressions fail; and what takes the fence from a table: its triggers, indexes and columns, and sessions in which triggers do not fire.';
 --;
-comment on column recovery.problem.kind is 'fuse, server, process or watch.';
+comment on column recovery.problem.kind is 'fuse, server, process, watch, trigger, index or setting.';
 --;
-comment on column recovery.problem.name is 'Its number, or name and epoch.';
+comment on column recovery.problem.name is 'Its number, or name and epoch; of a trigger or index the watch.';
 --;
 comment on column recovery.problem.problem is 'What is wrong with it.';
+--;
+comment on column recovery.problem.remedy is 'What to do about it, or to type.';
 --;
 -- sql/views/server_status.sql
 create or replace view recovery.server_status as
@@ -6998,7 +7458,8 @@ from (values
     ('wall_timeout', 'off'),
     ('propagation_grace', '00:00:30'),
     ('cancel_grace', '00:00:10'),
-    ('idle_roots', 'false')
+    ('idle_roots', 'false'),
+    ('unowned_expected', 'false')
 ) as d (name, value)
 where not exists (select from recovery.setting as s where (s.name, s.watch, s.kind, s.group_key) = (d.name, '', '', ''))
 order by name, watch, kind, group_key;
@@ -7023,19 +7484,25 @@ comment on column recovery.setting_status.changed_by is 'Role that set it; null 
 --;
 -- sql/views/watch_status.sql
 create or replace view recovery.watch_status as
+with
+w as materialized (select a.*, recovery.replicated(a.family) as replicated from recovery.attached() as a),
+o as materialized (
+    select c.watch, c.server_epoch, c.open_rows, w.replicated and not recovery.issued_here(c.server_epoch) as elsewhere
+    from recovery.open_work() as c join w on w.name = c.watch)
 select
     w.name as watch,
     w.relation,
     coalesce(sum(o.open_rows), 0)::bigint as open_rows,
-    coalesce(sum(o.open_rows) filter (where s.ended is not null or s.pending is not null), 0)::bigint as orphans,
-    coalesce(sum(o.open_rows) filter (where o.open_rows is not null and o.server_epoch is null), 0)::bigint as unowned,
+    coalesce(sum(o.open_rows) filter (where (s.ended is not null or s.pending is not null) and not o.elsewhere), 0)::bigint as orphans,
+    coalesce(sum(o.open_rows) filter (where o.open_rows is not null and o.server_epoch is null and not o.elsewhere), 0)::bigint as unowned,
     (select count(*) from recovery.failure as f where f.watch = w.name) as failures,
     recovery.waiting(w.name) as waiting,
-    recovery.is_stale(w.relation) as stale
-from recovery.attached() as w
-left join recovery.open_work() as o on o.watch = w.name
+    recovery.is_stale(w.relation) as stale,
+    case when w.replicated then coalesce(sum(o.open_rows) filter (where o.elsewhere), 0)::bigint end as elsewhere
+from w
+left join o on o.watch = w.name
 left join recovery.server as s on s.epoch = o.server_epoch
-group by w.family, w.position, w.name, w.relation
+group by w.family, w.position, w.name, w.relation, w.replicated
 order by w.family, w.position, w.name;
 --;
 comment on view recovery.watch_status is 'Each watched table with its open rows, orphans, unowned rows and failures.';
@@ -7048,13 +7515,34 @@ comment on column recovery.watch_status.open_rows is 'Rows of work in flight.';
 --;
 comment on column recovery.watch_status.orphans is 'Of these, owned by an ended epoch.';
 --;
-comment on column recovery.watch_status.unowned is 'Of these, owned by nobody.';
+comment on column recovery.watch_status.unowned is 'Of these, owned by nobody: written without an epoch, so that nobody notices when their process dies.';
 --;
 comment on column recovery.watch_status.waiting is 'Open rows that are on hold: they wait for a human, or for a point in time.';
 --;
 comment on column recovery.watch_status.failures is 'Rows that could not be closed.';
 --;
 comment on column recovery.watch_status.stale is 'The host has added a BEFORE UPDATE trigger since: call recovery.attach again, it makes our triggers notice what that one changes.';
+--;
+comment on column recovery.watch_status.elsewhere is 'Open rows that came by logical replication and are left alone: they belong to nobody here until a server writes its epoch into them, or the subscription is dropped. Null: no subscription writes the table.';
+--;
+-- sql/triggers/stay_local.sql
+-- What is written often is never there to be updated: it was not let in.
+do $$
+declare
+    v_table record;
+begin
+    for v_table in
+        select c.oid::regclass as name, c.relname in ('server', 'touch', 'event') as often
+        from pg_catalog.pg_class as c
+        where c.relnamespace = 'recovery'::regnamespace and c.relkind = 'r' order by c.relname
+    loop
+        execute format('create trigger recovery_00_stay_local before insert%s on %s for each row execute function recovery.stay_local()',
+            case when v_table.often then '' else ' or update or delete' end, v_table.name);
+        execute format('alter table %s enable replica trigger recovery_00_stay_local', v_table.name);
+        execute format('comment on trigger recovery_00_stay_local on %s is %L', v_table.name, 'Drops what a subscription brings: our tables are of this database only.');
+    end loop;
+end
+$$;
 --;
 -- sql/triggers/watch.sql
 -- The door for owners of tables: recovery.attach, supervise and detach run with the rights of their caller and
@@ -7158,7 +7646,11 @@ grant execute on function
     recovery.attached(),
     recovery.rewrites(regclass),
     recovery.is_stale(regclass),
+    recovery.replicated(text),
+    recovery.issued_here(bigint),
     recovery.definitions_of(recovery.watch),
+    recovery.index_problem(recovery.watch, text),
+    recovery.examine(),
     recovery.lacks_loan(regclass),
     recovery.now(),
     recovery.problem_of(bigint, timestamptz, timestamptz),
@@ -7207,6 +7699,7 @@ grant execute on function
     recovery.new_report(bigint[]),
     recovery.end_report(jsonb, timestamptz),
     recovery.record_sweep(text, timestamptz, jsonb),
+    recovery.unowned_work(),
     recovery.ring(),
     recovery.touch(text, text[], text),
     recovery.due(),

@@ -19,6 +19,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from recovery import _connect, calls, errors
 from recovery._cli import FAILED, SCHEMA, UNREACHABLE, USAGE, close, config, show
+from recovery._cli import doctor as examination
 from recovery._cli.choices import Action, AsJson, DryRun, Dsn, Kind, Policy
 from recovery._version import VERSION
 
@@ -231,6 +232,15 @@ def status(as_json: AsJson = False, dsn: Dsn = None) -> None:
     """Servers, watched tables, what is open, waits, is to stop; settings, failures, sweeps."""
     with _open(dsn) as conn:
         show.status(conn, as_json)
+
+
+@app.command()
+def doctor(as_json: AsJson = False, dsn: Dsn = None) -> None:
+    """Looks what is wrong, and says what to do about it; changes nothing.
+
+    Exit code 1 if anything is wrong.
+    """
+    raise typer.Exit(examination.run(_database(dsn), as_json, explain))
 
 
 @app.command()

@@ -10,6 +10,7 @@ from recovery.calls import Call, Row
 
 __all__ = [
     "cancellations",
+    "checks",
     "failures",
     "fuses",
     "problems",
@@ -41,10 +42,10 @@ def servers(ended: int = 5) -> Call[Records]:
 def watches() -> Call[Records]:
     """Each watched table with its open rows."""
     return _records(
-        "select watch, relation::text, open_rows, waiting, orphans, unowned, failures, stale"
-        " from recovery.watch_status",
+        "select watch, relation::text, open_rows, waiting, orphans, unowned, failures, stale,"
+        " elsewhere from recovery.watch_status",
         {},
-        *"watch relation open_rows waiting orphans unowned failures stale".split(),
+        *"watch relation open_rows waiting orphans unowned failures stale elsewhere".split(),
     )
 
 
@@ -91,11 +92,21 @@ def fuses(limit: int = 20) -> Call[Records]:
 
 
 def problems(limit: int = 20) -> Call[Records]:
-    """What stands in our tables and cannot be."""
+    """What stands in our tables and cannot be, and what takes the fence from a table."""
     return _records(
-        "select kind, name, problem from recovery.problem order by 1, 2 limit %(limit)s::bigint",
+        "select kind, name, problem, remedy from recovery.problem"
+        " order by 1, 2 limit %(limit)s::bigint",
         {"limit": limit},
-        *"kind name problem".split(),
+        *"kind name problem remedy".split(),
+    )
+
+
+def checks() -> Call[Records]:
+    """What `recovery doctor` shows."""
+    return _records(
+        "select name, state, subject, finding, remedy from recovery.examine()",
+        {},
+        *"name state subject finding remedy".split(),
     )
 
 

@@ -124,13 +124,14 @@ def status(conn: psycopg.Connection[Any], as_json_: bool) -> None:
             console.print(because + "\n", soft_wrap=True)
     print_table(
         console,
-        ["watch", "table", "open", "waiting", "orphans", "failures"],
+        ["watch", "table", "open", "waiting", "unowned", "orphans", "failures"],
         [
             [
                 watch["watch"],
                 watch["relation"],
                 watch["open_rows"],
                 watch["waiting"],
+                Text(str(watch["unowned"]), style="yellow" if watch["unowned"] else ""),
                 Text(str(watch["orphans"]), style="bold red" if watch["orphans"] else ""),
                 Text(str(watch["failures"]), style="bold red" if watch["failures"] else ""),
             ]
@@ -139,6 +140,13 @@ def status(conn: psycopg.Connection[Any], as_json_: bool) -> None:
         "no table is watched; see recovery.attach",
     )
     for watch in found["watches"]:
+        if watch["elsewhere"] is not None:
+            console.print(
+                f"{watch['relation']} is written by a subscription: {watch['elsewhere']} open rows"
+                " of its publisher are left alone, until a server writes its epoch into them or"
+                " the subscription is dropped\n",
+                soft_wrap=True,
+            )
         if watch["stale"]:
             console.print(
                 f"{watch['relation']} has got a BEFORE UPDATE trigger since it was attached:"
@@ -185,8 +193,8 @@ def status(conn: psycopg.Connection[Any], as_json_: bool) -> None:
     if found["problems"]:
         print_table(
             console,
-            ["passed over", "", "because"],
-            [[p["kind"], p["name"], p["problem"]] for p in found["problems"]],
+            ["problem with", "", "because", "what to do"],
+            [[p["kind"], p["name"], p["problem"], p["remedy"]] for p in found["problems"]],
             "",
         )
     if found["settings"]:

@@ -23,15 +23,15 @@ begin
             v_value := case v_value when 'off' then '0' else v_value end;
         when p_name in ('propagation_grace', 'cancel_grace') then
             v_hint := v_hint || '0 for none.';
-        when p_name = 'idle_roots' then
+        when p_name in ('idle_roots', 'unowned_expected') then
             v_hint := 'Allowed are true (on) and false (off).';
         else
             perform recovery.fail('RC010', format('setting %s is not known', coalesce(quote_literal(left(p_name, 60)), 'null')),
-                'There are tool_timeout, task_timeout, idle_timeout, wall_timeout, propagation_grace, cancel_grace and idle_roots.');
+                'There are tool_timeout, task_timeout, idle_timeout, wall_timeout, propagation_grace, cancel_grace, idle_roots and unowned_expected.');
     end case;
     if v_value is null or v_value = '' then
         return null;
-    elsif p_name = 'idle_roots' then
+    elsif p_name in ('idle_roots', 'unowned_expected') then
         if v_value in ('true', 'on', 'false', 'off') then
             return (v_value in ('true', 'on'))::text;
         end if;

@@ -19,6 +19,12 @@ declare
     v_family boolean;
 begin
     perform recovery.check_fresh();
+    if recovery.is_elsewhere(p_family, p_epoch) then
+        o_closed := '{}';
+        o_failed := '{}';
+        o_done := true;
+        return;
+    end if;
     if p_epoch is not null then
         -- A transaction that holds up the end holds up no other row.
         select coalesce(s.reason, s.pending) into v_reason from recovery.server as s

@@ -19,6 +19,10 @@ begin
     if not found then
         perform recovery.fail('RC008', format('nothing is watched as %s', coalesce(quote_literal(p_watch), 'null')), 'See recovery.watch for the names.');
     end if;
+    if not p_force and recovery.lives_elsewhere(p_watch, p_scope, p_key) then
+        o_closed := '{}';
+        return;
+    end if;
     if p_scope = 'group' then
         v_groups := recovery.tree(v_watch.family, array[p_key], false);
     else
@@ -31,6 +35,6 @@ end
 $$;
 
 comment on function recovery.close_unit(text, text, text, text, text, interval, boolean) is
-    'Closes one row, or one group with its descendants, whoever owns it; what an active fuse guards stays, unless p_force. Counts per watch.';
+    'Closes one row, or one group with its descendants, whoever owns it; what an active fuse guards stays, and a unit with rows of a publisher, unless p_force. Counts per watch.';
 
 revoke all on function recovery.close_unit(text, text, text, text, text, interval, boolean) from public;

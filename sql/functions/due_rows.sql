@@ -10,6 +10,7 @@ declare
     v_about recovery.task;
     v_least interval;
     v_some  boolean := true;
+    v_ours  boolean := not recovery.replicated(p_watch.family);
     v_row   record;
     v_task  boolean;
     v_wall  boolean;
@@ -36,7 +37,7 @@ begin
         cross join lateral jsonb_to_record(j) as d (key text, grp text, owner bigint, kind text, started timestamptz, moved timestamptz,
             child_at timestamptz, tool interval, task interval, wall interval, held boolean, child text)
     loop
-        continue when v_row.held;
+        continue when v_row.held or not (v_ours or recovery.issued_here(v_row.owner));
         -- Work that moves for ever has a cap of its own, whatever it waits for; not at once after a break in watching.
         v_wall := coalesce(v_row.started + v_row.wall < p_now and p_since + least(v_row.wall, interval '1 minute') < p_now, false);
         v_task := v_row.child is not null or v_row.child_at is not null;
@@ -46,6 +47,7 @@ begin
             on conflict (family, scope, watch, key) do update set child_at = excluded.child_at;
             continue;
         end if;
+        continue when not v_ours and p_watch.cancel = 'group' and recovery.lives_elsewhere(p_watch.name, 'group', v_row.grp);
         if v_wall then
             reason := 'wall_timeout';
         elsif not v_task and v_row.moved + v_row.tool < p_now then
@@ -70,6 +72,6 @@ end
 $$;
 
 comment on function recovery.due_rows(recovery.watch, timestamptz, timestamptz) is
-    'Rows of a watch past tool_timeout, task_timeout or wall_timeout: leaves only, nothing that is on hold; and the unit that is to be cancelled.';
+    'Rows of a watch past tool_timeout, task_timeout or wall_timeout: leaves only, nothing that is on hold or lives at a publisher; and the unit that is to be cancelled.';
 
 revoke all on function recovery.due_rows(recovery.watch, timestamptz, timestamptz) from public;

@@ -9,7 +9,7 @@ declare
     v_watch  record;
     v_epochs bigint[];
 begin
-    for v_watch in select w.name from recovery.attached() as w loop
+    for v_watch in select w.name from recovery.attached() as w where not recovery.replicated(w.family) loop
         begin
             v_epochs := recovery.open_epochs(v_watch.name);
         exception when others then
@@ -27,6 +27,6 @@ end
 $$;
 
 comment on function recovery.end_lost_epochs() is
-    'Books epochs that own open rows but are not in recovery.server (lost in a failover or restore) as ended, so that their rows close.';
+    'Books epochs that own open rows but are not in recovery.server (lost in a failover or restore) as ended, so that their rows close. Not those in tables that a subscription writes: they are the publisher''s.';
 
 revoke all on function recovery.end_lost_epochs() from public;

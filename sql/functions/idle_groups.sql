@@ -18,6 +18,7 @@ declare
     v_group  text;
     v_parent text;
     v_seen   record;
+    v_name   text;
 begin
     for v_watch in select w.* from recovery.attached() as w where w.family = p_family and w.group_by is not null order by w.position loop
         v_runner := v_watch.runner;
@@ -40,6 +41,7 @@ begin
     if v_least is null or v_find = '' then
         return;
     end if;
+    v_name := coalesce(v_head.name, (select min(w.name) from recovery.attached() as w where w.family = p_family));
     v_task.at := p_now;
     v_task.since := p_since;
     v_task.span := v_least;
@@ -55,6 +57,7 @@ begin
         select min(nullif(recovery.setting_of('idle_timeout', w.name, null, v_group), 'off')::interval) into v_limit
         from recovery.attached() as w where w.family = p_family;
         continue when v_seen.held or v_limit is null or v_seen.moved is null or v_seen.moved + v_limit >= p_now;
+        continue when recovery.lives_elsewhere(v_name, 'group', v_group);
         v_parent := null;
         if v_head.id is not null then
             select p.g #>> '{}' into v_parent from recovery.run(v_runner, format('select to_jsonb((%s)::text) from %s as r where (%s) = ($1).key::%s',
@@ -63,10 +66,7 @@ begin
         continue when v_parent is null and coalesce(recovery.setting_of('idle_roots', null, null, v_group), 'false') <> 'true';
         -- Waiting for a subagent is not idling.
         continue when recovery.is_open(p_family, array_remove(recovery.tree(p_family, array[v_group], false), v_group));
-        watch := coalesce(v_head.name, v_watch.name);
-        if watch is null then
-            select min(w.name) into watch from recovery.attached() as w where w.family = p_family;
-        end if;
+        watch := v_name;
         scope := 'group';
         key := v_group;
         owner := v_seen.owner;
@@ -78,6 +78,6 @@ end
 $$;
 
 comment on function recovery.idle_groups(text, timestamptz, timestamptz) is
-    'Groups (sessions) of a family with open work and no activity for idle_timeout: child groups, roots only with idle_roots; none that waits for a human or for a subagent.';
+    'Groups (sessions) of a family with open work and no activity for idle_timeout: child groups, roots only with idle_roots; none that waits for a human or for a subagent, or lives at a publisher.';
 
 revoke all on function recovery.idle_groups(text, timestamptz, timestamptz) from public;

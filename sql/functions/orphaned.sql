@@ -10,7 +10,7 @@ declare
     v_epochs bigint[];
 begin
     for v_watch in
-        select w.name, w.family, w.started, w.unowned, b.watch is not null as broken
+        select w.name, w.family, w.started, w.unowned, b.watch is not null as broken, recovery.replicated(w.family) as replicated
         from recovery.attached() as w left join recovery.broken as b on b.watch = w.name order by w.family, w.position
     loop
         begin
@@ -26,8 +26,9 @@ begin
             select v_watch.family, s.epoch, coalesce(s.reason, s.pending)
             from unnest(v_epochs) as o (epoch)
             join recovery.server as s on s.epoch = o.epoch
-            where (s.ended is not null or s.pending is not null) and (p_name is null or s.name = p_name);
-        if v_watch.unowned is not null then
+            where (s.ended is not null or s.pending is not null) and (p_name is null or s.name = p_name)
+              and (not v_watch.replicated or recovery.issued_here(s.epoch));
+        if v_watch.unowned is not null and not v_watch.replicated then
             return query select v_watch.family, null::bigint, 'unowned'::text;
         end if;
     end loop;
@@ -35,6 +36,6 @@ end
 $$;
 
 comment on function recovery.orphaned(text) is
-    'Families and epochs that have ended, or are to end and may write no more, that still own open rows (of one server name, or all); epoch null stands for rows that no server owns. A watch that fails is noted in recovery.broken and passed over.';
+    'Families and epochs that have ended, or are to end and may write no more, that still own open rows (of one server name, or all); epoch null stands for rows that no server owns. Rows of a publisher are not among them. A watch that fails is noted in recovery.broken and passed over.';
 
 revoke all on function recovery.orphaned(text) from public;

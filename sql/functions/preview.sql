@@ -21,7 +21,7 @@ begin
             for v_end in
                 select s.epoch, coalesce(s.reason, j.reason, 'superseded') as reason
                 from recovery.server as s left join recovery.judgement as j on j.epoch = s.epoch and j.dead
-                where s.epoch = any(recovery.open_epochs(v_watch.name))
+                where s.epoch = any(recovery.open_epochs(v_watch.name)) and not recovery.is_elsewhere(v_watch.family, s.epoch)
                   and case when p_boot is null then s.ended is not null or j.dead
                            else s.name = p_boot and (s.ended is not null or j.dead
                                or s.drain_until is null and not recovery.is_sibling(s, s.host, null, null)) end
@@ -33,7 +33,7 @@ begin
                         recovery.key_text(v_watch.key_columns, 'r'), coalesce('(' || v_watch.group_by || ')::text', 'null::text'),
                         v_watch.relation, recovery.scope_sql(v_watch, 'epoch', 'ignore')), v_task) as f (row);
             end loop;
-            if v_watch.unowned is not null then
+            if v_watch.unowned is not null and not recovery.replicated(v_watch.family) then
                 v_task.epoch := null;
                 return query select 'close'::text, 'unowned'::text, v_watch.name, f.row ->> 0, f.row ->> 1, null::bigint
                     from recovery.run(v_watch.runner, format('select jsonb_build_array(%s, %s) from %s as r where %s',

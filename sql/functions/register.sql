@@ -67,9 +67,8 @@ begin
     end if;
     loop
         insert into recovery.server (epoch, name, host, pid, process_start, version, lease, grace, booted, heartbeat, beat, keeper)
-        select greatest((date_part('epoch', clock_timestamp()) * 1000000)::bigint, max(s.epoch) + 1),
-               p_name, p_host, p_pid, p_process_start, p_version, p_lease, p_grace, recovery.now(), recovery.now(), p_beat, p_beat is not null and coalesce(p_direct, true)
-        from recovery.server as s
+        values (recovery.next_epoch(), p_name, p_host, p_pid, p_process_start, p_version, p_lease, p_grace, recovery.now(), recovery.now(),
+            p_beat, p_beat is not null and coalesce(p_direct, true))
         on conflict (epoch) do nothing
         returning epoch, token into o_epoch, o_token;
         exit when found;

@@ -61,6 +61,7 @@ begin
         end if;
     end loop;
     perform recovery.forget();
+    report := pg_catalog.jsonb_set(report, array['unowned'], recovery.unowned_work());
     report := recovery.end_report(pg_catalog.jsonb_set(report, array['asked'], pg_catalog.to_jsonb(v_asked)), v_start);
     perform recovery.record_sweep(v_label, v_start, report);
     commit;

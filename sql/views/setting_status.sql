@@ -10,7 +10,8 @@ from (values
     ('wall_timeout', 'off'),
     ('propagation_grace', '00:00:30'),
     ('cancel_grace', '00:00:10'),
-    ('idle_roots', 'false')
+    ('idle_roots', 'false'),
+    ('unowned_expected', 'false')
 ) as d (name, value)
 where not exists (select from recovery.setting as s where (s.name, s.watch, s.kind, s.group_key) = (d.name, '', '', ''))
 order by name, watch, kind, group_key;
