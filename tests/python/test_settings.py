@@ -173,6 +173,7 @@ def test_a_boot_reads_the_environment(
         "RECOVERY_PROPAGATION_GRACE": " 1 min ",
         "RECOVERY_CANCEL_GRACE": "0",
         "RECOVERY_IDLE_ROOTS": "on",
+        "RECOVERY_UNOWNED_EXPECTED": "off",
     }
     assert set(given) == set(settings.VARIABLES)
     for variable, value in given.items():
@@ -186,6 +187,7 @@ def test_a_boot_reads_the_environment(
         "propagation_grace": "00:01:00",
         "cancel_grace": "00:00:00",
         "idle_roots": "true",
+        "unowned_expected": "false",
     }
 
 

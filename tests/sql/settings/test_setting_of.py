@@ -115,11 +115,12 @@ def test_names_do_not_mix(conn: Connection) -> None:
         ("propagation_grace", "00:00:30"),
         ("cancel_grace", "00:00:10"),
         ("idle_roots", "false"),
+        ("unowned_expected", "false"),
     ],
 )
 def test_the_built_in_defaults(conn: Connection, name: str, default: str | None) -> None:
     assert setting_of(conn, "w", "k", "g", name=name) == default
-    given = "true" if name == "idle_roots" else "00:00:00.5"
+    given = "true" if default == "false" else "00:00:00.5"
     put(conn, ("w", "", ""), given, name=name)
     assert setting_of(conn, "w", name=name) == given
     assert setting_of(conn, "x", name=name) == default
@@ -132,7 +133,7 @@ def status(conn: Connection) -> list[tuple[Any, ...]]:
 
 
 def test_every_setting_has_a_default_that_could_be_set(conn: Connection) -> None:
-    assert len(status(conn)) == 7
+    assert len(status(conn)) == 8
     for name, _, _, _, default, source in status(conn):
         assert source == "default"
         assert value(conn, "select recovery.check_setting(%s, %s)", name, default) == default
