@@ -74,6 +74,8 @@ class Report:
             wait longer than their grace.
         ms: how long it took, in milliseconds.
         asked: units of work whose live owner was asked to stop them: their time is up.
+        more: it stopped before the caller's statement_timeout, or was cancelled; a sweep
+            does the rest. Never of our own connections.
     """
 
     closed: Mapping[str, int] = field(default_factory=dict, hash=False)
@@ -84,6 +86,7 @@ class Report:
     suspected: tuple[int, ...] = ()
     ms: float = 0.0
     asked: int = 0
+    more: bool = False
 
     @classmethod
     def parse(cls, value: Any) -> Self:
@@ -98,6 +101,7 @@ class Report:
             suspected=tuple(data.get("suspected") or ()),
             ms=float(data.get("ms") or 0),
             asked=int(data.get("asked") or 0),
+            more=bool(data.get("more")),
         )
 
     def __str__(self) -> str:
