@@ -248,7 +248,9 @@ def _groups(options: Options, server: Cluster, label: str, source: Path) -> list
 
 
 def _boot_other(conn: psycopg.Connection[Any], number: int) -> int:
-    row = conn.execute(f"call recovery.boot('other{number}', p_lease => '1 day')".encode()).fetchone()
+    row = conn.execute(
+        f"call recovery.boot('other{number}', p_lease => '1 day')".encode()
+    ).fetchone()
     assert row is not None
     return int(row[0])
 

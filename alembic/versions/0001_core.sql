@@ -530,7 +530,9 @@ create table recovery.setting (
     value      text        not null,
     changed_at timestamptz not null default clock_timestamp(),
     changed_by text        not null default session_user,
-    constraint setting_pkey primary key (name, watch, kind, group_key)
+    constraint setting_pkey primary key (name, watch, kind, group_key),
+    -- Whoever writes past recovery.configure: one that is no interval would switch off the watchdog.
+    constraint setting_value_check check (value in ('off', 'true', 'false') or value::interval is not null)
 );
 --;
 comment on table recovery.setting is
@@ -3053,8 +3055,9 @@ begin
             continue;
         end if;
         watch := p_watch.name;
-        scope := p_watch.cancel;
-        key := case p_watch.cancel when 'group' then v_row.grp else v_row.key end;
+        -- A row without a group stands for itself.
+        scope := case when v_row.grp is null then 'row' else p_watch.cancel end;
+        key := case scope when 'group' then v_row.grp else v_row.key end;
         owner := v_row.owner;
         detail := jsonb_strip_nulls(jsonb_build_object('row', v_row.key, 'kind', v_row.kind,
             'limit', case reason when 'wall_timeout' then v_row.wall when 'tool_timeout' then v_row.tool else v_row.task end,
@@ -4639,8 +4642,8 @@ begin
             'select jsonb_build_array(%s, %s, r.server_epoch) from %s as r where (%s) and (%s) and (%s)',
             recovery.key_text(v_watch.key_columns, 'r'), coalesce('(' || v_watch.group_by || ')::text', 'null::text'),
             v_watch.relation, v_watch.open, coalesce(v_watch.only_if, 'true'),
-            concat_ws(' or ', case when v_groups is not null then recovery.key_sql(v_watch, 'groups') end,
-                case when p_scope = 'row' then case when v_watch.name = p_watch then recovery.key_text(v_watch.key_columns, 'r') || ' = ($1).key' else 'false' end end)), v_task) as f (row);
+            coalesce(nullif(concat_ws(' or ', case when v_groups is not null and v_watch.group_by is not null then recovery.key_sql(v_watch, 'groups') end,
+                case when p_scope = 'row' then case when v_watch.name = p_watch then recovery.key_text(v_watch.key_columns, 'r') || ' = ($1).key' else 'false' end end), ''), 'false')), v_task) as f (row);
     end loop;
 end
 $$;

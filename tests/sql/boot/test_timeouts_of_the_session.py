@@ -87,7 +87,9 @@ def test_p14_too_short_a_statement_timeout_is_refused_before_anything_changed(
                 sweep(caller)
             else:
                 shutdown(caller, server.epoch, token=server.token)
-        assert jobs.execute("select epoch, ended, pending from recovery.server").fetchall() == before
+        assert (
+            jobs.execute("select epoch, ended, pending from recovery.server").fetchall() == before
+        )
         assert statuses(jobs) == {1: "running"}
         # What the hint says.
         caller.execute("set statement_timeout = 0")
