@@ -192,3 +192,13 @@ def test_p06_a_lock_on_a_watched_table_does_not_hang_a_boot(
     assert boot(caller, lock_wait="100 milliseconds").closed == {"app.job": 1}
     writer.execute("rollback")
     assert sweep(jobs)["closed"] == {"app.other": 1}
+
+
+@pytest.mark.parametrize("procedure", ["boot", "sweep"])
+def test_a_read_only_session_is_told_so(
+    jobs: Connection, connect: Callable[..., Connection], procedure: str
+) -> None:
+    set_for_database(jobs, "default_transaction_read_only", "on")
+    caller = connect()
+    with refused("RC010", "this session is read-only"):
+        boot(caller) if procedure == "boot" else sweep(caller)
