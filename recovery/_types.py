@@ -74,7 +74,8 @@ class Report:
             wait longer than their grace.
         ms: how long it took, in milliseconds.
         asked: units of work whose live owner was asked to stop them: their time is up.
-        more: its budget was over before the work was: call it again.
+        more: it stopped before its end, at its budget or before the caller's
+            statement_timeout, or was cancelled: the next sweep does the rest.
         unowned: watch -> open rows that nobody owns, up to 1000 of each: written without an
             epoch, so that nobody notices when their process dies. Only a sweep looks.
     """

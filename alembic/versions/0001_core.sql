@@ -560,7 +560,9 @@ create table recovery.setting (
     value      text        not null,
     changed_at timestamptz not null default clock_timestamp(),
     changed_by text        not null default session_user,
-    constraint setting_pkey primary key (name, watch, kind, group_key)
+    constraint setting_pkey primary key (name, watch, kind, group_key),
+    -- Whoever writes past recovery.configure: one that is no interval would switch off the watchdog.
+    constraint setting_value_check check (value in ('off', 'true', 'false') or value::interval is not null)
 );
 --;
 comment on table recovery.setting is
@@ -1143,6 +1145,28 @@ comment on function recovery.attached() is 'The watches whose table is still the
 --;
 revoke all on function recovery.attached() from public;
 --;
+-- sql/functions/begin_step.sql
+create or replace function recovery.begin_step(p_lock_wait interval)
+returns boolean
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform set_config('lock_timeout', ceil(extract(epoch from p_lock_wait) * 1000)::text || 'ms', true);
+    if current_setting('server_version_num')::integer >= 170000 then
+        perform set_config('transaction_timeout', '0', true);
+    end if;
+    return clock_timestamp() < recovery.deadline();
+end
+$$;
+--;
+comment on function recovery.begin_step(interval) is
+    'Begins a transaction of boot, sweep or shutdown: its lock waits are bounded, the caller''s transaction_timeout does not end the session in its middle. False: no time is left before statement_timeout.';
+--;
+revoke all on function recovery.begin_step(interval) from public;
+--;
 -- sql/functions/burn.sql
 create or replace function recovery.burn(p_detector text, p_lock_wait interval, out o_closed jsonb, out o_more boolean)
 returns record
@@ -1281,12 +1305,37 @@ begin
         perform recovery.fail('RC010', format('lock wait %s is not allowed', coalesce(p_lock_wait::text, 'null')), 'Give an interval from 1 millisecond to 1 hour.');
     end if;
     perform recovery.check_session();
+    -- What is refused here has changed nothing.
+    if recovery.deadline() < statement_timestamp() + interval '1 second' then
+        perform recovery.fail('RC010', format('statement_timeout of %s is too short: it would end this call half done', current_setting('statement_timeout')),
+            'Give it 2 seconds or more; best execute set statement_timeout = 0; before the call, in a statement of its own.');
+    end if;
 end
 $$;
 --;
 comment on function recovery.check_call(integer, interval) is 'Refuses arguments or a session with which boot, sweep and shutdown cannot work: RC010.';
 --;
 revoke all on function recovery.check_call(integer, interval) from public;
+--;
+-- sql/functions/check_deadline.sql
+create or replace function recovery.check_deadline()
+returns void
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if clock_timestamp() > recovery.deadline() then
+        perform recovery.fail('57014', format('statement_timeout of %s is over: nothing was changed', current_setting('statement_timeout')),
+            'Execute set statement_timeout = 0; before the call, in a statement of its own.');
+    end if;
+end
+$$;
+--;
+comment on function recovery.check_deadline() is 'Takes back the first transaction of a boot that took too long: 57014.';
+--;
+revoke all on function recovery.check_deadline() from public;
 --;
 -- sql/functions/check_definitions.sql
 create or replace function recovery.check_definitions(p_table regclass)
@@ -1470,6 +1519,11 @@ security invoker
 set search_path = pg_catalog, pg_temp
 as $$
 begin
+    if pg_is_in_recovery() then
+        perform recovery.fail('RC010', 'this server is a hot standby: nothing can be written here', 'Connect to the primary; with several hosts in a DSN, target_session_attrs=read-write finds it.');
+    elsif current_setting('transaction_read_only') = 'on' then
+        perform recovery.fail('RC010', 'this session is read-only: nothing can be written', 'Execute set default_transaction_read_only = off; in this session first.');
+    end if;
     if current_setting('transaction_isolation') <> 'read committed' then
         perform recovery.fail('RC010', format('isolation level %s is not allowed here', current_setting('transaction_isolation')),
             'Each step must see what committed before it: set default_transaction_isolation to ''read committed'' in this session.');
@@ -1889,7 +1943,7 @@ revoke all on function recovery.close(text, text, text, text, boolean) from publ
 create or replace function recovery.close_batch(
     p_family text, p_epoch bigint, p_guard text, p_after text[], p_limit integer, p_detector text,
     p_lock_wait interval, p_careful boolean, p_heir bigint default null,
-    out o_closed jsonb, out o_failed jsonb, out o_after text[], out o_done boolean, out o_careful boolean
+    out o_closed jsonb, out o_failed jsonb, out o_after text[], out o_done boolean, out o_careful boolean, out o_stopped boolean
 )
 returns record
 language plpgsql
@@ -1907,6 +1961,7 @@ declare
     v_family boolean;
 begin
     perform recovery.check_fresh();
+    o_stopped := false;
     if recovery.is_elsewhere(p_family, p_epoch) then
         o_closed := '{}';
         o_failed := '{}';
@@ -1941,7 +1996,15 @@ begin
         o_done := case when v_groups is not null then false
                        when v_family then o_closed = '{}'
                        else v_bound is null end;
-    exception when others then
+    exception when query_canceled then
+        -- statement_timeout, which counts once a call, or an operator: what is closed stays so, the rest is the sweep's.
+        raise notice 'recovery: stopped (%)', sqlerrm;
+        o_closed := '{}';
+        o_failed := '{}';
+        o_careful := p_careful;
+        o_done := true;
+        o_stopped := true;
+    when others then
         -- Not one row, which close_rows would have found, but the watch: its table, its runner, an expression.
         perform recovery.note_broken((select min(w.name) from recovery.attached() as w where w.family = p_family), sqlstate, sqlerrm);
         o_closed := '{}';
@@ -1952,7 +2015,7 @@ end
 $$;
 --;
 comment on function recovery.close_batch(text, bigint, text, text[], integer, text, interval, boolean, bigint) is
-    'Closes the next batch of an ended epoch in one family (epoch null: rows that no server owns), or gives it to p_heir. Returns the counts per watch, where to go on, and whether to skip locked rows from here on.';
+    'Closes the next batch of an ended epoch in one family (epoch null: rows that no server owns), or gives it to p_heir. Returns the counts per watch, where to go on, whether to skip locked rows from here on, and whether it was stopped.';
 --;
 revoke all on function recovery.close_batch(text, bigint, text, text[], integer, text, interval, boolean, bigint) from public;
 --;
@@ -2801,6 +2864,23 @@ comment on function recovery.database_number() is
 --;
 revoke all on function recovery.database_number() from public;
 --;
+-- sql/functions/deadline.sql
+create or replace function recovery.deadline()
+returns timestamptz
+language sql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    -- The time-out counts from the arrival of the whole CALL, and no setting changes one that runs.
+    select case when current_setting('statement_timeout')::interval = interval '0' then 'infinity'
+                else statement_timestamp() + current_setting('statement_timeout')::interval - interval '1 second' end
+$$;
+--;
+comment on function recovery.deadline() is 'When boot, sweep and shutdown stop and leave the rest to the next sweep: a second before statement_timeout would end them half done.';
+--;
+revoke all on function recovery.deadline() from public;
+--;
 -- sql/functions/define_watch.sql
 create or replace function recovery.define_watch(p_table regclass)
 returns void
@@ -3097,8 +3177,9 @@ begin
             continue;
         end if;
         watch := p_watch.name;
-        scope := p_watch.cancel;
-        key := case p_watch.cancel when 'group' then v_row.grp else v_row.key end;
+        -- A row without a group stands for itself.
+        scope := case when v_row.grp is null then 'row' else p_watch.cancel end;
+        key := case scope when 'group' then v_row.grp else v_row.key end;
         owner := v_row.owner;
         detail := jsonb_strip_nulls(jsonb_build_object('row', v_row.key, 'kind', v_row.kind,
             'limit', case reason when 'wall_timeout' then v_row.wall when 'tool_timeout' then v_row.tool else v_row.task end,
@@ -3627,6 +3708,23 @@ comment on function recovery.finish(bigint, text, interval, boolean) is
     'Ends one epoch under its exclusive lock, waiting at most p_lock_wait for transactions in flight. With p_dead_only only if recovery.judgement still holds it for dead, read under the lock. True if it ended now.';
 --;
 revoke all on function recovery.finish(bigint, text, interval, boolean) from public;
+--;
+-- sql/functions/fit.sql
+create or replace function recovery.fit(p_lock_wait interval)
+returns interval
+language sql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    -- Ending one server takes up to three such waits.
+    select case when isfinite(d.until) then least(p_lock_wait, (d.until - statement_timestamp()) / 6) else p_lock_wait end
+    from (values (recovery.deadline())) as d (until)
+$$;
+--;
+comment on function recovery.fit(interval) is 'A lock wait, shortened so that several fit into the caller''s statement_timeout.';
+--;
+revoke all on function recovery.fit(interval) from public;
 --;
 -- sql/functions/fixed_sql.sql
 create or replace function recovery.fixed_sql(p_watch recovery.watch)
@@ -4685,10 +4783,10 @@ stable
 security invoker
 set search_path = pg_catalog, pg_temp
 as $$
-    select jsonb_build_object('ended', to_jsonb(p_ended), 'closed', '{}'::jsonb, 'adopted', '{}'::jsonb, 'failed', '{}'::jsonb, 'busy', '{}'::jsonb)
+    select jsonb_build_object('ended', to_jsonb(p_ended), 'closed', '{}'::jsonb, 'adopted', '{}'::jsonb, 'failed', '{}'::jsonb, 'busy', '{}'::jsonb, 'more', false)
 $$;
 --;
-comment on function recovery.new_report(bigint[]) is 'An empty report: epochs that ended, and counts per watch of rows closed, failed, busy.';
+comment on function recovery.new_report(bigint[]) is 'An empty report: epochs that ended, and counts per watch of rows closed, failed, busy; more: it stopped in time, and the rest is left to the next sweep.';
 --;
 revoke all on function recovery.new_report(bigint[]) from public;
 --;
@@ -4995,8 +5093,8 @@ begin
             'select jsonb_build_array(%s, %s, r.server_epoch) from %s as r where (%s) and (%s) and (%s)',
             recovery.key_text(v_watch.key_columns, 'r'), coalesce('(' || v_watch.group_by || ')::text', 'null::text'),
             v_watch.relation, v_watch.open, coalesce(v_watch.only_if, 'true'),
-            concat_ws(' or ', case when v_groups is not null then recovery.key_sql(v_watch, 'groups') end,
-                case when p_scope = 'row' then case when v_watch.name = p_watch then recovery.key_text(v_watch.key_columns, 'r') || ' = ($1).key' else 'false' end end)), v_task) as f (row);
+            coalesce(nullif(concat_ws(' or ', case when v_groups is not null and v_watch.group_by is not null then recovery.key_sql(v_watch, 'groups') end,
+                case when p_scope = 'row' then case when v_watch.name = p_watch then recovery.key_text(v_watch.key_columns, 'r') || ' = ($1).key' else 'false' end end), ''), 'false')), v_task) as f (row);
     end loop;
 end
 $$;
@@ -6854,19 +6952,25 @@ declare
     v_orphan  pg_catalog.record;
 begin
     perform recovery.check_call(p_batch, p_lock_wait);
+    p_lock_wait := recovery.fit(p_lock_wait);
     perform recovery.check_interval('wait', p_wait, interval '0', interval '1 day');
     loop
+        perform recovery.begin_step(p_lock_wait);
         select r.o_epoch, r.o_token, r.o_ended into epoch, token, v_ended
         from recovery.register(p_name, p_host, p_pid, p_process_start, p_version, p_lease,
             least(p_grace, p_lease),
             case when pg_catalog.clock_timestamp() operator(pg_catalog.>) (v_start operator(pg_catalog.+) p_wait) and p_policy operator(pg_catalog.=) 'wait' then 'refuse' else p_policy end,
             p_lock_wait, p_beat, p_direct) as r;
+        -- A caller that gets an error instead of its epoch has superseded the others for nothing.
+        perform recovery.check_deadline();
         commit;
         exit when epoch is not null;
         perform pg_catalog.pg_sleep(0.1);  -- policy wait: somebody live holds the name
     end loop;
     report := recovery.new_report(v_ended);
+    perform recovery.begin_step(p_lock_wait);
     for v_orphan in select distinct o.family, o.epoch from recovery.orphaned(p_name) as o order by o.family, o.epoch loop
+        exit when (report operator(pg_catalog.->) 'more') operator(pg_catalog.=) 'true'::pg_catalog.jsonb;
         -- Work that an active fuse guards becomes this boot's; the rest closes.
         if recovery.has_fuses(v_orphan.family) then
             call recovery.close_epoch(v_orphan.family, v_orphan.epoch, pg_catalog.concat('boot:', epoch), p_batch, p_lock_wait, epoch, report, true, epoch, token);
@@ -6895,24 +6999,29 @@ as $$
 -- Not security definer and without a SET clause: it commits after each batch. So it reads its names by the caller's
 -- search_path: every function, type and operator stands with its schema, which tools/check_names.py proves.
 declare
-    v_session pg_catalog.jsonb := recovery.session_settings();
+    v_session pg_catalog.jsonb;
     v_batch   pg_catalog.record;
     v_after   pg_catalog.text[];
     v_careful boolean := false;
     v_left    pg_catalog.jsonb;
     v_some    boolean;
     v_beat    pg_catalog.timestamptz := pg_catalog.clock_timestamp();
-    v_late    boolean := false;
     v_list    pg_catalog.text := case when p_heir is null then 'closed' else 'adopted' end;
     v_guard   pg_catalog.text := case when p_guarded then 'with'
                            when p_heir is not null or not recovery.has_fuses(p_family) then 'ignore'
                            else 'without' end;
 begin
     commit;  -- each closing begins a transaction: see recovery.check_fresh
+    v_session := recovery.session_settings();  -- not what begin_step has set for a transaction
     for v_pass in 1 .. 3 loop
         v_after := null;
         v_some := false;
         loop
+            if not recovery.begin_step(p_lock_wait) then
+                report := pg_catalog.jsonb_set(report, array['more'], 'true');
+                commit;
+                return;
+            end if;
             select b.* into v_batch
             from recovery.close_batch(p_family, p_epoch, v_guard, v_after, p_batch, p_detector, p_lock_wait, v_careful, p_heir) as b;
             report := recovery.add_to_report(recovery.add_to_report(report, v_list, v_batch.o_closed), 'failed', v_batch.o_failed);
@@ -6925,21 +7034,22 @@ begin
             end if;
             v_some := v_some or v_batch.o_closed operator(pg_catalog.<>) '{}';
             v_careful := v_batch.o_careful;
-            v_late := coalesce(pg_catalog.clock_timestamp() operator(pg_catalog.>) p_until, false) and not v_batch.o_done;
-            exit when v_batch.o_done or v_late;
+            if v_batch.o_stopped or not v_batch.o_done and pg_catalog.clock_timestamp() operator(pg_catalog.>) p_until then
+                report := pg_catalog.jsonb_set(report, array['more'], 'true');
+                return;
+            end if;
+            exit when v_batch.o_done;
             v_after := v_batch.o_after;
         end loop;
-        exit when v_late;
         -- A row that changed under us was passed over: look again while it helps.
+        perform recovery.begin_step(p_lock_wait);
         v_left := recovery.remaining(p_family, p_epoch, v_guard);
         commit;
         exit when v_left operator(pg_catalog.=) '{}' or not v_some;
     end loop;
-    if v_late then
-        report := pg_catalog.jsonb_set(report, array['more'], 'true');
-    elsif v_left operator(pg_catalog.=) '{}' then
+    if v_left operator(pg_catalog.=) '{}' then
         if p_epoch is not null and p_heir is null and v_guard operator(pg_catalog.=) 'ignore' then
-            while recovery.release(p_family, p_epoch, p_batch) operator(pg_catalog.>) 0 loop
+            while recovery.begin_step(p_lock_wait) and recovery.release(p_family, p_epoch, p_batch) operator(pg_catalog.>) 0 loop
                 commit;
             end loop;
         end if;
@@ -6977,9 +7087,11 @@ declare
     v_family  pg_catalog.text;
 begin
     perform recovery.check_call(p_batch, p_lock_wait);
+    p_lock_wait := recovery.fit(p_lock_wait);
     if v_token is null and pg_catalog.pg_has_role('recovery_owner', 'usage') then
         select s.token into v_token from recovery.server as s where s.epoch operator(pg_catalog.=) p_epoch;
     end if;
+    perform recovery.begin_step(p_lock_wait);
     v_ended := recovery.resign(p_epoch, v_token, p_heir, p_lock_wait);
     commit;
     report := recovery.new_report(case when v_ended then array[p_epoch] else array[]::bigint[] end);
@@ -6987,6 +7099,7 @@ begin
         where exists (select from recovery.server as s where s.epoch operator(pg_catalog.=) p_epoch and (s.ended is not null or s.pending is not null))
         order by w.family
     loop
+        exit when (report operator(pg_catalog.->) 'more') operator(pg_catalog.=) 'true'::pg_catalog.jsonb;
         call recovery.close_epoch(v_family, p_epoch, pg_catalog.concat('shutdown:', p_epoch), p_batch, p_lock_wait, p_heir, report);
     end loop;
     report := recovery.end_report(report, v_start);
@@ -7023,20 +7136,24 @@ declare
     v_asked   bigint;
 begin
     perform recovery.check_call(p_batch, p_lock_wait);
+    p_lock_wait := recovery.fit(p_lock_wait);
     perform recovery.check_label(v_label);
     if p_budget is not null then
         perform recovery.check_interval('budget', p_budget, interval '1 millisecond', interval '1 day');
     end if;
+    perform recovery.begin_step(p_lock_wait);
     v_ended := recovery.reap(p_lock_wait);
     commit;
     report := recovery.new_report(v_ended);
+    perform recovery.begin_step(p_lock_wait);
     for v_orphan in select distinct o.family, o.epoch from recovery.orphaned() as o order by o.family, o.epoch loop
         call recovery.close_epoch(v_orphan.family, v_orphan.epoch, v_by, p_batch, p_lock_wait,
             recovery.heir_of(v_orphan.epoch), report, p_until => v_until);
-        exit when report operator(pg_catalog.?) 'more';
+        exit when (report operator(pg_catalog.->) 'more') operator(pg_catalog.=) 'true'::pg_catalog.jsonb;
     end loop;
     commit;  -- each closing begins a transaction: see recovery.check_fresh
     for v_n in 1 .. 100000 loop
+        exit when not recovery.begin_step(p_lock_wait);
         select b.* into v_burnt from recovery.burn(v_by, p_lock_wait) as b;
         commit;
         perform recovery.restore_settings(v_session);
@@ -7047,10 +7164,15 @@ begin
             exit;
         end if;
     end loop;
-    v_asked := recovery.ask(v_by);
+    if recovery.begin_step(p_lock_wait) then
+        v_asked := recovery.ask(v_by);
+    else
+        report := pg_catalog.jsonb_set(report, array['more'], 'true');
+    end if;
     commit;
     perform recovery.restore_settings(v_session);
     for v_n in 1 .. 100000 loop
+        exit when not recovery.begin_step(p_lock_wait);
         select x.* into v_burnt from recovery.expire(v_by, p_lock_wait) as x;
         commit;
         perform recovery.restore_settings(v_session);
@@ -7061,9 +7183,10 @@ begin
             exit;
         end if;
     end loop;
+    perform recovery.begin_step(p_lock_wait);
     perform recovery.forget();
     report := pg_catalog.jsonb_set(report, array['unowned'], recovery.unowned_work());
-    report := recovery.end_report(pg_catalog.jsonb_set(report, array['asked'], pg_catalog.to_jsonb(v_asked)), v_start);
+    report := recovery.end_report(pg_catalog.jsonb_set(report, array['asked'], pg_catalog.to_jsonb(coalesce(v_asked, 0))), v_start);
     perform recovery.record_sweep(v_label, v_start, report);
     commit;
     perform recovery.restore_settings(v_session);
@@ -7665,6 +7788,10 @@ grant execute on function
     recovery.configure(text, text, text, text, text),
     recovery.check_call(integer, interval),
     recovery.check_label(text),
+    recovery.deadline(),
+    recovery.fit(interval),
+    recovery.check_deadline(),
+    recovery.begin_step(interval),
     recovery.check_session(),
     recovery.check_interval(text, interval, interval, interval),
     recovery.session_settings(),

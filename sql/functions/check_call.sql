@@ -13,6 +13,11 @@ begin
         perform recovery.fail('RC010', format('lock wait %s is not allowed', coalesce(p_lock_wait::text, 'null')), 'Give an interval from 1 millisecond to 1 hour.');
     end if;
     perform recovery.check_session();
+    -- What is refused here has changed nothing.
+    if recovery.deadline() < statement_timestamp() + interval '1 second' then
+        perform recovery.fail('RC010', format('statement_timeout of %s is too short: it would end this call half done', current_setting('statement_timeout')),
+            'Give it 2 seconds or more; best execute set statement_timeout = 0; before the call, in a statement of its own.');
+    end if;
 end
 $$;
 

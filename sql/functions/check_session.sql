@@ -6,6 +6,11 @@ security invoker
 set search_path = pg_catalog, pg_temp
 as $$
 begin
+    if pg_is_in_recovery() then
+        perform recovery.fail('RC010', 'this server is a hot standby: nothing can be written here', 'Connect to the primary; with several hosts in a DSN, target_session_attrs=read-write finds it.');
+    elsif current_setting('transaction_read_only') = 'on' then
+        perform recovery.fail('RC010', 'this session is read-only: nothing can be written', 'Execute set default_transaction_read_only = off; in this session first.');
+    end if;
     if current_setting('transaction_isolation') <> 'read committed' then
         perform recovery.fail('RC010', format('isolation level %s is not allowed here', current_setting('transaction_isolation')),
             'Each step must see what committed before it: set default_transaction_isolation to ''read committed'' in this session.');

@@ -1,7 +1,7 @@
 create or replace function recovery.close_batch(
     p_family text, p_epoch bigint, p_guard text, p_after text[], p_limit integer, p_detector text,
     p_lock_wait interval, p_careful boolean, p_heir bigint default null,
-    out o_closed jsonb, out o_failed jsonb, out o_after text[], out o_done boolean, out o_careful boolean
+    out o_closed jsonb, out o_failed jsonb, out o_after text[], out o_done boolean, out o_careful boolean, out o_stopped boolean
 )
 returns record
 language plpgsql
@@ -19,6 +19,7 @@ declare
     v_family boolean;
 begin
     perform recovery.check_fresh();
+    o_stopped := false;
     if recovery.is_elsewhere(p_family, p_epoch) then
         o_closed := '{}';
         o_failed := '{}';
@@ -53,7 +54,15 @@ begin
         o_done := case when v_groups is not null then false
                        when v_family then o_closed = '{}'
                        else v_bound is null end;
-    exception when others then
+    exception when query_canceled then
+        -- statement_timeout, which counts once a call, or an operator: what is closed stays so, the rest is the sweep's.
+        raise notice 'recovery: stopped (%)', sqlerrm;
+        o_closed := '{}';
+        o_failed := '{}';
+        o_careful := p_careful;
+        o_done := true;
+        o_stopped := true;
+    when others then
         -- Not one row, which close_rows would have found, but the watch: its table, its runner, an expression.
         perform recovery.note_broken((select min(w.name) from recovery.attached() as w where w.family = p_family), sqlstate, sqlerrm);
         o_closed := '{}';
@@ -64,6 +73,6 @@ end
 $$;
 
 comment on function recovery.close_batch(text, bigint, text, text[], integer, text, interval, boolean, bigint) is
-    'Closes the next batch of an ended epoch in one family (epoch null: rows that no server owns), or gives it to p_heir. Returns the counts per watch, where to go on, and whether to skip locked rows from here on.';
+    'Closes the next batch of an ended epoch in one family (epoch null: rows that no server owns), or gives it to p_heir. Returns the counts per watch, where to go on, whether to skip locked rows from here on, and whether it was stopped.';
 
 revoke all on function recovery.close_batch(text, bigint, text, text[], integer, text, interval, boolean, bigint) from public;

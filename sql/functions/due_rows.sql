@@ -59,8 +59,9 @@ begin
             continue;
         end if;
         watch := p_watch.name;
-        scope := p_watch.cancel;
-        key := case p_watch.cancel when 'group' then v_row.grp else v_row.key end;
+        -- A row without a group stands for itself.
+        scope := case when v_row.grp is null then 'row' else p_watch.cancel end;
+        key := case scope when 'group' then v_row.grp else v_row.key end;
         owner := v_row.owner;
         detail := jsonb_strip_nulls(jsonb_build_object('row', v_row.key, 'kind', v_row.kind,
             'limit', case reason when 'wall_timeout' then v_row.wall when 'tool_timeout' then v_row.tool else v_row.task end,

@@ -9,24 +9,29 @@ as $$
 -- Not security definer and without a SET clause: it commits after each batch. So it reads its names by the caller's
 -- search_path: every function, type and operator stands with its schema, which tools/check_names.py proves.
 declare
-    v_session pg_catalog.jsonb := recovery.session_settings();
+    v_session pg_catalog.jsonb;
     v_batch   pg_catalog.record;
     v_after   pg_catalog.text[];
     v_careful boolean := false;
     v_left    pg_catalog.jsonb;
     v_some    boolean;
     v_beat    pg_catalog.timestamptz := pg_catalog.clock_timestamp();
-    v_late    boolean := false;
     v_list    pg_catalog.text := case when p_heir is null then 'closed' else 'adopted' end;
     v_guard   pg_catalog.text := case when p_guarded then 'with'
                            when p_heir is not null or not recovery.has_fuses(p_family) then 'ignore'
                            else 'without' end;
 begin
     commit;  -- each closing begins a transaction: see recovery.check_fresh
+    v_session := recovery.session_settings();  -- not what begin_step has set for a transaction
     for v_pass in 1 .. 3 loop
         v_after := null;
         v_some := false;
         loop
+            if not recovery.begin_step(p_lock_wait) then
+                report := pg_catalog.jsonb_set(report, array['more'], 'true');
+                commit;
+                return;
+            end if;
             select b.* into v_batch
             from recovery.close_batch(p_family, p_epoch, v_guard, v_after, p_batch, p_detector, p_lock_wait, v_careful, p_heir) as b;
             report := recovery.add_to_report(recovery.add_to_report(report, v_list, v_batch.o_closed), 'failed', v_batch.o_failed);
@@ -39,21 +44,22 @@ begin
             end if;
             v_some := v_some or v_batch.o_closed operator(pg_catalog.<>) '{}';
             v_careful := v_batch.o_careful;
-            v_late := coalesce(pg_catalog.clock_timestamp() operator(pg_catalog.>) p_until, false) and not v_batch.o_done;
-            exit when v_batch.o_done or v_late;
+            if v_batch.o_stopped or not v_batch.o_done and pg_catalog.clock_timestamp() operator(pg_catalog.>) p_until then
+                report := pg_catalog.jsonb_set(report, array['more'], 'true');
+                return;
+            end if;
+            exit when v_batch.o_done;
             v_after := v_batch.o_after;
         end loop;
-        exit when v_late;
         -- A row that changed under us was passed over: look again while it helps.
+        perform recovery.begin_step(p_lock_wait);
         v_left := recovery.remaining(p_family, p_epoch, v_guard);
         commit;
         exit when v_left operator(pg_catalog.=) '{}' or not v_some;
     end loop;
-    if v_late then
-        report := pg_catalog.jsonb_set(report, array['more'], 'true');
-    elsif v_left operator(pg_catalog.=) '{}' then
+    if v_left operator(pg_catalog.=) '{}' then
         if p_epoch is not null and p_heir is null and v_guard operator(pg_catalog.=) 'ignore' then
-            while recovery.release(p_family, p_epoch, p_batch) operator(pg_catalog.>) 0 loop
+            while recovery.begin_step(p_lock_wait) and recovery.release(p_family, p_epoch, p_batch) operator(pg_catalog.>) 0 loop
                 commit;
             end loop;
         end if;

@@ -18,9 +18,11 @@ declare
     v_family  pg_catalog.text;
 begin
     perform recovery.check_call(p_batch, p_lock_wait);
+    p_lock_wait := recovery.fit(p_lock_wait);
     if v_token is null and pg_catalog.pg_has_role('recovery_owner', 'usage') then
         select s.token into v_token from recovery.server as s where s.epoch operator(pg_catalog.=) p_epoch;
     end if;
+    perform recovery.begin_step(p_lock_wait);
     v_ended := recovery.resign(p_epoch, v_token, p_heir, p_lock_wait);
     commit;
     report := recovery.new_report(case when v_ended then array[p_epoch] else array[]::bigint[] end);
@@ -28,6 +30,7 @@ begin
         where exists (select from recovery.server as s where s.epoch operator(pg_catalog.=) p_epoch and (s.ended is not null or s.pending is not null))
         order by w.family
     loop
+        exit when (report operator(pg_catalog.->) 'more') operator(pg_catalog.=) 'true'::pg_catalog.jsonb;
         call recovery.close_epoch(v_family, p_epoch, pg_catalog.concat('shutdown:', p_epoch), p_batch, p_lock_wait, p_heir, report);
     end loop;
     report := recovery.end_report(report, v_start);

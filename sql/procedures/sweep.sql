@@ -22,20 +22,24 @@ declare
     v_asked   bigint;
 begin
     perform recovery.check_call(p_batch, p_lock_wait);
+    p_lock_wait := recovery.fit(p_lock_wait);
     perform recovery.check_label(v_label);
     if p_budget is not null then
         perform recovery.check_interval('budget', p_budget, interval '1 millisecond', interval '1 day');
     end if;
+    perform recovery.begin_step(p_lock_wait);
     v_ended := recovery.reap(p_lock_wait);
     commit;
     report := recovery.new_report(v_ended);
+    perform recovery.begin_step(p_lock_wait);
     for v_orphan in select distinct o.family, o.epoch from recovery.orphaned() as o order by o.family, o.epoch loop
         call recovery.close_epoch(v_orphan.family, v_orphan.epoch, v_by, p_batch, p_lock_wait,
             recovery.heir_of(v_orphan.epoch), report, p_until => v_until);
-        exit when report operator(pg_catalog.?) 'more';
+        exit when (report operator(pg_catalog.->) 'more') operator(pg_catalog.=) 'true'::pg_catalog.jsonb;
     end loop;
     commit;  -- each closing begins a transaction: see recovery.check_fresh
     for v_n in 1 .. 100000 loop
+        exit when not recovery.begin_step(p_lock_wait);
         select b.* into v_burnt from recovery.burn(v_by, p_lock_wait) as b;
         commit;
         perform recovery.restore_settings(v_session);
@@ -46,10 +50,15 @@ begin
             exit;
         end if;
     end loop;
-    v_asked := recovery.ask(v_by);
+    if recovery.begin_step(p_lock_wait) then
+        v_asked := recovery.ask(v_by);
+    else
+        report := pg_catalog.jsonb_set(report, array['more'], 'true');
+    end if;
     commit;
     perform recovery.restore_settings(v_session);
     for v_n in 1 .. 100000 loop
+        exit when not recovery.begin_step(p_lock_wait);
         select x.* into v_burnt from recovery.expire(v_by, p_lock_wait) as x;
         commit;
         perform recovery.restore_settings(v_session);
@@ -60,9 +69,10 @@ begin
             exit;
         end if;
     end loop;
+    perform recovery.begin_step(p_lock_wait);
     perform recovery.forget();
     report := pg_catalog.jsonb_set(report, array['unowned'], recovery.unowned_work());
-    report := recovery.end_report(pg_catalog.jsonb_set(report, array['asked'], pg_catalog.to_jsonb(v_asked)), v_start);
+    report := recovery.end_report(pg_catalog.jsonb_set(report, array['asked'], pg_catalog.to_jsonb(coalesce(v_asked, 0))), v_start);
     perform recovery.record_sweep(v_label, v_start, report);
     commit;
     perform recovery.restore_settings(v_session);

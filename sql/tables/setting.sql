@@ -6,7 +6,9 @@ create table recovery.setting (
     value      text        not null,
     changed_at timestamptz not null default clock_timestamp(),
     changed_by text        not null default session_user,
-    constraint setting_pkey primary key (name, watch, kind, group_key)
+    constraint setting_pkey primary key (name, watch, kind, group_key),
+    -- Whoever writes past recovery.configure: one that is no interval would switch off the watchdog.
+    constraint setting_value_check check (value in ('off', 'true', 'false') or value::interval is not null)
 );
 
 comment on table recovery.setting is

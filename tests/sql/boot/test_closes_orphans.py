@@ -86,6 +86,7 @@ def test_the_report_counts_per_watch(jobs: Connection) -> None:
     report = boot(jobs).report
     assert report.pop("ms") > 0
     assert report == {
+        "more": False,
         "ended": [dead],
         "closed": {"app.job": 3, "steps": 1},
         "adopted": {},
