@@ -213,6 +213,8 @@ def from_driver(error: BaseException, statement: str | None = None) -> RecoveryE
     cls = _BY_SQLSTATE.get(str(code))
     if cls is None and code in _MISSING and _OURS.search(message):
         cls, hint = SchemaMismatch, "run `recovery migrate upgrade`"
+    elif cls is None and code == "0A000" and "during recovery" in message:  # a standby
+        cls = ConnectionFailed
     elif cls is None and _is_lost(driver, code):
         cls = ConnectionFailed
     elif cls is NotAutocommit:

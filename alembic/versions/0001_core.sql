@@ -6295,6 +6295,7 @@ declare
     v_ended   bigint[];
     v_orphan  pg_catalog.record;
 begin
+    commit; set transaction isolation level read committed, read write;  -- whatever the session begins with
     perform recovery.check_call(p_batch, p_lock_wait);
     perform recovery.check_interval('wait', p_wait, interval '0', interval '1 day');
     loop
@@ -6303,7 +6304,7 @@ begin
             least(p_grace, p_lease),
             case when pg_catalog.clock_timestamp() operator(pg_catalog.>) (v_start operator(pg_catalog.+) p_wait) and p_policy operator(pg_catalog.=) 'wait' then 'refuse' else p_policy end,
             p_lock_wait, p_beat, p_direct) as r;
-        commit;
+        commit; set transaction isolation level read committed, read write;
         exit when epoch is not null;
         perform pg_catalog.pg_sleep(0.1);  -- policy wait: somebody live holds the name
     end loop;
@@ -6350,7 +6351,7 @@ declare
                            when p_heir is not null or not recovery.has_fuses(p_family) then 'ignore'
                            else 'without' end;
 begin
-    commit;  -- each closing begins a transaction: see recovery.check_fresh
+    commit; set transaction isolation level read committed, read write;  -- each closing begins a transaction: see recovery.check_fresh
     for v_pass in 1 .. 3 loop
         v_after := null;
         v_some := false;
@@ -6358,11 +6359,11 @@ begin
             select b.* into v_batch
             from recovery.close_batch(p_family, p_epoch, v_guard, v_after, p_batch, p_detector, p_lock_wait, v_careful, p_heir) as b;
             report := recovery.add_to_report(recovery.add_to_report(report, v_list, v_batch.o_closed), 'failed', v_batch.o_failed);
-            commit;
+            commit; set transaction isolation level read committed, read write;
             perform recovery.restore_settings(v_session);
             if p_self is not null and pg_catalog.clock_timestamp() operator(pg_catalog.>) (v_beat operator(pg_catalog.+) interval '250 ms') then
                 perform recovery.renew(p_self, p_token);  -- closing may take longer than the lease
-                commit;
+                commit; set transaction isolation level read committed, read write;
                 v_beat := pg_catalog.clock_timestamp();
             end if;
             v_some := v_some or v_batch.o_closed operator(pg_catalog.<>) '{}';
@@ -6374,7 +6375,7 @@ begin
         exit when v_late;
         -- A row that changed under us was passed over: look again while it helps.
         v_left := recovery.remaining(p_family, p_epoch, v_guard);
-        commit;
+        commit; set transaction isolation level read committed, read write;
         exit when v_left operator(pg_catalog.=) '{}' or not v_some;
     end loop;
     if v_late then
@@ -6382,13 +6383,13 @@ begin
     elsif v_left operator(pg_catalog.=) '{}' then
         if p_epoch is not null and p_heir is null and v_guard operator(pg_catalog.=) 'ignore' then
             while recovery.release(p_family, p_epoch, p_batch) operator(pg_catalog.>) 0 loop
-                commit;
+                commit; set transaction isolation level read committed, read write;
             end loop;
         end if;
     else
         report := recovery.add_to_report(report, 'busy', v_left);
     end if;
-    commit;
+    commit; set transaction isolation level read committed, read write;
     perform recovery.restore_settings(v_session);
 end
 $$;
@@ -6418,12 +6419,13 @@ declare
     v_ended   boolean;
     v_family  pg_catalog.text;
 begin
+    commit; set transaction isolation level read committed, read write;  -- whatever the session begins with
     perform recovery.check_call(p_batch, p_lock_wait);
     if v_token is null and pg_catalog.pg_has_role('recovery_owner', 'usage') then
         select s.token into v_token from recovery.server as s where s.epoch operator(pg_catalog.=) p_epoch;
     end if;
     v_ended := recovery.resign(p_epoch, v_token, p_heir, p_lock_wait);
-    commit;
+    commit; set transaction isolation level read committed, read write;
     report := recovery.new_report(case when v_ended then array[p_epoch] else array[]::bigint[] end);
     -- Not ended means that a transaction of its own holds it up: the sweep ends and closes it.
     for v_family in select distinct w.family from recovery.attached() as w
@@ -6465,23 +6467,24 @@ declare
     v_burnt   pg_catalog.record;
     v_asked   bigint;
 begin
+    commit; set transaction isolation level read committed, read write;  -- whatever the session begins with
     perform recovery.check_call(p_batch, p_lock_wait);
     perform recovery.check_label(v_label);
     if p_budget is not null then
         perform recovery.check_interval('budget', p_budget, interval '1 millisecond', interval '1 day');
     end if;
     v_ended := recovery.reap(p_lock_wait);
-    commit;
+    commit; set transaction isolation level read committed, read write;
     report := recovery.new_report(v_ended);
     for v_orphan in select distinct o.family, o.epoch from recovery.orphaned() as o order by o.family, o.epoch loop
         call recovery.close_epoch(v_orphan.family, v_orphan.epoch, v_by, p_batch, p_lock_wait,
             recovery.heir_of(v_orphan.epoch), report, p_until => v_until);
         exit when report operator(pg_catalog.?) 'more';
     end loop;
-    commit;  -- each closing begins a transaction: see recovery.check_fresh
+    commit; set transaction isolation level read committed, read write;  -- each closing begins a transaction: see recovery.check_fresh
     for v_n in 1 .. 100000 loop
         select b.* into v_burnt from recovery.burn(v_by, p_lock_wait) as b;
-        commit;
+        commit; set transaction isolation level read committed, read write;
         perform recovery.restore_settings(v_session);
         exit when not v_burnt.o_more;
         report := recovery.add_to_report(report, 'closed', v_burnt.o_closed);
@@ -6491,11 +6494,11 @@ begin
         end if;
     end loop;
     v_asked := recovery.ask(v_by);
-    commit;
+    commit; set transaction isolation level read committed, read write;
     perform recovery.restore_settings(v_session);
     for v_n in 1 .. 100000 loop
         select x.* into v_burnt from recovery.expire(v_by, p_lock_wait) as x;
-        commit;
+        commit; set transaction isolation level read committed, read write;
         perform recovery.restore_settings(v_session);
         exit when not v_burnt.o_more;
         report := recovery.add_to_report(report, 'closed', v_burnt.o_closed);
@@ -6507,7 +6510,7 @@ begin
     perform recovery.forget();
     report := recovery.end_report(pg_catalog.jsonb_set(report, array['asked'], pg_catalog.to_jsonb(v_asked)), v_start);
     perform recovery.record_sweep(v_label, v_start, report);
-    commit;
+    commit; set transaction isolation level read committed, read write;
     perform recovery.restore_settings(v_session);
 end
 $$;

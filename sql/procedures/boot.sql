@@ -26,6 +26,7 @@ declare
     v_ended   bigint[];
     v_orphan  pg_catalog.record;
 begin
+    commit; set transaction isolation level read committed, read write;  -- whatever the session begins with
     perform recovery.check_call(p_batch, p_lock_wait);
     perform recovery.check_interval('wait', p_wait, interval '0', interval '1 day');
     loop
@@ -34,7 +35,7 @@ begin
             least(p_grace, p_lease),
             case when pg_catalog.clock_timestamp() operator(pg_catalog.>) (v_start operator(pg_catalog.+) p_wait) and p_policy operator(pg_catalog.=) 'wait' then 'refuse' else p_policy end,
             p_lock_wait, p_beat, p_direct) as r;
-        commit;
+        commit; set transaction isolation level read committed, read write;
         exit when epoch is not null;
         perform pg_catalog.pg_sleep(0.1);  -- policy wait: somebody live holds the name
     end loop;

@@ -17,12 +17,13 @@ declare
     v_ended   boolean;
     v_family  pg_catalog.text;
 begin
+    commit; set transaction isolation level read committed, read write;  -- whatever the session begins with
     perform recovery.check_call(p_batch, p_lock_wait);
     if v_token is null and pg_catalog.pg_has_role('recovery_owner', 'usage') then
         select s.token into v_token from recovery.server as s where s.epoch operator(pg_catalog.=) p_epoch;
     end if;
     v_ended := recovery.resign(p_epoch, v_token, p_heir, p_lock_wait);
-    commit;
+    commit; set transaction isolation level read committed, read write;
     report := recovery.new_report(case when v_ended then array[p_epoch] else array[]::bigint[] end);
     -- Not ended means that a transaction of its own holds it up: the sweep ends and closes it.
     for v_family in select distinct w.family from recovery.attached() as w

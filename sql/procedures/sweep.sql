@@ -21,23 +21,24 @@ declare
     v_burnt   pg_catalog.record;
     v_asked   bigint;
 begin
+    commit; set transaction isolation level read committed, read write;  -- whatever the session begins with
     perform recovery.check_call(p_batch, p_lock_wait);
     perform recovery.check_label(v_label);
     if p_budget is not null then
         perform recovery.check_interval('budget', p_budget, interval '1 millisecond', interval '1 day');
     end if;
     v_ended := recovery.reap(p_lock_wait);
-    commit;
+    commit; set transaction isolation level read committed, read write;
     report := recovery.new_report(v_ended);
     for v_orphan in select distinct o.family, o.epoch from recovery.orphaned() as o order by o.family, o.epoch loop
         call recovery.close_epoch(v_orphan.family, v_orphan.epoch, v_by, p_batch, p_lock_wait,
             recovery.heir_of(v_orphan.epoch), report, p_until => v_until);
         exit when report operator(pg_catalog.?) 'more';
     end loop;
-    commit;  -- each closing begins a transaction: see recovery.check_fresh
+    commit; set transaction isolation level read committed, read write;  -- each closing begins a transaction: see recovery.check_fresh
     for v_n in 1 .. 100000 loop
         select b.* into v_burnt from recovery.burn(v_by, p_lock_wait) as b;
-        commit;
+        commit; set transaction isolation level read committed, read write;
         perform recovery.restore_settings(v_session);
         exit when not v_burnt.o_more;
         report := recovery.add_to_report(report, 'closed', v_burnt.o_closed);
@@ -47,11 +48,11 @@ begin
         end if;
     end loop;
     v_asked := recovery.ask(v_by);
-    commit;
+    commit; set transaction isolation level read committed, read write;
     perform recovery.restore_settings(v_session);
     for v_n in 1 .. 100000 loop
         select x.* into v_burnt from recovery.expire(v_by, p_lock_wait) as x;
-        commit;
+        commit; set transaction isolation level read committed, read write;
         perform recovery.restore_settings(v_session);
         exit when not v_burnt.o_more;
         report := recovery.add_to_report(report, 'closed', v_burnt.o_closed);
@@ -63,7 +64,7 @@ begin
     perform recovery.forget();
     report := recovery.end_report(pg_catalog.jsonb_set(report, array['asked'], pg_catalog.to_jsonb(v_asked)), v_start);
     perform recovery.record_sweep(v_label, v_start, report);
-    commit;
+    commit; set transaction isolation level read committed, read write;
     perform recovery.restore_settings(v_session);
 end
 $$;
