@@ -62,6 +62,7 @@ class PgBouncer:
             "default_pool_size": size,
             "server_lifetime": 1,
             "server_idle_timeout": 2,
+            "server_login_retry": 0,
             "max_client_conn": 200,
             # As a database's own are; asyncpg and psycopg2 send them.
             "ignore_startup_parameters": "extra_float_digits",
@@ -146,6 +147,8 @@ class PgBouncer:
 
     def recycle(self) -> None:
         """Every server connection is replaced, at the latest when its transaction ends."""
+        # One that is cut while it logs in counts as a failure of the server.
+        wait_for(lambda: not any(pool["sv_login"] for pool in self.tell("show pools")))
         self.tell(f"reconnect {self._database}")
 
     def _answers(self) -> bool:

@@ -51,7 +51,7 @@ def test_a_session_with_another_isolation_level(jobs: Connection, level: str) ->
     try:
         found = boot(jobs, batch=1)
         sweep(jobs)
-        assert found.report["closed"] == {"public.job": 5}
+        assert found.report["closed"] == {"app.job": 5}
         assert value(jobs, "show default_transaction_isolation") == level
         assert value(jobs, "show transaction_read_only") == "on"
     finally:
