@@ -53,7 +53,6 @@ class _Binding:
         if wanted is not None and self._is_shared(connection):
             self.scope, wanted = "transaction", None
             unprepare(connection)
-            _log.info("a pooler shares the engine's connections: each transaction says its epoch")
         if info.get(_KEY) != wanted:
             _execute(connection, calls.set_epoch(wanted, local=False, name=self.name))
             info[_KEY] = wanted
@@ -72,6 +71,8 @@ class _Binding:
         engine = self._engine()
         if self._mode is None and engine is not None:
             self._mode = pool_mode(opener(engine), backend)
+            if self._mode == "transaction":
+                _log.info("a pooler shares the engine's connections: transactions say their epoch")
         return self._mode != "session"
 
     def begin(self, connection: sa.Connection) -> None:

@@ -18,7 +18,7 @@ from starlette.applications import Starlette
 import recovery
 from helpers import wait_for
 from pgbouncer import PgBouncer
-from recovery import _pooler, calls
+from recovery import _pooler
 from recovery._connect import connect as own
 from recovery._pooler import is_shared
 
@@ -461,15 +461,16 @@ def test_a_link_whose_server_side_alone_is_lost(
             assert reasons(conn)["api-1"] == [None]
 
 
-# Commands
+# Commands and the rest
 
 
 def test_the_commands(
-    dsn: str, empty_dsn: str, conn: psycopg.Connection[Any], bouncer: Any, jobs: Any, states: Any
+    conn: psycopg.Connection[Any], bouncer: Any, jobs: Any, states: Any, strange: None
 ) -> None:
-    pool = bouncer("transaction")
+    """Whatever the server connections say, and nothing of ours stays with them."""
+    pool = bouncer("transaction", server_lifetime=600, server_idle_timeout=600)
 
-    def run(*words: str) -> None:
+    def run(*words: str) -> Any:
         done = subprocess.run(
             [sys.executable, "-m", "recovery.cli", "--dsn", pool.dsn, *words],
             capture_output=True,
@@ -478,12 +479,92 @@ def test_the_commands(
             check=False,
         )
         assert done.returncode == 0, done.stderr
+        left_behind(pool.dsn)
+        return json.loads(done.stdout) if "--json" in words else done.stdout
 
-    run("status")
-    run("boot", "api-1")
+    epoch = run("boot", "api-1", "--json")["epoch"]
+    (id_,) = jobs(epoch)
+    assert run("boot", "api-1", "--json")["report"]["closed"] == {"public.job": 1}
+    assert states() == {id_: ("failed", "superseded")}
     run("sweep")
     run("config", "set", "tool_timeout", "10 min")
+    assert {one["name"] for one in run("status", "--json")["servers"]} == {"api-1"}
+    with recovery.listen(pool.dsn, after=0) as bus, bus.subscribe(kind="closed") as events:
+        assert events.get(5).key == str(id_)
+    left_behind(pool.dsn)
     run("migrate", "downgrade")
     run("migrate", "upgrade")
-    run("status")
-    assert calls.run(conn, calls.version())
+
+
+def test_migrations_with_an_engine_that_has_prepared(empty_dsn: str) -> None:
+    from recovery import migrations
+
+    with PgBouncer(empty_dsn, "transaction") as pool:
+        engine = engine_of(pool.dsn, connect_args={"prepare_threshold": 0})
+        for _ in range(2):
+            migrations.upgrade(engine)
+            pool.recycle()
+            migrations.check(engine)
+            migrations.downgrade(engine)
+        engine.dispose()
+
+
+def test_attach_and_settings(conn: psycopg.Connection[Any], bouncer: Any, strange: None) -> None:
+    pool = bouncer("transaction")
+    conn.execute("create table public.task (id int primary key, status text)")
+    with psycopg.connect(pool.dsn) as client:
+        recovery.attach(
+            client, "public.task", open="status = 'running'", close={"status": "'failed'"}
+        )
+    for _ in range(10):
+        recovery.configure(pool.dsn, "tool_timeout", "10 min")
+        pool.recycle()
+        assert recovery.setting(pool.dsn, "tool_timeout") == "00:10:00"
+    with recovery.serve(pool.dsn, "api-1") as server:
+        conn.execute("insert into task values (1, 'running', %s)", [server.epoch])
+    assert conn.execute("select status from task").fetchone() == ("failed",)
+
+
+@pytest.mark.parametrize(
+    ("name", "to"),
+    [
+        ("default_transaction_isolation", "repeatable read"),
+        ("default_transaction_read_only", "on"),
+        ("default_transaction_deferrable", "on"),
+        ("lock_timeout", "1ms"),
+        ("idle_in_transaction_session_timeout", "500ms"),
+        ("datestyle", "German"),
+        ("intervalstyle", "iso_8601"),
+        ("search_path", "nowhere"),
+        ("quote_all_identifiers", "on"),
+        ("row_security", "off"),
+    ],
+)
+def test_a_setting_of_the_database(
+    conn: psycopg.Connection[Any], bouncer: Any, jobs: Any, states: Any, name: str, to: str
+) -> None:
+    conn.execute(f"alter database {conn.info.dbname} set {name} = '{to}'".encode())
+    pool = bouncer("transaction")
+    (id_,) = jobs(recovery.boot(pool.dsn, "api-1").epoch)
+    with recovery.serve(pool.dsn, "api-1", sweep=0.1, heartbeat=0.1) as server:
+        assert server.report.closed == {"public.job": 1}
+        events = server.bus.subscribe(kind="opened")
+        before = beats(conn, server)
+        jobs(server.epoch)
+        assert events.get(5).server_epoch == server.epoch
+        pool.recycle()
+        wait_for(lambda: beats(conn, server) != before)
+        wait_for(lambda: conn.execute("select from recovery.sweep_run").fetchall())
+        assert server.failures == {"heartbeat": 0, "sweep": 0}
+    assert set(states().values()) == {("failed", "superseded"), ("failed", "shutdown")}
+
+
+def test_a_statement_timeout_is_told(
+    conn: psycopg.Connection[Any], bouncer: Any, jobs: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    conn.execute(f"alter database {conn.info.dbname} set statement_timeout = '5s'".encode())
+    pool = bouncer("transaction")
+    for _ in range(2):
+        with recovery.serve(pool.dsn, "api-1"):
+            pass
+    assert caplog.text.count("statement_timeout is 5s") == 1
