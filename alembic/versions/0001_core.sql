@@ -1245,7 +1245,7 @@ begin
 end
 $$;
 --;
-comment on function recovery.check_call(integer, interval) is 'Refuses arguments or a session with which boot, sweep and shutdown cannot work: RC010.';
+comment on function recovery.check_call(integer, interval) is 'Refuses arguments with which boot, sweep and shutdown cannot work: RC010.';
 --;
 revoke all on function recovery.check_call(integer, interval) from public;
 --;
@@ -1431,10 +1431,6 @@ security invoker
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    if current_setting('transaction_isolation') <> 'read committed' then
-        perform recovery.fail('RC010', format('isolation level %s is not allowed here', current_setting('transaction_isolation')),
-            'Each step must see what committed before it: set default_transaction_isolation to ''read committed'' in this session.');
-    end if;
     if current_setting('is_superuser') = 'on' and current_setting('server_version_num')::integer < 180000
        and coalesce(current_setting('recovery.warned', true), '') = '' then
         perform set_config('recovery.warned', 'on', false);
@@ -1445,7 +1441,7 @@ end
 $$;
 --;
 comment on function recovery.check_session() is
-    'Refuses a session in which boot, sweep and shutdown cannot work (RC010), and warns a superuser once a session up to PostgreSQL 17.';
+    'Warns a superuser once a session up to PostgreSQL 17, before boot, sweep and shutdown.';
 --;
 revoke all on function recovery.check_session() from public;
 --;

@@ -9,8 +9,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from recovery import calls
 from pgbouncer import PROGRAM, PgBouncer
+from recovery import calls
 from tcp_proxy import Proxy
 
 Insert = Callable[..., list[int]]

@@ -26,11 +26,10 @@ WARNING = "through a pooler in transaction mode: dead servers are found by their
 
 
 @pytest.fixture(autouse=True)
-def fresh() -> Iterator[None]:
+def fresh() -> None:
     """What is said once in a process, each test may hear."""
     for once in (_pooler.warn, _pooler.warn_of_autocommit, _pooler._warn_of_timeout):
         once.cache_clear()
-    yield
 
 
 def engine_of(dsn: str, **options: Any) -> sa.Engine:
@@ -226,7 +225,7 @@ def test_a_restart_and_siblings(
     assert reasons(conn) == {"api-1": [None, None]}
     first.kill()
     first.wait()
-    third, epoch = child(pool.dsn, "api-1")
+    third, _ = child(pool.dsn, "api-1")
     wait_for(lambda: conn.execute("select reason from recovery.server").fetchone() != (None,))
     assert reasons(conn)["api-1"][1:] == [None, None]
     assert sorted(states().values()) in (
@@ -237,7 +236,7 @@ def test_a_restart_and_siblings(
     with recovery.serve(pool.dsn, "api-1", host="elsewhere", policy="supersede") as fourth:
         assert reasons(conn)["api-1"][1:] == [None, None, None]
         assert fourth.report.closed == {}
-    for process in (second, third):
+    for process in second, third:
         assert process.poll() is None
 
 
@@ -545,7 +544,7 @@ def test_a_setting_of_the_database(
 ) -> None:
     conn.execute(f"alter database {conn.info.dbname} set {name} = '{to}'".encode())
     pool = bouncer("transaction")
-    (id_,) = jobs(recovery.boot(pool.dsn, "api-1").epoch)
+    jobs(recovery.boot(pool.dsn, "api-1").epoch)
     with recovery.serve(pool.dsn, "api-1", sweep=0.1, heartbeat=0.1) as server:
         assert server.report.closed == {"public.job": 1}
         events = server.bus.subscribe(kind="opened")
