@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakKeyDictionary, ref
 
 from recovery import calls
-from recovery._connect import connect
-from recovery._pooler import pool_mode
+from recovery._connect import opener, ours
+from recovery._pooler import pool_mode, unprepare, warn_of_autocommit
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -33,7 +33,7 @@ class _Binding:
 
     def __init__(self, engine: sa.Engine, server: Server, scope: str) -> None:
         self._engine = ref(engine)  # whose value in `_bindings` this is
-        self._mode: Literal["session", "transaction", "unknown"] | None = "unknown"
+        self._mode: Literal["session", "transaction"] | None = None  # not known yet
         self.change(server, scope)
 
     def change(self, server: Server, scope: str) -> None:
@@ -42,38 +42,49 @@ class _Binding:
 
     def checkout(self, connection: Any, record: Any, proxy: Any) -> None:
         """When the pool hands a connection out: made before the boot, or by another one."""
+        if ours.get():
+            return
         info = record.info
         wanted = self.epoch if self.scope == "session" else None
         if wanted is None:
-            _unprepare(connection)
+            unprepare(connection)
         if info.get(_KEY) == wanted:
             return
         if wanted is not None and self._is_shared(connection):
             self.scope, wanted = "transaction", None
-            _unprepare(connection)
-            _log.info("a pooler shares the engine's connections: each transaction says its epoch")
+            unprepare(connection)
         if info.get(_KEY) != wanted:
             _execute(connection, calls.set_epoch(wanted, local=False, name=self.name))
             info[_KEY] = wanted
         connection.commit()  # a rollback would undo the setting
 
     def _is_shared(self, connection: Any) -> bool:
-        """Whether a pooler gives the server process to somebody else after each transaction."""
-        if not _is_pooled(connection, _execute(connection, calls.backend_pid().sql)):
+        """Whether a pooler gives the connection to somebody else after each transaction."""
+
+        def backend() -> int:
+            pid = int(_execute(connection, calls.backend_pid().sql))
+            connection.rollback()
+            return pid
+
+        if not _is_pooled(connection, backend()):
             return False
         engine = self._engine()
-        if self._mode == "unknown" and engine is not None:
-            with connect(engine, "pooler") as conn:
-                self._mode = pool_mode(engine, conn)
+        if self._mode is None and engine is not None:
+            self._mode = pool_mode(opener(engine), backend)
+            if self._mode == "transaction":
+                _log.info("a pooler shares the engine's connections: transactions say their epoch")
         return self._mode != "session"
 
     def begin(self, connection: sa.Connection) -> None:
         """When a transaction begins."""
         server = self._server()
         try:
-            if server is not None and not _only_reads(connection):
+            writes = not _only_reads(connection)
+            if server is not None and writes:
                 server.refuse()
             if self.scope == "transaction":
+                if writes and getattr(connection.connection, "autocommit", False):
+                    warn_of_autocommit()
                 connection.exec_driver_sql(calls.set_epoch(self.epoch, local=True))
         except BaseException:
             # SQLAlchemy would send the next statement without asking here again.
@@ -105,13 +116,6 @@ def bind(
 def _only_reads(connection: sa.Connection) -> bool:
     """Whether SQLAlchemy makes the transaction READ ONLY; then the database sees to it."""
     return bool(connection.get_execution_options().get("postgresql_readonly"))
-
-
-def _unprepare(connection: Any) -> None:
-    """A statement that one server process has prepared is unknown to the next one."""
-    driver = getattr(connection, "driver_connection", connection)
-    if getattr(driver, "prepare_threshold", None) is not None:  # psycopg
-        driver.prepare_threshold = None
 
 
 def _execute(connection: Any, statement: str) -> Any:

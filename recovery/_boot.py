@@ -14,7 +14,7 @@ import psutil
 
 from recovery import calls
 from recovery._connect import Target, check_schema, connect
-from recovery._pooler import pool_mode, warn
+from recovery._pooler import is_shared, warn
 from recovery.processes import host_id, report_processes
 from recovery.reaping import Reaper
 from recovery.server import Server
@@ -145,7 +145,7 @@ def begin(
     conn = connect(own, "boot", name)
     try:
         check_schema(conn)
-        if pooled := pool_mode(own, conn) == "transaction":
+        if pooled := is_shared(conn):
             warn()
         set_all = prepare(conn, settings)
         report_processes(partial(calls.run, conn), call.params["host"])

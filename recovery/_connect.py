@@ -7,13 +7,17 @@ import logging
 import os
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterable
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from recovery import calls
+from recovery._deadline import deadline
+from recovery._pooler import is_shared, pool_mode, share
 from recovery._version import SCHEMA
 from recovery.errors import ConnectionFailed, InvalidArgument, SchemaMismatch, from_driver
 
@@ -22,7 +26,7 @@ if TYPE_CHECKING:
     from psycopg_pool import AsyncConnectionPool, ConnectionPool
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-__all__ = ["Target", "check_schema", "connect", "opener", "relabel"]
+__all__ = ["Target", "check_schema", "connect", "opener", "ours", "relabel"]
 
 log = logging.getLogger(__name__)
 
@@ -45,11 +49,20 @@ _DEFAULTS: dict[str, Any] = {
     "tcp_user_timeout": 10_000,
 }
 
+#: Set while a connection of our own is opened the engine's way: it is no writer's.
+ours: ContextVar[bool] = ContextVar("recovery.ours", default=False)
+
+#: Seconds for the first answer; a pooler whose server processes are all taken gives none.
+_PATIENCE = 10.0
+
 
 def connect(
     target: Target, role: str, name: str = "", epoch: int | None = None
 ) -> psycopg.Connection[Any]:
     """Opens a connection of our own in autocommit mode, apart from the caller's pool.
+
+    Through a pooler in transaction mode it is one that leaves nothing behind there
+    (`_pooler.share`).
 
     An engine's own way of connecting is used (``creator``, ``connect_args``, the
     events ``do_connect`` and ``connect``), if its driver is psycopg. With another
@@ -65,8 +78,9 @@ def connect(
         ConnectionFailed: with libpq's reason; never with the password.
         InvalidArgument: the target is not a PostgreSQL (RC010).
     """
+    open_ = opener(target)
     try:
-        conn = opener(target)()
+        conn = open_()
     except psycopg.Error as error:
         raise from_driver(error) or ConnectionFailed(str(error)) from error
     except Exception as error:
@@ -79,16 +93,46 @@ def connect(
         conn.autocommit = True
         conn.prepare_threshold = None  # PgBouncer
         conn.add_notice_handler(_warn)
-        calls.run(conn, calls.prepare_session(_label(role, name, epoch)))
+        asked = time.monotonic()
+        with deadline(conn, _PATIENCE):
+            _prepare(conn, open_, role, name, epoch)
+    except ConnectionFailed as error:
+        conn.close()
+        if time.monotonic() - asked < _PATIENCE:
+            raise
+        raise ConnectionFailed(
+            f"no answer for {_PATIENCE:g} s; a pooler gives none while its server connections"
+            " are all taken"
+        ) from error
     except BaseException:
         conn.close()
         raise
     return conn
 
 
+def _prepare(
+    conn: psycopg.Connection[Any],
+    open_: Callable[[], psycopg.Connection[Any]],
+    role: str,
+    name: str,
+    epoch: int | None,
+) -> None:
+    label = _label(role, name, epoch)
+    # A pooler makes up the pid that it tells: it has to find a client by it.
+    if calls.run(conn, calls.prepare_session(label, conn.info.backend_pid)):
+        return
+    if pool_mode(open_, lambda: calls.run(conn, calls.backend_pid())) == "session":
+        calls.run(conn, calls.prepare_session(label))
+    else:
+        share(conn, _label(role, name, None))
+
+
 def relabel(conn: psycopg.Connection[Any], role: str, name: str, epoch: int | None) -> None:
     """Says anew what a connection that `connect` has opened is for."""
-    calls.run(conn, calls.prepare_session(_label(role, name, epoch)))
+    if is_shared(conn):
+        share(conn, _label(role, name, None))
+    else:
+        calls.run(conn, calls.prepare_session(_label(role, name, epoch)))
 
 
 def _warn(notice: psycopg.errors.Diagnostic) -> None:
@@ -200,7 +244,11 @@ def _by_sqlalchemy(target: Any) -> Callable[[], psycopg.Connection[Any]] | None:
 
 def _from_engine(engine: sa.Engine) -> psycopg.Connection[Any]:
     # A pool of the same kind for this one connection: the caller's may be exhausted.
-    fairy = engine.pool.recreate().connect()
+    token = ours.set(True)
+    try:
+        fairy = engine.pool.recreate().connect()
+    finally:
+        ours.reset(token)
     conn: Any = fairy.dbapi_connection
     fairy.detach()
     if not isinstance(conn, psycopg.Connection):

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import random
 import select
-import socket
 import threading
 import time
 import weakref
-from collections.abc import Iterator
 from functools import partial
 from typing import Any, TypeVar
 
@@ -18,6 +15,7 @@ import psycopg
 
 from recovery import calls
 from recovery._connect import Target, connect, relabel
+from recovery._deadline import deadline, sever
 from recovery.errors import ConnectionFailed
 
 __all__ = ["Link", "backoff", "clock", "deadline", "sever"]
@@ -35,27 +33,6 @@ else:  # pragma: no cover
     def clock() -> float:
         """Seconds that never go backwards and go on while the machine sleeps."""
         return time.clock_gettime(time.CLOCK_MONOTONIC)
-
-
-def sever(conn: psycopg.Connection[Any]) -> None:
-    """Ends a connection under a thread that waits for it; that thread gets an error."""
-    with contextlib.suppress(OSError, psycopg.Error):
-        with socket.socket(fileno=os.dup(conn.fileno())) as link:
-            link.shutdown(socket.SHUT_RDWR)
-
-
-@contextlib.contextmanager
-def deadline(conn: psycopg.Connection[Any], seconds: float) -> Iterator[None]:
-    """Severs the connection if the block takes longer: a dead link answers never."""
-    timer = threading.Timer(seconds, sever, (conn,))
-    timer.daemon = True
-    timer.name = "recovery-deadline"
-    with contextlib.suppress(RuntimeError):  # the interpreter is shutting down
-        timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
 
 
 def backoff(failures: int, limit: float = 5.0) -> float:

@@ -60,7 +60,8 @@ def run(conn: Connection, call: Call[T]) -> T:
     try:
         if isinstance(conn, psycopg.Connection):
             with conn.cursor(row_factory=tuple_row) as cur:
-                cur.execute(call.sql.encode(), call.params or None)
+                # Nothing that stays on the server process: behind a pooler the next one is another.
+                cur.execute(call.sql.encode(), call.params or None, prepare=False)
                 return call.parse(cur.fetchall() if cur.description else [])
         result: Any = conn.execute(*_for_sqlalchemy(call))
         return call.parse(result.all() if result.returns_rows else [])
@@ -75,7 +76,7 @@ async def arun(conn: AnyAsyncConnection, call: Call[T]) -> T:
     try:
         if isinstance(conn, psycopg.AsyncConnection):
             async with conn.cursor(row_factory=tuple_row) as cur:
-                await cur.execute(call.sql.encode(), call.params or None)
+                await cur.execute(call.sql.encode(), call.params or None, prepare=False)
                 return call.parse(await cur.fetchall() if cur.description else [])
         result: Any = await conn.execute(*_for_sqlalchemy(call))
         return call.parse(result.all() if result.returns_rows else [])
@@ -574,17 +575,38 @@ _SETTINGS = {
 }
 
 
-def prepare_session(name: str) -> Call[None]:
-    """Makes a connection one of ours, and says who it is in pg_stat_activity."""
+def prepare_session(name: str, pid: int | None = None) -> Call[bool]:
+    """Makes a connection one of ours, and says who it is in pg_stat_activity.
+
+    With a pid only if that is the server process; whether it was.
+    """
     return Call(
         # Whose names are whose is not settled yet. Not every server has every setting.
         "select pg_catalog.set_config(s.key, s.value, false)"
         " from pg_catalog.jsonb_each_text(%(settings)s::pg_catalog.text::pg_catalog.jsonb) as s"
-        " where exists (select from pg_catalog.pg_settings as p"
-        " where pg_catalog.lower(p.name) operator(pg_catalog.=) s.key)",
-        {"settings": json.dumps({"application_name": name, **_SETTINGS})},
-        _nothing,
+        " where pg_catalog.current_setting(s.key, true) is not null"
+        " and pg_catalog.pg_backend_pid() operator(pg_catalog.=)"
+        " coalesce(%(pid)s::pg_catalog.int4, pg_catalog.pg_backend_pid())",
+        {"settings": json.dumps({"application_name": name, **_SETTINGS}), "pid": pid},
+        bool,
     )
+
+
+def prepare_transaction(name: str) -> str:
+    """Statements that do the same for a transaction that has just begun, and end with it."""
+    settings = {"application_name": name, **_SETTINGS}
+    text = json.dumps({k: v for k, v in settings.items() if not k.startswith("default_")})
+    return (
+        "set transaction isolation level read committed, read write, not deferrable;"
+        " select pg_catalog.set_config(s.key, s.value, true)"
+        f" from pg_catalog.jsonb_each_text({_quoted(text)}::pg_catalog.jsonb) as s"
+        " where pg_catalog.current_setting(s.key, true) is not null"
+    )
+
+
+def _quoted(text: str) -> str:
+    """A literal, whatever standard_conforming_strings says; of ASCII."""
+    return "E'" + text.replace("\\", r"\\").replace("'", "''") + "'"
 
 
 def listen(channel: str = CHANNEL) -> Call[None]:

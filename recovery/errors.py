@@ -213,7 +213,7 @@ def from_driver(error: BaseException, statement: str | None = None) -> RecoveryE
     cls = _BY_SQLSTATE.get(str(code))
     if cls is None and code in _MISSING and _OURS.search(message):
         cls, hint = SchemaMismatch, "run `recovery migrate upgrade`"
-    elif cls is None and _is_lost(driver, code):
+    elif cls is None and (_is_lost(driver, code) or _on_standby(code, message)):
         cls = ConnectionFailed
     elif cls is NotAutocommit:
         hint = "use a connection in autocommit mode, outside of a transaction"
@@ -234,6 +234,11 @@ def _whom_to_ask(message: str, statement: str) -> str | None:
     schema = message == "permission denied for schema recovery"
     named = re.search(rf'\brecovery"?\."?{denied[1]}\b', statement)
     return MEMBERSHIP if schema or named else None
+
+
+def _on_standby(code: str | None, message: str) -> bool:
+    """Whether it is what a hot standby answers to a transaction that says it will write."""
+    return code == "0A000" and "during recovery" in message
 
 
 def _is_lost(driver: BaseException, code: str | None) -> bool:

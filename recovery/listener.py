@@ -24,7 +24,7 @@ import psycopg
 from recovery import calls, reads
 from recovery._connect import Target, check_schema, connect
 from recovery._link import backoff, deadline, sever
-from recovery._pooler import pool_mode, warn
+from recovery._pooler import is_shared, warn
 from recovery._threads import in_thread
 from recovery.bus import Bus
 from recovery.cursor import Cursor, Memory
@@ -199,7 +199,7 @@ class Listener:
         try:
             with deadline(conn, 3 * self._patience):
                 check_schema(conn)
-                if pool_mode(self._target, conn) == "transaction":
+                if is_shared(conn):
                     warn()  # and LISTEN would stay with a connection that others get
                 else:
                     calls.run(conn, calls.listen())

@@ -29,6 +29,7 @@ from alembic.script.revision import RevisionError
 from alembic.util import CommandError
 
 from recovery import _paths, _version, errors
+from recovery._pooler import unprepare
 
 if TYPE_CHECKING:
     from recovery import _connect
@@ -289,6 +290,7 @@ def _connected(target: Target) -> Iterator[sa.Connection]:
         except sa.exc.DBAPIError as error:
             raise errors.from_driver(error) or error from error
         with connection:
+            unprepare(connection.connection)  # of a pooler's client, who knows what was prepared
             # An engine in autocommit mode would leave half of a failed migration.
             yield connection.execution_options(isolation_level="READ COMMITTED")
     finally:

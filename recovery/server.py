@@ -379,22 +379,15 @@ class Server(Supervised):
 
         Gives the connection this epoch, and its application_name the mark, as `bind`
         does. Once this process is fenced, its cursors raise as `check` says, and send
-        nothing; where ``conn.read_only`` is True they go on. Through a pooler it must be one
-        in session mode: another would give the epoch to its other clients.
+        nothing; where ``conn.read_only`` is True they go on. Through a pooler in
+        transaction mode each transaction says the epoch, in a statement of its own, and
+        nothing is prepared; a statement in autocommit mode says none (the log warns once).
         """
-        _cursors.bind(conn, self)
-        with psycopg.Cursor(conn) as cursor:  # one that asks nobody
-            cursor.execute(self._claim())
-        if not conn.autocommit:
-            conn.commit()  # a rollback would undo the setting
+        _cursors.configure(conn, self)
 
     async def aconfigure(self, conn: psycopg.AsyncConnection[Any]) -> None:
         """For psycopg_pool: ``AsyncConnectionPool(…, configure=server.aconfigure)``."""
-        _cursors.bind(conn, self)
-        async with psycopg.AsyncCursor(conn) as cursor:
-            await cursor.execute(self._claim())
-        if not conn.autocommit:
-            await conn.commit()
+        await _cursors.aconfigure(conn, self)
 
     def notice(self) -> None:
         """Tells the callbacks, once for each reason, if this process is fenced."""
@@ -411,9 +404,6 @@ class Server(Supervised):
                 _log.exception("on_fenced callback of server %s failed", self.name)
         if self.exit_code is not None:
             leave(self.exit_code)
-
-    def _claim(self) -> bytes:
-        return calls.set_epoch(self.epoch, local=False, name=self.name).encode()
 
     def _why(self) -> RecoveryError | None:
         if self._refusal is not None or self.remaining > 0:

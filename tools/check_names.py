@@ -110,6 +110,8 @@ def _text(sql: str, shown: str = "") -> Iterator[str]:
         yield f"{shown or sql}: not examined, {error}"
         return
     for raw in statements:
+        if isinstance(raw.stmt, ast.VariableSetStmt) and raw.stmt.name == "TRANSACTION":
+            continue  # names nothing
         if isinstance(raw.stmt, EXAMINED):
             yield from _tree(raw.stmt)
         else:

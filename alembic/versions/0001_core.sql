@@ -1313,7 +1313,7 @@ begin
 end
 $$;
 --;
-comment on function recovery.check_call(integer, interval) is 'Refuses arguments or a session with which boot, sweep and shutdown cannot work: RC010.';
+comment on function recovery.check_call(integer, interval) is 'Refuses arguments with which boot, sweep and shutdown cannot work: RC010.';
 --;
 revoke all on function recovery.check_call(integer, interval) from public;
 --;
@@ -1519,15 +1519,6 @@ security invoker
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    if pg_is_in_recovery() then
-        perform recovery.fail('RC010', 'this server is a hot standby: nothing can be written here', 'Connect to the primary; with several hosts in a DSN, target_session_attrs=read-write finds it.');
-    elsif current_setting('transaction_read_only') = 'on' then
-        perform recovery.fail('RC010', 'this session is read-only: nothing can be written', 'Execute set default_transaction_read_only = off; in this session first.');
-    end if;
-    if current_setting('transaction_isolation') <> 'read committed' then
-        perform recovery.fail('RC010', format('isolation level %s is not allowed here', current_setting('transaction_isolation')),
-            'Each step must see what committed before it: set default_transaction_isolation to ''read committed'' in this session.');
-    end if;
     if current_setting('is_superuser') = 'on' and current_setting('server_version_num')::integer < 180000
        and coalesce(current_setting('recovery.warned', true), '') = '' then
         perform set_config('recovery.warned', 'on', false);
@@ -1538,7 +1529,7 @@ end
 $$;
 --;
 comment on function recovery.check_session() is
-    'Refuses a session in which boot, sweep and shutdown cannot work (RC010), and warns a superuser once a session up to PostgreSQL 17.';
+    'Warns a superuser once a session up to PostgreSQL 17, before boot, sweep and shutdown.';
 --;
 revoke all on function recovery.check_session() from public;
 --;
@@ -6951,6 +6942,7 @@ declare
     v_ended   bigint[];
     v_orphan  pg_catalog.record;
 begin
+    commit; set transaction isolation level read committed, read write;  -- whatever the session begins with
     perform recovery.check_call(p_batch, p_lock_wait);
     p_lock_wait := recovery.fit(p_lock_wait);
     perform recovery.check_interval('wait', p_wait, interval '0', interval '1 day');
@@ -6963,7 +6955,7 @@ begin
             p_lock_wait, p_beat, p_direct) as r;
         -- A caller that gets an error instead of its epoch has superseded the others for nothing.
         perform recovery.check_deadline();
-        commit;
+        commit; set transaction isolation level read committed, read write;
         exit when epoch is not null;
         perform pg_catalog.pg_sleep(0.1);  -- policy wait: somebody live holds the name
     end loop;
@@ -7011,7 +7003,7 @@ declare
                            when p_heir is not null or not recovery.has_fuses(p_family) then 'ignore'
                            else 'without' end;
 begin
-    commit;  -- each closing begins a transaction: see recovery.check_fresh
+    commit; set transaction isolation level read committed, read write;  -- each closing begins a transaction: see recovery.check_fresh
     v_session := recovery.session_settings();  -- not what begin_step has set for a transaction
     for v_pass in 1 .. 3 loop
         v_after := null;
@@ -7019,17 +7011,17 @@ begin
         loop
             if not recovery.begin_step(p_lock_wait) then
                 report := pg_catalog.jsonb_set(report, array['more'], 'true');
-                commit;
+                commit; set transaction isolation level read committed, read write;
                 return;
             end if;
             select b.* into v_batch
             from recovery.close_batch(p_family, p_epoch, v_guard, v_after, p_batch, p_detector, p_lock_wait, v_careful, p_heir) as b;
             report := recovery.add_to_report(recovery.add_to_report(report, v_list, v_batch.o_closed), 'failed', v_batch.o_failed);
-            commit;
+            commit; set transaction isolation level read committed, read write;
             perform recovery.restore_settings(v_session);
             if p_self is not null and pg_catalog.clock_timestamp() operator(pg_catalog.>) (v_beat operator(pg_catalog.+) interval '250 ms') then
                 perform recovery.renew(p_self, p_token);  -- closing may take longer than the lease
-                commit;
+                commit; set transaction isolation level read committed, read write;
                 v_beat := pg_catalog.clock_timestamp();
             end if;
             v_some := v_some or v_batch.o_closed operator(pg_catalog.<>) '{}';
@@ -7044,19 +7036,19 @@ begin
         -- A row that changed under us was passed over: look again while it helps.
         perform recovery.begin_step(p_lock_wait);
         v_left := recovery.remaining(p_family, p_epoch, v_guard);
-        commit;
+        commit; set transaction isolation level read committed, read write;
         exit when v_left operator(pg_catalog.=) '{}' or not v_some;
     end loop;
     if v_left operator(pg_catalog.=) '{}' then
         if p_epoch is not null and p_heir is null and v_guard operator(pg_catalog.=) 'ignore' then
             while recovery.begin_step(p_lock_wait) and recovery.release(p_family, p_epoch, p_batch) operator(pg_catalog.>) 0 loop
-                commit;
+                commit; set transaction isolation level read committed, read write;
             end loop;
         end if;
     else
         report := recovery.add_to_report(report, 'busy', v_left);
     end if;
-    commit;
+    commit; set transaction isolation level read committed, read write;
     perform recovery.restore_settings(v_session);
 end
 $$;
@@ -7086,6 +7078,7 @@ declare
     v_ended   boolean;
     v_family  pg_catalog.text;
 begin
+    commit; set transaction isolation level read committed, read write;  -- whatever the session begins with
     perform recovery.check_call(p_batch, p_lock_wait);
     p_lock_wait := recovery.fit(p_lock_wait);
     if v_token is null and pg_catalog.pg_has_role('recovery_owner', 'usage') then
@@ -7093,7 +7086,7 @@ begin
     end if;
     perform recovery.begin_step(p_lock_wait);
     v_ended := recovery.resign(p_epoch, v_token, p_heir, p_lock_wait);
-    commit;
+    commit; set transaction isolation level read committed, read write;
     report := recovery.new_report(case when v_ended then array[p_epoch] else array[]::bigint[] end);
     for v_family in select distinct w.family from recovery.attached() as w
         where exists (select from recovery.server as s where s.epoch operator(pg_catalog.=) p_epoch and (s.ended is not null or s.pending is not null))
@@ -7135,6 +7128,7 @@ declare
     v_burnt   pg_catalog.record;
     v_asked   bigint;
 begin
+    commit; set transaction isolation level read committed, read write;  -- whatever the session begins with
     perform recovery.check_call(p_batch, p_lock_wait);
     p_lock_wait := recovery.fit(p_lock_wait);
     perform recovery.check_label(v_label);
@@ -7143,7 +7137,7 @@ begin
     end if;
     perform recovery.begin_step(p_lock_wait);
     v_ended := recovery.reap(p_lock_wait);
-    commit;
+    commit; set transaction isolation level read committed, read write;
     report := recovery.new_report(v_ended);
     perform recovery.begin_step(p_lock_wait);
     for v_orphan in select distinct o.family, o.epoch from recovery.orphaned() as o order by o.family, o.epoch loop
@@ -7151,11 +7145,11 @@ begin
             recovery.heir_of(v_orphan.epoch), report, p_until => v_until);
         exit when (report operator(pg_catalog.->) 'more') operator(pg_catalog.=) 'true'::pg_catalog.jsonb;
     end loop;
-    commit;  -- each closing begins a transaction: see recovery.check_fresh
+    commit; set transaction isolation level read committed, read write;  -- each closing begins a transaction: see recovery.check_fresh
     for v_n in 1 .. 100000 loop
         exit when not recovery.begin_step(p_lock_wait);
         select b.* into v_burnt from recovery.burn(v_by, p_lock_wait) as b;
-        commit;
+        commit; set transaction isolation level read committed, read write;
         perform recovery.restore_settings(v_session);
         exit when not v_burnt.o_more;
         report := recovery.add_to_report(report, 'closed', v_burnt.o_closed);
@@ -7169,12 +7163,12 @@ begin
     else
         report := pg_catalog.jsonb_set(report, array['more'], 'true');
     end if;
-    commit;
+    commit; set transaction isolation level read committed, read write;
     perform recovery.restore_settings(v_session);
     for v_n in 1 .. 100000 loop
         exit when not recovery.begin_step(p_lock_wait);
         select x.* into v_burnt from recovery.expire(v_by, p_lock_wait) as x;
-        commit;
+        commit; set transaction isolation level read committed, read write;
         perform recovery.restore_settings(v_session);
         exit when not v_burnt.o_more;
         report := recovery.add_to_report(report, 'closed', v_burnt.o_closed);
@@ -7188,7 +7182,7 @@ begin
     report := pg_catalog.jsonb_set(report, array['unowned'], recovery.unowned_work());
     report := recovery.end_report(pg_catalog.jsonb_set(report, array['asked'], pg_catalog.to_jsonb(coalesce(v_asked, 0))), v_start);
     perform recovery.record_sweep(v_label, v_start, report);
-    commit;
+    commit; set transaction isolation level read committed, read write;
     perform recovery.restore_settings(v_session);
 end
 $$;

@@ -21,6 +21,6 @@ begin
 end
 $$;
 
-comment on function recovery.check_call(integer, interval) is 'Refuses arguments or a session with which boot, sweep and shutdown cannot work: RC010.';
+comment on function recovery.check_call(integer, interval) is 'Refuses arguments with which boot, sweep and shutdown cannot work: RC010.';
 
 revoke all on function recovery.check_call(integer, interval) from public;

@@ -26,6 +26,7 @@ declare
     v_ended   bigint[];
     v_orphan  pg_catalog.record;
 begin
+    commit; set transaction isolation level read committed, read write;  -- whatever the session begins with
     perform recovery.check_call(p_batch, p_lock_wait);
     p_lock_wait := recovery.fit(p_lock_wait);
     perform recovery.check_interval('wait', p_wait, interval '0', interval '1 day');
@@ -38,7 +39,7 @@ begin
             p_lock_wait, p_beat, p_direct) as r;
         -- A caller that gets an error instead of its epoch has superseded the others for nothing.
         perform recovery.check_deadline();
-        commit;
+        commit; set transaction isolation level read committed, read write;
         exit when epoch is not null;
         perform pg_catalog.pg_sleep(0.1);  -- policy wait: somebody live holds the name
     end loop;

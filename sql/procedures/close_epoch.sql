@@ -21,7 +21,7 @@ declare
                            when p_heir is not null or not recovery.has_fuses(p_family) then 'ignore'
                            else 'without' end;
 begin
-    commit;  -- each closing begins a transaction: see recovery.check_fresh
+    commit; set transaction isolation level read committed, read write;  -- each closing begins a transaction: see recovery.check_fresh
     v_session := recovery.session_settings();  -- not what begin_step has set for a transaction
     for v_pass in 1 .. 3 loop
         v_after := null;
@@ -29,17 +29,17 @@ begin
         loop
             if not recovery.begin_step(p_lock_wait) then
                 report := pg_catalog.jsonb_set(report, array['more'], 'true');
-                commit;
+                commit; set transaction isolation level read committed, read write;
                 return;
             end if;
             select b.* into v_batch
             from recovery.close_batch(p_family, p_epoch, v_guard, v_after, p_batch, p_detector, p_lock_wait, v_careful, p_heir) as b;
             report := recovery.add_to_report(recovery.add_to_report(report, v_list, v_batch.o_closed), 'failed', v_batch.o_failed);
-            commit;
+            commit; set transaction isolation level read committed, read write;
             perform recovery.restore_settings(v_session);
             if p_self is not null and pg_catalog.clock_timestamp() operator(pg_catalog.>) (v_beat operator(pg_catalog.+) interval '250 ms') then
                 perform recovery.renew(p_self, p_token);  -- closing may take longer than the lease
-                commit;
+                commit; set transaction isolation level read committed, read write;
                 v_beat := pg_catalog.clock_timestamp();
             end if;
             v_some := v_some or v_batch.o_closed operator(pg_catalog.<>) '{}';
@@ -54,19 +54,19 @@ begin
         -- A row that changed under us was passed over: look again while it helps.
         perform recovery.begin_step(p_lock_wait);
         v_left := recovery.remaining(p_family, p_epoch, v_guard);
-        commit;
+        commit; set transaction isolation level read committed, read write;
         exit when v_left operator(pg_catalog.=) '{}' or not v_some;
     end loop;
     if v_left operator(pg_catalog.=) '{}' then
         if p_epoch is not null and p_heir is null and v_guard operator(pg_catalog.=) 'ignore' then
             while recovery.begin_step(p_lock_wait) and recovery.release(p_family, p_epoch, p_batch) operator(pg_catalog.>) 0 loop
-                commit;
+                commit; set transaction isolation level read committed, read write;
             end loop;
         end if;
     else
         report := recovery.add_to_report(report, 'busy', v_left);
     end if;
-    commit;
+    commit; set transaction isolation level read committed, read write;
     perform recovery.restore_settings(v_session);
 end
 $$;

@@ -17,6 +17,7 @@ declare
     v_ended   boolean;
     v_family  pg_catalog.text;
 begin
+    commit; set transaction isolation level read committed, read write;  -- whatever the session begins with
     perform recovery.check_call(p_batch, p_lock_wait);
     p_lock_wait := recovery.fit(p_lock_wait);
     if v_token is null and pg_catalog.pg_has_role('recovery_owner', 'usage') then
@@ -24,7 +25,7 @@ begin
     end if;
     perform recovery.begin_step(p_lock_wait);
     v_ended := recovery.resign(p_epoch, v_token, p_heir, p_lock_wait);
-    commit;
+    commit; set transaction isolation level read committed, read write;
     report := recovery.new_report(case when v_ended then array[p_epoch] else array[]::bigint[] end);
     for v_family in select distinct w.family from recovery.attached() as w
         where exists (select from recovery.server as s where s.epoch operator(pg_catalog.=) p_epoch and (s.ended is not null or s.pending is not null))

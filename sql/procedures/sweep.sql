@@ -21,6 +21,7 @@ declare
     v_burnt   pg_catalog.record;
     v_asked   bigint;
 begin
+    commit; set transaction isolation level read committed, read write;  -- whatever the session begins with
     perform recovery.check_call(p_batch, p_lock_wait);
     p_lock_wait := recovery.fit(p_lock_wait);
     perform recovery.check_label(v_label);
@@ -29,7 +30,7 @@ begin
     end if;
     perform recovery.begin_step(p_lock_wait);
     v_ended := recovery.reap(p_lock_wait);
-    commit;
+    commit; set transaction isolation level read committed, read write;
     report := recovery.new_report(v_ended);
     perform recovery.begin_step(p_lock_wait);
     for v_orphan in select distinct o.family, o.epoch from recovery.orphaned() as o order by o.family, o.epoch loop
@@ -37,11 +38,11 @@ begin
             recovery.heir_of(v_orphan.epoch), report, p_until => v_until);
         exit when (report operator(pg_catalog.->) 'more') operator(pg_catalog.=) 'true'::pg_catalog.jsonb;
     end loop;
-    commit;  -- each closing begins a transaction: see recovery.check_fresh
+    commit; set transaction isolation level read committed, read write;  -- each closing begins a transaction: see recovery.check_fresh
     for v_n in 1 .. 100000 loop
         exit when not recovery.begin_step(p_lock_wait);
         select b.* into v_burnt from recovery.burn(v_by, p_lock_wait) as b;
-        commit;
+        commit; set transaction isolation level read committed, read write;
         perform recovery.restore_settings(v_session);
         exit when not v_burnt.o_more;
         report := recovery.add_to_report(report, 'closed', v_burnt.o_closed);
@@ -55,12 +56,12 @@ begin
     else
         report := pg_catalog.jsonb_set(report, array['more'], 'true');
     end if;
-    commit;
+    commit; set transaction isolation level read committed, read write;
     perform recovery.restore_settings(v_session);
     for v_n in 1 .. 100000 loop
         exit when not recovery.begin_step(p_lock_wait);
         select x.* into v_burnt from recovery.expire(v_by, p_lock_wait) as x;
-        commit;
+        commit; set transaction isolation level read committed, read write;
         perform recovery.restore_settings(v_session);
         exit when not v_burnt.o_more;
         report := recovery.add_to_report(report, 'closed', v_burnt.o_closed);
@@ -74,7 +75,7 @@ begin
     report := pg_catalog.jsonb_set(report, array['unowned'], recovery.unowned_work());
     report := recovery.end_report(pg_catalog.jsonb_set(report, array['asked'], pg_catalog.to_jsonb(coalesce(v_asked, 0))), v_start);
     perform recovery.record_sweep(v_label, v_start, report);
-    commit;
+    commit; set transaction isolation level read committed, read write;
     perform recovery.restore_settings(v_session);
 end
 $$;

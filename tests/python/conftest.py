@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import psycopg
 import pytest
 
+from pgbouncer import PROGRAM, PgBouncer
 from recovery import calls
 from tcp_proxy import Proxy
 
@@ -55,3 +57,12 @@ def proxy(dsn: str) -> Iterator[Proxy]:
     """A TCP proxy before ``dsn``."""
     with Proxy(dsn) as running:
         yield running
+
+
+@pytest.fixture
+def bouncer(dsn: str) -> Iterator[Callable[..., PgBouncer]]:
+    """``bouncer(mode="transaction", **settings)``: a PgBouncer before ``dsn``."""
+    if PROGRAM is None:
+        pytest.skip("no pgbouncer on the PATH")
+    with ExitStack() as stack:
+        yield lambda *args, **options: stack.enter_context(PgBouncer(dsn, *args, **options))

@@ -165,24 +165,25 @@ async def test_async_engines(cluster: Any, url: sa.URL, driver: str, scope: Any)
     await engine.dispose()
 
 
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
 def test_a_pooler_in_between_means_transaction_scope(
-    url: sa.URL, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    bouncer: Any, caplog: pytest.LogCaptureFixture, driver: str
 ) -> None:
     """A pooler shows itself by a backend pid that is not the server's."""
-    from recovery import _binding
-
-    monkeypatch.setattr(_binding, "_is_pooled", lambda connection, pid: True)
-    engine = sa.create_engine(url, pool_size=1)
-    server = recovery.boot(url, "api-1")
-    server.bind(engine)
-    with engine.connect() as conn:
-        assert conn.scalar(SHOW) == server.epoch
-        conn.commit()
-        raw = conn.connection.cursor()
-        raw.execute("select nullif(current_setting('recovery.server_epoch', true), '')")
-        assert raw.fetchone() == (None,)
-        raw.close()
-    assert caplog.text.count("a pooler is between") == 1
+    caplog.set_level("INFO", "recovery")
+    dsn = bouncer("transaction").dsn
+    engine = sa.create_engine(sa.make_url(dsn).set(drivername=f"postgresql+{driver}"), pool_size=1)
+    server = recovery.boot(dsn, "api-1")
+    for _ in range(2):
+        server.bind(engine)
+        with engine.connect() as conn:
+            assert conn.scalar(SHOW) == server.epoch
+            conn.commit()
+            raw = conn.connection.cursor()
+            raw.execute("select nullif(current_setting('recovery.server_epoch', true), '')")
+            assert raw.fetchone() == (None,)
+            raw.close()
+    assert caplog.text.count("a pooler shares the engine's connections") == 1
     engine.dispose()
 
 

@@ -11,8 +11,10 @@ import psycopg
 import pytest
 
 import recovery
+from helpers import wait_for
 from recovery import calls, migrations
 from recovery._connect import connect
+from recovery._postgres import Cluster
 
 SETTINGS = [
     ("default_transaction_isolation", "serializable"),
@@ -100,3 +102,16 @@ def test_a_database_of_another_encoding(empty_dsn: str, encoding: str) -> None:
     finally:
         with psycopg.connect(empty_dsn, autocommit=True) as conn:
             conn.execute(f"drop database {name} with (force)".encode())
+
+
+def test_a_hot_standby_says_so(cluster: Any) -> None:
+    with Cluster(cluster.major) as primary:
+        migrations.upgrade(primary.create_database("app"))
+        replica = primary.replica("standby")
+        with psycopg.connect(primary.dsn("app")) as conn:
+            (written,) = conn.execute("select pg_current_wal_lsn()::text").fetchone() or ("",)
+        with psycopg.connect(replica.dsn("app"), autocommit=True) as conn:
+            caught_up = "select pg_last_wal_replay_lsn() >= %s::pg_lsn"
+            wait_for(lambda: conn.execute(caught_up, [written]).fetchone() == (True,))
+        with pytest.raises(recovery.ConnectionFailed, match="during recovery"):
+            recovery.boot(replica.dsn("app"), "api-1")

@@ -43,11 +43,20 @@ def test_an_argument_out_of_range(jobs: Connection, option: str, wrong: object, 
 
 @pytest.mark.parametrize("level", ["repeatable read", "serializable"])
 def test_a_session_with_another_isolation_level(jobs: Connection, level: str) -> None:
+    """Nor may it be read-only: the procedures say for each transaction what they need."""
+    dead = boot(jobs).epoch
+    ids = add(jobs, dead, 5)
     jobs.execute(f"set default_transaction_isolation = '{level}'")  # type: ignore
-    with refused("RC010", level):
-        boot(jobs)
-    with refused("RC010", level):
+    jobs.execute("set default_transaction_read_only = on")
+    try:
+        found = boot(jobs, batch=1)
         sweep(jobs)
+        assert found.report["closed"] == {"app.job": 5}
+        assert value(jobs, "show default_transaction_isolation") == level
+        assert value(jobs, "show transaction_read_only") == "on"
+    finally:
+        jobs.execute("reset all")
+    assert statuses(jobs) == dict.fromkeys(ids, "failed")
 
 
 def test_a_call_in_a_transaction_does_nothing(jobs: Connection) -> None:
