@@ -20,7 +20,7 @@ group by w.name
 union all
 select 'watch', w.name, format('trigger %s of its table is disabled', t.tgname)
 from recovery.attached() as w join pg_catalog.pg_trigger as t on t.tgrelid = w.relation
-where t.tgname ~ '^recovery_[0-9]{2}_' and t.tgenabled in ('D', 'R');
+where t.tgname ~ '^(zz_)?recovery_[0-9]{2}_' and t.tgenabled in ('D', 'R');
 
 comment on view recovery.problem is
     'What every sweep passes over, shown by status: impossible processes and fuses (they are refused where they enter; a fuse among them guards nothing), and watches whose table, runner or expressions fail; and watches without their triggers, whose writes are neither fenced nor told.';
