@@ -45,6 +45,7 @@ grant execute on function
     recovery.now(),
     recovery.problem_of(bigint, timestamptz, timestamptz),
     recovery.refuse_late(bigint, bigint, regclass),
+    recovery.take_back(text, text),
     recovery.writer()
 to recovery_runner;
 

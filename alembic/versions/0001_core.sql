@@ -2089,6 +2089,9 @@ begin
             if p_owner = 'any' then
                 -- Taken from an owner that may live: the sign refuses its late result.
                 v_set := v_set || ', server_epoch = -abs(r.server_epoch)';
+            elsif v_watch.attempts is not null then
+                -- Back in the queue nobody owns it.
+                v_set := v_set || format(', server_epoch = case when coalesce(r.%I, 0) + 1 < %s then null else r.server_epoch end', v_watch.attempts, v_watch.max_attempts);
             end if;
         end if;
         v_where := recovery.scope_sql(v_watch, p_owner, p_guard) || ' and '
@@ -2706,7 +2709,7 @@ language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-as $$
+as $function$
 /* PostgreSQL reads and plans a WHEN clause anew for each statement, half a microsecond for each of its
    nodes, and a streaming update should not pay for that. So triggers name the columns that their conditions read,
    and their functions decide; one short WHEN keeps streaming updates out of zz_recovery_20_update, which looks at
@@ -2778,7 +2781,7 @@ begin
         return next;
     end loop;
 end
-$$;
+$function$;
 --;
 comment on function recovery.definitions_of(recovery.watch) is
     'The statements that make the index and the triggers of a watch, as far as its table does not have them.';
@@ -5715,6 +5718,28 @@ comment on function recovery.supervise(regclass, text, text, text, text, text, t
 --;
 revoke all on function recovery.supervise(regclass, text, text, text, text, text, text, text) from public;
 --;
+-- sql/functions/take_back.sql
+create or replace function recovery.take_back(p_watch text, p_key text)
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    -- The last event of this session and no other: who calls this can take back what it has just said, at most.
+    if p_key is not null then
+        delete from recovery.event as e
+        where e.id = currval('recovery.event_id_seq') and e.watch = p_watch and e.key = p_key and e.kind = 'deleted' and e.detector = 'writer';
+    end if;
+end
+$$;
+--;
+comment on function recovery.take_back(text, text) is
+    'A row that was told as deleted a moment ago has moved to another partition: removes that event, which nobody has seen yet.';
+--;
+revoke all on function recovery.take_back(text, text) from public;
+--;
 -- sql/functions/tell.sql
 create or replace function recovery.tell(
     p_epoch bigint, p_watch text, p_scope text, p_key text, p_reason text, p_detector text, p_detail jsonb
@@ -5918,7 +5943,8 @@ as $function$
    the statement AFTER DELETE and INSERT, in the order of the rows. So the first three tell each other by settings
    of the transaction which row moves, and count the rows that do; AFTER DELETE leaves what was to AFTER INSERT,
    which tells the two as the update that they are. The settings are named by the depth of triggers: statements in
-   triggers of the host come between.                                                                          */
+   triggers of the host come between. Anybody can set them, so nothing is left out because of them before the
+   insert is there: AFTER DELETE fences and says what it says of every row, AFTER INSERT takes that back.       */
 declare
     v_move   constant boolean := (select c.relkind = 'p' from pg_class as c where c.oid = p_watch.relation);
     v_late   constant boolean := recovery.decided_late(p_watch);
@@ -6006,8 +6032,8 @@ end$body$, p_watch.id);
     if p_watch.events = 'closed' then
         v_fast := format('perform from %s;', v_live);
     else
-        v_insert := format('insert into recovery.outbox_%s (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)'
-            E'\n        select %s.server_epoch, %L, ', p_watch.outbox, v_row, p_watch.name);
+        v_insert := format(E'insert into recovery.outbox_%s (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)\n        select %s.server_epoch, %L, ',
+            p_watch.outbox, v_row, p_watch.name);
         v_values := format($$, %L, %s, %s, nullif(current_setting('recovery.reason', true), ''), 'writer', $$,
             p_watch.topic, recovery.key_text(p_watch.key_columns, v_row),
             coalesce('(' || recovery.realias(p_watch.group_by, v_row) || ')::text', 'null'));
@@ -6027,7 +6053,7 @@ end$body$, p_watch.id);
                 v_moved := format($$
     if nullif(current_setting(v_left, true), '') is not null then
         v_was := current_setting(v_left, true);
-        perform set_config(v_left, '', true);
+        perform set_config(v_left, '', true), recovery.take_back(%3$L, v_was ->> 'key');
         v_old := (v_was ->> 'open')::boolean;
         v_new := %1$s;
         if v_old and v_new and new.server_epoch is not distinct from (v_was ->> 'owner')::bigint or not v_old and not v_new then
@@ -6040,7 +6066,7 @@ end$body$, p_watch.id);
                     v_is,
                     coalesce(E'\n        ' || v_insert || 'v_kind' || v_values
                     || case when p_watch.diff then format($$d.old, d.new from recovery.changed(v_was -> 'image', %s) as d$$, v_new)
-                            else $$v_was -> 'image', $$ || v_new end || ';' || v_ring, ''));
+                            else $$v_was -> 'image', $$ || v_new end || ';' || v_ring, ''), p_watch.name);
             end if;
             return format($body$declare
     v_left constant text := 'recovery.was_%1$s_' || pg_trigger_depth();
@@ -6064,26 +6090,33 @@ end$body$,
         when 'delete' then
             if v_move then
                 v_moved := format($$
-    if coalesce(nullif(current_setting('recovery.left_%1$s_' || pg_trigger_depth(), true), ''), '0') <> '0' then
-        perform set_config('recovery.left_%1$s_' || pg_trigger_depth(), (current_setting('recovery.left_%1$s_' || pg_trigger_depth())::integer - 1)::text, true),
-                set_config('recovery.was_%1$s_' || pg_trigger_depth(), jsonb_build_object('open', %2$s, 'owner', old.server_epoch, 'image', %3$s)::text, true);
-        return null;  -- it moves to another partition
-    end if;$$, p_watch.id, v_was, v_old);
-            end if;
-            return format($body$begin%1$s
-    if not (%2$s) then
-        perform recovery.admit(null, false);
+    if coalesce(nullif(current_setting(v_left, true), ''), '0') <> '0' then
+        perform set_config(v_left, (current_setting(v_left)::integer - 1)::text, true),
+                set_config('recovery.was_%1$s_' || pg_trigger_depth(),
+                    jsonb_build_object('open', v_was, 'owner', old.server_epoch, 'image', %2$s, 'key', %3$s)::text, true);
         return null;
-    end if;
-    if %3$s then
-        %4$s
-    end if;
-    if not found then
-        perform recovery.admit(null, false);%5$s
+    end if;$$, p_watch.id, v_old, case when v_event is null then 'null' else format('case when v_was then %s end', recovery.key_text(p_watch.key_columns, 'old')) end);
+            end if;
+            return format($body$declare
+    v_left constant text := 'recovery.left_%1$s_' || pg_trigger_depth();
+    v_was  constant boolean := %2$s;
+begin
+    if not v_was then
+        perform recovery.admit(null, false);
+    else
+        if %3$s then
+            %4$s
+        end if;
+        if not found then
+            perform recovery.admit(null, false);%5$s
+        end if;
     end if;%6$s
+    if not v_was then
+        return null;
+    end if;%7$s
     return null;
 end$body$,
-                v_moved, v_was, format(v_own, 'old.server_epoch = ' || v_writer, 'old'), v_fast, v_slow, v_ring);
+                p_watch.id, v_was, format(v_own, 'old.server_epoch = ' || v_writer, 'old'), v_fast, v_slow, v_moved, v_ring);
         when 'truncate' then
             return format($body$begin
     if %1$s is not null then
@@ -6917,6 +6950,7 @@ grant execute on function
     recovery.now(),
     recovery.problem_of(bigint, timestamptz, timestamptz),
     recovery.refuse_late(bigint, bigint, regclass),
+    recovery.take_back(text, text),
     recovery.writer()
 to recovery_runner;
 --;

@@ -4,7 +4,7 @@ language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-as $$
+as $function$
 /* PostgreSQL reads and plans a WHEN clause anew for each statement, half a microsecond for each of its
    nodes, and a streaming update should not pay for that. So triggers name the columns that their conditions read,
    and their functions decide; one short WHEN keeps streaming updates out of zz_recovery_20_update, which looks at
@@ -76,7 +76,7 @@ begin
         return next;
     end loop;
 end
-$$;
+$function$;
 
 comment on function recovery.definitions_of(recovery.watch) is
     'The statements that make the index and the triggers of a watch, as far as its table does not have them.';

@@ -20,7 +20,8 @@ as $function$
    the statement AFTER DELETE and INSERT, in the order of the rows. So the first three tell each other by settings
    of the transaction which row moves, and count the rows that do; AFTER DELETE leaves what was to AFTER INSERT,
    which tells the two as the update that they are. The settings are named by the depth of triggers: statements in
-   triggers of the host come between.                                                                          */
+   triggers of the host come between. Anybody can set them, so nothing is left out because of them before the
+   insert is there: AFTER DELETE fences and says what it says of every row, AFTER INSERT takes that back.       */
 declare
     v_move   constant boolean := (select c.relkind = 'p' from pg_class as c where c.oid = p_watch.relation);
     v_late   constant boolean := recovery.decided_late(p_watch);
@@ -108,8 +109,8 @@ end$body$, p_watch.id);
     if p_watch.events = 'closed' then
         v_fast := format('perform from %s;', v_live);
     else
-        v_insert := format('insert into recovery.outbox_%s (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)'
-            E'\n        select %s.server_epoch, %L, ', p_watch.outbox, v_row, p_watch.name);
+        v_insert := format(E'insert into recovery.outbox_%s (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)\n        select %s.server_epoch, %L, ',
+            p_watch.outbox, v_row, p_watch.name);
         v_values := format($$, %L, %s, %s, nullif(current_setting('recovery.reason', true), ''), 'writer', $$,
             p_watch.topic, recovery.key_text(p_watch.key_columns, v_row),
             coalesce('(' || recovery.realias(p_watch.group_by, v_row) || ')::text', 'null'));
@@ -129,7 +130,7 @@ end$body$, p_watch.id);
                 v_moved := format($$
     if nullif(current_setting(v_left, true), '') is not null then
         v_was := current_setting(v_left, true);
-        perform set_config(v_left, '', true);
+        perform set_config(v_left, '', true), recovery.take_back(%3$L, v_was ->> 'key');
         v_old := (v_was ->> 'open')::boolean;
         v_new := %1$s;
         if v_old and v_new and new.server_epoch is not distinct from (v_was ->> 'owner')::bigint or not v_old and not v_new then
@@ -142,7 +143,7 @@ end$body$, p_watch.id);
                     v_is,
                     coalesce(E'\n        ' || v_insert || 'v_kind' || v_values
                     || case when p_watch.diff then format($$d.old, d.new from recovery.changed(v_was -> 'image', %s) as d$$, v_new)
-                            else $$v_was -> 'image', $$ || v_new end || ';' || v_ring, ''));
+                            else $$v_was -> 'image', $$ || v_new end || ';' || v_ring, ''), p_watch.name);
             end if;
             return format($body$declare
     v_left constant text := 'recovery.was_%1$s_' || pg_trigger_depth();
@@ -166,26 +167,33 @@ end$body$,
         when 'delete' then
             if v_move then
                 v_moved := format($$
-    if coalesce(nullif(current_setting('recovery.left_%1$s_' || pg_trigger_depth(), true), ''), '0') <> '0' then
-        perform set_config('recovery.left_%1$s_' || pg_trigger_depth(), (current_setting('recovery.left_%1$s_' || pg_trigger_depth())::integer - 1)::text, true),
-                set_config('recovery.was_%1$s_' || pg_trigger_depth(), jsonb_build_object('open', %2$s, 'owner', old.server_epoch, 'image', %3$s)::text, true);
-        return null;  -- it moves to another partition
-    end if;$$, p_watch.id, v_was, v_old);
-            end if;
-            return format($body$begin%1$s
-    if not (%2$s) then
-        perform recovery.admit(null, false);
+    if coalesce(nullif(current_setting(v_left, true), ''), '0') <> '0' then
+        perform set_config(v_left, (current_setting(v_left)::integer - 1)::text, true),
+                set_config('recovery.was_%1$s_' || pg_trigger_depth(),
+                    jsonb_build_object('open', v_was, 'owner', old.server_epoch, 'image', %2$s, 'key', %3$s)::text, true);
         return null;
-    end if;
-    if %3$s then
-        %4$s
-    end if;
-    if not found then
-        perform recovery.admit(null, false);%5$s
+    end if;$$, p_watch.id, v_old, case when v_event is null then 'null' else format('case when v_was then %s end', recovery.key_text(p_watch.key_columns, 'old')) end);
+            end if;
+            return format($body$declare
+    v_left constant text := 'recovery.left_%1$s_' || pg_trigger_depth();
+    v_was  constant boolean := %2$s;
+begin
+    if not v_was then
+        perform recovery.admit(null, false);
+    else
+        if %3$s then
+            %4$s
+        end if;
+        if not found then
+            perform recovery.admit(null, false);%5$s
+        end if;
     end if;%6$s
+    if not v_was then
+        return null;
+    end if;%7$s
     return null;
 end$body$,
-                v_moved, v_was, format(v_own, 'old.server_epoch = ' || v_writer, 'old'), v_fast, v_slow, v_ring);
+                p_watch.id, v_was, format(v_own, 'old.server_epoch = ' || v_writer, 'old'), v_fast, v_slow, v_moved, v_ring);
         when 'truncate' then
             return format($body$begin
     if %1$s is not null then
