@@ -396,7 +396,16 @@ def test_t16_but_not_as_one_that_has_ended(people: People) -> None:
         app.execute("insert into team_a.job default values")
 
 
-@pytest.mark.parametrize("name", ["recovery.closing", "recovery.notify", "recovery.move_1", "recovery.left_1_1", "recovery.was_1_1"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "recovery.closing",
+        "recovery.notify",
+        "recovery.move_1",
+        "recovery.left_1_1",
+        "recovery.was_1_1",
+    ],
+)
 @pytest.mark.parametrize("to", ["team_a.job", "on", "off"])
 def test_t17_no_setting_turns_the_fence_or_the_events_off(
     people: People, name: str, to: str
