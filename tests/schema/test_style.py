@@ -230,7 +230,7 @@ def test_triggers_are_named_in_firing_order(conn: Connection) -> None:
     )
     seen: dict[tuple[str, str], str] = {}
     for relation, name in found:
-        number = re.fullmatch(r"(?:zz_)?recovery_(\d\d)_[a-z_]+", name)
+        number = re.fullmatch(r"((?:zz_)?recovery_\d\d)_[a-z_]+", name)
         assert number, f"{name} on {relation}"
         other = seen.setdefault((relation, number[1]), name)
         assert other == name, f"{other} and {name} on {relation}: which comes first?"
