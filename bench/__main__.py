@@ -28,9 +28,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=4, help="writing: a run (%(default)s)")
     parser.add_argument("--flush", choices=list(FLUSH), action="append", default=[],
                         help="how commits become durable (closing off; writing off and 2ms)")  # fmt: skip
+    parser.add_argument("--life", choices=list(writing.LIVES), action="append", default=[],
+                        help="writing: only this life of a row (all)")  # fmt: skip
     given = parser.parse_args()
     options = Options(given.major, tuple(given.flush), given.rounds, given.rows, given.seconds, given.clients,
-                      given.sizes, given.batch, tuple(given.sql))  # fmt: skip
+                      given.sizes, given.batch, tuple(given.sql), tuple(given.life))  # fmt: skip
     names = list(WHAT) if "all" in given.what else given.what
     for name in names:
         WHAT[name](options)

@@ -57,6 +57,7 @@ class Options:
     sizes: tuple[int, ...]
     batch: int | None
     versions: tuple[Path, ...]
+    lives: tuple[str, ...]
 
     def labels(self) -> dict[str, Path]:
         """The versions of the SQL by name: the tree's own unless others were given."""

@@ -1,4 +1,4 @@
-"""INSERT and five UPDATEs of a row, six commits, by pgbench: a watched table against a bare one."""
+"""Lives of a row, a commit each step, by pgbench: a watched table against a bare one."""
 
 from __future__ import annotations
 
@@ -50,15 +50,16 @@ _BY_HAND = """
     create trigger closes after update on public.job for each row
         when (old.status is distinct from new.status) execute function public.note()
 """
-#: Opened, four times streamed to, closed; each statement is a transaction.
-_SCRIPT = r"""
-insert into public.job (status) values ('running') returning id \gset
-update public.job set output = output || repeat('x', 100) where id = :id;
-update public.job set output = output || repeat('x', 100) where id = :id;
-update public.job set output = output || repeat('x', 100) where id = :id;
-update public.job set output = output || repeat('x', 100) where id = :id;
-update public.job set status = 'completed', finished_at = now() where id = :id;
-"""
+_STREAM = "update public.job set output = output || repeat('x', 100) where id = :id;\n"
+_FINISH = "update public.job set status = 'completed', finished_at = now() where id = :id;\n"
+#: What happens to a row, from its beginning to its end; each statement is a transaction.
+LIVES = {
+    "stream": "insert into public.job (status) values ('running') returning id \\gset\n"
+    + 4 * _STREAM + _FINISH,
+    "claim": "insert into public.job (status) values ('queued') returning id \\gset\n"
+    "update public.job set status = 'running', started_at = now()"
+    " where id = :id and status = 'queued';\n" + _FINISH,
+}  # fmt: skip
 
 
 @dataclass
@@ -72,14 +73,15 @@ class Contender:
 
 
 def run(options: Options) -> None:
-    """Each way to flush, without and with a listener."""
+    """Each life and way to flush, without and with a listener."""
     for flush in options.flush or ("off", "2ms"):
         with _setup.cluster(options, flush) as server, tempfile.TemporaryDirectory() as folder:
-            script = Path(folder) / "script.sql"
-            script.write_text(_SCRIPT)
             contenders = _contenders(options, server)
-            for listening in (False, True):
-                _compare(options, server, contenders, script, flush, listening)
+            for life in options.lives or LIVES:
+                script = Path(folder) / f"{life}.sql"
+                script.write_text(LIVES[life])
+                for listening in (False, True):
+                    _compare(options, server, contenders, script, flush, listening)
 
 
 def _contenders(options: Options, server: Cluster) -> dict[str, Contender]:
@@ -113,6 +115,7 @@ def _compare(
     flush: str,
     listening: bool,
 ) -> None:
+    commits = script.read_text().count(";\n") + script.read_text().count("\\gset\n")
     for contender in contenders.values():
         contender.tps = {clients: [] for clients in options.clients}
     for clients in options.clients:
@@ -123,18 +126,18 @@ def _compare(
                 with _listener(contender if listening else None):
                     tps = _pgbench(options, server, contender, script, clients)
                 contender.tps[clients].append(tps)
-                _setup.say(f"  {label}, {clients} clients: {tps * 6:.0f} commits/s")
+                _setup.say(f"  {label}, {clients} clients: {tps * commits:.0f} commits/s")
     bare, *rest = contenders
     rows = []
     for label in rest:
         for clients in options.clients:
             base, other = contenders[bare].tps[clients], contenders[label].tps[clients]
             ratios = [b / a for a, b in zip(base, other, strict=True)]
-            rows.append([label, clients, f"{_setup.median(base) * 6:.0f}", f"{_setup.median(other) * 6:.0f}",
+            rows.append([label, clients, f"{_setup.median(base) * commits:.0f}", f"{_setup.median(other) * commits:.0f}",
                          f"{_setup.median(ratios):.2f}", f"{min(ratios):.2f}-{max(ratios):.2f}"])  # fmt: skip
     note = f"flush {flush}, {'one listener' if listening else 'nobody listens'}"
     _setup.show(
-        f"Writing, commits/s (PostgreSQL {server.major}, {note})",
+        f"Writing ({script.stem}), commits/s (PostgreSQL {server.major}, {note})",
         ["", "clients", "bare", "watched", "ratio", "rounds"],
         rows,
     )

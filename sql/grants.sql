@@ -37,6 +37,7 @@ grant select on recovery.own_fuse, recovery.own_failure, recovery.own_touch to r
 grant select on sequence recovery.bell_time to recovery_runner;
 grant execute on function
     recovery.admit(bigint, boolean),
+    recovery.assert_live(bigint),
     recovery.changed(jsonb, jsonb),
     recovery.fail(text, text, text),
     recovery.knock(),
@@ -44,6 +45,7 @@ grant execute on function
     recovery.now(),
     recovery.problem_of(bigint, timestamptz, timestamptz),
     recovery.refuse_late(bigint, bigint, regclass),
+    recovery.take_back(text, text),
     recovery.writer()
 to recovery_runner;
 

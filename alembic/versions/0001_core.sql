@@ -670,7 +670,6 @@ create table recovery.watch (
     child         text,
     cancel        text      not null default 'row',
     own_column    boolean   not null,
-    kept_default  boolean   not null,
     attached      timestamptz not null default clock_timestamp(),
     constraint watch_pkey primary key (id),
     constraint watch_runner_fkey foreign key (runner) references recovery.runner (id),
@@ -762,8 +761,6 @@ comment on column recovery.watch.runner is 'The runner of the table''s owner: it
 comment on column recovery.watch.outbox is 'Number of the view recovery.outbox_<n> through which the runner appends events of this family.';
 --;
 comment on column recovery.watch.own_column is 'The column server_epoch was made by recovery.attach and goes with recovery.detach.';
---;
-comment on column recovery.watch.kept_default is 'The column had a default; the domain recovery.default_<id> keeps it.';
 --;
 comment on column recovery.watch.attached is 'When the table was attached.';
 --;
@@ -1060,8 +1057,8 @@ volatile
 security invoker
 set search_path = pg_catalog, pg_temp
 as $$
-/* With the rights of its caller, who must have those of the table's owner: the column and its default. What needs ours
-   is done by the triggers of recovery.watch; recovery.complete has the index and the table's triggers made. */
+/* With the rights of its caller, who must have those of the table's owner: the column. What needs ours is
+   done by the triggers of recovery.watch; recovery.complete has the index and the table's triggers made. */
 declare
     v_owner  regrole := (select c.relowner from pg_class as c where c.oid = p_table);
     v_runner recovery.runner;
@@ -1117,8 +1114,6 @@ begin
             execute format('alter table %s add column server_epoch bigint', p_table);
             execute format('comment on column %s.server_epoch is %L', p_table, 'pg-recovery: epoch of the server that owns the row.');
         end if;
-        execute format('alter table %s alter column server_epoch set default nullif(current_setting(%L, true), %L)::bigint',
-            p_table, 'recovery.server_epoch', '');
     end if;
     perform recovery.complete(v_watch);
     return v_watch.name;
@@ -1358,7 +1353,7 @@ begin
               select i.indexrelid from pg_index as i join pg_class as c on c.oid = i.indexrelid
               where i.indrelid = p_table and c.relname ~ '^recovery_(open|started)_[0-9]+$')
            or d.classid = 'pg_trigger'::regclass and d.objid in (
-              select t.oid from pg_trigger as t where t.tgrelid = p_table and t.tgname ~ '^recovery_[0-9]{2}_')
+              select t.oid from pg_trigger as t where t.tgrelid = p_table and t.tgname ~ '^(zz_)?recovery_[0-9]{2}_')
               and d.refclassid <> 'pg_proc'::regclass)
     limit 1;
     if v_what is not null then
@@ -2261,6 +2256,9 @@ begin
             if p_owner = 'any' then
                 -- Taken from an owner that may live: the sign refuses its late result.
                 v_set := v_set || ', server_epoch = -abs(r.server_epoch)';
+            elsif v_watch.attempts is not null then
+                -- Back in the queue nobody owns it.
+                v_set := v_set || format(', server_epoch = case when coalesce(r.%I, 0) + 1 < %s then null else r.server_epoch end', v_watch.attempts, v_watch.max_attempts);
             end if;
         end if;
         v_where := recovery.scope_sql(v_watch, p_owner, p_guard) || ' and '
@@ -2568,21 +2566,14 @@ begin
         perform recovery.fail('RC006', format('%s has no primary key', new.relation), 'Events and closings name a row by its primary key.');
     end if;
     if tg_op = 'INSERT' then
-        select a.atttypid = 'bigint'::regtype and a.attgenerated = '' and a.attidentity = '' as fits, d.adbin is not null as defaults into v_column
-        from pg_attribute as a left join pg_attrdef as d on d.adrelid = a.attrelid and d.adnum = a.attnum
+        select a.atttypid = 'bigint'::regtype and a.attgenerated = '' and a.attidentity = '' as fits, a.attnotnull into v_column
+        from pg_attribute as a
         where a.attrelid = new.relation and a.attname = 'server_epoch' and not a.attisdropped;
         new.own_column := not found;
-        new.kept_default := coalesce(v_column.defaults, false);
         if found and not v_column.fits then
             perform recovery.fail('RC006', format('%s has a column server_epoch that is not bigint, or is generated', new.relation));
-        elsif exists (
-            select from pg_attrdef as d join pg_attribute as a on a.attrelid = d.adrelid and a.attnum = d.adnum
-            join pg_depend as u on u.classid = 'pg_attrdef'::regclass and u.objid = d.oid and u.deptype = 'n' and u.refclassid <> 'pg_class'::regclass
-            where d.adrelid = new.relation and a.attname = 'server_epoch'
-        ) then
-            -- recovery.detach restores it with the rights of its caller, and reading it may run code.
-            perform recovery.fail('RC006', format('the default of server_epoch in %s uses functions or types of the host', new.relation),
-                'Drop it first: attach sets another one anyway.');
+        elsif v_column.attnotnull then
+            perform recovery.fail('RC006', format('the column server_epoch of %s is not null', new.relation), 'Let it be null: nobody owns a row that is not open.');
         end if;
     end if;
 
@@ -2750,10 +2741,10 @@ begin
         perform recovery.fail('RC006', format('%s for %s does not work: %s', v_what, p_watch.relation, v_error), 'It stands in an index, and must be immutable.');
     end;
     for v_define in
-        select t.tgname from pg_trigger as t where t.tgrelid = p_watch.relation and t.tgname ~ '^recovery_[0-9]{2}_' and obj_description(t.oid, 'pg_trigger') is null
+        select t.tgname from pg_trigger as t where t.tgrelid = p_watch.relation and t.tgname ~ '^(zz_)?recovery_[0-9]{2}_' and obj_description(t.oid, 'pg_trigger') is null
     loop
         execute format('comment on trigger %I on %s is %L', v_define.tgname, p_watch.relation,
-            'pg-recovery: fence and event of work in flight; made by recovery.attach, removed by recovery.detach.');
+            'pg-recovery: owner, fence and events of work in flight; made by recovery.attach, removed by recovery.detach.');
     end loop;
     perform recovery.rehearse(p_watch.relation);
 end
@@ -2872,6 +2863,25 @@ comment on function recovery.deadline() is 'When boot, sweep and shutdown stop a
 --;
 revoke all on function recovery.deadline() from public;
 --;
+-- sql/functions/decided_late.sql
+create or replace function recovery.decided_late(p_watch recovery.watch)
+returns boolean
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select exists (
+        select from pg_attribute as a
+        where a.attrelid = p_watch.relation and not a.attisdropped and a.attgenerated <> ''
+          and (a.attnum = any(p_watch.open_columns) or p_watch.open ~ '\mr\.\*'))
+$$;
+--;
+comment on function recovery.decided_late(recovery.watch) is
+    'Whether the open predicate reads a generated column: PostgreSQL computes it after the BEFORE triggers, which do not know yet whether the row is open.';
+--;
+revoke all on function recovery.decided_late(recovery.watch) from public;
+--;
 -- sql/functions/define_watch.sql
 create or replace function recovery.define_watch(p_table regclass)
 returns void
@@ -2904,15 +2914,23 @@ language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-as $$
+as $function$
 /* PostgreSQL reads and plans a WHEN clause anew for each statement, half a microsecond for each of its
-   nodes, and a streaming update should not pay for that. So the update trigger names the columns that its
-   conditions read and its function decides; recovery_25_late fences the rows that are closed, whatever
-   columns are written. Where naming columns is not enough, because a BEFORE trigger of the host may change
-   one that the statement does not name, or does not help, because work streams into the json that says
-   whether it is open, one trigger on every update does both.                                         */
+   nodes, and a streaming update should not pay for that. So triggers name the columns that their conditions read,
+   and their functions decide; one short WHEN keeps streaming updates out of zz_recovery_20_update, which looks at
+   every update of a closed row. Where naming columns is not enough, because a BEFORE trigger of the host may change
+   one that the statement does not name, or does not help, because work streams into the json that says whether it is
+   open, recovery_20_update looks at every update.
+
+   The BEFORE triggers are called zz_ so that they fire after those of the host, and see the row as it will be.
+
+   Closings write their events themselves: they are the runner's statements, and no trigger of ours is for them. */
 declare
     v_schema  oid := (select c.relnamespace from pg_class as c where c.oid = p_watch.relation);
+    v_was     constant text := recovery.realias(p_watch.open, 'old');
+    v_is      constant text := recovery.realias(p_watch.open, 'new');
+    v_writes  constant text := format('(current_user <> %L or pg_trigger_depth() > 0)', (recovery.runner_of(p_watch.relation)).role);
+    v_moves   text;
     v_columns text;
     v_trigger record;
 begin
@@ -2940,27 +2958,35 @@ begin
           and (a.attnum = any(p_watch.open_columns) or a.attname = 'server_epoch' or a.attname = any(p_watch.key_columns))
         having not bool_or(a.attgenerated <> '' or a.atttypid in ('json'::regtype, 'jsonb'::regtype));
     end if;
+    if (select c.relkind from pg_class as c where c.oid = p_watch.relation) = 'p' then
+        v_moves := format($$current_setting('recovery.move_%s', true) = 'on'$$, p_watch.id);  -- a row may be on its way between partitions
+    end if;
     for v_trigger in
-        select t.name, t.function, t.event, t.condition
+        select t.name, t.function, t.event, t.condition || case when v_moves is null or t.event ~ 'update' then '' else ' and ' || v_writes end as condition
         from (values
-            ('recovery_10_insert', 'insert', 'insert', recovery.realias(p_watch.open, 'new')),
-            -- Not for the closings, which write their events themselves: they are the runner's statements.
-            ('recovery_20_update', 'update', 'update' || coalesce(' of ' || v_columns, ''), format(
-                'current_user <> %L or pg_trigger_depth() > 0', (recovery.runner_of(p_watch.relation)).role)),
-            ('recovery_25_late', null, 'update', format('(%s) is not true', recovery.realias(p_watch.open, 'old'))),
-            ('recovery_30_delete', 'delete', 'delete', recovery.realias(p_watch.open, 'old'))
+            ('zz_recovery_10_insert', 'before_insert', 'before insert', format(
+                case when recovery.decided_late(p_watch) then '(new.server_epoch is null%2$s)' else '((%1$s) is distinct from (new.server_epoch is not null)%2$s)' end,
+                v_is, coalesce(' or ' || v_moves, ''))),
+            ('zz_recovery_20_update', 'before_update', 'before update', case when v_moves is null then format('(%s) is not true', v_was) else v_writes end),
+            ('zz_recovery_25_null', 'before_update', 'before update of server_epoch', case when v_moves is null then format(
+                'new.server_epoch is null and old.server_epoch is not null and (%s) and %s', v_was, v_writes) end),
+            ('zz_recovery_30_delete', 'before_delete', 'before delete', v_moves),
+            ('recovery_10_insert', 'insert', 'after insert', format('(%s%s)', v_is, coalesce(' or ' || v_moves, ''))),
+            ('recovery_20_update', 'update', 'after update' || coalesce(' of ' || v_columns, ''), v_writes),
+            ('recovery_30_delete', 'delete', 'after delete', format($$(%s or current_setting('recovery.server_epoch', true) <> ''%s)$$, v_was, coalesce(' or ' || v_moves, ''))),
+            ('recovery_40_truncate', 'truncate', 'before truncate', '')
         ) as t (name, function, event, condition)
-        where (t.function is not null or v_columns is not null)
-          and not exists (select from pg_trigger as g where g.tgrelid = p_watch.relation and g.tgname = t.name)
+        where t.condition is not null and not exists (select from pg_trigger as g where g.tgrelid = p_watch.relation and g.tgname = t.name)
     loop
         name := v_trigger.name;
-        statement := format('create trigger %I after %s on %s for each row when (%s) execute function recovery.%s()',
-            v_trigger.name, v_trigger.event, p_watch.relation, v_trigger.condition,
-            coalesce('watch_' || p_watch.id || '_' || v_trigger.function, 'fence_closed'));
+        statement := format('create trigger %I %s on %s for each %s execute function recovery.watch_%s_%s()',
+            v_trigger.name, v_trigger.event, p_watch.relation,
+            case v_trigger.function when 'truncate' then 'statement' else format('row when (%s)', v_trigger.condition) end,
+            p_watch.id, v_trigger.function);
         return next;
     end loop;
 end
-$$;
+$function$;
 --;
 comment on function recovery.definitions_of(recovery.watch) is
     'The statements that make the index and the triggers of a watch, as far as its table does not have them.';
@@ -2976,12 +3002,11 @@ security invoker
 set search_path = pg_catalog, pg_temp
 as $$
 /* With the rights of its caller. What it executes is built from the catalog; the only thing taken from
-   recovery.watch is a number and two booleans. */
+   recovery.watch is a number and a boolean. */
 declare
     v_watch   recovery.watch;
     v_runner  recovery.runner;
     v_schema  regnamespace;
-    v_default text;
 begin
     perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
     select w.* into v_watch from recovery.watch as w where w.relation = p_table;
@@ -2995,12 +3020,6 @@ begin
         execute format('drop index if exists %s.recovery_started_%s', v_schema, v_watch.id);
         if v_watch.own_column then
             execute format('alter table %s drop column if exists server_epoch', p_table);
-        else
-            if v_watch.kept_default then
-                select pg_get_expr(t.typdefaultbin, 0) into v_default from pg_type as t
-                where t.typnamespace = 'recovery'::regnamespace and t.typname = 'default_' || v_watch.id and t.typtype = 'd';
-            end if;
-            execute format('alter table %s alter column server_epoch %s', p_table, coalesce('set default ' || v_default, 'drop default'));
         end if;
         v_runner := recovery.runner_of(p_table);
         if v_runner.privileged then
@@ -3054,7 +3073,7 @@ declare
 begin
     for v_trigger in
         select t.tgname from pg_trigger as t
-        where t.tgrelid = p_table and t.tgname in ('recovery_10_insert', 'recovery_20_update', 'recovery_25_late', 'recovery_30_delete')
+        where t.tgrelid = p_table and t.tgname ~ '^(zz_)?recovery_[0-9]{2}_' and t.tgparentid = 0
     loop
         execute format('drop trigger %I on %s', v_trigger, p_table);
     end loop;
@@ -3636,25 +3655,6 @@ comment on function recovery.family_of(text, text, text) is
 --;
 revoke all on function recovery.family_of(text, text, text) from public;
 --;
--- sql/functions/fence_closed.sql
-create or replace function recovery.fence_closed()
-returns trigger
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-    perform recovery.refuse_late(old.server_epoch, new.server_epoch, tg_relid);
-    perform recovery.admit(null, false);
-    return null;
-end
-$$;
---;
-comment on function recovery.fence_closed() is 'Trigger function for every change of a closed row: its writer must be live. RC001, RC002, RC013.';
---;
-revoke all on function recovery.fence_closed() from public;
---;
 -- sql/functions/finish.sql
 create or replace function recovery.finish(p_epoch bigint, p_reason text, p_lock_wait interval, p_dead_only boolean default false)
 returns boolean
@@ -3765,9 +3765,12 @@ volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+    v_name text;
 begin
-    execute format('drop function if exists recovery.watch_%1$s_insert(), recovery.watch_%1$s_update(), recovery.watch_%1$s_delete()', old.id);
-    execute format('drop domain if exists recovery.default_%s', old.id);
+    foreach v_name in array array['before_insert', 'before_update', 'before_delete', 'insert', 'update', 'delete', 'truncate'] loop
+        execute format('drop function if exists recovery.watch_%s_%s()', old.id, v_name);
+    end loop;
     if exists (select from recovery.watch as w where w.family = old.family) then
         perform recovery.create_outbox(old.outbox, old.family);
     else
@@ -3820,14 +3823,18 @@ as $$
 declare
     v_runner recovery.runner;
     v_name   text;
+    v_names  text[] := array['before_insert', 'before_update', 'insert', 'update', 'delete', 'truncate'];
 begin
+    if (select c.relkind from pg_class as c where c.oid = new.relation) = 'p' then
+        v_names := v_names || 'before_delete'::text;
+    end if;
     select r.* into strict v_runner from recovery.runner as r where r.id = new.runner;
     perform recovery.create_outbox(new.outbox, new.family);
     execute format('grant insert on recovery.outbox_%s to %I', new.outbox, v_runner.role);
     -- Made by the runner itself, which may create here only until these lines are done: so they belong to it,
     -- and nobody has to be its member.
     execute format('grant create on schema recovery to %I', v_runner.role);
-    foreach v_name in array array['insert', 'update', 'delete'] loop
+    foreach v_name in array v_names loop
         if exists (
             select from pg_proc as p
             where p.pronamespace = 'recovery'::regnamespace and p.proname = format('watch_%s_%s', new.id, v_name) and p.proowner <> (select o.oid from pg_roles as o where o.rolname = v_runner.role)
@@ -3840,17 +3847,9 @@ begin
             ' revoke all on function recovery.watch_%1$s_%2$s() from public;'
             ' grant execute on function recovery.watch_%1$s_%2$s() to %5$s',
             new.id, v_name, recovery.trigger_sql(new, v_name),
-            format('Generated for watch "%s": fence and event of every %s that opens or closes work.', new.name, v_name), v_runner.owner), null, 'make');
+            format('Generated for watch "%s": owner, fence and events of its rows, %s.', new.name, replace(v_name, '_', ' ')), v_runner.owner), null, 'make');
     end loop;
     execute format('revoke create on schema recovery from %I', v_runner.role);
-    if tg_op = 'INSERT' and new.kept_default then
-        -- Of built-in things only, as compile_watch has seen.
-        execute format('create domain recovery.default_%s as bigint default %s', new.id, (
-            select pg_get_expr(d.adbin, d.adrelid)
-            from pg_attrdef as d join pg_attribute as a on a.attrelid = d.adrelid and a.attnum = d.adnum
-            where d.adrelid = new.relation and a.attname = 'server_epoch'));
-        execute format('comment on domain recovery.default_%s is %L', new.id, 'Keeps the default that the column server_epoch had: recovery.detach restores it.');
-    end if;
     return null;
 end
 $$;
@@ -4289,7 +4288,7 @@ set search_path = pg_catalog, pg_temp
 as $$
     select recovery.lacks_loan(p_table)
         or recovery.rewrites(p_table)
-       and exists (select from pg_trigger as t where t.tgrelid = p_table and t.tgname = 'recovery_25_late')
+       and exists (select from pg_trigger as t where t.tgrelid = p_table and t.tgname = 'recovery_20_update' and t.tgattr::text <> '')
 $$;
 --;
 comment on function recovery.is_stale(regclass) is
@@ -4463,7 +4462,7 @@ as $$
         join recovery.runner as n on n.owner = t.relowner and n.privileged
         join pg_class as c on c.relnamespace = t.relnamespace and c.relowner = t.relowner and c.relkind in ('r', 'p', 'v')
         where t.oid = p_table and not has_table_privilege(n.role, c.oid, 'insert')
-          and exists (select from pg_trigger as g where g.tgrelid = t.oid and not g.tgisinternal and g.tgname !~ '^recovery_[0-9]{2}_'))
+          and exists (select from pg_trigger as g where g.tgrelid = t.oid and not g.tgisinternal and g.tgname !~ '^(zz_)?recovery_[0-9]{2}_'))
 $$;
 --;
 comment on function recovery.lacks_loan(regclass) is
@@ -4527,7 +4526,7 @@ begin
         from pg_class as t join pg_class as c on c.relnamespace = t.relnamespace and c.relowner = t.relowner and c.relkind in ('r', 'p', 'v', 'S')
         where t.oid = p_table
           and (c.oid = t.oid
-               or exists (select from pg_trigger as g where g.tgrelid = t.oid and not g.tgisinternal and g.tgname !~ '^recovery_[0-9]{2}_')
+               or exists (select from pg_trigger as g where g.tgrelid = t.oid and not g.tgisinternal and g.tgname !~ '^(zz_)?recovery_[0-9]{2}_')
                or exists (select from pg_rewrite as r where r.ev_class = t.oid))
     loop
         execute format('grant %s %s to %I', case v_other.relkind when 'S' then 'usage on sequence' else 'select, insert, update, delete on table' end, v_other.name, p_role);
@@ -5216,7 +5215,6 @@ begin
         recovery.lend_table(regclass, name),
         recovery.reclaim_table(regclass, name),
         recovery.rehearse(regclass),
-        recovery.fence_closed(),
         recovery.detach(regclass),
         recovery.supervise(regclass, text, text, text, text, text, text, text)
         to %s', p_owner);
@@ -5542,7 +5540,7 @@ security invoker
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    if p_new = p_old and recovery.writer() = -p_old then
+    if recovery.writer() = -p_old and p_new is distinct from -p_old then
         perform recovery.fail('RC013', format('the work in %s was taken from epoch %s: it was closed meanwhile', p_table, recovery.writer()),
             'recovery.event says why. To take it up again, write server_epoch too.');
     end if;
@@ -5550,7 +5548,7 @@ end
 $$;
 --;
 comment on function recovery.refuse_late(bigint, bigint, regclass) is
-    'Refuses the late result of a live server whose row a timeout or an operator has closed under it (the sign of server_epoch, before and after the write): RC013.';
+    'Refuses the late result of a live server whose row a timeout or an operator has closed under it (the sign of server_epoch); p_new: the epoch that the write opens it under, null if it does not: RC013.';
 --;
 revoke all on function recovery.refuse_late(bigint, bigint, regclass) from public;
 --;
@@ -6015,7 +6013,7 @@ as $$
     -- 19: FOR EACH ROW, BEFORE, UPDATE.
     select exists (
         select from pg_trigger as t
-        where t.tgenabled <> 'D' and t.tgtype::integer & 19 = 19
+        where t.tgenabled <> 'D' and t.tgtype::integer & 19 = 19 and t.tgname !~ '^zz_recovery_[0-9]{2}_'
           and t.tgrelid in (select p_table union select p.relid from pg_partition_tree(p_table) as p))
 $$;
 --;
@@ -6233,7 +6231,7 @@ as $$
         select s.name from pg_catalog.pg_settings as s
         where s.context operator(pg_catalog.=) 'user' and (s.name operator(pg_catalog.!~) '^transaction_' or s.name operator(pg_catalog.=) 'transaction_timeout')
         union all
-        select 'recovery.server_epoch' union all select 'recovery.reason' union all select 'recovery.notify' union all select 'recovery.stamp'
+        select 'recovery.server_epoch' union all select 'recovery.reason' union all select 'recovery.notify'
     ) as n
 $$;
 --;
@@ -6443,6 +6441,28 @@ comment on function recovery.supervise(regclass, text, text, text, text, text, t
 --;
 revoke all on function recovery.supervise(regclass, text, text, text, text, text, text, text) from public;
 --;
+-- sql/functions/take_back.sql
+create or replace function recovery.take_back(p_watch text, p_key text)
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    -- The last event of this session and no other: who calls this can take back what it has just said, at most.
+    if p_key is not null then
+        delete from recovery.event as e
+        where e.id = currval('recovery.event_id_seq') and e.watch = p_watch and e.key = p_key and e.kind = 'deleted' and e.detector = 'writer';
+    end if;
+end
+$$;
+--;
+comment on function recovery.take_back(text, text) is
+    'A row that was told as deleted a moment ago has moved to another partition: removes that event, which nobody has seen yet.';
+--;
+revoke all on function recovery.take_back(text, text) from public;
+--;
 -- sql/functions/tell.sql
 create or replace function recovery.tell(
     p_epoch bigint, p_watch text, p_scope text, p_key text, p_reason text, p_detector text, p_detail jsonb
@@ -6634,37 +6654,114 @@ as $function$
 /* The body of the trigger function of one watch and one operation. It is generated, with the watch's
    expressions in place, because a general one would have to turn every row into json.
 
-   All are AFTER triggers: they fence as well as BEFORE ones (an error aborts the write) without the extra
-   lock on the tuple that a BEFORE UPDATE trigger takes even when its WHEN clause is false.
+   BEFORE triggers write the owner into the row and fence closed rows. They decide nothing that must hold for the
+   row as it is in the end: an insert may come to nothing (on conflict), a later trigger of the host may change it.
+   AFTER triggers fence what opens and closes work, and write the event.
 
    The usual case, a live server that opens or closes its own row, is one expression, which takes the lock,
    and one statement, which writes the event only if the epoch lives. They are two on purpose: the
-   statement's snapshot must be younger than the lock. Everything else is the branch behind `not found`.  */
+   statement's snapshot must be younger than the lock. Everything else is the branch behind `not found`.
+
+   A row that changes its partition fires BEFORE UPDATE, DELETE and INSERT one after the other, and at the end of
+   the statement AFTER DELETE and INSERT, in the order of the rows. So the first three tell each other by settings
+   of the transaction which row moves, and count the rows that do; AFTER DELETE leaves what was to AFTER INSERT,
+   which tells the two as the update that they are. The settings are named by the depth of triggers: statements in
+   triggers of the host come between. Anybody can set them, so nothing is left out because of them before the
+   insert is there: AFTER DELETE fences and says what it says of every row, AFTER INSERT takes that back.       */
 declare
-    v_row    text := case p_operation when 'delete' then 'old' else 'new' end;
-    v_old    text := case when p_operation = 'insert' then 'null::jsonb' else recovery.realias(p_watch.image, 'old') end;
-    v_new    text := case when p_operation = 'delete' then 'null::jsonb' else recovery.realias(p_watch.image, 'new') end;
-    v_diff   boolean := p_watch.diff and p_operation = 'update';
+    v_move   constant boolean := (select c.relkind = 'p' from pg_class as c where c.oid = p_watch.relation);
+    v_late   constant boolean := recovery.decided_late(p_watch);
+    v_was    constant text := format('(%s) is true', recovery.realias(p_watch.open, 'old'));
+    v_is     constant text := format('(%s) is true', recovery.realias(p_watch.open, 'new'));
+    v_writer constant text := $$nullif(current_setting('recovery.server_epoch', true), '')::bigint$$;
+    v_row    constant text := case p_operation when 'delete' then 'old' when 'truncate' then 'r' else 'new' end;
+    v_old    constant text := case p_operation when 'insert' then 'null::jsonb' when 'truncate' then p_watch.image else recovery.realias(p_watch.image, 'old') end;
+    v_new    constant text := case when p_operation in ('delete', 'truncate') then 'null::jsonb' else recovery.realias(p_watch.image, 'new') end;
+    v_diff   constant boolean := p_watch.diff and p_operation = 'update';
+    v_insert text;
+    v_values text;
     v_event  text;
     v_fast   text;
-    v_slow   text;
-    v_ring   text;
-    v_own    constant text := $$(case when %1$s.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
-                  and current_setting('transaction_isolation') = 'read committed'%2$s
-             then pg_advisory_xact_lock_shared(%1$s.server_epoch) is not null end)$$;
+    v_slow   text := '';
+    v_ring   text := '';
+    v_moved  text := '';
+    v_own    constant text := $$(case when %s and current_setting('transaction_isolation') = 'read committed'
+             then pg_advisory_xact_lock_shared(%s.server_epoch) is not null end)$$;
     v_live   constant text := format('recovery.server as s%s where s.epoch = %s.server_epoch and s.ended is null and s.pending is null and s.drain_until is null',
         case when v_diff then format(' cross join lateral recovery.changed(%s, %s) as d', v_old, v_new) else '' end, v_row);
 begin
+    case p_operation
+        when 'before_insert' then
+            return format($body$declare
+    v_move constant text := 'recovery.move_%1$s_' || pg_trigger_depth();
+begin%2$s
+    new.server_epoch := case when %3$s then coalesce(new.server_epoch, %4$s) end;
+    return new;
+end$body$,
+                p_watch.id, case when v_move then $$
+    if current_setting(v_move, true) = 'moves' then
+        perform set_config(v_move, '', true);
+        return new;  -- from another partition, where before_update has seen it
+    end if;$$ else '' end, case when v_late then 'true' else v_is end, v_writer);
+        when 'before_update' then
+            return format($body$declare
+    v_writer constant bigint := %1$s;
+    v_opens  boolean;
+begin%2$s
+    if %3$s then
+        -- The NULL of an ORM that has not seen who owns the row says nothing.
+        if new.server_epoch is null and v_writer is not null then
+            new.server_epoch := old.server_epoch;
+        end if;
+        return new;
+    end if;
+    v_opens := %4$s;
+    if old.server_epoch < 0 then
+        perform recovery.refuse_late(old.server_epoch, case when v_opens then new.server_epoch end, tg_relid);
+    end if;
+    if v_opens then
+        -- Ownership begins here. Who is no server leaves the owner that the row carries, and is refused if it has ended.
+        if new.server_epoch is null or new.server_epoch = old.server_epoch and (v_writer is not null or old.server_epoch < 0) then
+            new.server_epoch := v_writer;
+        end if;
+    else
+        if new.server_epoch <> old.server_epoch or old.server_epoch is null then
+            new.server_epoch := old.server_epoch;
+        end if;
+        if v_writer is not null then
+            perform recovery.admit(null, false);
+        end if;
+    end if;
+    return new;
+end$body$,
+                v_writer, case when v_move then format($$
+    perform set_config('recovery.move_%1$s_' || pg_trigger_depth(), tg_relid || ' ' || old.ctid, true),
+            set_config('recovery.move_%1$s', 'on', true);$$, p_watch.id) else '' end,
+                v_was, case when v_late then 'true' else v_is end);
+        when 'before_delete' then
+            return format($body$declare
+    v_move constant text := 'recovery.move_%1$s_' || pg_trigger_depth();
+    v_left constant text := 'recovery.left_%1$s_' || pg_trigger_depth();
+begin
+    if current_setting(v_move, true) = tg_relid || ' ' || old.ctid then
+        perform set_config(v_move, 'moves', true),
+                set_config(v_left, (coalesce(nullif(current_setting(v_left, true), ''), '0')::integer + 1)::text, true);
+    end if;
+    return old;
+end$body$, p_watch.id);
+        else
+            null;
+    end case;
     if p_watch.events = 'closed' then
         v_fast := format('perform from %s;', v_live);
-        v_slow := '';
-        v_ring := '';
     else
-        v_event := format($$insert into recovery.outbox_%s (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
-        select %s.server_epoch, %L, v_kind, %L, %s, %s, nullif(current_setting('recovery.reason', true), ''), 'writer', %s$$,
-            p_watch.outbox, v_row, p_watch.name, p_watch.topic, recovery.key_text(p_watch.key_columns, v_row),
-            coalesce('(' || recovery.realias(p_watch.group_by, v_row) || ')::text', 'null'),
-            case when v_diff then 'd.old, d.new' else v_old || ', ' || v_new end);
+        v_insert := format(E'insert into recovery.outbox_%s (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)\n        select %s.server_epoch, %L, ',
+            p_watch.outbox, v_row, p_watch.name);
+        v_values := format($$, %L, %s, %s, nullif(current_setting('recovery.reason', true), ''), 'writer', $$,
+            p_watch.topic, recovery.key_text(p_watch.key_columns, v_row),
+            coalesce('(' || recovery.realias(p_watch.group_by, v_row) || ')::text', 'null'));
+        v_event := v_insert || case p_operation when 'insert' then $$'opened'$$ when 'update' then 'v_kind' else $$'deleted'$$ end || v_values
+            || case when v_diff then 'd.old, d.new' else v_old || ', ' || v_new end;
         v_fast := format(E'%s\n        from %s;', v_event, v_live);
         v_slow := E'\n        ' || v_event || case when v_diff then format(E'\n        from recovery.changed(%s, %s) as d', v_old, v_new) else '' end || ';';
         -- The bell: at most one NOTIFY in 20 ms, because NOTIFY serialises the commits of the whole cluster.
@@ -6673,62 +6770,123 @@ begin
         perform recovery.knock();
     end if;$$;
     end if;
-    if p_operation <> 'update' then
-        return format($body$declare
-    v_kind constant text := %1$L;
-begin
-    if %2$s then
-        %3$s
+    case p_operation
+        when 'insert' then
+            if v_move then
+                v_moved := format($$
+    if nullif(current_setting(v_left, true), '') is not null then
+        v_was := current_setting(v_left, true);
+        perform set_config(v_left, '', true), recovery.take_back(%3$L, v_was ->> 'key');
+        v_old := (v_was ->> 'open')::boolean;
+        v_new := %1$s;
+        if v_old and v_new and new.server_epoch is not distinct from (v_was ->> 'owner')::bigint or not v_old and not v_new then
+            return null;
+        end if;
+        perform recovery.admit(case when v_new then new.server_epoch end, v_new and not v_old);
+        v_kind := case when not v_new then 'closed' when v_old then 'adopted' else 'reopened' end;%2$s
+        return null;
+    end if;$$,
+                    v_is,
+                    coalesce(E'\n        ' || v_insert || 'v_kind' || v_values
+                    || case when p_watch.diff then format($$d.old, d.new from recovery.changed(v_was -> 'image', %s) as d$$, v_new)
+                            else $$v_was -> 'image', $$ || v_new end || ';' || v_ring, ''), p_watch.name);
+            end if;
+            return format($body$declare
+    v_left constant text := 'recovery.was_%1$s_' || pg_trigger_depth();
+    v_was  jsonb;
+    v_old  boolean;
+    v_new  boolean;
+    v_kind text;
+begin%2$s
+    if not (%3$s) then
+        return null;
+    end if;
+    if %4$s then
+        %5$s
     end if;
     if not found then
-        perform recovery.admit(%4$s);%5$s
-    end if;%6$s
+        perform recovery.admit(new.server_epoch, true);%6$s
+    end if;%7$s
     return null;
 end$body$,
-            case p_operation when 'insert' then 'opened' else 'deleted' end, format(v_own, v_row, ''), v_fast,
-            case p_operation when 'insert' then 'new.server_epoch, true' else 'null, false' end, v_slow, v_ring);
-    end if;
-    return format($body$declare
-    v_old  boolean := (%1$s) is true;
-    v_new  boolean := (%2$s) is true;
-    v_kind text := 'closed';
+                p_watch.id, v_moved, v_is, format(v_own, 'new.server_epoch = ' || v_writer, 'new'), v_fast, v_slow, v_ring);
+        when 'delete' then
+            if v_move then
+                v_moved := format($$
+    if coalesce(nullif(current_setting(v_left, true), ''), '0') <> '0' then
+        perform set_config(v_left, (current_setting(v_left)::integer - 1)::text, true),
+                set_config('recovery.was_%1$s_' || pg_trigger_depth(),
+                    jsonb_build_object('open', v_was, 'owner', old.server_epoch, 'image', %2$s, 'key', %3$s)::text, true);
+        return null;
+    end if;$$, p_watch.id, v_old, case when v_event is null then 'null' else format('case when v_was then %s end', recovery.key_text(p_watch.key_columns, 'old')) end);
+            end if;
+            return format($body$declare
+    v_left constant text := 'recovery.left_%1$s_' || pg_trigger_depth();
+    v_was  constant boolean := %2$s;
 begin
-    if v_old and v_new and (new.server_epoch is not distinct from old.server_epoch or pg_trigger_depth() > 1 and current_setting('recovery.stamp', true) = 'on') then
-        return null;  -- still open; or the stamp below, which is part of the transition that caused it
+    if not v_was then
+        perform recovery.admit(null, false);
+    else
+        if %3$s then
+            %4$s
+        end if;
+        if not found then
+            perform recovery.admit(null, false);%5$s
+        end if;
+    end if;%6$s
+    if not v_was then
+        return null;
+    end if;%7$s
+    return null;
+end$body$,
+                p_watch.id, v_was, format(v_own, 'old.server_epoch = ' || v_writer, 'old'), v_fast, v_slow, v_moved, v_ring);
+        when 'truncate' then
+            return format($body$begin
+    if %1$s is not null then
+        perform recovery.assert_live(%1$s);
+    end if;%2$s
+    return null;
+end$body$,
+                v_writer, case when v_event is null then '' else format($$
+    begin
+        %1$s
+        from %2$s as r where %3$s;
+        if found then
+            perform recovery.knock();
+        end if;
+    exception when others then
+        raise warning 'recovery: the rows of %% that were open leave no event: %%', tg_relid::regclass, sqlerrm;
+    end;$$, v_event, p_watch.relation, p_watch.open) end);
+        else
+            return format($body$declare
+    v_old  constant boolean := %1$s;
+    v_new  constant boolean := %2$s;
+    v_kind text;
+begin
+    if v_old and v_new and new.server_epoch is not distinct from old.server_epoch then
+        return null;  -- still open
     end if;
+    v_kind := case when not v_new then 'closed' when v_old then 'adopted' else 'reopened' end;
     if %3$s then
         %4$s
     end if;
     if not found then
-        perform recovery.refuse_late(old.server_epoch, new.server_epoch, tg_relid);
-        if not v_old and v_new and recovery.writer() is not null and new.server_epoch is not distinct from old.server_epoch then
-            -- Reopened by a server that did not write its epoch: the work is its own from here.
-            perform recovery.admit(null, true);
-            perform set_config('recovery.stamp', 'on', true);
-            perform set_config('search_path', %8$L, true);  -- that of the host's writers, for its triggers
-            execute format('update %%s as r set server_epoch = $1 where %5$s', coalesce(pg_partition_root(tg_relid), tg_relid)::regclass)
-            using recovery.writer(), new;
-            perform set_config('recovery.stamp', '', true);
-            new.server_epoch := recovery.writer();
-        else
-            perform recovery.admit(case when v_new then new.server_epoch end, v_new and not v_old);
-        end if;
+        perform recovery.admit(case when v_new then new.server_epoch end, v_new and not v_old);
         if not v_old and not v_new then
             return null;
-        end if;
-        v_kind := case when not v_new then 'closed' when v_old then 'adopted' else 'reopened' end;%6$s
-    end if;%7$s
+        end if;%5$s
+    end if;%6$s
     return null;
 end$body$,
-        recovery.realias(p_watch.open, 'old'), recovery.realias(p_watch.open, 'new'),
-        format(v_own, 'new', ' and new.server_epoch = old.server_epoch and v_old and not v_new'), v_fast,
-        (select string_agg(replace(format('r.%1$I = ($2).%1$I', c.name), '''', ''''''), ' and ') from unnest(p_watch.key_columns) as c (name)),
-        v_slow, v_ring, p_watch.path);
+                v_was, v_is,
+                format(v_own, 'new.server_epoch = ' || v_writer || ' and v_old <> v_new and (v_new or new.server_epoch = old.server_epoch)', 'new'),
+                v_fast, v_slow, v_ring);
+    end case;
 end
 $function$;
 --;
 comment on function recovery.trigger_sql(recovery.watch, text) is
-    'Body of the trigger function of a watch for insert, update or delete: the fence, then the event, then the bell.';
+    'Body of a trigger function of a watch: before_insert, before_update, before_delete: the owner, and the fence of closed rows; insert, update, delete, truncate: the fence, then the event, then the bell.';
 --;
 revoke all on function recovery.trigger_sql(recovery.watch, text) from public;
 --;
@@ -7459,13 +7617,13 @@ select 'trigger', w.name, format('%s of %s %s', t.tgname, t.tgrelid::regclass, c
 from recovery.attached() as w
 cross join lateral (select w.relation::oid as oid union select p.relid from pg_catalog.pg_partition_tree(w.relation) as p) as l
 join pg_catalog.pg_trigger as t on t.tgrelid = l.oid
-where t.tgname ~ '^recovery_[0-9]{2}_' and t.tgenabled <> 'O'
+where t.tgname ~ '^(zz_)?recovery_[0-9]{2}_' and t.tgenabled <> 'O'
 union all
 select 'trigger', w.name, format('%s of %s is not the one that recovery.attach made', t.tgname, w.relation),
        format('drop trigger %s on %s; then call recovery.attach again', t.tgname, w.relation)
 from recovery.attached() as w
 join pg_catalog.pg_trigger as t on t.tgrelid = w.relation join pg_catalog.pg_proc as p on p.oid = t.tgfoid
-where t.tgname ~ '^recovery_[0-9]{2}_'
+where t.tgname ~ '^(zz_)?recovery_[0-9]{2}_'
   and (p.pronamespace <> 'recovery'::regnamespace or p.proname ~ '^watch_' and p.proname !~ format('^watch_%s_', w.id))
 union all
 select 'index', w.name, i.problem, i.remedy
@@ -7735,6 +7893,7 @@ grant select on sequence recovery.bell_time to recovery_runner;
 --;
 grant execute on function
     recovery.admit(bigint, boolean),
+    recovery.assert_live(bigint),
     recovery.changed(jsonb, jsonb),
     recovery.fail(text, text, text),
     recovery.knock(),
@@ -7742,6 +7901,7 @@ grant execute on function
     recovery.now(),
     recovery.problem_of(bigint, timestamptz, timestamptz),
     recovery.refuse_late(bigint, bigint, regclass),
+    recovery.take_back(text, text),
     recovery.writer()
 to recovery_runner;
 --;

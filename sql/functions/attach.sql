@@ -28,8 +28,8 @@ volatile
 security invoker
 set search_path = pg_catalog, pg_temp
 as $$
-/* With the rights of its caller, who must have those of the table's owner: the column and its default. What needs ours
-   is done by the triggers of recovery.watch; recovery.complete has the index and the table's triggers made. */
+/* With the rights of its caller, who must have those of the table's owner: the column. What needs ours is
+   done by the triggers of recovery.watch; recovery.complete has the index and the table's triggers made. */
 declare
     v_owner  regrole := (select c.relowner from pg_class as c where c.oid = p_table);
     v_runner recovery.runner;
@@ -85,8 +85,6 @@ begin
             execute format('alter table %s add column server_epoch bigint', p_table);
             execute format('comment on column %s.server_epoch is %L', p_table, 'pg-recovery: epoch of the server that owns the row.');
         end if;
-        execute format('alter table %s alter column server_epoch set default nullif(current_setting(%L, true), %L)::bigint',
-            p_table, 'recovery.server_epoch', '');
     end if;
     perform recovery.complete(v_watch);
     return v_watch.name;

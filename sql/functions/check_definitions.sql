@@ -18,7 +18,7 @@ begin
               select i.indexrelid from pg_index as i join pg_class as c on c.oid = i.indexrelid
               where i.indrelid = p_table and c.relname ~ '^recovery_(open|started)_[0-9]+$')
            or d.classid = 'pg_trigger'::regclass and d.objid in (
-              select t.oid from pg_trigger as t where t.tgrelid = p_table and t.tgname ~ '^recovery_[0-9]{2}_')
+              select t.oid from pg_trigger as t where t.tgrelid = p_table and t.tgname ~ '^(zz_)?recovery_[0-9]{2}_')
               and d.refclassid <> 'pg_proc'::regclass)
     limit 1;
     if v_what is not null then

@@ -81,6 +81,9 @@ begin
             if p_owner = 'any' then
                 -- Taken from an owner that may live: the sign refuses its late result.
                 v_set := v_set || ', server_epoch = -abs(r.server_epoch)';
+            elsif v_watch.attempts is not null then
+                -- Back in the queue nobody owns it.
+                v_set := v_set || format(', server_epoch = case when coalesce(r.%I, 0) + 1 < %s then null else r.server_epoch end', v_watch.attempts, v_watch.max_attempts);
             end if;
         end if;
         v_where := recovery.scope_sql(v_watch, p_owner, p_guard) || ' and '

@@ -53,21 +53,14 @@ begin
         perform recovery.fail('RC006', format('%s has no primary key', new.relation), 'Events and closings name a row by its primary key.');
     end if;
     if tg_op = 'INSERT' then
-        select a.atttypid = 'bigint'::regtype and a.attgenerated = '' and a.attidentity = '' as fits, d.adbin is not null as defaults into v_column
-        from pg_attribute as a left join pg_attrdef as d on d.adrelid = a.attrelid and d.adnum = a.attnum
+        select a.atttypid = 'bigint'::regtype and a.attgenerated = '' and a.attidentity = '' as fits, a.attnotnull into v_column
+        from pg_attribute as a
         where a.attrelid = new.relation and a.attname = 'server_epoch' and not a.attisdropped;
         new.own_column := not found;
-        new.kept_default := coalesce(v_column.defaults, false);
         if found and not v_column.fits then
             perform recovery.fail('RC006', format('%s has a column server_epoch that is not bigint, or is generated', new.relation));
-        elsif exists (
-            select from pg_attrdef as d join pg_attribute as a on a.attrelid = d.adrelid and a.attnum = d.adnum
-            join pg_depend as u on u.classid = 'pg_attrdef'::regclass and u.objid = d.oid and u.deptype = 'n' and u.refclassid <> 'pg_class'::regclass
-            where d.adrelid = new.relation and a.attname = 'server_epoch'
-        ) then
-            -- recovery.detach restores it with the rights of its caller, and reading it may run code.
-            perform recovery.fail('RC006', format('the default of server_epoch in %s uses functions or types of the host', new.relation),
-                'Drop it first: attach sets another one anyway.');
+        elsif v_column.attnotnull then
+            perform recovery.fail('RC006', format('the column server_epoch of %s is not null', new.relation), 'Let it be null: nobody owns a row that is not open.');
         end if;
     end if;
 

@@ -39,10 +39,10 @@ begin
         perform recovery.fail('RC006', format('%s for %s does not work: %s', v_what, p_watch.relation, v_error), 'It stands in an index, and must be immutable.');
     end;
     for v_define in
-        select t.tgname from pg_trigger as t where t.tgrelid = p_watch.relation and t.tgname ~ '^recovery_[0-9]{2}_' and obj_description(t.oid, 'pg_trigger') is null
+        select t.tgname from pg_trigger as t where t.tgrelid = p_watch.relation and t.tgname ~ '^(zz_)?recovery_[0-9]{2}_' and obj_description(t.oid, 'pg_trigger') is null
     loop
         execute format('comment on trigger %I on %s is %L', v_define.tgname, p_watch.relation,
-            'pg-recovery: fence and event of work in flight; made by recovery.attach, removed by recovery.detach.');
+            'pg-recovery: owner, fence and events of work in flight; made by recovery.attach, removed by recovery.detach.');
     end loop;
     perform recovery.rehearse(p_watch.relation);
 end

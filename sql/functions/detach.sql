@@ -6,12 +6,11 @@ security invoker
 set search_path = pg_catalog, pg_temp
 as $$
 /* With the rights of its caller. What it executes is built from the catalog; the only thing taken from
-   recovery.watch is a number and two booleans. */
+   recovery.watch is a number and a boolean. */
 declare
     v_watch   recovery.watch;
     v_runner  recovery.runner;
     v_schema  regnamespace;
-    v_default text;
 begin
     perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
     select w.* into v_watch from recovery.watch as w where w.relation = p_table;
@@ -25,12 +24,6 @@ begin
         execute format('drop index if exists %s.recovery_started_%s', v_schema, v_watch.id);
         if v_watch.own_column then
             execute format('alter table %s drop column if exists server_epoch', p_table);
-        else
-            if v_watch.kept_default then
-                select pg_get_expr(t.typdefaultbin, 0) into v_default from pg_type as t
-                where t.typnamespace = 'recovery'::regnamespace and t.typname = 'default_' || v_watch.id and t.typtype = 'd';
-            end if;
-            execute format('alter table %s alter column server_epoch %s', p_table, coalesce('set default ' || v_default, 'drop default'));
         end if;
         v_runner := recovery.runner_of(p_table);
         if v_runner.privileged then

@@ -10,7 +10,7 @@ declare
 begin
     for v_trigger in
         select t.tgname from pg_trigger as t
-        where t.tgrelid = p_table and t.tgname in ('recovery_10_insert', 'recovery_20_update', 'recovery_25_late', 'recovery_30_delete')
+        where t.tgrelid = p_table and t.tgname ~ '^(zz_)?recovery_[0-9]{2}_' and t.tgparentid = 0
     loop
         execute format('drop trigger %I on %s', v_trigger, p_table);
     end loop;

@@ -5,9 +5,12 @@ volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+    v_name text;
 begin
-    execute format('drop function if exists recovery.watch_%1$s_insert(), recovery.watch_%1$s_update(), recovery.watch_%1$s_delete()', old.id);
-    execute format('drop domain if exists recovery.default_%s', old.id);
+    foreach v_name in array array['before_insert', 'before_update', 'before_delete', 'insert', 'update', 'delete', 'truncate'] loop
+        execute format('drop function if exists recovery.watch_%s_%s()', old.id, v_name);
+    end loop;
     if exists (select from recovery.watch as w where w.family = old.family) then
         perform recovery.create_outbox(old.outbox, old.family);
     else

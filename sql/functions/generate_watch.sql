@@ -8,14 +8,18 @@ as $$
 declare
     v_runner recovery.runner;
     v_name   text;
+    v_names  text[] := array['before_insert', 'before_update', 'insert', 'update', 'delete', 'truncate'];
 begin
+    if (select c.relkind from pg_class as c where c.oid = new.relation) = 'p' then
+        v_names := v_names || 'before_delete'::text;
+    end if;
     select r.* into strict v_runner from recovery.runner as r where r.id = new.runner;
     perform recovery.create_outbox(new.outbox, new.family);
     execute format('grant insert on recovery.outbox_%s to %I', new.outbox, v_runner.role);
     -- Made by the runner itself, which may create here only until these lines are done: so they belong to it,
     -- and nobody has to be its member.
     execute format('grant create on schema recovery to %I', v_runner.role);
-    foreach v_name in array array['insert', 'update', 'delete'] loop
+    foreach v_name in array v_names loop
         if exists (
             select from pg_proc as p
             where p.pronamespace = 'recovery'::regnamespace and p.proname = format('watch_%s_%s', new.id, v_name) and p.proowner <> (select o.oid from pg_roles as o where o.rolname = v_runner.role)
@@ -28,17 +32,9 @@ begin
             ' revoke all on function recovery.watch_%1$s_%2$s() from public;'
             ' grant execute on function recovery.watch_%1$s_%2$s() to %5$s',
             new.id, v_name, recovery.trigger_sql(new, v_name),
-            format('Generated for watch "%s": fence and event of every %s that opens or closes work.', new.name, v_name), v_runner.owner), null, 'make');
+            format('Generated for watch "%s": owner, fence and events of its rows, %s.', new.name, replace(v_name, '_', ' ')), v_runner.owner), null, 'make');
     end loop;
     execute format('revoke create on schema recovery from %I', v_runner.role);
-    if tg_op = 'INSERT' and new.kept_default then
-        -- Of built-in things only, as compile_watch has seen.
-        execute format('create domain recovery.default_%s as bigint default %s', new.id, (
-            select pg_get_expr(d.adbin, d.adrelid)
-            from pg_attrdef as d join pg_attribute as a on a.attrelid = d.adrelid and a.attnum = d.adnum
-            where d.adrelid = new.relation and a.attname = 'server_epoch'));
-        execute format('comment on domain recovery.default_%s is %L', new.id, 'Keeps the default that the column server_epoch had: recovery.detach restores it.');
-    end if;
     return null;
 end
 $$;

@@ -7,7 +7,7 @@ set search_path = pg_catalog, pg_temp
 as $$
     select recovery.lacks_loan(p_table)
         or recovery.rewrites(p_table)
-       and exists (select from pg_trigger as t where t.tgrelid = p_table and t.tgname = 'recovery_25_late')
+       and exists (select from pg_trigger as t where t.tgrelid = p_table and t.tgname = 'recovery_20_update' and t.tgattr::text <> '')
 $$;
 
 comment on function recovery.is_stale(regclass) is

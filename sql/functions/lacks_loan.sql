@@ -11,7 +11,7 @@ as $$
         join recovery.runner as n on n.owner = t.relowner and n.privileged
         join pg_class as c on c.relnamespace = t.relnamespace and c.relowner = t.relowner and c.relkind in ('r', 'p', 'v')
         where t.oid = p_table and not has_table_privilege(n.role, c.oid, 'insert')
-          and exists (select from pg_trigger as g where g.tgrelid = t.oid and not g.tgisinternal and g.tgname !~ '^recovery_[0-9]{2}_'))
+          and exists (select from pg_trigger as g where g.tgrelid = t.oid and not g.tgisinternal and g.tgname !~ '^(zz_)?recovery_[0-9]{2}_'))
 $$;
 
 comment on function recovery.lacks_loan(regclass) is

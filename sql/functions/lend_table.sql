@@ -15,7 +15,7 @@ begin
         from pg_class as t join pg_class as c on c.relnamespace = t.relnamespace and c.relowner = t.relowner and c.relkind in ('r', 'p', 'v', 'S')
         where t.oid = p_table
           and (c.oid = t.oid
-               or exists (select from pg_trigger as g where g.tgrelid = t.oid and not g.tgisinternal and g.tgname !~ '^recovery_[0-9]{2}_')
+               or exists (select from pg_trigger as g where g.tgrelid = t.oid and not g.tgisinternal and g.tgname !~ '^(zz_)?recovery_[0-9]{2}_')
                or exists (select from pg_rewrite as r where r.ev_class = t.oid))
     loop
         execute format('grant %s %s to %I', case v_other.relkind when 'S' then 'usage on sequence' else 'select, insert, update, delete on table' end, v_other.name, p_role);

@@ -27,7 +27,6 @@ begin
         recovery.lend_table(regclass, name),
         recovery.reclaim_table(regclass, name),
         recovery.rehearse(regclass),
-        recovery.fence_closed(),
         recovery.detach(regclass),
         recovery.supervise(regclass, text, text, text, text, text, text, text)
         to %s', p_owner);

@@ -6,7 +6,7 @@ security invoker
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    if p_new = p_old and recovery.writer() = -p_old then
+    if recovery.writer() = -p_old and p_new is distinct from -p_old then
         perform recovery.fail('RC013', format('the work in %s was taken from epoch %s: it was closed meanwhile', p_table, recovery.writer()),
             'recovery.event says why. To take it up again, write server_epoch too.');
     end if;
@@ -14,6 +14,6 @@ end
 $$;
 
 comment on function recovery.refuse_late(bigint, bigint, regclass) is
-    'Refuses the late result of a live server whose row a timeout or an operator has closed under it (the sign of server_epoch, before and after the write): RC013.';
+    'Refuses the late result of a live server whose row a timeout or an operator has closed under it (the sign of server_epoch); p_new: the epoch that the write opens it under, null if it does not: RC013.';
 
 revoke all on function recovery.refuse_late(bigint, bigint, regclass) from public;

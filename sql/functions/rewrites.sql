@@ -8,7 +8,7 @@ as $$
     -- 19: FOR EACH ROW, BEFORE, UPDATE.
     select exists (
         select from pg_trigger as t
-        where t.tgenabled <> 'D' and t.tgtype::integer & 19 = 19
+        where t.tgenabled <> 'D' and t.tgtype::integer & 19 = 19 and t.tgname !~ '^zz_recovery_[0-9]{2}_'
           and t.tgrelid in (select p_table union select p.relid from pg_partition_tree(p_table) as p))
 $$;
 

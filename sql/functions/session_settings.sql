@@ -10,7 +10,7 @@ as $$
         select s.name from pg_catalog.pg_settings as s
         where s.context operator(pg_catalog.=) 'user' and (s.name operator(pg_catalog.!~) '^transaction_' or s.name operator(pg_catalog.=) 'transaction_timeout')
         union all
-        select 'recovery.server_epoch' union all select 'recovery.reason' union all select 'recovery.notify' union all select 'recovery.stamp'
+        select 'recovery.server_epoch' union all select 'recovery.reason' union all select 'recovery.notify'
     ) as n
 $$;
 

@@ -39,7 +39,6 @@ create table recovery.watch (
     child         text,
     cancel        text      not null default 'row',
     own_column    boolean   not null,
-    kept_default  boolean   not null,
     attached      timestamptz not null default clock_timestamp(),
     constraint watch_pkey primary key (id),
     constraint watch_runner_fkey foreign key (runner) references recovery.runner (id),
@@ -91,5 +90,4 @@ comment on column recovery.watch.path is 'search_path under which the host''s tr
 comment on column recovery.watch.runner is 'The runner of the table''s owner: it executes the expressions and the triggers.';
 comment on column recovery.watch.outbox is 'Number of the view recovery.outbox_<n> through which the runner appends events of this family.';
 comment on column recovery.watch.own_column is 'The column server_epoch was made by recovery.attach and goes with recovery.detach.';
-comment on column recovery.watch.kept_default is 'The column had a default; the domain recovery.default_<id> keeps it.';
 comment on column recovery.watch.attached is 'When the table was attached.';

@@ -40,13 +40,13 @@ select 'trigger', w.name, format('%s of %s %s', t.tgname, t.tgrelid::regclass, c
 from recovery.attached() as w
 cross join lateral (select w.relation::oid as oid union select p.relid from pg_catalog.pg_partition_tree(w.relation) as p) as l
 join pg_catalog.pg_trigger as t on t.tgrelid = l.oid
-where t.tgname ~ '^recovery_[0-9]{2}_' and t.tgenabled <> 'O'
+where t.tgname ~ '^(zz_)?recovery_[0-9]{2}_' and t.tgenabled <> 'O'
 union all
 select 'trigger', w.name, format('%s of %s is not the one that recovery.attach made', t.tgname, w.relation),
        format('drop trigger %s on %s; then call recovery.attach again', t.tgname, w.relation)
 from recovery.attached() as w
 join pg_catalog.pg_trigger as t on t.tgrelid = w.relation join pg_catalog.pg_proc as p on p.oid = t.tgfoid
-where t.tgname ~ '^recovery_[0-9]{2}_'
+where t.tgname ~ '^(zz_)?recovery_[0-9]{2}_'
   and (p.pronamespace <> 'recovery'::regnamespace or p.proname ~ '^watch_' and p.proname !~ format('^watch_%s_', w.id))
 union all
 select 'index', w.name, i.problem, i.remedy

@@ -113,7 +113,7 @@ EXPECTED = """
          where p.pronamespace = 'recovery_private'::regnamespace and p.proname = 'run_' || r.id),
         (select r.role from recovery.runner r join recovery.watch w on w.runner = r.id
          where p.pronamespace = 'recovery'::regnamespace
-           and p.proname ~ format('^watch_%s_(insert|update|delete)$', w.id)),
+           and p.proname ~ format('^watch_%s_(before_insert|before_update|before_delete|insert|update|delete|truncate)$', w.id)),
         'recovery_owner')
 """
 
@@ -230,7 +230,7 @@ def test_triggers_are_named_in_firing_order(conn: Connection) -> None:
     )
     seen: dict[tuple[str, str], str] = {}
     for relation, name in found:
-        number = re.fullmatch(r"recovery_(\d\d)_[a-z_]+", name)
+        number = re.fullmatch(r"((?:zz_)?recovery_\d\d)_[a-z_]+", name)
         assert number, f"{name} on {relation}"
         other = seen.setdefault((relation, number[1]), name)
         assert other == name, f"{other} and {name} on {relation}: which comes first?"

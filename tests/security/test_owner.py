@@ -96,7 +96,7 @@ DENIED_STATEMENTS = [
     "insert into recovery.watch (relation, spec, path, runner) values ('app.other', '{spec}', '', 1)",
     "update recovery.watch set close = '{}'",
     "update recovery.watch set runner = 1",
-    "update recovery.watch set own_column = false, kept_default = true",
+    "update recovery.watch set own_column = false",
     "update recovery.watch set relation = 'b.secret'::regclass",
     "truncate recovery.watch",
     "select * from recovery.event",

@@ -215,7 +215,6 @@ SETTINGS = {
     "check_function_bodies": "off",
     "default_table_access_method": "evil",
     "recovery.server_epoch": "1",
-    "recovery.stamp": "on",
 }
 
 

@@ -25,7 +25,7 @@ def test_the_first_example_of_the_issue(plain: World) -> None:
             perform app.note('wrote undo');
         exception when others then end;
         begin
-            update recovery.watch set kept_default = true, own_column = false;
+            update recovery.watch set own_column = false;
             perform app.note('wrote watch');
         exception when others then end;
         begin
@@ -72,24 +72,6 @@ def test_a_default_is_not_read_with_more_rights_than_the_owners(plain: World, ca
     notes = plain.notes()
     assert {who for _, who in notes} <= own
     assert "created" not in {what for what, _ in notes}
-
-
-def test_a_kept_default_that_the_runner_changed_is_not_read_by_detach(plain: World) -> None:
-    a = plain.teams()
-    a.execute("alter table app.job add column server_epoch bigint default 7")
-    attach(a, "app.job", {})
-    watch = value(plain.dba, "select id from recovery.watch where name = 'app.job'")
-    literal(a, "evil", "perform app.note('read')")
-    on_update(
-        a,
-        f"begin alter domain recovery.default_{watch} set default length(('(x)'::app.evil).a::text);"
-        " exception when others then end",
-    )
-    plain.orphan()
-    boot(plain.dba)
-    plain.notes()
-    plain.dba.execute("select recovery.detach('app.job')")
-    assert {who for _, who in plain.notes()} <= {plain.stage.runner, plain.stage.team_a}
 
 
 #: Literals that execute the check of a domain when they are read.

@@ -66,6 +66,12 @@ def test_a_table_of_recovery_itself(app: Connection) -> None:
         attach(app, "recovery.server", open="ended is null", close='{"reason": "c.reason"}')
 
 
+def test_a_server_epoch_that_may_not_be_null(app: Connection) -> None:
+    app.execute("alter table app.job add server_epoch bigint not null default 1")
+    with refused("RC006", "server_epoch of app.job is not null"):
+        attach(app)
+
+
 def test_a_generated_server_epoch(app: Connection) -> None:
     app.execute("alter table app.job add server_epoch bigint generated always as (id * 2) stored")
     with refused("RC006", "server_epoch"):

@@ -27,7 +27,7 @@ HOST = """
         "alter table app.job add server_epoch bigint",
         "alter table app.job add server_epoch bigint default 42;"
         " comment on column app.job.server_epoch is 'ours'",
-        "alter table app.job add server_epoch bigint not null default (1 + 1)",
+        "alter table app.job add server_epoch bigint default (1 + 1)",
         "grant usage on schema app to recovery_owner",
         "grant select on app.job to recovery_owner",
         "grant select, update on app.job to recovery_owner",
