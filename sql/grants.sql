@@ -53,7 +53,7 @@ grant select on recovery.event, recovery.watch, recovery.failure, recovery.sweep
     recovery.judgement, recovery.evidence, recovery.fuse, recovery.fuse_state, recovery.touch, recovery.cancellation, recovery.observation, recovery.server_status, recovery.watch_status, recovery.setting_status, recovery.problem to recovery_server, recovery_listener;
 -- The token is a secret between a server and the database.
 grant select (epoch, name, host, pid, process_start, version, lease, grace, booted, heartbeat, keeper,
-              suspected, looked_at, looked_beat, process_dead, process_seen, drain_until, ended, reason)
+              suspected, looked_at, looked_beat, process_dead, process_seen, drain_until, pending, ended, reason)
     on recovery.server to recovery_server, recovery_listener;
 
 grant execute on function

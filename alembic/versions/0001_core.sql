@@ -3461,7 +3461,7 @@ found (name, state, subject, finding, remedy) as (
     select distinct 'watches', 'problem', t.tgrelid::regclass::text, 'has our triggers, and is not watched: restored without its watch',
            'drop its triggers recovery_..., then attach it'
     from pg_trigger as t join pg_class as c on c.oid = t.tgrelid
-    where t.tgname ~ '^recovery_[0-9]{2}_' and not t.tgisinternal and t.tgparentid = 0 and c.relnamespace <> 'recovery'::regnamespace
+    where t.tgname ~ '^(zz_)?recovery_[0-9]{2}_' and not t.tgisinternal and t.tgparentid = 0 and c.relnamespace <> 'recovery'::regnamespace
       and not exists (select from recovery.watch as a where a.relation = t.tgrelid)
     union all
     select 'owners', 'problem', w.watch, format('%s open rows belong to nobody: no one notices when their process dies', w.unowned),
@@ -7910,7 +7910,7 @@ grant select on recovery.event, recovery.watch, recovery.failure, recovery.sweep
 --;
 -- The token is a secret between a server and the database.
 grant select (epoch, name, host, pid, process_start, version, lease, grace, booted, heartbeat, keeper,
-              suspected, looked_at, looked_beat, process_dead, process_seen, drain_until, ended, reason)
+              suspected, looked_at, looked_beat, process_dead, process_seen, drain_until, pending, ended, reason)
     on recovery.server to recovery_server, recovery_listener;
 --;
 grant execute on function

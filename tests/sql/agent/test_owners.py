@@ -12,12 +12,16 @@ def test_row_07_the_connection_owns_what_it_writes(conn: Connection) -> None:
     epoch = boot(conn, "agent").epoch
     write_as(conn, epoch)
     conn.execute(
-        "insert into agent.session (id, time_created, time_updated) values ('ses_1', 1, 1)"
+        "insert into agent.session (id, time_created, time_updated, time_compacting)"
+        " values ('ses_1', 1, 1, 1)"
     )
     conn.execute(
         "insert into agent.message values ('msg_1', 'ses_1', 1, 1, '{\"role\": \"assistant\"}')"
     )
-    conn.execute("insert into agent.part values ('prt_1', 'msg_1', 'ses_1', 1, 1, '{}')")
+    running = '{"type": "tool", "state": {"status": "running"}}'
+    conn.execute(
+        "insert into agent.part values ('prt_1', 'msg_1', 'ses_1', 1, 1, %s::jsonb)", (running,)
+    )
     for table in ("session", "message", "part"):
         assert value(conn, f"select server_epoch from agent.{table}") == epoch
 

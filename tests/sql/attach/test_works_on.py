@@ -202,7 +202,14 @@ def test_json_columns_record_only_what_differs(app: Connection) -> None:
     assert closed["new"] == {"status": "failed", "data": {"state": {"error": "server restart"}}}
 
 
-@pytest.mark.parametrize("default", ["", "default 42"])
+@pytest.mark.parametrize(
+    "default",
+    [
+        "",
+        "default null",
+        "default nullif(current_setting('recovery.server_epoch', true), '')::bigint",
+    ],
+)
 def test_a_server_epoch_column_that_exists_is_used(app: Connection, default: str) -> None:
     app.execute(f"alter table app.job add server_epoch bigint {default}")  # type: ignore
     attach(app)

@@ -177,4 +177,4 @@ def test_p05_the_epoch_is_at_least_the_microsecond_clock(jobs: Connection) -> No
     before = value(jobs, "select (date_part('epoch', clock_timestamp()) * 1000000)::bigint")
     assert boot(jobs).epoch >= before
     jobs.execute("update recovery.server set epoch = %s", (2 * before,))
-    assert boot(jobs).epoch == 2 * before + 1
+    assert 2 * before < boot(jobs).epoch <= 2 * before + 1000

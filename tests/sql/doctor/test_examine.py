@@ -126,10 +126,9 @@ def test_a_server_that_is_held_back(jobs: Connection) -> None:
 
 def test_an_end_that_is_pending(jobs: Connection, writer: Connection) -> None:
     server = boot(jobs)
-    write_as(writer, server.epoch)
+    jobs.execute("create table app.note (epoch bigint references recovery.server (epoch))")
     with writer.transaction():
-        writer.execute("set transaction isolation level repeatable read")
-        writer.execute("insert into app.job default values")
+        writer.execute("insert into app.note values (%s)", (server.epoch,))
         boot(jobs, lock_wait="100 ms")
         sweep(jobs, lock_wait="100 ms")
         ((subject, finding),) = wrong(jobs)["ends"]

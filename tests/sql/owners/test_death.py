@@ -219,7 +219,7 @@ def test_epochs_grow_after_a_clock_that_went_back(jobs: Connection) -> None:
     jobs.execute(
         "update recovery.server set epoch = epoch + 1000000000000 where epoch = %s", (server.epoch,)
     )
-    assert boot(jobs, "api").epoch == server.epoch + 1000000000001
+    assert boot(jobs, "api").epoch == server.epoch + 1000000001000
 
 
 def slowly(conn: Connection, *servers: Booted, sweeps: int = 3) -> None:

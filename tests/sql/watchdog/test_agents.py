@@ -301,7 +301,10 @@ def test_row_22_a_background_job_without_a_running_part(conn: Connection, store:
 
 
 def test_row_23_a_dangling_compaction_is_settled(conn: Connection, store: Store) -> None:
-    conn.execute("update agent.session set time_compacting = time_created where id = 'ses_1'")
+    conn.execute(
+        "update agent.session set time_compacting = time_created, server_epoch = %s where id = 'ses_1'",
+        (store.epoch,),
+    )
     store.message("msg_user", role="user", time={"created": 1})
     store.part("prt_compact", "msg_user", type="compaction", auto=True)
     store.message("msg_sum", summary=True, mode="compaction", parentID="msg_user")
