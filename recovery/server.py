@@ -362,8 +362,8 @@ class Server(Supervised):
             engine: of SQLAlchemy, sync or async.
             scope: ``session`` sets it once for a connection; ``transaction`` at the
                 beginning of each transaction, as PgBouncer's transaction mode needs
-                (where a session's setting would leak to other clients). If a pooler
-                shows itself, ``session`` becomes ``transaction`` with a warning.
+                (where a session's setting would leak to other clients). If such a
+                pooler shows itself, ``session`` becomes ``transaction``.
                 ``session`` also writes ``#<epoch>`` after the application_name (or
                 after the server's name), so that an eviction finds idle connections.
 
