@@ -417,8 +417,8 @@ class Server(Supervised):
 @functools.cache
 def _warn_of_fork(name: str, epoch: int, pid: int) -> None:
     _log.warning(
-        "process %s is a fork of the one (%s) that serves %s: what it writes belongs to epoch %s and"
-        " stays open if this process alone dies. Call serve() after the fork, or guard the work by"
+        "process %s is a fork of the one (%s) that serves %s: what it writes belongs to epoch %s"
+        " and stays open if this process alone dies. Call serve() after the fork, or guard the work by"
         " Server.fuse with this process",
         *(os.getpid(), pid, name, epoch),
     )
