@@ -162,8 +162,8 @@ def test_row_07_every_row_has_an_owner_before_work_starts(conn: Connection) -> N
                 f" values ({', '.join(['%s'] * len(names))})",
                 values,
             )
-        owners = conn.execute(f"select distinct server_epoch from agent.{table}").fetchall()
-        assert owners == [(epoch,)]
+    owners = conn.execute("select distinct server_epoch from recovery.open_work()").fetchall()
+    assert owners == [(epoch,)]
 
 
 def test_row_09_a_late_writer_neither_revives_nor_overwrites(conn: Connection) -> None:

@@ -154,6 +154,6 @@ def test_status_shows_what_waits_what_is_to_stop_and_what_is_set(
     assert {"name": "tool_timeout", "value": "00:10:00", "watch": "public.job", "kind": "", "group": ""} in found["settings"]  # fmt: skip
     text = good(dsn, "status")
     lines = [line.split() for line in text.splitlines()]
-    assert ["public.job", "job", "2", "1", "0", "0"] in lines
+    assert ["public.job", "job", "2", "1", "0", "0", "0"] in lines
     assert any(line[:4] == ["public.job", str(stuck), "tool_timeout", "api-1"] for line in lines)
     assert "settings: cancel_grace 01:00:00, tool_timeout 00:10:00 (watch public.job)" in text

@@ -252,11 +252,11 @@ def test_lighting_is_done_once_though_the_answer_was_lost(
     run = Link.run
 
     def twice(call: calls.Call[Any], *args: Any) -> Any:
-        run(server._link, call, *args)
-        return run(server._link, call, *args)
+        run(server.link, call, *args)
+        return run(server.link, call, *args)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(server._link, "run", twice)
+        patch.setattr(server.link, "run", twice)
         fuse.light()
     assert burning(conn) == {fuse.id}
     fuse.cancel()

@@ -276,7 +276,7 @@ def test_owners_by_name_by_epoch_and_by_parent(conn: Connection) -> None:
     (link,) = expect["links"]
     done = opencode.load_store(conn, store, owners={link["parent_session"]: "A"})
     assert list(done.epochs) == ["A"]
-    owners = conn.execute("select distinct server_epoch from agent.part").fetchall()
+    owners = conn.execute("select distinct server_epoch from recovery.open_work()").fetchall()
     assert owners == [(done.epochs["A"],)]
 
     store, expect = stores.load("two-servers-one-db")

@@ -135,7 +135,8 @@ def test_many_rows_close_in_turns_with_beats_between(
 
     monkeypatch.setattr(module, "_BUDGET", 0.001)
     dead, server = recovery.boot(dsn, "api-2"), recovery.boot(dsn, "api-1", lease=1)
-    jobs(dead.epoch, 30_000)
+    for session in "abcdef":
+        jobs(dead.epoch, 5_000, session)
     conn.execute(
         "update recovery.server set ended = now(), reason = 'evicted' where epoch = %s",
         [dead.epoch],

@@ -249,7 +249,9 @@ PLACES = [
         "p",
         attach={"started": "{time_row}", "unowned": "1 day"},
         supervise={"started": None},
-        later="insert into {t} (server_epoch) values (null)",
+        # Written without an epoch: what is bound can't leave a row to nobody.
+        later="insert into {t} (server_epoch)"
+        " select case when set_config('recovery.server_epoch', '', true) is null then 1 end",
     ),
     Place("close_row", "cow", attach=_close("{text_row}"), table="expression"),
     Place("close_folded", "cowa", attach=_close("{text}"), table="expression"),
