@@ -135,8 +135,9 @@ class Keeper:
                 due = beat
             try:
                 due.do()
-            except REFUSED:
-                return  # told by `on_fenced`; a zombie judges nobody
+            except REFUSED as error:  # a zombie judges nobody
+                self.server.give_up(error)
+                return
             except Exception as error:
                 due.failed += 1
                 due.at = clock() + backoff(due.failed, due.every)

@@ -186,10 +186,7 @@ class Server(Supervised):
                 span = timedelta(seconds=every)
                 until = send(calls.keep(self.epoch, self.token, span, self.direct))
         except REFUSED as error:
-            # A copy: the traceback would hold on to this server.
-            self._refusal = type(error)(error.message, detail=error.detail, hint=error.hint)
-            self.link.close()
-            self.notice()
+            self.give_up(error)
             raise
         with self._lock:
             self._until = max(self._until, asked + self.lease.total_seconds())
@@ -197,6 +194,13 @@ class Server(Supervised):
                 self._told = None
         self.watchdog.look()
         return until
+
+    def give_up(self, error: RecoveryError) -> None:
+        """This epoch was refused, by a heartbeat or by what else only a live one may: for ever."""
+        # A copy: the traceback would hold on to this server.
+        self._refusal = type(error)(error.message, detail=error.detail, hint=error.hint)
+        self.link.close()
+        self.notice()
 
     async def aheartbeat(self) -> datetime:
         """`heartbeat`, not blocking the event loop."""

@@ -60,7 +60,7 @@ def test_workers_of_one_name(jobs: Connection, deploy: Deploy, kind: str) -> Non
     kept = {id_ for pid in others for id_ in held[pid]}
     with Load([served]) as load:
         os.kill(victim, signal.SIGKILL)
-        wait_for(lambda: failed(jobs) == set(held[victim]), 10, what="its row is closed")
+        wait_for(lambda: failed(jobs) >= set(held[victim]), 10, what="its row is closed")
         load.since(100)  # and the worker in its place has booted
     check(jobs, load.answers)
     assert failed(jobs) >= set(held[victim])  # and what it had begun for the load
