@@ -371,6 +371,7 @@ create table recovery.observation (
     gap           interval,
     mass_since    timestamptz,
     because       text,
+    asked         timestamptz,
     sweeper       bigint,
     sweeper_every interval,
     constraint observation_pkey primary key (one),
@@ -397,6 +398,8 @@ comment on column recovery.observation.gap is 'Time between the last two sweeps:
 comment on column recovery.observation.mass_since is 'Since when most servers look dead at once.';
 --;
 comment on column recovery.observation.because is 'Why watching began anew.';
+--;
+comment on column recovery.observation.asked is 'When a server that stands by last asked whether to sweep: it watches, too.';
 --;
 comment on column recovery.observation.sweeper is 'Epoch of the server that sweeps for all; others stand by, see recovery.claim_sweep.';
 --;
@@ -1791,6 +1794,10 @@ begin
     end if;
     if v_free > v_now and v_seen.swept <= v_now then
         o_wait := least(v_free - v_now, p_every);
+        -- Who stands by watches, too. After a break nobody says so: the next sweep is to notice it.
+        if v_now - greatest(v_seen.swept, v_seen.asked) between interval '0' and recovery.patience(v_seen.gap) then
+            update recovery.observation as o set asked = v_now;
+        end if;
         return;
     end if;
     if (v_seen.sweeper, v_seen.sweeper_every) is distinct from (p_epoch, p_every) then
@@ -4921,8 +4928,8 @@ declare
     v_now     timestamptz := recovery.now();
     v_seen    recovery.observation;
     v_because text;
+    v_last    timestamptz;
     v_gap     interval;
-    v_limit   interval;
     v_live    bigint;
     v_quiet   bigint;
 begin
@@ -4930,16 +4937,13 @@ begin
     if not found then
         return;  -- another sweeper is at it
     end if;
-    v_gap := v_now - v_seen.swept;
-    select greatest(min(s.lease) / 2, least(v_seen.gap, interval '10 minutes') * 2 + interval '1 second') into v_limit
-    from recovery.server as s where s.ended is null;
+    v_last := greatest(v_seen.swept, v_seen.asked);
+    v_gap := v_now - v_last;
     v_because := case
         when v_seen.since is null then 'first sweep'
         when v_seen.timeline is distinct from recovery.timeline() then 'the database failed over'
         when v_seen.postmaster is distinct from pg_postmaster_start_time() then 'the database restarted'
-        -- Half a lease is enough for servers to look dead that only slept as we did; but who sweeps
-        -- seldom and regularly is not asleep, hence twice the usual gap.
-        when v_gap > v_limit then format('no sweep for %s', date_trunc('second', v_gap))
+        when v_gap > recovery.patience(v_seen.gap) then format('no sweep for %s', date_trunc('second', v_gap))
         when v_gap < interval '0' then 'the clock went back'
     end;
     -- Whoever holds the row of a server holds up its case, and nobody else's.
@@ -4948,7 +4952,7 @@ begin
         select s.epoch,
                case when k.held then null else coalesce(s.suspected, case when k.held is not null then v_now end) end as suspected,
                -- As long as sweeps come oftener than its beats the database has answered all the while.
-               case when not l.late then s.looked_at when v_because is null and v_gap <= e.late_since - s.heartbeat then v_seen.swept else v_now end as looked_at,
+               case when not l.late then s.looked_at when v_because is null and v_gap <= e.late_since - s.heartbeat then v_last else v_now end as looked_at,
                case when l.late then s.heartbeat else s.looked_beat end as looked_beat
         from recovery.server as s
         join recovery.evidence as e on e.epoch = s.epoch
@@ -5184,6 +5188,24 @@ $$;
 comment on function recovery.owns(regclass) is 'Whether the caller has the rights of a table''s owner: row security of recovery.watch asks.';
 --;
 revoke all on function recovery.owns(regclass) from public;
+--;
+-- sql/functions/patience.sql
+create or replace function recovery.patience(p_gap interval)
+returns interval
+language sql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    -- Half a lease is enough for servers to look dead that only slept as we did; but who sweeps seldom and regularly is
+    -- not asleep, hence twice the usual gap.
+    select greatest(min(s.lease) / 2, least(p_gap, interval '10 minutes') * 2 + interval '1 second')
+    from recovery.server as s where s.ended is null
+$$;
+--;
+comment on function recovery.patience(interval) is 'How long nobody may look, where p_gap is usual, until that counts as a break in watching; null: no server lives.';
+--;
+revoke all on function recovery.patience(interval) from public;
 --;
 -- sql/functions/permit.sql
 create or replace function recovery.permit(p_owner regrole)

@@ -30,6 +30,10 @@ begin
     end if;
     if v_free > v_now and v_seen.swept <= v_now then
         o_wait := least(v_free - v_now, p_every);
+        -- Who stands by watches, too. After a break nobody says so: the next sweep is to notice it.
+        if v_now - greatest(v_seen.swept, v_seen.asked) between interval '0' and recovery.patience(v_seen.gap) then
+            update recovery.observation as o set asked = v_now;
+        end if;
         return;
     end if;
     if (v_seen.sweeper, v_seen.sweeper_every) is distinct from (p_epoch, p_every) then

@@ -9,8 +9,8 @@ declare
     v_now     timestamptz := recovery.now();
     v_seen    recovery.observation;
     v_because text;
+    v_last    timestamptz;
     v_gap     interval;
-    v_limit   interval;
     v_live    bigint;
     v_quiet   bigint;
 begin
@@ -18,16 +18,13 @@ begin
     if not found then
         return;  -- another sweeper is at it
     end if;
-    v_gap := v_now - v_seen.swept;
-    select greatest(min(s.lease) / 2, least(v_seen.gap, interval '10 minutes') * 2 + interval '1 second') into v_limit
-    from recovery.server as s where s.ended is null;
+    v_last := greatest(v_seen.swept, v_seen.asked);
+    v_gap := v_now - v_last;
     v_because := case
         when v_seen.since is null then 'first sweep'
         when v_seen.timeline is distinct from recovery.timeline() then 'the database failed over'
         when v_seen.postmaster is distinct from pg_postmaster_start_time() then 'the database restarted'
-        -- Half a lease is enough for servers to look dead that only slept as we did; but who sweeps
-        -- seldom and regularly is not asleep, hence twice the usual gap.
-        when v_gap > v_limit then format('no sweep for %s', date_trunc('second', v_gap))
+        when v_gap > recovery.patience(v_seen.gap) then format('no sweep for %s', date_trunc('second', v_gap))
         when v_gap < interval '0' then 'the clock went back'
     end;
     -- Whoever holds the row of a server holds up its case, and nobody else's.
@@ -36,7 +33,7 @@ begin
         select s.epoch,
                case when k.held then null else coalesce(s.suspected, case when k.held is not null then v_now end) end as suspected,
                -- As long as sweeps come oftener than its beats the database has answered all the while.
-               case when not l.late then s.looked_at when v_because is null and v_gap <= e.late_since - s.heartbeat then v_seen.swept else v_now end as looked_at,
+               case when not l.late then s.looked_at when v_because is null and v_gap <= e.late_since - s.heartbeat then v_last else v_now end as looked_at,
                case when l.late then s.heartbeat else s.looked_beat end as looked_beat
         from recovery.server as s
         join recovery.evidence as e on e.epoch = s.epoch

@@ -7,6 +7,7 @@ create table recovery.observation (
     gap           interval,
     mass_since    timestamptz,
     because       text,
+    asked         timestamptz,
     sweeper       bigint,
     sweeper_every interval,
     constraint observation_pkey primary key (one),
@@ -25,5 +26,6 @@ comment on column recovery.observation.swept is 'Last sweep of anybody.';
 comment on column recovery.observation.gap is 'Time between the last two sweeps: what is usual here.';
 comment on column recovery.observation.mass_since is 'Since when most servers look dead at once.';
 comment on column recovery.observation.because is 'Why watching began anew.';
+comment on column recovery.observation.asked is 'When a server that stands by last asked whether to sweep: it watches, too.';
 comment on column recovery.observation.sweeper is 'Epoch of the server that sweeps for all; others stand by, see recovery.claim_sweep.';
 comment on column recovery.observation.sweeper_every is 'How often it sweeps.';

@@ -42,7 +42,7 @@ def test_another_when_it_is_late(jobs: Connection, connect: Connect) -> None:
     sweep(jobs)
     move_clock(jobs, "6 s")
     assert 0 < claim(jobs, second) < 0.3
-    move_clock(jobs, "6.3 s")
+    move_clock(jobs, "0.3 s")
     assert claim(jobs, second) == 0
     sweep(jobs)
     assert claim(jobs, first) > 0  # which comes back
@@ -114,3 +114,47 @@ def test_a_budget_ends_a_sweep_between_two_batches(jobs: Connection) -> None:
 def test_no_such_budget(jobs: Connection, budget: str) -> None:
     with refused("RC010", "budget .* is not allowed"):
         sweep(jobs, budget=budget)
+
+
+def test_who_stands_by_watches_too(jobs: Connection, connect: Connect) -> None:
+    """The death of the one that sweeps is no break in watching: the others judge it at once."""
+    old = connect()
+    first, second = keeper(old, "a", lease="15 s"), keeper(jobs, "b", lease="15 s")
+    lost = add(jobs, first.epoch)
+    claim(jobs, first)
+    for at in ("0", "20 s", "6 s"):
+        move_clock(jobs, at)
+        jobs.execute("update recovery.server set heartbeat = recovery.now()")
+        sweep(jobs)
+    jobs.execute("update recovery.observation set since = recovery.now() - interval '1 minute'")
+    old.execute("select pg_advisory_unlock_all()")
+    jobs.execute("update recovery.observation set sweeper_every = '7 s'")
+    holder = connect()
+    holder.execute("select pg_advisory_lock(%s)", (-first.epoch,))  # not found out yet
+    move_clock(jobs, "5 s")
+    assert claim(jobs, second, "7 s") > 0
+    holder.execute("select pg_advisory_unlock_all()")
+    move_clock(jobs, "6 s")  # 11 s after the last sweep: more than half a lease
+    assert claim(jobs, second, "7 s") == 0
+    jobs.execute(
+        "update recovery.server set heartbeat = recovery.now() where epoch = %s", (second.epoch,)
+    )
+    sweep(jobs)
+    move_clock(jobs, "6 s")
+    report = sweep(jobs)
+    assert report["ended"] == [first.epoch]
+    assert statuses(jobs)[lost[0]] == "failed"
+    assert value(jobs, "select because from recovery.observation") == "first sweep"
+
+
+def test_a_break_is_one_though_somebody_asks_after_it(jobs: Connection, connect: Connect) -> None:
+    """A laptop wakes: the first that asks does not hide that nobody has watched."""
+    first, second = keeper(connect(), "a"), keeper(connect(), "b")
+    claim(jobs, first)
+    sweep(jobs)
+    jobs.execute("update recovery.observation set sweeper_every = '1 hour'")
+    move_clock(jobs, "30 minutes")
+    assert claim(jobs, second, "1 hour") > 0
+    sweep(jobs)
+    assert "no sweep for" in value(jobs, "select because from recovery.observation")
+    assert value(jobs, "select count(*) from recovery.server where ended is null") == 2
