@@ -8,6 +8,16 @@ select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
 select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false)
 where pg_catalog.current_setting('search_path') operator(pg_catalog.<>) 'pg_catalog, pg_temp';
 --;
+select pg_catalog.set_config('recovery.migrator_quotes', pg_catalog.current_setting('quote_all_identifiers'), true);
+--;
+select pg_catalog.set_config('recovery.migrator_quotes', pg_catalog.current_setting('quote_all_identifiers'), false)
+where pg_catalog.current_setting('recovery.migrator_quotes') operator(pg_catalog.<>) pg_catalog.current_setting('quote_all_identifiers');
+--;
+select pg_catalog.set_config('quote_all_identifiers', 'off', true);
+--;
+select pg_catalog.set_config('quote_all_identifiers', 'off', false)
+where pg_catalog.current_setting('quote_all_identifiers') operator(pg_catalog.<>) 'off';
+--;
 set check_function_bodies = off;
 --;
 -- sql/roles.sql
@@ -1056,6 +1066,8 @@ language plpgsql
 volatile
 security invoker
 set search_path = pg_catalog, pg_temp
+set quote_all_identifiers = off
+set row_security = on
 as $$
 /* With the rights of its caller, who must have those of the table's owner: the column. What needs ours is
    done by the triggers of recovery.watch; recovery.complete has the index and the table's triggers made. */
@@ -3000,6 +3012,8 @@ language plpgsql
 volatile
 security invoker
 set search_path = pg_catalog, pg_temp
+set quote_all_identifiers = off
+set row_security = on
 as $$
 /* With the rights of its caller. What it executes is built from the catalog; the only thing taken from
    recovery.watch is a number and a boolean. */
@@ -6403,6 +6417,8 @@ language plpgsql
 volatile
 security invoker
 set search_path = pg_catalog, pg_temp
+set quote_all_identifiers = off
+set row_security = on
 as $$
 declare
     v_watch  recovery.watch;
@@ -8002,6 +8018,11 @@ to recovery_server;
 grant select on recovery.process to recovery_server, recovery_listener;
 --;
 reset check_function_bodies;
+--;
+select pg_catalog.set_config('quote_all_identifiers', pg_catalog.current_setting('recovery.migrator_quotes'), true);
+--;
+select pg_catalog.set_config('quote_all_identifiers', pg_catalog.current_setting('recovery.migrator_quotes'), false)
+where pg_catalog.current_setting('quote_all_identifiers') operator(pg_catalog.<>) pg_catalog.current_setting('recovery.migrator_quotes');
 --;
 select pg_catalog.set_config('search_path', pg_catalog.current_setting('recovery.migrator_path'), true);
 --;
