@@ -83,6 +83,7 @@ def _measure(
     with _setup.connect(dsn) as conn:
         conn.execute(_TABLE)
         conn.execute(_ATTACH)
+        conn.execute("call recovery.sweep()")  # the first one begins to watch
         with recovery.serve(dsn, "survivor", listen=False, **given):
             with recovery.listen(dsn) as bus, bus.subscribe(kind="closed") as heard:
                 for _ in range(rounds):

@@ -179,6 +179,13 @@ _LOST = {"57P01", "57P02", "57P03", "57P05", "25P03", "3D000", "53300", "25006"}
 _MISSING = {"3F000", "42883", "42P01"}  # schema, routine, table
 _OURS = re.compile(r'\brecovery\.|"recovery"')
 
+#: What a hot standby and a read-only session answer does not say which of them it is.
+STANDBY = "it is a hot standby: connect to the primary"
+READ_ONLY = (
+    "it is a hot standby (connect to the primary), or the session or role begins its transactions"
+    " read-only (set default_transaction_read_only = off)"
+)
+
 MEMBERSHIP = "ask for membership in recovery_server, or in recovery_listener to read"
 _DENIED = re.compile(r'permission denied for (?:\w+ )+"?(\w+)"?')
 #: What neither of the two roles may call: it is for a table's owner or for recovery_owner.
@@ -215,6 +222,8 @@ def from_driver(error: BaseException, statement: str | None = None) -> RecoveryE
         cls, hint = SchemaMismatch, "run `recovery migrate upgrade`"
     elif cls is None and (_is_lost(driver, code) or _on_standby(code, message)):
         cls = ConnectionFailed
+        if code in ("0A000", "25006"):
+            hint = STANDBY if "during recovery" in message else READ_ONLY
     elif cls is NotAutocommit:
         hint = "use a connection in autocommit mode, outside of a transaction"
     elif cls is PermissionDenied and hint is None:

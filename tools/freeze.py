@@ -33,7 +33,8 @@ ROOT = Path(__file__).resolve().parent.parent
 #: Between two statements of a frozen file; the revisions split at it.
 MARK = "--;"
 
-#: Around each script: its search_path, for this transaction. Statement by statement in
+#: Around each script: its search_path, and names quoted only where they have to be (the catalog
+#: keeps a SET clause as it is printed), for this transaction. Statement by statement in
 #: autocommit (psql, without -1) that would be gone at once, and so the session's path is set
 #: then. sql/agent_store/watches.sql reads the remembered path too.
 PIN = """\
@@ -43,8 +44,17 @@ where pg_catalog.current_setting('recovery.migrator_path') operator(pg_catalog.<
 select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
 select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false)
 where pg_catalog.current_setting('search_path') operator(pg_catalog.<>) 'pg_catalog, pg_temp';
+select pg_catalog.set_config('recovery.migrator_quotes', pg_catalog.current_setting('quote_all_identifiers'), true);
+select pg_catalog.set_config('recovery.migrator_quotes', pg_catalog.current_setting('quote_all_identifiers'), false)
+where pg_catalog.current_setting('recovery.migrator_quotes') operator(pg_catalog.<>) pg_catalog.current_setting('quote_all_identifiers');
+select pg_catalog.set_config('quote_all_identifiers', 'off', true);
+select pg_catalog.set_config('quote_all_identifiers', 'off', false)
+where pg_catalog.current_setting('quote_all_identifiers') operator(pg_catalog.<>) 'off';
 """  # noqa: E501
 UNPIN = """\
+select pg_catalog.set_config('quote_all_identifiers', pg_catalog.current_setting('recovery.migrator_quotes'), true);
+select pg_catalog.set_config('quote_all_identifiers', pg_catalog.current_setting('recovery.migrator_quotes'), false)
+where pg_catalog.current_setting('quote_all_identifiers') operator(pg_catalog.<>) pg_catalog.current_setting('recovery.migrator_quotes');
 select pg_catalog.set_config('search_path', pg_catalog.current_setting('recovery.migrator_path'), true);
 select pg_catalog.set_config('search_path', pg_catalog.current_setting('recovery.migrator_path'), false)
 where pg_catalog.current_setting('search_path') operator(pg_catalog.<>) pg_catalog.current_setting('recovery.migrator_path');

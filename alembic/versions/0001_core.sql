@@ -8,6 +8,16 @@ select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
 select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false)
 where pg_catalog.current_setting('search_path') operator(pg_catalog.<>) 'pg_catalog, pg_temp';
 --;
+select pg_catalog.set_config('recovery.migrator_quotes', pg_catalog.current_setting('quote_all_identifiers'), true);
+--;
+select pg_catalog.set_config('recovery.migrator_quotes', pg_catalog.current_setting('quote_all_identifiers'), false)
+where pg_catalog.current_setting('recovery.migrator_quotes') operator(pg_catalog.<>) pg_catalog.current_setting('quote_all_identifiers');
+--;
+select pg_catalog.set_config('quote_all_identifiers', 'off', true);
+--;
+select pg_catalog.set_config('quote_all_identifiers', 'off', false)
+where pg_catalog.current_setting('quote_all_identifiers') operator(pg_catalog.<>) 'off';
+--;
 set check_function_bodies = off;
 --;
 -- sql/roles.sql
@@ -1059,6 +1069,8 @@ language plpgsql
 volatile
 security invoker
 set search_path = pg_catalog, pg_temp
+set quote_all_identifiers = off
+set row_security = on
 as $$
 /* With the rights of its caller, who must have those of the table's owner: the column. What needs ours is
    done by the triggers of recovery.watch; recovery.complete has the index and the table's triggers made. */
@@ -3007,6 +3019,8 @@ language plpgsql
 volatile
 security invoker
 set search_path = pg_catalog, pg_temp
+set quote_all_identifiers = off
+set row_security = on
 as $$
 /* With the rights of its caller. What it executes is built from the catalog; the only thing taken from
    recovery.watch is a number and a boolean. */
@@ -5482,9 +5496,11 @@ as $$
 declare
     v_dead  record;
     v_ended bigint[] := '{}';
+    v_until timestamptz := recovery.deadline();
 begin
     perform recovery.observe();
     for v_dead in select v.epoch, v.reason from recovery.judgement as v where v.dead order by v.epoch loop
+        exit when clock_timestamp() > v_until;  -- those that are left are the next sweep's
         if recovery.finish(v_dead.epoch, v_dead.reason, p_lock_wait, true) then
             v_ended := v_ended || v_dead.epoch;
         end if;
@@ -5600,6 +5616,7 @@ as $$
 declare
     v_older  bigint;
     v_holder record;
+    v_until  timestamptz := recovery.deadline();
 begin
     perform recovery.check_name(p_name);
     if p_lease is null or p_lease < interval '1 second' or p_lease > interval '1 day' then
@@ -5662,7 +5679,11 @@ begin
           and (p_policy = 'replace' or not recovery.is_sibling(s, p_host, p_pid, p_process_start))
         order by s.epoch
     loop
-        if recovery.finish(v_older, 'superseded', p_lock_wait) then
+        -- All of them or none: a zombie that is left may go on writing. Said in time, since PostgreSQL's own error would not say what to do.
+        perform recovery.check_deadline();
+        if recovery.finish(v_older, 'superseded',
+            case when isfinite(v_until) then least(p_lock_wait, (v_until - clock_timestamp()) / 3 + interval '200 milliseconds') else p_lock_wait end)
+        then
             o_ended := o_ended || v_older;
         end if;
     end loop;
@@ -6425,6 +6446,8 @@ language plpgsql
 volatile
 security invoker
 set search_path = pg_catalog, pg_temp
+set quote_all_identifiers = off
+set row_security = on
 as $$
 declare
     v_watch  recovery.watch;
@@ -8024,6 +8047,11 @@ to recovery_server;
 grant select on recovery.process to recovery_server, recovery_listener;
 --;
 reset check_function_bodies;
+--;
+select pg_catalog.set_config('quote_all_identifiers', pg_catalog.current_setting('recovery.migrator_quotes'), true);
+--;
+select pg_catalog.set_config('quote_all_identifiers', pg_catalog.current_setting('recovery.migrator_quotes'), false)
+where pg_catalog.current_setting('quote_all_identifiers') operator(pg_catalog.<>) pg_catalog.current_setting('recovery.migrator_quotes');
 --;
 select pg_catalog.set_config('search_path', pg_catalog.current_setting('recovery.migrator_path'), true);
 --;

@@ -8,6 +8,16 @@ select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
 select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false)
 where pg_catalog.current_setting('search_path') operator(pg_catalog.<>) 'pg_catalog, pg_temp';
 --;
+select pg_catalog.set_config('recovery.migrator_quotes', pg_catalog.current_setting('quote_all_identifiers'), true);
+--;
+select pg_catalog.set_config('recovery.migrator_quotes', pg_catalog.current_setting('quote_all_identifiers'), false)
+where pg_catalog.current_setting('recovery.migrator_quotes') operator(pg_catalog.<>) pg_catalog.current_setting('quote_all_identifiers');
+--;
+select pg_catalog.set_config('quote_all_identifiers', 'off', true);
+--;
+select pg_catalog.set_config('quote_all_identifiers', 'off', false)
+where pg_catalog.current_setting('quote_all_identifiers') operator(pg_catalog.<>) 'off';
+--;
 set check_function_bodies = off;
 --;
 -- sql/agent_store/schema.sql
@@ -534,6 +544,11 @@ grant select, insert, update, delete on agent.session, agent.message, agent.part
 grant select on agent.session, agent.message, agent.part, agent.hold, agent.runnable to recovery_server, recovery_listener;
 --;
 reset check_function_bodies;
+--;
+select pg_catalog.set_config('quote_all_identifiers', pg_catalog.current_setting('recovery.migrator_quotes'), true);
+--;
+select pg_catalog.set_config('quote_all_identifiers', pg_catalog.current_setting('recovery.migrator_quotes'), false)
+where pg_catalog.current_setting('quote_all_identifiers') operator(pg_catalog.<>) pg_catalog.current_setting('recovery.migrator_quotes');
 --;
 select pg_catalog.set_config('search_path', pg_catalog.current_setting('recovery.migrator_path'), true);
 --;

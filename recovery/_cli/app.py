@@ -62,7 +62,9 @@ def explain(error: Exception) -> tuple[str, int]:
         return f"{error.filename}: {error.strerror}", FAILED
     known = errors.from_driver(error)
     if isinstance(known, errors.ConnectionFailed):
-        return f"cannot connect to {_where()}: {_redacted(str(known))}", UNREACHABLE
+        begun = known.hint in (errors.STANDBY, errors.READ_ONLY)
+        where = _where() if begun else f"cannot connect to {_where()}"
+        return f"{where}: {_redacted(str(known))}", UNREACHABLE
     if isinstance(known, errors.SchemaMismatch):
         return str(known), SCHEMA
     if isinstance(known, errors.InvalidArgument | errors.InvalidName):

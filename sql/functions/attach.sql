@@ -27,6 +27,8 @@ language plpgsql
 volatile
 security invoker
 set search_path = pg_catalog, pg_temp
+set quote_all_identifiers = off
+set row_security = on
 as $$
 /* With the rights of its caller, who must have those of the table's owner: the column. What needs ours is
    done by the triggers of recovery.watch; recovery.complete has the index and the table's triggers made. */

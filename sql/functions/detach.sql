@@ -4,6 +4,8 @@ language plpgsql
 volatile
 security invoker
 set search_path = pg_catalog, pg_temp
+set quote_all_identifiers = off
+set row_security = on
 as $$
 /* With the rights of its caller. What it executes is built from the catalog; the only thing taken from
    recovery.watch is a number and a boolean. */

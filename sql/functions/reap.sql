@@ -8,9 +8,11 @@ as $$
 declare
     v_dead  record;
     v_ended bigint[] := '{}';
+    v_until timestamptz := recovery.deadline();
 begin
     perform recovery.observe();
     for v_dead in select v.epoch, v.reason from recovery.judgement as v where v.dead order by v.epoch loop
+        exit when clock_timestamp() > v_until;  -- those that are left are the next sweep's
         if recovery.finish(v_dead.epoch, v_dead.reason, p_lock_wait, true) then
             v_ended := v_ended || v_dead.epoch;
         end if;

@@ -23,6 +23,7 @@ as $$
 declare
     v_older  bigint;
     v_holder record;
+    v_until  timestamptz := recovery.deadline();
 begin
     perform recovery.check_name(p_name);
     if p_lease is null or p_lease < interval '1 second' or p_lease > interval '1 day' then
@@ -85,7 +86,11 @@ begin
           and (p_policy = 'replace' or not recovery.is_sibling(s, p_host, p_pid, p_process_start))
         order by s.epoch
     loop
-        if recovery.finish(v_older, 'superseded', p_lock_wait) then
+        -- All of them or none: a zombie that is left may go on writing. Said in time, since PostgreSQL's own error would not say what to do.
+        perform recovery.check_deadline();
+        if recovery.finish(v_older, 'superseded',
+            case when isfinite(v_until) then least(p_lock_wait, (v_until - clock_timestamp()) / 3 + interval '200 milliseconds') else p_lock_wait end)
+        then
             o_ended := o_ended || v_older;
         end if;
     end loop;

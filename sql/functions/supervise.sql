@@ -13,6 +13,8 @@ language plpgsql
 volatile
 security invoker
 set search_path = pg_catalog, pg_temp
+set quote_all_identifiers = off
+set row_security = on
 as $$
 declare
     v_watch  recovery.watch;

@@ -158,6 +158,73 @@ def test_p14_a_batch_that_the_timeout_hits_is_taken_back_alone(
     assert set(statuses(jobs).values()) == {"failed"}
 
 
+def older(conn: Connection, count: int) -> list[int]:
+    """Older epochs of api, each with a row; none of them is alive."""
+    first = boot(conn).epoch
+    conn.execute(
+        "insert into recovery.server (epoch, name, lease, grace, booted, heartbeat)"
+        " select s.epoch - n * 1000, s.name, s.lease, s.grace, s.booted, s.heartbeat"
+        " from recovery.server as s, generate_series(1, %s) as n where s.epoch = %s",
+        (count - 1, first),
+    )
+    conn.execute("insert into app.job (server_epoch) select epoch from recovery.server")
+    return [one for (one,) in conn.execute("select epoch from recovery.server order by 1")]
+
+
+def hold(conn: Connection, epochs: list[int]) -> None:
+    """As transactions of writers do: whoever ends these epochs has to wait."""
+    conn.execute("begin")
+    conn.execute("select pg_advisory_xact_lock_shared(e) from unnest(%s::bigint[]) as e", (epochs,))
+
+
+def test_p14_many_older_epochs_fit_or_the_error_says_what_to_do(
+    jobs: Connection, writer: Connection, connect: Callable[..., Connection]
+) -> None:
+    """None of them may stay, so a boot that can't end all ends none."""
+    epochs = older(jobs, 30)
+    hold(writer, epochs)
+    caller = connect()
+    caller.execute("set statement_timeout = '2s'")
+    with refused("57014", "statement_timeout of 2s is over: nothing was changed"):
+        boot(caller)
+    assert value(jobs, "select count(*) from recovery.server where ended is null") == 30
+    assert set(statuses(jobs).values()) == {"running"}
+    caller.execute("set statement_timeout = 0")  # what the hint says
+    assert boot(caller, lock_wait="1 millisecond").closed == {"app.job": 30}
+    writer.execute("rollback")
+
+
+def test_many_older_epochs_in_a_short_time(
+    jobs: Connection, connect: Callable[..., Connection]
+) -> None:
+    older(jobs, 300)
+    caller = connect()
+    caller.execute("set statement_timeout = '20s'")
+    new = boot(caller)
+    assert len(new.report["ended"]) == 300
+    sweep(jobs)
+    assert set(statuses(jobs).values()) == {"failed"}
+
+
+def test_p14_many_dead_servers_end_a_few_at_each_sweep(
+    jobs: Connection, writer: Connection, connect: Callable[..., Connection]
+) -> None:
+    epochs = older(jobs, 20)
+    jobs.execute("update recovery.server set process_dead = booted")
+    hold(writer, epochs)
+    caller = connect()
+    caller.execute("set statement_timeout = '2s'")
+    before = 20
+    while before:
+        sweep(caller)
+        left = value(jobs, "select count(*) from recovery.server where ended is null")
+        assert left < before
+        before = left
+    writer.execute("rollback")
+    sweep(jobs)
+    assert set(statuses(jobs).values()) == {"failed"}
+
+
 def test_an_operator_may_cancel_a_sweep(
     jobs: Connection, connect: Callable[..., Connection]
 ) -> None:

@@ -59,9 +59,11 @@ def fill(conn: Connection, rows: int, group: str | None = None, open_rows: int =
     return dead
 
 
-def planned(conn: Connection, statement: str, **task: Any) -> dict[str, Any]:
+def planned(
+    conn: Connection, statement: str, *, analyze: bool = False, **task: Any
+) -> dict[str, Any]:
     """The plan of a statement about watched rows, as recovery.run has it executed: its one
-    parameter is a task, whose fields the planner knows."""
+    parameter is a task, whose fields the planner knows. With `analyze` it runs, too."""
     fields = [
         name
         for (name,) in conn.execute(
@@ -73,7 +75,8 @@ def planned(conn: Connection, statement: str, **task: Any) -> dict[str, Any]:
     conn.execute(
         "create or replace function pg_temp.planned(p_sql text, p_task recovery.task)"
         " returns json language plpgsql as $$ declare v json; begin"
-        " execute 'explain (format json) ' || p_sql into v using p_task; return v; end $$"
+        f" execute 'explain ({'analyze, ' if analyze else ''}format json) ' || p_sql"
+        " into v using p_task; return v; end $$"
     )
     plan = value(
         conn,
@@ -230,3 +233,74 @@ def test_moving_work_stays_hot(conn: Connection) -> None:
     assert value(
         conn, "select n_tup_hot_upd from pg_stat_user_tables where relname = 'job'"
     ) == 20  # fmt: skip
+
+
+def test_unowned_work_is_read_by_the_partial_index(conn: Connection) -> None:
+    """Every sweep asks; a large table of finished work costs nothing."""
+    fill(conn, 30_000)
+    conn.execute(
+        "insert into app.job (id, status) select 100000 + n, 'running' from generate_series(1, 5) as n"
+    )
+    conn.execute("vacuum analyze app.job")
+    before = counters(conn)
+    assert value(conn, "select recovery.unowned_work()") == {"app.job": 5}
+    after = counters(conn)
+    assert after["seq_scan"] == before["seq_scan"]
+    assert after["open_scans"] > before["open_scans"]
+    assert after["idx_read"] - before["idx_read"] <= 5
+
+
+@pytest.mark.parametrize("analyzed", [False, True])
+def test_the_bound_of_a_batch_of_groups_is_computed_once(conn: Connection, analyzed: bool) -> None:
+    """40,000 groups of one row, of which the planner may know nothing: no step of the plan meets a
+    row more than a few times."""
+    conn.execute(
+        "create schema app; create table app.job"
+        " (id bigint primary key, session text, status text, error text)"
+    )
+    attach(conn, group="session")
+    dead = boot(conn, "dead").epoch
+    conn.execute("alter table app.job set (autovacuum_enabled = off)")
+    conn.execute(
+        "insert into app.job (id, session, status, server_epoch)"
+        " select n, 's' || n, 'running', %s from generate_series(1, 40000) as n",
+        (dead,),
+    )
+    if analyzed:
+        conn.execute("analyze app.job")
+    conn.execute("update recovery.server set ended = now(), reason = 'superseded'")
+    statement = told(conn, f"select recovery.next_groups('app.job', {dead}, 'ignore', null, 10000)")
+    plan = planned(conn, statement, analyze=True, epoch=dead, max_rows=10_000, at=datetime.now(UTC))
+    met = [node["Actual Rows"] * node["Actual Loops"] for node in nodes(plan)]
+    assert max(met) <= 40_000, met
+
+
+def told(conn: Connection, call: str) -> str:
+    """The first statement about watched rows that a routine has executed."""
+    heard: list[str] = []
+    conn.add_notice_handler(lambda said: heard.append(said.message_primary or ""))
+    signature = "integer, text, recovery.task, text"
+    with conn.transaction(force_rollback=True):
+        conn.execute(f"alter function recovery.run({signature}) rename to run_it".encode())
+        conn.execute(
+            "create function recovery.run(p_runner integer, p_sql text,"
+            " p_task recovery.task default null, p_mode text default 'read') returns setof jsonb"
+            " language plpgsql as $$ begin raise notice '%', p_sql;"
+            " return query select * from recovery.run_it(p_runner, p_sql, p_task, p_mode); end $$"
+        )
+        conn.execute(call.encode())
+    return heard[0]
+
+
+def counters(conn: Connection) -> dict[str, int]:
+    """What was read of app.job since the start: without an index, and by indexes."""
+    conn.execute("select pg_stat_force_next_flush()")
+    row = conn.execute(
+        "select t.seq_scan, i.read, i.open from pg_stat_user_tables as t,"
+        " lateral (select sum(s.idx_tup_read) as read,"
+        "  sum(s.idx_scan) filter (where s.indexrelname like 'recovery_open_%') as open"
+        "  from pg_stat_user_indexes as s where s.relid = t.relid) as i"
+        " where t.relid = 'app.job'::regclass"
+    ).fetchone()
+    assert row is not None
+    return dict(zip(("seq_scan", "idx_read", "open_scans"), map(int, row), strict=True))
