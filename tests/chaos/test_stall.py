@@ -3,37 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-import psutil
 import psycopg
 import pytest
 
-from chaos.actors import live, rows, value, warm
+from chaos.actors import live, rows, standing_still, value, warm
 from chaos.conftest import Start
 from helpers import wait_for
 from recovery import migrations
 from recovery._postgres import Cluster
 from sql.jobs import TABLE, attach
-
-
-@contextmanager
-def standing_still(conn: psycopg.Connection[Any]) -> Iterator[None]:
-    """SIGSTOP of the postmaster and all its children, as a VM that is moved or a disk that hangs."""
-    postmaster = psutil.Process(conn.info.backend_pid).parent()
-    assert postmaster is not None
-    postmaster.suspend()  # first: it starts no new ones
-    stopped = [postmaster]
-    try:
-        for child in postmaster.children(recursive=True):
-            child.suspend()
-            stopped.append(child)
-        yield
-    finally:
-        for process in reversed(stopped):
-            process.resume()
 
 
 @pytest.mark.parametrize("sweep", [0.5, 4])
