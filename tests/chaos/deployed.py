@@ -22,11 +22,13 @@ from psycopg.rows import dict_row
 from chaos.actors import standing_still, value
 from chaos.verdict import Facts, Life, Verdict, judge, read
 from deployments.servers import NO_ANSWER, Deployment, Load
+from helpers import wait_for
 from pgbouncer import PROGRAM, PgBouncer
 from recovery._postgres import Cluster
 from sql.jobs import TABLE, attach
 
-KINDS = ("uvicorn", "uvicorn", "gunicorn-asgi", "gunicorn-wsgi", "gunicorn-preload")
+#: Most often the one whose workers come back soonest: more happens in the same time.
+KINDS = ("uvicorn", "gunicorn-asgi", "gunicorn-wsgi", *["gunicorn-preload"] * 3)
 PATHS = ("straight", "session", "session+direct", "transaction", "transaction+direct")
 #: What may happen, and how often.
 FAULTS = {
@@ -157,6 +159,10 @@ class Story:
                     found.append(pid)
         return sorted(found)
 
+    def _standing(self) -> list[int]:
+        """Those that are not stopped."""
+        return [pid for pid in self._alive() if pid not in [paused for _, paused in self._paused]]
+
     def _of(self, pid: int) -> Deployment | None:
         group = os.getpgid(pid)
         return next((one for one in self.load.deployments if one.process.pid == group), None)
@@ -232,13 +238,15 @@ class Story:
         """Faults, then quiet, until no orphan is left."""
         self._warm()
         with self.load:
-            end = time.monotonic() + self.seconds
-            while time.monotonic() < end:
-                pause = time.monotonic() + self.dice.uniform(0.1, 0.8)
-                while time.monotonic() < pause:
-                    self._tend()
-                    time.sleep(0.05)
-                self._fault(self.dice.choices([*FAULTS], [*FAULTS.values()])[0])
+            left = self.seconds
+            while left > 0:
+                self._wait(self._standing, 30, "somebody to do something to")
+                begun = time.monotonic()
+                pause = begun + self.dice.uniform(0.1, 0.8)
+                self._wait(lambda pause=pause: time.monotonic() > pause, 1, "")
+                what = self.dice.choices([*FAULTS], [*FAULTS.values()])[0]
+                self._fault(what)
+                left -= min(time.monotonic() - begun, 4)  # a roll-out may take longer here
             for at, pid in list(self._paused):
                 self._resume(at, pid)
             self._wait(lambda: len(self._alive()) >= self.workers, 40, "workers serve at the end")
@@ -291,7 +299,7 @@ class Story:
         return [row for row in rows if row[2] is None or row[3] is not None or not _lives(row[2])]
 
     def _fault(self, what: str) -> None:
-        living = [p for p in self._alive() if p not in [pid for _, pid in self._paused]]
+        living = self._standing()
         one = self.dice.choice(living) if living else None
         lease = self.facts.lease
         self.note(f"{what} {one if what in ('kill', 'pause', 'long pause') else ''}")
