@@ -48,3 +48,26 @@ def test_p15_a_stall_of_two_ttls_closes_nothing(cluster: Any, actors: Start, swe
             assert live(conn) == sorted([one.epoch, other.epoch])
             other.leave()
             one.leave()
+
+
+def test_p15_a_boot_after_a_restart_ends_nobody(cluster: Any, actors: Start) -> None:
+    """All keepers' locks went with the old postmaster; a replica boots before the first has come back."""
+    with Cluster(cluster.major) as server:
+        dsn = server.create_database("store")
+        migrations.upgrade(dsn)
+        with psycopg.connect(dsn, autocommit=True) as conn:
+            conn.execute(TABLE)
+            attach(conn)
+        one = actors(dsn, "one", host="a", lease=30)
+        keys = one.ready().open(3)
+        one.pause()
+        server.restart("immediate")
+        other = actors(dsn, "one", host="b", lease=30).ready()
+        with psycopg.connect(dsn, autocommit=True) as conn:
+            assert live(conn) == [one.epoch, other.epoch]
+            assert rows(conn, keys) == {"running"}
+            one.go_on()
+            beaten = "select heartbeat > pg_postmaster_start_time() from recovery.server where epoch = %s"
+            wait_for(lambda: value(conn, beaten, one.epoch), 20)
+        for actor in (one, other):
+            actor.leave()
