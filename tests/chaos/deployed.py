@@ -360,6 +360,10 @@ class Story:
         old = list(self.load.deployments)
         new = self._deploy()
         self.load.deployments.append(new)
+        if self.dice.random() < 0.4:  # while it boots: the database comes back, and it is the first
+            begun = time.monotonic() + self.dice.uniform(0, 3)
+            self._wait(lambda: time.monotonic() > begun or self._alive(new), 4, "")
+            self._fault("crash")
         self._wait(
             lambda: new not in self.load.deployments or self._alive(new), 20, "the next release"
         )
