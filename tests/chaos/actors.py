@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,23 @@ def warm(conn: Connection) -> None:
     """As if sweepers had watched for an hour; without it the first lease of a store is held back."""
     wait_for(lambda: value(conn, "select since is not null from recovery.observation"))
     conn.execute("update recovery.observation set since = since - interval '1 hour'")
+
+
+@contextlib.contextmanager
+def standing_still(conn: Connection) -> Iterator[None]:
+    """SIGSTOP of the postmaster and all its children, as a VM that is moved or a disk that hangs."""
+    postmaster = psutil.Process(conn.info.backend_pid).parent()
+    assert postmaster is not None
+    postmaster.suspend()  # first: it starts no new ones
+    stopped = [postmaster]
+    try:
+        for child in postmaster.children(recursive=True):
+            child.suspend()
+            stopped.append(child)
+        yield
+    finally:
+        for process in reversed(stopped):
+            process.resume()
 
 
 def value(conn: Connection, statement: str, *parameters: Any) -> Any:

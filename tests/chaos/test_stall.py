@@ -3,37 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-import psutil
 import psycopg
 import pytest
 
-from chaos.actors import live, rows, value, warm
+from chaos.actors import live, rows, standing_still, value, warm
 from chaos.conftest import Start
 from helpers import wait_for
 from recovery import migrations
 from recovery._postgres import Cluster
 from sql.jobs import TABLE, attach
-
-
-@contextmanager
-def standing_still(conn: psycopg.Connection[Any]) -> Iterator[None]:
-    """SIGSTOP of the postmaster and all its children, as a VM that is moved or a disk that hangs."""
-    postmaster = psutil.Process(conn.info.backend_pid).parent()
-    assert postmaster is not None
-    postmaster.suspend()  # first: it starts no new ones
-    stopped = [postmaster]
-    try:
-        for child in postmaster.children(recursive=True):
-            child.suspend()
-            stopped.append(child)
-        yield
-    finally:
-        for process in reversed(stopped):
-            process.resume()
 
 
 @pytest.mark.parametrize("sweep", [0.5, 4])
@@ -68,3 +48,26 @@ def test_p15_a_stall_of_two_ttls_closes_nothing(cluster: Any, actors: Start, swe
             assert live(conn) == sorted([one.epoch, other.epoch])
             other.leave()
             one.leave()
+
+
+def test_p15_a_boot_after_a_restart_ends_nobody(cluster: Any, actors: Start) -> None:
+    """All keepers' locks went with the old postmaster; a replica boots before the first has come back."""
+    with Cluster(cluster.major) as server:
+        dsn = server.create_database("store")
+        migrations.upgrade(dsn)
+        with psycopg.connect(dsn, autocommit=True) as conn:
+            conn.execute(TABLE)
+            attach(conn)
+        one = actors(dsn, "one", host="a", lease=30)
+        keys = one.ready().open(3)
+        one.pause()
+        server.restart("immediate")
+        other = actors(dsn, "one", host="b", lease=30).ready()
+        with psycopg.connect(dsn, autocommit=True) as conn:
+            assert live(conn) == [one.epoch, other.epoch]
+            assert rows(conn, keys) == {"running"}
+            one.go_on()
+            beaten = "select heartbeat > pg_postmaster_start_time() from recovery.server where epoch = %s"
+            wait_for(lambda: value(conn, beaten, one.epoch), 20)
+        for actor in (one, other):
+            actor.leave()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
+import journal
+
 import recovery
 
 _ends = contextlib.ExitStack()
@@ -14,8 +16,10 @@ def post_fork(server: Any, worker: Any) -> None:
     from app import OPTIONS, engine
 
     engine.dispose(close=False)
-    _ends.enter_context(recovery.serve(engine, **OPTIONS))
+    journal.begin(_ends.enter_context(recovery.serve(engine, **OPTIONS)))
 
 
 def worker_exit(server: Any, worker: Any) -> None:
+    journal.say("leaving")
     _ends.close()
+    journal.say("left")

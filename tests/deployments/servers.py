@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -39,7 +39,13 @@ class Deployment:
     """One server program with its workers; ends with its block, workers and all."""
 
     def __init__(
-        self, dsn: str, kind: str, workers: int = 3, prefix: Sequence[str] = (), **options: Any
+        self,
+        dsn: str,
+        kind: str,
+        workers: int = 3,
+        prefix: Sequence[str] = (),
+        env: Mapping[str, str] | None = None,
+        **options: Any,
     ) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -48,7 +54,7 @@ class Deployment:
         self.process = subprocess.Popen(
             [*prefix, sys.executable, "-m", *command(kind, workers, self.port)],
             cwd=HERE,
-            env={**os.environ, "APP_DSN": dsn, "APP_OPTIONS": json.dumps(options)},
+            env={**os.environ, **(env or {}), "APP_DSN": dsn, "APP_OPTIONS": json.dumps(options)},
             start_new_session=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -91,13 +97,13 @@ class Deployment:
                 time.sleep(0.05)
         return found
 
-    def get(self, path: str) -> tuple[int, dict[str, Any]]:
+    def get(self, path: str, timeout: float = 20.0) -> tuple[int, dict[str, Any]]:
         """Status and answer of a request over a connection of its own: any worker may take it.
 
         Raises:
             OSError, HTTPException, ValueError: there is no answer.
         """
-        conn = HTTPConnection("127.0.0.1", self.port, timeout=20)
+        conn = HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:
             conn.request("GET", path)
             response = conn.getresponse()
@@ -130,6 +136,9 @@ class Load:
 
     deployments: list[Deployment]
     clients: int = 6
+    #: What a client asks for; told its number.
+    path: Callable[[int], str] = lambda number: f"/work?ms={20 + number * 15}"
+    timeout: float = 20.0
     answers: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
     lost: int = 0  #: requests without an answer: their worker was killed, or stopped taking any
 
@@ -151,7 +160,7 @@ class Load:
         while not self._over.is_set():
             deployment = self.deployments[number % len(self.deployments)]
             try:
-                self.answers.append(deployment.get(f"/work?ms={20 + number * 15}"))
+                self.answers.append(deployment.get(self.path(number), self.timeout))
             except NO_ANSWER:
                 self.lost += 1
                 time.sleep(0.05)

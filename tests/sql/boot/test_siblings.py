@@ -107,6 +107,27 @@ def test_through_a_pooler_the_lease_alone_speaks(
     assert second.report["ended"] == ([first.epoch] if over else [])
 
 
+@pytest.mark.parametrize(
+    "what",
+    [
+        "timeline = 'another'",  # nobody has swept since the failover
+        "because = 'the database failed over', since = clock_timestamp()",
+    ],
+)
+def test_locks_that_went_with_a_failover(jobs: Connection, connect: Connect, what: str) -> None:
+    """Nobody holds one then, and who boots first must not end the rest."""
+    old = connect()
+    first = keeper(old, HERE, 11)
+    row = add(jobs, first.epoch)[0]
+    old.execute("select pg_advisory_unlock_all()")
+    jobs.execute(f"update recovery.observation set {what}")  # type: ignore[arg-type]
+    assert keeper(connect(), THERE, 11).report["ended"] == []
+    assert statuses(jobs) == {row: "running"}
+    heartbeat(jobs, first)
+    jobs.execute("update recovery.observation set timeline = recovery.timeline()")
+    assert first.epoch in keeper(connect(), THERE, 12).report["ended"]  # it has beaten since
+
+
 def test_without_a_keeper_a_boot_supersedes(jobs: Connection) -> None:
     first = boot(jobs, "api", host=HERE, pid=11, process_start=START)
     seen(jobs, HERE, (11, True))
