@@ -74,6 +74,8 @@ class Keeper:
         self.server = server
         self.failures = server.failures
         self._link = server.link
+        # Whoever beats over that connection takes the lock, too: it may be a new one.
+        server.every = self._beat_every
         self._stop = threading.Event()
         self._aside = aside or _Spare(server).run
         self._threads = [
@@ -87,8 +89,13 @@ class Keeper:
             thread.start()
         self.server.watchdog.start()
 
-    def stop(self, timeout: float = 5.0) -> None:
-        """Stops them; what they still wait for is cut off after `timeout` seconds."""
+    def stop(self, timeout: float = 5.0, *, close: bool = True) -> None:
+        """Stops them; what they still wait for is cut off after `timeout` seconds.
+
+        Args:
+            close: the connection as well. Else a shutdown goes over it: until then its lock
+                says that this process lives.
+        """
         self._stop.set()
         if not self.server.here:  # a fork has neither these threads nor this connection
             return
@@ -100,7 +107,7 @@ class Keeper:
             self._link.sever()
             for thread in waited_for:
                 thread.join(1.0)
-        if not any(thread.is_alive() for thread in waited_for):
+        if close and not any(thread.is_alive() for thread in waited_for):
             self._link.close()
 
     def _guard(self) -> None:

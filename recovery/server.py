@@ -64,6 +64,7 @@ class Server(Supervised):
         extender: keeps the fuses of this process burning.
         failures: heartbeats and sweeps of the keeper that failed and were tried again.
         link: the connection that all of ours in this process share, but for the listener.
+        every: seconds between the heartbeats of its keeper; None: it has none.
         direct: whether that connection ends at PostgreSQL: a pooler's says nothing of us.
     """
 
@@ -91,6 +92,7 @@ class Server(Supervised):
         self.failures = {"heartbeat": 0, "sweep": 0}
         self.target = target
         self.direct = direct
+        self.every: float | None = None
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._until = 0.0
@@ -172,7 +174,7 @@ class Server(Supervised):
             TokenMismatch: the epoch was issued again after a failover (RC003).
             ConnectionFailed: no answer; the lease goes on running.
         """
-        return self.beat(lambda call: self.link.run(call, timeout))
+        return self.beat(lambda call: self.link.run(call, timeout), every=self.every)
 
     def beat(
         self, send: Callable[[calls.Call[datetime]], datetime], *, every: float | None = None
@@ -219,7 +221,7 @@ class Server(Supervised):
             EpochEnded, EpochUnknown, TokenMismatch: as `heartbeat`; nothing was swept.
             ConnectionFailed: nothing is half done; the next sweep goes on.
         """
-        self.beat(self.link.run)
+        self.beat(self.link.run, every=self.every)
         span = None if budget is None else timedelta(seconds=budget)
         return self.link.run(calls.sweep(self.name, budget=span))
 
@@ -422,7 +424,7 @@ class Server(Supervised):
 def _warn_of_fork(name: str, epoch: int, pid: int) -> None:
     _log.warning(
         "process %s is a fork of the one (%s) that serves %s: what it writes belongs to epoch %s"
-        " and stays open if this process alone dies. Call serve() after the fork, or guard the work by"
-        " Server.fuse with this process",
+        " and stays open if this process alone dies. Call serve() after the fork, or guard the work"
+        " by Server.fuse with this process",
         *(os.getpid(), pid, name, epoch),
     )

@@ -134,7 +134,7 @@ class Service:
         if server is None or not server.here:  # a fork must not end its parent's epoch
             return
         if self._keeper is not None:
-            self._keeper.stop()
+            self._keeper.stop(close=False)
         try:
             server.shutdown(self._heir() if callable(self._heir) else self._heir)
         except REFUSED as error:
