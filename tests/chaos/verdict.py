@@ -85,7 +85,8 @@ class Verdict:
 
     violations: list[str] = field(default_factory=list)
     figures: Counter[str] = field(default_factory=Counter)
-    slowest: float = 0.0  #: seconds from a death, or the last trouble before, to a closing
+    #: Seconds from a death (or the last trouble before, or until somebody served again) to a closing.
+    slowest: float = 0.0
 
 
 def read(folder: Path) -> list[dict[str, Any]]:
@@ -155,9 +156,9 @@ def judge(
                 blame(f"row {row['id']} was closed before its owner's end: {event}, {server}")
             life = facts.lives.get(pid_of.get(event["server_epoch"], -1))
             if life is not None and life.gone is not None and event["at"] > life.gone:
-                begun = max(
-                    [life.gone, *(end for _, _, end in facts.troubles if end < event["at"])]
-                )
+                since = [life.gone, *(end for _, _, end in facts.troubles if end < event["at"])]
+                since.append(_served(facts, journal, life.gone))
+                begun = max(since)
                 found.slowest = max(found.slowest, event["at"] - begun)
 
     state = {row["id"]: row for row in rows}
@@ -207,6 +208,19 @@ def _unfair(
     if early:
         return f"within a lease of a break in watching at {early}"
     return None
+
+
+def _served(facts: Facts, journal: list[dict[str, Any]], at: float) -> float:
+    """The first moment from then on at which a worker served: without one nobody sweeps."""
+    boots = [
+        (line["at"], facts.lives.get(line["pid"])) for line in journal if line["what"] == "booted"
+    ]
+    served = [
+        max(begin, at)
+        for begin, life in boots
+        if life is None or life.gone is None or life.gone > max(begin, at)
+    ]
+    return min(served, default=at)
 
 
 def _joined(spans: list[tuple[float, float]]) -> list[tuple[float, float]]:
