@@ -66,7 +66,7 @@ def test_p1_p2_p5_p15_deployments(
             "slowest": round(verdict.slowest, 2), "recovered": round(story.recovered, 2),
             "violations": verdict.violations, "seconds": round(time.monotonic() - begun, 1),
         }  # fmt: skip
-        record_property("figures", figures)
+        record_property("figures", json.dumps(figures))  # what xdist can send
         if path := os.environ.get("RECOVERY_CHAOS_FIGURES"):
             with Path(path).open("a") as file:
                 file.write(json.dumps(figures) + "\n")
