@@ -572,6 +572,7 @@ _SETTINGS = {
     "standard_conforming_strings": "on",
     "quote_all_identifiers": "off",
     "row_security": "on",
+    "jit": "off",  # compiling takes longer than any of our statements
 }
 
 

@@ -4,6 +4,7 @@ language sql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
+set jit = off
 as $$
     -- On our own host somebody has just looked at its process; not if it is our own, which may serve one name after another.
     -- Elsewhere the lock of its keeper speaks, which goes with the connection; through a pooler only the lease does. All
@@ -14,9 +15,10 @@ as $$
             or p_server.heartbeat + p_server.lease >= recovery.now()
                 and (not p_server.keeper
                      or exists (select from recovery.keeper_lock as l where l.epoch = p_server.epoch)
-                     or p_server.heartbeat <= pg_postmaster_start_time() + c.shift
-                     or coalesce(o.timeline <> recovery.timeline() or o.because = 'the database failed over' and p_server.heartbeat <= o.since, false)))
-    from recovery.clock as c cross join recovery.observation as o
+                     or p_server.heartbeat <= pg_postmaster_start_time() + (select c.shift from recovery.clock as c)
+                     or exists (select from recovery.observation as o
+                                where o.timeline <> recovery.timeline()
+                                   or o.because = 'the database failed over' and p_server.heartbeat <= o.since)))
 $$;
 
 comment on function recovery.is_sibling(recovery.server, text, integer, timestamptz) is
