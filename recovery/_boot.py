@@ -20,7 +20,7 @@ from recovery.reaping import Reaper
 from recovery.server import Server
 from recovery.settings import Value, prepare
 
-__all__ = ["aboot", "begin", "boot"]
+__all__ = ["aboot", "boot"]
 
 _log = logging.getLogger(__name__)
 
@@ -40,6 +40,7 @@ def boot(
     reap_processes: bool = True,
     settings: Mapping[str, Value] | None = None,
     direct: Target = None,
+    beat: float | None = None,
 ) -> Server:
     """Boots: takes a new epoch and closes what earlier boots of this name left open.
 
@@ -76,6 +77,9 @@ def boot(
             nothing. A bad one is refused before anything happens.
         direct: where PostgreSQL is without the pooler that `target` goes through, for our
             own connections.
+        beat: seconds between the heartbeats of the `Keeper` that is to follow (`serve` says
+            it): its connection is then the one that boots, so two that boot in the same
+            moment see each other. None: there is no keeper yet.
 
     Raises:
         ConnectionFailed: the database can't be reached.
@@ -86,44 +90,6 @@ def boot(
         InvalidArgument: lease, grace, policy, batch or lock_wait out of range, or a setting
             that can't be (RC010).
         PermissionDenied: the role is not a member of recovery_server (42501).
-    """
-    return begin(
-        target,
-        name,
-        lease=lease,
-        grace=grace,
-        policy=policy,
-        wait=wait,
-        version=version,
-        host=host,
-        batch=batch,
-        lock_wait=lock_wait,
-        reap_processes=reap_processes,
-        settings=settings,
-        direct=direct,
-    )
-
-
-def begin(
-    target: Target,
-    name: str,
-    *,
-    lease: float | timedelta = 15.0,
-    grace: float | timedelta = 3.0,
-    policy: str = "supersede",
-    wait: float | timedelta = 30.0,
-    version: str | None = None,
-    host: str | None = None,
-    batch: int = 10_000,
-    lock_wait: float | timedelta = 2.0,
-    reap_processes: bool = True,
-    settings: Mapping[str, Value] | None = None,
-    direct: Target = None,
-    beat: float | None = None,
-) -> Server:
-    """`boot`; with `beat` (seconds) for a keeper, whose connection is then the one that boots.
-
-    So two that boot in the same moment see each other: each holds its lock from the first.
     """
     own = target if direct is None else direct
     span = calls.seconds(lease, "lease")

@@ -162,9 +162,9 @@ def opener(target: Target) -> Callable[[], psycopg.Connection[Any]]:
     if isinstance(target, psycopg.Connection | psycopg.AsyncConnection):
         return _by_conninfo(target.info.dsn, password=target.info.password or None)
     if "sqlalchemy" in sys.modules or isinstance(target, str):
-        opener = _by_sqlalchemy(target)
-        if opener is not None:
-            return opener
+        open_ = _by_sqlalchemy(target)
+        if open_ is not None:
+            return open_
     conninfo: Any = getattr(target, "conninfo", None)  # of psycopg_pool
     if conninfo is not None:
         kwargs: Any = getattr(target, "kwargs", None)

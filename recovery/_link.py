@@ -18,7 +18,7 @@ from recovery._connect import Target, connect, relabel
 from recovery._deadline import deadline, sever
 from recovery.errors import ConnectionFailed
 
-__all__ = ["Link", "backoff", "clock", "deadline", "sever"]
+__all__ = ["Link", "backoff", "clock"]
 
 T = TypeVar("T")
 

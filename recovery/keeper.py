@@ -77,7 +77,7 @@ class Keeper:
         # Whoever beats over that connection takes the lock, too: it may be a new one.
         server.every = self._beat_every
         self._stop = threading.Event()
-        self._aside = aside or _Spare(server).run
+        self._aside = aside or self._beside
         self._threads = [
             threading.Thread(target=target, name=f"recovery-{role}", daemon=True)
             for role, target in (("keeper", self._keep), ("guard", self._guard))
@@ -127,6 +127,13 @@ class Keeper:
         except RecoveryError as error:  # what is refused, `on_fenced` tells
             _log.info("no heartbeat of %s beside the one that waits: %s", self.server.name, error)
 
+    def _beside(self, call: calls.Call[Any], timeout: float) -> Any:
+        spare = Link(self.server.target, "keeper", self.server.name, self.server.epoch)
+        try:
+            return spare.run(call, timeout)
+        finally:
+            spare.close()
+
     def _keep(self) -> None:
         # At once: from then on the connection itself is a sign of life.
         beat = _Duty("heartbeat", self._beat, self._beat_every)
@@ -151,7 +158,7 @@ class Keeper:
                 self._complain(due.what, error)
 
     def _beat(self) -> float:
-        self.server.beat(lambda call: self._link.run(call, self._patience), every=self._beat_every)
+        self.server.heartbeat(self._patience)
         return self._beat_every
 
     def _turn(self) -> float:
@@ -201,19 +208,6 @@ class _Duty:
     def do(self) -> None:
         self.at = clock() + self._act()
         self.failed = 0
-
-
-class _Spare:
-    """A connection for one call."""
-
-    def __init__(self, server: Server) -> None:
-        self._link = Link(server.target, "keeper", server.name, server.epoch)
-
-    def run(self, call: calls.Call[Any], timeout: float) -> Any:
-        try:
-            return self._link.run(call, timeout)
-        finally:
-            self._link.close()
 
 
 def check_intervals(lease: float, heartbeat: float | None, sweep: float | None) -> float:

@@ -23,7 +23,8 @@ import psycopg
 
 from recovery import calls, reads
 from recovery._connect import Target, check_schema, connect
-from recovery._link import backoff, deadline, sever
+from recovery._deadline import deadline, sever
+from recovery._link import backoff
 from recovery._pooler import is_shared, warn
 from recovery._threads import in_thread
 from recovery.bus import Bus

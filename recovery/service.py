@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import FrameType
 from typing import Any, Literal
 
-from recovery._boot import begin
+from recovery._boot import boot
 from recovery._connect import Target
 from recovery._exit import exit_code
 from recovery._threads import in_thread
@@ -99,7 +99,7 @@ class Service:
         if self._entered:
             raise InvalidArgument("serve() can be entered once; call it again for another boot")
         self._entered = True
-        self._server = server = begin(
+        self._server = server = boot(
             self._target, self._name, beat=self._heartbeat, direct=self._direct, **self._options
         )
         server.exit_code = self._exit_code

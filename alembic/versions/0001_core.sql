@@ -5915,9 +5915,8 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_now     timestamptz := recovery.now();
-    v_servers bigint;
-    v_fuses   bigint;
+    v_now  timestamptz := recovery.now();
+    v_dead bigint;
 begin
     if p_host is null or p_pids is null or p_starts is null or p_alive is null
        or cardinality(p_pids) <> cardinality(p_starts) or cardinality(p_pids) <> cardinality(p_alive)
@@ -5931,33 +5930,29 @@ begin
     -- seen a moment ago is not written again. (A sighting in the future is from before the clock went back.)
     with seen as (
         select r.pid, r.start, bool_or(r.alive) as alive from unnest(p_pids, p_starts, p_alive) as r (pid, start, alive) group by r.pid, r.start
-    ), found as (
+    ), servers as (
         select s.epoch, r.alive from recovery.server as s join seen as r on r.pid = s.pid and r.start is not distinct from s.process_start
         where s.ended is null and s.host = p_host and s.process_dead is null
           and (not r.alive or (s.process_seen between v_now - interval '1 second' and v_now) is not true)
         order by s.epoch for no key update of s skip locked
-    ), noted as (
+    ), noted_servers as (
         update recovery.server as s
-        set process_dead = case when not f.alive then v_now end, process_seen = case when f.alive then v_now else s.process_seen end
-        from found as f where s.epoch = f.epoch
+        set process_dead = case when not l.alive then v_now end, process_seen = case when l.alive then v_now else s.process_seen end
+        from servers as l where s.epoch = l.epoch
         returning s.process_dead
-    )
-    select count(n.process_dead) into v_servers from noted as n;
-    with seen as (
-        select r.pid, r.start, bool_or(r.alive) as alive from unnest(p_pids, p_starts, p_alive) as r (pid, start, alive) group by r.pid, r.start
-    ), found as (
+    ), fuses as (
         select f.id, r.alive from recovery.fuse as f join seen as r on r.pid = f.pid and r.start is not distinct from f.process_start
         where f.host = p_host and f.process_dead is null
           and (not r.alive or (f.process_seen between v_now - greatest(interval '1 second', f.ttl / 4) and v_now) is not true)
         order by f.id for no key update of f skip locked
-    ), noted as (
+    ), noted_fuses as (
         update recovery.fuse as f
         set process_dead = case when not l.alive then v_now end, process_seen = case when l.alive then v_now else f.process_seen end
-        from found as l where f.id = l.id
+        from fuses as l where f.id = l.id
         returning f.process_dead
     )
-    select count(n.process_dead) into v_fuses from noted as n;
-    return v_servers + v_fuses;
+    select count(n.process_dead) into v_dead from (select * from noted_servers union all select * from noted_fuses) as n;
+    return v_dead;
 end
 $$;
 --;

@@ -13,7 +13,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 import recovery
 from recovery import calls
 from recovery._connect import check_schema, connect
-from recovery._link import Link, backoff, deadline
+from recovery._deadline import deadline
+from recovery._link import Link, backoff
 
 
 def application_name(conn: psycopg.Connection[Any]) -> str:
