@@ -31,7 +31,8 @@ def main(dsn: str, mode: str) -> None:
         if child == 0:
             engine.dispose(close=False)
             with engine.begin() as conn:
-                os.write(writer, str(conn.scalar(OPEN)).encode())
+                opened = conn.scalar(OPEN)
+            os.write(writer, str(opened).encode())  # committed: it may be killed now
             signal.pause()
         row = int(os.read(reader, 32))
         fuse = server.fuse("app.job", row, child)
