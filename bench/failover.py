@@ -34,7 +34,7 @@ _OPEN = 100
 
 #: Settings of `serve`, and the median in seconds that is wanted.
 _SETTINGS: Mapping[str, tuple[Mapping[str, float], float]] = {
-    "fast": ({"lease": 3.0, "grace": 0.5, "sweep": 0.5}, 2.0),
+    "fast": ({"lease": 3.0, "grace": 0.5, "sweep": 0.5}, 1.0),
     "default": ({}, 7.0),
 }
 

@@ -70,8 +70,9 @@ class Report:
         failed: watch -> rows that could not be closed (see ``recovery.failure``).
         busy: watch -> rows that were left because they were locked; a sweep takes them.
         ended: the epochs that it ended.
-        suspected: servers whose keeper connection is gone; the next sweep should not
-            wait longer than their grace.
+        suspected: servers whose keeper connection is gone.
+        due: in how many seconds the next server could end, without a sign of life before;
+            None: nothing speaks for the death of any.
         ms: how long it took, in milliseconds.
         asked: units of work whose live owner was asked to stop them: their time is up.
         more: it stopped before its end, at its budget or before the caller's
@@ -86,6 +87,7 @@ class Report:
     busy: Mapping[str, int] = field(default_factory=dict, hash=False)
     ended: tuple[int, ...] = ()
     suspected: tuple[int, ...] = ()
+    due: float | None = None
     ms: float = 0.0
     asked: int = 0
     more: bool = False
@@ -102,6 +104,7 @@ class Report:
             busy=dict(data.get("busy") or {}),
             ended=tuple(data.get("ended") or ()),
             suspected=tuple(data.get("suspected") or ()),
+            due=None if data.get("due") is None else float(data["due"]),
             ms=float(data.get("ms") or 0),
             asked=int(data.get("asked") or 0),
             more=bool(data.get("more")),

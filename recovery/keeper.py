@@ -46,7 +46,8 @@ class Keeper:
 
     Args:
         server: of this process.
-        heartbeat: seconds between heartbeats; by default a third of the lease.
+        heartbeat: seconds between heartbeats; by default the grace or the sweeps', whichever
+            is longer, within a sixth and a third of the lease.
         sweep: seconds between sweeps, ± 20 %; None for no sweeps.
         aside: where the second one beats; by default over a connection opened for it.
 
@@ -67,10 +68,10 @@ class Keeper:
         aside: Aside | None = None,
     ) -> None:
         lease = server.lease.total_seconds()
-        self._beat_every = check_intervals(lease, heartbeat, sweep)
+        grace = server.grace.total_seconds()
+        self._beat_every = check_intervals(lease, grace, heartbeat, sweep)
         self._patience = max(self._beat_every, 2.0)
         self._sweep_every = sweep
-        self._hurry = max(0.25, server.grace.total_seconds()) + 0.05
         self.server = server
         self.failures = server.failures
         self._link = server.link
@@ -180,7 +181,8 @@ class Keeper:
             _log.info("sweep by %s: ended %s, %s", server.name, report.ended, report)
         if report.more:
             return 0.005  # for those who wait for the connection
-        return min(usual, self._hurry) if report.suspected else usual
+        # When silence would convict the next one there is a look of its own.
+        return usual if report.due is None else min(usual, max(report.due, 0.05) + 0.02)
 
     def _reap(self, look: bool) -> None:
         if look and self.server.reaper is not None:
@@ -210,9 +212,15 @@ class _Duty:
         self.failed = 0
 
 
-def check_intervals(lease: float, heartbeat: float | None, sweep: float | None) -> float:
+def check_intervals(
+    lease: float, grace: float, heartbeat: float | None, sweep: float | None
+) -> float:
     """The heartbeat's interval in seconds; raises InvalidArgument as `Keeper` says."""
-    every = lease / 3 if heartbeat is None else heartbeat
+    # A lost connection convicts once a beat was due: beats further apart than the grace would
+    # delay that. So would beats closer together than sweeps: see the first look in
+    # recovery.observe.
+    usual = min(lease / 3, max(grace, lease / 6, sweep or lease))
+    every = usual if heartbeat is None else heartbeat
     if not 0 < every <= lease / 2:
         raise InvalidArgument(
             f"heartbeat every {every:g} s: with a lease of {lease:g} s give more than 0"

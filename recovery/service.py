@@ -46,8 +46,11 @@ class Service:
         direct: Target = None,
         **options: Any,
     ) -> None:
-        lease = seconds(options.get("lease", 15.0), "lease")
-        self._heartbeat = check_intervals(lease.total_seconds(), heartbeat, sweep)
+        lease, grace = (
+            seconds(options.get(what, usual), what).total_seconds()
+            for what, usual in (("lease", 15.0), ("grace", 3.0))
+        )
+        self._heartbeat = check_intervals(lease, grace, heartbeat, sweep)
         self._target, self._name, self._options = target, name, options
         self._direct = direct
         self._sweep = sweep
@@ -185,7 +188,8 @@ def serve(target: Target, name: str, **options: Any) -> Service:
         target: the database, in any form that `recovery.Target` lists. A SQLAlchemy
             engine is bound as well (`Server.bind`).
         name: of the server.
-        heartbeat: seconds between heartbeats; by default a third of the lease.
+        heartbeat: seconds between heartbeats; by default the grace or the sweeps', whichever
+            is longer, within a sixth and a third of the lease.
         sweep: seconds between sweeps, 5 by default; None for none.
         listen: feed `Server.bus` (default).
         poll: seconds between reads when nothing wakes the listener, 1 by default.

@@ -1948,7 +1948,8 @@ revoke all on function recovery.close(text, text, text, text, boolean) from publ
 create or replace function recovery.close_batch(
     p_family text, p_epoch bigint, p_guard text, p_after text[], p_limit integer, p_detector text,
     p_lock_wait interval, p_careful boolean, p_heir bigint default null,
-    out o_closed jsonb, out o_failed jsonb, out o_after text[], out o_done boolean, out o_careful boolean, out o_stopped boolean
+    out o_closed jsonb, out o_failed jsonb, out o_after text[], out o_done boolean, out o_careful boolean, out o_stopped boolean,
+    out o_limit integer
 )
 returns record
 language plpgsql
@@ -1967,6 +1968,7 @@ declare
 begin
     perform recovery.check_fresh();
     o_stopped := false;
+    o_limit := p_limit;
     if recovery.is_elsewhere(p_family, p_epoch) then
         o_closed := '{}';
         o_failed := '{}';
@@ -1996,6 +1998,13 @@ begin
         o_closed := v_batch.o_closed;
         o_failed := v_batch.o_failed;
         o_careful := v_batch.o_careful;
+        if v_batch.o_split then
+            o_after := p_after;
+            o_done := false;
+            o_limit := p_limit / 8;
+            return;
+        end if;
+        o_limit := least(p_limit * 2, 100000);
         -- After the last group come the rows without one, from the start each time: what was closed is gone.
         o_after := case when v_groups is not null then array[v_last] when v_family then p_after else v_bound end;
         o_done := case when v_groups is not null then false
@@ -2020,7 +2029,7 @@ end
 $$;
 --;
 comment on function recovery.close_batch(text, bigint, text, text[], integer, text, interval, boolean, bigint) is
-    'Closes the next batch of an ended epoch in one family (epoch null: rows that no server owns), or gives it to p_heir. Returns the counts per watch, where to go on, whether to skip locked rows from here on, and whether it was stopped.';
+    'Closes the next batch of an ended epoch in one family (epoch null: rows that no server owns), or gives it to p_heir. Returns the counts per watch, where to go on, whether to skip locked rows from here on, whether it was stopped, and how many rows the next batch is to have: an eighth if this one failed, so that one bad row does not make thousands close one by one.';
 --;
 revoke all on function recovery.close_batch(text, bigint, text, text[], integer, text, interval, boolean, bigint) from public;
 --;
@@ -2095,7 +2104,7 @@ revoke all on function recovery.close_rows(text, text, text, text, recovery.task
 create or replace function recovery.close_scope(
     p_family text, p_owner text, p_epoch bigint, p_guard text, p_groups text[], p_watch text, p_key text[], p_bound text[], p_limit integer,
     p_reason text, p_detector text, p_lock_wait interval, p_careful boolean, p_heir bigint,
-    out o_closed jsonb, out o_failed jsonb, out o_careful boolean
+    out o_closed jsonb, out o_failed jsonb, out o_careful boolean, out o_split boolean
 )
 returns record
 language plpgsql
@@ -2122,6 +2131,7 @@ begin
     o_closed := '{}';
     o_failed := '{}';
     o_careful := p_careful;
+    o_split := false;
     v_task.epoch := p_epoch;
     v_task.keys := coalesce(p_groups, p_key);
     v_task.bound := p_bound;
@@ -2165,7 +2175,9 @@ begin
                 if v_scope = 'row' then
                     raise;
                 end if;
-                v_whole := false;
+                -- Row by row costs ten times as much: a large batch is tried again in parts.
+                o_split := p_owner <> 'any' and p_limit > 64;
+                v_whole := o_split;
                 exit;
         end;
     end loop;
@@ -2187,7 +2199,7 @@ end
 $$;
 --;
 comment on function recovery.close_scope(text, text, bigint, text, text[], text, text[], text[], integer, text, text, interval, boolean, bigint) is
-    'Closes (or hands to p_heir) one batch: the rows of p_groups, the row p_key of p_watch, those after key p_key up to p_bound, or p_limit rows without a group. Goes round locked rows, splits a batch that fails, writes the events of the groups, announces.';
+    'Closes (or hands to p_heir) one batch: the rows of p_groups, the row p_key of p_watch, those after key p_key up to p_bound, or p_limit rows without a group. Goes round locked rows, asks for smaller batches where a large one fails and finds the bad rows of a small one, writes the events of the groups, announces.';
 --;
 revoke all on function recovery.close_scope(text, text, bigint, text, text[], text, text[], text[], integer, text, text, interval, boolean, bigint) from public;
 --;
@@ -3338,10 +3350,11 @@ set search_path = pg_catalog, pg_temp
 as $$
     select p_report || jsonb_build_object(
         'suspected', coalesce((select jsonb_agg(s.epoch) from recovery.server as s where s.ended is null and s.suspected is not null), '[]'),
+        'due', (select round(extract(epoch from greatest(min(j.sure_at), recovery.now()) - recovery.now()), 3) from recovery.judgement as j having min(j.sure_at) is not null),
         'ms', round(extract(epoch from clock_timestamp() - p_start) * 1000, 3))
 $$;
 --;
-comment on function recovery.end_report(jsonb, timestamptz) is 'A report with the milliseconds it took and the servers under suspicion, for which the next sweep should not wait longer than their grace.';
+comment on function recovery.end_report(jsonb, timestamptz) is 'A report with the milliseconds it took the servers whose keeper connection is gone, and in how many seconds a sweep could end the next server.';
 --;
 revoke all on function recovery.end_report(jsonb, timestamptz) from public;
 --;
@@ -7200,6 +7213,7 @@ declare
     v_batch   pg_catalog.record;
     v_after   pg_catalog.text[];
     v_careful boolean := false;
+    v_limit   integer := p_batch;
     v_left    pg_catalog.jsonb;
     v_some    boolean;
     v_beat    pg_catalog.timestamptz := pg_catalog.clock_timestamp();
@@ -7220,7 +7234,7 @@ begin
                 return;
             end if;
             select b.* into v_batch
-            from recovery.close_batch(p_family, p_epoch, v_guard, v_after, p_batch, p_detector, p_lock_wait, v_careful, p_heir) as b;
+            from recovery.close_batch(p_family, p_epoch, v_guard, v_after, v_limit, p_detector, p_lock_wait, v_careful, p_heir) as b;
             report := recovery.add_to_report(recovery.add_to_report(report, v_list, v_batch.o_closed), 'failed', v_batch.o_failed);
             commit; set transaction isolation level read committed, read write;
             perform recovery.restore_settings(v_session);
@@ -7231,6 +7245,7 @@ begin
             end if;
             v_some := v_some or v_batch.o_closed operator(pg_catalog.<>) '{}';
             v_careful := v_batch.o_careful;
+            v_limit := least(v_batch.o_limit, p_batch);
             if v_batch.o_stopped or not v_batch.o_done and pg_catalog.clock_timestamp() operator(pg_catalog.>) p_until then
                 report := pg_catalog.jsonb_set(report, array['more'], 'true');
                 return;
@@ -7527,14 +7542,16 @@ select
          when e.connection_lost then 'connection_lost'
          when e.quiet then 'lease_expired' end as reason,
     h.certain or h.silent as dead,
-    case when e.quiet and not h.certain and not h.silent then greatest(h.until, e.sure_since) end as held_until,
+    case when e.quiet and not h.certain and not h.silent then h.sure_at end as held_until,
     case when e.quiet and not h.certain and not h.silent
          then case when coalesce(h.until < o.swept, false) then 'a second look is to find the same heartbeat'
                    when o.mass_since is not null and o.mass_since > o.since then 'most servers look dead at once'
-                   else coalesce(o.because, 'no sweep yet') end end as held_because
+                   else coalesce(o.because, 'no sweep yet') end end as held_because,
+    case when not h.certain and not h.silent then h.sure_at end as sure_at
 from recovery.evidence as e
 cross join recovery.observation as o
-cross join lateral (select w.until, e.pending is not null or e.process_dead or e.drain_expired as certain,
+cross join lateral (select w.until, case when e.sure_since is not null then greatest(w.until, e.sure_since) end as sure_at,
+                           e.pending is not null or e.process_dead or e.drain_expired as certain,
                            coalesce(w.until < o.swept and e.sure_since < o.swept, false) as silent
                     from (select greatest(o.since, o.mass_since) + e.lease as until) as w) as h;
 --;
@@ -7552,6 +7569,8 @@ comment on column recovery.judgement.dead is 'It is dead.';
 comment on column recovery.judgement.held_until is 'It looks dead, but nobody is declared dead before then.';
 --;
 comment on column recovery.judgement.held_because is 'Why that is held back.';
+--;
+comment on column recovery.judgement.sure_at is 'A sweep after that ends it, if there is no sign of life before; null: nothing speaks for its death yet, or it is dead.';
 --;
 -- sql/views/keeper_lock.sql
 create or replace view recovery.keeper_lock as

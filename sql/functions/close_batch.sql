@@ -1,7 +1,8 @@
 create or replace function recovery.close_batch(
     p_family text, p_epoch bigint, p_guard text, p_after text[], p_limit integer, p_detector text,
     p_lock_wait interval, p_careful boolean, p_heir bigint default null,
-    out o_closed jsonb, out o_failed jsonb, out o_after text[], out o_done boolean, out o_careful boolean, out o_stopped boolean
+    out o_closed jsonb, out o_failed jsonb, out o_after text[], out o_done boolean, out o_careful boolean, out o_stopped boolean,
+    out o_limit integer
 )
 returns record
 language plpgsql
@@ -20,6 +21,7 @@ declare
 begin
     perform recovery.check_fresh();
     o_stopped := false;
+    o_limit := p_limit;
     if recovery.is_elsewhere(p_family, p_epoch) then
         o_closed := '{}';
         o_failed := '{}';
@@ -49,6 +51,13 @@ begin
         o_closed := v_batch.o_closed;
         o_failed := v_batch.o_failed;
         o_careful := v_batch.o_careful;
+        if v_batch.o_split then
+            o_after := p_after;
+            o_done := false;
+            o_limit := p_limit / 8;
+            return;
+        end if;
+        o_limit := least(p_limit * 2, 100000);
         -- After the last group come the rows without one, from the start each time: what was closed is gone.
         o_after := case when v_groups is not null then array[v_last] when v_family then p_after else v_bound end;
         o_done := case when v_groups is not null then false
@@ -73,6 +82,6 @@ end
 $$;
 
 comment on function recovery.close_batch(text, bigint, text, text[], integer, text, interval, boolean, bigint) is
-    'Closes the next batch of an ended epoch in one family (epoch null: rows that no server owns), or gives it to p_heir. Returns the counts per watch, where to go on, whether to skip locked rows from here on, and whether it was stopped.';
+    'Closes the next batch of an ended epoch in one family (epoch null: rows that no server owns), or gives it to p_heir. Returns the counts per watch, where to go on, whether to skip locked rows from here on, whether it was stopped, and how many rows the next batch is to have: an eighth if this one failed, so that one bad row does not make thousands close one by one.';
 
 revoke all on function recovery.close_batch(text, bigint, text, text[], integer, text, interval, boolean, bigint) from public;

@@ -1,7 +1,7 @@
 create or replace function recovery.close_scope(
     p_family text, p_owner text, p_epoch bigint, p_guard text, p_groups text[], p_watch text, p_key text[], p_bound text[], p_limit integer,
     p_reason text, p_detector text, p_lock_wait interval, p_careful boolean, p_heir bigint,
-    out o_closed jsonb, out o_failed jsonb, out o_careful boolean
+    out o_closed jsonb, out o_failed jsonb, out o_careful boolean, out o_split boolean
 )
 returns record
 language plpgsql
@@ -28,6 +28,7 @@ begin
     o_closed := '{}';
     o_failed := '{}';
     o_careful := p_careful;
+    o_split := false;
     v_task.epoch := p_epoch;
     v_task.keys := coalesce(p_groups, p_key);
     v_task.bound := p_bound;
@@ -71,7 +72,9 @@ begin
                 if v_scope = 'row' then
                     raise;
                 end if;
-                v_whole := false;
+                -- Row by row costs ten times as much: a large batch is tried again in parts.
+                o_split := p_owner <> 'any' and p_limit > 64;
+                v_whole := o_split;
                 exit;
         end;
     end loop;
@@ -93,6 +96,6 @@ end
 $$;
 
 comment on function recovery.close_scope(text, text, bigint, text, text[], text, text[], text[], integer, text, text, interval, boolean, bigint) is
-    'Closes (or hands to p_heir) one batch: the rows of p_groups, the row p_key of p_watch, those after key p_key up to p_bound, or p_limit rows without a group. Goes round locked rows, splits a batch that fails, writes the events of the groups, announces.';
+    'Closes (or hands to p_heir) one batch: the rows of p_groups, the row p_key of p_watch, those after key p_key up to p_bound, or p_limit rows without a group. Goes round locked rows, asks for smaller batches where a large one fails and finds the bad rows of a small one, writes the events of the groups, announces.';
 
 revoke all on function recovery.close_scope(text, text, bigint, text, text[], text, text[], text[], integer, text, text, interval, boolean, bigint) from public;

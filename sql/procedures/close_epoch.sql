@@ -13,6 +13,7 @@ declare
     v_batch   pg_catalog.record;
     v_after   pg_catalog.text[];
     v_careful boolean := false;
+    v_limit   integer := p_batch;
     v_left    pg_catalog.jsonb;
     v_some    boolean;
     v_beat    pg_catalog.timestamptz := pg_catalog.clock_timestamp();
@@ -33,7 +34,7 @@ begin
                 return;
             end if;
             select b.* into v_batch
-            from recovery.close_batch(p_family, p_epoch, v_guard, v_after, p_batch, p_detector, p_lock_wait, v_careful, p_heir) as b;
+            from recovery.close_batch(p_family, p_epoch, v_guard, v_after, v_limit, p_detector, p_lock_wait, v_careful, p_heir) as b;
             report := recovery.add_to_report(recovery.add_to_report(report, v_list, v_batch.o_closed), 'failed', v_batch.o_failed);
             commit; set transaction isolation level read committed, read write;
             perform recovery.restore_settings(v_session);
@@ -44,6 +45,7 @@ begin
             end if;
             v_some := v_some or v_batch.o_closed operator(pg_catalog.<>) '{}';
             v_careful := v_batch.o_careful;
+            v_limit := least(v_batch.o_limit, p_batch);
             if v_batch.o_stopped or not v_batch.o_done and pg_catalog.clock_timestamp() operator(pg_catalog.>) p_until then
                 report := pg_catalog.jsonb_set(report, array['more'], 'true');
                 return;

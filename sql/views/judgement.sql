@@ -10,14 +10,16 @@ select
          when e.connection_lost then 'connection_lost'
          when e.quiet then 'lease_expired' end as reason,
     h.certain or h.silent as dead,
-    case when e.quiet and not h.certain and not h.silent then greatest(h.until, e.sure_since) end as held_until,
+    case when e.quiet and not h.certain and not h.silent then h.sure_at end as held_until,
     case when e.quiet and not h.certain and not h.silent
          then case when coalesce(h.until < o.swept, false) then 'a second look is to find the same heartbeat'
                    when o.mass_since is not null and o.mass_since > o.since then 'most servers look dead at once'
-                   else coalesce(o.because, 'no sweep yet') end end as held_because
+                   else coalesce(o.because, 'no sweep yet') end end as held_because,
+    case when not h.certain and not h.silent then h.sure_at end as sure_at
 from recovery.evidence as e
 cross join recovery.observation as o
-cross join lateral (select w.until, e.pending is not null or e.process_dead or e.drain_expired as certain,
+cross join lateral (select w.until, case when e.sure_since is not null then greatest(w.until, e.sure_since) end as sure_at,
+                           e.pending is not null or e.process_dead or e.drain_expired as certain,
                            coalesce(w.until < o.swept and e.sure_since < o.swept, false) as silent
                     from (select greatest(o.since, o.mass_since) + e.lease as until) as w) as h;
 
@@ -29,3 +31,4 @@ comment on column recovery.judgement.reason is 'The reason with which it would e
 comment on column recovery.judgement.dead is 'It is dead.';
 comment on column recovery.judgement.held_until is 'It looks dead, but nobody is declared dead before then.';
 comment on column recovery.judgement.held_because is 'Why that is held back.';
+comment on column recovery.judgement.sure_at is 'A sweep after that ends it, if there is no sign of life before; null: nothing speaks for its death yet, or it is dead.';

@@ -43,8 +43,8 @@ def test_a_number_of_seconds(dsn: str, number: float) -> None:
         lambda: recovery.boot(dsn, "api", grace=number),
         lambda: recovery.boot(dsn, "api", wait=number),
         lambda: recovery.boot(dsn, "api", lock_wait=number),
-        lambda: check_intervals(15.0, number, None),
-        lambda: check_intervals(15.0, None, number),
+        lambda: check_intervals(15.0, 3.0, number, None),
+        lambda: check_intervals(15.0, 3.0, None, number),
     ]
     for attempt in attempts:
         with pytest.raises(InvalidArgument):
@@ -88,3 +88,20 @@ def test_two_machines_of_one_name_are_two_hosts(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(processes, "_machine", lambda: "00000000")
     assert host_id() != here
     assert host_id().partition("#")[0] == here.partition("#")[0]
+
+
+@pytest.mark.parametrize(
+    ("lease", "grace", "sweep", "every"),
+    [
+        (15, 3, 5, 5),  # the defaults: as often as sweeps
+        (15, 3, 1, 3),  # within the grace, which a lost connection is given
+        (15, 0.5, 0.5, 2.5),  # not oftener than six times in a lease
+        (3, 0.5, 0.5, 0.5),
+        (15, 15, 60, 5),
+        (15, 3, None, 5),
+    ],
+)
+def test_beats_come_as_often_as_the_grace_needs_and_not_oftener(
+    lease: float, grace: float, sweep: float | None, every: float
+) -> None:
+    assert check_intervals(lease, grace, None, sweep) == every

@@ -209,3 +209,20 @@ def test_p07_many_bad_rows_beside_a_live_server(app: Connection) -> None:
     assert boot(app, batch=7).report["failed"] == {"app.job": 10}
     assert len(failures(app)) == 10
     heartbeat(app, live)
+
+
+@pytest.mark.parametrize("group", [None, "id"])
+def test_a_bad_row_does_not_make_thousands_close_one_by_one(
+    app: Connection, group: str | None
+) -> None:
+    app.execute(CHECK)  # type: ignore
+    attach(app, group=group)
+    orphans(app, count=5000, bad=2345)
+    report = boot(app).report
+    assert (report["closed"], report["failed"]) == ({"app.job": 4999}, {"app.job": 1})
+    # What one statement closes has one time. The bad row's neighbours, an eighth of an eighth ..., are closed alone.
+    statements = value(app, "select count(distinct at) from recovery.event where kind = 'closed'")
+    assert statements < 64 + 40
+    assert (
+        value(app, "select count(distinct key) from recovery.event where kind = 'closed'") == 4999
+    )

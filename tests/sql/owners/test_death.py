@@ -69,6 +69,7 @@ def test_connection_lost(jobs: Connection, connect: Callable[..., Connection]) -
     wait_for(lambda: value(jobs, "select count(*) from pg_stat_activity where pid = %s", pid) == 0)
     report = sweep(jobs)
     assert (report["ended"], report["suspected"]) == ([], [dead.epoch])
+    assert 2 < report["due"] <= 3  # the grace: a keeper looks again then, however seldom it sweeps
     assert (
         value(jobs, "select state from recovery.server_status where epoch = %s", dead.epoch)
         == "suspected"
