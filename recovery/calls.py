@@ -246,7 +246,7 @@ def keep(
     `direct` false there is no lock: a pooler is in between. RC010.
     """
     return Call(
-        "select recovery.keep(%(epoch)s::bigint, %(token)s::uuid, %(every)s::interval,"
+        "select recovery.keeper_heartbeat(%(epoch)s::bigint, %(token)s::uuid, %(every)s::interval,"
         " %(direct)s::boolean)",
         {"epoch": epoch, "token": token, "every": every, "direct": direct},
         one,
@@ -307,7 +307,8 @@ def light(
 ) -> Call[int]:
     """Lights a fuse on a row or group; its id, the same one for the same nonce. RC008, RC010."""
     return Call(
-        "select recovery.light(%(watch)s::text, %(key)s::text, %(ttl)s::interval, %(host)s::text,"
+        "select recovery.light_fuse("
+        "%(watch)s::text, %(key)s::text, %(ttl)s::interval, %(host)s::text,"
         " %(pid)s::integer, %(process_start)s::timestamptz, %(scope)s::text, %(nonce)s::uuid)",
         {
             "watch": watch,
@@ -325,13 +326,13 @@ def light(
 
 def extend(fuse: int) -> Call[datetime]:
     """Lets a fuse burn for its ttl from now. RC012 if it is out."""
-    return Call("select recovery.extend(%(fuse)s::bigint)", {"fuse": fuse}, one)
+    return Call("select recovery.extend_fuse(%(fuse)s::bigint)", {"fuse": fuse}, one)
 
 
 def extend_all(fuses: Sequence[int]) -> Call[dict[int, datetime | None]]:
     """`extend` for many: until when each burns now, None if it is out."""
     return Call(
-        "select fuse, until from recovery.extend_all(%(fuses)s::bigint[])",
+        "select fuse, until from recovery.extend_fuses(%(fuses)s::bigint[])",
         {"fuses": list(fuses)},
         lambda rows: {row[0]: row[1] for row in rows},
     )
@@ -339,13 +340,13 @@ def extend_all(fuses: Sequence[int]) -> Call[dict[int, datetime | None]]:
 
 def cancel(fuse: int) -> Call[bool]:
     """Puts a fuse out; False if it was out."""
-    return Call("select recovery.cancel(%(fuse)s::bigint)", {"fuse": fuse}, one)
+    return Call("select recovery.cancel_fuse(%(fuse)s::bigint)", {"fuse": fuse}, one)
 
 
 def local_processes(host: str) -> Call[list[tuple[int, datetime | None]]]:
     """(pid, start) of the processes that servers and fuses name on a host."""
     return Call(
-        "select pid, process_start from recovery.local_processes(%(host)s::text)",
+        "select pid, process_start from recovery.host_processes(%(host)s::text)",
         {"host": host},
         lambda rows: [(row[0], row[1]) for row in rows],
     )
@@ -399,7 +400,8 @@ def track(
 ) -> Call[int]:
     """Registers a process that does a unit; its number. RC001, RC002, RC003, RC008, RC010."""
     return Call(
-        "select recovery.track(%(epoch)s::bigint, %(token)s::uuid, %(watch)s::text, %(key)s::text,"
+        "select recovery.track_process("
+        "%(epoch)s::bigint, %(token)s::uuid, %(watch)s::text, %(key)s::text,"
         " %(scope)s::text, %(host)s::text, %(pid)s::integer, %(process_start)s::timestamptz)",
         {
             "epoch": epoch,
@@ -417,13 +419,13 @@ def track(
 
 def untrack(process: int) -> Call[bool]:
     """Forgets a process, by its number; False if it was forgotten."""
-    return Call("select recovery.untrack(%(process)s::bigint)", {"process": process}, one)
+    return Call("select recovery.untrack_process(%(process)s::bigint)", {"process": process}, one)
 
 
 def processes_of(watch: str, key: str, scope: str = "row") -> Call[list[Process]]:
     """The processes of a row, or of a group with its rows and descendants. RC008, RC010."""
     return Call(
-        f"{_PROCESS} recovery.processes_of(%(watch)s::text, %(scope)s::text, %(key)s::text)",
+        f"{_PROCESS} recovery.work_processes(%(watch)s::text, %(scope)s::text, %(key)s::text)",
         {"watch": watch, "scope": scope, "key": key},
         _processes,
     )
@@ -432,7 +434,7 @@ def processes_of(watch: str, key: str, scope: str = "row") -> Call[list[Process]
 def left_processes(host: str, epoch: int | None = None) -> Call[list[Process]]:
     """Processes on a host whose server has ended (or of one epoch) and that nobody goes on with."""
     return Call(
-        f"{_PROCESS} recovery.left_processes(%(host)s::text, %(epoch)s::bigint)",
+        f"{_PROCESS} recovery.orphaned_processes(%(host)s::text, %(epoch)s::bigint)",
         {"host": host, "epoch": epoch},
         _processes,
     )

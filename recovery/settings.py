@@ -199,7 +199,7 @@ def _setting_of(
     name: str, watch: str | None = None, kind: str | None = None, group: str | None = None
 ) -> Call[str | None]:
     return Call(
-        "select recovery.setting_of(%(name)s::text, %(watch)s::text, %(kind)s::text,"
+        "select recovery.get_setting(%(name)s::text, %(watch)s::text, %(kind)s::text,"
         " %(group)s::text)",
         {"name": name, "watch": watch, "kind": kind, "group": group},
         calls.one,
