@@ -10,7 +10,7 @@ ARGS ?=
 JOBS ?= 4
 SOURCES := $(wildcard recovery tests tools bench examples alembic)
 
-.PHONY: help setup demo test lint format types sql-check bench dist clean
+.PHONY: help setup demo test lint format types sql-check docs bench dist clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -44,6 +44,12 @@ sql-check: .venv/.ready ## style and names of sql/, pgspot, then the tests that 
 	@$(BIN)/python tools/check_names.py
 	@$(BIN)/python -m pytest -q tests/schema/test_style.py $(ARGS)
 
+.venv/.docs: .venv/.ready
+	@tools/setup.sh docs
+
+docs: .venv/.docs ## the documentation in site/; a broken link fails
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
 bench: .venv/.ready ## the benchmarks of bench/
 	@$(BIN)/python -m bench $(ARGS)
 
@@ -52,5 +58,5 @@ dist: .venv/.ready ## sdist and wheel in dist/
 	@$(BIN)/python -m build --no-isolation --outdir dist .
 
 clean: ## remove everything that make made
-	@rm -rf .venv .tools dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf .venv .tools dist build site .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

@@ -1,6 +1,9 @@
 #!/bin/sh
 # Prepares .venv for development: needs Python 3.11 or newer and nothing else.
 #
+#     tools/setup.sh          what the tests and checks need
+#     tools/setup.sh docs     that, and what builds the documentation
+#
 # uv does the installing. It is taken from the PATH, or put into .tools/ with
 # whatever the machine's Python offers (venv, else pip). uv never downloads an
 # interpreter: the machine's own is used.
@@ -56,11 +59,12 @@ if ! { [ -x .venv/bin/python ] && .venv/bin/python -c "$new_enough" 2>/dev/null;
 fi
 
 install() {
-    "$uv" pip install --quiet --python .venv/bin/python --group dev --editable '.[all]'
+    "$uv" pip install --quiet --python .venv/bin/python --group dev ${1:+--group "$1"} --editable '.[all]'
 }
 # uv brings its own root certificates; behind a proxy only the system's will do.
-if ! output=$(install 2>&1); then
+if ! output=$(install "$@" 2>&1); then
     export UV_SYSTEM_CERTS=1 UV_NATIVE_TLS=1
-    install 2>/dev/null || { echo "$output" >&2; exit 1; }
+    install "$@" 2>/dev/null || { echo "$output" >&2; exit 1; }
 fi
 touch .venv/.ready
+[ -z "${1:-}" ] || touch ".venv/.$1"

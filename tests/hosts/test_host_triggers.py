@@ -1,4 +1,4 @@
-"""A host's own triggers do in our closings what they do in the host's own writes.
+"""P13: a host's own triggers do in our closings what they do in the host's own writes.
 
 Each case is one trigger, written as people write them: no pinned path, names unqualified. Its
 function writes what it sees into a second table. The host then writes the terminal state itself,

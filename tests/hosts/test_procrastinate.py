@@ -1,4 +1,4 @@
-"""Procrastinate's schema, watched: it works as before, and a closing writes what it would itself.
+"""P13: Procrastinate's schema, watched: it works as before, and a closing writes what it would itself.
 
 A worker fetches a job (todo -> doing) and finishes it: ``status``, ``attempts + 1``,
 ``abort_requested = false``. So these are what the watch closes with; `worker_id` stays, as there.

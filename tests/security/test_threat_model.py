@@ -1,4 +1,4 @@
-"""Every numbered sentence of docs/threat-model.md."""
+"""Every numbered sentence of docs/explanation/threat-model.md."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from sql.jobs import (
     write_as,
 )
 
-PAGE = Path(__file__).parents[2] / "docs" / "threat-model.md"
+PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "threat-model.md"
 
 
 class People:

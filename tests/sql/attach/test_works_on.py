@@ -217,6 +217,7 @@ def test_a_server_epoch_column_that_exists_is_used(app: Connection, default: str
 
 
 def test_after_the_table_is_renamed_all_goes_on(jobs: Connection) -> None:
+    """P13: also the host's own writes."""
     server = boot(jobs)
     jobs.execute("alter table app.job rename to task")
     jobs.execute("insert into app.task (status) values ('queued')")

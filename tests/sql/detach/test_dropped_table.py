@@ -1,4 +1,4 @@
-"""A watched table that its owner dropped without detaching it harms nothing else."""
+"""P13: a watched table that its owner dropped without detaching it harms nothing else."""
 
 from __future__ import annotations
 
