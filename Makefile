@@ -48,7 +48,7 @@ sql-check: .venv/.ready ## style and names of sql/, pgspot, then the tests that 
 	@tools/setup.sh docs
 
 docs: .venv/.docs ## the documentation in site/; a broken link fails
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: .venv/.ready ## the benchmarks of bench/
 	@$(BIN)/python -m bench $(ARGS)

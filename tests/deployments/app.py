@@ -1,4 +1,4 @@
-"""The README's application, for servers of other people: uvicorn, gunicorn.
+"""The application of docs/how-to/processes.md, for servers of other people: uvicorn, gunicorn.
 
 ``asgi`` and ``wsgi`` answer to ``/work?ms=N``: open a row, work, finish it, say whether it was
 still ours; and to ``/hold``: open a row and hang. With ``patience=N`` (seconds) the finishing is

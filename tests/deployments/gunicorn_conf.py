@@ -1,4 +1,4 @@
-"""The README's gunicorn.conf.py: each worker serves, after the fork."""
+"""The gunicorn.conf.py of docs/how-to/processes.md: each worker serves, after the fork."""
 
 from __future__ import annotations
 
