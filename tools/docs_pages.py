@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import functools
 import inspect
 import io
 import os
@@ -97,6 +98,7 @@ def _listed(text: str) -> list[str]:
     return re.findall(r"^│ ([a-z][\w-]*)", box, re.MULTILINE)
 
 
+@functools.cache
 def promised(folder: Path = ROOT / "tests") -> dict[int, dict[str, list[str]]]:
     """Promise -> file -> what its tests say; a promise is named by a test or its docstring."""
     found: dict[int, dict[str, list[str]]] = {}
