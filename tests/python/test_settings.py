@@ -222,7 +222,7 @@ def test_a_bad_variable_ends_no_older_epoch(
         r" unit; Allowed is a time",
     ):
         recovery.boot(dsn, "api")
-    calls.run(conn, calls.assert_live(live.epoch))
+    calls.run(conn, calls.server.assert_live(live.epoch))
     assert stored(conn) == {}
 
 
@@ -234,7 +234,7 @@ def test_a_bad_setting_ends_no_older_epoch(
 ) -> None:
     with pytest.raises(recovery.InvalidArgument, match=f"setting '?{next(iter(given))}'? "):
         recovery.boot(dsn, "api", settings={"task_timeout": "1 h", **given})
-    calls.run(conn, calls.assert_live(live.epoch))
+    calls.run(conn, calls.server.assert_live(live.epoch))
     assert stored(conn) == {}
 
 
