@@ -8,10 +8,27 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, Literal, Self, TypeAlias
 
-__all__ = ["Cancel", "ClosedRow", "Event", "Eviction", "PreviewRow", "Report", "Scope", "from_json"]
+__all__ = [
+    "Binding",
+    "Cancel",
+    "ClosedRow",
+    "Event",
+    "Eviction",
+    "Policy",
+    "PreviewRow",
+    "Report",
+    "Scope",
+    "from_json",
+]
 
 #: What a unit of work is: one row, or a group (session) with all its rows.
 Scope: TypeAlias = Literal["row", "group"]
+
+#: What a boot does with those who hold its name, see `recovery.boot`.
+Policy: TypeAlias = Literal["supersede", "replace", "wait", "refuse"]
+
+#: For how long a connection says its epoch, see `Server.bind`.
+Binding: TypeAlias = Literal["session", "transaction"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Literal
 
 from recovery import calls
+from recovery.types import Scope
 
 __all__ = [
     "aattach",
@@ -20,7 +22,30 @@ __all__ = [
 
 
 def attach(
-    conn: calls.Connection, table: str, *, open: str, close: Mapping[str, str], **options: Any
+    conn: calls.Connection,
+    table: str,
+    *,
+    open: str,
+    close: Mapping[str, str],
+    name: str | None = None,
+    group: str | None = None,
+    family: str | None = None,
+    parent: str | None = None,
+    position: int = 100,
+    order: str | None = None,
+    only: str | None = None,
+    image: str | None = None,
+    topic: str | None = None,
+    failed_topics: Sequence[str] | None = None,
+    idle_topics: Sequence[str] | None = None,
+    started: str | None = None,
+    unowned: str | timedelta | None = None,
+    events: Literal["all", "closed"] = "all",
+    launch_grace: str | timedelta | None = None,
+    requeue: Mapping[str, str] | None = None,
+    attempts: str | None = None,
+    max_attempts: int = 3,
+    search_path: str | None = None,
 ) -> str:
     """Watches a table: adds ``server_epoch``, a partial index and triggers to it.
 
@@ -34,13 +59,34 @@ def attach(
         open: SQL condition over the row ``r``: the row is work in flight.
         close: column -> SQL expression that a closing sets; sees ``r`` and
             ``c.reason``, ``c.message``, ``c.at``, ``c.ms``, ``c.epoch``, ``c.detector``.
-        **options: the parameters of ``recovery.attach`` without ``p_``: name, group,
-            family, parent, position, order, only, image, topic, failed_topics,
-            idle_topics, started, unowned, events, launch_grace, and for work that may be
-            repeated: requeue (column -> expression, as close: back to the queue instead
-            of closed), attempts (an integer column that counts), max_attempts (3; after
-            so many it is closed). search_path: what the table's triggers find theirs by
-            when a closing fires them; by default that of this session.
+        name: of the watch, in events and reports; by default ``schema.table``.
+        group: SQL expression for the group (session) that a row belongs to; by default every
+            row stands alone.
+        family: watches of one family share their groups, and close a group in one
+            transaction; by default the watch's name.
+        parent: on the watch whose rows are the groups: expression for the parent group.
+            Trees close deepest first.
+        position: order within the family: lower ones are closed and announced first.
+        order: expression by which the rows of one group are in order in the events.
+        only: further condition under which an open row of an ended epoch is closed; others
+            are let go (their ``server_epoch`` becomes null).
+        image: jsonb expression: what an event records of the row before and after.
+        topic: name of the event for a row.
+        failed_topics: on the watch whose rows are the groups: events for a group in which
+            work was closed.
+        idle_topics: the same, once nothing of the group is open any more.
+        started: timestamptz expression: when the work began.
+        unowned: an interval: open rows without an epoch that began longer ago are closed at
+            a boot; None: left alone.
+        events: ``all``: every transition is an event; ``closed``: only what recovery does.
+        launch_grace: an interval: open work that began more recently is kept although no
+            fuse guards it yet; None: the work of this table has no fuses.
+        requeue: for work that may be repeated: column -> expression, as in `close`: back to
+            the queue instead of closed, while attempts are left.
+        attempts: the integer column that counts them.
+        max_attempts: how many there are in all; the last one is closed.
+        search_path: what the table's own triggers find theirs by when a closing fires them;
+            by default that of this session.
 
     Returns:
         The watch's name.
@@ -51,7 +97,33 @@ def attach(
         PermissionDenied: not the owner of the table, or not permitted; then it says the
             statement that a DBA has to run (42501).
     """
-    return calls.run(conn, calls.watch.attach(table, open, close, **options))
+    return calls.run(
+        conn,
+        calls.watch.attach(
+            table,
+            open,
+            close,
+            name=name,
+            group=group,
+            family=family,
+            parent=parent,
+            position=position,
+            order=order,
+            only=only,
+            image=image,
+            topic=topic,
+            failed_topics=failed_topics,
+            idle_topics=idle_topics,
+            started=started,
+            unowned=unowned,
+            events=events,
+            launch_grace=launch_grace,
+            requeue=requeue,
+            attempts=attempts,
+            max_attempts=max_attempts,
+            search_path=search_path,
+        ),
+    )
 
 
 async def aattach(
@@ -60,10 +132,54 @@ async def aattach(
     *,
     open: str,
     close: Mapping[str, str],
-    **options: Any,
+    name: str | None = None,
+    group: str | None = None,
+    family: str | None = None,
+    parent: str | None = None,
+    position: int = 100,
+    order: str | None = None,
+    only: str | None = None,
+    image: str | None = None,
+    topic: str | None = None,
+    failed_topics: Sequence[str] | None = None,
+    idle_topics: Sequence[str] | None = None,
+    started: str | None = None,
+    unowned: str | timedelta | None = None,
+    events: Literal["all", "closed"] = "all",
+    launch_grace: str | timedelta | None = None,
+    requeue: Mapping[str, str] | None = None,
+    attempts: str | None = None,
+    max_attempts: int = 3,
+    search_path: str | None = None,
 ) -> str:
     """`attach` on an async connection."""
-    return await calls.arun(conn, calls.watch.attach(table, open, close, **options))
+    return await calls.arun(
+        conn,
+        calls.watch.attach(
+            table,
+            open,
+            close,
+            name=name,
+            group=group,
+            family=family,
+            parent=parent,
+            position=position,
+            order=order,
+            only=only,
+            image=image,
+            topic=topic,
+            failed_topics=failed_topics,
+            idle_topics=idle_topics,
+            started=started,
+            unowned=unowned,
+            events=events,
+            launch_grace=launch_grace,
+            requeue=requeue,
+            attempts=attempts,
+            max_attempts=max_attempts,
+            search_path=search_path,
+        ),
+    )
 
 
 def permit(conn: calls.Connection, owner: str) -> None:
@@ -114,7 +230,7 @@ def supervise(
     timeout: str | None = None,
     hold: str | None = None,
     child: str | None = None,
-    cancel: Literal["row", "group"] = "row",
+    cancel: Scope = "row",
     started: str | None = None,
 ) -> str:
     """Puts a watched table under the watchdog; the timeouts are settings (`configure`).
@@ -157,6 +273,29 @@ def supervise(
     )
 
 
-async def asupervise(conn: calls.AnyAsyncConnection, table: str, **options: Any) -> str:
+async def asupervise(
+    conn: calls.AnyAsyncConnection,
+    table: str,
+    *,
+    kind: str | None = None,
+    activity: str | None = None,
+    timeout: str | None = None,
+    hold: str | None = None,
+    child: str | None = None,
+    cancel: Scope = "row",
+    started: str | None = None,
+) -> str:
     """`supervise` on an async connection."""
-    return await calls.arun(conn, calls.watchdog.supervise(table, **options))
+    return await calls.arun(
+        conn,
+        calls.watchdog.supervise(
+            table,
+            kind=kind,
+            activity=activity,
+            timeout=timeout,
+            hold=hold,
+            child=child,
+            cancel=cancel,
+            started=started,
+        ),
+    )

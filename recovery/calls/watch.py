@@ -3,56 +3,79 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Literal
 
 from recovery.calls.core import Call, nothing, one
-from recovery.errors import InvalidArgument
 
 __all__ = ["attach", "detach", "permit"]
 
 
-def attach(table: str, open: str, close: Mapping[str, str], **options: Any) -> Call[str]:
+def attach(
+    table: str,
+    open: str,
+    close: Mapping[str, str],
+    *,
+    name: str | None = None,
+    group: str | None = None,
+    family: str | None = None,
+    parent: str | None = None,
+    position: int = 100,
+    order: str | None = None,
+    only: str | None = None,
+    image: str | None = None,
+    topic: str | None = None,
+    failed_topics: Sequence[str] | None = None,
+    idle_topics: Sequence[str] | None = None,
+    started: str | None = None,
+    unowned: str | timedelta | None = None,
+    events: Literal["all", "closed"] = "all",
+    launch_grace: str | timedelta | None = None,
+    requeue: Mapping[str, str] | None = None,
+    attempts: str | None = None,
+    max_attempts: int = 3,
+    search_path: str | None = None,
+) -> Call[str]:
     """Watches a table; returns the watch's name. RC006, RC007, RC010.
 
-    Args:
-        table: as SQL writes it, with its schema.
-        open: SQL condition over the row ``r``: the row is work in flight.
-        close: column -> SQL expression that a closing sets.
-        **options: the parameters of ``recovery.attach``, without their ``p_``.
+    The arguments are those of `recovery.attach`, the function.
     """
-    wrong = sorted(set(options) - _ATTACH_OPTIONS.keys())
-    if wrong:
-        allowed = ", ".join(_ATTACH_OPTIONS)
-        raise InvalidArgument(f"attach has no option {', '.join(wrong)}; there are {allowed}")
-    given = "".join(f", p_{name} => %({name})s::{_ATTACH_OPTIONS[name]}" for name in options)
+    options: dict[str, tuple[str, object]] = {
+        "name": ("text", name),
+        "group": ("text", group),
+        "family": ("text", family),
+        "parent": ("text", parent),
+        "position": ("integer", position),
+        "order": ("text", order),
+        "only": ("text", only),
+        "image": ("text", image),
+        "topic": ("text", topic),
+        "failed_topics": ("text[]", None if failed_topics is None else list(failed_topics)),
+        "idle_topics": ("text[]", None if idle_topics is None else list(idle_topics)),
+        "started": ("text", started),
+        "unowned": ("interval", unowned),
+        "events": ("text", events),
+        "launch_grace": ("interval", launch_grace),
+        "requeue": ("jsonb", None if requeue is None else json.dumps(dict(requeue))),
+        "attempts": ("text", attempts),
+        "max_attempts": ("integer", max_attempts),
+        "search_path": ("text", search_path),
+    }
+    # What is not given is left to SQL, which knows the session's search_path.
+    given = {option: each for option, each in options.items() if each[1] is not None}
+    said = "".join(f", p_{option} => %({option})s::{type_}" for option, (type_, _) in given.items())
     return Call(
         "select recovery.attach(p_table => %(table)s::text::regclass, p_open => %(open)s::text,"
-        f" p_close => %(close)s::text::jsonb{given})",
+        f" p_close => %(close)s::text::jsonb{said})",
         {
             "table": table,
             "open": open,
             "close": json.dumps(dict(close)),
-            **{name: _as_json(value) for name, value in options.items()},
+            **{option: value for option, (_, value) in given.items()},
         },
         one,
     )
-
-
-_ATTACH_OPTIONS = {
-    **dict.fromkeys(("name", "group", "family", "parent", "order", "only", "image"), "text"),
-    **dict.fromkeys(("topic", "started", "events", "search_path"), "text"),
-    **dict.fromkeys(("failed_topics", "idle_topics"), "text[]"),
-    "position": "integer",
-    "requeue": "jsonb",
-    "attempts": "text",
-    "max_attempts": "integer",
-    **dict.fromkeys(("unowned", "launch_grace"), "interval"),
-}
-
-
-def _as_json(value: Any) -> Any:
-    return json.dumps(dict(value)) if isinstance(value, Mapping) else value
 
 
 def permit(owner: str) -> Call[None]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from recovery.calls.core import Call, one
-from recovery.types import Cancel, from_json
+from recovery.types import Cancel, Scope, from_json
 
 __all__ = ["acknowledge", "cancellations", "supervise", "touch"]
 
@@ -19,7 +19,7 @@ def supervise(
     timeout: str | None = None,
     hold: str | None = None,
     child: str | None = None,
-    cancel: str = "row",
+    cancel: Scope = "row",
     started: str | None = None,
 ) -> Call[str]:
     """Puts a watched table under the watchdog; the watch's name. RC006, RC008."""

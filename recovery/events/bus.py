@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, Self, TypeAlias
 
 from recovery.errors import InvalidArgument, Lagged
@@ -194,7 +195,15 @@ class Bus:
         return subscription
 
     def on(
-        self, callback: Callable[[Event], Awaitable[object] | object], **filters: Any
+        self,
+        callback: Callable[[Event], Awaitable[object] | object],
+        *,
+        watch: Filter = None,
+        group: Filter = None,
+        reason: Filter = None,
+        kind: Filter = None,
+        topic: Filter = None,
+        maxsize: int = 1000,
     ) -> Subscription:
         """Calls back for each event, one at a time, until the subscription is closed.
 
@@ -204,11 +213,20 @@ class Bus:
 
         Args:
             callback: takes the event.
-            **filters: as of `subscribe`.
+            watch, group, reason, kind, topic, maxsize: as of `subscribe`.
 
         Raises:
             InvalidArgument: a coroutine function without a running event loop (RC010).
         """
+        subscribe = partial(
+            self.subscribe,
+            watch=watch,
+            group=group,
+            reason=reason,
+            kind=kind,
+            topic=topic,
+            maxsize=maxsize,
+        )
         if inspect.iscoroutinefunction(callback):
             try:
                 loop = asyncio.get_running_loop()
@@ -216,12 +234,12 @@ class Bus:
                 raise InvalidArgument(
                     "bus.on with a coroutine function must be called in a running event loop"
                 ) from None
-            subscription = self.subscribe(**filters)
+            subscription = subscribe()
             task = loop.create_task(_apump(subscription, callback))
             self._tasks.add(task)  # the loop itself keeps only a weak reference
             task.add_done_callback(self._tasks.discard)
         else:
-            subscription = self.subscribe(**filters)
+            subscription = subscribe()
             threading.Thread(
                 target=_pump, args=(subscription, callback), name="recovery-callback", daemon=True
             ).start()

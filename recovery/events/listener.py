@@ -295,13 +295,32 @@ def _test(conn: psycopg.Connection[Any]) -> None:
         )
 
 
-def listen(target: Target = None, **options: Any) -> Listener:
+def listen(
+    target: Target = None,
+    *,
+    bus: Bus | None = None,
+    name: str = "",
+    after: int | None = None,
+    poll: float = 1.0,
+    hold: bool = True,
+    patience: float = 3.0,
+    epoch: int | None = None,
+) -> Listener:
     """The events, without a server of one's own.
 
         with recovery.listen(dsn) as bus:
             for event in bus.subscribe(kind="closed"):
                 ...
 
-    Reading begins with the first subscription. Options as of `Listener`.
+    Reading begins with the first subscription. Arguments as of `Listener`.
     """
-    return Listener(target, **options)
+    return Listener(
+        target,
+        bus=bus,
+        name=name,
+        after=after,
+        poll=poll,
+        hold=hold,
+        patience=patience,
+        epoch=epoch,
+    )

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, Literal
 
 import psutil
 
@@ -18,6 +17,7 @@ from recovery.database.connect import Target, check_schema, connect
 from recovery.database.pooler import is_shared, warn
 from recovery.server.server import Server
 from recovery.settings import prepare
+from recovery.types import Policy
 from recovery.work.host import host_id, report_processes
 from recovery.work.reaping import Reaper
 
@@ -32,7 +32,7 @@ def boot(
     *,
     lease: float | timedelta = 15.0,
     grace: float | timedelta = 3.0,
-    policy: Literal["supersede", "replace", "wait", "refuse"] = "supersede",
+    policy: Policy = "supersede",
     wait: float | timedelta = 30.0,
     version: str | None = None,
     host: str | None = None,
@@ -142,6 +142,38 @@ def boot(
     return server
 
 
-async def aboot(target: Target, name: str, **options: Any) -> Server:
+async def aboot(
+    target: Target,
+    name: str,
+    *,
+    lease: float | timedelta = 15.0,
+    grace: float | timedelta = 3.0,
+    policy: Policy = "supersede",
+    wait: float | timedelta = 30.0,
+    version: str | None = None,
+    host: str | None = None,
+    batch: int = 10_000,
+    lock_wait: float | timedelta = 2.0,
+    reap_processes: bool = True,
+    settings: Mapping[str, Value] | None = None,
+    direct: Target = None,
+    beat: float | None = None,
+) -> Server:
     """`boot` without blocking the event loop."""
-    return await asyncio.to_thread(boot, target, name, **options)
+    return await asyncio.to_thread(
+        boot,
+        target,
+        name,
+        lease=lease,
+        grace=grace,
+        policy=policy,
+        wait=wait,
+        version=version,
+        host=host,
+        batch=batch,
+        lock_wait=lock_wait,
+        reap_processes=reap_processes,
+        settings=settings,
+        direct=direct,
+        beat=beat,
+    )

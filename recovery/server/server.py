@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import psycopg
@@ -19,7 +19,7 @@ from recovery.events.bus import Bus
 from recovery.fence.epoch import Epoch
 from recovery.hooks import psycopg as pools
 from recovery.hooks import sqlalchemy as engines
-from recovery.types import Report, Scope
+from recovery.types import Binding, Report, Scope
 from recovery.work.cancelling import C, Canceller
 from recovery.work.fuse import Extender, Fuse
 from recovery.work.host import ProcessLike, host_id
@@ -176,9 +176,9 @@ class Server:
         """
         return self._beat(lambda call: self._link.run(call, timeout), every=self._epoch.every)
 
-    async def aheartbeat(self) -> datetime:
+    async def aheartbeat(self, timeout: float = 10.0) -> datetime:
         """`heartbeat`, not blocking the event loop."""
-        return await asyncio.to_thread(self.heartbeat)
+        return await asyncio.to_thread(self.heartbeat, timeout)
 
     def sweep(self, *, budget: float | None = None) -> Report:
         """Ends dead servers and closes the orphans of every ended epoch, anyone's.
@@ -197,9 +197,9 @@ class Server:
         span = None if budget is None else timedelta(seconds=budget)
         return self._link.run(calls.closing.sweep(self.name, budget=span))
 
-    async def asweep(self) -> Report:
+    async def asweep(self, *, budget: float | None = None) -> Report:
         """`sweep` without blocking the event loop."""
-        return await asyncio.to_thread(self.sweep)
+        return await asyncio.to_thread(self.sweep, budget=budget)
 
     def drain(self, limit: float | timedelta = 600.0) -> datetime:
         """Opens no new work from now on; what this process owns stays its own.
@@ -312,9 +312,9 @@ class Server:
         _log.info("server %s shut down epoch %s: %s", self.name, self.epoch, report)
         return report
 
-    async def ashutdown(self, heir: Server | int | None = None) -> Report:
+    async def ashutdown(self, heir: Server | int | None = None, timeout: float = 30.0) -> Report:
         """`shutdown` without blocking the event loop."""
-        return await asyncio.to_thread(self.shutdown, heir)
+        return await asyncio.to_thread(self.shutdown, heir, timeout)
 
     def assert_live(self, conn: calls.Connection) -> None:
         """Asks the database, inside the caller's transaction, before a side effect.
@@ -330,9 +330,7 @@ class Server:
         """`assert_live` on an async connection."""
         await calls.arun(conn, calls.server.assert_live(self.epoch))
 
-    def bind(
-        self, engine: sa.Engine | AsyncEngine, scope: Literal["session", "transaction"] = "session"
-    ) -> None:
+    def bind(self, engine: sa.Engine | AsyncEngine, scope: Binding = "session") -> None:
         """Gives every connection of an engine this epoch, now and later.
 
         A later boot that binds the same engine takes over. Once this process is fenced,

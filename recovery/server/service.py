@@ -7,11 +7,14 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from functools import partial
 from types import FrameType
-from typing import Any, Literal
+from typing import Any, TypeAlias
 
 from recovery.calls import seconds
+from recovery.calls.settings import Value
 from recovery.database.connect import Target
 from recovery.database.threads import in_thread
 from recovery.errors import ConnectionFailed, InvalidArgument
@@ -21,10 +24,14 @@ from recovery.fence.exit import exit_code
 from recovery.server.boot import boot
 from recovery.server.keeper import Keeper, check_intervals
 from recovery.server.server import Server
+from recovery.types import Binding, Policy
 
-__all__ = ["Service", "serve"]
+__all__ = ["Heir", "Service", "serve"]
 
 _log = logging.getLogger(__name__)
+
+#: Who takes the open work over at the end: a server, an epoch, or what says so then.
+Heir: TypeAlias = Server | int | Callable[[], Server | int | None] | None
 
 
 class Service:
@@ -39,23 +46,49 @@ class Service:
         sweep: float | None = 5.0,
         listen: bool = True,
         poll: float = 1.0,
-        bind: Literal["session", "transaction"] | None = "session",
-        heir: Server | int | Callable[[], Server | int | None] | None = None,
+        bind: Binding | None = "session",
+        heir: Heir = None,
         signals: bool = False,
         exit_on_fenced: bool | int = False,
         direct: Target = None,
-        **options: Any,
+        lease: float | timedelta = 15.0,
+        grace: float | timedelta = 3.0,
+        policy: Policy = "supersede",
+        wait: float | timedelta = 30.0,
+        version: str | None = None,
+        host: str | None = None,
+        batch: int = 10_000,
+        lock_wait: float | timedelta = 2.0,
+        reap_processes: bool = True,
+        settings: Mapping[str, Value] | None = None,
     ) -> None:
-        lease, grace = (
-            seconds(options.get(what, usual), what).total_seconds()
-            for what, usual in (("lease", 15.0), ("grace", 3.0))
+        self._heartbeat = check_intervals(
+            seconds(lease, "lease").total_seconds(),
+            seconds(grace, "grace").total_seconds(),
+            heartbeat,
+            sweep,
         )
-        self._heartbeat = check_intervals(lease, grace, heartbeat, sweep)
-        self._target, self._name, self._options = target, name, options
-        self._direct = direct
+        self._target, self._name = target, name
+        self._boot = partial(
+            boot,
+            target,
+            name,
+            beat=self._heartbeat,
+            direct=direct,
+            lease=lease,
+            grace=grace,
+            policy=policy,
+            wait=wait,
+            version=version,
+            host=host,
+            batch=batch,
+            lock_wait=lock_wait,
+            reap_processes=reap_processes,
+            settings=settings,
+        )
         self._sweep = sweep
         self._listen, self._poll = listen, poll
-        self._bind: Literal["session", "transaction"] | None = bind
+        self._bind = bind
         self._heir = heir
         self._signals = signals
         self._exit_code = exit_code(exit_on_fenced)
@@ -102,9 +135,7 @@ class Service:
         if self._entered:
             raise InvalidArgument("serve() can be entered once; call it again for another boot")
         self._entered = True
-        self._server = server = boot(
-            self._target, self._name, beat=self._heartbeat, direct=self._direct, **self._options
-        )
+        self._server = server = self._boot()
         server._epoch.exit_code = self._exit_code
         try:
             if self._bind is not None and _is_engine(self._target):
@@ -175,7 +206,30 @@ def _is_engine(target: Any) -> bool:
     return sa is not None and isinstance(getattr(target, "sync_engine", target), sa.Engine)
 
 
-def serve(target: Target, name: str, **options: Any) -> Service:
+def serve(
+    target: Target,
+    name: str,
+    *,
+    heartbeat: float | None = None,
+    sweep: float | None = 5.0,
+    listen: bool = True,
+    poll: float = 1.0,
+    bind: Binding | None = "session",
+    heir: Heir = None,
+    signals: bool = False,
+    exit_on_fenced: bool | int = False,
+    direct: Target = None,
+    lease: float | timedelta = 15.0,
+    grace: float | timedelta = 3.0,
+    policy: Policy = "supersede",
+    wait: float | timedelta = 30.0,
+    version: str | None = None,
+    host: str | None = None,
+    batch: int = 10_000,
+    lock_wait: float | timedelta = 2.0,
+    reap_processes: bool = True,
+    settings: Mapping[str, Value] | None = None,
+) -> Service:
     """Boots, keeps the heartbeat and the sweep going, listens; at the end shuts down.
 
         with recovery.serve(engine, name="api-1") as server:
@@ -206,14 +260,36 @@ def serve(target: Target, name: str, **options: Any) -> Service:
             keeper and the listener go there. Through a pooler in transaction mode alone
             there is neither a lock nor LISTEN: the lease and polling do it, and the log
             warns once.
-        **options: of `boot`: lease, grace, policy, wait, version, host, batch, lock_wait,
-            reap_processes, settings.
+        lease, grace, policy, wait, version, host, batch, lock_wait, reap_processes, settings:
+            as of `boot`.
 
     Raises:
         As `boot`; InvalidArgument for intervals that do not fit the lease, or no
         exit code (RC010).
     """
-    return Service(target, name, **options)
+    return Service(
+        target,
+        name,
+        heartbeat=heartbeat,
+        sweep=sweep,
+        listen=listen,
+        poll=poll,
+        bind=bind,
+        heir=heir,
+        signals=signals,
+        exit_on_fenced=exit_on_fenced,
+        direct=direct,
+        lease=lease,
+        grace=grace,
+        policy=policy,
+        wait=wait,
+        version=version,
+        host=host,
+        batch=batch,
+        lock_wait=lock_wait,
+        reap_processes=reap_processes,
+        settings=settings,
+    )
 
 
 def _after_fork() -> None:

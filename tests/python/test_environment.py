@@ -21,7 +21,7 @@ from psycopg.conninfo import make_conninfo
 import recovery
 from helpers import wait_for
 from recovery import calls, schema
-from recovery.calls import _SETTINGS
+from recovery.calls.session import _SETTINGS
 from recovery.cli import main as cli
 from recovery.demo.cluster import Cluster
 

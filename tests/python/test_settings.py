@@ -245,7 +245,7 @@ def test_no_variable_is_taken_for_something_else() -> None:
 
 
 def test_the_variables_are_the_settings_and_documented(conn: Connection) -> None:
-    names = {setting.name for setting in calls.run(conn, settings.status())}
+    names = {setting.name for setting in calls.run(conn, calls.settings.status())}
     assert set(settings.VARIABLES.values()) == names
     for variable, name in settings.VARIABLES.items():
         assert variable in (inspect.getdoc(recovery.boot) or "")
