@@ -149,7 +149,7 @@ class Listener:
         self._thread.join(timeout)
         self.bus.close()
 
-    def run(self, call: calls.Call[Any], timeout: float) -> Any:
+    def _execute(self, call: calls.Call[Any], timeout: float) -> Any:
         """Executes a call over this connection, between two reads.
 
         Raises:

@@ -153,7 +153,7 @@ class Service:
                 server,
                 heartbeat=self._heartbeat,
                 sweep=self._sweep,
-                aside=None if self._listener is None else self._listener.run,
+                aside=None if self._listener is None else self._listener._execute,
             )
             self._keeper.start()
             if self._listener is not None:

@@ -122,9 +122,7 @@ def test_version_and_help() -> None:
 
 
 def test_without_its_packages_it_says_what_to_install() -> None:
-    code = (
-        "import sys; sys.modules['typer'] = None\nfrom recovery.cli.main import main; main(['status'])"
-    )
+    code = "import sys; sys.modules['typer'] = None\nfrom recovery.cli.main import main; main(['status'])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == USAGE
     assert done.stderr.splitlines() == [
