@@ -13,17 +13,8 @@ from typing import TYPE_CHECKING, Any
 from recovery._version import VERSION as __version__
 
 if TYPE_CHECKING:
-    from recovery.closing import (
-        aclose,
-        aevict,
-        apreview,
-        close,
-        evict,
-        preview,
-    )
-    from recovery.database.connect import (
-        Target,
-    )
+    from recovery.closing import aclose, aevict, apreview, close, evict, preview
+    from recovery.database.connect import Target
     from recovery.errors import (
         ConnectionFailed,
         Draining,
@@ -45,42 +36,14 @@ if TYPE_CHECKING:
         WatchUnknown,
         WorkRevoked,
     )
-    from recovery.events.bus import (
-        Bus,
-        Subscription,
-    )
-    from recovery.events.listener import (
-        Listener,
-        listen,
-    )
-    from recovery.server.asgi import (
-        lifespan,
-    )
-    from recovery.server.boot import (
-        aboot,
-        boot,
-    )
-    from recovery.server.server import (
-        Server,
-    )
-    from recovery.server.service import (
-        Service,
-        serve,
-    )
-    from recovery.settings import (
-        aconfigure,
-        asetting,
-        configure,
-        setting,
-    )
-    from recovery.types import (
-        Cancel,
-        ClosedRow,
-        Event,
-        Eviction,
-        PreviewRow,
-        Report,
-    )
+    from recovery.events.bus import Bus, Subscription
+    from recovery.events.listener import Listener, listen
+    from recovery.server.asgi import lifespan
+    from recovery.server.boot import aboot, boot
+    from recovery.server.server import Server
+    from recovery.server.service import Service, serve
+    from recovery.settings import aconfigure, asetting, configure, setting
+    from recovery.types import Cancel, ClosedRow, Event, Eviction, PreviewRow, Report
     from recovery.watch import (
         aattach,
         adetach,
@@ -91,12 +54,8 @@ if TYPE_CHECKING:
         permit,
         supervise,
     )
-    from recovery.work.fuse import (
-        Fuse,
-    )
-    from recovery.work.process import (
-        TrackedProcess,
-    )
+    from recovery.work.fuse import Fuse
+    from recovery.work.process import TrackedProcess
 
 _HOMES = {
     "closing": "aclose aevict apreview close evict preview",

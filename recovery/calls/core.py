@@ -36,14 +36,8 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-
-
 Row: TypeAlias = Sequence[Any]
-
-
 Connection: TypeAlias = "psycopg.Connection[Any] | sa.Connection | Session"
-
-
 AnyAsyncConnection: TypeAlias = "psycopg.AsyncConnection[Any] | AsyncConnection | AsyncSession"
 
 

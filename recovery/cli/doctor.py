@@ -11,7 +11,7 @@ from rich.text import Text
 
 from recovery import calls
 from recovery.cli import FAILED, show
-from recovery.database import connect as connecting
+from recovery.database.connect import check_schema, connect
 from recovery.errors import PermissionDenied, SchemaMismatch
 
 __all__ = ["run"]
@@ -38,13 +38,13 @@ def run(dsn: str, as_json: bool, explain: Callable[[Exception], tuple[str, int]]
 def _look(dsn: str, explain: Callable[[Exception], tuple[str, int]]) -> Sequence[dict[str, Any]]:
     """The checks of the database, behind those without which it can't be asked."""
     try:
-        conn = connecting.connect(dsn, "cli")
+        conn = connect(dsn, "cli")
     except Exception as error:
         return [_check("connection", explain(error)[0], "see --dsn and RECOVERY_DSN")]
     with conn:
         found = [_check("connection", f"PostgreSQL {_version(conn)}")]
         try:
-            connecting.check_schema(conn)
+            check_schema(conn)
             found.append(_check("schema", calls.run(conn, calls.status.version())))
             return found + calls.run(conn, calls.status.checks())
         except SchemaMismatch as error:

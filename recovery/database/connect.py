@@ -16,7 +16,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from recovery import calls
-from recovery._version import SCHEMA
+from recovery._version import SCHEMA, order
 from recovery.database.deadline import deadline
 from recovery.database.pooler import is_shared, pool_mode, share
 from recovery.errors import ConnectionFailed, InvalidArgument, SchemaMismatch, from_driver
@@ -280,14 +280,10 @@ def check_schema(conn: psycopg.Connection[Any]) -> None:
         SchemaMismatch: it is missing, older or newer; says which (RC009).
     """
     found = calls.run(conn, calls.status.version())
-    if _order(found)[:2] == _order(SCHEMA)[:2]:
+    if order(found) == order(SCHEMA):
         return
-    newer = _order(found) > _order(SCHEMA)
+    newer = order(found) > order(SCHEMA)
     hint = "upgrade pg-recovery" if newer else "run `recovery migrate upgrade`"
     raise SchemaMismatch(
         f"schema recovery has version {found}, this package is made for {SCHEMA}", hint=hint
     )
-
-
-def _order(version: str) -> list[int]:
-    return [int(part) for part in version.split(".") if part.isdigit()]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -22,7 +21,7 @@ from recovery.database.pooler import unprepare
 from recovery.schema import paths
 
 if TYPE_CHECKING:
-    from recovery.database import connect as connecting
+    from recovery.database.connect import Target as Address
 
 __all__ = ["Current", "Target", "check", "current", "downgrade", "heads", "location", "upgrade"]
 
@@ -31,7 +30,7 @@ _log = logging.getLogger(__name__)
 #: A database: an engine or a connection of SQLAlchemy, or any address that
 #: `recovery.boot` takes: a libpq connection string, a URL, a psycopg pool; None for
 #: RECOVERY_DSN or, without it, libpq's own variables.
-Target: TypeAlias = "connecting.Target | sa.Connection"
+Target: TypeAlias = "Address | sa.Connection"
 
 #: The advisory lock of a migration: servers of a rolling deployment migrate at the
 #: same moment. The ASCII of "recovery".
@@ -149,9 +148,9 @@ def check(target: Target = None) -> None:
         database = connection.scalar(sa.text("select current_database()"))
     if found is None:
         raise errors.SchemaMismatch(f"database {database!r} has no schema recovery", hint=_MIGRATE)
-    if _order(found) == _order(_version.SCHEMA):
+    if _version.order(found) == _version.order(_version.SCHEMA):
         return
-    newer = _order(found) > _order(_version.SCHEMA)
+    newer = _version.order(found) > _version.order(_version.SCHEMA)
     raise errors.SchemaMismatch(
         f"schema recovery of database {database!r} has version {found},"
         f" {'newer' if newer else 'older'} than {_version.SCHEMA}, which this package is made for",
@@ -288,11 +287,11 @@ def _connected(target: Target) -> Iterator[sa.Connection]:
             engine.dispose()
 
 
-def _engine(target: connecting.Target) -> sa.Engine:
-    from recovery.database import connect as connecting
+def _engine(target: Address) -> sa.Engine:
+    from recovery.database.connect import connect
 
     def creator() -> Any:
-        connection = connecting.connect(target, "migrate")
+        connection = connect(target, "migrate")
         connection.autocommit = False
         return connection
 
@@ -392,8 +391,3 @@ def _advice(connection: sa.Connection) -> str | None:
     if not todo:
         return None
     return f"let an administrator run {' '.join(todo)} or run this as a superuser"
-
-
-def _order(version: str) -> list[int]:
-    """What must agree of a version, so that it can be compared: 0.10.1 -> [0, 10]."""
-    return [int(number) for number in re.findall(r"\d+", version)][:2]
