@@ -19,6 +19,7 @@ import pytest
 
 from agent_store import stores
 from recovery import calls, errors, opencode
+from recovery.opencode.store import _Loader
 
 Connection = psycopg.Connection[Any]
 FIXTURE = stores.FOLDER / "task-subagent.db"
@@ -302,14 +303,14 @@ def test_a_live_server_of_that_name_is_not_superseded(conn: Connection) -> None:
 
 
 def test_a_failing_import_leaves_nothing(conn: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
-    write: Callable[..., None] = opencode._Loader._write
+    write: Callable[..., None] = _Loader._write
 
     def lost(self: Any, rows: Any) -> None:
         if self._table == "part":
             raise psycopg.OperationalError("the connection is lost")
         write(self, rows)
 
-    monkeypatch.setattr(opencode._Loader, "_write", lost)
+    monkeypatch.setattr(_Loader, "_write", lost)
     with pytest.raises(psycopg.OperationalError):
         opencode.import_store(conn, FIXTURE)
     assert not titles(conn)

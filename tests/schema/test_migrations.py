@@ -366,7 +366,7 @@ def test_servers_that_start_together(empty_dsn: str, dsn: str, processes: bool) 
 
     def run() -> None:
         if processes:
-            program = "import sys; from recovery import migrations as m; m.upgrade(sys.argv[1])"
+            program = "import sys; from recovery import schema as m; m.upgrade(sys.argv[1])"
             command = [sys.executable, "-W", "error", "-c", program, empty_dsn]
             done = subprocess.run(command, capture_output=True, text=True)
             if done.returncode:
