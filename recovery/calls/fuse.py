@@ -23,7 +23,7 @@ def light(
 ) -> Call[int]:
     """Lights a fuse on a row or group; its id, the same one for the same nonce. RC008, RC010."""
     return Call(
-        "select recovery.light(%(watch)s::text, %(key)s::text, %(ttl)s::interval, %(host)s::text,"
+        "select recovery.light_fuse(%(watch)s::text, %(key)s::text, %(ttl)s::interval, %(host)s::text,"
         " %(pid)s::integer, %(process_start)s::timestamptz, %(scope)s::text, %(nonce)s::uuid)",
         {
             "watch": watch,
@@ -41,13 +41,13 @@ def light(
 
 def extend(fuse: int) -> Call[datetime]:
     """Lets a fuse burn for its ttl from now. RC012 if it is out."""
-    return Call("select recovery.extend(%(fuse)s::bigint)", {"fuse": fuse}, one)
+    return Call("select recovery.extend_fuse(%(fuse)s::bigint)", {"fuse": fuse}, one)
 
 
 def extend_all(fuses: Sequence[int]) -> Call[dict[int, datetime | None]]:
     """`extend` for many: until when each burns now, None if it is out."""
     return Call(
-        "select fuse, until from recovery.extend_all(%(fuses)s::bigint[])",
+        "select fuse, until from recovery.extend_fuses(%(fuses)s::bigint[])",
         {"fuses": list(fuses)},
         lambda rows: {row[0]: row[1] for row in rows},
     )
@@ -55,4 +55,4 @@ def extend_all(fuses: Sequence[int]) -> Call[dict[int, datetime | None]]:
 
 def put_out(fuse: int) -> Call[bool]:
     """Puts a fuse out; False if it was out."""
-    return Call("select recovery.cancel(%(fuse)s::bigint)", {"fuse": fuse}, one)
+    return Call("select recovery.cancel_fuse(%(fuse)s::bigint)", {"fuse": fuse}, one)

@@ -55,7 +55,7 @@ def track(
 ) -> Call[int]:
     """Registers a process that does a unit; its number. RC001, RC002, RC003, RC008, RC010."""
     return Call(
-        "select recovery.track(%(epoch)s::bigint, %(token)s::uuid, %(watch)s::text, %(key)s::text,"
+        "select recovery.track_process(%(epoch)s::bigint, %(token)s::uuid, %(watch)s::text, %(key)s::text,"
         " %(scope)s::text, %(host)s::text, %(pid)s::integer, %(process_start)s::timestamptz)",
         {
             "epoch": epoch,
@@ -73,13 +73,13 @@ def track(
 
 def untrack(process: int) -> Call[bool]:
     """Forgets a process, by its number; False if it was forgotten."""
-    return Call("select recovery.untrack(%(process)s::bigint)", {"process": process}, one)
+    return Call("select recovery.untrack_process(%(process)s::bigint)", {"process": process}, one)
 
 
 def processes_of(watch: str, key: str, scope: str = "row") -> Call[list[Process]]:
     """The processes of a row, or of a group with its rows and descendants. RC008, RC010."""
     return Call(
-        f"{_PROCESS} recovery.processes_of(%(watch)s::text, %(scope)s::text, %(key)s::text)",
+        f"{_PROCESS} recovery.work_processes(%(watch)s::text, %(scope)s::text, %(key)s::text)",
         {"watch": watch, "scope": scope, "key": key},
         _processes,
     )
@@ -88,7 +88,7 @@ def processes_of(watch: str, key: str, scope: str = "row") -> Call[list[Process]
 def left_processes(host: str, epoch: int | None = None) -> Call[list[Process]]:
     """Processes on a host whose server has ended (or of one epoch) and that nobody goes on with."""
     return Call(
-        f"{_PROCESS} recovery.left_processes(%(host)s::text, %(epoch)s::bigint)",
+        f"{_PROCESS} recovery.orphaned_processes(%(host)s::text, %(epoch)s::bigint)",
         {"host": host, "epoch": epoch},
         _processes,
     )
@@ -113,7 +113,7 @@ def prune_processes(age: timedelta = timedelta(days=7)) -> Call[int]:
 def local_processes(host: str) -> Call[list[tuple[int, datetime | None]]]:
     """(pid, start) of the processes that servers and fuses name on a host."""
     return Call(
-        "select pid, process_start from recovery.local_processes(%(host)s::text)",
+        "select pid, process_start from recovery.host_processes(%(host)s::text)",
         {"host": host},
         lambda rows: [(row[0], row[1]) for row in rows],
     )

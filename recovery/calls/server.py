@@ -97,7 +97,7 @@ def keeper_heartbeat(
     `direct` false there is no lock: a pooler is in between. RC010.
     """
     return Call(
-        "select recovery.keep(%(epoch)s::bigint, %(token)s::uuid, %(every)s::interval,"
+        "select recovery.keeper_heartbeat(%(epoch)s::bigint, %(token)s::uuid, %(every)s::interval,"
         " %(direct)s::boolean)",
         {"epoch": epoch, "token": token, "every": every, "direct": direct},
         one,

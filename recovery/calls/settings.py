@@ -67,7 +67,7 @@ def setting_of(
 ) -> Call[str | None]:
     """The value that applies; None if it is off. RC010."""
     return Call(
-        "select recovery.setting_of(%(name)s::text, %(watch)s::text, %(kind)s::text,"
+        "select recovery.get_setting(%(name)s::text, %(watch)s::text, %(kind)s::text,"
         " %(group)s::text)",
         {"name": name, "watch": watch, "kind": kind, "group": group},
         one,

@@ -70,7 +70,7 @@ def cancellations(limit: int = 20) -> Call[Records]:
     """What live owners are asked to stop, the most urgent first."""
     return _records(
         "select c.id, coalesce(nullif(c.watch, ''), c.detail ->> 'watch'), c.scope, c.key,"
-        " c.reason, c.server_epoch, s.name, c.requested, c.deadline, c.deadline - recovery.now()"
+        " c.reason, c.server_epoch, s.name, c.requested, c.deadline, c.deadline - recovery._now()"
         " from recovery.cancellation as c"
         " left join recovery.server as s on s.epoch = c.server_epoch"
         " order by c.deadline, c.id limit %(limit)s::bigint",
@@ -85,12 +85,12 @@ def fuses(limit: int = 20) -> Call[Records]:
         # An infinite time got in past the checks: no client could read it.
         "select id, coalesce(nullif(watch, ''), family), scope, key, pid, host, lit,"
         " case when isfinite(expires) then expires end,"
-        " case when isfinite(expires) then expires - recovery.now() end, process_dead, case"
+        " case when isfinite(expires) then expires - recovery._now() end, process_dead, case"
         " when not burns and not spent then 'impossible'"
         " when process_dead is not null then 'process dead'"
         " when spent then 'burnt out'"
         " when pid is null then 'no process'"
-        " when expires < recovery.now() then 'late' else 'burns' end"
+        " when expires < recovery._now() then 'late' else 'burns' end"
         " from recovery.fuse_state order by expires, id limit %(limit)s::bigint",
         {"limit": limit},
         *"id watch scope key pid host lit expires burns_for process_dead state".split(),

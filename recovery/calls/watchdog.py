@@ -55,8 +55,8 @@ def cancellations(epoch: int) -> Call[list[tuple[Cancel, float]]]:
     """What a server is asked to stop and has not acknowledged, with the seconds left."""
     return Call(
         "select id, watch, scope, key, reason, detail::text, requested, deadline,"
-        " extract(epoch from deadline - recovery.now())::float8"
-        " from recovery.cancellations(%(epoch)s::bigint)",
+        " extract(epoch from deadline - recovery._now())::float8"
+        " from recovery.pending_cancellations(%(epoch)s::bigint)",
         {"epoch": epoch},
         lambda rows: [
             (Cancel(r[0], r[1], r[2], r[3], r[4], from_json(r[5]) or {}, r[6], r[7]), r[8])
@@ -71,7 +71,7 @@ def acknowledge(id_: int, epoch: int, token: UUID) -> Call[dict[str, int]]:
     Harmless when repeated. RC001, RC002, RC003.
     """
     return Call(
-        "select recovery.acknowledge(%(id)s::bigint, %(epoch)s::bigint, %(token)s::uuid)::text",
+        "select recovery.acknowledge_cancellation(%(id)s::bigint, %(epoch)s::bigint, %(token)s::uuid)::text",
         {"id": id_, "epoch": epoch, "token": token},
         lambda rows: dict(from_json(rows[0][0]) or {}),
     )

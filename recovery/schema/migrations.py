@@ -338,7 +338,7 @@ def _revisions(connection: sa.Connection) -> list[str]:
     return list(connection.scalars(table))
 
 
-# The runner of the role that installs, named as by recovery.make_runner: it owns the tables
+# The runner of the role that installs, named as by recovery._make_runner: it owns the tables
 # of the agent store.
 _LACKS = """
 with runner as (

@@ -221,7 +221,7 @@ def check_intervals(
     """The heartbeat's interval in seconds; raises InvalidArgument as `Keeper` says."""
     # A lost connection convicts once a beat was due: beats further apart than the grace would
     # delay that. So would beats closer together than sweeps: see the first look in
-    # recovery.observe.
+    # recovery._observe_servers.
     usual = min(lease / 3, max(grace, lease / 6, sweep or lease))
     every = usual if heartbeat is None else heartbeat
     if not 0 < every <= lease / 2:

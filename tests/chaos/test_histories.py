@@ -232,7 +232,7 @@ class History:
 
     def _watched(self) -> None:
         """Waits for a sweep after this moment: sweepers that starve look asleep, and hold death back."""
-        now = value(self.conn, "select recovery.now()")
+        now = value(self.conn, "select recovery._now()")
         wait_for(
             lambda: value(self.conn, "select swept >= %s from recovery.observation", now),
             30,

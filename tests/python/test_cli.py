@@ -293,7 +293,7 @@ def test_status_shows_orphans_and_what_could_not_be_closed(dsn: str, conn: Conne
 
 def test_status_lists_fuses(dsn: str, conn: Connection) -> None:
     crashed(conn)
-    light = "select recovery.light('agent.session', %s, %s, 'h1', %s, now(), 'group')"
+    light = "select recovery.light_fuse('agent.session', %s, %s, 'h1', %s, now(), 'group')"
     conn.execute(light, ("ses_burns", "1 hour", 4711))
     conn.execute(light, ("ses_out", "1 ms", 4712))
     found = json.loads(good("status", "--json", "--dsn", dsn))["fuses"]

@@ -154,7 +154,7 @@ def test_many_rows_close_in_turns_with_beats_between(
     )
     sweeps = [n for n, sql in enumerate(calls_seen) if "recovery.sweep" in sql]
     assert len(sweeps) > 2
-    assert any("recovery.keep" in sql for sql in calls_seen[sweeps[0] : sweeps[-1]])
+    assert any("recovery.keeper_heartbeat" in sql for sql in calls_seen[sweeps[0] : sweeps[-1]])
 
 
 def test_a_neighbour_that_dies_is_swept(dsn: str, keep: Any, jobs: Any, states: Any) -> None:

@@ -345,7 +345,7 @@ def test_row13_row30_adopted_work_lives_until_it_is_closed(
             assert len(members(group)) == 2
             assert states() == {key: ("running", None)}
             conn.execute("update public.job set status = 'done'")
-            conn.execute("select recovery.cancel(id) from recovery.fuse")
+            conn.execute("select recovery.cancel_fuse(id) from recovery.fuse")
             wait_for(lambda: not members(group), 20)
             wait_for(lambda: idle(server))
 
@@ -374,7 +374,7 @@ def test_a_boot_does_not_fail_with_its_reaper(
 ) -> None:
     first = recovery.boot(dsn, "api-1")
     (key,) = jobs(first.epoch)
-    conn.execute("alter function recovery.left_processes(text, bigint) rename to left_alone")
+    conn.execute("alter function recovery.orphaned_processes(text, bigint) rename to left_alone")
     with tool() as one:
         first.process("public.job", key, one.popen).track()
         second = recovery.boot(dsn, "api-1")

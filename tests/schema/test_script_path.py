@@ -149,7 +149,7 @@ def test_somebody_elses_schema_is_not_taken(empty_dsn: str) -> None:
         conn.execute(f"create role {role}".encode())
         traps = (
             f"create schema recovery authorization {role}",
-            "create schema recovery create function recovery.fail(text, text, text) returns void language sql as ''",
+            "create schema recovery create function recovery._fail(text, text, text) returns void language sql as ''",
             "create schema recovery; create type recovery.task as (sql text)",
             "create schema recovery; create domain recovery.x as text",
             f"create schema recovery; alter default privileges in schema recovery grant execute on functions to {role}",

@@ -70,11 +70,11 @@ def watches_the_clock(world: World, conn: Connection) -> None:
     world.dba.execute("select recovery.configure('cancel_grace', '0 s')")
     sweep(world.dba)
     world.dba.execute("update recovery.clock set shift = shift + interval '1 hour'")
-    world.dba.execute("update recovery.server set heartbeat = recovery.now()")
-    world.dba.execute("update recovery.observation set swept = recovery.now()")
+    world.dba.execute("update recovery.server set heartbeat = recovery._now()")
+    world.dba.execute("update recovery.observation set swept = recovery._now()")
     if conn.info.user != world.stage.logins["listener"]:
         conn.execute("select recovery.touch('app.own', array['1'])")
-        conn.execute("select * from recovery.due()").fetchall()
+        conn.execute("select * from recovery._due_units()").fetchall()
         conn.execute("select * from recovery.preview()").fetchall()
     sweep(conn)
 
@@ -149,7 +149,7 @@ def test_nobody_gains(world: World, entry: Entry, letter: str, caller: str) -> N
 def test_as_a_superuser_or_the_owner_it_would_gain(world: World) -> None:
     """Else the tests above could not fail."""
     world.dba.execute("select recovery.configure('tool_timeout', '1 hour')")
-    world.dba.execute("select recovery.light('app.own', '1', '1 hour')")
+    world.dba.execute("select recovery.light_fuse('app.own', '1', '1 hour')")
     for caller, at_least in (
         ("superuser", set(ATTEMPTS) - CANNOT_SUCCEED),
         ("owner", {"read tokens", "write servers", "write events", "write watches", "call run"}),

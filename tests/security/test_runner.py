@@ -230,7 +230,7 @@ def test_whoever_calls_the_generated_functions_directly_gets_nothing(plain: Worl
                     f"select recovery_private.run_{number}('select to_jsonb(1)', null, 'read')"  # type: ignore
                 )
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            conn.execute("select recovery.run(1, 'select 1')")
+            conn.execute("select recovery._run_as_owner(1, 'select 1')")
 
 
 def test_the_private_schema_is_open_to_the_owner_role_alone(plain: World) -> None:

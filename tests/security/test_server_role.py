@@ -33,7 +33,7 @@ def test_a_foreign_server_is_not_shut_down_without_its_token(
     with refused("RC003"):
         shutdown(server, victim.epoch, token="00000000-0000-0000-0000-000000000000")
     with refused("RC003"):
-        server.execute("select recovery.resign(%s, null, null, '1 s')", (victim.epoch,))
+        server.execute("select recovery._begin_shutdown(%s, null, null, '1 s')", (victim.epoch,))
     mine = boot(server, "mine")
     with refused("RC003"):
         shutdown(server, victim.epoch, token=mine.token, heir=mine.epoch)
@@ -52,17 +52,17 @@ def test_its_own_is_and_the_owner_role_needs_no_token(plain: World, server: Conn
 FOR_OTHERS = [
     "select token from recovery.server",
     "select * from recovery.server",
-    "update recovery.server set ended = recovery.now()",
+    "update recovery.server set ended = recovery._now()",
     "insert into recovery.event (watch, kind, key, detector) values ('app.job', 'x', 'x', 'x')",
     "delete from recovery.event",
     "insert into recovery.fuse default values",
     "update recovery.watch set path = ''",
     "insert into recovery.outbox_1 (watch, kind, key, detector) values ('app.job', 'x', 'x', 'x')",
-    "select recovery.finish(1, 'shutdown', '1 s')",
+    "select recovery._end_epoch(1, 'shutdown', '1 s')",
     "select recovery.close('1')",
-    "select recovery.run(1, 'select 1')",
-    "select recovery.close_scope('app.job', 'any', null, 'ignore', null, 'app.job', array['1'], null, 1, 'x', 'x', '1 s', false, null)",
-    "select recovery.stop_unit('app.job', 'row', '1', 'x', 'x', '1 s')",
+    "select recovery._run_as_owner(1, 'select 1')",
+    "select recovery._close_selection('app.job', 'any', null, 'ignore', null, 'app.job', array['1'], null, 1, 'x', 'x', '1 s', false, null)",
+    "select recovery._close_unit_tree('app.job', 'row', '1', 'x', 'x', '1 s')",
     "select recovery.permit('recovery_server')",
     "select recovery.detach('app.job')",
     "select recovery.attach('app.job', 'true', '{}')",
@@ -95,7 +95,7 @@ def test_an_impossible_process_is_refused_where_it_enters(server: Connection) ->
     for host, pid, start in BAD_PROCESSES:
         with refused("RC010"):
             server.execute(
-                "select recovery.light('app.job', '1', '1 min', %s, %s, %s)", (host, pid, start)
+                "select recovery.light_fuse('app.job', '1', '1 min', %s, %s, %s)", (host, pid, start)
             )
         with refused("RC010"):
             report_process(server, host, pid, start)
@@ -103,7 +103,7 @@ def test_an_impossible_process_is_refused_where_it_enters(server: Connection) ->
             boot(server, "bad", host=host, pid=pid, process_start=start)
         with refused("RC010"):
             server.execute(
-                "select recovery.track(%s, %s, 'app.job', '1', 'row', %s, %s, %s)",
+                "select recovery.track_process(%s, %s, 'app.job', '1', 'row', %s, %s, %s)",
                 (mine.epoch, mine.token, host, pid, start),
             )
     assert value(server, "select count(*) from recovery.fuse") == 0
@@ -114,7 +114,7 @@ def test_an_impossible_process_is_refused_where_it_enters(server: Connection) ->
 def test_an_impossible_key_is_refused_where_it_enters(server: Connection, key: str | None) -> None:
     mine = boot(server, "mine")
     for statement in (
-        "select recovery.light('app.job', %s, '1 min')",
+        "select recovery.light_fuse('app.job', %s, '1 min')",
         "select recovery.touch('app.job', array[%s]::text[])",
         "select recovery.touch('app.job', array['1', %s]::text[])",
     ):
@@ -122,7 +122,7 @@ def test_an_impossible_key_is_refused_where_it_enters(server: Connection, key: s
             server.execute(statement, (key,))
     with refused("RC010"):
         server.execute(
-            "select recovery.track(%s, %s, 'app.job', %s, 'row', 'host', 10, %s)",
+            "select recovery.track_process(%s, %s, 'app.job', %s, 'row', 'host', 10, %s)",
             (mine.epoch, mine.token, key, LIVING),
         )
 
@@ -130,7 +130,7 @@ def test_an_impossible_key_is_refused_where_it_enters(server: Connection, key: s
 def test_an_impossible_fuse_time_is_refused(server: Connection) -> None:
     for ttl in ("0 s", "-1 s", "8 days", None):
         with refused("RC010"):
-            server.execute("select recovery.light('app.job', '1', %s)", (ttl,))
+            server.execute("select recovery.light_fuse('app.job', '1', %s)", (ttl,))
 
 
 def test_an_impossible_name_is_refused(server: Connection) -> None:
@@ -168,7 +168,7 @@ def test_an_impossible_fuse_that_got_in_is_passed_over_and_shown(
     )
     assert value(server, "select kind from recovery.problem") == "fuse"
     rows = server.execute(
-        "select pid, process_start from recovery.local_processes('host')"
+        "select pid, process_start from recovery.host_processes('host')"
     ).fetchall()
     assert all(pid > 0 and (start is None or start < datetime.now(UTC)) for pid, start in rows)
     sweep(server)
@@ -197,7 +197,7 @@ def test_an_impossible_server_that_got_in_is_passed_over_and_shown(
     assert [
         pid
         for pid, _ in server.execute(
-            "select pid, process_start from recovery.local_processes('host')"
+            "select pid, process_start from recovery.host_processes('host')"
         )
     ] == [11]
     sweep(server)

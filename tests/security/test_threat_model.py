@@ -285,7 +285,7 @@ SPOILS = (
     "create or replace function recovery_private.run_{0}(p_sql text, p_task recovery.task, p_mode text) returns setof jsonb language sql as 'select null::jsonb'",
     "reassign owned by {2} to {1}",
     "select * from recovery_private.run_{0}('select to_jsonb(1)', null, 'read')",
-    "create function recovery.fail(text, text) returns void language sql as 'select'",
+    "create function recovery._fail(text, text) returns void language sql as 'select'",
 )
 
 
@@ -431,8 +431,8 @@ def test_t18_a_servers_login_does_a_servers_work(people: People) -> None:
     server = boot(conn)
     heartbeat(conn, server)
     sweep(conn)
-    fuse = value(conn, "select recovery.light('team_a.job', '1', '1 min', 'here', 4711, now())")
-    conn.execute("select recovery.cancel(%s)", (fuse,))
+    fuse = value(conn, "select recovery.light_fuse('team_a.job', '1', '1 min', 'here', 4711, now())")
+    conn.execute("select recovery.cancel_fuse(%s)", (fuse,))
     conn.execute("select recovery.configure('tool_timeout', '10 min')")
     conn.execute("select recovery.touch('team_a.job', '{1}')")
     for view in ("event", "server_status", "watch_status", "problem", "setting_status"):
@@ -467,8 +467,8 @@ def test_t20_a_server_has_no_other_way(people: People) -> None:
         "select recovery.detach('team_a.job')",
         f"select recovery.evict('{server.epoch}')",
         "select * from recovery.close('1')",
-        f"select recovery.finish({server.epoch}, 'x', '1 second')",
-        "select recovery.run(1, 'select 1', null, 'make')",
+        f"select recovery._end_epoch({server.epoch}, 'x', '1 second')",
+        "select recovery._run_as_owner(1, 'select 1', null, 'make')",
         "select recovery_private.run_1('select 1', null, 'make')",
         "select recovery.permit('postgres')",
     ):
@@ -476,7 +476,7 @@ def test_t20_a_server_has_no_other_way(people: People) -> None:
             conn.execute(statement.encode())
     with refused("RC010", "has not ended"):
         conn.execute(
-            "select recovery.close_batch('team_a.job', %s, 'ignore', null, 1, 'x', '1 second', false)",
+            "select recovery._close_batch('team_a.job', %s, 'ignore', null, 1, 'x', '1 second', false)",
             (server.epoch,),
         )
 
@@ -489,18 +489,18 @@ def test_t21_any_server_may_report_a_process_dead(people: People) -> None:
 
 
 IMPOSSIBLE = [
-    "recovery.light('team_a.job', '1', '1 min', 'here', 1, 'infinity')",
-    "recovery.light('team_a.job', '1', '1 min', 'here', 1, '-infinity')",
-    "recovery.light('team_a.job', '1', '1 min', 'here', 1, now() + interval '1 hour')",
-    "recovery.light('team_a.job', '1', '1 min', 'here', 0, now())",
-    "recovery.light('team_a.job', '1', '1 min', 'here', -5, now())",
-    "recovery.light('team_a.job', null, '1 min')",
-    "recovery.light('team_a.job', '', '1 min')",
-    "recovery.light('team_a.job', repeat('x', 2001), '1 min')",
-    "recovery.light('team_a.job', '1', null)",
-    "recovery.light('team_a.job', '1', '1000 days')",
-    "recovery.light('team_a.job', '1', '1 min', repeat('h', 256), 1, now())",
-    "recovery.light('team_a.job', '1', '1 min', E'a\\nb', 1, now())",
+    "recovery.light_fuse('team_a.job', '1', '1 min', 'here', 1, 'infinity')",
+    "recovery.light_fuse('team_a.job', '1', '1 min', 'here', 1, '-infinity')",
+    "recovery.light_fuse('team_a.job', '1', '1 min', 'here', 1, now() + interval '1 hour')",
+    "recovery.light_fuse('team_a.job', '1', '1 min', 'here', 0, now())",
+    "recovery.light_fuse('team_a.job', '1', '1 min', 'here', -5, now())",
+    "recovery.light_fuse('team_a.job', null, '1 min')",
+    "recovery.light_fuse('team_a.job', '', '1 min')",
+    "recovery.light_fuse('team_a.job', repeat('x', 2001), '1 min')",
+    "recovery.light_fuse('team_a.job', '1', null)",
+    "recovery.light_fuse('team_a.job', '1', '1000 days')",
+    "recovery.light_fuse('team_a.job', '1', '1 min', repeat('h', 256), 1, now())",
+    "recovery.light_fuse('team_a.job', '1', '1 min', E'a\\nb', 1, now())",
     "recovery.touch('team_a.job', array[null])",
     "recovery.touch('team_a.job', array['1', ''])",
     "recovery.touch('team_a.job', array[repeat('x', 2001)])",
@@ -510,11 +510,11 @@ IMPOSSIBLE = [
     "recovery.report_processes('here', array[1], array[now()], array[null::boolean])",
     "recovery.report_processes('here', array[1], array[now()], array[true, false])",
     "recovery.report_processes(null, array[1], array[now()], array[true])",
-    "recovery.track({0}, '{1}', 'team_a.job', '1', 'row', 'here', 7, 'infinity')",
-    "recovery.track({0}, '{1}', 'team_a.job', '1', 'row', 'here', 7, now() + interval '1 day')",
-    "recovery.track({0}, '{1}', 'team_a.job', '1', 'row', 'here', -7, now())",
-    "recovery.track({0}, '{1}', 'team_a.job', '1', 'row', null, 7, now())",
-    "recovery.track({0}, '{1}', 'team_a.job', null, 'row', 'here', 7, now())",
+    "recovery.track_process({0}, '{1}', 'team_a.job', '1', 'row', 'here', 7, 'infinity')",
+    "recovery.track_process({0}, '{1}', 'team_a.job', '1', 'row', 'here', 7, now() + interval '1 day')",
+    "recovery.track_process({0}, '{1}', 'team_a.job', '1', 'row', 'here', -7, now())",
+    "recovery.track_process({0}, '{1}', 'team_a.job', '1', 'row', null, 7, now())",
+    "recovery.track_process({0}, '{1}', 'team_a.job', null, 'row', 'here', 7, now())",
 ]
 BOOTS: list[dict[str, Any]] = [
     {"pid": 0},
@@ -588,7 +588,7 @@ def test_t24_a_listener_reads_and_changes_nothing(people: People) -> None:
         "call recovery.boot('x')",
         "call recovery.sweep()",
         "select recovery.touch('team_a.job', '{1}')",
-        "select recovery.light('team_a.job', '1', '1 min')",
+        "select recovery.light_fuse('team_a.job', '1', '1 min')",
         "select recovery.configure('tool_timeout', '1 s')",
     ):
         with refused("42501"):
@@ -696,7 +696,7 @@ def test_t29_nor_does_it_leave_objects_in_the_session(people: People, what: str)
     people.goes_off("team_a", LEFT[what] + ";")
     report = boot(people.dba).report
     assert report["failed" if what == "cursor" else "closed"] == {"team_a.job": 1}
-    assert value(people.dba, "select count(*) from recovery.session_objects()") == 0
+    assert value(people.dba, "select count(*) from recovery._session_objects()") == 0
 
 
 def test_t29_a_search_path_for_the_session_is_refused(people: People) -> None:
@@ -772,7 +772,7 @@ def test_t31_looking_leaves_nothing_behind(people: People) -> None:
         "select * from recovery.server_status",
         "select * from recovery.preview()",
         "select * from recovery.preview('other')",
-        "select * from recovery.orphaned()",
+        "select * from recovery._orphaned_epochs()",
         "select * from recovery.close('1', p_dry => true)",
     ):
         people.run(statement)
@@ -790,11 +790,11 @@ def test_t32_rows_are_closed_in_a_transaction_of_their_own(people: People) -> No
     server.execute("begin")
     server.execute("insert into mine values (1)")
     for call in (
-        "recovery.close_batch('team_a.job', 1, 'ignore', null, 1, 'x', '1 s', false)",
-        "recovery.burn('x', '1 s')",
-        "recovery.expire('x', '1 s')",
-        "recovery.release('team_a.job', 1, 1)",
-        "recovery.acknowledge(1, 1, gen_random_uuid())",
+        "recovery._close_batch('team_a.job', 1, 'ignore', null, 1, 'x', '1 s', false)",
+        "recovery._close_burnt_fuse('x', '1 s')",
+        "recovery._close_overdue_unit('x', '1 s')",
+        "recovery._disown_rows('team_a.job', 1, 1)",
+        "recovery.acknowledge_cancellation(1, 1, gen_random_uuid())",
     ):
         server.execute("savepoint s")
         with refused("RC010", "transaction of their own"):

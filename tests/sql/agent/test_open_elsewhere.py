@@ -1,4 +1,4 @@
-"""recovery.open_elsewhere: what a closing asks before it says that a group has nothing open left."""
+"""recovery._open_elsewhere: what a closing asks before it says that a group has nothing open left."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def elsewhere(
 ) -> tuple[set[str], set[int]]:
     """The groups in which others have open work, and the owners that have too much of it."""
     row = conn.execute(
-        "select f.o_groups, f.o_epochs from recovery.open_elsewhere('app.job', jsonb_populate_record("
+        "select f.o_groups, f.o_epochs from recovery._open_elsewhere('app.job', jsonb_populate_record("
         "null::recovery.task, jsonb_build_object('epoch', %s::bigint, 'keys', %s::text[],"
         " 'epochs', %s::bigint[], 'at', now(), 'written', now()))) as f",
         (epoch, groups, [epoch, *others]),

@@ -142,7 +142,7 @@ def test_p04_an_insert_waits_for_a_boot_and_is_refused(
     dead, holder = boot(jobs).epoch, connect()
     write_as(writer, dead)
     with holder.transaction():  # what boot does in its first transaction
-        holder.execute("select recovery.finish(%s, 'superseded', '1 second')", (dead,))
+        holder.execute("select recovery._end_epoch(%s, 'superseded', '1 second')", (dead,))
         late = in_background(add, writer, dead)
         assert wait_for_lock(jobs, writer.info.backend_pid) == "advisory"
     with refused("RC001", str(dead)):

@@ -118,7 +118,7 @@ def test_a_server_that_is_held_back(jobs: Connection) -> None:
     server = boot(jobs)
     sweep(jobs)
     jobs.execute("update recovery.clock set shift = '16 seconds'")
-    jobs.execute("update recovery.observation set since = recovery.now(), swept = recovery.now()")
+    jobs.execute("update recovery.observation set since = recovery._now(), swept = recovery._now()")
     ((subject, finding),) = wrong(jobs)["silence"]
     assert subject == f"api (epoch {server.epoch})"
     assert "is not declared dead before" in finding

@@ -203,7 +203,7 @@ def test_p04_who_came_too_late_for_the_lock_fails(
     writer.execute("select from app.job")
     booting = connect()
     booting.execute("begin")
-    booting.execute("select recovery.finish(%s, 'superseded', '1 second')", (server.epoch,))
+    booting.execute("select recovery._end_epoch(%s, 'superseded', '1 second')", (server.epoch,))
     late = in_background(writer.execute, "insert into app.job default values")
     assert wait_for_lock(jobs, writer.info.backend_pid) == "advisory"
     booting.execute("commit")

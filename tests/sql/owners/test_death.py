@@ -62,7 +62,7 @@ def test_connection_lost(jobs: Connection, connect: Callable[..., Connection]) -
     """The keeper's lock is gone, and no heartbeat comes within the grace: dead long before the lease."""
     dead, live = boot(jobs, "dead"), boot(jobs, "live")
     keeper = connect()
-    assert value(keeper, "select recovery.keep(%s, %s)", dead.epoch, dead.token)
+    assert value(keeper, "select recovery.keeper_heartbeat(%s, %s)", dead.epoch, dead.token)
     watch_for(jobs, 20, dead, live)
     pid = keeper.info.backend_pid
     jobs.execute("select pg_terminate_backend(%s)", (pid,))
@@ -84,7 +84,7 @@ def test_a_lost_connection_convicts_only_if_a_beat_was_due(
     """P15: with a beat every 5 s, one that came just before the connection went says nothing yet."""
     server, live = boot(jobs, "api"), boot(jobs, "live")
     keeper = connect()
-    value(keeper, "select recovery.keep(%s, %s, '5 s')", server.epoch, server.token)
+    value(keeper, "select recovery.keeper_heartbeat(%s, %s, '5 s')", server.epoch, server.token)
     watch_for(jobs, 20, server, live)
     keeper.close()
     wait_for(lambda: sweep(jobs)["suspected"] == [server.epoch])
@@ -99,7 +99,7 @@ def test_how_often_a_keeper_beats_is_checked(jobs: Connection) -> None:
     server = boot(jobs)
     for every in ("0 s", "-1 s", "2 days"):
         with refused("RC010", "beat"):
-            value(jobs, "select recovery.keep(%s, %s, %s)", server.epoch, server.token, every)
+            value(jobs, "select recovery.keeper_heartbeat(%s, %s, %s)", server.epoch, server.token, every)
 
 
 def test_a_heartbeat_clears_the_suspicion(
@@ -107,13 +107,13 @@ def test_a_heartbeat_clears_the_suspicion(
 ) -> None:
     server, live = boot(jobs, "api"), boot(jobs, "live")
     keeper = connect()
-    value(keeper, "select recovery.keep(%s, %s)", server.epoch, server.token)
+    value(keeper, "select recovery.keeper_heartbeat(%s, %s)", server.epoch, server.token)
     watch_for(jobs, 20, server, live)
     keeper.close()
     wait_for(lambda: sweep(jobs)["suspected"] == [server.epoch])
     assert watch_for(jobs, 30, server, live) == []
     again = connect()
-    assert value(again, "select recovery.keep(%s, %s)", server.epoch, server.token)
+    assert value(again, "select recovery.keeper_heartbeat(%s, %s)", server.epoch, server.token)
     assert sweep(jobs)["suspected"] == []
 
 
@@ -266,7 +266,7 @@ def test_p15_a_connection_that_a_stall_cost_leaves_time_for_a_beat(
     """The keeper gave its connection up and makes a new one: the grace alone is too short for that."""
     server, live = boot(jobs, "api"), boot(jobs, "live")
     keeper = connect()
-    value(keeper, "select recovery.keep(%s, %s, '5 s')", server.epoch, server.token)
+    value(keeper, "select recovery.keeper_heartbeat(%s, %s, '5 s')", server.epoch, server.token)
     watch_for(jobs, 20, server, live)
     keeper.close()
     sessions = "select count(*) from pg_locks where locktype = 'advisory'"

@@ -58,7 +58,7 @@ def light(conn: Connection, key: str, **options: Any) -> int:
     given = ", ".join(f"p_{name} => %({name})s" for name in options)
     return int(
         value_of(
-            conn, f"select recovery.light('app.job', %(key)s, {given})", {"key": key, **options}
+            conn, f"select recovery.light_fuse('app.job', %(key)s, {given})", {"key": key, **options}
         )
     )
 
@@ -86,7 +86,7 @@ def watch_for(conn: Connection, seconds: int, *beating: Booted, step: int = 20) 
 
 def extend_all(conn: Connection, *fuses: int) -> dict[int, Any]:
     """Until when each burns; None: it is out."""
-    return dict(conn.execute("select * from recovery.extend_all(%s)", (list(fuses),)).fetchall())
+    return dict(conn.execute("select * from recovery.extend_fuses(%s)", (list(fuses),)).fetchall())
 
 
 def report_dead(
@@ -152,7 +152,7 @@ def test_reused_pid_is_dead(sessions: Connection) -> None:
     server = boot(sessions, "agentctl")
     key = running(sessions, server.epoch)
     light(sessions, key)
-    assert sessions.execute("select * from recovery.local_processes('here')").fetchall() == [
+    assert sessions.execute("select * from recovery.host_processes('here')").fetchall() == [
         (4711, START)
     ]
     assert (
@@ -187,7 +187,7 @@ def test_twenty_hours_by_extending(sessions: Connection) -> None:
     fuse = light(sessions, key)
     for _ in range(20 * 15):
         move_clock(sessions, "4 minutes")
-        sessions.execute("select recovery.extend(%s)", (fuse,))
+        sessions.execute("select recovery.extend_fuse(%s)", (fuse,))
     sweep(sessions)
     assert statuses(sessions)[int(key)] == "running"
 
@@ -196,10 +196,10 @@ def test_cancelled_at_stop(sessions: Connection) -> None:
     server = boot(sessions, "agentctl")
     key = running(sessions, server.epoch)
     fuse = light(sessions, key)
-    assert value(sessions, "select recovery.cancel(%s)", fuse) is True
-    assert value(sessions, "select recovery.cancel(%s)", fuse) is False
+    assert value(sessions, "select recovery.cancel_fuse(%s)", fuse) is True
+    assert value(sessions, "select recovery.cancel_fuse(%s)", fuse) is False
     with refused("RC012", f"fuse {fuse} is not active"):
-        sessions.execute("select recovery.extend(%s)", (fuse,))
+        sessions.execute("select recovery.extend_fuse(%s)", (fuse,))
     boot(sessions, "agentctl")
     assert statuses(sessions)[int(key)] == "failed"
 
@@ -213,7 +213,7 @@ def test_burnt_out_cannot_be_extended(sessions: Connection) -> None:
     watch_for(sessions, 320)
     assert statuses(sessions)[int(key)] == "running"
     with refused("RC012"):
-        sessions.execute("select recovery.extend(%s)", (fuse,))
+        sessions.execute("select recovery.extend_fuse(%s)", (fuse,))
     assert extend_all(sessions, fuse) == {fuse: None}
 
 
@@ -223,7 +223,7 @@ def test_what_no_sweep_has_burnt_can_be_extended(sessions: Connection) -> None:
     fuse = light(sessions, key)
     watch_for(sessions, 280)
     move_clock(sessions, "30 seconds")
-    sessions.execute("select recovery.extend(%s)", (fuse,))
+    sessions.execute("select recovery.extend_fuse(%s)", (fuse,))
     watch_for(sessions, 280)
     move_clock(sessions, "30 seconds")
     assert extend_all(sessions, fuse)[fuse] is not None
@@ -236,7 +236,7 @@ def test_many_are_extended_by_one_statement(sessions: Connection, connect: Any) 
     server = boot(sessions, "agentctl")
     fuses = [light(sessions, running(sessions, server.epoch), pid=n) for n in range(1, 5)]
     expires = dict(sessions.execute("select id, expires from recovery.fuse").fetchall())
-    sessions.execute("select recovery.cancel(%s)", (fuses[1],))
+    sessions.execute("select recovery.cancel_fuse(%s)", (fuses[1],))
     report_dead(sessions, pid=3)
     holder = connect(autocommit=False)
     holder.execute("select from recovery.fuse where id = %s for update", (fuses[3],))
@@ -290,7 +290,7 @@ def test_session_fuse_guards_its_group(conn: Connection) -> None:
            select 'm' || s, s, 1, 1, '{"role": "assistant", "time": {"created": 1}}' from unnest(array['s1', 's2']) as s"""
     )
     conn.execute(
-        "select recovery.light('agent.message', 's1', '1 minute', 'here', 1, %s, 'group')", (START,)
+        "select recovery.light_fuse('agent.message', 's1', '1 minute', 'here', 1, %s, 'group')", (START,)
     )
     write_as(conn, None)
     report = boot(conn, "opencode").report
@@ -315,7 +315,7 @@ def test_session_fuse_guards_its_group(conn: Connection) -> None:
 )
 def test_bad_fuse(sessions: Connection, arguments: tuple[Any, ...], sqlstate: str) -> None:
     with refused(sqlstate):
-        sessions.execute("select recovery.light(%s, %s, %s::interval)", arguments)
+        sessions.execute("select recovery.light_fuse(%s, %s, %s::interval)", arguments)
 
 
 def test_adopt_meets_cancel(sessions: Connection, connect: Any) -> None:
@@ -325,7 +325,7 @@ def test_adopt_meets_cancel(sessions: Connection, connect: Any) -> None:
     fuse = light(sessions, key)
     stopper = connect(autocommit=False)
     stopper.execute("update app.job set status = 'done' where id = %s", (key,))
-    stopper.execute("select recovery.cancel(%s)", (fuse,))
+    stopper.execute("select recovery.cancel_fuse(%s)", (fuse,))
     other = connect()
     second = in_background(boot, other, "agentctl", lock_wait="10 seconds")
     wait_for_lock(sessions, other.info.backend_pid)
@@ -376,7 +376,7 @@ def test_p15_a_stall_between_slow_sweeps(sessions: Connection) -> None:
     for _ in range(3):
         for _ in range(4):
             move_clock(sessions, "5 seconds")
-            sessions.execute("select recovery.extend(%s)", (fuse,))
+            sessions.execute("select recovery.extend_fuse(%s)", (fuse,))
         assert sweep(sessions)["closed"] == {}
     move_clock(sessions, "20 seconds")
     assert sweep(sessions)["closed"] == {}
@@ -436,7 +436,7 @@ def test_a_unit_is_guarded_while_any_fuse_burns(sessions: Connection) -> None:
         light(sessions, key, pid=4712),
     )
     assert len({outer, inner, short, other}) == 4
-    assert value(sessions, "select recovery.cancel(%s)", inner) is True
+    assert value(sessions, "select recovery.cancel_fuse(%s)", inner) is True
     report_dead(sessions, pid=4712)
     assert watch_for(sessions, 120) == {}
     assert sessions.execute("select id from recovery.fuse").fetchall() == [(outer,)]

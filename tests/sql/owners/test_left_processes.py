@@ -39,7 +39,7 @@ def track(
     return int(
         value(
             conn,
-            "select recovery.track(%s, %s, %s, %s, %s, %s, %s, %s)",
+            "select recovery.track_process(%s, %s, %s, %s, %s, %s, %s, %s)",
             *(server.epoch, server.token, watch, str(key), scope, host, pid, START),
         )
     )
@@ -47,19 +47,19 @@ def track(
 
 def left(conn: Connection, host: str = "here", epoch: int | None = None) -> list[int]:
     """The pids that are left on a host."""
-    rows = conn.execute("select pid from recovery.left_processes(%s, %s)", (host, epoch)).fetchall()
+    rows = conn.execute("select pid from recovery.orphaned_processes(%s, %s)", (host, epoch)).fetchall()
     return [pid for (pid,) in rows]
 
 
 def of(conn: Connection, scope: str, key: object, watch: str = "app.job") -> list[int]:
     rows = conn.execute(
-        "select pid from recovery.processes_of(%s, %s, %s)", (watch, scope, str(key))
+        "select pid from recovery.work_processes(%s, %s, %s)", (watch, scope, str(key))
     ).fetchall()
     return [pid for (pid,) in rows]
 
 
 def light(conn: Connection, key: object, pid: int | None, scope: str = "row") -> int:
-    statement = "select recovery.light('app.job', %s, '1 minute', 'here', %s, %s, %s)"
+    statement = "select recovery.light_fuse('app.job', %s, '1 minute', 'here', %s, %s, %s)"
     return int(value(conn, statement, str(key), pid, START, scope))
 
 
@@ -86,8 +86,8 @@ def test_row30_an_ended_epoch_leaves_its_processes_on_their_host(jobs: Connectio
     track(jobs, server, other, 4712, host="elsewhere")
     boot(jobs)
     assert (left(jobs), left(jobs, "elsewhere"), left(jobs, "nowhere")) == ([4711], [4712], [])
-    assert value(jobs, "select recovery.untrack(%s)", entry) is True
-    assert value(jobs, "select recovery.untrack(%s)", entry) is False
+    assert value(jobs, "select recovery.untrack_process(%s)", entry) is True
+    assert value(jobs, "select recovery.untrack_process(%s)", entry) is False
     assert left(jobs) == []
 
 
@@ -266,7 +266,7 @@ def test_bad_process(jobs: Connection, changed: dict[str, Any], sqlstate: str) -
     given = {"epoch": server.epoch, "token": server.token, "watch": "app.job", "key": "1"}
     given |= {"scope": "row", "host": "here", "pid": 4711, "start": START, **changed}
     with refused(sqlstate):
-        jobs.execute("select recovery.track(%s, %s, %s, %s, %s, %s, %s, %s)", list(given.values()))
+        jobs.execute("select recovery.track_process(%s, %s, %s, %s, %s, %s, %s, %s)", list(given.values()))
     assert value(jobs, "select count(*) from recovery.process") == 0
 
 
@@ -300,7 +300,7 @@ def test_a_server_may_do_all_of_this(jobs: Connection) -> None:
     boot(jobs)
     assert left(jobs) == [4711]
     assert value(jobs, "select recovery.prune_processes()") == 0
-    assert value(jobs, "select recovery.untrack(%s)", entry) is True
+    assert value(jobs, "select recovery.untrack_process(%s)", entry) is True
     with refused("42501"):
         jobs.execute("delete from recovery.process")
     jobs.execute("set role recovery_listener")

@@ -131,7 +131,7 @@ def test_evict_nobody(jobs: Connection) -> None:
 def test_evict_with_its_sessions(jobs: Connection, connect: Callable[..., Connection]) -> None:
     server = boot(jobs, "api")
     keeper, busy = connect(), connect(autocommit=False)
-    value(keeper, "select recovery.keep(%s, %s)", server.epoch, server.token)
+    value(keeper, "select recovery.keeper_heartbeat(%s, %s)", server.epoch, server.token)
     write_as(busy, server.epoch)
     add(busy, server.epoch)
     assert value(jobs, "select recovery.evict('api', true)") == [server.epoch]

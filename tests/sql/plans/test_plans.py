@@ -62,7 +62,7 @@ def fill(conn: Connection, rows: int, group: str | None = None, open_rows: int =
 def planned(
     conn: Connection, statement: str, *, analyze: bool = False, **task: Any
 ) -> dict[str, Any]:
-    """The plan of a statement about watched rows, as recovery.run has it executed: its one
+    """The plan of a statement about watched rows, as recovery._run_as_owner has it executed: its one
     parameter is a task, whose fields the planner knows. With `analyze` it runs, too."""
     fields = [
         name
@@ -89,7 +89,7 @@ def planned(
 
 def close_plan(conn: Connection, scope: str) -> dict[str, Any]:
     """The plan of the closing statement."""
-    statement = str(value(conn, "select recovery.close_sql('app.job', %s)", scope))
+    statement = str(value(conn, "select recovery._close_sql('app.job', %s)", scope))
     dead = value(conn, "select max(epoch) from recovery.server")
     return planned(
         conn,
@@ -116,7 +116,7 @@ def test_closing_reads_the_table_by_indexes(
     fill(conn, 30_000, group, open_rows)
     conn.execute("select recovery.supervise('app.job', p_started => 'to_timestamp(id)')")
     conn.execute("vacuum analyze app.job")
-    for name in ("hashjoin", "mergejoin", "seqscan"):  # as recovery.close_scope has it
+    for name in ("hashjoin", "mergejoin", "seqscan"):  # as recovery._close_selection has it
         conn.execute(f"set enable_{name} = off")
     plan = close_plan(conn, scope)
     how = scans(plan)
@@ -143,8 +143,8 @@ def test_a_boot_without_orphans_reads_a_few_pages(
 ) -> None:
     fill(conn, rows, group)
     for routine in (
-        "recovery.open_epochs('app.job')",
-        "recovery.orphaned('dead')",
+        "recovery._open_epochs('app.job')",
+        "recovery._orphaned_epochs('dead')",
         "recovery.open_work()",
     ):
         explain(conn, f"select * from {routine}", analyze=True)  # fills the caches
@@ -154,8 +154,8 @@ def test_a_boot_without_orphans_reads_a_few_pages(
 def test_the_probe_steps_over_live_rows(conn: Connection) -> None:
     """Many open rows of few owners: the probe reads a few pages for each owner."""
     fill(conn, 30_000, open_rows=10_000)
-    plan = explain(conn, "select recovery.open_epochs('app.job')", analyze=True)
-    assert buffers(explain(conn, "select recovery.open_epochs('app.job')", analyze=True)) < PAGES
+    plan = explain(conn, "select recovery._open_epochs('app.job')", analyze=True)
+    assert buffers(explain(conn, "select recovery._open_epochs('app.job')", analyze=True)) < PAGES
     assert plan
 
 
@@ -168,8 +168,8 @@ def test_a_live_epochs_rows_do_not_slow_a_boot_down(conn: Connection) -> None:
         (live,),
     )
     conn.execute("vacuum analyze app.job")
-    explain(conn, "select * from recovery.orphaned('dead')", analyze=True)
-    plan = explain(conn, "select * from recovery.orphaned('dead')", analyze=True)
+    explain(conn, "select * from recovery._orphaned_epochs('dead')", analyze=True)
+    plan = explain(conn, "select * from recovery._orphaned_epochs('dead')", analyze=True)
     assert buffers(plan) < PAGES
 
 
@@ -194,7 +194,7 @@ def test_the_watchdog_looks_at_what_is_due_not_at_what_is_open(conn: Connection,
         conn, "select 'recovery_started_' || id from recovery.watch where name = 'app.job'"
     )
     statement = str(
-        value(conn, "select recovery.due_sql(w) from recovery.watch as w where w.name = 'app.job'")
+        value(conn, "select recovery._due_sql(w) from recovery.watch as w where w.name = 'app.job'")
     )
     plan = planned(
         conn,
@@ -205,8 +205,8 @@ def test_the_watchdog_looks_at_what_is_due_not_at_what_is_open(conn: Connection,
     )
     assert index in {node.get("Index Name") for node in nodes(plan)}
     assert "Seq Scan" not in scans(plan)
-    explain(conn, "select * from recovery.due()", analyze=True)  # fills the caches
-    assert buffers(explain(conn, "select * from recovery.due()", analyze=True)) < PAGES
+    explain(conn, "select * from recovery._due_units()", analyze=True)  # fills the caches
+    assert buffers(explain(conn, "select * from recovery._due_units()", analyze=True)) < PAGES
     # An index on what began, not on what moves: a row that moves stays HOT.
     assert not value(
         conn,
@@ -243,7 +243,7 @@ def test_unowned_work_is_read_by_the_partial_index(conn: Connection) -> None:
     )
     conn.execute("vacuum analyze app.job")
     before = counters(conn)
-    assert value(conn, "select recovery.unowned_work()") == {"app.job": 5}
+    assert value(conn, "select recovery._unowned_work()") == {"app.job": 5}
     after = counters(conn)
     assert after["seq_scan"] == before["seq_scan"]
     assert after["open_scans"] > before["open_scans"]
@@ -269,7 +269,7 @@ def test_the_bound_of_a_batch_of_groups_is_computed_once(conn: Connection, analy
     if analyzed:
         conn.execute("analyze app.job")
     conn.execute("update recovery.server set ended = now(), reason = 'superseded'")
-    statement = told(conn, f"select recovery.next_groups('app.job', {dead}, 'ignore', null, 10000)")
+    statement = told(conn, f"select recovery._next_groups('app.job', {dead}, 'ignore', null, 10000)")
     plan = planned(conn, statement, analyze=True, epoch=dead, max_rows=10_000, at=datetime.now(UTC))
     met = [node["Actual Rows"] * node["Actual Loops"] for node in nodes(plan)]
     assert max(met) <= 40_000, met
@@ -281,9 +281,9 @@ def told(conn: Connection, call: str) -> str:
     conn.add_notice_handler(lambda said: heard.append(said.message_primary or ""))
     signature = "integer, text, recovery.task, text"
     with conn.transaction(force_rollback=True):
-        conn.execute(f"alter function recovery.run({signature}) rename to run_it".encode())
+        conn.execute(f"alter function recovery._run_as_owner({signature}) rename to run_it".encode())
         conn.execute(
-            "create function recovery.run(p_runner integer, p_sql text,"
+            "create function recovery._run_as_owner(p_runner integer, p_sql text,"
             " p_task recovery.task default null, p_mode text default 'read') returns setof jsonb"
             " language plpgsql as $$ begin raise notice '%', p_sql;"
             " return query select * from recovery.run_it(p_runner, p_sql, p_task, p_mode); end $$"

@@ -165,7 +165,7 @@ def test_p02_no_timeout_runs_for_them(pair: Pair) -> None:
         conn.execute("alter table app.job add started timestamptz default now() - interval '1 day'")
     attached(pair, started="started")
     pair.subscriber.execute("select recovery.configure('wall_timeout', '1 h')")
-    assert pair.subscriber.execute("select * from recovery.due()").fetchall() == []
+    assert pair.subscriber.execute("select * from recovery._due_units()").fetchall() == []
     leaves_alone(pair.subscriber)
     assert value(pair.subscriber, "select count(*) from recovery.cancellation") == 0
     local = boot(pair.subscriber, "heir")
@@ -204,9 +204,9 @@ def test_p02_groups_are_neither_idle_nor_cancelled(pair: Pair) -> None:
         ("idle_roots", "true"),
     ):
         pair.subscriber.execute("select recovery.configure(%s, %s)", (setting, given))
-    assert pair.subscriber.execute("select * from recovery.due()").fetchall() == []
+    assert pair.subscriber.execute("select * from recovery._due_units()").fetchall() == []
     pair.subscriber.execute(
-        "select recovery.light('grp.task', 's', '1 ms', 'h', 4711, now(), 'group')"
+        "select recovery.light_fuse('grp.task', 's', '1 ms', 'h', 4711, now(), 'group')"
     )
     report = sweep(pair.subscriber)
     assert (report["closed"], report["asked"]) == ({}, 0)
@@ -246,7 +246,7 @@ def test_p02_our_own_tables_stay_local(pair: Pair) -> None:
         attach(conn)
     server = boot(pair.publisher, "api")
     add(pair.publisher, server.epoch)
-    pair.publisher.execute("select recovery.light('app.job', '1', '1 h', 'h', 4711, now())")
+    pair.publisher.execute("select recovery.light_fuse('app.job', '1', '1 h', 'h', 4711, now())")
     local = boot(pair.subscriber, "own")
     pair.publish("all tables")
     pair.publisher.execute("select recovery.heartbeat(%s, %s)", (server.epoch, server.token))
@@ -307,7 +307,7 @@ def test_p02_both_ways(pair: Pair) -> None:
 
 
 def test_two_databases_never_issue_the_same_epoch(pair: Pair) -> None:
-    numbers = [value(conn, "select recovery.database_number()") for conn in pair.both]
+    numbers = [value(conn, "select recovery._database_number()") for conn in pair.both]
     assert all(0 <= number < 1000 for number in numbers)
     for conn, number in zip(pair.both, numbers, strict=True):
         now = value(conn, "select (date_part('epoch', clock_timestamp()) * 1000000)::bigint")
@@ -321,7 +321,7 @@ def test_p02_servers_that_came_with_a_copy_of_the_publisher(pair: Pair) -> None:
     """As pg_createsubscriber leaves it: the publisher's servers are known, and look dead."""
     server = attached(pair)
     foreign = server.epoch
-    if foreign % 1000 == value(pair.subscriber, "select recovery.database_number()"):
+    if foreign % 1000 == value(pair.subscriber, "select recovery._database_number()"):
         pytest.skip("these two have the same number")  # one in a thousand
     pair.subscriber.execute(
         "insert into recovery.server (epoch, name, lease, grace) values (%s, 'api', '15 s', '3 s')",

@@ -162,7 +162,7 @@ def test_an_unknown_setting_is_refused(conn: Connection, name: str | None) -> No
         )
         assert "tool_timeout" in diag.message_hint
     with refused("RC010"):
-        conn.execute("select recovery.setting_of(%s)", (name,))
+        conn.execute("select recovery.get_setting(%s)", (name,))
 
 
 def test_an_unknown_watch_is_refused_but_can_be_removed(jobs: Connection) -> None:
@@ -227,9 +227,9 @@ def test_a_setting_is_transactional(conn: Connection, connect: Callable[..., Con
     other = connect()
     with conn.transaction(force_rollback=True):
         configure(conn, "tool_timeout", "10 min")
-        assert value(conn, "select recovery.setting_of('tool_timeout')") == "00:10:00"
-        assert value(other, "select recovery.setting_of('tool_timeout')") is None
-    assert value(conn, "select recovery.setting_of('tool_timeout')") is None
+        assert value(conn, "select recovery.get_setting('tool_timeout')") == "00:10:00"
+        assert value(other, "select recovery.get_setting('tool_timeout')") is None
+    assert value(conn, "select recovery.get_setting('tool_timeout')") is None
 
 
 @pytest.mark.parametrize(
@@ -253,13 +253,13 @@ def test_who_may(conn: Connection, connect: Callable[..., Connection], role: str
             with refused("42501"):
                 configure(acting, "tool_timeout", "10 min")
         if "read" in may:
-            assert value(acting, "select recovery.setting_of('cancel_grace')") == "00:00:10"
+            assert value(acting, "select recovery.get_setting('cancel_grace')") == "00:00:10"
             assert value(acting, "select count(*) from recovery.setting_status") == 8
             with refused("RC010"):
-                acting.execute("select recovery.setting_of('nosuch')")
+                acting.execute("select recovery.get_setting('nosuch')")
         else:
             for statement in (
-                "select recovery.setting_of('cancel_grace')",
+                "select recovery.get_setting('cancel_grace')",
                 "select * from recovery.setting_status",
             ):
                 with refused("42501"):

@@ -33,7 +33,7 @@ def put(
 
 def setting_of(conn: Connection, *scope: str | None, name: str = "tool_timeout") -> Any:
     given = (*scope, None, None, None)[:3]
-    return value(conn, "select recovery.setting_of(%s, %s, %s, %s)", name, *given)
+    return value(conn, "select recovery.get_setting(%s, %s, %s, %s)", name, *given)
 
 
 @pytest.fixture

@@ -58,7 +58,7 @@ def fuse_of_a_group_of_nothing(conn: Connection) -> None:
 
 
 def fuse(conn: Connection, family: str, scope: str, watch: str, key: str) -> None:
-    conn.execute("select recovery.light('app.job', '1', '1 second', 'here', 4711, now())")
+    conn.execute("select recovery.light_fuse('app.job', '1', '1 second', 'here', 4711, now())")
     conn.execute("update recovery.fuse set family = %s, scope = %s, watch = %s, key = %s",
                  (family, scope, watch, key))  # fmt: skip
 
@@ -80,14 +80,14 @@ def request(conn: Connection, watch: str, key: str) -> None:
     conn.execute(
         "insert into recovery.cancellation (family, scope, watch, key, reason, detail, deadline)"
         " values ('f', 'row', %s, %s, 'tool_timeout', jsonb_build_object('watch', %s::text),"
-        " recovery.now())",
+        " recovery._now())",
         (watch, key, watch),
     )
 
 
 def touch_of_nothing(conn: Connection) -> None:
     conn.execute("insert into recovery.touch (family, scope, watch, key, at)"
-                 " values ('gone', 'row', 'gone', 'x', recovery.now())")  # fmt: skip
+                 " values ('gone', 'row', 'gone', 'x', recovery._now())")  # fmt: skip
 
 
 def process_of_no_watch(conn: Connection) -> None:
@@ -100,7 +100,7 @@ def process_with_a_key_that_is_none(conn: Connection) -> None:
 
 def process(conn: Connection, watch: str, key: str) -> None:
     server = boot(conn, "tools")
-    conn.execute("select recovery.track(%s, %s, 'app.job', '1', 'row', 'here', 4711, now())",
+    conn.execute("select recovery.track_process(%s, %s, 'app.job', '1', 'row', 'here', 4711, now())",
                  (server.epoch, server.token))  # fmt: skip
     conn.execute("update recovery.process set family = %s, watch = %s, key = %s",
                  (watch, watch, key))  # fmt: skip
@@ -177,7 +177,7 @@ def test_p14_all_others_are_served(work: Connection, spoil: Callable[[Connection
     (due,) = add(work, owner.epoch)
     advance(work, "11 min")
     (orphan,) = add(work, dead.epoch)
-    work.execute("select recovery.light('app.job', %s, '1 second', 'here', 4711, now())",
+    work.execute("select recovery.light_fuse('app.job', %s, '1 second', 'here', 4711, now())",
                  (str(add(work, owner.epoch)[0]),))  # fmt: skip
     work.execute("update recovery.server set process_dead = booted where epoch = %s", (dead.epoch,))
     assert later(work, "5 seconds")["closed"]["app.job"] >= 1
@@ -196,7 +196,7 @@ def test_p14_all_others_are_served(work: Connection, spoil: Callable[[Connection
         "select * from recovery.setting_status",
         "select * from recovery.problem",
         "select * from recovery.preview()",
-        "select * from recovery.left_processes('here')",
+        "select * from recovery.orphaned_processes('here')",
         "select recovery.prune_processes('1 day')",
     ):
         work.execute(statement)  # type: ignore

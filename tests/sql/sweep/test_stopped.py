@@ -48,14 +48,14 @@ def state(conn: Connection) -> list[Any]:
         conn.execute("select id, deadline from recovery.cancellation order by 1").fetchall(),
         conn.execute("select id, retry_at::text from recovery.fuse order by 1").fetchall(),
         conn.execute("select watch, key from recovery.failure order by 1, 2").fetchall(),
-        conn.execute("select * from recovery.broken").fetchall(),
+        conn.execute("select * from recovery.broken_watch").fetchall(),
     ]
 
 
 def burn(conn: Connection) -> str:
     (key,) = add(conn, boot(conn, lease="1 day").epoch)
     conn.execute(
-        "select recovery.light('app.job', %s, '1 minute', 'here', 4711, now())", (str(key),)
+        "select recovery.light_fuse('app.job', %s, '1 minute', 'here', 4711, now())", (str(key),)
     )
     advance(conn, "61 seconds")
     slow(conn, "app.job", "update")

@@ -118,7 +118,7 @@ def test_p04_a_heartbeat_behind_a_sweep_is_refused(
     server, watcher = boot(jobs), connect()
     lapse(jobs, server.epoch)
     with jobs.transaction():
-        jobs.execute("select recovery.reap('1 second')")
+        jobs.execute("select recovery._end_dead_servers('1 second')")
         beating = in_background(heartbeat, writer, server)
         wait_for_lock(watcher, writer.info.backend_pid)
     with refused("RC001", "lease_expired"):

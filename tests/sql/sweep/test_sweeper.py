@@ -124,9 +124,9 @@ def test_who_stands_by_watches_too(jobs: Connection, connect: Connect) -> None:
     claim(jobs, first)
     for at in ("0", "20 s", "6 s"):
         move_clock(jobs, at)
-        jobs.execute("update recovery.server set heartbeat = recovery.now()")
+        jobs.execute("update recovery.server set heartbeat = recovery._now()")
         sweep(jobs)
-    jobs.execute("update recovery.observation set since = recovery.now() - interval '1 minute'")
+    jobs.execute("update recovery.observation set since = recovery._now() - interval '1 minute'")
     old.execute("select pg_advisory_unlock_all()")
     jobs.execute("update recovery.observation set sweeper_every = '7 s'")
     holder = connect()
@@ -137,7 +137,7 @@ def test_who_stands_by_watches_too(jobs: Connection, connect: Connect) -> None:
     move_clock(jobs, "6 s")  # 11 s after the last sweep: more than half a lease
     assert claim(jobs, second, "7 s") == 0
     jobs.execute(
-        "update recovery.server set heartbeat = recovery.now() where epoch = %s", (second.epoch,)
+        "update recovery.server set heartbeat = recovery._now() where epoch = %s", (second.epoch,)
     )
     sweep(jobs)
     move_clock(jobs, "6 s")

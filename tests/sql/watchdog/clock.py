@@ -30,8 +30,8 @@ def configure(conn: Connection, name: str, to: str | None, **only: str) -> None:
 def advance(conn: Connection, by: str) -> None:
     """Time passes; servers went on beating and sweepers sweeping, and nothing else moved."""
     conn.execute("update recovery.clock set shift = shift + %s::interval", (by,))
-    conn.execute("update recovery.server set heartbeat = recovery.now() where ended is null")
-    conn.execute("update recovery.observation set swept = recovery.now() where swept is not null")
+    conn.execute("update recovery.server set heartbeat = recovery._now() where ended is null")
+    conn.execute("update recovery.observation set swept = recovery._now() where swept is not null")
 
 
 def later(conn: Connection, by: str) -> dict[str, Any]:
@@ -42,14 +42,14 @@ def later(conn: Connection, by: str) -> dict[str, Any]:
 
 def due(conn: Connection) -> dict[str, str]:
     """Key of each unit that is overdue, and why."""
-    return dict(conn.execute("select key, reason from recovery.due()").fetchall())
+    return dict(conn.execute("select key, reason from recovery._due_units()").fetchall())
 
 
 def asked(conn: Connection) -> dict[str, int]:
     """Key of each unit whose owner was asked to stop it, and the request's number."""
     return dict(
         conn.execute(
-            "select key, id from recovery.cancellation where deadline > recovery.now()"
+            "select key, id from recovery.cancellation where deadline > recovery._now()"
         ).fetchall()
     )
 

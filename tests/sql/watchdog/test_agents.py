@@ -160,7 +160,7 @@ def test_row_18_waiting_for_a_human_stops_the_clock(
     configure(conn, "idle_roots", "true")
     advance(conn, "1 day")
     assert due(conn) == {}
-    conn.execute("update agent.hold set time_ended = extract(epoch from recovery.now()) * 1000")
+    conn.execute("update agent.hold set time_ended = extract(epoch from recovery._now()) * 1000")
     assert due(conn) == {}
     advance(conn, "9 min")
     assert due(conn) == {}
@@ -233,7 +233,7 @@ def test_row_17_streaming_touches_and_parts_keep_a_session_busy(
     configure(conn, "idle_timeout", "5 min")
     configure(conn, "idle_roots", "true")
     advance(conn, "4 min")
-    store.time = int(value(conn, "select extract(epoch from recovery.now()) * 1000"))
+    store.time = int(value(conn, "select extract(epoch from recovery._now()) * 1000"))
     store.text("prt_text")
     advance(conn, "4 min")
     assert due(conn) == {}
@@ -387,10 +387,10 @@ def test_an_acknowledgement_does_not_close_what_began_since(conn: Connection, st
     conn.execute(
         """update agent.message set data = data || '{"time": {"created": 1, "completed": 2}}'"""
     )
-    store.time = int(value(conn, "select extract(epoch from recovery.now()) * 1000"))
+    store.time = int(value(conn, "select extract(epoch from recovery._now()) * 1000"))
     store.message("msg_next")
     token = value(conn, "select token from recovery.server where epoch = %s", store.epoch)
-    ack = "select recovery.acknowledge(%s, %s, %s)"
+    ack = "select recovery.acknowledge_cancellation(%s, %s, %s)"
     assert value(conn, ack, number, store.epoch, token) == {}
     assert rows(conn, "message")["msg_next"]["data"]["time"].get("completed") is None
 

@@ -43,7 +43,7 @@ def test_a_closing_that_is_just_committing_wins(
     owner = connect()
     write_as(owner, value(work, "select server_epoch from app.job"))
     with work.transaction():
-        assert value(work, "select o_closed from recovery.expire('sweep:test', '2 s')") == {
+        assert value(work, "select o_closed from recovery._close_overdue_unit('sweep:test', '2 s')") == {
             "app.job": 1
         }
         late = in_background(owner.execute, "update app.job set status = 'done'")
@@ -70,8 +70,8 @@ def test_two_sweepers_ask_once(work: Connection, connect: Connect) -> None:
     advance(work, "11 min")
     other = connect()
     with work.transaction():
-        assert value(work, "select recovery.ask('sweep:one')") == 1
-        second = in_background(value, other, "select recovery.ask('sweep:two')")
+        assert value(work, "select recovery._ask_owners('sweep:one')") == 1
+        second = in_background(value, other, "select recovery._ask_owners('sweep:two')")
         wait_for_lock(connect(), other.info.backend_pid)
     assert second.result(10) == 0
     assert set(asked(work)) == {str(id_)}
@@ -86,9 +86,9 @@ def test_an_acknowledgement_beside_the_deadline(
     ).fetchone() or (0, 0, 0)
     owner = connect()
     with work.transaction():
-        work.execute("select recovery.expire('sweep:test', '2 s')")
+        work.execute("select recovery._close_overdue_unit('sweep:test', '2 s')")
         late = in_background(
-            value, owner, "select recovery.acknowledge(%s, %s, %s)", number, server, token
+            value, owner, "select recovery.acknowledge_cancellation(%s, %s, %s)", number, server, token
         )
         wait_for_lock(connect(), owner.info.backend_pid)
     assert late.result(10) == {}

@@ -91,7 +91,7 @@ def test_descendants_go_with_their_session(conn: Connection, store: Store) -> No
 def test_what_a_fuse_guards_closes_too(conn: Connection, store: Store, guarded: bool) -> None:
     if guarded:
         conn.execute(
-            "select recovery.light('agent.session', 'ses_1', '1 h', 'h', 1, now(), 'group')"
+            "select recovery.light_fuse('agent.session', 'ses_1', '1 h', 'h', 1, now(), 'group')"
         )
     assert len(close(conn, "ses_1")) == 2
     assert len(reasons(conn)) == 2
@@ -131,7 +131,7 @@ def test_row_31_the_preview_of_a_sweep_comes_true(conn: Connection, store: Store
 def test_the_preview_of_a_boot_tells_what_it_adopts(jobs: Connection) -> None:
     epoch = boot(jobs).epoch
     plain, guarded = add(jobs, epoch, 2)
-    jobs.execute("select recovery.light('app.job', %s, '1 h', 'h', 1, now())", (str(guarded),))
+    jobs.execute("select recovery.light_fuse('app.job', %s, '1 h', 'h', 1, now())", (str(guarded),))
     wanted = {("close", "superseded", str(plain)), ("adopt", "superseded", str(guarded))}
     assert preview(jobs, "api") == wanted
     report = boot(jobs).report

@@ -88,7 +88,7 @@ def test_work_without_a_kind_is_no_tool(work: Connection) -> None:
 def test_row_17_activity_starts_the_clock_anew(work: Connection) -> None:
     key = job(work, boot(work).epoch)
     advance(work, "9 min")
-    work.execute("update app.job set moved = recovery.now()")
+    work.execute("update app.job set moved = recovery._now()")
     advance(work, "9 min")
     assert due(work) == {}
     advance(work, "2 min")
@@ -132,7 +132,7 @@ def test_row_10_waiting_for_a_human_is_not_being_stuck(work: Connection) -> None
     configure(work, "wall_timeout", "1 h")
     advance(work, "1 day")
     assert due(work) == {}
-    work.execute("update app.job set waits = false, moved = recovery.now()")
+    work.execute("update app.job set waits = false, moved = recovery._now()")
     assert due(work) == {key: "wall_timeout"}
 
 
@@ -141,7 +141,7 @@ def test_row_16_a_wall_clock_cap_for_what_moves_for_ever(work: Connection) -> No
     configure(work, "wall_timeout", "1 h")
     for _ in range(7):
         advance(work, "9 min")
-        work.execute("update app.job set moved = recovery.now()")
+        work.execute("update app.job set moved = recovery._now()")
     assert due(work) == {key: "wall_timeout"}
 
 
@@ -159,7 +159,7 @@ def test_row_36_waking_from_sleep_times_out_nothing_at_once(work: Connection) ->
     key = job(work, boot(work).epoch)
     sweep(work)
     work.execute("update recovery.clock set shift = '3 hours'")  # and nobody swept
-    work.execute("update recovery.server set heartbeat = recovery.now()")
+    work.execute("update recovery.server set heartbeat = recovery._now()")
     assert sweep(work)["asked"] == 0
     assert later(work, "9 min")["asked"] == 0
     assert later(work, "2 min")["asked"] == 1
@@ -182,12 +182,12 @@ def test_an_acknowledgement_closes_what_was_left_open(work: Connection) -> None:
     number = asked(work)[key]
     with refused("RC003"):
         work.execute(
-            "select recovery.acknowledge(%s, %s, gen_random_uuid())", (number, server.epoch)
+            "select recovery.acknowledge_cancellation(%s, %s, gen_random_uuid())", (number, server.epoch)
         )
     assert list(statuses(work).values()) == ["running"]
     for wanted in ({"app.job": 1}, {}):
         ack = (number, server.epoch, server.token)
-        assert value(work, "select recovery.acknowledge(%s, %s, %s)", *ack) == wanted
+        assert value(work, "select recovery.acknowledge_cancellation(%s, %s, %s)", *ack) == wanted
     assert reasons(work) == {key: "tool_timeout"}
     assert value(work, "select detector from recovery.event where kind = 'closed'") == (
         f"cancel:{server.epoch}"
@@ -199,7 +199,7 @@ def test_another_servers_request_cannot_be_acknowledged(work: Connection) -> Non
     other = boot(work, "other")
     later(work, "11 min")
     ack = (asked(work)[key], other.epoch, other.token)
-    assert value(work, "select recovery.acknowledge(%s, %s, %s)", *ack) == {}
+    assert value(work, "select recovery.acknowledge_cancellation(%s, %s, %s)", *ack) == {}
     assert list(statuses(work).values()) == ["running"]
 
 
@@ -239,7 +239,7 @@ def test_guarded_work_is_alive(work: Connection) -> None:
     """P3: whoever extends a fuse says that the work lives."""
     key = job(work, boot(work).epoch)
     advance(work, "11 min")
-    work.execute("select recovery.light('app.job', %s, '1 min', 'here', 4711, now())", (key,))
+    work.execute("select recovery.light_fuse('app.job', %s, '1 min', 'here', 4711, now())", (key,))
     assert sweep(work)["asked"] == 0
     later(work, "2 min")
     assert reasons(work) == {key: "fuse_expired"}
