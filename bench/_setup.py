@@ -17,19 +17,7 @@ import psycopg
 
 from recovery.demo.cluster import Cluster
 from recovery.schema.paths import sql_dir
-
-#: The order of the desired state; within a folder by name.
-_ORDER = (
-    "roles.sql",
-    "schema.sql",
-    "types",
-    "tables",
-    "functions",
-    "procedures",
-    "views",
-    "triggers",
-)
-_LAST = ("watches.sql", "grants.sql")
+from tools import freeze
 
 #: Nothing but the measured statement should write: no checkpoint or vacuum comes between.
 SETTINGS: Mapping[str, object] = {
@@ -88,13 +76,9 @@ def cluster(options: Options, flush: str = "off") -> Iterator[Cluster]:
 
 def install(dsn: str, source: Path, agent_store: bool = False) -> None:
     """Applies a desired state as it stands in a folder like sql/."""
-    folders = [source, source / "agent_store"] if agent_store else [source]
+    parts = freeze.PARTS if agent_store else freeze.PARTS[:1]
     texts = ["set local check_function_bodies = off"]
-    for folder in folders:
-        for name in (*_ORDER, *_LAST):
-            entry = folder / name
-            files = sorted(entry.glob("*.sql")) if entry.is_dir() else [entry]
-            texts += [file.read_text() for file in files if file.exists()]
+    texts += [path.read_text() for part in parts for path in freeze.ordered(source, part)]
     with psycopg.connect(dsn) as conn:
         conn.execute(";\n".join(texts).encode())
 

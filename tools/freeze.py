@@ -60,18 +60,42 @@ select pg_catalog.set_config('search_path', pg_catalog.current_setting('recovery
 where pg_catalog.current_setting('search_path') operator(pg_catalog.<>) pg_catalog.current_setting('recovery.migrator_path');
 """  # noqa: E501
 
-#: The order of the desired state; within a folder by name.
-ORDER = (
-    "roles.sql",
-    "schema.sql",
-    "types",
-    "tables",
-    "functions",
-    "procedures",
-    "views",
-    "triggers",
-    "watches.sql",
-    "grants.sql",
+#: The rooms of the core, in the order in which they are read.
+ROOMS = (
+    "setup",
+    "rights",
+    "watch",
+    "server",
+    "fence",
+    "death",
+    "closing",
+    "step",
+    "fuse",
+    "process",
+    "event",
+    "watchdog",
+    "status",
+)
+
+#: What a file makes says when it is applied: by its first CREATE, or, where it has none, by its
+#: name. Tables need types, views need functions, and routine bodies are read when they are called.
+KINDS = (
+    "overview",
+    "roles",
+    "schema",
+    "type",
+    "table",
+    "links",
+    "function",
+    "procedure",
+    "view",
+    "trigger",
+    "watches",
+    "grants",
+)
+_CREATE = re.compile(
+    r"^create\s+(?:or\s+replace\s+)?(?:unlogged\s+)?(type|table|function|procedure|view|trigger)\b",
+    re.MULTILINE,
 )
 
 #: Applied last on the way up, or only on the way down.
@@ -80,10 +104,10 @@ DOWN = "drop.sql"
 
 @dataclass(frozen=True)
 class Part:
-    """One revision, and the folder of sql/ that it is frozen from."""
+    """One revision, and the folders of sql/ that it is frozen from."""
 
     stem: str
-    folder: str
+    folders: tuple[str, ...]
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -91,27 +115,34 @@ class Part:
         return (f"{self.stem}.py", f"{self.stem}.sql", f"{self.stem}.down.sql")
 
 
-PARTS = (Part("0001_core", "."), Part("0002_agent_store", "agent_store"))
+PARTS = (Part("0001_core", (".", *ROOMS)), Part("0002_agent_store", ("agent_store",)))
 
 
 class FreezeError(Exception):
     """The desired state can't be frozen; the message names the file."""
 
 
-def ordered(folder: Path) -> list[Path]:
+def kind(path: Path) -> str:
+    """When a file is applied: one of KINDS. Raises FreezeError if it does not say that."""
+    name = path.stem
+    if name in ("overview", "roles", "schema", "links", "watches", "grants"):
+        return name
+    if name.endswith(".trigger"):  # may be made by a DO block, for many tables
+        return "trigger"
+    match = _CREATE.search(path.read_text(encoding="utf-8"))
+    if match is None:
+        raise FreezeError(f"{path}: not in the order of tools/freeze.py, for it creates nothing")
+    return match[1]
+
+
+def ordered(sql: Path, part: Part) -> list[Path]:
     """The files of one part of the desired state, in the order to apply them."""
-    found: list[Path] = []
-    for name in ORDER:
-        entry = folder / name
-        if entry.is_dir():
-            found += sorted(entry.glob("*.sql"), key=lambda path: path.name)
-        elif entry.is_file():
-            found.append(entry)
-    known = {folder / name for name in (*ORDER, DOWN)}
-    for path in sorted(folder.glob("*")):
-        if path.is_file() and path.suffix == ".sql" and path not in known:
-            raise FreezeError(f"{path}: not in the order of tools/freeze.py ({', '.join(ORDER)})")
-    return found
+    known = {folder for each in PARTS for folder in each.folders}
+    for entry in sorted(sql.iterdir()):
+        if entry.is_dir() and entry.name not in known:
+            raise FreezeError(f"{entry}: not a room of tools/freeze.py ({', '.join(ROOMS)})")
+    found = [path for folder in part.folders for path in sorted((sql / folder).glob("*.sql"))]
+    return sorted((p for p in found if p.name != DOWN), key=lambda path: KINDS.index(kind(path)))
 
 
 _LEXEME = re.compile(
@@ -207,9 +238,13 @@ def _frozen(root: Path, paths: list[Path], *, bodies: bool) -> str:
     pieces = split(PIN)
     if bodies:
         pieces.append("set check_function_bodies = off;")
+    before = ""
     for path in paths:
         name = path.relative_to(root).as_posix()
         text = path.read_text(encoding="utf-8")
+        if path.stem == "overview":
+            before = f"{text}\n"
+            continue
         if any(line.strip() == MARK for line in text.splitlines()):
             raise FreezeError(f"{name}: the line {MARK!r} separates frozen statements")
         try:
@@ -224,7 +259,8 @@ def _frozen(root: Path, paths: list[Path], *, bodies: bool) -> str:
                 raise FreezeError(
                     f"{name}: not possible in a migration (one transaction): {bare[:60]!r}"
                 )
-            pieces.append(f"-- {name}\n{statement}" if number == 0 else statement)
+            pieces.append(f"{before}-- {name}\n{statement}" if number == 0 else statement)
+            before = ""
     if bodies:
         pieces.append("reset check_function_bodies;")
     pieces += split(UNPIN)
@@ -233,11 +269,11 @@ def _frozen(root: Path, paths: list[Path], *, bodies: bool) -> str:
 
 def frozen(root: Path, part: Part) -> dict[str, str]:
     """File name -> text, for the frozen SQL of one revision. Empty without a desired state."""
-    folder = root / "sql" / part.folder
-    up = ordered(folder) if folder.is_dir() else []
+    up = ordered(root / "sql", part)
     if not up:
         return {}
-    down = folder / DOWN
+    home = next(folder for folder in part.folders if folder != ".")
+    down = root / "sql" / home / DOWN
     if not down.is_file():
         raise FreezeError(f"{down.relative_to(root)} is missing: what a downgrade executes")
     return {

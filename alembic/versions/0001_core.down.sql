@@ -18,7 +18,7 @@ select pg_catalog.set_config('quote_all_identifiers', 'off', true);
 select pg_catalog.set_config('quote_all_identifiers', 'off', false)
 where pg_catalog.current_setting('quote_all_identifiers') operator(pg_catalog.<>) 'off';
 --;
--- sql/drop.sql
+-- sql/setup/drop.sql
 -- Leaves the host's tables as they were before they were attached, and no role that nobody else uses.
 do $$
 declare

@@ -20,7 +20,51 @@ where pg_catalog.current_setting('quote_all_identifiers') operator(pg_catalog.<>
 --;
 set check_function_bodies = off;
 --;
--- sql/roles.sql
+/* pg-recovery in one page.
+
+   A server process does work and writes rows about it. When it dies, those rows say "running" for ever. This schema
+   closes exactly them, and tells every client.
+
+   Words
+     server   a process that owns work; each boot of it has an epoch, a number that is never used again
+     watch    what is known of one table: which rows are open, how one is closed, in which group (session) it is
+     owner    column server_epoch of a watched row, written by the trigger that sees the work open
+     orphan   an open row whose epoch has ended and that no active fuse guards
+     fuse     a lease on one unit of work, which keeps it open while its process lives
+     unit     what is guarded, timed out or closed by hand: one row, or one group with all its rows
+     runner   the role that executes a host's expressions and triggers, with the rights of the table's owner
+
+   The path of a row
+     insert or update   zz_recovery_* (BEFORE) writes the owner; recovery_* (AFTER) takes the shared lock of the epoch,
+                        asks whether it lives (the fence), and appends the event in the same transaction
+     heartbeat          a keeper says every few seconds that the server lives, and holds the advisory lock -epoch
+     boot               a new epoch; older ones of the same name end unless they are shown to be alive
+     sweep              _observe_servers -> judgement -> _end_dead_servers -> _orphaned_epochs -> _close_epoch, a batch a
+                        transaction; then burnt fuses, then overdue work
+     _close_batch       one statement (_close_sql) updates the orphans of a batch and writes their events; a bad batch is
+                        made smaller until the bad row stands alone in recovery.failure
+     NOTIFY recovery    says only "look"; readers read recovery.event after their position, up to recovery.horizon()
+
+   Rooms (folders of sql/, in this order)
+     setup     roles, schema, errors, clock, epochs       rights    whose rights a statement about watched rows has
+     watch     attach, detach, what is made for a table   server    boot, heartbeat, drain, evict, shutdown
+     fence     who may write                              death     evidence, judgement, the end of an epoch
+     closing   sweep, one batch, one unit, preview        step      what boot, sweep and shutdown begin and report
+     fuse      leases on units of work                    process   processes that do work, seen from their host
+     event     the outbox and its wake-ups                watchdog  timeouts: ask the owner, then close
+     status    what people look at
+
+   Names
+     Routines without an underscore are for callers and stay as they are within a major version. Those with one are for
+     these routines only: the roles that may call them need them because a procedure that commits runs as its caller.
+     What acts is verb_noun, what tells is a noun; v_ are variables, p_ parameters, o_ results, zz_ fires last.
+
+   Locks, always in this order: the name of a server (boot), the epoch (advisory, exclusive to end it, shared to write),
+   the row of the server, rows of watched tables (by groups, then watches, then keys), recovery.event.
+
+   Errors have class RC: see sql/setup/_fail.sql and the table in ARCHITECTURE.md. */
+
+-- sql/setup/roles.sql
 -- Roles belong to the cluster, not to one database: they are made when missing and shared by every
 -- database that carries the schema. None of them can log in; grant the first three to the roles that do.
 --   recovery_owner     owns the schema
@@ -46,7 +90,7 @@ begin
 end
 $$;
 --;
--- sql/schema.sql
+-- sql/setup/schema.sql
 -- pg-recovery's own environment has made the schema, for its version table. Nothing else may be in it: a downgrade would
 -- drop it, and whoever owns a schema or a function in it could slip us theirs.
 do $$
@@ -81,7 +125,7 @@ comment on schema recovery_private is
 --;
 revoke all on schema recovery_private from public;
 --;
--- sql/types/task.sql
+-- sql/rights/task.sql
 create type recovery.task as (
     epoch    bigint,
     keys     text[],
@@ -120,7 +164,7 @@ comment on column recovery.task.message is 'The reason in words.';
 --;
 comment on column recovery.task.detector is 'Who closes.';
 --;
-comment on column recovery.task.at is 'Now, by recovery.now(): leases, fuses and timeouts are judged by it.';
+comment on column recovery.task.at is 'Now, by recovery._now(): leases, fuses and timeouts are judged by it.';
 --;
 comment on column recovery.task.written is 'Now, by the database clock: it is written into rows and events.';
 --;
@@ -136,70 +180,7 @@ comment on column recovery.task.path is 'search_path that the host''s writers ha
 --;
 comment on column recovery.task.busy is 'Groups in which others are known to have open work.';
 --;
--- sql/tables/broken.sql
-create table recovery.broken (
-    watch    text        not null,
-    since    timestamptz not null default clock_timestamp(),
-    at       timestamptz not null default clock_timestamp(),
-    sqlstate text        not null,
-    message  text        not null,
-    constraint broken_pkey primary key (watch)
-);
---;
-comment on table recovery.broken is
-    'Watches whose expressions, table or runner fail: their rows wait, all others are served. Written and cleared by boots and sweeps, shown by status.';
---;
-comment on column recovery.broken.watch is 'Name of the watch.';
---;
-comment on column recovery.broken.since is 'When it failed first.';
---;
-comment on column recovery.broken.at is 'When it failed last.';
---;
-comment on column recovery.broken.sqlstate is 'SQLSTATE of the last error.';
---;
-comment on column recovery.broken.message is 'Message of the last error.';
---;
--- sql/tables/cancellation.sql
-create table recovery.cancellation (
-    id           bigint      generated always as identity,
-    family       text        not null,
-    scope        text        not null,
-    watch        text        not null,
-    key          text        not null,
-    server_epoch bigint,
-    reason       text        not null,
-    detail       jsonb,
-    requested    timestamptz not null default clock_timestamp(),
-    deadline     timestamptz not null,
-    constraint cancellation_pkey primary key (id),
-    constraint cancellation_unit_key unique (family, scope, key, watch),
-    constraint cancellation_scope_check check (scope in ('row', 'group'))
-);
---;
-comment on table recovery.cancellation is
-    'Live owners that were asked to stop a unit of work that is overdue. An acknowledgement closes it at once, the deadline without one.';
---;
-comment on column recovery.cancellation.id is 'Number of the request; recovery.acknowledge takes it.';
---;
-comment on column recovery.cancellation.family is 'Family of the watch.';
---;
-comment on column recovery.cancellation.scope is 'row or group.';
---;
-comment on column recovery.cancellation.watch is 'Watch of the row; empty for a group.';
---;
-comment on column recovery.cancellation.key is 'Key of the row, or of the group.';
---;
-comment on column recovery.cancellation.server_epoch is 'Who is asked; null: nobody owns it.';
---;
-comment on column recovery.cancellation.reason is 'tool_timeout, task_timeout, idle_timeout, wall_timeout.';
---;
-comment on column recovery.cancellation.detail is 'watch; row: key of the overdue row, kind: its kind, limit: the timeout in words, since: when its clock began.';
---;
-comment on column recovery.cancellation.requested is 'When it was asked.';
---;
-comment on column recovery.cancellation.deadline is 'Closed anyway after that.';
---;
--- sql/tables/clock.sql
+-- sql/setup/clock.sql
 create table recovery.clock (
     one   boolean  not null default true,
     shift interval not null default interval '0',
@@ -215,248 +196,7 @@ comment on column recovery.clock.one is 'There is one row.';
 --;
 comment on column recovery.clock.shift is 'Added to the database clock.';
 --;
--- sql/tables/event.sql
-create table recovery.event (
-    id           bigint      generated always as identity,
-    at           timestamptz not null default clock_timestamp(),
-    server_epoch bigint,
-    watch        text        not null,
-    kind         text        not null,
-    topic        text,
-    key          text        not null,
-    group_key    text,
-    reason       text,
-    detector     text        not null,
-    old          jsonb,
-    new          jsonb,
-    constraint event_pkey primary key (id)
-);
---;
-comment on table recovery.event is
-    'One durable row for each transition of a watched row, in the transaction that made it. Append-only; ids of one row grow in the order of its changes.';
---;
-comment on column recovery.event.id is 'Grows in order of writing, not of commit: read with recovery.horizon().';
---;
-comment on column recovery.event.at is 'Database clock at the change.';
---;
-comment on column recovery.event.server_epoch is 'Owner of the row; for a closing the epoch whose work was closed.';
---;
-comment on column recovery.event.watch is 'Name of the watch.';
---;
-comment on column recovery.event.kind is 'opened, reopened, closed, requeued, deleted, adopted (a row); failed, idle (a group); cancel (a row or group: asks its owner to stop it).';
---;
-comment on column recovery.event.topic is 'Name of the bus event, as the watch says.';
---;
-comment on column recovery.event.key is 'Primary key of the row as text; a JSON array where it has several columns.';
---;
-comment on column recovery.event.group_key is 'Group (session) of the row as text.';
---;
-comment on column recovery.event.reason is 'Why: superseded, shutdown, lease_expired, unowned, ...; for a writer the setting recovery.reason, else null.';
---;
-comment on column recovery.event.detector is 'Who: writer, boot:<epoch>, sweep:<label>, shutdown:<epoch>.';
---;
-comment on column recovery.event.old is 'Values before, of what changed.';
---;
-comment on column recovery.event.new is 'Values after.';
---;
--- NOTIFY takes one lock for the whole cluster at commit, so ordinary writes ring at most every 20 ms.
--- Sequences hold when it last rang and up to which event, because they are neither locked nor rolled back.
-create sequence recovery.bell_time as bigint minvalue 0 start 0;
---;
-create sequence recovery.bell_event as bigint minvalue 0 start 0;
---;
-comment on sequence recovery.bell_time is 'Milliseconds since 1970 of the last NOTIFY.';
---;
-comment on sequence recovery.bell_event is 'Up to this event id a closing, a heartbeat or a sweep has rung; a write''s own ring does not count, it may be rolled back.';
---;
--- sql/tables/failure.sql
-create table recovery.failure (
-    watch        text        not null,
-    key          text        not null,
-    key_parts    text[]      not null,
-    server_epoch bigint,
-    attempts     integer     not null default 1,
-    first_at     timestamptz not null default clock_timestamp(),
-    last_at      timestamptz not null default clock_timestamp(),
-    next_at      timestamptz not null,
-    sqlstate     text        not null,
-    message      text        not null,
-    constraint failure_pkey primary key (watch, key)
-);
---;
-comment on table recovery.failure is 'Orphans that could not be closed, with the error; retried with backoff, shown by status.';
---;
-comment on column recovery.failure.watch is 'Name of the watch.';
---;
-comment on column recovery.failure.key is 'Key of the row, as in recovery.event.';
---;
-comment on column recovery.failure.key_parts is 'Its primary key columns as text.';
---;
-comment on column recovery.failure.server_epoch is 'The ended epoch that owns the row.';
---;
-comment on column recovery.failure.attempts is 'How often it was tried.';
---;
-comment on column recovery.failure.first_at is 'First failure.';
---;
-comment on column recovery.failure.last_at is 'Last failure.';
---;
-comment on column recovery.failure.next_at is 'Not tried again before.';
---;
-comment on column recovery.failure.sqlstate is 'SQLSTATE of the last error.';
---;
-comment on column recovery.failure.message is 'Message of the last error.';
---;
--- sql/tables/fuse.sql
-create table recovery.fuse (
-    id            bigint      generated always as identity,
-    family        text        not null,
-    scope         text        not null,
-    watch         text        not null,
-    key           text        not null,
-    host          text,
-    pid           integer,
-    process_start timestamptz,
-    ttl           interval    not null,
-    lit           timestamptz not null default clock_timestamp(),
-    expires       timestamptz not null,
-    looked_at     timestamptz,
-    process_dead  timestamptz,
-    process_seen  timestamptz,
-    retry_at      timestamptz not null default '-infinity',
-    nonce         uuid,
-    constraint fuse_pkey primary key (id),
-    constraint fuse_nonce_key unique (nonce),
-    constraint fuse_scope_check check (scope in ('row', 'group')),
-    constraint fuse_ttl_check check (ttl > interval '0')
-) with (fillfactor = 70);
---;
-create index fuse_unit on recovery.fuse (family, scope, watch, key);
---;
-comment on table recovery.fuse is
-    'A lease on one unit of work (a row or a group), which may have several. While one is active and its process is not known dead, the unit is kept although its server has ended; when the last burns out or its process dies, the unit is closed. Made by recovery.light, moved by recovery.extend, removed by recovery.cancel.';
---;
-comment on column recovery.fuse.id is 'Number of the fuse.';
---;
-comment on column recovery.fuse.family is 'Family of the watch.';
---;
-comment on column recovery.fuse.scope is 'row or group.';
---;
-comment on column recovery.fuse.watch is 'Watch of the row; empty for a group.';
---;
-comment on column recovery.fuse.key is 'Key of the row, or of the group.';
---;
-comment on column recovery.fuse.host is 'Host of the process.';
---;
-comment on column recovery.fuse.pid is 'The process that does the work; a fuse without one guards nothing.';
---;
-comment on column recovery.fuse.process_start is 'When the process started: tells it from a later one with the same pid.';
---;
-comment on column recovery.fuse.ttl is 'How long it burns after lit or extended, unless told otherwise.';
---;
-comment on column recovery.fuse.lit is 'When it was lit.';
---;
-comment on column recovery.fuse.expires is 'Until then it burns in any case; not indexed, so that extending stays HOT. See recovery.fuse_state.';
---;
-comment on column recovery.fuse.looked_at is 'When a sweep found it late, if the database may have stood still until just then; -infinity: it had not. Null: not late.';
---;
-comment on column recovery.fuse.retry_at is 'It has burnt out and its unit could not be closed: not tried again before.';
---;
-comment on column recovery.fuse.process_dead is 'When a sweeper on its host found the process dead.';
---;
-comment on column recovery.fuse.process_seen is 'When a sweeper on its host last saw the process alive; not indexed, so that it stays HOT.';
---;
-comment on column recovery.fuse.nonce is 'Drawn by whoever lit it, so that a repeated call makes no second fuse.';
---;
-comment on constraint fuse_nonce_key on recovery.fuse is 'One fuse for each nonce; nulls are distinct.';
---;
-comment on index recovery.fuse_unit is 'Finds the fuses of a unit: the guards of a row.';
---;
--- sql/tables/observation.sql
-create table recovery.observation (
-    one           boolean     not null default true,
-    postmaster    timestamptz,
-    timeline      text,
-    since         timestamptz,
-    swept         timestamptz,
-    gap           interval,
-    mass_since    timestamptz,
-    because       text,
-    asked         timestamptz,
-    sweeper       bigint,
-    sweeper_every interval,
-    constraint observation_pkey primary key (one),
-    constraint observation_one_check check (one)
-) with (fillfactor = 50);
---;
-insert into recovery.observation default values;
---;
-comment on table recovery.observation is
-    'Since when sweepers have watched without a break. Silence means death only after a full lease of watching: a dead database, or sweepers that slept, are not dead servers.';
---;
-comment on column recovery.observation.one is 'There is one row.';
---;
-comment on column recovery.observation.postmaster is 'Start of the PostgreSQL server that was seen last.';
---;
-comment on column recovery.observation.timeline is 'Its timeline.';
---;
-comment on column recovery.observation.since is 'Watching without a break since then.';
---;
-comment on column recovery.observation.swept is 'Last sweep of anybody.';
---;
-comment on column recovery.observation.gap is 'Time between the last two sweeps: what is usual here.';
---;
-comment on column recovery.observation.mass_since is 'Since when most servers look dead at once.';
---;
-comment on column recovery.observation.because is 'Why watching began anew.';
---;
-comment on column recovery.observation.asked is 'When a server that stands by last asked whether to sweep: it watches, too.';
---;
-comment on column recovery.observation.sweeper is 'Epoch of the server that sweeps for all; others stand by, see recovery.claim_sweep.';
---;
-comment on column recovery.observation.sweeper_every is 'How often it sweeps.';
---;
--- sql/tables/process.sql
-create table recovery.process (
-    id            bigint      generated always as identity,
-    server_epoch  bigint      not null,
-    family        text        not null,
-    scope         text        not null,
-    watch         text        not null,
-    key           text        not null,
-    host          text        not null,
-    pid           integer     not null,
-    process_start timestamptz not null,
-    registered    timestamptz not null default clock_timestamp(),
-    constraint process_pkey primary key (id),
-    constraint process_unit_key unique (server_epoch, family, scope, watch, key, host, pid, process_start),
-    constraint process_scope_check check (scope in ('row', 'group')),
-    constraint process_pid_check check (pid > 1)
-);
---;
-comment on table recovery.process is
-    'The processes (leaders of a process group) that do units of work for servers: what outlives its server is found here and stopped. Made by recovery.track, removed by recovery.untrack.';
---;
-comment on column recovery.process.id is 'Number of the entry; recovery.untrack takes it.';
---;
-comment on column recovery.process.server_epoch is 'The epoch that started the process.';
---;
-comment on column recovery.process.family is 'Family of the watch.';
---;
-comment on column recovery.process.scope is 'row or group.';
---;
-comment on column recovery.process.watch is 'Watch of the row; empty for a group.';
---;
-comment on column recovery.process.key is 'Key of the row, or of the group.';
---;
-comment on column recovery.process.host is 'Host of the process.';
---;
-comment on column recovery.process.pid is 'Process id on that host; the id of its group if it leads one.';
---;
-comment on column recovery.process.process_start is 'When the process started: tells it from a later one with the same pid.';
---;
-comment on column recovery.process.registered is 'When it was registered.';
---;
--- sql/tables/runner.sql
+-- sql/rights/runner.sql
 create table recovery.runner (
     id         integer generated always as identity,
     owner      regrole not null,
@@ -477,171 +217,30 @@ comment on column recovery.runner.role is 'The runner: no login, a member of the
 --;
 comment on column recovery.runner.privileged is 'The owner is a superuser or belongs to recovery_owner: the runner is no member of it.';
 --;
--- sql/tables/server.sql
-create table recovery.server (
-    epoch         bigint      not null,
-    name          text        not null,
-    host          text,
-    pid           integer,
-    process_start timestamptz,
-    version       text,
-    token         uuid        not null default gen_random_uuid(),
-    lease         interval    not null,
-    grace         interval    not null,
-    booted        timestamptz not null default clock_timestamp(),
-    heartbeat     timestamptz not null default clock_timestamp(),
-    keeper        boolean     not null default false,
-    beat          interval,
-    suspected     timestamptz,
-    looked_at     timestamptz,
-    looked_beat   timestamptz,
-    process_dead  timestamptz,
-    process_seen  timestamptz,
-    drain_until   timestamptz,
-    pending       text,
-    heir          bigint,
-    ended         timestamptz,
-    reason        text,
-    constraint server_pkey primary key (epoch),
-    -- Makes `ended` a key column, so that ending a server conflicts with a FOR KEY SHARE read of its
-    -- row: that is how writers in REPEATABLE READ and SERIALIZABLE notice. Heartbeats stay HOT.
-    constraint server_epoch_ended_key unique (epoch, ended),
-    constraint server_lease_check check (lease > interval '0' and grace > interval '0' and grace <= lease),
-    constraint server_ended_check check ((ended is null) = (reason is null))
-) with (fillfactor = 50);
---;
-create index server_name_live on recovery.server (name) where ended is null;
---;
-comment on table recovery.server is 'One row for each boot of a server; the epoch is its fencing token.';
---;
-comment on column recovery.server.epoch is 'Grows, is never reused: at least the microsecond clock at boot.';
---;
-comment on column recovery.server.name is 'Stable name of the server, e.g. api-1; a new boot supersedes older epochs of the same name.';
---;
-comment on column recovery.server.host is 'Host the process runs on, as it said itself.';
---;
-comment on column recovery.server.pid is 'Process id on that host.';
---;
-comment on column recovery.server.process_start is 'When that process started: tells it from a later one with the same pid.';
---;
-comment on column recovery.server.version is 'Version of the application, for people.';
---;
-comment on column recovery.server.token is 'Random secret of this boot: a heartbeat must show it, so an epoch issued twice is noticed.';
---;
-comment on column recovery.server.lease is 'How long the server counts as alive after its last heartbeat.';
---;
-comment on column recovery.server.grace is 'How long a lost keeper connection is only a suspicion.';
---;
-comment on column recovery.server.booted is 'When this epoch began.';
---;
-comment on column recovery.server.heartbeat is 'Last heartbeat by the database clock; not indexed, so that it stays HOT.';
---;
-comment on column recovery.server.keeper is 'Its keeper holds the session advisory lock -epoch: the absence of the lock means something.';
---;
-comment on column recovery.server.beat is 'How often its keeper beats; null: it has not said.';
---;
-comment on column recovery.server.suspected is 'When a sweep first missed that lock; a heartbeat clears it.';
---;
-comment on column recovery.server.looked_at is 'From when on the want of a beat counts: the last sweep before the one that first found it late, or that one itself if the database may have stood still in between.';
---;
-comment on column recovery.server.looked_beat is 'The heartbeat that sweep found: a newer one makes it void.';
---;
-comment on column recovery.server.process_dead is 'When a sweeper on its own host found the process dead.';
---;
-comment on column recovery.server.process_seen is 'When a sweeper on its own host last saw the process alive; not indexed, so that it stays HOT.';
---;
-comment on column recovery.server.drain_until is 'Drains: opens no new work, keeps what it owns until then, and is not superseded.';
---;
-comment on column recovery.server.pending is 'The reason with which it is to end, while a transaction still holds its row (a foreign key of the host does); it may not write any more, and its orphans are closed.';
---;
-comment on column recovery.server.heir is 'Live epoch that takes over what it still owns.';
---;
-comment on column recovery.server.ended is 'When the epoch ended; null while it may own work.';
---;
-comment on column recovery.server.reason is 'Why it ended: shutdown, superseded, lease_expired, connection_lost, process_dead, drain_expired, evicted or epoch_lost.';
---;
-comment on constraint server_epoch_ended_key on recovery.server is 'Makes ending a key update; see the fence in ARCHITECTURE.md.';
---;
-comment on index recovery.server_name_live is 'Finds the live epochs of a name at boot.';
---;
--- sql/tables/setting.sql
-create table recovery.setting (
-    name       text        not null,
-    watch      text        not null default '',
-    kind       text        not null default '',
-    group_key  text        not null default '',
-    value      text        not null,
-    changed_at timestamptz not null default clock_timestamp(),
-    changed_by text        not null default session_user,
-    constraint setting_pkey primary key (name, watch, kind, group_key),
-    -- Whoever writes past recovery.configure: one that is no interval would switch off the watchdog.
-    constraint setting_value_check check (value in ('off', 'true', 'false') or value::interval is not null)
+-- sql/watch/broken_watch.sql
+create table recovery.broken_watch (
+    watch    text        not null,
+    since    timestamptz not null default clock_timestamp(),
+    at       timestamptz not null default clock_timestamp(),
+    sqlstate text        not null,
+    message  text        not null,
+    constraint broken_pkey primary key (watch)
 );
 --;
-comment on table recovery.setting is
-    'Settings of the watchdog that differ from the built-in defaults: for everything, or only for a watch, a kind of work, a group. Written by recovery.configure, read by recovery.setting_of; every sweep reads them again.';
+comment on table recovery.broken_watch is
+    'Watches whose expressions, table or runner fail: their rows wait, all others are served. Written and cleared by boots and sweeps, shown by status.';
 --;
-comment on column recovery.setting.name is 'Which setting, as recovery.setting_status lists them.';
+comment on column recovery.broken_watch.watch is 'Name of the watch.';
 --;
-comment on column recovery.setting.watch is 'Only for this watch; empty: for all.';
+comment on column recovery.broken_watch.since is 'When it failed first.';
 --;
-comment on column recovery.setting.kind is 'Only for this kind of work; empty: for all.';
+comment on column recovery.broken_watch.at is 'When it failed last.';
 --;
-comment on column recovery.setting.group_key is 'Only for this group (session); empty: for all.';
+comment on column recovery.broken_watch.sqlstate is 'SQLSTATE of the last error.';
 --;
-comment on column recovery.setting.value is 'Normalised: an interval as PostgreSQL prints it, off for no limit, true or false.';
+comment on column recovery.broken_watch.message is 'Message of the last error.';
 --;
-comment on column recovery.setting.changed_at is 'When it got this value.';
---;
-comment on column recovery.setting.changed_by is 'Role that gave it this value.';
---;
--- sql/tables/sweep_run.sql
-create table recovery.sweep_run (
-    label    text        not null,
-    at       timestamptz not null,
-    took     interval    not null,
-    report   jsonb       not null,
-    constraint sweep_run_pkey primary key (label)
-) with (fillfactor = 50);
---;
-comment on table recovery.sweep_run is 'Last sweep of each sweeper.';
---;
-comment on column recovery.sweep_run.label is 'Who swept: a server name, or the role that called.';
---;
-comment on column recovery.sweep_run.at is 'When it finished.';
---;
-comment on column recovery.sweep_run.took is 'How long it took.';
---;
-comment on column recovery.sweep_run.report is 'What it did, as recovery.sweep returned it.';
---;
--- sql/tables/touch.sql
-create table recovery.touch (
-    family  text        not null,
-    scope   text        not null,
-    watch   text        not null,
-    key     text        not null,
-    at      timestamptz,
-    child_at timestamptz,
-    constraint touch_pkey primary key (family, scope, watch, key),
-    constraint touch_scope_check check (scope in ('row', 'group'))
-) with (fillfactor = 50);
---;
-comment on table recovery.touch is
-    'Signs of life that the watched rows themselves do not show: streaming text, silent commands. Written by recovery.touch; only the key is indexed, so that a touch stays HOT.';
---;
-comment on column recovery.touch.family is 'Family of the watch.';
---;
-comment on column recovery.touch.scope is 'row or group.';
---;
-comment on column recovery.touch.watch is 'Watch of the row; empty for a group.';
---;
-comment on column recovery.touch.key is 'Key of the row, or of the group.';
---;
-comment on column recovery.touch.at is 'Last touch.';
---;
-comment on column recovery.touch.child_at is 'When a sweep last saw open work in the group that the row waits for.';
---;
--- sql/tables/watch.sql
+-- sql/watch/watch.sql
 create table recovery.watch (
     id            integer   generated always as identity,
     relation      regclass  not null,
@@ -777,2091 +376,453 @@ comment on column recovery.watch.own_column is 'The column server_epoch was made
 --;
 comment on column recovery.watch.attached is 'When the table was attached.';
 --;
--- sql/functions/acknowledge.sql
-create or replace function recovery.acknowledge(p_id bigint, p_epoch bigint, p_token uuid)
-returns jsonb
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_asked   recovery.cancellation;
-    v_session jsonb;
-    v_closed  jsonb;
-begin
-    perform recovery.check_fresh();
-    perform recovery.heartbeat(p_epoch, p_token);  -- proves who it is
-    select c.* into v_asked from recovery.cancellation as c where c.id = p_id and c.server_epoch = p_epoch for update;
-    if not found then
-        return '{}';  -- acknowledged before, closed by its deadline, or no longer due
-    end if;
-    delete from recovery.cancellation as c where c.id = p_id;
-    if v_asked.scope = 'group' and recovery.has_begun(v_asked.detail ->> 'watch', v_asked.key, v_asked.requested) then
-        return '{}';  -- its group works on something new by now
-    end if;
-    v_session := recovery.session_settings();
-    v_closed := recovery.stop_unit(v_asked.detail ->> 'watch', v_asked.scope, v_asked.key, v_asked.reason, 'cancel:' || p_epoch);
-    perform recovery.restore_settings(v_session);
-    return v_closed;
-end
-$$;
---;
-comment on function recovery.acknowledge(bigint, bigint, uuid) is
-    'The owner says that it has stopped what recovery.cancellation asked for: what it left open closes now. Counts per watch; harmless when repeated. RC001, RC002, RC003 as the heartbeat.';
---;
-revoke all on function recovery.acknowledge(bigint, bigint, uuid) from public;
---;
--- sql/functions/add_counts.sql
-create or replace function recovery.add_counts(p_a jsonb, p_b jsonb)
-returns jsonb
-language sql
-immutable
-security invoker
-set search_path = pg_catalog, pg_temp
-as $$
-    select coalesce(jsonb_object_agg(s.key, s.n), '{}')
-    from (select x.key, sum(x.value::bigint) as n
-          from (select * from jsonb_each_text(p_a) union all select * from jsonb_each_text(p_b)) as x
-          group by x.key) as s
-$$;
---;
-comment on function recovery.add_counts(jsonb, jsonb) is 'Adds two objects of counts key by key.';
---;
-revoke all on function recovery.add_counts(jsonb, jsonb) from public;
---;
--- sql/functions/add_to_report.sql
-create or replace function recovery.add_to_report(p_report jsonb, p_field text, p_counts jsonb)
-returns jsonb
-language sql
-immutable
-security invoker
-set search_path = pg_catalog, pg_temp
-as $$
-    select jsonb_set(p_report, array[p_field], recovery.add_counts(p_report -> p_field, p_counts))
-$$;
---;
-comment on function recovery.add_to_report(jsonb, text, jsonb) is 'A report with counts per watch added to one of its fields (closed, adopted, failed, busy).';
---;
-revoke all on function recovery.add_to_report(jsonb, text, jsonb) from public;
---;
--- sql/functions/admit.sql
-create or replace function recovery.admit(p_owner bigint, p_opens boolean)
-returns void
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_writer bigint := recovery.writer();
-begin
-    if v_writer is not null and p_opens then
-        perform recovery.assert_accepting(v_writer);
-    elsif v_writer is not null then
-        perform recovery.assert_live(v_writer);
-    end if;
-    -- Work may not be opened under, or given to, an epoch that has ended.
-    if p_owner is distinct from v_writer and p_owner is not null then
-        perform recovery.assert_live(p_owner);
-    end if;
-end
-$$;
---;
-comment on function recovery.admit(bigint, boolean) is
-    'The whole fence of a write: its writer is live (and accepts new work, if it opens some), and so is the owner that it gives the row. RC001, RC002, RC011.';
---;
-revoke all on function recovery.admit(bigint, boolean) from public;
---;
--- sql/functions/announce.sql
-create or replace function recovery.announce(p_from bigint, p_to bigint)
-returns void
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_count  bigint;
-    v_events jsonb;
-begin
-    if p_from is null then
-        return;
-    end if;
-    select count(*), jsonb_agg(jsonb_build_object('id', e.id, 'kind', e.kind) order by e.id)
-    into v_count, v_events
-    from (select id, kind from recovery.event where id between p_from and p_to order by id limit 21) as e;
-    if v_count > 20 then
-        v_count := p_to - p_from + 1;
-        v_events := null;
-    end if;
-    perform setval('recovery.bell_time', (date_part('epoch', clock_timestamp()) * 1000)::bigint);
-    perform setval('recovery.bell_event', p_to);
-    perform pg_notify('recovery', jsonb_strip_nulls(jsonb_build_object(
-        'from', p_from, 'to', p_to, 'count', v_count, 'events', v_events))::text);
-end
-$$;
---;
-comment on function recovery.announce(bigint, bigint) is
-    'NOTIFY for a range of events: ids and kinds of at most 20, else only the range. Never user data: every role of the database can LISTEN.';
---;
-revoke all on function recovery.announce(bigint, bigint) from public;
---;
--- sql/functions/ask.sql
-create or replace function recovery.ask(p_detector text)
-returns bigint
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_now   timestamptz := recovery.now();
-    v_asked recovery.cancellation;
-    v_count bigint := 0;
-begin
-    for v_asked in
-        with due as materialized (
-            select w.family, d.scope, case d.scope when 'row' then d.watch else '' end as watch, d.key, d.owner, d.reason,
-                   d.detail || jsonb_build_object('watch', d.watch) as detail,
-                   -- A live owner is asked first; where there is none, the deadline is now.
-                   case when exists (select from recovery.server as s where s.epoch = d.owner and s.ended is null)
-                        then recovery.setting_of('cancel_grace', d.watch, d.detail ->> 'kind', case d.scope when 'group' then d.key end)::interval
-                        else interval '0' end as grace
-            from recovery.due() as d join recovery.watch as w on w.name = d.watch
-            where d.scope <> 'row' or not exists (
-                select from recovery.fuse_state as f
-                where f.family = w.family and f.scope = 'row' and f.watch = d.watch and f.key = d.key and f.guards)
-        ),
-        gone as (
-            -- What moved again in time, or closed, is asked for no more.
-            delete from recovery.cancellation as c
-            where (c.family, c.scope, c.watch, c.key) not in (select d.family, d.scope, d.watch, d.key from due as d)
-        )
-        insert into recovery.cancellation (family, scope, watch, key, server_epoch, reason, detail, requested, deadline)
-        select d.family, d.scope, d.watch, d.key, d.owner, d.reason, d.detail, v_now, v_now + d.grace from due as d
-        on conflict (family, scope, key, watch) do nothing
-        returning *
-    loop
-        if not recovery.has_open(v_asked.detail ->> 'watch', v_asked.scope, v_asked.key) then
-            delete from recovery.cancellation as c where c.id = v_asked.id;  -- closed since we looked
-        elsif v_asked.deadline > v_now then
-            perform recovery.tell(v_asked.server_epoch, v_asked.detail ->> 'watch', v_asked.scope, v_asked.key, v_asked.reason, p_detector,
-                v_asked.detail || jsonb_build_object('cancellation', v_asked.id, 'deadline', v_asked.deadline));
-            v_count := v_count + 1;
-        end if;
-    end loop;
-    return v_count;
-end
-$$;
---;
-comment on function recovery.ask(text) is
-    'Notes every unit of recovery.due() in recovery.cancellation and asks its live owner, once, by an event of kind cancel; withdraws what is due no more. Returns how many were asked.';
---;
-revoke all on function recovery.ask(text) from public;
---;
--- sql/functions/assert_accepting.sql
-create or replace function recovery.assert_accepting(p_epoch bigint)
-returns void
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_name text;
-begin
-    perform recovery.assert_live(p_epoch);
-    select s.name into v_name from recovery.server as s where s.epoch = p_epoch and s.drain_until is not null;
-    if found then
-        perform recovery.fail('RC011', format('epoch %s of server "%s" is draining: it opens no new work', p_epoch, v_name),
-            'Send new work to another server.');
-    end if;
-end
-$$;
---;
-comment on function recovery.assert_accepting(bigint) is 'As recovery.assert_live, and RC011 if the server is draining: may it open new work?';
---;
-revoke all on function recovery.assert_accepting(bigint) from public;
---;
--- sql/functions/assert_live.sql
-create or replace function recovery.assert_live(p_epoch bigint)
-returns void
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_server record;
-    v_found  boolean;
-begin
-    if p_epoch is null then
-        perform recovery.fail('RC002', 'no epoch was given', 'Boot first: call recovery.boot(name).');
-    end if;
-    -- The lock and the read are two statements on purpose: the read needs a snapshot that is younger
-    -- than the lock, else an epoch that ended while we waited would look alive.
-    perform pg_advisory_xact_lock_shared(p_epoch);
-    if current_setting('transaction_isolation') in ('repeatable read', 'serializable')
-       and current_setting('transaction_read_only') = 'off' then
-        -- The snapshot may be older than the lock: reading FOR KEY SHARE fails with 40001 when the
-        -- epoch has ended since (ending is a key update), and not on a mere heartbeat. What it locks is let go
-        -- at once, or an idle or prepared transaction would hold up the end, and with it all other rows of the epoch.
-        begin
-            select s.name, coalesce(s.ended, case when s.pending is not null then clock_timestamp() end) as ended,
-                   coalesce(s.reason, s.pending) as reason into v_server
-            from recovery.server as s where s.epoch = p_epoch for key share;
-            v_found := found;
-            perform recovery.fail('RX000', 'taken back');
-        exception when sqlstate 'RX000' then
-            null;
-        end;
-    else
-        select s.name, coalesce(s.ended, case when s.pending is not null then clock_timestamp() end) as ended,
-               coalesce(s.reason, s.pending) as reason into v_server
-        from recovery.server as s where s.epoch = p_epoch;
-        v_found := found;
-    end if;
-    if not v_found then
-        perform recovery.fail('RC002', format('epoch %s is unknown: no server booted with it', p_epoch),
-            'recovery.server_epoch must hold the epoch that recovery.boot returned.');
-    elsif v_server.ended is not null then
-        perform recovery.fail('RC001',
-            format('epoch %s of server "%s" ended at %s (%s): it may no longer write', p_epoch, v_server.name,
-                   to_char(v_server.ended at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), v_server.reason),
-            'This process was declared dead or replaced; stop its work and boot again.');
-    end if;
-end
-$$;
---;
-comment on function recovery.assert_live(bigint) is
-    'The fence: raises RC001 if the epoch has ended, RC002 if it never was; until the transaction ends whoever ends the epoch waits for it, with a bound.';
---;
-revoke all on function recovery.assert_live(bigint) from public;
---;
--- sql/functions/attach.sql
-create or replace function recovery.attach(
-    p_table         regclass,
-    p_open          text,
-    p_close         jsonb,
-    p_name          text     default null,
-    p_group         text     default null,
-    p_family        text     default null,
-    p_parent        text     default null,
-    p_position      integer  default 100,
-    p_order         text     default null,
-    p_only          text     default null,
-    p_image         text     default null,
-    p_topic         text     default null,
-    p_failed_topics text[]   default null,
-    p_idle_topics   text[]   default null,
-    p_started       text     default null,
-    p_unowned       interval default null,
-    p_events        text     default 'all',
-    p_launch_grace  interval default null,
-    p_requeue       jsonb    default null,
-    p_attempts      text     default null,
-    p_max_attempts  integer  default 3,
-    p_search_path   text     default pg_catalog.current_setting('search_path')
-)
-returns text
-language plpgsql
-volatile
-security invoker
-set search_path = pg_catalog, pg_temp
-set quote_all_identifiers = off
-set row_security = on
-as $$
-/* With the rights of its caller, who must have those of the table's owner: the column. What needs ours is
-   done by the triggers of recovery.watch; recovery.complete has the index and the table's triggers made. */
-declare
-    v_owner  regrole := (select c.relowner from pg_class as c where c.oid = p_table);
-    v_runner recovery.runner;
-    v_known  recovery.watch;
-    v_watch  recovery.watch;
-    v_spec   jsonb;
-    v_path   text := regexp_replace(p_search_path, '"?\$user"?', quote_ident(current_user));
-begin
-    if not has_schema_privilege('recovery', 'usage') or not has_function_privilege('recovery.owns(regclass)', 'execute') then
-        raise exception using errcode = '42501', message = format('%s is not permitted to attach tables', current_user),
-            hint = format('A DBA runs this once: select recovery.permit(%L);',
-                          case when pg_has_role(v_owner::oid, 'usage') then v_owner::text else quote_ident(current_user) end);
-    elsif v_owner is not null and not recovery.owns(p_table) then
-        perform recovery.fail('42501', format('must be owner of table %s', p_table), format('It belongs to %s.', v_owner));
-    end if;
-    perform recovery.check_table(p_table);
-    v_spec := jsonb_build_object(
-        'name', coalesce(p_name, (select n.nspname || '.' || c.relname from pg_class as c join pg_namespace as n on n.oid = c.relnamespace where c.oid = p_table)),
-        'open', p_open, 'close', p_close, 'group', p_group, 'family', p_family,
-        'parent', p_parent, 'position', p_position, 'order', p_order, 'only', p_only, 'image', p_image, 'topic', p_topic,
-        'failed_topics', p_failed_topics, 'idle_topics', p_idle_topics, 'started', p_started, 'unowned', p_unowned, 'events', p_events,
-        'launch_grace', p_launch_grace, 'requeue', p_requeue, 'attempts', p_attempts,
-        'max_attempts', case when p_requeue is not null then p_max_attempts end);
-    perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
-    v_runner := recovery.runner_of(p_table);
-    if v_runner.id is null and pg_has_role('recovery_owner', 'usage') then
-        begin
-            perform recovery.make_runner(v_owner);
-        exception when insufficient_privilege then
-            null;  -- the next lines say what to do
-        end;
-        v_runner := recovery.runner_of(p_table);
-    end if;
-    if v_runner.id is null then
-        perform recovery.fail('42501', format('%s is not permitted to attach tables', v_owner), format('A DBA runs this once: select recovery.permit(%L);', v_owner));
-    end if;
-    if v_runner.privileged then
-        perform recovery.lend_table(p_table, v_runner.role);
-    end if;
-    select w.* into v_known from recovery.watch as w where w.relation = p_table;
-    if v_known.id is not null and v_known.spec <> v_spec then
-        perform recovery.fail('RC007', format('%s is watched already, as "%s", with another specification', p_table, v_known.name),
-            'Detach it first: select recovery.detach(' || quote_literal(p_table) || ').');
-    elsif v_known.id is not null and v_known.runner = v_runner.id and v_known.path = v_path and not recovery.is_stale(p_table)
-        and not exists (select from recovery.definitions_of(v_known)) then
-        return v_known.name;
-    elsif v_known.id is not null then
-        perform recovery.drop_triggers(p_table);
-        update recovery.watch as w set path = v_path where w.relation = p_table returning w.* into v_watch;
-    else
-        insert into recovery.watch (relation, spec, path) values (p_table, v_spec, v_path) returning * into v_watch;
-        if v_watch.own_column then
-            execute format('alter table %s add column server_epoch bigint', p_table);
-            execute format('comment on column %s.server_epoch is %L', p_table, 'pg-recovery: epoch of the server that owns the row.');
-        end if;
-    end if;
-    perform recovery.complete(v_watch);
-    return v_watch.name;
-end
-$$;
---;
-comment on function recovery.attach(regclass, text, jsonb, text, text, text, text, integer, text, text, text, text, text[], text[], text, interval, text, interval, jsonb, text, integer, text) is
-    'Watches a table: adds server_epoch, a partial index and triggers, after planning the real statements. Returns the name. Repeating the same registration does nothing. Everybody may call it; it refuses who does not own the table (42501) or was not permitted to by recovery.permit (42501, with the statement to run). RC006 cannot work, RC007 watched with another specification.';
---;
-revoke all on function recovery.attach(regclass, text, jsonb, text, text, text, text, integer, text, text, text, text, text[], text[], text, interval, text, interval, jsonb, text, integer, text) from public;
---;
--- sql/functions/attached.sql
-create or replace function recovery.attached()
-returns setof recovery.watch
-language sql
-stable
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-    select w.* from recovery.watch as w where exists (select from pg_class as c where c.oid = w.relation)
-$$;
---;
-comment on function recovery.attached() is 'The watches whose table is still there: one that was dropped without recovery.detach harms no other.';
---;
-revoke all on function recovery.attached() from public;
---;
--- sql/functions/begin_step.sql
-create or replace function recovery.begin_step(p_lock_wait interval)
-returns boolean
-language plpgsql
-volatile
-security invoker
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-    perform set_config('lock_timeout', ceil(extract(epoch from p_lock_wait) * 1000)::text || 'ms', true);
-    if current_setting('server_version_num')::integer >= 170000 then
-        perform set_config('transaction_timeout', '0', true);
-    end if;
-    return clock_timestamp() < recovery.deadline();
-end
-$$;
---;
-comment on function recovery.begin_step(interval) is
-    'Begins a transaction of boot, sweep or shutdown: its lock waits are bounded, the caller''s transaction_timeout does not end the session in its middle. False: no time is left before statement_timeout.';
---;
-revoke all on function recovery.begin_step(interval) from public;
---;
--- sql/functions/burn.sql
-create or replace function recovery.burn(p_detector text, p_lock_wait interval, out o_closed jsonb, out o_more boolean)
-returns record
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_fuse  record;
-    v_watch text;
-begin
-    perform recovery.check_fresh();
-    o_closed := '{}';
-    -- One fuse a call: the caller commits. Another sweeper's fuse is skipped, an extension just committing is waited out by nobody.
-    select f.* into v_fuse from recovery.fuse_state as f where f.spent and f.retry_at <= recovery.now()
-    order by f.id limit 1 for update skip locked;
-    o_more := found;
-    if not found then
-        return;
-    end if;
-    -- Another fuse burns there: the unit is not over for this one's sake.
-    if exists (
-        select from recovery.fuse_state as f
-        where f.family = v_fuse.family and f.scope = v_fuse.scope and f.watch = v_fuse.watch and f.key = v_fuse.key and f.id <> v_fuse.id and f.burns
-    ) then
-        delete from recovery.fuse as f where f.id = v_fuse.id;
-        return;
-    end if;
-    v_watch := case v_fuse.scope when 'row' then v_fuse.watch
-                    else (select min(w.name) from recovery.attached() as w where w.family = v_fuse.family) end;
-    begin
-        o_closed := recovery.close_unit(v_watch, v_fuse.scope, v_fuse.key,
-            case when v_fuse.process_dead is null then 'fuse_expired' else 'process_dead' end, p_detector, p_lock_wait);
-        -- A break in watching, noticed while the unit closed, has kept the unit: then the fuse stays, too.
-        delete from recovery.fuse as f using recovery.fuse_state as s where f.id = v_fuse.id and s.id = f.id and s.spent;
-    exception when others then
-        perform recovery.note_broken(coalesce(v_watch, v_fuse.family), sqlstate, sqlerrm);
-        update recovery.fuse as f set retry_at = recovery.now() + interval '10 seconds' where f.id = v_fuse.id;
-    end;
-end
-$$;
---;
-comment on function recovery.burn(text, interval) is
-    'Takes one fuse that burnt out or whose process died, closes its unit for the reason that is true unless another fuse burns there, and removes it. o_more false: there was none.';
---;
-revoke all on function recovery.burn(text, interval) from public;
---;
--- sql/functions/cancel.sql
-create or replace function recovery.cancel(p_fuse bigint)
-returns boolean
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-    delete from recovery.fuse as f where f.id = p_fuse;
-    return found;
-end
-$$;
---;
-comment on function recovery.cancel(bigint) is 'Puts a fuse out, at the stop of its work. False if it was not there any more.';
---;
-revoke all on function recovery.cancel(bigint) from public;
---;
--- sql/functions/cancellations.sql
-create or replace function recovery.cancellations(p_epoch bigint)
-returns table (id bigint, watch text, scope text, key text, reason text, detail jsonb, requested timestamptz, deadline timestamptz)
-language sql
-stable
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-    select c.id, c.detail ->> 'watch', c.scope, c.key, c.reason, c.detail, c.requested, c.deadline
-    from recovery.cancellation as c where c.server_epoch = p_epoch order by c.id
-$$;
---;
-comment on function recovery.cancellations(bigint) is 'What a server is asked to stop and has not acknowledged.';
---;
-revoke all on function recovery.cancellations(bigint) from public;
---;
--- sql/functions/changed.sql
-create or replace function recovery.changed(p_old jsonb, p_new jsonb, out old jsonb, out new jsonb)
-returns record
-language plpgsql
-immutable
-security invoker
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_key  text;
-    v_new  jsonb;
-    v_part record;
-begin
-    if jsonb_typeof(p_old) is distinct from 'object' or jsonb_typeof(p_new) is distinct from 'object' then
-        old := p_old;
-        new := p_new;
-        return;
-    end if;
-    old := '{}';
-    new := '{}';
-    for v_key, v_new in select k.key, k.value from jsonb_each(p_new) as k loop
-        if not p_old ? v_key then
-            new := new || jsonb_build_object(v_key, v_new);
-        elsif p_old -> v_key <> v_new then
-            v_part := recovery.changed(p_old -> v_key, v_new);
-            old := old || jsonb_build_object(v_key, v_part.old);
-            new := new || jsonb_build_object(v_key, v_part.new);
-        end if;
-    end loop;
-    for v_key, v_new in select k.key, k.value from jsonb_each(p_old) as k where not p_new ? k.key loop
-        old := old || jsonb_build_object(v_key, v_new);
-    end loop;
-end
-$$;
---;
-comment on function recovery.changed(jsonb, jsonb) is
-    'What differs between two objects, as two sparse trees. A key in new alone was added, in old alone was removed.';
---;
-revoke all on function recovery.changed(jsonb, jsonb) from public;
---;
--- sql/functions/check_call.sql
-create or replace function recovery.check_call(p_batch integer, p_lock_wait interval)
-returns void
-language plpgsql
-volatile
-security invoker
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-    if p_batch is null or p_batch not between 1 and 100000 then
-        perform recovery.fail('RC010', format('batch %s is not allowed', coalesce(p_batch::text, 'null')), 'Give a number of rows from 1 to 100000.');
-    end if;
-    if p_lock_wait is null or p_lock_wait < interval '1 millisecond' or p_lock_wait > interval '1 hour' then
-        perform recovery.fail('RC010', format('lock wait %s is not allowed', coalesce(p_lock_wait::text, 'null')), 'Give an interval from 1 millisecond to 1 hour.');
-    end if;
-    perform recovery.check_session();
-    -- What is refused here has changed nothing.
-    if recovery.deadline() < statement_timestamp() + interval '1 second' then
-        perform recovery.fail('RC010', format('statement_timeout of %s is too short: it would end this call half done', current_setting('statement_timeout')),
-            'Give it 2 seconds or more; best execute set statement_timeout = 0; before the call, in a statement of its own.');
-    end if;
-end
-$$;
---;
-comment on function recovery.check_call(integer, interval) is 'Refuses arguments with which boot, sweep and shutdown cannot work: RC010.';
---;
-revoke all on function recovery.check_call(integer, interval) from public;
---;
--- sql/functions/check_deadline.sql
-create or replace function recovery.check_deadline()
-returns void
-language plpgsql
-volatile
-security invoker
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-    if clock_timestamp() > recovery.deadline() then
-        perform recovery.fail('57014', format('statement_timeout of %s is over: nothing was changed', current_setting('statement_timeout')),
-            'Execute set statement_timeout = 0; before the call, in a statement of its own.');
-    end if;
-end
-$$;
---;
-comment on function recovery.check_deadline() is 'Takes back the first transaction of a boot that took too long: 57014.';
---;
-revoke all on function recovery.check_deadline() from public;
---;
--- sql/functions/check_definitions.sql
-create or replace function recovery.check_definitions(p_table regclass)
-returns void
-language plpgsql
-stable
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_what text;
-begin
-    -- A type may have got another meaning since the expression was compiled; then its literal has run code, and
-    -- this takes back all that came of it.
-    select u.what into v_what
-    from pg_depend as d
-    cross join lateral recovery.untrusted(d.refclassid, d.refobjid, (recovery.runner_of(p_table)).privileged) as u (what)
-    where u.what is not null
-      and (d.classid = 'pg_class'::regclass and d.objid in (
-              select i.indexrelid from pg_index as i join pg_class as c on c.oid = i.indexrelid
-              where i.indrelid = p_table and c.relname ~ '^recovery_(open|started)_[0-9]+$')
-           or d.classid = 'pg_trigger'::regclass and d.objid in (
-              select t.oid from pg_trigger as t where t.tgrelid = p_table and t.tgname ~ '^(zz_)?recovery_[0-9]{2}_')
-              and d.refclassid <> 'pg_proc'::regclass)
-    limit 1;
-    if v_what is not null then
-        perform recovery.fail('RC006', format('the index or a trigger of %s uses %s', p_table, v_what),
-            'Something that an expression uses was redefined while the table was attached.');
-    end if;
-end
-$$;
---;
-comment on function recovery.check_definitions(regclass) is 'Refuses an index or trigger of ours in which a literal has run code: RC006.';
---;
-revoke all on function recovery.check_definitions(regclass) from public;
---;
--- sql/functions/check_fresh.sql
-create or replace function recovery.check_fresh()
-returns void
-language plpgsql
-volatile
-security invoker
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-    -- A closing fires deferred triggers, so that none runs at commit. Those that our caller has queued before would be
-    -- fired too early, and up to PostgreSQL 17 as the runner, whoever owns them.
-    if pg_current_xact_id_if_assigned() is not null then
-        perform recovery.fail('RC010', 'rows are closed in a transaction of their own, and this one has written already', 'Commit first.');
-    end if;
-end
-$$;
---;
-comment on function recovery.check_fresh() is 'Refuses to close rows in a transaction that has written before: RC010.';
---;
-revoke all on function recovery.check_fresh() from public;
---;
--- sql/functions/check_interval.sql
-create or replace function recovery.check_interval(p_what text, p_value interval, p_least interval, p_most interval)
-returns void
-language plpgsql
-stable
-security invoker
-set search_path = pg_catalog, pg_temp
-set intervalstyle = postgres
-as $$
-begin
-    if p_value is null or p_value < p_least or p_value > p_most then
-        perform recovery.fail('RC010', format('%s %s is not allowed', p_what, coalesce(p_value::text, 'null')),
-            format('Give an interval from %s to %s.', p_least, p_most));
-    end if;
-end
-$$;
---;
-comment on function recovery.check_interval(text, interval, interval, interval) is 'Refuses an interval that is null or out of range, naming what it is for: RC010.';
---;
-revoke all on function recovery.check_interval(text, interval, interval, interval) from public;
---;
--- sql/functions/check_key.sql
-create or replace function recovery.check_key(p_key text, p_what text)
-returns void
-language plpgsql
-immutable
-security invoker
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-    if p_key is null or p_key = '' then
-        perform recovery.fail('RC010', format('a %s needs the key of a row or group', p_what), 'As recovery.event.key and group_key show it.');
-    elsif octet_length(p_key) > 2000 then
-        perform recovery.fail('RC010', format('the key %s... of a %s has %s bytes', left(p_key, 40), p_what, octet_length(p_key)), 'Give 1 to 2000 bytes.');
-    end if;
-end
-$$;
---;
-comment on function recovery.check_key(text, text) is 'Refuses a key that no row or group can have: RC010. p_what (fuse, touch, process) names it in the error.';
---;
-revoke all on function recovery.check_key(text, text) from public;
---;
--- sql/functions/check_label.sql
-create or replace function recovery.check_label(p_label text)
-returns void
-language plpgsql
-immutable
-security invoker
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-    if btrim(p_label) = '' or octet_length(p_label) > 200 or p_label ~ '[[:cntrl:]]' then
-        perform recovery.fail('RC010', format('sweep label %s is not allowed', quote_literal(left(p_label, 60))), 'Give 1 to 200 bytes without control characters.');
-    end if;
-end
-$$;
---;
-comment on function recovery.check_label(text) is 'Refuses a sweeper''s label that cannot work: RC010.';
---;
-revoke all on function recovery.check_label(text) from public;
---;
--- sql/functions/check_name.sql
-create or replace function recovery.check_name(p_name text)
-returns void
-language plpgsql
-immutable
-security invoker
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-    if p_name is null or btrim(p_name) = '' then
-        perform recovery.fail('RC004', format('server name %s is empty', coalesce(quote_literal(p_name), 'null')),
-            'Give a stable name of 1 to 200 bytes, such as api-1.');
-    elsif octet_length(p_name) > 200 then
-        perform recovery.fail('RC004',
-            format('server name "%s..." has %s bytes', left(p_name, 30), octet_length(p_name)),
-            'Give a stable name of 1 to 200 bytes, such as api-1.');
-    elsif p_name ~ '[[:cntrl:]]' then
-        perform recovery.fail('RC004', format('server name %s has control characters', quote_literal(p_name)),
-            'Give a stable name of 1 to 200 bytes, such as api-1.');
-    end if;
-end
-$$;
---;
-comment on function recovery.check_name(text) is 'Refuses a server name that cannot work: RC004.';
---;
-revoke all on function recovery.check_name(text) from public;
---;
--- sql/functions/check_process.sql
-create or replace function recovery.check_process(p_host text, p_pid bigint, p_start timestamptz, p_whole boolean)
-returns void
-language plpgsql
-stable
-security invoker
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_problem text := recovery.problem_of(p_pid, p_start);
-begin
-    if octet_length(p_host) > 255 or p_host = '' or p_host ~ '[[:cntrl:]]' then
-        perform recovery.fail('RC010', format('host %s is not allowed', quote_literal(left(p_host, 60))), 'Give 1 to 255 bytes without control characters.');
-    elsif v_problem is not null then
-        perform recovery.fail('RC010', format('process %s', v_problem),
-            'A pid is above 0; its start is a finite time that has passed by the database''s clock (5 minutes are forgiven).');
-    elsif p_whole and (p_host is null or p_pid is null or p_start is null) then
-        perform recovery.fail('RC010', format('a process needs its host (%s), its pid (%s) and the time at which it started (%s)',
-            coalesce(p_host, 'null'), coalesce(p_pid::text, 'null'), coalesce(p_start::text, 'null')),
-            'A pid alone may belong to another process tomorrow, or on another host.');
-    end if;
-end
-$$;
---;
-comment on function recovery.check_process(text, bigint, timestamptz, boolean) is
-    'Refuses what no process can be, where it enters: RC010. p_whole: host, pid and start are all needed.';
---;
-revoke all on function recovery.check_process(text, bigint, timestamptz, boolean) from public;
---;
--- sql/functions/check_session.sql
-create or replace function recovery.check_session()
-returns void
-language plpgsql
-volatile
-security invoker
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-    if current_setting('is_superuser') = 'on' and current_setting('server_version_num')::integer < 180000
-       and coalesce(current_setting('recovery.warned', true), '') = '' then
-        perform set_config('recovery.warned', 'on', false);
-        raise warning 'recovery: % is a superuser, and a deferred trigger of a watched table may run with its rights', session_user
-            using hint = 'Up to PostgreSQL 17 a deferred trigger that defers itself again runs at commit as the user of the session. Log in as a member of recovery_server.';
-    end if;
-end
-$$;
---;
-comment on function recovery.check_session() is
-    'Warns a superuser once a session up to PostgreSQL 17, before boot, sweep and shutdown.';
---;
-revoke all on function recovery.check_session() from public;
---;
--- sql/functions/check_setting.sql
--- Times are not left to PostgreSQL's own parser: it takes a number without unit for seconds, `m` for minutes or
--- months, and prints by the session's intervalstyle.
-create or replace function recovery.check_setting(p_name text, p_value text)
-returns text
-language plpgsql
-stable
-security invoker
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    c_pair  constant text := '([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*(us|ms|s|secs?|seconds?|mins?|minutes?|h|hrs?|hours?|d|days?|w|weeks?)(?![a-z])\s*';
-    c_clock constant text := '([0-9]{1,4}):([0-5]?[0-9]):([0-5]?[0-9](?:\.[0-9]{1,6})?)$';
-    v_value text := lower(btrim(p_value, E' \t\r\n'));
-    v_hint  text := 'Allowed is a time up to 365 days with its units (ms, s, min, h, days), such as 90s, 10 min, 1 h 30 min or 00:10:00; ';
-    v_why   text := '';
-    v_clock text[];
-    v_days  numeric := 0;
-    v_secs  numeric := 0;
-begin
-    case
-        when p_name in ('tool_timeout', 'task_timeout', 'idle_timeout', 'wall_timeout') then
-            v_hint := v_hint || '0 or off for no limit.';
-            v_value := case v_value when 'off' then '0' else v_value end;
-        when p_name in ('propagation_grace', 'cancel_grace') then
-            v_hint := v_hint || '0 for none.';
-        when p_name in ('idle_roots', 'unowned_expected') then
-            v_hint := 'Allowed are true (on) and false (off).';
-        else
-            perform recovery.fail('RC010', format('setting %s is not known', coalesce(quote_literal(left(p_name, 60)), 'null')),
-                'There are tool_timeout, task_timeout, idle_timeout, wall_timeout, propagation_grace, cancel_grace, idle_roots and unowned_expected.');
-    end case;
-    if v_value is null or v_value = '' then
-        return null;
-    elsif p_name in ('idle_roots', 'unowned_expected') then
-        if v_value in ('true', 'on', 'false', 'off') then
-            return (v_value in ('true', 'on'))::text;
-        end if;
-    elsif v_value = '0' or v_value ~ ('^(' || c_pair || ')+$') or v_value ~ ('^(' || c_pair || ')*' || c_clock) then
-        select coalesce(sum(m[1]::numeric * case when m[2] ~ '^w' then 7 else 1 end) filter (where m[2] ~ '^[dw]'), 0),
-               coalesce(sum(m[1]::numeric * case when m[2] = 'us' then 0.000001 when m[2] = 'ms' then 0.001
-                                                 when m[2] ~ '^s' then 1 when m[2] ~ '^m' then 60 else 3600 end) filter (where m[2] !~ '^[dw]'), 0)
-        into v_days, v_secs
-        from regexp_matches(v_value, c_pair, 'g') as m;
-        v_clock := regexp_match(v_value, c_clock);
-        if v_clock is not null then
-            v_secs := v_secs + v_clock[1]::numeric * 3600 + v_clock[2]::numeric * 60 + v_clock[3]::numeric;
-        end if;
-        v_secs := round(v_secs + (v_days - trunc(v_days)) * 86400, 6);
-        v_days := trunc(v_days);
-        if v_days * 86400 + v_secs > 365 * 86400 then
-            v_why := ', which is more than 365 days';
-        elsif v_days = 0 and v_secs = 0 and v_value ~ '[1-9]' then
-            v_why := ', which is less than a microsecond';
-        elsif v_days = 0 and v_secs = 0 and p_name like '%timeout' then
-            return 'off';
-        else
-            return concat_ws(' ',
-                case v_days when 0 then null when 1 then '1 day' else v_days || ' days' end,
-                case when v_secs <> 0 or v_days = 0 then rtrim(rtrim(to_char(make_interval(secs => v_secs::double precision), 'HH24:MI:SS.US'), '0'), '.') end);
-        end if;
-    elsif v_value ~ '^[0-9.]+$' then
-        v_why := ', a number without a unit';
-    elsif v_value ~ '^-' or v_value ~ '\mago$' then
-        v_why := ', which is negative';
-    elsif v_value ~ '(^|[^a-z])(m|mons?|months?|y|yrs?|years?)($|[^a-z])' then
-        v_why := ', whose unit has no fixed length or is not clear';
-    end if;
-    perform recovery.fail('RC010', format('setting %s cannot be %s%s', p_name, quote_literal(left(p_value, 60)), v_why), v_hint);
-    return null;
-end
-$$;
---;
-comment on function recovery.check_setting(text, text) is
-    'The value of a setting as it would be stored, and nothing stored; null for null or an empty one. RC010: no such setting, or the value is not allowed.';
---;
-revoke all on function recovery.check_setting(text, text) from public;
---;
--- sql/functions/check_spec.sql
-create or replace function recovery.check_spec(p_table regclass, p_spec jsonb)
-returns void
-language plpgsql
-stable
-security invoker
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_close    jsonb := p_spec -> 'close';
-    v_requeue  jsonb := nullif(p_spec -> 'requeue', 'null');
-    v_attempts text := p_spec ->> 'attempts';
-begin
-    if btrim(coalesce(p_spec ->> 'open', '')) = '' then
-        perform recovery.fail('RC006', format('no open expression was given for %s', p_table), 'Such as: status = ''running''.');
-    elsif jsonb_typeof(v_close) is distinct from 'object' or v_close = '{}' then
-        perform recovery.fail('RC006', format('close expressions of %s are %s', p_table, coalesce(nullif(v_close, 'null')::text, 'null')),
-            'Give an object of column -> SQL expression, such as {"status": "''failed''"}.');
-    elsif coalesce(p_spec ->> 'events', '') not in ('all', 'closed') then
-        perform recovery.fail('RC006', format('events %s of %s is not known', coalesce(quote_ident(p_spec ->> 'events'), 'null'), p_table), 'Allowed are all and closed.');
-    elsif p_spec ->> 'unowned' is not null and p_spec ->> 'started' is null then
-        perform recovery.fail('RC006', format('unowned rows of %s can only be closed by age', p_table), 'Give p_started too.');
-    elsif p_spec ->> 'launch_grace' is not null and p_spec ->> 'started' is null then
-        perform recovery.fail('RC006', format('a launch grace for %s needs to know when work started', p_table), 'Give p_started too.');
-    elsif (p_spec ->> 'launch_grace')::interval < interval '0' or (p_spec ->> 'unowned')::interval < interval '0' then
-        perform recovery.fail('RC006', format('interval %s of %s is negative',
-            least((p_spec ->> 'launch_grace')::interval, (p_spec ->> 'unowned')::interval), p_table));
-    elsif (v_requeue is null) <> (v_attempts is null) or v_requeue = '{}' or jsonb_typeof(v_requeue) <> 'object' then
-        perform recovery.fail('RC006', format('requeue of %s is %s with attempts column %s', p_table, coalesce(v_requeue::text, 'null'), coalesce(v_attempts, 'null')),
-            'Give both: an object of column -> SQL expression that sets a row back, such as {"status": "''queued''"}, and the integer column that counts.');
-    elsif v_requeue is not null and coalesce((p_spec ->> 'max_attempts')::integer, 0) < 1 then
-        perform recovery.fail('RC006', format('max attempts %s of %s is not allowed', coalesce(p_spec ->> 'max_attempts', 'null'), p_table), 'Give 1 or more.');
-    elsif p_spec ->> 'position' is null then
-        perform recovery.fail('RC006', format('position null of %s is not allowed', p_table), 'Give an integer.');
-    elsif octet_length(p_spec ->> 'name') > 200 or btrim(coalesce(p_spec ->> 'name', '')) = '' then
-        perform recovery.fail('RC006', format('watch name "%s" is not allowed', left(p_spec ->> 'name', 60)), 'Give 1 to 200 bytes.');
-    elsif octet_length(p_spec ->> 'family') > 200 then
-        perform recovery.fail('RC006', format('family name "%s..." is not allowed', left(p_spec ->> 'family', 60)), 'Give 1 to 200 bytes.');
-    elsif p_spec ->> 'parent' is not null and p_spec ->> 'group' is null then
-        perform recovery.fail('RC006', format('%s has a parent expression but no group', p_table), 'p_parent goes with p_group.');
-    end if;
-end
-$$;
---;
-comment on function recovery.check_spec(regclass, jsonb) is 'Refuses the arguments of recovery.attach that cannot work, before anything is compiled: RC006.';
---;
-revoke all on function recovery.check_spec(regclass, jsonb) from public;
---;
--- sql/functions/check_table.sql
-create or replace function recovery.check_table(p_table regclass)
-returns void
-language plpgsql
-stable
-security invoker
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_class record;
-begin
-    select c.relkind, c.relpersistence, c.relispartition, n.nspname, r.rolname into v_class
-    from pg_class as c join pg_namespace as n on n.oid = c.relnamespace join pg_roles as r on r.oid = c.relowner where c.oid = p_table;
-    if not found then
-        perform recovery.fail('RC006', format('table %s does not exist', coalesce(p_table::text, 'null')));
-    elsif v_class.relkind not in ('r', 'p') then
-        perform recovery.fail('RC006', format('%s is a %s: only tables can be watched', p_table,
-            case v_class.relkind when 'v' then 'view' when 'm' then 'materialized view' when 'f' then 'foreign table'
-                 when 'i' then 'index' when 'S' then 'sequence' else 'relation of kind ' || v_class.relkind::text end));
-    elsif v_class.relispartition then
-        perform recovery.fail('RC006', format('%s is a partition', p_table), 'Watch the partitioned table.');
-    elsif v_class.relpersistence = 't' then
-        perform recovery.fail('RC006', format('%s is a temporary table: other sessions cannot see its rows', p_table));
-    elsif v_class.nspname in ('recovery', 'pg_catalog', 'information_schema') then
-        perform recovery.fail('RC006', format('%s belongs to schema %s and cannot be watched', p_table, v_class.nspname));
-    elsif v_class.rolname = 'recovery_owner' then
-        perform recovery.fail('RC006', format('%s belongs to recovery_owner and cannot be watched', p_table), 'Give it to a role of the application.');
-    end if;
-end
-$$;
---;
-comment on function recovery.check_table(regclass) is 'Refuses a relation that cannot be watched: RC006.';
---;
-revoke all on function recovery.check_table(regclass) from public;
---;
--- sql/functions/check_ttl.sql
-create or replace function recovery.check_ttl(p_ttl interval)
-returns void
-language plpgsql
-immutable
-security invoker
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-    if p_ttl is null or p_ttl <= interval '0' or p_ttl > interval '7 days' then
-        perform recovery.fail('RC010', format('fuse ttl %s is not allowed', coalesce(p_ttl::text, 'null')),
-            'Give an interval up to 7 days; extend the fuse as long as the work runs.');
-    end if;
-end
-$$;
---;
-comment on function recovery.check_ttl(interval) is 'Refuses a time to live that cannot work: RC010.';
---;
-revoke all on function recovery.check_ttl(interval) from public;
---;
--- sql/functions/check_unit.sql
-create or replace function recovery.check_unit(p_watch text, p_scope text, p_key text, p_what text)
-returns text
-language plpgsql
-stable
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_family text := recovery.family_of(p_watch, p_scope, p_what);
-begin
-    if p_scope = 'group' and exists (select from recovery.watch as w where w.name = p_watch and w.group_by is null) then
-        perform recovery.fail('RC010', format('watch "%s" has no groups', p_watch), 'Give scope row.');
-    end if;
-    perform recovery.check_key(p_key, p_what);
-    return v_family;
-end
-$$;
---;
-comment on function recovery.check_unit(text, text, text, text) is
-    'As recovery.family_of, and RC010 if the unit cannot be: a group of a watch without groups, no key.';
---;
-revoke all on function recovery.check_unit(text, text, text, text) from public;
---;
--- sql/functions/child_of.sql
-create or replace function recovery.child_of(p_watch recovery.watch, p_key text)
-returns text
-language plpgsql
-stable
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_child jsonb;
-    v_task  recovery.task;
-begin
-    if p_watch.child is not null then
-        v_task.key := p_key;
-        select c.* into v_child from recovery.run(p_watch.runner, format('select to_jsonb((%s)::text) from %s as r where %s = ($1).key',
-            p_watch.child, p_watch.relation, recovery.key_text(p_watch.key_columns, 'r')), v_task) as c;
-    end if;
-    return v_child #>> '{}';
-end
-$$;
---;
-comment on function recovery.child_of(recovery.watch, text) is 'The group that a row waits for (a subagent''s session), or null.';
---;
-revoke all on function recovery.child_of(recovery.watch, text) from public;
---;
--- sql/functions/claim_sweep.sql
-create or replace function recovery.claim_sweep(p_epoch bigint, p_token uuid, p_every interval, out o_wait interval, out o_look boolean)
-returns record
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_now  timestamptz := recovery.now();
-    v_seen recovery.observation;
-    v_free timestamptz := '-infinity';
-begin
-    perform recovery.check_interval('sweep interval', p_every, interval '1 millisecond', interval '366 days');
-    select coalesce(s.process_seen < v_now - p_every * 0.9, true) into o_look
-    from recovery.server as s where s.epoch = p_epoch and s.token = p_token and s.ended is null;
-    if not found then
-        perform recovery.heartbeat(p_epoch, p_token);  -- says why
-    end if;
-    o_wait := p_every;
-    select o.* into v_seen from recovery.observation as o for update skip locked;
-    if not found then
-        return;  -- somebody sweeps at this moment
-    end if;
-    if v_seen.sweeper <> p_epoch and v_seen.sweeper_every * 0.9 <= p_every then
-        -- Its lock goes with its connection: tried, not looked up, as every process asks. Through a pooler there is none.
-        select v_seen.swept + v_seen.sweeper_every * 1.25 into v_free
-        from recovery.server as s
-        where s.epoch = v_seen.sweeper and s.ended is null and s.pending is null and s.process_dead is null
-          and (not s.keeper or not pg_try_advisory_xact_lock_shared(-s.epoch));
-    end if;
-    if v_free > v_now and v_seen.swept <= v_now then
-        o_wait := least(v_free - v_now, p_every);
-        -- Who stands by watches, too. After a break nobody says so: the next sweep is to notice it.
-        if v_now - greatest(v_seen.swept, v_seen.asked) between interval '0' and recovery.patience(v_seen.gap) then
-            update recovery.observation as o set asked = v_now;
-        end if;
-        return;
-    end if;
-    if (v_seen.sweeper, v_seen.sweeper_every) is distinct from (p_epoch, p_every) then
-        update recovery.observation as o set sweeper = p_epoch, sweeper_every = p_every;
-    end if;
-    o_wait := interval '0';
-end
-$$;
---;
-comment on function recovery.claim_sweep(bigint, uuid, interval) is
-    'Whether a server is to sweep now (o_wait 0), or who does so lives and it asks again after o_wait: one process sweeps for all, another takes over when that one is gone or late by a quarter of its interval. o_look: nobody has looked at the processes of its host lately. Errors as recovery.heartbeat; RC010.';
---;
-revoke all on function recovery.claim_sweep(bigint, uuid, interval) from public;
---;
--- sql/functions/close.sql
-create or replace function recovery.close(
-    p_key    text,
-    p_reason text    default 'operator',
-    p_watch  text    default null,
-    p_scope  text    default null,
-    p_dry    boolean default false
-)
-returns table (watch text, key text, group_key text, server_epoch bigint)
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_watch  recovery.watch;
-    v_unit   recovery.watch;
-    v_scope  text;
-    v_family text;
-    v_rows   text[] := '{}';
-    v_groups text[] := '{}';
-    v_found  text[];
-    v_epoch  bigint;
-    v_open   boolean;
-    v_by     text := 'operator:' || session_user;
-    v_left   text;
-    v_why    text;
-    v_row    record;
-    v_task   recovery.task;
-    v_session jsonb;
-begin
-    if not p_dry then
-        perform recovery.check_fresh();
-    end if;
-    if p_scope is not null and p_scope not in ('row', 'group') then
-        perform recovery.fail('RC010', format('scope %L is not known', p_scope), 'Allowed are row and group.');
-    elsif p_reason is null or btrim(p_reason) = '' or octet_length(p_reason) > 200 then
-        perform recovery.fail('RC010', format('reason %s is not allowed', coalesce(quote_literal(left(p_reason, 60)), 'null')), 'Give 1 to 200 bytes.');
-    elsif p_watch is not null and not exists (select from recovery.attached() as w where w.name = p_watch) then
-        perform recovery.fail('RC008', format('nothing is watched as %L', p_watch), 'See recovery.watch for the names.');
-    end if;
-    v_task.key := p_key;
-    for v_watch in
-        select w.* from recovery.attached() as w
-        where p_scope is distinct from 'group' and (p_watch is null or w.name = p_watch) order by w.family, w.position, w.name
-    loop
-        begin
-            select o.* into v_open from recovery.run(v_watch.runner, format('select to_jsonb(exists (select from %s as r where (%s) and %s = ($1).key))', v_watch.relation, v_watch.open,
-                recovery.key_text(v_watch.key_columns, 'r')), v_task) as o;
-        exception when others then
-            raise warning 'recovery: watch "%" is passed over: %', v_watch.name, sqlerrm;
-            v_open := false;
-        end;
-        if v_open then
-            v_rows := v_rows || v_watch.name;
-        end if;
-    end loop;
-    for v_family in
-        select distinct w.family from recovery.attached() as w
-        where p_scope is distinct from 'row' and w.group_by is not null and (p_watch is null or w.name = p_watch)
-    loop
-        begin
-            if recovery.is_open(v_family, recovery.tree(v_family, array[p_key], false)) then
-                v_groups := v_groups || v_family;
-            end if;
-        exception
-            when invalid_text_representation then
-                null;  -- not a group of this type
-            when others then
-                raise warning 'recovery: family "%" is passed over: %', v_family, sqlerrm;
-        end;
-    end loop;
-    -- A session that is open itself is a row and a group: the group includes it.
-    select array_agg(f.name order by f.n) into v_found from (
-        select 'row of ' || w.name as name, w.name as n from recovery.attached() as w where w.name = any(v_rows) and w.family <> all(v_groups)
-        union all select 'group of ' || g.name, g.name from unnest(v_groups) as g (name)) as f;
-    if cardinality(v_found) > 1 then
-        perform recovery.fail('RC010', format('%L could be: %s', p_key, array_to_string(v_found, ', ')), 'Say which, by watch and scope (row or group).');
-    elsif v_found is null then
-        perform recovery.fail('RC010', format('nothing open has the key or group %s', coalesce(quote_literal(p_key), 'null')),
-            'Keys and groups are written as recovery.event shows them.');
-    end if;
-    v_scope := case v_groups when '{}' then 'row' else 'group' end;
-    select w.* into v_unit from recovery.attached() as w
-    where case v_scope when 'group' then w.family = any(v_groups) else w.name = any(v_rows) end
-    order by w.parent is null, w.position, w.name limit 1;
-    for v_row in select o.* from recovery.open_in(v_unit.name, v_scope, p_key) as o loop
-        watch := v_row.watch;
-        key := v_row.key;
-        group_key := v_row.group_key;
-        server_epoch := v_row.server_epoch;
-        return next;
-    end loop;
-    if p_dry then
-        return;
-    end if;
-    -- Live owners are told to stop, and are not waited for.
-    for v_epoch in select distinct o.server_epoch from recovery.open_in(v_unit.name, v_scope, p_key) as o
-        join recovery.server as s on s.epoch = o.server_epoch where s.ended is null
-    loop
-        perform recovery.tell(v_epoch, v_unit.name, v_scope, p_key, p_reason, v_by, jsonb_build_object('watch', v_unit.name, 'closed', true));
-    end loop;
-    delete from recovery.fuse as f where f.family = v_unit.family and f.key = p_key
-        and f.scope = v_scope and (v_scope = 'group' or f.watch = v_unit.name);
-    v_session := recovery.session_settings();
-    perform recovery.stop_unit(v_unit.name, v_scope, p_key, p_reason, v_by, interval '2 seconds', true);
-    perform recovery.restore_settings(v_session);
-    select string_agg(format('%s of %s', o.key, o.watch), ', ') into v_left from recovery.open_in(v_unit.name, v_scope, p_key) as o;
-    if v_left is not null then
-        select f.message into v_why from recovery.failure as f join recovery.open_in(v_unit.name, v_scope, p_key) as o on f.watch = o.watch and f.key = o.key limit 1;
-        perform recovery.fail('55P03', format('nothing was closed: %s could not be (%s)', v_left, coalesce(v_why, 'another transaction holds it')));
-    end if;
-end
-$$;
---;
-comment on function recovery.close(text, text, text, text, boolean) is
-    'The escape hatch: closes one open row or group (session) with its descendants, whoever owns it and whatever guards it; live owners are told by an event of kind cancel. Returns the rows. With p_dry nothing changes. RC010 nothing or several things are called so, RC008 not watched, 55P03 somebody holds one of the rows (then nothing is closed).';
---;
-revoke all on function recovery.close(text, text, text, text, boolean) from public;
---;
--- sql/functions/close_batch.sql
-create or replace function recovery.close_batch(
-    p_family text, p_epoch bigint, p_guard text, p_after text[], p_limit integer, p_detector text,
-    p_lock_wait interval, p_careful boolean, p_heir bigint default null,
-    out o_closed jsonb, out o_failed jsonb, out o_after text[], out o_done boolean, out o_careful boolean, out o_stopped boolean,
-    out o_limit integer
-)
-returns record
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_reason text := 'unowned';
-    v_owner  text := case when p_epoch is null then 'none' else 'epoch' end;
-    v_groups text[];
-    v_last   text;
-    v_bound  text[];
-    v_batch  record;
-    v_family boolean;
-begin
-    perform recovery.check_fresh();
-    o_stopped := false;
-    o_limit := p_limit;
-    if recovery.is_elsewhere(p_family, p_epoch) then
-        o_closed := '{}';
-        o_failed := '{}';
-        o_done := true;
-        return;
-    end if;
-    if p_epoch is not null then
-        -- A transaction that holds up the end holds up no other row.
-        select coalesce(s.reason, s.pending) into v_reason from recovery.server as s
-        where s.epoch = p_epoch and (s.ended is not null or s.pending is not null);
-        if not found then
-            perform recovery.fail('RC010', format('epoch %s has not ended: its rows are live', p_epoch),
-                'Only rows of ended epochs are closed.');
-        end if;
-    end if;
-    begin
-        v_family := exists (select from recovery.attached() as w where w.family = p_family and w.group_by is not null);
-        if v_family then
-            select n.o_groups, n.o_last into v_groups, v_last
-            from recovery.next_groups(p_family, p_epoch, p_guard, p_after[1], p_limit) as n;
-        else
-            v_bound := recovery.next_key(p_family, p_epoch, p_after, p_limit);
-        end if;
-        select s.* into v_batch from recovery.close_scope(p_family, v_owner, p_epoch, p_guard, v_groups, null,
-            case when v_family then null else p_after end, v_bound, p_limit,
-            case when p_heir is null then v_reason else 'adopted' end, p_detector, p_lock_wait, p_careful, p_heir) as s;
-        o_closed := v_batch.o_closed;
-        o_failed := v_batch.o_failed;
-        o_careful := v_batch.o_careful;
-        if v_batch.o_split then
-            o_after := p_after;
-            o_done := false;
-            o_limit := p_limit / 8;
-            return;
-        end if;
-        o_limit := least(p_limit * 2, 100000);
-        -- After the last group come the rows without one, from the start each time: what was closed is gone.
-        o_after := case when v_groups is not null then array[v_last] when v_family then p_after else v_bound end;
-        o_done := case when v_groups is not null then false
-                       when v_family then o_closed = '{}'
-                       else v_bound is null end;
-    exception when query_canceled then
-        -- statement_timeout, which counts once a call, or an operator: what is closed stays so, the rest is the sweep's.
-        raise notice 'recovery: stopped (%)', sqlerrm;
-        o_closed := '{}';
-        o_failed := '{}';
-        o_careful := p_careful;
-        o_done := true;
-        o_stopped := true;
-    when others then
-        -- Not one row, which close_rows would have found, but the watch: its table, its runner, an expression.
-        perform recovery.note_broken((select min(w.name) from recovery.attached() as w where w.family = p_family), sqlstate, sqlerrm);
-        o_closed := '{}';
-        o_failed := '{}';
-        o_done := true;
-    end;
-end
-$$;
---;
-comment on function recovery.close_batch(text, bigint, text, text[], integer, text, interval, boolean, bigint) is
-    'Closes the next batch of an ended epoch in one family (epoch null: rows that no server owns), or gives it to p_heir. Returns the counts per watch, where to go on, whether to skip locked rows from here on, whether it was stopped, and how many rows the next batch is to have: an eighth if this one failed, so that one bad row does not make thousands close one by one.';
---;
-revoke all on function recovery.close_batch(text, bigint, text, text[], integer, text, interval, boolean, bigint) from public;
---;
--- sql/functions/close_rows.sql
-create or replace function recovery.close_rows(
-    p_family text, p_scope text, p_owner text, p_guard text, p_task recovery.task,
-    out o_closed jsonb, out o_failed jsonb
-)
-returns record
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_watch recovery.watch;
-    v_row   record;
-    v_sql   text;
-    v_done  jsonb;
-    v_task  recovery.task;
-    v_state text;
-    v_error text;
-begin
-    o_closed := '{}';
-    o_failed := '{}';
-    v_task := p_task;
-    v_task.max_rows := 1;
-    v_task.bound := null;
-    for v_watch in select w.* from recovery.attached() as w where w.family = p_family order by w.position, w.name loop
-        v_sql := recovery.close_sql(p_family, 'row', p_owner, p_guard, true, true, p_task.heir is not null, v_watch.name);
-        v_task.path := v_watch.path;
-        for v_row in select recovery.to_texts(f.row -> 0) as parts, f.row ->> 1 as key from recovery.run(v_watch.runner, format(
-            'select jsonb_build_array(%1$s, %2$s) from %3$s as r where %4$s and %5$s and not exists (select from recovery.own_failure as f where f.watch = %6$L and f.key = %2$s and f.next_at > ($1).written) order by %7$s%8$s',
-            recovery.key_sql(v_watch, 'parts'), recovery.key_text(v_watch.key_columns, 'r'), v_watch.relation,
-            recovery.scope_sql(v_watch, p_owner, p_guard, false),
-            recovery.key_sql(v_watch, case p_scope when 'range' then 'between' else p_scope end),
-            v_watch.name,
-            case when p_scope <> 'groups' then recovery.key_sql(v_watch, 'columns')
-                 -- A map: a search through the groups for every row would be their product.
-                 else format('((select jsonb_object_agg(g.grp, g.n) from unnest(($1).keys) with ordinality as g (grp, n)) -> (%s)::text)::bigint, %s', v_watch.group_by, coalesce(v_watch.order_by, recovery.key_sql(v_watch, 'columns'))) end,
-            case p_scope when 'loose' then ' limit ($1).max_rows' else '' end), p_task) as f (row)
-        loop
-            begin
-                v_task.keys := v_row.parts;
-                v_task.written := clock_timestamp();
-                select d.* into v_done from recovery.run(v_watch.runner, v_sql, v_task, 'write') as d;
-                if v_done <> '{}' then
-                    o_closed := o_closed || jsonb_build_object(v_watch.name, coalesce((o_closed ->> v_watch.name)::bigint, 0) + 1);
-                    delete from recovery.failure as f where f.watch = v_watch.name and f.key = v_row.key;
-                end if;
-            exception when others then
-                get stacked diagnostics v_state = returned_sqlstate, v_error = message_text;
-                insert into recovery.failure as f (watch, key, key_parts, server_epoch, next_at, sqlstate, message)
-                values (v_watch.name, v_row.key, v_row.parts, p_task.epoch, clock_timestamp() + interval '10 seconds', v_state, v_error)
-                on conflict (watch, key) do update
-                set attempts = f.attempts + 1, last_at = clock_timestamp(),
-                    next_at = clock_timestamp() + least(interval '10 seconds' * (2 ^ least(f.attempts, 10)), interval '1 hour'),
-                    server_epoch = excluded.server_epoch, sqlstate = excluded.sqlstate, message = excluded.message;
-                o_failed := o_failed || jsonb_build_object(v_watch.name, coalesce((o_failed ->> v_watch.name)::bigint, 0) + 1);
-            end;
-        end loop;
-    end loop;
-end
-$$;
---;
-comment on function recovery.close_rows(text, text, text, text, recovery.task) is
-    'Closes a batch row by row after it failed as a whole: the bad rows go to recovery.failure with their error, all others close.';
---;
-revoke all on function recovery.close_rows(text, text, text, text, recovery.task) from public;
---;
--- sql/functions/close_scope.sql
-create or replace function recovery.close_scope(
-    p_family text, p_owner text, p_epoch bigint, p_guard text, p_groups text[], p_watch text, p_key text[], p_bound text[], p_limit integer,
-    p_reason text, p_detector text, p_lock_wait interval, p_careful boolean, p_heir bigint,
-    out o_closed jsonb, out o_failed jsonb, out o_careful boolean, out o_split boolean
-)
-returns record
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-set enable_hashjoin = off
-set enable_mergejoin = off
-set enable_seqscan = off
-set jit = off
-set work_mem = '32MB'
-as $$
--- Joins and sequential scans are off: rows are met by ctid or by the partial index, and an estimate of one row
--- must not turn that into a scan of the table for each batch. A batch of groups is sorted with its events in work_mem.
-declare
-    v_scope   text;
-    v_failing boolean;
-    v_task    recovery.task;
-    v_runner  integer;
-    v_from    bigint := coalesce(pg_sequence_last_value('recovery.event_id_seq'), 0) + 1;
-    v_to      bigint;
-    v_whole   boolean := true;
-begin
-    o_closed := '{}';
-    o_failed := '{}';
-    o_careful := p_careful;
-    o_split := false;
-    v_task.epoch := p_epoch;
-    v_task.keys := coalesce(p_groups, p_key);
-    v_task.bound := p_bound;
-    v_task.max_rows := p_limit;
-    v_task.reason := p_reason;
-    v_task.message := recovery.words(p_reason);
-    v_task.detector := p_detector;
-    v_task.at := recovery.now();
-    v_task.heir := p_heir;
-    v_task.busy := '{}';
-    select min(w.runner), min(w.path) into v_runner, v_task.path from recovery.attached() as w where w.family = p_family;
-    v_scope := case when p_groups is not null then 'groups' when p_watch is not null then 'row'
-                    when exists (select from recovery.attached() as w where w.family = p_family and w.group_by is not null) then 'loose'
-                    else 'range' end;
-    v_failing := p_owner <> 'any' and exists (
-        select from recovery.failure as f join recovery.attached() as w on w.name = f.watch where w.family = p_family);
-    if p_owner = 'any' or exists (
-        select from recovery.attached() as w
-        where p_groups is not null and p_heir is null and w.family = p_family and w.idle_topics is not null)
-    then
-        select array_agg(distinct e.epoch) into v_task.epochs
-        from recovery.attached() as w cross join lateral unnest(recovery.open_epochs(w.name)) as e (epoch) where w.family = p_family;
-        if p_owner <> 'any' and cardinality(v_task.epochs) > 3 and cardinality(p_groups) > 100 then
-            select f.o_groups, f.o_epochs into v_task.busy, v_task.epochs from recovery.open_elsewhere(p_family, v_task) as f;
-        end if;
-    end if;
-    perform set_config('lock_timeout', ceil(extract(epoch from p_lock_wait) * 1000)::text || 'ms', true);
-    loop
-        begin
-            v_task.written := clock_timestamp();
-            select c.* into o_closed from recovery.run(v_runner,
-                recovery.close_sql(p_family, v_scope, p_owner, p_guard, o_careful, v_failing, p_heir is not null, p_watch), v_task, 'write') as c;
-            exit;
-        exception
-            when lock_not_available or deadlock_detected then
-                -- Somebody holds a row: go round it, now and in what follows; the sweep takes it later.
-                exit when o_careful;
-                o_careful := true;
-                o_closed := '{}';
-            when others then
-                if v_scope = 'row' then
-                    raise;
-                end if;
-                -- Row by row costs ten times as much: a large batch is tried again in parts.
-                o_split := p_owner <> 'any' and p_limit > 64;
-                v_whole := o_split;
-                exit;
-        end;
-    end loop;
-    if not v_whole then
-        select r.o_closed, r.o_failed into o_closed, o_failed
-        from recovery.close_rows(p_family, v_scope, p_owner, p_guard, v_task) as r;
-    end if;
-    if o_closed <> '{}' then
-        v_to := currval('recovery.event_id_seq');
-        if v_whole and v_failing then
-            delete from recovery.failure as f using recovery.event as e
-            where e.id between v_from and v_to and e.kind in ('closed', 'requeued', 'adopted') and f.watch = e.watch and f.key = e.key;
-        elsif not v_whole and p_groups is not null and p_heir is null then
-            v_to := recovery.settle(p_family, p_epoch, p_groups, v_from, v_to, p_reason, p_detector);
-        end if;
-        perform recovery.announce(v_from, v_to);
-    end if;
-end
-$$;
---;
-comment on function recovery.close_scope(text, text, bigint, text, text[], text, text[], text[], integer, text, text, interval, boolean, bigint) is
-    'Closes (or hands to p_heir) one batch: the rows of p_groups, the row p_key of p_watch, those after key p_key up to p_bound, or p_limit rows without a group. Goes round locked rows, asks for smaller batches where a large one fails and finds the bad rows of a small one, writes the events of the groups, announces.';
---;
-revoke all on function recovery.close_scope(text, text, bigint, text, text[], text, text[], text[], integer, text, text, interval, boolean, bigint) from public;
---;
--- sql/functions/close_sql.sql
-create or replace function recovery.close_sql(
-    p_family  text,
-    p_scope   text,
-    p_owner   text    default 'epoch',
-    p_guard   text    default 'ignore',
-    p_careful boolean default false,
-    p_failing boolean default false,
-    p_heir    boolean default false,
-    p_watch   text    default null
-)
-returns text
-language plpgsql
-stable
-security definer
-set search_path = pg_catalog, pg_temp
-as $function$
-/* One statement closes one batch of a family and writes its events.
-
-   v<n>  the orphans of watch n in the batch, with the image of what a closing changes. They are not
-         locked: a lock costs half as much as the update itself.
-   u<n>  the update. It meets its row by ctid and xmin, so it changes exactly the version that v<n> saw;
-         a row that somebody changed meanwhile no longer matches and is left to the next pass. It asks
-         again for the owner and for open-ness, which is what makes a second closer harmless (inside a case,
-         or the planner, which takes open rows for few, would look for them once more instead of by ctid).
-         From PostgreSQL 18 on the update returns old values itself, and v<n> is needed only to go round locks.
-   n<n>  the new values, where they are the same for every row.
-   f<n>  the first row's old values as json; rows with the same values share it.
-   k, o  for a family whose groups have events of their own: rows closed and rows open, by group; a group
-         of which nothing stays open is idle.
-   e     the events, ordered: groups as keys lists them, watches by position, rows by order_by, then the
-         group's own.
-
-   $1 is a recovery.task.
-
-   p_scope    groups: rows of the groups in keys;  range: rows after key keys up to key bound;  loose: max_rows rows
-              without a group;  row: the row with key keys
-   p_owner    epoch: rows of epoch;  none: rows without an owner;  any: whoever owns them, one of epochs or nobody
-   p_guard    fuses: ignore, without (leave guarded rows alone), with (only guarded rows)
-   p_careful  skip rows that somebody has locked
-   p_failing  leave out rows that are recorded as failing and not yet due
-   p_heir     do not close but give to epoch heir
-
-   Returns the rows closed, by watch. (Events `returning` their ids would cost half as much as the events.) */
-declare
-    v_watch  recovery.watch;
-    v_n      integer := 0;
-    v_outbox integer;
-    v_direct boolean := current_setting('server_version_num')::integer >= 180000 and not p_careful and p_scope in ('groups', 'range');
-    v_ctes   text := '';
-    v_rows   text := '';
-    v_where  text;
-    v_again  text;
-    v_set    text;
-    v_group  text;
-    v_old    text;
-    v_new    text;
-    v_fixed  text;
-    v_plain  boolean;
-    v_kind   text;
-    v_closed text := '';
-    v_opened text := '';
-    v_counts text := '';
-    v_same   boolean;
-    v_list   record;
-    v_c      constant text := $$(values (($1).reason, ($1).message, ($1).detector, ($1).written, (date_part('epoch', ($1).written) * 1000)::bigint, ($1).epoch)) as c (reason, message, detector, at, ms, epoch)$$;
-    v_head   recovery.watch;
-begin
-    for v_watch in
-        select w.* from recovery.attached() as w
-        where w.family = p_family and (p_watch is null or w.name = p_watch)
-        order by w.position, w.name
-    loop
-        v_n := v_n + 1;
-        v_outbox := v_watch.outbox;
-        v_group := coalesce('(' || v_watch.group_by || ')::text', 'null::text');
-        v_plain := (v_watch.spec ->> 'image') is null and not p_heir;
-        if p_heir then
-            v_set := 'server_epoch = ($1).heir';
-        else
-            select string_agg(format('%I = %s', s.key, s.value), ', ') into v_set from jsonb_each_text(v_watch.close) as s;
-            if p_owner = 'any' then
-                -- Taken from an owner that may live: the sign refuses its late result.
-                v_set := v_set || ', server_epoch = -abs(r.server_epoch)';
-            elsif v_watch.attempts is not null then
-                -- Back in the queue nobody owns it.
-                v_set := v_set || format(', server_epoch = case when coalesce(r.%I, 0) + 1 < %s then null else r.server_epoch end', v_watch.attempts, v_watch.max_attempts);
-            end if;
-        end if;
-        v_where := recovery.scope_sql(v_watch, p_owner, p_guard) || ' and '
-            || recovery.key_sql(v_watch, case p_scope when 'range' then 'between' when 'row' then 'equal' when 'groups' then case when v_direct then 'groups' else 'group' end else p_scope end);
-        if p_failing then
-            v_where := v_where || format(
-                ' and not exists (select from recovery.own_failure as f where f.watch = %L and f.key = %s and f.next_at > ($1).written)',
-                v_watch.name, recovery.key_text(v_watch.key_columns, 'r'));
-        end if;
-
-        select string_agg(format('r.%I as o%s', s.name, s.n), ', ' order by s.n) as read,
-               string_agg(format('v.o%s', s.n), ', ' order by s.n) as kept,
-               string_agg(format('u.o%s as %I', s.n, s.name), ', ' order by s.n) as old,
-               string_agg(format('u.n%s as %I', s.n, s.name), ', ' order by s.n) as new,
-               string_agg(format('u.o%1$s is not distinct from f.o%1$s', s.n), ' and ' order by s.n) as same
-        into v_list from jsonb_object_keys(v_watch.close) with ordinality as s (name, n);
-        -- What the closing changes: columns as they are, for the event to make json of, or the watch's image.
-        v_old := case when p_heir then $$jsonb_build_object('server_epoch', r.server_epoch)$$
-                      when v_plain then v_list.read
-                      else v_watch.image end;
-        v_new := case when v_plain then replace(v_old, ' as o', ' as n') else v_old || ' as new' end;
-        v_old := case when v_plain then v_old else v_old || ' as old' end;
-        v_fixed := case when v_plain then recovery.fixed_sql(v_watch) end;
-        v_same := v_plain and not v_watch.diff and recovery.compares_exactly(v_watch);
-        if v_fixed is not null then
-            v_ctes := v_ctes || format(E'n%s as materialized (select %s as new from %s),\n', v_n, v_fixed, v_c);
-            v_new := null;
-        end if;
-        v_again := case when p_heir then '' else format(', case when (%s) then recovery.left_open(%L) end', v_watch.open, v_watch.name) end;
-
-        if v_direct then
-            v_ctes := v_ctes || format(
-                E'u%s as (update %s as r set %s from %s where %s returning old.server_epoch as owner, %s as key, %s as grp, %s',
-                v_n, v_watch.relation, v_set, v_c, v_where, recovery.key_text(v_watch.key_columns, 'r'), v_group,
-                recovery.realias(v_old, 'old'));
-        else
-            if p_scope = 'loose' then
-                v_where := v_where || format(' order by %s limit ($1).max_rows', recovery.key_sql(v_watch, 'columns'));
-            end if;
-            v_ctes := v_ctes || format(
-                E'v%1$s as materialized (%14$sselect r.ctid as tid, r.xmin as xm, r.tableoid as tab, r.server_epoch as owner, %2$s from %3$s as r where %4$s%5$s%15$s),\n'
-                'u%1$s as (update %3$s as r set %6$s from v%1$s as v cross join %7$s where r.ctid = v.tid and r.xmin = v.xm%8$s and case when %9$s then %10$s end'
-                ' returning v.owner, %11$s as key, %12$s as grp, %13$s',
-                v_n, v_old, v_watch.relation, v_where, case when p_careful then ' for update of r skip locked' else '' end, v_set, v_c,
-                case (select c.relkind from pg_class as c where c.oid = v_watch.relation) when 'p' then ' and r.tableoid = v.tab' else '' end,
-                case p_owner when 'epoch' then 'r.server_epoch = ($1).epoch' when 'none' then 'r.server_epoch is null' else 'r.server_epoch is not distinct from v.owner' end,
-                v_watch.open, recovery.key_text(v_watch.key_columns, 'r'), v_group,
-                case when v_plain then v_list.kept else 'v.old' end,
-                -- Group by group: an estimate of one row must not make it read all open rows for each batch.
-                case p_scope when 'groups' then format('select s.* from unnest(($1).keys::%s[]) as g (g) cross join lateral (', v_watch.group_type) else '' end,
-                case p_scope when 'groups' then ' offset 0) as s' else '' end);
-        end if;
-        v_ctes := v_ctes || coalesce(', ' || v_new, '')
-            || case when p_scope = 'groups' then format(', %s as ord', coalesce(v_watch.order_by, format('row(%s)', recovery.key_sql(v_watch, 'columns')))) else '' end
-            || case when v_watch.attempts is not null then format(', r.%I as tries', v_watch.attempts) else '' end
-            || v_again || E'),\n';
-        -- Most rows are closed from the same values: their image is made once, for the first row.
-        v_ctes := v_ctes || case when v_same then format(
-            E'f%1$s as materialized (select u.*, to_jsonb(i) as old from u%1$s as u cross join lateral (select %2$s) as i limit 1),\n', v_n, v_list.old) else '' end;
-
-        v_kind := case when p_heir then $$'adopted'$$ when v_watch.attempts is null then $$'closed'$$
-                       else format($$case when u.tries < %s then 'requeued' else 'closed' end$$, v_watch.max_attempts) end || '::text';
-        v_rows := v_rows || case when v_n = 1 then '' else ' union all ' end || format(
-            'select %s as pos, %L::text as watch, %s as kind, %L::text as topic, u.owner, u.key, u.grp, %s, %s as ord from u%s as u%s',
-            v_n, v_watch.name, v_kind, v_watch.topic,
-            case when v_watch.diff and not p_heir then 'd.old, d.new'
-                 else case when v_same then 'case when ' || v_list.same || ' then f.old else to_jsonb(i) end'
-                           when v_plain then 'to_jsonb(i)' else 'u.old' end || ' as old, '
-                   || case when v_fixed is not null then format('(select n.new from n%s as n)', v_n) when v_plain then 'to_jsonb(j)' else 'u.new' end || ' as new' end,
-            case when p_scope = 'groups' then 'row_number() over (order by u.ord)' else '0' end,
-            v_n,
-            case when v_same then format(' cross join f%s as f', v_n) else '' end
-            || case when v_plain then format(' cross join lateral (select %s) as i', v_list.old) else '' end
-            || case when v_plain and v_fixed is null then format(' cross join lateral (select %s) as j', v_list.new) else '' end
-            || case when v_watch.diff and not p_heir then format(' cross join lateral recovery.changed(to_jsonb(i), %s) as d',
-                    case when v_fixed is null then 'to_jsonb(j)' else format('(select n.new from n%s as n)', v_n) end) else '' end);
-        v_closed := v_closed || case when v_n = 1 then '' else ' union all ' end || format('select u.owner, u.grp from u%1$s as u', v_n);
-        v_opened := v_opened || case when v_n = 1 then '' else ' union all ' end || format(
-            'select g.g::text as grp, s.n from unnest(($1).keys::%1$s[]) as g (g) cross join lateral ('
-            'select count(*) as n from unnest(($1).epochs) as w (epoch) cross join lateral (select from %2$s as r where r.server_epoch = w.epoch and %3$s and (%4$s)%5$s offset 0) as r'
-            ' union all select count(*) from %2$s as r where r.server_epoch is null and %3$s and (%4$s)%5$s offset 0) as s where s.n > 0',
-            v_watch.group_type, v_watch.relation, recovery.key_sql(v_watch, 'group'), v_watch.open,
-            coalesce(' and (' || v_watch.only_if || ')', ''));
-        v_counts := v_counts || case when v_n = 1 then '' else ' union all ' end || format('select %L::text, count(*) from u%s', v_watch.name, v_n);
-        if v_watch.failed_topics is not null or v_watch.idle_topics is not null then
-            v_head := v_watch;
-        end if;
-    end loop;
-    if v_head.id is not null and p_scope = 'groups' and not p_heir then
-        v_ctes := v_ctes || format(
-            E'k as (select c.grp, min(c.owner) as owner, count(*) as n from (%s) as c group by c.grp),\n'
-            'o as (select jsonb_object_agg(c.grp, c.n) as n from (select c.grp, sum(c.n) as n from (%s) as c group by c.grp) as c),\n', v_closed, v_opened);
-        v_rows := v_rows || format(
-            ' union all select 1000000, %L, t.kind, t.topic, k.owner, k.grp, k.grp, null::jsonb, jsonb_build_object(''message'', ($1).message), t.n from k cross join lateral ('
-            'select ''failed'' as kind, f.topic, f.n from unnest(%L::text[]) with ordinality as f (topic, n)'
-            ' union all select ''idle'', i.topic, 1000 + i.n from unnest(%L::text[]) with ordinality as i (topic, n)'
-            ' where coalesce(((select o.n from o) ->> k.grp)::bigint, 0) <= k.n and k.grp <> all(($1).busy)) as t',
-            v_head.name, v_head.failed_topics, v_head.idle_topics);
-    end if;
-    return 'with ' || v_ctes || format(
-        E'e as (insert into recovery.outbox_%s (at, server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)\n'
-        'select ($1).written, x.owner, x.watch, x.kind, x.topic, x.key, x.grp, ($1).reason, ($1).detector, x.old, x.new from (%s) as x%s)\n'
-        'select coalesce(jsonb_object_agg(s.watch, s.n) filter (where s.n > 0), ''{}'') from (%s) as s (watch, n)',
-        v_outbox, v_rows,
-        case when p_scope = 'groups'
-            -- A map rather than a join, which an estimate of one row would make a nested loop.
-            then ' order by ((select jsonb_object_agg(g.grp, g.n) from unnest(($1).keys) with ordinality as g (grp, n)) -> x.grp)::bigint, x.pos, x.ord' else '' end,
-        v_counts);
-end
-$function$;
---;
-comment on function recovery.close_sql(text, text, text, text, boolean, boolean, boolean, text) is
-    'Builds the statement that closes (or hands over) one batch of a family together with its events.';
---;
-revoke all on function recovery.close_sql(text, text, text, text, boolean, boolean, boolean, text) from public;
---;
--- sql/functions/close_unit.sql
-create or replace function recovery.close_unit(
-    p_watch text, p_scope text, p_key text, p_reason text, p_detector text, p_lock_wait interval default interval '2 seconds',
-    p_force boolean default false,
-    out o_closed jsonb
-)
-returns jsonb
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_watch  recovery.watch;
-    v_groups text[];
-    v_key    text[];
-    v_guard  text;
-begin
-    select w.* into v_watch from recovery.attached() as w where w.name = p_watch;
-    if not found then
-        perform recovery.fail('RC008', format('nothing is watched as %s', coalesce(quote_literal(p_watch), 'null')), 'See recovery.watch for the names.');
-    end if;
-    if not p_force and recovery.lives_elsewhere(p_watch, p_scope, p_key) then
-        o_closed := '{}';
-        return;
-    end if;
-    if p_scope = 'group' then
-        v_groups := recovery.tree(v_watch.family, array[p_key], false);
-    else
-        v_key := recovery.key_parts(v_watch, p_key);
-    end if;
-    v_guard := case when not p_force and recovery.has_fuses(v_watch.family) then 'without' else 'ignore' end;
-    select s.o_closed into o_closed from recovery.close_scope(v_watch.family, 'any', null, v_guard, v_groups,
-        case when v_groups is null then p_watch end, v_key, null, 1, p_reason, p_detector, p_lock_wait, false, null) as s;
-end
-$$;
---;
-comment on function recovery.close_unit(text, text, text, text, text, interval, boolean) is
-    'Closes one row, or one group with its descendants, whoever owns it; what an active fuse guards stays, and a unit with rows of a publisher, unless p_force. Counts per watch.';
---;
-revoke all on function recovery.close_unit(text, text, text, text, text, interval, boolean) from public;
---;
--- sql/functions/compares_exactly.sql
-create or replace function recovery.compares_exactly(p_watch recovery.watch)
-returns boolean
-language sql
-stable
-security invoker
-set search_path = pg_catalog, pg_temp
-as $$
-    -- Not numeric (1.0 = 1.00), nor a collation that takes different texts for equal, nor what an extension brings.
-    select bool_and(
-        a.atttypid in ('bool'::regtype, 'int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'text'::regtype, 'varchar'::regtype, 'uuid'::regtype, 'date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype)
-        and coalesce((select c.collisdeterministic from pg_collation as c where c.oid = a.attcollation), true))
-    from pg_attribute as a
-    where a.attrelid = p_watch.relation and p_watch.close ? a.attname::text
-$$;
---;
-comment on function recovery.compares_exactly(recovery.watch) is
-    'Whether equal values of the columns that a closing sets are the same values, so that events may share their image.';
---;
-revoke all on function recovery.compares_exactly(recovery.watch) from public;
---;
--- sql/functions/compile.sql
-create or replace function recovery.compile(
-    p_table      regclass,
-    p_expression text,
-    p_type       text,
-    p_closing    boolean default false,
-    p_stored     boolean default false,
-    out o_text    text,
-    out o_type    text,
-    out o_columns smallint[],
-    out o_plain   boolean
-)
-returns record
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_runner recovery.runner := recovery.runner_of(p_table);
-    v_task   recovery.task;
-    v_found  jsonb;
-    v_why    text;
-begin
-    -- PostgreSQL itself parses the expression and prints it back, with every name qualified and r. or c.
-    -- before every column: what it prints can stand in an index, a trigger or a statement and means the
-    -- same in each. The second range entry is what makes it print the prefixes,
-    -- the second column what makes an aggregate an error. All by the runner: reading an expression may
-    -- execute code already (a literal of a type that holds a domain). The view does not stay.
-    v_task.key := 'pg_temp.recovery_' || replace(gen_random_uuid()::text, '-', '');
-    select v.* into v_found from recovery.run(v_runner.id, format(
-        E'create temporary view %s as select (%s\n)%s as recovery_value, r.tableoid as recovery_row from only %s as r cross join %s',
-        v_task.key, p_expression,
-        case when p_type is null then '' else '::' || p_type end,
-        p_table,
-        case when p_closing
-            then '(values (null::text, null::text, null::text, null::timestamptz, null::bigint, null::bigint)) as c (reason, message, detector, at, ms, epoch)'
-            else '(values (1)) as recovery_none (one)' end), v_task, 'compile') as v;
-    o_text := v_found ->> 'text';
-    o_text := substr(o_text, 9, strpos(o_text, E' AS recovery_value,\n') - 9);
-    o_type := v_found ->> 'type';
-    o_plain := not exists (
-        select from jsonb_array_elements(v_found -> 'uses') as u (pair) where (u.pair ->> 0)::oid = 'pg_type'::regclass and (u.pair ->> 1)::oid >= 16384);
-    select array_agg(distinct (u.pair ->> 2)::smallint) into o_columns
-    from jsonb_array_elements(v_found -> 'uses') as u (pair)
-    where (u.pair ->> 0)::oid = 'pg_class'::regclass and (u.pair ->> 1)::oid = p_table and (u.pair ->> 2)::integer > 0;
-    if p_stored then
-        -- Whoever makes the index and the triggers reads its literals with its own rights.
-        select d.what into v_why
-        from jsonb_array_elements(v_found -> 'uses') as u (pair)
-        cross join lateral recovery.untrusted((u.pair ->> 0)::oid, (u.pair ->> 1)::oid, v_runner.privileged) as d (what)
-        where d.what is not null limit 1;
-    end if;
-    if v_why is not null then
-        perform recovery.fail('RC006', format('expression %s uses %s', p_expression, v_why),
-            'It stands in an index and in triggers, which others than the table''s owner create and execute.');
-    end if;
-    o_text := v_found ->> 'text';
-    o_text := substr(o_text, 9, strpos(o_text, E' AS recovery_value,\n') - 9);
-    o_type := v_found ->> 'type';
-    -- It will stand in statements that a caller executes with its own rights (create index): one expression, and no more.
-    if regexp_replace(o_text, $re$'(?:[^']|'')*'|"(?:[^"]|"")*"$re$, '', 'g') ~ ';' then
-        perform recovery.fail('RC006', format('expression %s is more than one', p_expression));
-    end if;
-end
-$$;
---;
-comment on function recovery.compile(regclass, text, text, boolean, boolean) is
-    'Parses an expression over a row r of the table (and the closing c) with search_path pg_catalog and returns it fully qualified, with its type, the columns of the table that it reads, and whether it uses built-in types only. p_stored: it goes into an index and triggers, and must use nothing that runs code when it is read.';
---;
-revoke all on function recovery.compile(regclass, text, text, boolean, boolean) from public;
---;
--- sql/functions/compile_watch.sql
-create or replace function recovery.compile_watch()
-returns trigger
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-/* recovery.watch is the door through which a table's owner comes in: it may write relation, spec, path and
-   supervised, for its own tables. Everything else in the row is made here, from what PostgreSQL prints when
-   the owner's runner reads the expressions. */
-declare
-    v_step   text;
-    v_state  text;
-    v_error  text;
-    v_done   text;
-    v_other  recovery.watch;
-    v_column record;
-    v_text   text;
-    v_close  jsonb := '{}';
-    v_requeue jsonb := '{}';
-    v_diff   boolean := false;
-begin
-    perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
-    perform recovery.check_table(new.relation);
-    perform recovery.check_spec(new.relation, new.spec);
-    new.name := new.spec ->> 'name';
-    new.family := coalesce(new.spec ->> 'family', new.name);
-    new.position := (new.spec ->> 'position')::integer;
-    new.topic := new.spec ->> 'topic';
-    new.failed_topics := (select array_agg(t.topic order by t.n) from jsonb_array_elements_text(nullif(new.spec -> 'failed_topics', 'null')) with ordinality as t (topic, n));
-    new.idle_topics := (select array_agg(t.topic order by t.n) from jsonb_array_elements_text(nullif(new.spec -> 'idle_topics', 'null')) with ordinality as t (topic, n));
-    new.unowned := (new.spec ->> 'unowned')::interval;
-    new.launch_grace := (new.spec ->> 'launch_grace')::interval;
-    new.events := new.spec ->> 'events';
-    new.runner := (recovery.runner_of(new.relation)).id;
-    if new.runner is null then
-        perform recovery.fail('42501', format('the owner of %s is not permitted to attach tables', new.relation),
-            format('A DBA runs this once: select recovery.permit(%L);', (select c.relowner::regrole from pg_class as c where c.oid = new.relation)));
-    end if;
-    select w.* into v_other from recovery.watch as w where w.name = new.name and w.id <> new.id;
-    if found then
-        perform recovery.fail('RC007', format('the name "%s" is taken by the watch on %s', new.name, v_other.relation),
-            'Give another name.');
-    end if;
-
-    select array_agg(a.attname order by k.n), array_agg(format_type(a.atttypid, a.atttypmod) order by k.n)
-    into new.key_columns, new.key_types
-    from pg_index as i
-    cross join lateral unnest(i.indkey) with ordinality as k (attnum, n)
-    join pg_attribute as a on a.attrelid = i.indrelid and a.attnum = k.attnum
-    where i.indrelid = new.relation and i.indisprimary and k.n <= i.indnkeyatts;
-    if new.key_columns is null then
-        perform recovery.fail('RC006', format('%s has no primary key', new.relation), 'Events and closings name a row by its primary key.');
-    end if;
-    if tg_op = 'INSERT' then
-        select a.atttypid = 'bigint'::regtype and a.attgenerated = '' and a.attidentity = '' as fits, a.attnotnull into v_column
-        from pg_attribute as a
-        where a.attrelid = new.relation and a.attname = 'server_epoch' and not a.attisdropped;
-        new.own_column := not found;
-        if found and not v_column.fits then
-            perform recovery.fail('RC006', format('%s has a column server_epoch that is not bigint, or is generated', new.relation));
-        elsif v_column.attnotnull then
-            perform recovery.fail('RC006', format('the column server_epoch of %s is not null', new.relation), 'Let it be null: nobody owns a row that is not open.');
-        end if;
-    end if;
-
-    begin
-        v_step := 'open';
-        select c.o_text, c.o_columns, c.o_plain into new.open, new.open_columns, new.plain
-        from recovery.compile(new.relation, new.spec ->> 'open', 'boolean', false, true) as c;
-        v_step := 'group';
-        new.group_by := null;
-        new.group_type := null;
-        if new.spec ->> 'group' is not null then
-            select c.o_text, c.o_type, c.o_plain and new.plain, new.open_columns || c.o_columns
-            into new.group_by, new.group_type, new.plain, new.open_columns
-            from recovery.compile(new.relation, new.spec ->> 'group', null, false, true) as c;
-        end if;
-        for v_step, v_text in
-            select s.step, s.type from (values ('parent', new.group_type), ('only', 'boolean'), ('started', 'timestamptz')) as s (step, type)
-        loop
-            v_done := coalesce(case v_step when 'started' then new.supervised ->> 'started' end, new.spec ->> v_step);
-            if v_done is not null then
-                select c.o_text, new.plain and (c.o_plain or v_step <> 'started') into v_done, new.plain
-                from recovery.compile(new.relation, v_done, v_text, false, v_step = 'started') as c;
-            end if;
-            case v_step
-                when 'parent' then new.parent := v_done;
-                when 'only' then new.only_if := v_done;
-                else new.started := v_done;
-            end case;
-        end loop;
-        v_step := 'order';
-        new.order_by := null;
-        if new.spec ->> 'order' is not null then
-            -- A view column cannot be a record, so the row is compiled inside a test and taken out again.
-            new.order_by := substring((recovery.compile(new.relation, 'row(' || (new.spec ->> 'order') || ') is null', 'boolean')).o_text from '^\((.*) IS NULL\)$');
-        end if;
-        new.attempts := new.spec ->> 'attempts';
-        for v_column in
-            select s.key as name, s.value as expression, s.into_close, a.attnum, a.atttypid in ('int2'::regtype, 'int4'::regtype, 'int8'::regtype) as counts, format_type(a.atttypid, a.atttypmod) as type,
-                   a.atttypid in ('json'::regtype, 'jsonb'::regtype) as json,
-                   a.attgenerated <> '' or s.key = 'server_epoch' or s.key = any(new.key_columns) as fixed
-            from (select *, true as into_close from jsonb_each_text(new.spec -> 'close')
-                  union all select *, false from jsonb_each_text(coalesce(nullif(new.spec -> 'requeue', 'null'), '{}'))
-                  union all select new.attempts, format('coalesce(r.%I, 0) + 1', new.attempts), null where new.attempts is not null) as s
-            left join pg_attribute as a on a.attrelid = new.relation and a.attname = s.key and a.attnum > 0 and not a.attisdropped
-            order by s.key
-        loop
-            v_step := case v_column.into_close when true then 'close ' when false then 'requeue ' else 'attempts ' end || v_column.name;
-            if v_column.name = 'server_epoch' then
-                perform recovery.fail('42601', format('column "%s" of %s cannot be set by a closing', v_column.name, new.relation));
-            elsif v_column.attnum is null then
-                perform recovery.fail('42703', format('column "%s" of %s does not exist', v_column.name, new.relation));
-            elsif v_column.fixed then
-                perform recovery.fail('42601', format('column "%s" of %s cannot be set by a closing', v_column.name, new.relation));
-            elsif v_column.expression is null then
-                perform recovery.fail('42601', format('column "%s" has no expression: write "null" to set null', v_column.name));
-            end if;
-            if v_column.into_close is null then
-                if not v_column.counts or new.spec -> 'close' ? v_column.name or new.spec -> 'requeue' ? v_column.name then
-                    perform recovery.fail('42804', format('column "%s" must be an integer that no close or requeue expression sets', v_column.name));
-                end if;
-            elsif v_column.into_close then
-                v_close := v_close || jsonb_build_object(v_column.name, (recovery.compile(new.relation, v_column.expression, v_column.type, true)).o_text);
-            else
-                v_requeue := v_requeue || jsonb_build_object(v_column.name, (recovery.compile(new.relation, v_column.expression, v_column.type, true)).o_text);
-            end if;
-            v_diff := v_diff or v_column.json;
-        end loop;
-        new.max_attempts := case when new.attempts is not null then (new.spec ->> 'max_attempts')::integer end;
-        new.close := recovery.requeue_sql(new.relation, v_close, v_requeue, new.attempts, new.max_attempts);
-        new.requeue := nullif(v_requeue, '{}');
-        v_step := 'image';
-        new.diff := v_diff and new.spec ->> 'image' is null;
-        new.image := (recovery.compile(new.relation, coalesce(new.spec ->> 'image', (
-            select 'jsonb_build_object(' || string_agg(format('%L, r.%I', s.key, s.key), ', ' order by s.key) || ')'
-            from jsonb_object_keys(new.close) as s (key))), 'jsonb')).o_text;
-        if new.supervised is not null then
-            new.cancel := new.supervised ->> 'cancel';
-            for v_step, v_text in
-                select s.step, s.type
-                from (values ('kind', 'text'), ('activity', 'timestamptz'), ('timeout', 'interval'), ('hold', 'boolean'), ('child', new.group_type)) as s (step, type)
-            loop
-                v_done := case when new.supervised ->> v_step is not null then (recovery.compile(new.relation, new.supervised ->> v_step, v_text)).o_text end;
-                case v_step
-                    when 'kind' then new.kind := v_done;
-                    when 'activity' then new.activity := v_done;
-                    when 'timeout' then new.timeout := v_done;
-                    when 'hold' then new.hold := v_done;
-                    else new.child := v_done;
-                end case;
-            end loop;
-        end if;
-    exception
-        when insufficient_privilege then
-            raise;
-        when others then
-            get stacked diagnostics v_state = returned_sqlstate, v_error = message_text;
-            if v_state like 'RC%' then
-                raise;
-            end if;
-            perform recovery.fail('RC006', format('the %s expression for %s does not work: %s', v_step, new.relation, v_error),
-                'Expressions see one row r of the table (in close also c.reason, c.message, c.at, c.ms, c.epoch) and are read with search_path pg_catalog: qualify your own types and functions.');
-    end;
-    select w.* into v_other from recovery.watch as w
-    where w.family = new.family and w.id <> new.id and (w.group_type is distinct from new.group_type or w.runner <> new.runner);
-    if found and v_other.runner <> new.runner then
-        perform recovery.fail('RC006', format('%s and %s, of family "%s", belong to two owners', new.relation, v_other.relation, new.family),
-            'Watches of one family close in one statement, with the rights of one owner.');
-    elsif found then
-        perform recovery.fail('RC006', format('the group of %s is %s, that of "%s" in family "%s" is %s', new.relation,
-            coalesce(new.group_type, 'not given'), v_other.name, new.family, coalesce(v_other.group_type, 'not given')),
-            'Watches of one family share the type of their group.');
-    end if;
-    if new.group_by is null and exists (select from recovery.watch as w where w.family = new.family and w.id <> new.id) then
-        perform recovery.fail('RC006', format('family "%s" has a watch already', new.family), 'Watches share a family only by p_group.');
-    end if;
-    new.outbox := coalesce((select min(w.outbox) from recovery.watch as w where w.family = new.family and w.id <> new.id), new.id);
-    return new;
-end
-$$;
---;
-comment on function recovery.compile_watch() is
-    'Trigger function of recovery.watch: checks what an owner has written there and makes all other columns from it. RC006 cannot work, RC007 the name is taken, 42501 the owner is not permitted.';
---;
-revoke all on function recovery.compile_watch() from public;
---;
--- sql/functions/complete.sql
-create or replace function recovery.complete(p_watch recovery.watch)
-returns void
-language plpgsql
-volatile
-security invoker
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_runner recovery.runner := recovery.runner_of(p_watch.relation);
-    v_owner  regrole;
-    v_schema regnamespace;
-    v_define record;
-    v_state  text;
-    v_error  text;
-    v_what   text;
-begin
-    select c.relowner, c.relnamespace into v_owner, v_schema from pg_class as c where c.oid = p_watch.relation;
-    v_what := case when exists (select from pg_class as c where c.relnamespace = v_schema and c.relname = 'recovery_open_' || p_watch.id)
-                   then 'the started expression' else 'the open or group expression' end;
-    begin
-        if not v_runner.privileged and has_schema_privilege(v_owner, v_schema, 'create') then
-            perform recovery.define_watch(p_watch.relation);
-        elsif v_runner.privileged or p_watch.plain then
-            -- With the caller's rights: the runner is no owner here, or may not make an index in this schema.
-            for v_define in select d.name, d.statement from recovery.definitions_of(p_watch) as d loop
-                execute v_define.statement;
-            end loop;
-            perform recovery.check_definitions(p_watch.relation);
-        else
-            perform recovery.fail('42501', format('%s may not create in schema %s', v_owner, v_schema));
-        end if;
-    exception when others then
-        get stacked diagnostics v_state = returned_sqlstate, v_error = message_text;
-        if v_state like 'RC%' then
-            raise;
-        elsif v_state = '42501' then
-            perform recovery.fail('42501', v_error, format('attach makes an index beside the table: grant create on schema %s to %s;', v_schema, v_owner));
-        end if;
-        perform recovery.fail('RC006', format('%s for %s does not work: %s', v_what, p_watch.relation, v_error), 'It stands in an index, and must be immutable.');
-    end;
-    for v_define in
-        select t.tgname from pg_trigger as t where t.tgrelid = p_watch.relation and t.tgname ~ '^(zz_)?recovery_[0-9]{2}_' and obj_description(t.oid, 'pg_trigger') is null
-    loop
-        execute format('comment on trigger %I on %s is %L', v_define.tgname, p_watch.relation,
-            'pg-recovery: owner, fence and events of work in flight; made by recovery.attach, removed by recovery.detach.');
-    end loop;
-    perform recovery.rehearse(p_watch.relation);
-end
-$$;
---;
-comment on function recovery.complete(recovery.watch) is
-    'Last step of attach and supervise: makes the index and the triggers that a watch lacks, and plans its statements. RC006 they cannot work, 42501 no right to make an index.';
---;
-revoke all on function recovery.complete(recovery.watch) from public;
---;
--- sql/functions/configure.sql
-create or replace function recovery.configure(
-    p_name  text,
-    p_value text,
-    p_watch text default null,
-    p_kind  text default null,
-    p_group text default null
-)
-returns text
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_value text := recovery.check_setting(p_name, p_value);
-    v_watch text := coalesce(p_watch, '');
-    v_kind  text := coalesce(p_kind, '');
-    v_group text := coalesce(p_group, '');
-begin
-    if v_value is null then
-        -- Also for what is no longer watched: its settings must not stay for ever.
-        delete from recovery.setting as s where (s.name, s.watch, s.kind, s.group_key) = (p_name, v_watch, v_kind, v_group);
-        return null;
-    elsif v_watch <> '' and not exists (select from recovery.attached() as w where w.name = v_watch) then
-        perform recovery.fail('RC008', format('nothing is watched as %s', quote_literal(v_watch)), 'See recovery.watch for the names.');
-    elsif octet_length(v_kind) + octet_length(v_group) > 2000 then
-        perform recovery.fail('RC010', format('kind and group of setting %s are too long', p_name), 'Together they may have 2000 bytes.');
-    end if;
-    -- Many servers may boot with the same settings: the row tells who changed it, not who agreed.
-    insert into recovery.setting as s (name, watch, kind, group_key, value)
-    values (p_name, v_watch, v_kind, v_group, v_value)
-    on conflict (name, watch, kind, group_key) do update
-    set value = excluded.value, changed_at = excluded.changed_at, changed_by = excluded.changed_by
-    where s.value <> excluded.value;
-    return v_value;
-end
-$$;
---;
-comment on function recovery.configure(text, text, text, text, text) is
-    'Sets a setting of the watchdog for everything, a watch, a kind of work or a group, and returns it as it is stored; null removes it, so that the next wider one counts. RC008 not watched, RC010 bad name or value.';
---;
-revoke all on function recovery.configure(text, text, text, text, text) from public;
---;
--- sql/functions/create_outbox.sql
-create or replace function recovery.create_outbox(p_outbox integer, p_family text)
-returns void
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_names  text;
-    v_column record;
-begin
-    select string_agg(quote_literal(w.name), ', ' order by w.id) into v_names from recovery.watch as w where w.family = p_family;
-    execute format('create or replace view recovery.outbox_%s as select e.at, e.server_epoch, e.watch, e.kind, e.topic, e.key, e.group_key, e.reason, e.detector, e.old, e.new'
-        ' from recovery.event as e where e.watch in (%s) with check option', p_outbox, v_names);
-    execute format('comment on view recovery.outbox_%s is %L', p_outbox, format('Through this the runner of family "%s" appends events of its watches, and no others.', p_family));
-    for v_column in
-        select a.attname as name, col_description('recovery.event'::regclass, e.attnum) as text
-        from pg_attribute as a join pg_attribute as e on e.attname = a.attname
-        where a.attrelid = format('recovery.outbox_%s', p_outbox)::regclass and e.attrelid = 'recovery.event'::regclass and a.attnum > 0
-    loop
-        execute format('comment on column recovery.outbox_%s.%I is %L', p_outbox, v_column.name, v_column.text);
-    end loop;
-end
-$$;
---;
-comment on function recovery.create_outbox(integer, text) is 'Makes the view by which a family''s runner may insert events: those of the family''s watches.';
---;
-revoke all on function recovery.create_outbox(integer, text) from public;
---;
--- sql/functions/database_number.sql
-create or replace function recovery.database_number()
+-- sql/server/server.sql
+create table recovery.server (
+    epoch         bigint      not null,
+    name          text        not null,
+    host          text,
+    pid           integer,
+    process_start timestamptz,
+    version       text,
+    token         uuid        not null default gen_random_uuid(),
+    lease         interval    not null,
+    grace         interval    not null,
+    booted        timestamptz not null default clock_timestamp(),
+    heartbeat     timestamptz not null default clock_timestamp(),
+    keeper        boolean     not null default false,
+    beat          interval,
+    suspected     timestamptz,
+    looked_at     timestamptz,
+    looked_beat   timestamptz,
+    process_dead  timestamptz,
+    process_seen  timestamptz,
+    drain_until   timestamptz,
+    pending       text,
+    heir          bigint,
+    ended         timestamptz,
+    reason        text,
+    constraint server_pkey primary key (epoch),
+    -- Makes `ended` a key column, so that ending a server conflicts with a FOR KEY SHARE read of its
+    -- row: that is how writers in REPEATABLE READ and SERIALIZABLE notice. Heartbeats stay HOT.
+    constraint server_epoch_ended_key unique (epoch, ended),
+    constraint server_lease_check check (lease > interval '0' and grace > interval '0' and grace <= lease),
+    constraint server_ended_check check ((ended is null) = (reason is null))
+) with (fillfactor = 50);
+--;
+create index server_name_live on recovery.server (name) where ended is null;
+--;
+comment on table recovery.server is 'One row for each boot of a server; the epoch is its fencing token.';
+--;
+comment on column recovery.server.epoch is 'Grows, is never reused: at least the microsecond clock at boot.';
+--;
+comment on column recovery.server.name is 'Stable name of the server, e.g. api-1; a new boot supersedes older epochs of the same name.';
+--;
+comment on column recovery.server.host is 'Host the process runs on, as it said itself.';
+--;
+comment on column recovery.server.pid is 'Process id on that host.';
+--;
+comment on column recovery.server.process_start is 'When that process started: tells it from a later one with the same pid.';
+--;
+comment on column recovery.server.version is 'Version of the application, for people.';
+--;
+comment on column recovery.server.token is 'Random secret of this boot: a heartbeat must show it, so an epoch issued twice is noticed.';
+--;
+comment on column recovery.server.lease is 'How long the server counts as alive after its last heartbeat.';
+--;
+comment on column recovery.server.grace is 'How long a lost keeper connection is only a suspicion.';
+--;
+comment on column recovery.server.booted is 'When this epoch began.';
+--;
+comment on column recovery.server.heartbeat is 'Last heartbeat by the database clock; not indexed, so that it stays HOT.';
+--;
+comment on column recovery.server.keeper is 'Its keeper holds the session advisory lock -epoch: the absence of the lock means something.';
+--;
+comment on column recovery.server.beat is 'How often its keeper beats; null: it has not said.';
+--;
+comment on column recovery.server.suspected is 'When a sweep first missed that lock; a heartbeat clears it.';
+--;
+comment on column recovery.server.looked_at is 'From when on the want of a beat counts: the last sweep before the one that first found it late, or that one itself if the database may have stood still in between.';
+--;
+comment on column recovery.server.looked_beat is 'The heartbeat that sweep found: a newer one makes it void.';
+--;
+comment on column recovery.server.process_dead is 'When a sweeper on its own host found the process dead.';
+--;
+comment on column recovery.server.process_seen is 'When a sweeper on its own host last saw the process alive; not indexed, so that it stays HOT.';
+--;
+comment on column recovery.server.drain_until is 'Drains: opens no new work, keeps what it owns until then, and is not superseded.';
+--;
+comment on column recovery.server.pending is 'The reason with which it is to end, while a transaction still holds its row (a foreign key of the host does); it may not write any more, and its orphans are closed.';
+--;
+comment on column recovery.server.heir is 'Live epoch that takes over what it still owns.';
+--;
+comment on column recovery.server.ended is 'When the epoch ended; null while it may own work.';
+--;
+comment on column recovery.server.reason is 'Why it ended: shutdown, superseded, lease_expired, connection_lost, process_dead, drain_expired, evicted or epoch_lost.';
+--;
+comment on constraint server_epoch_ended_key on recovery.server is 'Makes ending a key update; see the fence in ARCHITECTURE.md.';
+--;
+comment on index recovery.server_name_live is 'Finds the live epochs of a name at boot.';
+--;
+-- sql/death/observation.sql
+create table recovery.observation (
+    one           boolean     not null default true,
+    postmaster    timestamptz,
+    timeline      text,
+    since         timestamptz,
+    swept         timestamptz,
+    gap           interval,
+    mass_since    timestamptz,
+    because       text,
+    asked         timestamptz,
+    sweeper       bigint,
+    sweeper_every interval,
+    constraint observation_pkey primary key (one),
+    constraint observation_one_check check (one)
+) with (fillfactor = 50);
+--;
+insert into recovery.observation default values;
+--;
+comment on table recovery.observation is
+    'Since when sweepers have watched without a break. Silence means death only after a full lease of watching: a dead database, or sweepers that slept, are not dead servers.';
+--;
+comment on column recovery.observation.one is 'There is one row.';
+--;
+comment on column recovery.observation.postmaster is 'Start of the PostgreSQL server that was seen last.';
+--;
+comment on column recovery.observation.timeline is 'Its timeline.';
+--;
+comment on column recovery.observation.since is 'Watching without a break since then.';
+--;
+comment on column recovery.observation.swept is 'Last sweep of anybody.';
+--;
+comment on column recovery.observation.gap is 'Time between the last two sweeps: what is usual here.';
+--;
+comment on column recovery.observation.mass_since is 'Since when most servers look dead at once.';
+--;
+comment on column recovery.observation.because is 'Why watching began anew.';
+--;
+comment on column recovery.observation.asked is 'When a server that stands by last asked whether to sweep: it watches, too.';
+--;
+comment on column recovery.observation.sweeper is 'Epoch of the server that sweeps for all; others stand by, see recovery.claim_sweep.';
+--;
+comment on column recovery.observation.sweeper_every is 'How often it sweeps.';
+--;
+-- sql/closing/failure.sql
+create table recovery.failure (
+    watch        text        not null,
+    key          text        not null,
+    key_parts    text[]      not null,
+    server_epoch bigint,
+    attempts     integer     not null default 1,
+    first_at     timestamptz not null default clock_timestamp(),
+    last_at      timestamptz not null default clock_timestamp(),
+    next_at      timestamptz not null,
+    sqlstate     text        not null,
+    message      text        not null,
+    constraint failure_pkey primary key (watch, key)
+);
+--;
+comment on table recovery.failure is 'Orphans that could not be closed, with the error; retried with backoff, shown by status.';
+--;
+comment on column recovery.failure.watch is 'Name of the watch.';
+--;
+comment on column recovery.failure.key is 'Key of the row, as in recovery.event.';
+--;
+comment on column recovery.failure.key_parts is 'Its primary key columns as text.';
+--;
+comment on column recovery.failure.server_epoch is 'The ended epoch that owns the row.';
+--;
+comment on column recovery.failure.attempts is 'How often it was tried.';
+--;
+comment on column recovery.failure.first_at is 'First failure.';
+--;
+comment on column recovery.failure.last_at is 'Last failure.';
+--;
+comment on column recovery.failure.next_at is 'Not tried again before.';
+--;
+comment on column recovery.failure.sqlstate is 'SQLSTATE of the last error.';
+--;
+comment on column recovery.failure.message is 'Message of the last error.';
+--;
+-- sql/closing/sweep_run.sql
+create table recovery.sweep_run (
+    label    text        not null,
+    at       timestamptz not null,
+    took     interval    not null,
+    report   jsonb       not null,
+    constraint sweep_run_pkey primary key (label)
+) with (fillfactor = 50);
+--;
+comment on table recovery.sweep_run is 'Last sweep of each sweeper.';
+--;
+comment on column recovery.sweep_run.label is 'Who swept: a server name, or the role that called.';
+--;
+comment on column recovery.sweep_run.at is 'When it finished.';
+--;
+comment on column recovery.sweep_run.took is 'How long it took.';
+--;
+comment on column recovery.sweep_run.report is 'What it did, as recovery.sweep returned it.';
+--;
+-- sql/fuse/fuse.sql
+create table recovery.fuse (
+    id            bigint      generated always as identity,
+    family        text        not null,
+    scope         text        not null,
+    watch         text        not null,
+    key           text        not null,
+    host          text,
+    pid           integer,
+    process_start timestamptz,
+    ttl           interval    not null,
+    lit           timestamptz not null default clock_timestamp(),
+    expires       timestamptz not null,
+    looked_at     timestamptz,
+    process_dead  timestamptz,
+    process_seen  timestamptz,
+    retry_at      timestamptz not null default '-infinity',
+    nonce         uuid,
+    constraint fuse_pkey primary key (id),
+    constraint fuse_nonce_key unique (nonce),
+    constraint fuse_scope_check check (scope in ('row', 'group')),
+    constraint fuse_ttl_check check (ttl > interval '0')
+) with (fillfactor = 70);
+--;
+create index fuse_unit on recovery.fuse (family, scope, watch, key);
+--;
+comment on table recovery.fuse is
+    'A lease on one unit of work (a row or a group), which may have several. While one is active and its process is not known dead, the unit is kept although its server has ended; when the last burns out or its process dies, the unit is closed. Made by recovery.light_fuse, moved by recovery.extend_fuse, removed by recovery.cancel_fuse.';
+--;
+comment on column recovery.fuse.id is 'Number of the fuse.';
+--;
+comment on column recovery.fuse.family is 'Family of the watch.';
+--;
+comment on column recovery.fuse.scope is 'row or group.';
+--;
+comment on column recovery.fuse.watch is 'Watch of the row; empty for a group.';
+--;
+comment on column recovery.fuse.key is 'Key of the row, or of the group.';
+--;
+comment on column recovery.fuse.host is 'Host of the process.';
+--;
+comment on column recovery.fuse.pid is 'The process that does the work; a fuse without one guards nothing.';
+--;
+comment on column recovery.fuse.process_start is 'When the process started: tells it from a later one with the same pid.';
+--;
+comment on column recovery.fuse.ttl is 'How long it burns after lit or extended, unless told otherwise.';
+--;
+comment on column recovery.fuse.lit is 'When it was lit.';
+--;
+comment on column recovery.fuse.expires is 'Until then it burns in any case; not indexed, so that extending stays HOT. See recovery.fuse_state.';
+--;
+comment on column recovery.fuse.looked_at is 'When a sweep found it late, if the database may have stood still until just then; -infinity: it had not. Null: not late.';
+--;
+comment on column recovery.fuse.retry_at is 'It has burnt out and its unit could not be closed: not tried again before.';
+--;
+comment on column recovery.fuse.process_dead is 'When a sweeper on its host found the process dead.';
+--;
+comment on column recovery.fuse.process_seen is 'When a sweeper on its host last saw the process alive; not indexed, so that it stays HOT.';
+--;
+comment on column recovery.fuse.nonce is 'Drawn by whoever lit it, so that a repeated call makes no second fuse.';
+--;
+comment on constraint fuse_nonce_key on recovery.fuse is 'One fuse for each nonce; nulls are distinct.';
+--;
+comment on index recovery.fuse_unit is 'Finds the fuses of a unit: the guards of a row.';
+--;
+-- sql/process/process.sql
+create table recovery.process (
+    id            bigint      generated always as identity,
+    server_epoch  bigint      not null,
+    family        text        not null,
+    scope         text        not null,
+    watch         text        not null,
+    key           text        not null,
+    host          text        not null,
+    pid           integer     not null,
+    process_start timestamptz not null,
+    registered    timestamptz not null default clock_timestamp(),
+    constraint process_pkey primary key (id),
+    constraint process_unit_key unique (server_epoch, family, scope, watch, key, host, pid, process_start),
+    constraint process_scope_check check (scope in ('row', 'group')),
+    constraint process_pid_check check (pid > 1)
+);
+--;
+comment on table recovery.process is
+    'The processes (leaders of a process group) that do units of work for servers: what outlives its server is found here and stopped. Made by recovery.track_process, removed by recovery.untrack_process.';
+--;
+comment on column recovery.process.id is 'Number of the entry; recovery.untrack_process takes it.';
+--;
+comment on column recovery.process.server_epoch is 'The epoch that started the process.';
+--;
+comment on column recovery.process.family is 'Family of the watch.';
+--;
+comment on column recovery.process.scope is 'row or group.';
+--;
+comment on column recovery.process.watch is 'Watch of the row; empty for a group.';
+--;
+comment on column recovery.process.key is 'Key of the row, or of the group.';
+--;
+comment on column recovery.process.host is 'Host of the process.';
+--;
+comment on column recovery.process.pid is 'Process id on that host; the id of its group if it leads one.';
+--;
+comment on column recovery.process.process_start is 'When the process started: tells it from a later one with the same pid.';
+--;
+comment on column recovery.process.registered is 'When it was registered.';
+--;
+-- sql/event/event.sql
+create table recovery.event (
+    id           bigint      generated always as identity,
+    at           timestamptz not null default clock_timestamp(),
+    server_epoch bigint,
+    watch        text        not null,
+    kind         text        not null,
+    topic        text,
+    key          text        not null,
+    group_key    text,
+    reason       text,
+    detector     text        not null,
+    old          jsonb,
+    new          jsonb,
+    constraint event_pkey primary key (id)
+);
+--;
+comment on table recovery.event is
+    'One durable row for each transition of a watched row, in the transaction that made it. Append-only; ids of one row grow in the order of its changes.';
+--;
+comment on column recovery.event.id is 'Grows in order of writing, not of commit: read with recovery.horizon().';
+--;
+comment on column recovery.event.at is 'Database clock at the change.';
+--;
+comment on column recovery.event.server_epoch is 'Owner of the row; for a closing the epoch whose work was closed.';
+--;
+comment on column recovery.event.watch is 'Name of the watch.';
+--;
+comment on column recovery.event.kind is 'opened, reopened, closed, requeued, deleted, adopted (a row); failed, idle (a group); cancel (a row or group: asks its owner to stop it).';
+--;
+comment on column recovery.event.topic is 'Name of the bus event, as the watch says.';
+--;
+comment on column recovery.event.key is 'Primary key of the row as text; a JSON array where it has several columns.';
+--;
+comment on column recovery.event.group_key is 'Group (session) of the row as text.';
+--;
+comment on column recovery.event.reason is 'Why: superseded, shutdown, lease_expired, unowned, ...; for a writer the setting recovery.reason, else null.';
+--;
+comment on column recovery.event.detector is 'Who: writer, boot:<epoch>, sweep:<label>, shutdown:<epoch>.';
+--;
+comment on column recovery.event.old is 'Values before, of what changed.';
+--;
+comment on column recovery.event.new is 'Values after.';
+--;
+-- NOTIFY takes one lock for the whole cluster at commit, so ordinary writes ring at most every 20 ms.
+-- Sequences hold when it last rang and up to which event, because they are neither locked nor rolled back.
+create sequence recovery.bell_time as bigint minvalue 0 start 0;
+--;
+create sequence recovery.bell_event as bigint minvalue 0 start 0;
+--;
+comment on sequence recovery.bell_time is 'Milliseconds since 1970 of the last NOTIFY.';
+--;
+comment on sequence recovery.bell_event is 'Up to this event id a closing, a heartbeat or a sweep has rung; a write''s own ring does not count, it may be rolled back.';
+--;
+-- sql/watchdog/cancellation.sql
+create table recovery.cancellation (
+    id           bigint      generated always as identity,
+    family       text        not null,
+    scope        text        not null,
+    watch        text        not null,
+    key          text        not null,
+    server_epoch bigint,
+    reason       text        not null,
+    detail       jsonb,
+    requested    timestamptz not null default clock_timestamp(),
+    deadline     timestamptz not null,
+    constraint cancellation_pkey primary key (id),
+    constraint cancellation_unit_key unique (family, scope, key, watch),
+    constraint cancellation_scope_check check (scope in ('row', 'group'))
+);
+--;
+comment on table recovery.cancellation is
+    'Live owners that were asked to stop a unit of work that is overdue. An acknowledgement closes it at once, the deadline without one.';
+--;
+comment on column recovery.cancellation.id is 'Number of the request; recovery.acknowledge_cancellation takes it.';
+--;
+comment on column recovery.cancellation.family is 'Family of the watch.';
+--;
+comment on column recovery.cancellation.scope is 'row or group.';
+--;
+comment on column recovery.cancellation.watch is 'Watch of the row; empty for a group.';
+--;
+comment on column recovery.cancellation.key is 'Key of the row, or of the group.';
+--;
+comment on column recovery.cancellation.server_epoch is 'Who is asked; null: nobody owns it.';
+--;
+comment on column recovery.cancellation.reason is 'tool_timeout, task_timeout, idle_timeout, wall_timeout.';
+--;
+comment on column recovery.cancellation.detail is 'watch; row: key of the overdue row, kind: its kind, limit: the timeout in words, since: when its clock began.';
+--;
+comment on column recovery.cancellation.requested is 'When it was asked.';
+--;
+comment on column recovery.cancellation.deadline is 'Closed anyway after that.';
+--;
+-- sql/watchdog/setting.sql
+create table recovery.setting (
+    name       text        not null,
+    watch      text        not null default '',
+    kind       text        not null default '',
+    group_key  text        not null default '',
+    value      text        not null,
+    changed_at timestamptz not null default clock_timestamp(),
+    changed_by text        not null default session_user,
+    constraint setting_pkey primary key (name, watch, kind, group_key),
+    -- Whoever writes past recovery.configure: one that is no interval would switch off the watchdog.
+    constraint setting_value_check check (value in ('off', 'true', 'false') or value::interval is not null)
+);
+--;
+comment on table recovery.setting is
+    'Settings of the watchdog that differ from the built-in defaults: for everything, or only for a watch, a kind of work, a group. Written by recovery.configure, read by recovery.get_setting; every sweep reads them again.';
+--;
+comment on column recovery.setting.name is 'Which setting, as recovery.setting_status lists them.';
+--;
+comment on column recovery.setting.watch is 'Only for this watch; empty: for all.';
+--;
+comment on column recovery.setting.kind is 'Only for this kind of work; empty: for all.';
+--;
+comment on column recovery.setting.group_key is 'Only for this group (session); empty: for all.';
+--;
+comment on column recovery.setting.value is 'Normalised: an interval as PostgreSQL prints it, off for no limit, true or false.';
+--;
+comment on column recovery.setting.changed_at is 'When it got this value.';
+--;
+comment on column recovery.setting.changed_by is 'Role that gave it this value.';
+--;
+-- sql/watchdog/touch.table.sql
+create table recovery.touch (
+    family  text        not null,
+    scope   text        not null,
+    watch   text        not null,
+    key     text        not null,
+    at      timestamptz,
+    child_at timestamptz,
+    constraint touch_pkey primary key (family, scope, watch, key),
+    constraint touch_scope_check check (scope in ('row', 'group'))
+) with (fillfactor = 50);
+--;
+comment on table recovery.touch is
+    'Signs of life that the watched rows themselves do not show: streaming text, silent commands. Written by recovery.touch; only the key is indexed, so that a touch stays HOT.';
+--;
+comment on column recovery.touch.family is 'Family of the watch.';
+--;
+comment on column recovery.touch.scope is 'row or group.';
+--;
+comment on column recovery.touch.watch is 'Watch of the row; empty for a group.';
+--;
+comment on column recovery.touch.key is 'Key of the row, or of the group.';
+--;
+comment on column recovery.touch.at is 'Last touch.';
+--;
+comment on column recovery.touch.child_at is 'When a sweep last saw open work in the group that the row waits for.';
+--;
+-- sql/setup/_database_number.sql
+create or replace function recovery._database_number()
 returns bigint
 language sql
 stable
@@ -2872,779 +833,13 @@ as $$
     from pg_control_system() as c join pg_database as d on d.datname = current_database()
 $$;
 --;
-comment on function recovery.database_number() is
+comment on function recovery._database_number() is
     'The last three digits of every epoch that this database issues: a publisher and its subscribers do not issue the same, and a physical copy that became a database of its own knows which are not its own.';
 --;
-revoke all on function recovery.database_number() from public;
+revoke all on function recovery._database_number() from public;
 --;
--- sql/functions/deadline.sql
-create or replace function recovery.deadline()
-returns timestamptz
-language sql
-volatile
-security invoker
-set search_path = pg_catalog, pg_temp
-as $$
-    -- The time-out counts from the arrival of the whole CALL, and no setting changes one that runs.
-    select case when current_setting('statement_timeout')::interval = interval '0' then 'infinity'
-                else statement_timestamp() + current_setting('statement_timeout')::interval - interval '1 second' end
-$$;
---;
-comment on function recovery.deadline() is 'When boot, sweep and shutdown stop and leave the rest to the next sweep: a second before statement_timeout would end them half done.';
---;
-revoke all on function recovery.deadline() from public;
---;
--- sql/functions/decided_late.sql
-create or replace function recovery.decided_late(p_watch recovery.watch)
-returns boolean
-language sql
-stable
-security invoker
-set search_path = pg_catalog, pg_temp
-as $$
-    select exists (
-        select from pg_attribute as a
-        where a.attrelid = p_watch.relation and not a.attisdropped and a.attgenerated <> ''
-          and (a.attnum = any(p_watch.open_columns) or p_watch.open ~ '\mr\.\*'))
-$$;
---;
-comment on function recovery.decided_late(recovery.watch) is
-    'Whether the open predicate reads a generated column: PostgreSQL computes it after the BEFORE triggers, which do not know yet whether the row is open.';
---;
-revoke all on function recovery.decided_late(recovery.watch) from public;
---;
--- sql/functions/define_watch.sql
-create or replace function recovery.define_watch(p_table regclass)
-returns void
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_watch  recovery.watch;
-    v_define record;
-begin
-    select w.* into strict v_watch from recovery.watch as w where w.relation = p_table;
-    for v_define in select d.name, d.statement from recovery.definitions_of(v_watch) as d loop
-        perform recovery.run(v_watch.runner, v_define.statement, null, 'make');
-    end loop;
-    perform recovery.check_definitions(p_table);
-end
-$$;
---;
-comment on function recovery.define_watch(regclass) is
-    'Makes the index and the triggers of a watch that its table does not have, as the runner: whoever makes them reads the literals in them. Whoever may call it, it makes what the watch says.';
---;
-revoke all on function recovery.define_watch(regclass) from public;
---;
--- sql/functions/definitions_of.sql
-create or replace function recovery.definitions_of(p_watch recovery.watch)
-returns table (name text, statement text)
-language plpgsql
-stable
-security definer
-set search_path = pg_catalog, pg_temp
-as $function$
-/* PostgreSQL reads and plans a WHEN clause anew for each statement, half a microsecond for each of its
-   nodes, and a streaming update should not pay for that. So triggers name the columns that their conditions read,
-   and their functions decide; one short WHEN keeps streaming updates out of zz_recovery_20_update, which looks at
-   every update of a closed row. Where naming columns is not enough, because a BEFORE trigger of the host may change
-   one that the statement does not name, or does not help, because work streams into the json that says whether it is
-   open, recovery_20_update looks at every update.
-
-   The BEFORE triggers are called zz_ so that they fire after those of the host, and see the row as it will be.
-
-   Closings write their events themselves: they are the runner's statements, and no trigger of ours is for them. */
-declare
-    v_schema  oid := (select c.relnamespace from pg_class as c where c.oid = p_watch.relation);
-    v_was     constant text := recovery.realias(p_watch.open, 'old');
-    v_is      constant text := recovery.realias(p_watch.open, 'new');
-    v_writes  constant text := format('(current_user <> %L or pg_trigger_depth() > 0)', (recovery.runner_of(p_watch.relation)).role);
-    v_moves   text;
-    v_columns text;
-    v_trigger record;
-begin
-    name := 'recovery_open_' || p_watch.id;
-    if not exists (select from pg_class as c where c.relnamespace = v_schema and c.relname = definitions_of.name) then
-        statement := format('create index %I on %s (server_epoch%s%s) where (%s)', name, p_watch.relation,
-            coalesce(', (' || recovery.realias(p_watch.group_by, p_watch.relation::text) || ')', ''),
-            (select string_agg(format(', %I', k.name), '' order by k.n) from unnest(p_watch.key_columns) with ordinality as k (name, n)),
-            recovery.realias(p_watch.open, p_watch.relation::text));
-        return next;
-    end if;
-    name := 'recovery_started_' || p_watch.id;
-    if p_watch.supervised is not null and not exists (select from pg_class as c where c.relnamespace = v_schema and c.relname = definitions_of.name) then
-        -- Of what began, not of what moves: a timeout index on a moving column would end HOT updates. The test
-        -- for null follows from any comparison and keeps it out of closings, which would read all open rows by it.
-        statement := format('create index %I on %s ((%s)) where (%s) and (%s) is not null', name, p_watch.relation,
-            recovery.realias(p_watch.started, p_watch.relation::text), recovery.realias(p_watch.open, p_watch.relation::text),
-            recovery.realias(p_watch.started, p_watch.relation::text));
-        return next;
-    end if;
-    if not recovery.rewrites(p_watch.relation) and p_watch.open !~ '\mr\.\*' then
-        select string_agg(format('%I', a.attname), ', ' order by a.attnum) into v_columns
-        from pg_attribute as a
-        where a.attrelid = p_watch.relation and not a.attisdropped
-          and (a.attnum = any(p_watch.open_columns) or a.attname = 'server_epoch' or a.attname = any(p_watch.key_columns))
-        having not bool_or(a.attgenerated <> '' or a.atttypid in ('json'::regtype, 'jsonb'::regtype));
-    end if;
-    if (select c.relkind from pg_class as c where c.oid = p_watch.relation) = 'p' then
-        v_moves := format($$current_setting('recovery.move_%s', true) = 'on'$$, p_watch.id);  -- a row may be on its way between partitions
-    end if;
-    for v_trigger in
-        select t.name, t.function, t.event, t.condition || case when v_moves is null or t.event ~ 'update' then '' else ' and ' || v_writes end as condition
-        from (values
-            ('zz_recovery_10_insert', 'before_insert', 'before insert', format(
-                case when recovery.decided_late(p_watch) then '(new.server_epoch is null%2$s)' else '((%1$s) is distinct from (new.server_epoch is not null)%2$s)' end,
-                v_is, coalesce(' or ' || v_moves, ''))),
-            ('zz_recovery_20_update', 'before_update', 'before update', case when v_moves is null then format('(%s) is not true', v_was) else v_writes end),
-            ('zz_recovery_25_null', 'before_update', 'before update of server_epoch', case when v_moves is null then format(
-                'new.server_epoch is null and old.server_epoch is not null and (%s) and %s', v_was, v_writes) end),
-            ('zz_recovery_30_delete', 'before_delete', 'before delete', v_moves),
-            ('recovery_10_insert', 'insert', 'after insert', format('(%s%s)', v_is, coalesce(' or ' || v_moves, ''))),
-            ('recovery_20_update', 'update', 'after update' || coalesce(' of ' || v_columns, ''), v_writes),
-            ('recovery_30_delete', 'delete', 'after delete', format($$(%s or current_setting('recovery.server_epoch', true) <> ''%s)$$, v_was, coalesce(' or ' || v_moves, ''))),
-            ('recovery_40_truncate', 'truncate', 'before truncate', '')
-        ) as t (name, function, event, condition)
-        where t.condition is not null and not exists (select from pg_trigger as g where g.tgrelid = p_watch.relation and g.tgname = t.name)
-    loop
-        name := v_trigger.name;
-        statement := format('create trigger %I %s on %s for each %s execute function recovery.watch_%s_%s()',
-            v_trigger.name, v_trigger.event, p_watch.relation,
-            case v_trigger.function when 'truncate' then 'statement' else format('row when (%s)', v_trigger.condition) end,
-            p_watch.id, v_trigger.function);
-        return next;
-    end loop;
-end
-$function$;
---;
-comment on function recovery.definitions_of(recovery.watch) is
-    'The statements that make the index and the triggers of a watch, as far as its table does not have them.';
---;
-revoke all on function recovery.definitions_of(recovery.watch) from public;
---;
--- sql/functions/detach.sql
-create or replace function recovery.detach(p_table regclass)
-returns void
-language plpgsql
-volatile
-security invoker
-set search_path = pg_catalog, pg_temp
-set quote_all_identifiers = off
-set row_security = on
-as $$
-/* With the rights of its caller. What it executes is built from the catalog; the only thing taken from
-   recovery.watch is a number and a boolean. */
-declare
-    v_watch   recovery.watch;
-    v_runner  recovery.runner;
-    v_schema  regnamespace;
-begin
-    perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
-    select w.* into v_watch from recovery.watch as w where w.relation = p_table;
-    if not found then
-        perform recovery.fail('RC008', format('%s is not watched', p_table), 'See recovery.watch for the tables that are.');
-    end if;
-    select c.relnamespace into v_schema from pg_class as c where c.oid = p_table;
-    if v_schema is not null then
-        perform recovery.drop_triggers(p_table);
-        execute format('drop index if exists %s.recovery_open_%s', v_schema, v_watch.id);
-        execute format('drop index if exists %s.recovery_started_%s', v_schema, v_watch.id);
-        if v_watch.own_column then
-            execute format('alter table %s drop column if exists server_epoch', p_table);
-        end if;
-        v_runner := recovery.runner_of(p_table);
-        if v_runner.privileged then
-            perform recovery.reclaim_table(p_table, v_runner.role);
-        end if;
-    end if;
-    delete from recovery.watch as w where w.relation = p_table;
-end
-$$;
---;
-comment on function recovery.detach(regclass) is
-    'Stops watching a table and restores it as it was before recovery.attach. Its events stay. RC008 if it is not watched, 42501 if the caller does not own it.';
---;
-revoke all on function recovery.detach(regclass) from public;
---;
--- sql/functions/drain.sql
-create or replace function recovery.drain(p_epoch bigint, p_token uuid, p_limit interval)
-returns timestamptz
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_until timestamptz := recovery.now() + p_limit;
-begin
-    if p_limit is null or p_limit <= interval '0' or p_limit > interval '7 days' then
-        perform recovery.fail('RC010', format('drain limit %s is not allowed', coalesce(p_limit::text, 'null')), 'Give an interval up to 7 days.');
-    end if;
-    perform recovery.heartbeat(p_epoch, p_token);
-    update recovery.server as s set drain_until = v_until where s.epoch = p_epoch and s.ended is null;
-    return v_until;
-end
-$$;
---;
-comment on function recovery.drain(bigint, uuid, interval) is
-    'From now on the epoch opens no new work (RC011); what it owns stays its own until it is done or the limit is over, and a new boot of the name does not supersede it. Errors as recovery.heartbeat.';
---;
-revoke all on function recovery.drain(bigint, uuid, interval) from public;
---;
--- sql/functions/drop_triggers.sql
-create or replace function recovery.drop_triggers(p_table regclass)
-returns void
-language plpgsql
-volatile
-security invoker
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_trigger name;
-begin
-    for v_trigger in
-        select t.tgname from pg_trigger as t
-        where t.tgrelid = p_table and t.tgname ~ '^(zz_)?recovery_[0-9]{2}_' and t.tgparentid = 0
-    loop
-        execute format('drop trigger %I on %s', v_trigger, p_table);
-    end loop;
-end
-$$;
---;
-comment on function recovery.drop_triggers(regclass) is 'Removes our triggers from a table.';
---;
-revoke all on function recovery.drop_triggers(regclass) from public;
---;
--- sql/functions/due.sql
-create or replace function recovery.due()
-returns table (watch text, scope text, key text, owner bigint, reason text, detail jsonb)
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_now    timestamptz := recovery.now();
-    v_since  timestamptz;
-    v_watch  recovery.watch;
-    v_family text;
-begin
-    if not exists (select from recovery.setting as s where s.name like '%\_timeout') and not exists (select from recovery.watch as w where w.timeout is not null) then
-        return;
-    end if;
-    -- After a break in watching (sleep, restart, failover) every clock begins anew: waking up times out nothing at once.
-    select case when o.since is null or o.because = 'first sweep' then '-infinity' else o.since end into v_since from recovery.observation as o;
-    for v_watch in select w.* from recovery.attached() as w order by w.family, w.position loop
-        begin
-            return query select d.* from recovery.due_rows(v_watch, v_now, v_since) as d;
-        exception when others then
-            -- One watch whose expressions fail for some row stops no other.
-            perform recovery.note_broken(v_watch.name, sqlstate, sqlerrm);
-        end;
-    end loop;
-    for v_family in select distinct w.family from recovery.attached() as w where w.group_by is not null order by 1 loop
-        begin
-            return query select d.* from recovery.idle_groups(v_family, v_now, v_since) as d;
-        exception when others then
-            perform recovery.note_broken((select min(w.name) from recovery.attached() as w where w.family = v_family), sqlstate, sqlerrm);
-        end;
-    end loop;
-end
-$$;
---;
-comment on function recovery.due() is 'Units of work whose timeout has run out, with the reason; nothing is done to them.';
---;
-revoke all on function recovery.due() from public;
---;
--- sql/functions/due_rows.sql
-create or replace function recovery.due_rows(p_watch recovery.watch, p_now timestamptz, p_since timestamptz)
-returns table (watch text, scope text, key text, owner bigint, reason text, detail jsonb)
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-#variable_conflict use_column
-declare
-    v_about recovery.task;
-    v_least interval;
-    v_some  boolean := true;
-    v_ours  boolean := not recovery.replicated(p_watch.family);
-    v_row   record;
-    v_task  boolean;
-    v_wall  boolean;
-begin
-    select min(nullif(s.value, 'off')::interval) into v_least from recovery.setting as s
-    where s.watch in ('', p_watch.name)
-      and (s.name = 'wall_timeout' or s.name in ('tool_timeout', 'task_timeout') and p_watch.supervised is not null);
-    if p_watch.started is null or v_least is null and p_watch.timeout is null then
-        return;
-    end if;
-    v_about.at := p_now;
-    v_about.since := p_since;
-    v_about.span := v_least;
-    -- Usually nothing is that old, and this is all that is asked.
-    if p_watch.timeout is null then
-        select e.* into v_some from recovery.run(p_watch.runner, format('select to_jsonb(exists (select from %s as r where (%s) and (%s) < ($1).at - ($1).span))',
-            p_watch.relation, p_watch.open, p_watch.started), v_about) as e;
-    end if;
-    if not v_some then
-        return;
-    end if;
-    for v_row in
-        select d.* from recovery.run(p_watch.runner, recovery.due_sql(p_watch), v_about) as j
-        cross join lateral jsonb_to_record(j) as d (key text, grp text, owner bigint, kind text, started timestamptz, moved timestamptz,
-            child_at timestamptz, tool interval, task interval, wall interval, held boolean, child text)
-    loop
-        continue when v_row.held or not (v_ours or recovery.issued_here(v_row.owner));
-        -- Work that moves for ever has a cap of its own, whatever it waits for; not at once after a break in watching.
-        v_wall := coalesce(v_row.started + v_row.wall < p_now and p_since + least(v_row.wall, interval '1 minute') < p_now, false);
-        v_task := v_row.child is not null or v_row.child_at is not null;
-        if v_row.child is not null and not v_wall and recovery.is_open(p_watch.family, recovery.tree(p_watch.family, array[v_row.child], false)) then
-            insert into recovery.touch as t (family, scope, watch, key, child_at)
-            values (p_watch.family, 'row', p_watch.name, v_row.key, p_now)
-            on conflict (family, scope, watch, key) do update set child_at = excluded.child_at;
-            continue;
-        end if;
-        continue when not v_ours and p_watch.cancel = 'group' and recovery.lives_elsewhere(p_watch.name, 'group', v_row.grp);
-        if v_wall then
-            reason := 'wall_timeout';
-        elsif not v_task and v_row.moved + v_row.tool < p_now then
-            reason := 'tool_timeout';
-        elsif v_task and v_row.moved + v_row.task < p_now
-            and coalesce(v_row.child_at + recovery.setting_of('propagation_grace', p_watch.name, v_row.kind, v_row.grp)::interval < p_now, true) then
-            reason := 'task_timeout';
-        else
-            continue;
-        end if;
-        watch := p_watch.name;
-        -- A row without a group stands for itself.
-        scope := case when v_row.grp is null then 'row' else p_watch.cancel end;
-        key := case scope when 'group' then v_row.grp else v_row.key end;
-        owner := v_row.owner;
-        detail := jsonb_strip_nulls(jsonb_build_object('row', v_row.key, 'kind', v_row.kind,
-            'limit', case reason when 'wall_timeout' then v_row.wall when 'tool_timeout' then v_row.tool else v_row.task end,
-            'since', case reason when 'wall_timeout' then v_row.started else v_row.moved end,
-            'child', v_row.child));
-        return next;
-    end loop;
-end
-$$;
---;
-comment on function recovery.due_rows(recovery.watch, timestamptz, timestamptz) is
-    'Rows of a watch past tool_timeout, task_timeout or wall_timeout: leaves only, nothing that is on hold or lives at a publisher; and the unit that is to be cancelled.';
---;
-revoke all on function recovery.due_rows(recovery.watch, timestamptz, timestamptz) from public;
---;
--- sql/functions/due_sql.sql
-create or replace function recovery.due_sql(p_watch recovery.watch)
-returns text
-language plpgsql
-stable
-security definer
-set search_path = pg_catalog, pg_temp
-as $function$
-/* Rows of one watch whose clock may have run out: the partial index on `started` finds those that began
-   longer ago than the least timeout that is set; only for them the other expressions are asked.
-
-   $1 is a recovery.task: at, since (before that no clock runs), span (the least timeout).
-
-   Hold and child stand in the outermost list, so that they are evaluated last.                    */
-declare
-    v_tool  record;
-    v_task  record;
-    v_wall  record;
-    v_key   text := recovery.key_text(p_watch.key_columns, 'r');
-    v_group text := coalesce('(' || p_watch.group_by || ')::text', 'null::text');
-begin
-    select * into v_tool from recovery.limit_sql(p_watch, 'tool_timeout');
-    select * into v_task from recovery.limit_sql(p_watch, 'task_timeout');
-    select * into v_wall from recovery.limit_sql(p_watch, 'wall_timeout');
-    return format($sql$
-        select to_jsonb(z) from (
-        select y.key, y.grp, y.owner, y.kind, y.started, y.moved, y.child_at, y.tool, y.task, y.wall, y.held, y.child
-        from (
-            select x.key, x.grp, x.owner, x.kind, x.started, x.moved, x.child_at, x.held, x.child,
-                   %s as tool, %s as task, %s as wall
-            from (
-                select %s as key, %s as grp, r.server_epoch as owner, %s as kind, (%s) as started,
-                       greatest((%s), %s, t.at, g.at, ($1).since) as moved, t.child_at,
-                       %s as own, %s as held, %s as child
-                from %s as r
-                left join lateral (
-                    select t.at, t.child_at from recovery.own_touch as t
-                    where t.family = %L and t.scope = 'row' and t.watch = %L and t.key = %s offset 0) as t on true
-                left join lateral (
-                    select g.at from recovery.own_touch as g
-                    where g.family = %L and g.scope = 'group' and g.watch = '' and g.key = %s offset 0) as g on true
-                where (%s) and (%s)%s
-            ) as x
-        ) as y
-        where y.moved + least(y.tool, y.task) < ($1).at or y.started + y.wall < ($1).at
-        order by y.started) as z
-        $sql$,
-        case when p_watch.supervised is null then 'null::interval'
-             else format('coalesce(x.own, %s)', coalesce(case when p_watch.kind is not null then format('case when x.kind is not null then %s end', coalesce(v_tool.o_text, 'null::interval')) else v_tool.o_text end, 'null::interval')) end,
-        case when p_watch.child is null or v_task.o_text is null then 'null::interval' else v_task.o_text end,
-        coalesce(v_wall.o_text, 'null::interval'),
-        v_key, v_group, coalesce('(' || p_watch.kind || ')::text', 'null::text'), p_watch.started,
-        p_watch.started, coalesce('(' || p_watch.activity || ')', 'null'),
-        coalesce('(' || p_watch.timeout || ')', 'null::interval'),
-        coalesce('(' || p_watch.hold || ') is true', 'false'),
-        coalesce('(' || p_watch.child || ')::text', 'null::text'),
-        p_watch.relation, p_watch.family, p_watch.name, v_key, p_watch.family, v_group,
-        p_watch.open, coalesce(p_watch.only_if, 'true'),
-        -- A row's own timeout cannot be bounded before.
-        case when p_watch.timeout is null then format(' and (%s) < ($1).at - ($1).span', p_watch.started) else '' end);
-end
-$function$;
---;
-comment on function recovery.due_sql(recovery.watch) is
-    'The search for rows of a watch whose timeout may have run out.';
---;
-revoke all on function recovery.due_sql(recovery.watch) from public;
---;
--- sql/functions/end_lost_epochs.sql
-create or replace function recovery.end_lost_epochs()
-returns void
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_watch  record;
-    v_epochs bigint[];
-begin
-    for v_watch in select w.name from recovery.attached() as w where not recovery.replicated(w.family) loop
-        begin
-            v_epochs := recovery.open_epochs(v_watch.name);
-        exception when others then
-            continue;  -- recovery.orphaned notes it
-        end;
-        -- A second statement: a server that booted after we looked at its rows is there by now. An epoch
-        -- that is not was lost (a failover, a restored backup): its server cannot beat, so it is not alive.
-        insert into recovery.server (epoch, name, lease, grace, ended, reason)
-        select e.epoch, 'lost epoch', interval '1 second', interval '1 second', clock_timestamp(), 'epoch_lost'
-        from unnest(v_epochs) as e (epoch)
-        where e.epoch > 0 and not exists (select from recovery.server as s where s.epoch = e.epoch)
-        on conflict (epoch) do nothing;
-    end loop;
-end
-$$;
---;
-comment on function recovery.end_lost_epochs() is
-    'Books epochs that own open rows but are not in recovery.server (lost in a failover or restore) as ended, so that their rows close. Not those in tables that a subscription writes: they are the publisher''s.';
---;
-revoke all on function recovery.end_lost_epochs() from public;
---;
--- sql/functions/end_report.sql
-create or replace function recovery.end_report(p_report jsonb, p_start timestamptz)
-returns jsonb
-language sql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-    select p_report || jsonb_build_object(
-        'suspected', coalesce((select jsonb_agg(s.epoch) from recovery.server as s where s.ended is null and s.suspected is not null), '[]'),
-        'due', (select round(extract(epoch from greatest(min(j.sure_at), recovery.now()) - recovery.now()), 3) from recovery.judgement as j having min(j.sure_at) is not null),
-        'ms', round(extract(epoch from clock_timestamp() - p_start) * 1000, 3))
-$$;
---;
-comment on function recovery.end_report(jsonb, timestamptz) is 'A report with the milliseconds it took the servers whose keeper connection is gone, and in how many seconds a sweep could end the next server.';
---;
-revoke all on function recovery.end_report(jsonb, timestamptz) from public;
---;
--- sql/functions/evict.sql
-create or replace function recovery.evict(p_server text, p_terminate boolean default false)
-returns bigint[]
-language plpgsql
-volatile
-security invoker
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_epoch   bigint;
-    v_evicted bigint[] := '{}';
-    v_held    bigint;
-begin
-    for v_epoch in
-        select s.epoch from recovery.server as s
-        where s.ended is null and (s.name = p_server or s.epoch::text = p_server) order by s.epoch
-    loop
-        if p_terminate then
-            -- Its sessions: who holds the epoch's locks, or says its name.
-            perform pg_terminate_backend(x.pid)
-            from (select l.pid from pg_locks as l
-                  where l.locktype = 'advisory' and l.objsubid = 1
-                    and l.database = (select d.oid from pg_database as d where d.datname = current_database())
-                    and ((l.classid::bigint << 32) | l.objid::bigint) in (v_epoch, -v_epoch)
-                  union
-                  select a.pid from pg_stat_activity as a
-                  where a.datname = current_database() and a.application_name like '%#' || v_epoch) as x
-            where x.pid <> pg_backend_pid();
-        end if;
-        if recovery.finish(v_epoch, 'evicted', interval '2 seconds')
-            or exists (select from recovery.server as s where s.epoch = v_epoch and s.pending is not null)
-        then
-            v_evicted := v_evicted || v_epoch;
-        else
-            v_held := v_epoch;
-        end if;
-    end loop;
-    if v_evicted = '{}' and v_held is not null then
-        perform recovery.fail('55P03', format('epoch %s is not evicted: another transaction holds its row of recovery.server', v_held),
-            'See pg_locks for the transaction, or pg_prepared_xacts; end it and evict again.');
-    elsif v_evicted = '{}' then
-        perform recovery.fail('RC002', format('no live server is called %s', coalesce(quote_literal(p_server), 'null')),
-            'Give a name or an epoch from recovery.server_status.');
-    end if;
-    return v_evicted;
-end
-$$;
---;
-comment on function recovery.evict(text, boolean) is
-    'An operator ends a server by name or epoch; the next sweep closes its work. With p_terminate its sessions are cut too (needs pg_signal_backend). RC002 if none is live.';
---;
-revoke all on function recovery.evict(text, boolean) from public;
---;
--- sql/functions/examine.sql
-create or replace function recovery.examine()
-returns table (name text, state text, subject text, finding text, remedy text)
-language sql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-with
-checks (n, name, well) as (values
-    (1, 'login', format('%s may boot and sweep', session_user)),
-    (2, 'database', 'writable, and everything belongs to recovery_owner'),
-    (3, 'roles', 'as recovery.permit makes them'),
-    (4, 'sweeper', 'a sweep within the last minute'),
-    (5, 'watches', format('%s, all can be closed', (select count(*) from recovery.attached()))),
-    (6, 'triggers', 'all there and enabled'),
-    (7, 'indexes', 'all there and valid'),
-    (8, 'sessions', 'no setting keeps triggers from firing'),
-    (9, 'owners', 'every open row has one'),
-    (10, 'orphans', 'none'),
-    (11, 'entries', 'no impossible server, process or fuse'),
-    (12, 'silence', 'no server is held back'),
-    (13, 'ends', 'none pending'),
-    (14, 'failures', 'none'),
-    (15, 'replication', 'no watched table is written by a subscription')
-),
-w as materialized (select s.*, a.family, a.unowned is not null or recovery.setting_of('unowned_expected', s.watch) = 'true' as expected
-                   from recovery.watch_status as s join recovery.attached() as a on a.name = s.watch),
-p as materialized (select * from recovery.problem),
-found (name, state, subject, finding, remedy) as (
-    select 'login', 'problem', session_user::text, 'a superuser: up to PostgreSQL 17 a deferred trigger of a watched table may run with its rights',
-           'log in as a member of recovery_server'
-    from pg_roles as r where r.rolname = session_user and r.rolsuper and current_setting('server_version_num')::integer < 180000
-    union all
-    select 'login', 'note', session_user::text, 'may look, but neither boot nor sweep', format('grant recovery_server to %I;', session_user)
-    where not pg_has_role(session_user, 'recovery_server', 'usage')
-    union all
-    select 'database', 'problem', current_database()::text, 'a standby: servers, sweeps and listeners need the primary', 'connect to the primary'
-    where pg_is_in_recovery()
-    union all
-    select 'database', 'problem', t.name, 'its one row is missing', format('insert into %s default values;', t.name)
-    from (values ('recovery.observation', exists (select from recovery.observation)), ('recovery.clock', exists (select from recovery.clock))) as t (name, filled)
-    where not t.filled
-    union all
-    select 'database', 'problem', min(o.name), format('%s of %s objects of schema recovery do not belong to recovery_owner: restored without owners', count(*) filter (where not o.ours), count(*)),
-           'restore with owners, or give them back: alter ... owner to recovery_owner'
-    from (
-        select c.oid::regclass::text as name, c.relowner = 'recovery_owner'::regrole as ours from pg_class as c
-        where c.relnamespace = 'recovery'::regnamespace and c.relkind in ('r', 'v') and c.relname <> 'alembic_version'
-        union all
-        select f.oid::regprocedure::text, f.proowner = 'recovery_owner'::regrole from pg_proc as f
-        where f.pronamespace = 'recovery'::regnamespace and f.proname !~ '^watch_[0-9]+_') as o
-    having bool_or(not o.ours)
-    union all
-    select 'roles', 'problem', coalesce(r.rolname, s.name), case when r.oid is null then 'does not exist' else 'can log in or has rights of its own' end,
-           case when r.oid is null then format('create role %I nologin;', s.name) else format('alter role %I nologin nosuperuser nocreaterole noreplication;', r.rolname) end
-    from (select * from unnest(array['recovery_server', 'recovery_listener', 'recovery_runner']) union select role::text from recovery.runner) as s (name)
-    left join pg_roles as r on r.rolname = s.name
-    where r.oid is null or r.rolcanlogin or r.rolsuper or r.rolcreaterole or r.rolreplication
-    union all
-    select 'roles', 'problem', n.role::text, 'is not what runs for its owner any more', format('select recovery.permit(%L);', n.owner)
-    from recovery.runner as n
-    where exists (select from pg_roles as r where r.rolname = n.role) and exists (select from pg_roles as r where r.oid = n.owner)
-      and (not pg_has_role(n.role, 'recovery_runner', 'usage')
-           or not n.privileged and not pg_has_role(n.role, n.owner, 'usage')
-           or to_regprocedure(format('recovery_private.run_%s(text, recovery.task, text)', n.id)) is null)
-    union all
-    select 'sweeper', 'problem', null, coalesce('nobody has swept for ' || date_trunc('second', recovery.now() - o.swept), 'nobody has swept yet'),
-           'recovery sweep (cron), or recovery.serve in a process'
-    from recovery.observation as o
-    where coalesce(o.swept < recovery.now() - interval '1 minute', true) and exists (select from recovery.attached())
-    union all
-    select case p.kind when 'watch' then 'watches' when 'trigger' then 'triggers' when 'index' then 'indexes' when 'setting' then 'sessions' else 'entries' end,
-           'problem', case when p.kind in ('fuse', 'process', 'server') then p.kind || ' ' || p.name else p.name end, p.problem, p.remedy
-    from p
-    union all
-    select 'watches', 'problem', r.watch, r.problem, 'repair it, or detach and attach it with what there is'
-    from recovery.rehearsed() as r where not exists (select from p where p.kind = 'watch' and p.name = r.watch)
-    union all
-    select 'watches', 'problem', w.watch, 'its table has got a BEFORE UPDATE trigger since it was attached', 'call recovery.attach again' from w where w.stale
-    union all
-    select distinct 'watches', 'problem', t.tgrelid::regclass::text, 'has our triggers, and is not watched: restored without its watch',
-           'drop its triggers recovery_..., then attach it'
-    from pg_trigger as t join pg_class as c on c.oid = t.tgrelid
-    where t.tgname ~ '^(zz_)?recovery_[0-9]{2}_' and not t.tgisinternal and t.tgparentid = 0 and c.relnamespace <> 'recovery'::regnamespace
-      and not exists (select from recovery.watch as a where a.relation = t.tgrelid)
-    union all
-    select 'owners', 'problem', w.watch, format('%s open rows belong to nobody: no one notices when their process dies', w.unowned),
-           format('bind what writes them (recovery.serve), or, if that is meant: recovery config set unowned_expected true --watch %s', w.watch)
-    from w where w.unowned > 0 and w.expected is not true
-    union all
-    select 'orphans', 'problem', w.watch, format('%s open rows of servers that have ended', w.orphans), 'recovery sweep; if they stay: recovery status'
-    from w where w.orphans > 0
-    union all
-    select 'silence', 'problem', format('%s (epoch %s)', s.name, s.epoch), format('looks dead, and is not declared dead%s: %s', ' before ' || date_trunc('second', s.held_until), s.held_because),
-           format('wait, or: recovery evict %s', s.epoch)
-    from recovery.server_status as s where s.state = 'held back'
-    union all
-    select 'ends', 'problem', format('%s (epoch %s)', s.name, s.epoch), format('is to end (%s), but a transaction of its own is open%s', s.pending, l.held),
-           format('recovery evict %s --terminate-backends', s.epoch)
-    from recovery.server as s
-    cross join lateral (
-        select ' in ' || string_agg(distinct coalesce('backend ' || l.pid, 'a prepared transaction'), ', ') as held from pg_locks as l
-        where l.locktype = 'advisory' and l.objsubid = 1 and (l.classid::bigint << 32) | l.objid::bigint = s.epoch) as l
-    where s.pending is not null and s.ended is null
-    union all
-    select 'failures', 'problem', f.watch, format('%s rows cannot be closed, the last one (%s): %s', count(*), (array_agg(f.key order by f.last_at desc))[1], (array_agg(f.message order by f.last_at desc))[1]),
-           'repair what refuses it: it is tried again by itself'
-    from recovery.failure as f group by f.watch
-    union all
-    select 'replication', 'note', w.watch, format('written by a subscription: %s open rows of its publisher are left alone', w.elsewhere),
-           'a server takes a row over by writing its server_epoch; dropping the subscription makes them orphans'
-    from w where w.elsewhere is not null
-    union all
-    select 'replication', 'note', 'schema recovery', format('subscription %I writes it, too: what it brings is dropped', b.subname),
-           'publish the application''s tables by name or by schema'
-    from pg_subscription as b
-    where exists (select from pg_subscription_rel as s join pg_class as c on c.oid = s.srrelid where s.srsubid = b.oid and c.relnamespace = 'recovery'::regnamespace)
-)
-select c.name, coalesce(f.state, 'ok'), f.subject, coalesce(f.finding, c.well), f.remedy
-from checks as c left join found as f on f.name = c.name
-order by c.n, f.subject, f.finding
-$$;
---;
-comment on function recovery.examine() is
-    'What recovery doctor shows: each check with its findings (state ok, note or problem), and what to do. It changes nothing.';
---;
-revoke all on function recovery.examine() from public;
---;
--- sql/functions/expire.sql
-create or replace function recovery.expire(p_detector text, p_lock_wait interval, out o_closed jsonb, out o_more boolean)
-returns record
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_asked recovery.cancellation;
-begin
-    perform recovery.check_fresh();
-    o_closed := '{}';
-    -- One a call: the caller commits. Another sweeper's is skipped.
-    select c.* into v_asked from recovery.cancellation as c
-    where c.deadline <= recovery.now() order by c.id limit 1 for update skip locked;
-    o_more := found;
-    if found then
-        begin
-            o_closed := recovery.stop_unit(v_asked.detail ->> 'watch', v_asked.scope, v_asked.key, v_asked.reason, p_detector, p_lock_wait);
-            if o_closed = '{}' and exists (select from recovery.open_in(v_asked.detail ->> 'watch', v_asked.scope, v_asked.key)) then
-                -- Somebody holds its rows: later, and nobody is asked again.
-                update recovery.cancellation as c set deadline = recovery.now() + interval '5 seconds' where c.id = v_asked.id;
-            else
-                delete from recovery.cancellation as c where c.id = v_asked.id;
-            end if;
-        exception when others then
-            perform recovery.note_broken(v_asked.detail ->> 'watch', sqlstate, sqlerrm);
-            update recovery.cancellation as c set deadline = recovery.now() + interval '10 seconds' where c.id = v_asked.id;
-        end;
-    end if;
-end
-$$;
---;
-comment on function recovery.expire(text, interval) is
-    'Closes one overdue unit that nobody acknowledged in time, for the reason that is true. o_more false: there was none.';
---;
-revoke all on function recovery.expire(text, interval) from public;
---;
--- sql/functions/extend.sql
-create or replace function recovery.extend(p_fuse bigint, p_ttl interval default null)
-returns timestamptz
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_expires timestamptz;
-begin
-    if p_ttl is not null then
-        perform recovery.check_ttl(p_ttl);
-    end if;
-    -- A burnt-out fuse cannot be brought back: its unit may be closing at this moment. One whose time is over is burnt
-    -- out only once a sweep has found that.
-    update recovery.fuse as f
-    set expires = recovery.now() + coalesce(p_ttl, f.ttl), looked_at = null
-    where f.id = p_fuse and f.process_dead is null and not exists (select from recovery.fuse_state as s where s.id = f.id and s.burnt)
-    returning f.expires into v_expires;
-    if not found then
-        perform recovery.fail('RC012', format('fuse %s is not active: it burnt out, was cancelled, or its process died', coalesce(p_fuse::text, 'null')),
-            'The work may have been closed; look at its row before you go on.');
-    end if;
-    return v_expires;
-end
-$$;
---;
-comment on function recovery.extend(bigint, interval) is 'Lets a fuse burn for its ttl (or another) from now; as often as you like, there is no fixed end. RC012 if it burnt out, was cancelled, or its process died.';
---;
-revoke all on function recovery.extend(bigint, interval) from public;
---;
--- sql/functions/extend_all.sql
-create or replace function recovery.extend_all(p_fuses bigint[])
-returns table (fuse bigint, until timestamptz)
-language sql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-    with active as (
-        select f.id, f.expires from recovery.fuse as f
-        where f.id = any(p_fuses) and f.process_dead is null
-          and not exists (select from recovery.fuse_state as s where s.id = f.id and s.burnt)
-    ), free as (
-        -- One that a sweep holds at this moment is left as it is: nobody waits, and the next call will tell.
-        select f.id from recovery.fuse as f join active as a on a.id = f.id
-        where f.process_dead is null order by f.id for no key update of f skip locked
-    ), extended as (
-        update recovery.fuse as f set expires = recovery.now() + f.ttl, looked_at = null
-        from free as e where f.id = e.id
-        returning f.id, f.expires
-    )
-    select p.id, coalesce(e.expires, a.expires)
-    from (select distinct u.id from unnest(p_fuses) as u (id) where u.id is not null) as p
-    left join active as a on a.id = p.id
-    left join extended as e on e.id = p.id
-$$;
---;
-comment on function recovery.extend_all(bigint[]) is
-    'recovery.extend for many fuses: until when each burns now, null if it is out (burnt out, cancelled, or its process died).';
---;
-revoke all on function recovery.extend_all(bigint[]) from public;
---;
--- sql/functions/fail.sql
-create or replace function recovery.fail(p_code text, p_message text, p_hint text default null)
+-- sql/setup/_fail.sql
+create or replace function recovery._fail(p_code text, p_message text, p_hint text default null)
 returns void
 language plpgsql
 volatile
@@ -3659,686 +854,12 @@ begin
 end
 $$;
 --;
-comment on function recovery.fail(text, text, text) is 'Raises an error of class RC; the codes stand in ARCHITECTURE.md.';
+comment on function recovery._fail(text, text, text) is 'Raises an error of class RC; the codes stand in ARCHITECTURE.md.';
 --;
-revoke all on function recovery.fail(text, text, text) from public;
+revoke all on function recovery._fail(text, text, text) from public;
 --;
--- sql/functions/family_of.sql
-create or replace function recovery.family_of(p_watch text, p_scope text, p_what text)
-returns text
-language plpgsql
-stable
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_family text;
-begin
-    select w.family into v_family from recovery.attached() as w where w.name = p_watch;
-    if not found then
-        perform recovery.fail('RC008', format('nothing is watched as %s', coalesce(quote_literal(p_watch), 'null')), 'See recovery.watch for the names.');
-    elsif p_scope is null or p_scope not in ('row', 'group') then
-        perform recovery.fail('RC010', format('%s scope %s is not known', p_what, coalesce(quote_literal(p_scope), 'null')), 'Allowed are row and group.');
-    end if;
-    return v_family;
-end
-$$;
---;
-comment on function recovery.family_of(text, text, text) is
-    'Family of a watch; p_what (fuse, touch, process) names what is wrong in errors. RC008 not watched, RC010 unknown scope.';
---;
-revoke all on function recovery.family_of(text, text, text) from public;
---;
--- sql/functions/finish.sql
-create or replace function recovery.finish(p_epoch bigint, p_reason text, p_lock_wait interval, p_dead_only boolean default false)
-returns boolean
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-    -- Writers hold their epoch's lock shared until they commit: with the exclusive lock in hand all they
-    -- opened is visible to the statements that follow, and whoever comes later reads that it ended. A
-    -- transaction that keeps us waiting longer than the bound is left to the sweep.
-    perform set_config('lock_timeout', ceil(extract(epoch from p_lock_wait) * 1000)::text || 'ms', true);
-    begin
-        perform pg_advisory_xact_lock(p_epoch);
-    exception when lock_not_available or deadlock_detected then
-        null;
-    end;
-    begin
-        -- A heartbeat that is just committing is waited for, and the judgement is read after it.
-        perform from recovery.server as s where s.epoch = p_epoch and s.ended is null for no key update;
-        if p_dead_only and not exists (select from recovery.judgement as v where v.epoch = p_epoch and v.dead) then
-            return false;
-        end if;
-        update recovery.server as s set pending = coalesce(s.pending, p_reason)
-        where s.epoch = p_epoch and s.ended is null;
-    exception when lock_not_available or deadlock_detected then
-        return false;
-    end;
-    begin
-        update recovery.server as s
-        set ended = clock_timestamp(), reason = coalesce(s.pending, p_reason)
-        where s.epoch = p_epoch and s.ended is null;
-        return found;
-    exception when lock_not_available or deadlock_detected then
-        return false;  -- somebody holds the row's key, as a foreign key does: it may not write any more, and the next sweep tries again
-    end;
-end
-$$;
---;
-comment on function recovery.finish(bigint, text, interval, boolean) is
-    'Ends one epoch under its exclusive lock, waiting at most p_lock_wait for transactions in flight. With p_dead_only only if recovery.judgement still holds it for dead, read under the lock. True if it ended now.';
---;
-revoke all on function recovery.finish(bigint, text, interval, boolean) from public;
---;
--- sql/functions/fit.sql
-create or replace function recovery.fit(p_lock_wait interval)
-returns interval
-language sql
-volatile
-security invoker
-set search_path = pg_catalog, pg_temp
-as $$
-    -- Ending one server takes up to three such waits.
-    select case when isfinite(d.until) then least(p_lock_wait, (d.until - statement_timestamp()) / 6) else p_lock_wait end
-    from (values (recovery.deadline())) as d (until)
-$$;
---;
-comment on function recovery.fit(interval) is 'A lock wait, shortened so that several fit into the caller''s statement_timeout.';
---;
-revoke all on function recovery.fit(interval) from public;
---;
--- sql/functions/fixed_sql.sql
-create or replace function recovery.fixed_sql(p_watch recovery.watch)
-returns text
-language sql
-stable
-security invoker
-set search_path = pg_catalog, pg_temp
-as $$
-    -- Only literals and what the closing itself brings; and no trigger of the host that may change them.
-    select 'jsonb_build_object(' || string_agg(format('%L, %s', s.key, s.value), ', ' order by s.key) || ')'
-    from jsonb_each_text(p_watch.close) as s
-    where not recovery.rewrites(p_watch.relation)
-    having bool_and(s.value ~ $re$^\(?('([^']|'')*'|c\.[a-z]+|-?[0-9.]+|N[U]LL|true|false)\)?(::[a-z_ "().0-9,]+)?$re$)
-$$;
---;
-comment on function recovery.fixed_sql(recovery.watch) is
-    'SQL text for the new values of a closing where they are the same for each row, as {column: value}; else null.';
---;
-revoke all on function recovery.fixed_sql(recovery.watch) from public;
---;
--- sql/functions/forget.sql
-create or replace function recovery.forget()
-returns void
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-    -- Older than any timeout, a touch says nothing.
-    delete from recovery.touch as t
-    where greatest(t.at, t.child_at) < recovery.now() - greatest(interval '1 day', (
-        select max(nullif(s.value, 'off')::interval) from recovery.setting as s where s.name like '%\_timeout'));
-end
-$$;
---;
-comment on function recovery.forget() is 'Part of a sweep: forgets touches that say nothing any more.';
---;
-revoke all on function recovery.forget() from public;
---;
--- sql/functions/forget_watch.sql
-create or replace function recovery.forget_watch()
-returns trigger
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_name text;
-begin
-    foreach v_name in array array['before_insert', 'before_update', 'before_delete', 'insert', 'update', 'delete', 'truncate'] loop
-        execute format('drop function if exists recovery.watch_%s_%s()', old.id, v_name);
-    end loop;
-    if exists (select from recovery.watch as w where w.family = old.family) then
-        perform recovery.create_outbox(old.outbox, old.family);
-    else
-        execute format('drop view if exists recovery.outbox_%s', old.outbox);
-        delete from recovery.fuse as f where f.family = old.family;
-        delete from recovery.touch as t where t.family = old.family;
-        delete from recovery.cancellation as c where c.family = old.family;
-    end if;
-    delete from recovery.failure as f where f.watch = old.name;
-    delete from recovery.broken as b where b.watch = old.name;
-    delete from recovery.cancellation as c where c.watch = old.name;
-    delete from recovery.touch as t where t.watch = old.name;
-    return null;
-end
-$$;
---;
-comment on function recovery.forget_watch() is
-    'Trigger function of recovery.watch: removes what was made for a watch. Fails while the table still has its triggers. Events stay.';
---;
-revoke all on function recovery.forget_watch() from public;
---;
--- sql/functions/gave_up.sql
-create or replace function recovery.gave_up(p_expression text, p_max_attempts integer)
-returns text
-language sql
-immutable
-security invoker
-set search_path = pg_catalog, pg_temp
-as $$
-    -- Tokens: a string, a quoted name, c.message, another word, any other character.
-    select string_agg(case when t.token[1] = 'c.message'
-        then format('(c.message || %L)', format('; gave up after %s attempt%s', p_max_attempts, case p_max_attempts when 1 then '' else 's' end))
-        else t.token[1] end, '' order by t.n)
-    from regexp_matches(p_expression, $re$('(?:[^']|'')*'|"(?:[^"]|"")*"|\mc\.message\M|[a-zA-Z0-9_$]+|.)$re$, 'g')
-         with ordinality as t (token, n)
-$$;
---;
-comment on function recovery.gave_up(text, integer) is 'A compiled close expression whose message says after how many attempts it gave up.';
---;
-revoke all on function recovery.gave_up(text, integer) from public;
---;
--- sql/functions/generate_watch.sql
-create or replace function recovery.generate_watch()
-returns trigger
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_runner recovery.runner;
-    v_name   text;
-    v_names  text[] := array['before_insert', 'before_update', 'insert', 'update', 'delete', 'truncate'];
-begin
-    if (select c.relkind from pg_class as c where c.oid = new.relation) = 'p' then
-        v_names := v_names || 'before_delete'::text;
-    end if;
-    select r.* into strict v_runner from recovery.runner as r where r.id = new.runner;
-    perform recovery.create_outbox(new.outbox, new.family);
-    execute format('grant insert on recovery.outbox_%s to %I', new.outbox, v_runner.role);
-    -- Made by the runner itself, which may create here only until these lines are done: so they belong to it,
-    -- and nobody has to be its member.
-    execute format('grant create on schema recovery to %I', v_runner.role);
-    foreach v_name in array v_names loop
-        if exists (
-            select from pg_proc as p
-            where p.pronamespace = 'recovery'::regnamespace and p.proname = format('watch_%s_%s', new.id, v_name) and p.proowner <> (select o.oid from pg_roles as o where o.rolname = v_runner.role)
-        ) then
-            execute format('drop function recovery.watch_%s_%s()', new.id, v_name);  -- the table has another owner now
-        end if;
-        perform recovery.run(new.runner, format(
-            'create or replace function recovery.watch_%1$s_%2$s() returns trigger language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as %3$L;'
-            ' comment on function recovery.watch_%1$s_%2$s() is %4$L;'
-            ' revoke all on function recovery.watch_%1$s_%2$s() from public;'
-            ' grant execute on function recovery.watch_%1$s_%2$s() to %5$s',
-            new.id, v_name, recovery.trigger_sql(new, v_name),
-            format('Generated for watch "%s": owner, fence and events of its rows, %s.', new.name, replace(v_name, '_', ' ')), v_runner.owner), null, 'make');
-    end loop;
-    execute format('revoke create on schema recovery from %I', v_runner.role);
-    return null;
-end
-$$;
---;
-comment on function recovery.generate_watch() is
-    'Trigger function of recovery.watch: makes the trigger functions of a watch, which belong to its runner, and the view through which they append events.';
---;
-revoke all on function recovery.generate_watch() from public;
---;
--- sql/functions/guard_sql.sql
-create or replace function recovery.guard_sql(p_watch recovery.watch)
-returns text
-language sql
-stable
-security invoker
-set search_path = pg_catalog, pg_temp
-as $$
-    select format($sql$(exists (
-        select from recovery.own_fuse as f
-        where f.family = %1$L and f.scope = 'row' and f.watch = %2$L and f.key = %3$s)%4$s)$sql$,
-        p_watch.family, p_watch.name, recovery.key_text(p_watch.key_columns, 'r'),
-        case when p_watch.group_by is null then '' else format($sql$ or exists (
-        select from recovery.own_fuse as f
-        where f.family = %1$L and f.scope = 'group' and f.watch = '' and f.key = (%2$s)::text)$sql$,
-        p_watch.family, p_watch.group_by) end)
-$$;
---;
-comment on function recovery.guard_sql(recovery.watch) is
-    'The condition for a guarded row: an active fuse on it or on its group, with a process that is not known dead.';
---;
-revoke all on function recovery.guard_sql(recovery.watch) from public;
---;
--- sql/functions/has_begun.sql
-create or replace function recovery.has_begun(p_watch text, p_group text, p_after timestamptz)
-returns boolean
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_watch recovery.watch;
-    v_begun boolean := false;
-    v_task  recovery.task;
-begin
-    v_task.key := p_group;
-    v_task.since := p_after;
-    for v_watch in
-        select w.* from recovery.attached() as w join recovery.watch as u on u.name = p_watch and u.family = w.family
-        where w.group_by is not null and w.started is not null
-    loop
-        select b.* into v_begun from recovery.run(v_watch.runner, format('select to_jsonb(exists (select from %s as r where (%s) = ($1).key::%s and (%s) and (%s) > ($1).since))',
-            v_watch.relation, v_watch.group_by, v_watch.group_type, v_watch.open, v_watch.started), v_task) as b;
-        exit when v_begun;
-    end loop;
-    return v_begun;
-end
-$$;
---;
-comment on function recovery.has_begun(text, text, timestamptz) is 'Whether a group has open work that began after a point in time.';
---;
-revoke all on function recovery.has_begun(text, text, timestamptz) from public;
---;
--- sql/functions/has_fuses.sql
-create or replace function recovery.has_fuses(p_family text)
-returns boolean
-language sql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-    select exists (select from recovery.fuse as f where f.family = p_family)
-$$;
---;
-comment on function recovery.has_fuses(text) is 'Whether any fuse burns in a family: only then do its statements look for guards.';
---;
-revoke all on function recovery.has_fuses(text) from public;
---;
--- sql/functions/has_open.sql
-create or replace function recovery.has_open(p_watch text, p_scope text, p_key text)
-returns boolean
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-    return exists (select from recovery.open_in(p_watch, p_scope, p_key));
-exception when others then
-    perform recovery.note_broken(p_watch, sqlstate, sqlerrm);
-    return false;
-end
-$$;
---;
-comment on function recovery.has_open(text, text, text) is
-    'Whether anything of a row or group is open, with what it waits for and all descendants; false if that cannot be told, and then the watch is noted as broken.';
---;
-revoke all on function recovery.has_open(text, text, text) from public;
---;
--- sql/functions/heartbeat.sql
-create or replace function recovery.heartbeat(p_epoch bigint, p_token uuid)
-returns timestamptz
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_until timestamptz;
-    v_name  text;
-begin
-    update recovery.server as s
-    set heartbeat = recovery.now(), suspected = null
-    where s.epoch = p_epoch and s.token = p_token and s.ended is null and s.pending is null
-    returning s.heartbeat + s.lease into v_until;
-    if not found then
-        select s.name into v_name from recovery.server as s
-        where s.epoch = p_epoch and s.ended is null and s.token is distinct from p_token;
-        if found then
-            perform recovery.fail('RC003', format('epoch %s belongs to another boot of server "%s": the token does not match', p_epoch, v_name),
-                'After a failover an epoch may have been issued again; boot again to get a new one.');
-        end if;
-        perform recovery.assert_live(p_epoch);
-    end if;
-    perform recovery.ring();
-    return v_until;
-end
-$$;
---;
-comment on function recovery.heartbeat(bigint, uuid) is
-    'Extends the lease and returns until when it holds. RC001: the epoch has ended, the caller must stop; RC002: unknown; RC003: foreign token.';
---;
-revoke all on function recovery.heartbeat(bigint, uuid) from public;
---;
--- sql/functions/heir_of.sql
-create or replace function recovery.heir_of(p_epoch bigint)
-returns bigint
-language sql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-    select h.epoch
-    from recovery.server as s
-    join recovery.server as h on h.epoch = s.heir and h.ended is null and h.pending is null
-    where s.epoch = p_epoch
-$$;
---;
-comment on function recovery.heir_of(bigint) is 'The live epoch to which an ended one left its work, else null: then its rows are orphans.';
---;
-revoke all on function recovery.heir_of(bigint) from public;
---;
--- sql/functions/horizon.sql
-create or replace function recovery.horizon()
-returns table (last_id bigint, xmin xid8, mark xid8)
-language sql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-    -- The snapshot is taken before the mark is: who holds an id up to last_id had a transaction id before
-    -- it, and so below the mark. The snapshot's own xmax would not do, it ends at the newest transaction
-    -- that has finished.
-    select coalesce((select max(id) from recovery.event), 0), pg_snapshot_xmin(pg_current_snapshot()), pg_current_xact_id()
-$$;
---;
-comment on function recovery.horizon() is
-    'For consumers: the highest visible event id, the oldest transaction still running, and a mark. Ids missing up to last_id belong to transactions below the mark: once a later xmin has reached it, what is still missing was rolled back. Takes a transaction id.';
---;
-revoke all on function recovery.horizon() from public;
---;
--- sql/functions/idle_groups.sql
-create or replace function recovery.idle_groups(p_family text, p_now timestamptz, p_since timestamptz)
-returns table (watch text, scope text, key text, owner bigint, reason text, detail jsonb)
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-#variable_conflict use_column
-declare
-    v_watch  recovery.watch;
-    v_head   recovery.watch;
-    v_limit  interval;
-    v_least  interval;
-    v_find   text := '';
-    v_look   text := '';
-    v_task   recovery.task;
-    v_runner integer;
-    v_group  text;
-    v_parent text;
-    v_seen   record;
-    v_name   text;
-begin
-    for v_watch in select w.* from recovery.attached() as w where w.family = p_family and w.group_by is not null order by w.position loop
-        v_runner := v_watch.runner;
-        if v_watch.parent is not null then
-            v_head := v_watch;
-        end if;
-        v_least := least(v_least, (recovery.limit_sql(v_watch, 'idle_timeout')).o_least);
-        continue when v_watch.started is null;
-        v_find := v_find || case when v_find = '' then '' else ' union ' end || format(
-            'select (%s)::text as g from %s as r where (%s) < ($1).at - ($1).span and (%s) and (%s)',
-            v_watch.group_by, v_watch.relation, v_watch.started, v_watch.open, coalesce(v_watch.only_if, 'true'));
-        v_look := v_look || case when v_look = '' then '' else ' union all ' end || format(
-            $sql$select r.server_epoch as owner, greatest((%s), %s, t.at) as moved, %s as held from %s as r
-            left join lateral (select t.at from recovery.own_touch as t where t.family = %L and t.scope = 'row' and t.watch = %L and t.key = %s offset 0) as t on true
-            where (%s) = ($1).key::%s and (%s) and (%s) and (r.server_epoch = any(($1).epochs) or r.server_epoch is null)$sql$,
-            v_watch.started, coalesce('(' || v_watch.activity || ')', 'null'), coalesce('(' || v_watch.hold || ') is true', 'false'),
-            v_watch.relation, p_family, v_watch.name, recovery.key_text(v_watch.key_columns, 'r'),
-            v_watch.group_by, v_watch.group_type, v_watch.open, coalesce(v_watch.only_if, 'true'));
-    end loop;
-    if v_least is null or v_find = '' then
-        return;
-    end if;
-    v_name := coalesce(v_head.name, (select min(w.name) from recovery.attached() as w where w.family = p_family));
-    v_task.at := p_now;
-    v_task.since := p_since;
-    v_task.span := v_least;
-    select array_agg(distinct e.epoch) into v_task.epochs
-    from recovery.attached() as w cross join lateral unnest(recovery.open_epochs(w.name)) as e (epoch) where w.family = p_family;
-    for v_group in select f.g #>> '{}' from recovery.run(v_runner, format('select to_jsonb(f.g) from (%s) as f where f.g is not null', v_find), v_task) as f (g) loop
-        v_task.key := v_group;
-        select s.* into v_seen
-        from recovery.run(v_runner, format(
-            $sql$select jsonb_build_object('owner', max(l.owner), 'moved', greatest(max(l.moved), max(t.at), ($1).since), 'held', bool_or(l.held))
-            from (%s) as l left join recovery.own_touch as t on t.family = %L and t.scope = 'group' and t.watch = '' and t.key = ($1).key$sql$, v_look, p_family), v_task) as j
-        cross join lateral jsonb_to_record(j) as s (owner bigint, moved timestamptz, held boolean);
-        select min(nullif(recovery.setting_of('idle_timeout', w.name, null, v_group), 'off')::interval) into v_limit
-        from recovery.attached() as w where w.family = p_family;
-        continue when v_seen.held or v_limit is null or v_seen.moved is null or v_seen.moved + v_limit >= p_now;
-        continue when recovery.lives_elsewhere(v_name, 'group', v_group);
-        v_parent := null;
-        if v_head.id is not null then
-            select p.g #>> '{}' into v_parent from recovery.run(v_runner, format('select to_jsonb((%s)::text) from %s as r where (%s) = ($1).key::%s',
-                v_head.parent, v_head.relation, v_head.group_by, v_head.group_type), v_task) as p (g);
-        end if;
-        continue when v_parent is null and coalesce(recovery.setting_of('idle_roots', null, null, v_group), 'false') <> 'true';
-        -- Waiting for a subagent is not idling.
-        continue when recovery.is_open(p_family, array_remove(recovery.tree(p_family, array[v_group], false), v_group));
-        watch := v_name;
-        scope := 'group';
-        key := v_group;
-        owner := v_seen.owner;
-        reason := 'idle_timeout';
-        detail := jsonb_strip_nulls(jsonb_build_object('limit', v_limit, 'since', v_seen.moved));
-        return next;
-    end loop;
-end
-$$;
---;
-comment on function recovery.idle_groups(text, timestamptz, timestamptz) is
-    'Groups (sessions) of a family with open work and no activity for idle_timeout: child groups, roots only with idle_roots; none that waits for a human or for a subagent, or lives at a publisher.';
---;
-revoke all on function recovery.idle_groups(text, timestamptz, timestamptz) from public;
---;
--- sql/functions/in_use.sql
-create or replace function recovery.in_use(p_process recovery.process)
-returns boolean
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_row record;
-begin
-    if exists (
-        with recursive heirs (epoch) as (
-            select p_process.server_epoch
-            union
-            select s.heir from heirs as h join recovery.server as s on s.epoch = h.epoch where s.heir is not null
-        )
-        select from heirs as h join recovery.server as s on s.epoch = h.epoch
-        where s.ended is null and s.epoch <> p_process.server_epoch
-    ) then
-        return true;
-    end if;
-    -- The start time is not compared: the same process may have been read twice, a little apart.
-    if exists (
-        select from recovery.fuse_state as f
-        where f.guards
-          and (f.host = p_process.host and f.pid = p_process.pid
-               or f.family = p_process.family and f.scope = p_process.scope and f.watch = p_process.watch and f.key = p_process.key)
-    ) then
-        return true;
-    end if;
-    select r.o_owner, r.o_open, r.o_guarded into v_row from recovery.row_of_process(p_process) as r;
-    return coalesce(v_row.o_open, false) and (v_row.o_guarded or exists (
-        select from recovery.server as s
-        where s.epoch = v_row.o_owner and s.epoch <> p_process.server_epoch and s.ended is null));
-end
-$$;
---;
-comment on function recovery.in_use(recovery.process) is
-    'Whether the work of a process goes on without the epoch that started it: an heir or another live server has it, or an active fuse guards the process or its unit.';
---;
-revoke all on function recovery.in_use(recovery.process) from public;
---;
--- sql/functions/index_problem.sql
-create or replace function recovery.index_problem(p_watch recovery.watch, p_kind text, out problem text, out remedy text)
-returns record
-language plpgsql
-stable
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_name  text := format('recovery_%s_%s', p_kind, p_watch.id);
-    v_index record;
-    v_bad   regclass;
-    v_is    text;
-    v_as    text;
-begin
-    select c.oid::regclass as name, i.indexrelid, i.indrelid, i.indisvalid and i.indisready and i.indislive as well,
-           t.relname as of, i.indnkeyatts as columns
-    into v_index
-    from pg_class as t join pg_class as c on c.relnamespace = t.relnamespace and c.relname = v_name
-    left join pg_index as i on i.indexrelid = c.oid
-    where t.oid = p_watch.relation;
-    if not found then
-        return;  -- recovery.definitions_of says so
-    elsif v_index.indrelid is distinct from p_watch.relation then
-        problem := format('%s is not its index', v_index.name);
-        remedy := format('rename %s, then call recovery.attach again', v_index.name);
-        return;
-    end if;
-    -- Of a partitioned table's index every leaf's counts.
-    select i.indexrelid into v_bad from pg_partition_tree(v_index.indexrelid) as p join pg_index as i on i.indexrelid = p.relid
-    where p.isleaf and not (i.indisvalid and i.indisready and i.indislive) limit 1;
-    if v_bad is not null or not v_index.well then
-        problem := format('index %s is invalid: each sweep reads the whole table', coalesce(v_bad, v_index.name));
-        remedy := format('reindex index concurrently %s;', coalesce(v_bad, v_index.name));
-        return;
-    end if;
-    select concat(string_agg(pg_get_indexdef(v_index.indexrelid, n, false), ','), '|', pg_get_expr(i.indpred, i.indrelid)) into v_is
-    from pg_index as i cross join generate_series(1, v_index.columns) as n where i.indexrelid = v_index.indexrelid group by i.indexrelid;
-    v_as := case p_kind
-        when 'open' then concat('server_epoch,', p_watch.group_by || ',', (
-            select string_agg(quote_ident(k.name), ',' order by k.n) from unnest(p_watch.key_columns) with ordinality as k (name, n)), '|', p_watch.open)
-        else concat(p_watch.started, '|', p_watch.open, ' AND ', p_watch.started, ' IS NOT NULL') end;
-    -- As an index prints it: without the alias, but for a whole row.
-    v_as := replace(replace(recovery.realias(v_as, E'\x01'), E'\x01.*', quote_ident(v_index.of) || '.*'), E'\x01.', '');
-    -- Where a view has more parentheses, and breaks the lines of a CASE, says nothing.
-    if translate(v_is, E'() \n', '') <> translate(v_as, E'() \n', '') then
-        problem := format('index %s is not the one that recovery.attach made', v_index.name);
-        remedy := format('drop index %s; then call recovery.attach again', v_index.name);
-    end if;
-end
-$$;
---;
-comment on function recovery.index_problem(recovery.watch, text) is
-    'What is wrong with the index recovery_<kind>_<id> (kind open or started) of a watch: another table''s, invalid, another definition; null: nothing. That it is missing, recovery.definitions_of says.';
---;
-revoke all on function recovery.index_problem(recovery.watch, text) from public;
---;
--- sql/functions/is_elsewhere.sql
-create or replace function recovery.is_elsewhere(p_family text, p_epoch bigint)
-returns boolean
-language sql
-stable
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-    select recovery.replicated(p_family) and not recovery.issued_here(p_epoch)
-$$;
---;
-comment on function recovery.is_elsewhere(text, bigint) is
-    'Whether rows of an owner (null: of nobody) came by logical replication, as far as anybody can tell: who does that work is known at the publisher only, so no boot, sweep or timeout touches them here.';
---;
-revoke all on function recovery.is_elsewhere(text, bigint) from public;
---;
--- sql/functions/is_open.sql
-create or replace function recovery.is_open(p_family text, p_groups text[])
-returns boolean
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_watch recovery.watch;
-    v_open  boolean;
-    v_task  recovery.task;
-begin
-    v_task.keys := p_groups;
-    for v_watch in select w.* from recovery.attached() as w where w.family = p_family and w.group_by is not null order by w.position loop
-        v_task.epochs := recovery.open_epochs(v_watch.name);
-        select o.* into v_open from recovery.run(v_watch.runner, format(
-            'select to_jsonb(exists (select from unnest(($1).keys::%1$s[]) as g (g) cross join unnest(($1).epochs) as e (epoch) cross join lateral'
-            ' (select from %2$s as r where r.server_epoch = e.epoch and %3$s and (%4$s) and (%5$s) limit 1) as r)'
-            ' or exists (select from unnest(($1).keys::%1$s[]) as g (g) cross join lateral'
-            ' (select from %2$s as r where r.server_epoch is null and %3$s and (%4$s) and (%5$s) limit 1) as r))',
-            v_watch.group_type, v_watch.relation, recovery.key_sql(v_watch, 'group'), v_watch.open, coalesce(v_watch.only_if, 'true')), v_task) as o;
-        if v_open then
-            return true;
-        end if;
-    end loop;
-    return false;
-end
-$$;
---;
-comment on function recovery.is_open(text, text[]) is 'Whether any row of these groups is open, whoever owns it.';
---;
-revoke all on function recovery.is_open(text, text[]) from public;
---;
--- sql/functions/is_sibling.sql
-create or replace function recovery.is_sibling(p_server recovery.server, p_host text, p_pid integer, p_process_start timestamptz)
-returns boolean
-language sql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-set jit = off
-as $$
-    -- On our own host somebody has just looked at its process; not if it is our own, which may serve one name after another.
-    -- Elsewhere the lock of its keeper speaks, which goes with the connection; through a pooler only the lease does. All
-    -- locks went when the database restarted or failed over: who has not beaten since may be about to, and the lease speaks.
-    select (p_server.keeper or p_server.beat is not null) and p_server.pending is null and p_server.process_dead is null
-       and (p_server.host = p_host and p_server.process_seen > recovery.now() - interval '10 seconds'
-                and (p_server.pid, p_server.process_start) is distinct from (p_pid, p_process_start)
-            or p_server.heartbeat + p_server.lease >= recovery.now()
-                and (not p_server.keeper
-                     or exists (select from recovery.keeper_lock as l where l.epoch = p_server.epoch)
-                     or p_server.heartbeat <= pg_postmaster_start_time() + (select c.shift from recovery.clock as c)
-                     or exists (select from recovery.observation as o
-                                where o.timeline <> recovery.timeline()
-                                   or o.because = 'the database failed over' and p_server.heartbeat <= o.since)))
-$$;
---;
-comment on function recovery.is_sibling(recovery.server, text, integer, timestamptz) is
-    'Whether a holder of the name is shown to be alive to a process that boots (host, pid, start): it has a keeper, and on the same host its process lives; elsewhere the lease has not run out and its keeper''s lock is held now, or went with a restart or failover of the database since its last heartbeat. A boot leaves it alone.';
---;
-revoke all on function recovery.is_sibling(recovery.server, text, integer, timestamptz) from public;
---;
--- sql/functions/is_stale.sql
-create or replace function recovery.is_stale(p_table regclass)
-returns boolean
-language sql
-stable
-security invoker
-set search_path = pg_catalog, pg_temp
-as $$
-    select recovery.lacks_loan(p_table)
-        or recovery.rewrites(p_table)
-       and exists (select from pg_trigger as t where t.tgrelid = p_table and t.tgname = 'recovery_20_update' and t.tgattr::text <> '')
-$$;
---;
-comment on function recovery.is_stale(regclass) is
-    'Whether the host has added a BEFORE UPDATE trigger since the table was attached: what that changes in columns that the statement does not name is not noticed until recovery.attach is called again; or triggers in a superuser''s table, whose runner is lent what they may write when it is attached.';
---;
-revoke all on function recovery.is_stale(regclass) from public;
---;
--- sql/functions/issued_here.sql
-create or replace function recovery.issued_here(p_epoch bigint)
+-- sql/setup/_issued_here.sql
+create or replace function recovery._issued_here(p_epoch bigint)
 returns boolean
 language sql
 stable
@@ -4347,157 +868,126 @@ set search_path = pg_catalog, pg_temp
 as $$
     select exists (
         select from recovery.server as s
-        where s.epoch = abs(p_epoch) and s.epoch % 1000 = recovery.database_number() and s.reason is distinct from 'epoch_lost')
+        where s.epoch = abs(p_epoch) and s.epoch % 1000 = recovery._database_number() and s.reason is distinct from 'epoch_lost')
 $$;
 --;
-comment on function recovery.issued_here(bigint) is
+comment on function recovery._issued_here(bigint) is
     'Whether a server of this database booted with the epoch. One that was booked as lost, or came with a copy of another database, is not of here.';
 --;
-revoke all on function recovery.issued_here(bigint) from public;
+revoke all on function recovery._issued_here(bigint) from public;
 --;
--- sql/functions/keep.sql
-create or replace function recovery.keep(p_epoch bigint, p_token uuid, p_every interval default null, p_direct boolean default true)
-returns timestamptz
-language plpgsql
+-- sql/setup/_next_epoch.sql
+create or replace function recovery._next_epoch()
+returns bigint
+language sql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
-declare
-    v_until timestamptz;
-    v_held  boolean;
+    -- The first number from there on that ends as this database's do.
+    select n.least + (recovery._database_number() - n.least % 1000 + 1000) % 1000
+    from (select greatest((date_part('epoch', clock_timestamp()) * 1000000)::bigint, max(s.epoch) + 1) as least from recovery.server as s) as n
+$$;
+--;
+comment on function recovery._next_epoch() is
+    'The next epoch: above all others, at least the microsecond clock (so that a failover cannot make it issue one again), ending with recovery._database_number().';
+--;
+revoke all on function recovery._next_epoch() from public;
+--;
+-- sql/setup/_now.sql
+create or replace function recovery._now()
+returns timestamptz
+language sql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select clock_timestamp() + c.shift from recovery.clock as c
+$$;
+--;
+comment on function recovery._now() is 'The clock by which leases, fuses and timeouts are judged: the database clock, moved by recovery.clock in tests.';
+--;
+revoke all on function recovery._now() from public;
+--;
+-- sql/setup/_stay_local.sql
+create or replace function recovery._stay_local()
+returns trigger
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
 begin
-    if p_every is not null then
-        perform recovery.check_interval('beat', p_every, interval '1 millisecond', interval '1 day');
+    -- Only what a worker of a subscription writes: a restore may well set session_replication_role, too.
+    if exists (select from pg_stat_get_subscription(null) as s where s.pid = pg_backend_pid()) then
+        return null;
+    elsif tg_op = 'DELETE' then
+        return old;
     end if;
-    v_until := recovery.heartbeat(p_epoch, p_token);
-    -- Held until this session ends. A former connection of the keeper may not be gone yet: the next call tries again.
-    v_held := p_direct and (exists (select from recovery.keeper_lock as l where l.epoch = p_epoch and l.pid = pg_backend_pid())
-                            or pg_try_advisory_lock(-p_epoch));
-    update recovery.server as s set keeper = p_direct and (s.keeper or v_held), beat = p_every
-    where s.epoch = p_epoch and s.ended is null
-      and (s.keeper, s.beat) is distinct from (p_direct and (s.keeper or v_held), p_every);
-    return v_until;
+    return new;
 end
 $$;
 --;
-comment on function recovery.keep(bigint, uuid, interval, boolean) is
-    'The heartbeat of a keeper, on a connection of its own: holds the session advisory lock -epoch as well, whose absence is evidence that the keeper is gone, once the next beat, due p_every after the last, has not come. With p_direct false, through a pooler, it holds none. Returns and raises what recovery.heartbeat does.';
+comment on function recovery._stay_local() is
+    'Trigger function of all our own tables, fires for replicated rows only: a publication FOR ALL TABLES brings the publisher''s servers, fuses and watches, which mean nothing here (its locks, processes and oids are elsewhere), and drops them.';
 --;
-revoke all on function recovery.keep(bigint, uuid, interval, boolean) from public;
+revoke all on function recovery._stay_local() from public;
 --;
--- sql/functions/kept.sql
-create or replace function recovery.kept()
-returns table (epoch bigint, held boolean)
+-- sql/setup/_to_texts.sql
+create or replace function recovery._to_texts(p_array jsonb)
+returns text[]
+language sql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select case when jsonb_typeof(p_array) = 'array'
+        then array(select e.text from jsonb_array_elements_text(p_array) with ordinality as e (text, n) order by e.n) end
+$$;
+--;
+comment on function recovery._to_texts(jsonb) is 'A json array as text[]; null if it is none.';
+--;
+revoke all on function recovery._to_texts(jsonb) from public;
+--;
+-- sql/setup/timeline.sql
+create or replace function recovery.timeline()
+returns text
 language sql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
-    select s.epoch, s.epoch in (select l.epoch from recovery.keeper_lock as l)
-    from recovery.server as s
-    where s.ended is null and s.keeper
+    select case when pg_is_in_recovery() then null else left(pg_walfile_name(pg_current_wal_lsn()), 8) end
 $$;
 --;
-comment on function recovery.kept() is 'For each server with a keeper, whether its session advisory lock (-epoch) is held.';
+comment on function recovery.timeline() is 'Timeline of the database; another one after each failover. Null on a standby.';
 --;
-revoke all on function recovery.kept() from public;
+revoke all on function recovery.timeline() from public;
 --;
--- sql/functions/key_parts.sql
-create or replace function recovery.key_parts(p_watch recovery.watch, p_key text)
-returns text[]
-language sql
-stable
-security invoker
-set search_path = pg_catalog, pg_temp
-as $$
-    select case when cardinality(p_watch.key_columns) = 1 then array[p_key]
-                else (select array_agg(k.part order by k.n) from jsonb_array_elements_text(p_key::jsonb) with ordinality as k (part, n)) end
-$$;
---;
-comment on function recovery.key_parts(recovery.watch, text) is 'The columns of a primary key as events carry it.';
---;
-revoke all on function recovery.key_parts(recovery.watch, text) from public;
---;
--- sql/functions/key_sql.sql
-create or replace function recovery.key_sql(p_watch recovery.watch, p_form text)
-returns text
-language sql
-stable
-security invoker
-set search_path = pg_catalog, pg_temp
-as $$
-    select case p_form
-        when 'columns' then string_agg(format('r.%I', c.name), ', ' order by c.n)
-        when 'parts' then format('array[%s]', string_agg(format('(r.%I)::text', c.name), ', ' order by c.n))
-        when 'between' then format('(($1).keys is null or (%1$s) > (%2$s)) and (($1).bound is null or (%1$s) <= (%3$s))',
-            string_agg(format('r.%I', c.name), ', ' order by c.n),
-            string_agg(format('(($1).keys[%s])::%s', c.n, p_watch.key_types[c.n]), ', ' order by c.n),
-            string_agg(format('(($1).bound[%s])::%s', c.n, p_watch.key_types[c.n]), ', ' order by c.n))
-        when 'loose' then format('(%s) is null', p_watch.group_by)
-        when 'equal' then string_agg(format('r.%I = (($1).keys[%s])::%s', c.name, c.n, p_watch.key_types[c.n]), ' and ' order by c.n)
-        when 'group' then format('%s = g.g', p_watch.group_by)
-        when 'groups' then format('%s = any(($1).keys::%s[])', p_watch.group_by, p_watch.group_type)
-        end
-    from unnest(p_watch.key_columns) with ordinality as c (name, n)
-$$;
---;
-comment on function recovery.key_sql(recovery.watch, text) is
-    'SQL text about the key of a row r: its columns, its parts as text[], or its comparison with the task''s keys and bound.';
---;
-revoke all on function recovery.key_sql(recovery.watch, text) from public;
---;
--- sql/functions/key_text.sql
-create or replace function recovery.key_text(p_columns text[], p_alias text)
+-- sql/setup/version.sql
+create or replace function recovery.version()
 returns text
 language sql
 immutable
 security invoker
 set search_path = pg_catalog, pg_temp
 as $$
-    select case when cardinality(p_columns) = 1
-        then format('(%s.%I)::text', p_alias, p_columns[1])
-        else (select format('jsonb_build_array(%s)::text', string_agg(format('%s.%I', p_alias, c.name), ', ' order by c.n))
-              from unnest(p_columns) with ordinality as c (name, n)) end
+    select '0.1.0'::text
 $$;
 --;
-comment on function recovery.key_text(text[], text) is 'SQL text that prints the primary key of a row as events carry it.';
+comment on function recovery.version() is 'Version of this schema; clients compare it with the one they were made for.';
 --;
-revoke all on function recovery.key_text(text[], text) from public;
+revoke all on function recovery.version() from public;
 --;
--- sql/functions/knock.sql
-create or replace function recovery.knock()
-returns void
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_id   bigint := currval('recovery.event_id_seq');
-    v_kind text;
-begin
-    if current_setting('recovery.notify', true) is distinct from 'off' then
-        select e.kind into v_kind from recovery.event as e where e.id = v_id;
-        perform setval('recovery.bell_time', (date_part('epoch', clock_timestamp()) * 1000)::bigint);
-        perform pg_notify('recovery', format('{"from": %1$s, "to": %1$s, "count": 1, "events": [{"id": %1$s, "kind": "%2$s"}]}', v_id, v_kind));
-    end if;
-end
-$$;
---;
-comment on function recovery.knock() is 'NOTIFY for the event that this transaction has just written; called by a trigger whose last ring is 20 ms old.';
---;
-revoke all on function recovery.knock() from public;
---;
--- sql/functions/lacks_loan.sql
-create or replace function recovery.lacks_loan(p_table regclass)
+-- sql/rights/_lacks_loan.sql
+create or replace function recovery._lacks_loan(p_table regclass)
 returns boolean
 language sql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
-    -- As recovery.lend_table grants it.
+    -- As recovery._lend_table grants it.
     select exists (
         select from pg_class as t
         join recovery.runner as n on n.owner = t.relowner and n.privileged
@@ -4506,51 +996,13 @@ as $$
           and exists (select from pg_trigger as g where g.tgrelid = t.oid and not g.tgisinternal and g.tgname !~ '^(zz_)?recovery_[0-9]{2}_'))
 $$;
 --;
-comment on function recovery.lacks_loan(regclass) is
+comment on function recovery._lacks_loan(regclass) is
     'Whether a superuser''s table got triggers after it was attached: what they may write has not been lent to the runner yet.';
 --;
-revoke all on function recovery.lacks_loan(regclass) from public;
+revoke all on function recovery._lacks_loan(regclass) from public;
 --;
--- sql/functions/left_open.sql
-create or replace function recovery.left_open(p_watch text)
-returns integer
-language plpgsql
-volatile
-security invoker
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-    perform recovery.fail('RC006', format('the close expressions of watch "%s" leave a row open', p_watch));
-end
-$$;
---;
-comment on function recovery.left_open(text) is 'Called by a closing for a row that it leaves open: raises RC006.';
---;
-revoke all on function recovery.left_open(text) from public;
---;
--- sql/functions/left_processes.sql
-create or replace function recovery.left_processes(p_host text, p_epoch bigint default null)
-returns setof recovery.process
-language sql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-    select p.* from recovery.process as p
-    where p.host = p_host and recovery.problem_of(p.pid, p.process_start) is null
-      and case when p_epoch is not null then p.server_epoch = p_epoch
-               else not exists (select from recovery.server as s where s.epoch = p.server_epoch and s.ended is null) end
-      and not recovery.in_use(p)
-    order by p.id
-$$;
---;
-comment on function recovery.left_processes(text, bigint) is
-    'The processes on a host whose server has ended (or those of one epoch, ended or not), and that nobody goes on with: no heir, no other server that took the row over, no active fuse on the process or its unit.';
---;
-revoke all on function recovery.left_processes(text, bigint) from public;
---;
--- sql/functions/lend_table.sql
-create or replace function recovery.lend_table(p_table regclass, p_role name)
+-- sql/rights/_lend_table.sql
+create or replace function recovery._lend_table(p_table regclass, p_role name)
 returns void
 language plpgsql
 volatile
@@ -4575,114 +1027,13 @@ begin
 end
 $$;
 --;
-comment on function recovery.lend_table(regclass, name) is
+comment on function recovery._lend_table(regclass, name) is
     'Grants a runner what it needs of a table whose owner is a superuser or belongs to recovery_owner: there it cannot be a member.';
 --;
-revoke all on function recovery.lend_table(regclass, name) from public;
+revoke all on function recovery._lend_table(regclass, name) from public;
 --;
--- sql/functions/light.sql
-create or replace function recovery.light(
-    p_watch         text,
-    p_key           text,
-    p_ttl           interval,
-    p_host          text        default null,
-    p_pid           integer     default null,
-    p_process_start timestamptz default null,
-    p_scope         text        default 'row',
-    p_nonce         uuid        default null
-)
-returns bigint
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_family text := recovery.check_unit(p_watch, p_scope, p_key, 'fuse');
-    v_id     bigint;
-begin
-    perform recovery.check_ttl(p_ttl);
-    perform recovery.check_process(p_host, p_pid, p_process_start, false);
-    insert into recovery.fuse as f (family, scope, watch, key, host, pid, process_start, ttl, expires, nonce)
-    values (v_family, p_scope, case p_scope when 'row' then p_watch else '' end, p_key, p_host, p_pid, p_process_start, p_ttl, recovery.now() + p_ttl, p_nonce)
-    -- A driver repeats a call whose answer was lost.
-    on conflict (nonce) do update set expires = greatest(f.expires, excluded.expires)
-    returning f.id into v_id;
-    return v_id;
-end
-$$;
---;
-comment on function recovery.light(text, text, interval, text, integer, timestamptz, text, uuid) is
-    'Lights a fuse on a row or group of a watch and returns its id. A unit may have several, each with its process; it is guarded while any burns. A call repeated with the same nonce makes no second one. RC008 not watched, RC010 bad argument.';
---;
-revoke all on function recovery.light(text, text, interval, text, integer, timestamptz, text, uuid) from public;
---;
--- sql/functions/limit_sql.sql
-create or replace function recovery.limit_sql(p_watch recovery.watch, p_name text, out o_text text, out o_least interval)
-returns record
-language sql
-stable
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-    -- The settings as they are now, the most specific first; as recovery.setting_of decides it.
-    select 'case ' || string_agg(format('when %s then %s',
-               coalesce(nullif(concat_ws(' and ', case when s.group_key <> '' then format('x.grp = %L', s.group_key) end,
-                                                  case when s.kind <> '' then format('x.kind = %L', s.kind) end), ''), 'true'),
-               case s.value when 'off' then 'null' else quote_literal(s.value) || '::interval' end), ' '
-               order by s.group_key <> '' desc, s.kind <> '' desc, s.watch <> '' desc) || ' end',
-           min(nullif(s.value, 'off')::interval)
-    from recovery.setting as s
-    where s.name = p_name and s.watch in ('', p_watch.name)
-$$;
---;
-comment on function recovery.limit_sql(recovery.watch, text) is
-    'A timeout of the rows of a watch as SQL over x.kind and x.grp, null where it is off or not set; and the least there is.';
---;
-revoke all on function recovery.limit_sql(recovery.watch, text) from public;
---;
--- sql/functions/lives_elsewhere.sql
-create or replace function recovery.lives_elsewhere(p_watch text, p_scope text, p_key text)
-returns boolean
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-    return exists (select from recovery.attached() as w where w.name = p_watch and recovery.replicated(w.family))
-       and exists (select from recovery.open_in(p_watch, p_scope, p_key) as o where not recovery.issued_here(o.server_epoch));
-end
-$$;
---;
-comment on function recovery.lives_elsewhere(text, text, text) is
-    'Whether a row or group, with what closing it concerns, has open rows that came by logical replication: no timeout and no fuse closes it.';
---;
-revoke all on function recovery.lives_elsewhere(text, text, text) from public;
---;
--- sql/functions/local_processes.sql
-create or replace function recovery.local_processes(p_host text)
-returns table (pid integer, process_start timestamptz)
-language sql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-    select s.pid, s.process_start from recovery.server as s
-    where s.ended is null and s.host = p_host and s.pid is not null and s.process_dead is null
-      and recovery.problem_of(s.pid, s.process_start) is null
-    union
-    select f.pid, f.process_start from recovery.fuse as f
-    where f.host = p_host and f.pid is not null and f.process_dead is null
-      and recovery.problem_of(f.pid, f.process_start) is null
-$$;
---;
-comment on function recovery.local_processes(text) is 'Processes on a host that guard or own something: a sweeper there looks whether they live. None that recovery.problem lists: no client could read them.';
---;
-revoke all on function recovery.local_processes(text) from public;
---;
--- sql/functions/make_runner.sql
-create or replace function recovery.make_runner(p_owner regrole)
+-- sql/rights/_make_runner.sql
+create or replace function recovery._make_runner(p_owner regrole)
 returns integer
 language plpgsql
 volatile
@@ -4702,7 +1053,7 @@ declare
     v_set    text := case when v_new then 'set' else 'member' end;
 begin
     if not exists (select from pg_roles as r where r.oid = p_owner) then
-        perform recovery.fail('RC010', format('role %s does not exist', coalesce(p_owner::text, 'null')), 'Give the role that owns the tables.');
+        perform recovery._fail('RC010', format('role %s does not exist', coalesce(p_owner::text, 'null')), 'Give the role that owns the tables.');
     end if;
     select r.rolname into v_owner from pg_roles as r where r.oid = p_owner;
     perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
@@ -4725,7 +1076,7 @@ begin
         end;
     end if;
     if exists (select from pg_roles as r where r.rolname = v_runner.role and (r.rolcanlogin or r.rolsuper or r.rolcreaterole or r.rolreplication)) then
-        perform recovery.fail('RC010', format('role %I is not what pg-recovery made: it can log in or has rights of its own', v_runner.role),
+        perform recovery._fail('RC010', format('role %I is not what pg-recovery made: it can log in or has rights of its own', v_runner.role),
             format('alter role %I nologin nosuperuser nocreaterole noreplication;', v_runner.role));
     end if;
     if v_runner.privileged and pg_has_role(v_runner.role, p_owner, 'member') then
@@ -4801,415 +1152,13 @@ end$body$);
 end
 $function$;
 --;
-comment on function recovery.make_runner(regrole) is
+comment on function recovery._make_runner(regrole) is
     'Makes, or repairs, the role and the function by which code of an owner''s tables is executed. Needs a superuser, or CREATEROLE, membership in recovery_owner and (from PostgreSQL 16 on) the admin option on the owner.';
 --;
-revoke all on function recovery.make_runner(regrole) from public;
+revoke all on function recovery._make_runner(regrole) from public;
 --;
--- sql/functions/new_report.sql
-create or replace function recovery.new_report(p_ended bigint[])
-returns jsonb
-language sql
-stable
-security invoker
-set search_path = pg_catalog, pg_temp
-as $$
-    select jsonb_build_object('ended', to_jsonb(p_ended), 'closed', '{}'::jsonb, 'adopted', '{}'::jsonb, 'failed', '{}'::jsonb, 'busy', '{}'::jsonb, 'more', false)
-$$;
---;
-comment on function recovery.new_report(bigint[]) is 'An empty report: epochs that ended, and counts per watch of rows closed, failed, busy; more: it stopped in time, and the rest is left to the next sweep.';
---;
-revoke all on function recovery.new_report(bigint[]) from public;
---;
--- sql/functions/next_epoch.sql
-create or replace function recovery.next_epoch()
-returns bigint
-language sql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-    -- The first number from there on that ends as this database's do.
-    select n.least + (recovery.database_number() - n.least % 1000 + 1000) % 1000
-    from (select greatest((date_part('epoch', clock_timestamp()) * 1000000)::bigint, max(s.epoch) + 1) as least from recovery.server as s) as n
-$$;
---;
-comment on function recovery.next_epoch() is
-    'The next epoch: above all others, at least the microsecond clock (so that a failover cannot make it issue one again), ending with recovery.database_number().';
---;
-revoke all on function recovery.next_epoch() from public;
---;
--- sql/functions/next_groups.sql
-create or replace function recovery.next_groups(
-    p_family text, p_epoch bigint, p_guard text, p_after text, p_limit integer, out o_groups text[], out o_last text
-)
-returns record
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_watch recovery.watch;
-    v_type  text;
-    v_task  recovery.task;
-    v_found jsonb;
-    v_sql   text := '';
-begin
-    -- Each watch offers the groups of its next rows. The smallest of their last ones bounds the batch,
-    -- so that no group is passed over that another watch has not reached yet.
-    for v_watch in select w.* from recovery.attached() as w where w.family = p_family loop
-        v_type := v_watch.group_type;
-        v_sql := v_sql || case when v_sql = '' then '' else ' union all ' end || format(
-            'select max(s.g) over () as top, count(*) over () as n, s.g from (select %1$s as g from %2$s as r where %3$s and %1$s is not null and (($1).key is null or %1$s > ($1).key::%4$s) order by %1$s limit ($1).max_rows) as s',
-            v_watch.group_by, v_watch.relation, recovery.scope_sql(v_watch, case when p_epoch is null then 'none' else 'epoch' end, p_guard, false), v_type);
-    end loop;
-    v_task.epoch := p_epoch;
-    v_task.key := p_after;
-    v_task.max_rows := p_limit;
-    v_task.at := recovery.now();
-    select f.* into v_found from recovery.run(v_watch.runner, format(
-        'with s as materialized (%s), b as materialized (select min(top) as bound from s where n >= ($1).max_rows)
-         select jsonb_build_object(''groups'', array_agg(distinct s.g)::text[], ''last'', max(s.g)::text) from s, b where b.bound is null or s.g <= b.bound', v_sql), v_task) as f;
-    o_groups := recovery.to_texts(v_found -> 'groups');
-    o_last := v_found ->> 'last';
-    -- Whole trees close together, deepest first: the batch takes in ancestors and descendants.
-    o_groups := recovery.tree(p_family, o_groups, true);
-end
-$$;
---;
-comment on function recovery.next_groups(text, bigint, text, text, integer) is
-    'The next groups of a family in which an epoch has orphans, about p_limit rows in all, with their whole trees, deepest first.';
---;
-revoke all on function recovery.next_groups(text, bigint, text, text, integer) from public;
---;
--- sql/functions/next_key.sql
-create or replace function recovery.next_key(p_family text, p_epoch bigint, p_after text[], p_limit integer)
-returns text[]
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_watch recovery.watch;
-    v_task  recovery.task;
-    v_key   jsonb;
-begin
-    select w.* into strict v_watch from recovery.attached() as w where w.family = p_family;
-    -- The text of the key is made for one row, not for those that are stepped over.
-    v_task.epoch := p_epoch;
-    v_task.keys := p_after;
-    v_task.max_rows := p_limit;
-    v_task.at := recovery.now();
-    select k.* into v_key from recovery.run(v_watch.runner, format(
-        'select to_jsonb(%1$s) from (select %2$s from %3$s as r where %4$s and %5$s order by %2$s offset ($1).max_rows - 1 limit 1) as r',
-        recovery.key_sql(v_watch, 'parts'), recovery.key_sql(v_watch, 'columns'), v_watch.relation,
-        recovery.scope_sql(v_watch, case when p_epoch is null then 'none' else 'epoch' end, 'ignore', false),
-        recovery.key_sql(v_watch, 'between')), v_task) as k;
-    return recovery.to_texts(v_key);
-end
-$$;
---;
-comment on function recovery.next_key(text, bigint, text[], integer) is
-    'Key of the p_limit-th open row after a key: where a batch of a watch without groups ends. Null: it takes all that is left.';
---;
-revoke all on function recovery.next_key(text, bigint, text[], integer) from public;
---;
--- sql/functions/note_broken.sql
-create or replace function recovery.note_broken(p_watch text, p_state text, p_message text)
-returns void
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-    raise warning 'recovery: watch "%" is passed over: %', p_watch, p_message;
-    insert into recovery.broken as b (watch, sqlstate, message) values (p_watch, p_state, p_message)
-    on conflict (watch) do update set at = excluded.at, sqlstate = excluded.sqlstate, message = excluded.message;
-end
-$$;
---;
-comment on function recovery.note_broken(text, text, text) is 'Notes that a watch fails, so that its rows wait and all others are served.';
---;
-revoke all on function recovery.note_broken(text, text, text) from public;
---;
--- sql/functions/now.sql
-create or replace function recovery.now()
-returns timestamptz
-language sql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-    select clock_timestamp() + c.shift from recovery.clock as c
-$$;
---;
-comment on function recovery.now() is 'The clock by which leases, fuses and timeouts are judged: the database clock, moved by recovery.clock in tests.';
---;
-revoke all on function recovery.now() from public;
---;
--- sql/functions/observe.sql
-create or replace function recovery.observe()
-returns void
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_now     timestamptz := recovery.now();
-    v_seen    recovery.observation;
-    v_because text;
-    v_last    timestamptz;
-    v_gap     interval;
-    v_live    bigint;
-    v_quiet   bigint;
-begin
-    select o.* into v_seen from recovery.observation as o for update skip locked;
-    if not found then
-        return;  -- another sweeper is at it
-    end if;
-    v_last := greatest(v_seen.swept, v_seen.asked);
-    v_gap := v_now - v_last;
-    v_because := case
-        when v_seen.since is null then 'first sweep'
-        when v_seen.timeline is distinct from recovery.timeline() then 'the database failed over'
-        when v_seen.postmaster is distinct from pg_postmaster_start_time() then 'the database restarted'
-        when v_gap > recovery.patience(v_seen.gap) then format('no sweep for %s', date_trunc('second', v_gap))
-        when v_gap < interval '0' then 'the clock went back'
-    end;
-    -- Whoever holds the row of a server holds up its case, and nobody else's.
-    update recovery.server as s set suspected = n.suspected, looked_at = n.looked_at, looked_beat = n.looked_beat
-    from (
-        select s.epoch,
-               case when k.held then null else coalesce(s.suspected, case when k.held is not null then v_now end) end as suspected,
-               -- As long as sweeps come oftener than its beats the database has answered all the while.
-               case when not l.late then s.looked_at when v_because is null and v_gap <= e.late_since - s.heartbeat then v_last else v_now end as looked_at,
-               case when l.late then s.heartbeat else s.looked_beat end as looked_beat
-        from recovery.server as s
-        join recovery.evidence as e on e.epoch = s.epoch
-        left join recovery.kept() as k on k.epoch = s.epoch
-        cross join lateral (select e.late_since < v_now and s.looked_beat is distinct from s.heartbeat as late) as l
-        where s.ended is null and (l.late or k.held = (s.suspected is not null))
-        order by s.epoch for no key update of s skip locked
-    ) as n
-    where s.epoch = n.epoch;
-    -- The same for fuses: late is one that was not extended when a third of its ttl was over.
-    update recovery.fuse as f set looked_at = n.looked_at
-    from (
-        select f.id, case when v_seen.swept is null or v_because is null and v_gap <= d.extended then '-infinity' else v_now end as looked_at
-        from recovery.fuse as f
-        cross join lateral (select f.ttl / 3 + least(interval '1 second', f.ttl / 12) as extended) as d
-        where f.looked_at is null and f.expires - f.ttl + d.extended < v_now
-        order by f.id for no key update of f skip locked
-    ) as n
-    where f.id = n.id;
-    select count(*), count(*) filter (where e.quiet) into v_live, v_quiet from recovery.evidence as e;
-    update recovery.observation as o
-    set postmaster = pg_postmaster_start_time(),
-        timeline = recovery.timeline(),
-        since = case when v_because is null then v_seen.since else v_now end,
-        because = coalesce(v_because, v_seen.because),
-        gap = case when v_because is null or v_gap > interval '0' then v_gap end,
-        swept = v_now,
-        mass_since = case when v_quiet >= 2 and v_quiet * 2 > v_live then coalesce(v_seen.mass_since, v_now) end;
-end
-$$;
---;
-comment on function recovery.observe() is
-    'First step of a sweep: notes who lost its keeper connection or is late with a beat, which fuses are late, and whether watching had a break (restart, failover, silence of the sweepers) or most servers look dead at once. recovery.judgement reads it.';
---;
-revoke all on function recovery.observe() from public;
---;
--- sql/functions/open_elsewhere.sql
-create or replace function recovery.open_elsewhere(p_family text, p_task recovery.task, out o_groups text[], out o_epochs bigint[])
-returns record
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-set enable_hashjoin = off
-set enable_mergejoin = off
-set enable_seqscan = off
-set jit = off
-as $$
-declare
-    v_watch recovery.watch;
-    v_some  jsonb;
-begin
-    o_groups := '{}';
-    o_epochs := array[p_task.epoch];
-    -- Of an owner at most as many rows are read as there are groups; who has more is asked group by group.
-    for v_watch in select w.* from recovery.attached() as w where w.family = p_family loop
-        select f.* into v_some from recovery.run(v_watch.runner, format($sql$
-            with k as materialized (select jsonb_object_agg(g.g, 1) as map, count(*) as n from unnest(($1).keys) as g (g))
-            select jsonb_build_object('groups', array_agg(distinct f.grp) filter (where not f.most),
-                                      'epochs', array_agg(distinct e.epoch) filter (where f.most))
-            from unnest(($1).epochs) as e (epoch)
-            cross join lateral (
-                select (%1$s)::text as grp, row_number() over () = (select k.n from k) as most, %4$s as meant
-                from %2$s as r where r.server_epoch = e.epoch and (%3$s) limit (select k.n from k)) as f
-            where e.epoch is distinct from ($1).epoch and (f.most or (select k.map from k) ? f.grp and f.meant)
-            $sql$, v_watch.group_by, v_watch.relation, v_watch.open,
-            case when v_watch.only_if is null then 'true' else format('case when (select k.map from k) ? (%s)::text then (%s) end', v_watch.group_by, v_watch.only_if) end), p_task) as f;
-        o_groups := o_groups || recovery.to_texts(v_some -> 'groups');
-        o_epochs := o_epochs || recovery.to_texts(v_some -> 'epochs')::bigint[];
-    end loop;
-end
-$$;
---;
-comment on function recovery.open_elsewhere(text, recovery.task) is
-    'For the groups of a task: those in which another owner has open work, and the owners that have too much of it to tell at once. So a closing does not look for every group at every server there is.';
---;
-revoke all on function recovery.open_elsewhere(text, recovery.task) from public;
---;
--- sql/functions/open_epochs.sql
-create or replace function recovery.open_epochs(p_watch text)
-returns bigint[]
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_watch  record;
-    v_epochs jsonb;
-begin
-    select w.relation, w.open, w.runner into strict v_watch from recovery.attached() as w where w.name = p_watch;
-    -- Steps from one epoch to the next in the partial index, so the cost follows the number of owners.
-    select e.* into v_epochs from recovery.run(v_watch.runner, format($sql$
-        with recursive e (epoch) as (
-            (select r.server_epoch from %1$s as r where r.server_epoch is not null and (%2$s) order by r.server_epoch limit 1)
-            union all
-            select (select r.server_epoch from %1$s as r where r.server_epoch > e.epoch and (%2$s) order by r.server_epoch limit 1)
-            from e where e.epoch is not null
-        )
-        select to_jsonb(array_agg(e.epoch)) from e where e.epoch is not null
-        $sql$, v_watch.relation, v_watch.open)) as e;
-    return coalesce(recovery.to_texts(v_epochs)::bigint[], '{}');
-end
-$$;
---;
-comment on function recovery.open_epochs(text) is 'The epochs that own open rows of a watch, from its partial index.';
---;
-revoke all on function recovery.open_epochs(text) from public;
---;
--- sql/functions/open_in.sql
-create or replace function recovery.open_in(p_watch text, p_scope text, p_key text)
-returns table (watch text, key text, group_key text, server_epoch bigint)
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_unit   recovery.watch;
-    v_watch  recovery.watch;
-    v_group  text;
-    v_groups text[];
-    v_task   recovery.task;
-begin
-    select w.* into v_unit from recovery.attached() as w where w.name = p_watch;
-    v_group := case p_scope when 'group' then p_key else recovery.child_of(v_unit, p_key) end;
-    v_groups := case when v_group is not null then recovery.tree(v_unit.family, array[v_group], false) end;
-    v_task.key := p_key;
-    v_task.keys := v_groups;
-    for v_watch in select w.* from recovery.attached() as w where w.family = v_unit.family order by w.position, w.name loop
-        return query select v_watch.name, f.row ->> 0, f.row ->> 1, (f.row ->> 2)::bigint from recovery.run(v_watch.runner, format(
-            'select jsonb_build_array(%s, %s, r.server_epoch) from %s as r where (%s) and (%s) and (%s)',
-            recovery.key_text(v_watch.key_columns, 'r'), coalesce('(' || v_watch.group_by || ')::text', 'null::text'),
-            v_watch.relation, v_watch.open, coalesce(v_watch.only_if, 'true'),
-            coalesce(nullif(concat_ws(' or ', case when v_groups is not null and v_watch.group_by is not null then recovery.key_sql(v_watch, 'groups') end,
-                case when p_scope = 'row' then case when v_watch.name = p_watch then recovery.key_text(v_watch.key_columns, 'r') || ' = ($1).key' else 'false' end end), ''), 'false')), v_task) as f (row);
-    end loop;
-end
-$$;
---;
-comment on function recovery.open_in(text, text, text) is
-    'Open rows of a row or group, with what the row waits for and all descendants: what closing it concerns.';
---;
-revoke all on function recovery.open_in(text, text, text) from public;
---;
--- sql/functions/open_work.sql
-create or replace function recovery.open_work()
-returns table (watch text, server_epoch bigint, open_rows bigint)
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_watch recovery.watch;
-    v_sql   text;
-begin
-    for v_watch in select w.* from recovery.attached() as w order by w.family, w.position, w.name loop
-        v_sql := format('select jsonb_build_array(r.server_epoch, count(*)) from %s as r where (%s)', v_watch.relation, v_watch.open);
-        begin
-            return query select v_watch.name, (f.row ->> 0)::bigint, (f.row ->> 1)::bigint
-                from recovery.run(v_watch.runner, v_sql || coalesce(' and (' || v_watch.only_if || ')', '') || ' group by r.server_epoch') as f (row);
-        exception when others then
-            begin
-                return query select v_watch.name, (f.row ->> 0)::bigint, (f.row ->> 1)::bigint
-                    from recovery.run(v_watch.runner, v_sql || ' group by r.server_epoch') as f (row);
-            exception when others then
-                null;  -- broken: nothing is known of its rows
-            end;  -- only_if fails for some row
-        end;
-    end loop;
-end
-$$;
---;
-comment on function recovery.open_work() is 'Open rows per watch and owner; its cost follows the open rows.';
---;
-revoke all on function recovery.open_work() from public;
---;
--- sql/functions/orphaned.sql
-create or replace function recovery.orphaned(p_name text default null)
-returns table (family text, epoch bigint, reason text)
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_watch  record;
-    v_epochs bigint[];
-begin
-    for v_watch in
-        select w.name, w.family, w.started, w.unowned, b.watch is not null as broken, recovery.replicated(w.family) as replicated
-        from recovery.attached() as w left join recovery.broken as b on b.watch = w.name order by w.family, w.position
-    loop
-        begin
-            v_epochs := recovery.open_epochs(v_watch.name);
-        exception when others then
-            perform recovery.note_broken(v_watch.name, sqlstate, sqlerrm);
-            continue;
-        end;
-        if v_watch.broken then
-            delete from recovery.broken as b where b.watch = v_watch.name;
-        end if;
-        return query
-            select v_watch.family, s.epoch, coalesce(s.reason, s.pending)
-            from unnest(v_epochs) as o (epoch)
-            join recovery.server as s on s.epoch = o.epoch
-            where (s.ended is not null or s.pending is not null) and (p_name is null or s.name = p_name)
-              and (not v_watch.replicated or recovery.issued_here(s.epoch));
-        if v_watch.unowned is not null and not v_watch.replicated then
-            return query select v_watch.family, null::bigint, 'unowned'::text;
-        end if;
-    end loop;
-end
-$$;
---;
-comment on function recovery.orphaned(text) is
-    'Families and epochs that have ended, or are to end and may write no more, that still own open rows (of one server name, or all); epoch null stands for rows that no server owns. Rows of a publisher are not among them. A watch that fails is noted in recovery.broken and passed over.';
---;
-revoke all on function recovery.orphaned(text) from public;
---;
--- sql/functions/owns.sql
-create or replace function recovery.owns(p_table regclass)
+-- sql/rights/_owns_table.sql
+create or replace function recovery._owns_table(p_table regclass)
 returns boolean
 language sql
 stable
@@ -5219,323 +1168,12 @@ as $$
     select coalesce((select pg_has_role(c.relowner, 'usage') from pg_class as c where c.oid = p_table), false)
 $$;
 --;
-comment on function recovery.owns(regclass) is 'Whether the caller has the rights of a table''s owner: row security of recovery.watch asks.';
+comment on function recovery._owns_table(regclass) is 'Whether the caller has the rights of a table''s owner: row security of recovery.watch asks.';
 --;
-revoke all on function recovery.owns(regclass) from public;
+revoke all on function recovery._owns_table(regclass) from public;
 --;
--- sql/functions/patience.sql
-create or replace function recovery.patience(p_gap interval)
-returns interval
-language sql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-    -- Half a lease is enough for servers to look dead that only slept as we did; but who sweeps seldom and regularly is
-    -- not asleep, hence twice the usual gap.
-    select greatest(min(s.lease) / 2, least(p_gap, interval '10 minutes') * 2 + interval '1 second')
-    from recovery.server as s where s.ended is null
-$$;
---;
-comment on function recovery.patience(interval) is 'How long nobody may look, where p_gap is usual, until that counts as a break in watching; null: no server lives.';
---;
-revoke all on function recovery.patience(interval) from public;
---;
--- sql/functions/permit.sql
-create or replace function recovery.permit(p_owner regrole)
-returns void
-language plpgsql
-volatile
-security invoker
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-    perform recovery.make_runner(p_owner);
-    execute format('grant usage on schema recovery to %s', p_owner);
-    -- Row security lets an owner see and write the watches of its own tables only.
-    execute format('grant select, insert (relation, spec, path), update (spec, path, supervised), delete on recovery.watch to %s', p_owner);
-    execute format('grant execute on function
-        recovery.fail(text, text, text),
-        recovery.owns(regclass),
-        recovery.check_table(regclass),
-        recovery.runner_of(regclass),
-        recovery.realias(text, text),
-        recovery.rewrites(regclass),
-        recovery.is_stale(regclass),
-        recovery.lacks_loan(regclass),
-        recovery.complete(recovery.watch),
-        recovery.define_watch(regclass),
-        recovery.definitions_of(recovery.watch),
-        recovery.check_definitions(regclass),
-        recovery.drop_triggers(regclass),
-        recovery.lend_table(regclass, name),
-        recovery.reclaim_table(regclass, name),
-        recovery.rehearse(regclass),
-        recovery.detach(regclass),
-        recovery.supervise(regclass, text, text, text, text, text, text, text)
-        to %s', p_owner);
-end
-$$;
---;
-comment on function recovery.permit(regrole) is
-    'The one statement by which a DBA permits the owner of tables to attach them: makes its runner and grants what recovery.attach needs. It gives no right on anybody else''s tables, nor on servers, tokens or events. Repeating it repairs. As recovery.make_runner; RC010 no such role.';
---;
-revoke all on function recovery.permit(regrole) from public;
---;
--- sql/functions/preview.sql
-create or replace function recovery.preview(p_boot text default null)
-returns table (action text, reason text, watch text, key text, group_key text, server_epoch bigint)
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_watch recovery.watch;
-    v_due   record;
-    v_end   record;
-    v_fuse  record;
-    v_name  text;
-    v_fuses boolean;
-    v_task  recovery.task;
-begin
-    v_task.at := recovery.now();
-    for v_watch in select w.* from recovery.attached() as w order by w.family, w.position, w.name loop
-        begin
-            v_fuses := recovery.has_fuses(v_watch.family);
-            for v_end in
-                select s.epoch, coalesce(s.reason, j.reason, 'superseded') as reason
-                from recovery.server as s left join recovery.judgement as j on j.epoch = s.epoch and j.dead
-                where s.epoch = any(recovery.open_epochs(v_watch.name)) and not recovery.is_elsewhere(v_watch.family, s.epoch)
-                  and case when p_boot is null then s.ended is not null or j.dead
-                           else s.name = p_boot and (s.ended is not null or j.dead
-                               or s.drain_until is null and not recovery.is_sibling(s, s.host, null, null)) end
-            loop
-                v_task.epoch := v_end.epoch;
-                return query select f.row ->> 0, v_end.reason, v_watch.name, f.row ->> 1, f.row ->> 2, v_end.epoch
-                    from recovery.run(v_watch.runner, format('select jsonb_build_array(case when %s then %L else %L end, %s, %s) from %s as r where %s',
-                        case when v_fuses then recovery.guard_sql(v_watch) else 'false' end, case when p_boot is null then 'keep' else 'adopt' end, 'close',
-                        recovery.key_text(v_watch.key_columns, 'r'), coalesce('(' || v_watch.group_by || ')::text', 'null::text'),
-                        v_watch.relation, recovery.scope_sql(v_watch, 'epoch', 'ignore')), v_task) as f (row);
-            end loop;
-            if v_watch.unowned is not null and not recovery.replicated(v_watch.family) then
-                v_task.epoch := null;
-                return query select 'close'::text, 'unowned'::text, v_watch.name, f.row ->> 0, f.row ->> 1, null::bigint
-                    from recovery.run(v_watch.runner, format('select jsonb_build_array(%s, %s) from %s as r where %s',
-                        recovery.key_text(v_watch.key_columns, 'r'), coalesce('(' || v_watch.group_by || ')::text', 'null::text'),
-                        v_watch.relation, recovery.scope_sql(v_watch, 'none', 'ignore')), v_task) as f (row);
-            end if;
-        exception when others then
-            raise warning 'recovery: watch "%" is passed over: %', v_watch.name, sqlerrm;
-        end;
-    end loop;
-    if p_boot is not null then
-        return;
-    end if;
-    for v_fuse in select f.* from recovery.fuse_state as f where f.spent and not exists (
-        select from recovery.fuse_state as o
-        where o.family = f.family and o.scope = f.scope and o.watch = f.watch and o.key = f.key and o.burns) order by f.id
-    loop
-        select min(w.name) into v_name from recovery.attached() as w where w.family = v_fuse.family and (v_fuse.watch in ('', w.name));
-        return query select 'close'::text, case when v_fuse.process_dead is null then 'fuse_expired' else 'process_dead' end,
-            o.watch, o.key, o.group_key, o.server_epoch from recovery.open_in(v_name, v_fuse.scope, v_fuse.key) as o;
-    end loop;
-    for v_due in select d.* from recovery.due() as d loop
-        return query select case when exists (select from recovery.server as s where s.epoch = v_due.owner and s.ended is null)
-                                  and recovery.setting_of('cancel_grace', v_due.watch, v_due.detail ->> 'kind', case v_due.scope when 'group' then v_due.key end)::interval > interval '0'
-                                  and not exists (
-                                      select from recovery.cancellation as c join recovery.watch as w on w.name = v_due.watch and w.family = c.family
-                                      where c.scope = v_due.scope and c.key = v_due.key and c.watch in ('', v_due.watch) and c.deadline <= recovery.now())
-                             then 'ask' else 'close' end,
-            v_due.reason, o.watch, o.key, o.group_key, o.server_epoch from recovery.open_in(v_due.watch, v_due.scope, v_due.key) as o;
-    end loop;
-end
-$$;
---;
-comment on function recovery.preview(text) is
-    'What a sweep would do now, or with p_boot a boot of that name: rows with action (close, adopt, keep, ask) and reason. Nothing is done.';
---;
-revoke all on function recovery.preview(text) from public;
---;
--- sql/functions/problem_of.sql
-create or replace function recovery.problem_of(p_pid bigint, p_start timestamptz, p_until timestamptz default null)
-returns text
-language sql
-stable
-security invoker
-set search_path = pg_catalog, pg_temp
-as $$
-    -- The clocks of two machines differ: a start a little ahead of ours is one that has passed.
-    select case
-        when p_pid <= 0 then format('pid %s is not above 0', p_pid)
-        when not isfinite(p_start) then format('start %s is not finite', p_start)
-        when p_start > greatest(clock_timestamp(), recovery.now()) + interval '5 minutes' then format('start %s is in the future', p_start)
-        when not isfinite(p_until) then format('end %s is not finite', p_until) end
-$$;
---;
-comment on function recovery.problem_of(bigint, timestamptz, timestamptz) is
-    'What is impossible about a process (pid, start) or a fuse (its end), in words; null: nothing.';
---;
-revoke all on function recovery.problem_of(bigint, timestamptz, timestamptz) from public;
---;
--- sql/functions/processes_of.sql
-create or replace function recovery.processes_of(p_watch text, p_scope text, p_key text)
-returns setof recovery.process
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_family text := recovery.family_of(p_watch, p_scope, 'process');
-    v_groups text[] := array[p_key];
-begin
-    if p_scope = 'row' then
-        return query select p.* from recovery.process as p
-            where p.family = v_family and p.scope = 'row' and p.watch = p_watch and p.key = p_key
-              and recovery.problem_of(p.pid, p.process_start) is null order by p.id;
-        return;
-    end if;
-    if not exists (select from recovery.process as p where p.family = v_family) then
-        return;
-    end if;
-    begin
-        v_groups := recovery.tree(v_family, v_groups, false);
-    exception when data_exception then
-        null;  -- a key that no group can have
-    end;
-    return query select p.* from recovery.process as p
-        where p.family = v_family and recovery.problem_of(p.pid, p.process_start) is null
-          and case p.scope when 'group' then p.key = any (v_groups)
-                           else (select r.o_group from recovery.row_of_process(p) as r) = any (v_groups) end
-        order by p.id;
-end
-$$;
---;
-comment on function recovery.processes_of(text, text, text) is
-    'The processes that do a row, or a group with all its rows and descendant groups, whoever started them. RC008 not watched, RC010 bad scope.';
---;
-revoke all on function recovery.processes_of(text, text, text) from public;
---;
--- sql/functions/prune_failures.sql
-create or replace function recovery.prune_failures()
-returns bigint
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_failure recovery.failure;
-    v_watch   recovery.watch;
-    v_open    boolean;
-    v_task    recovery.task;
-    v_count   bigint := 0;
-begin
-    for v_failure in select f.* from recovery.failure as f loop
-        select w.* into v_watch from recovery.attached() as w where w.name = v_failure.watch;
-        v_open := false;
-        if found then
-            v_task.keys := v_failure.key_parts;
-            begin
-                select o.* into v_open from recovery.run(v_watch.runner, format('select to_jsonb(exists (select from %s as r where %s and (%s)))',
-                v_watch.relation, recovery.key_sql(v_watch, 'equal'), v_watch.open), v_task) as o;
-            exception when others then
-                v_open := true;  -- the watch is broken: its failures stay
-            end;
-        end if;
-        if not v_open then
-            delete from recovery.failure as f where f.watch = v_failure.watch and f.key = v_failure.key;
-            v_count := v_count + 1;
-        end if;
-    end loop;
-    return v_count;
-end
-$$;
---;
-comment on function recovery.prune_failures() is 'Forgets failures whose row somebody closed or deleted meanwhile.';
---;
-revoke all on function recovery.prune_failures() from public;
---;
--- sql/functions/prune_processes.sql
-create or replace function recovery.prune_processes(p_age interval default '7 days')
-returns bigint
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_count bigint;
-begin
-    if p_age is null or p_age < interval '1 hour' then
-        perform recovery.fail('RC010', format('age %s is not allowed', coalesce(p_age::text, 'null')), 'Give an interval of at least 1 hour.');
-    end if;
-    -- Long ended, or forgotten by recovery.server altogether; what an heir or an adopter goes on with stays.
-    delete from recovery.process as p
-    where p.registered < recovery.now() - p_age
-      and not exists (select from recovery.server as s where s.epoch = p.server_epoch and (s.ended is null or s.ended >= recovery.now() - p_age))
-      and not recovery.in_use(p);
-    get diagnostics v_count = row_count;
-    return v_count;
-end
-$$;
---;
-comment on function recovery.prune_processes(interval) is
-    'Forgets processes of servers that ended longer ago than that: their host (a container) did not come back to look. Returns how many. RC010 for less than 1 hour.';
---;
-revoke all on function recovery.prune_processes(interval) from public;
---;
--- sql/functions/realias.sql
-create or replace function recovery.realias(p_expression text, p_alias text)
-returns text
-language sql
-immutable
-security invoker
-set search_path = pg_catalog, pg_temp
-as $$
-    -- Tokens: a string, a quoted name, the alias, another word, any other character.
-    select string_agg(case when t.token[1] = 'r.' then p_alias || '.' else t.token[1] end, '' order by t.n)
-    from regexp_matches(p_expression, $re$('(?:[^']|'')*'|"(?:[^"]|"")*"|\mr\.|[a-zA-Z0-9_$]+|.)$re$, 'g')
-         with ordinality as t (token, n)
-$$;
---;
-comment on function recovery.realias(text, text) is
-    'A compiled expression with another alias (new, old) in place of r; strings and quoted names stay.';
---;
-revoke all on function recovery.realias(text, text) from public;
---;
--- sql/functions/reap.sql
-create or replace function recovery.reap(p_lock_wait interval)
-returns bigint[]
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_dead  record;
-    v_ended bigint[] := '{}';
-    v_until timestamptz := recovery.deadline();
-begin
-    perform recovery.observe();
-    for v_dead in select v.epoch, v.reason from recovery.judgement as v where v.dead order by v.epoch loop
-        exit when clock_timestamp() > v_until;  -- those that are left are the next sweep's
-        if recovery.finish(v_dead.epoch, v_dead.reason, p_lock_wait, true) then
-            v_ended := v_ended || v_dead.epoch;
-        end if;
-    end loop;
-    perform recovery.end_lost_epochs();
-    return v_ended;
-end
-$$;
---;
-comment on function recovery.reap(interval) is 'Ends the servers that recovery.judgement holds for dead; their epochs.';
---;
-revoke all on function recovery.reap(interval) from public;
---;
--- sql/functions/reclaim_table.sql
-create or replace function recovery.reclaim_table(p_table regclass, p_role name)
+-- sql/rights/_reclaim_table.sql
+create or replace function recovery._reclaim_table(p_table regclass, p_role name)
 returns void
 language plpgsql
 volatile
@@ -5564,33 +1202,185 @@ begin
 end
 $$;
 --;
-comment on function recovery.reclaim_table(regclass, name) is 'Takes back what recovery.lend_table granted; what other watches of the schema need stays until the last.';
+comment on function recovery._reclaim_table(regclass, name) is 'Takes back what recovery._lend_table granted; what other watches of the schema need stays until the last.';
 --;
-revoke all on function recovery.reclaim_table(regclass, name) from public;
+revoke all on function recovery._reclaim_table(regclass, name) from public;
 --;
--- sql/functions/record_sweep.sql
-create or replace function recovery.record_sweep(p_label text, p_start timestamptz, p_report jsonb)
-returns void
+-- sql/rights/_restore_settings.sql
+create or replace function recovery._restore_settings(p_settings pg_catalog.jsonb)
+returns pg_catalog.void
+language plpgsql
+volatile
+security invoker
+as $$
+-- Without a SET clause: what it sets must stay. All names are qualified.
+declare
+    v_setting pg_catalog.record;
+begin
+    for v_setting in
+        select s.key, s.value from pg_catalog.jsonb_each_text(p_settings) as s
+        where coalesce(s.value, '') operator(pg_catalog.<>) coalesce(pg_catalog.current_setting(s.key, true), '')
+    loop
+        perform pg_catalog.set_config(v_setting.key, coalesce(v_setting.value, ''), false);
+    end loop;
+end
+$$;
+--;
+comment on function recovery._restore_settings(jsonb) is
+    'Sets back what a trigger or function of the host has changed in this session by a plain SET, which outlives the transaction: else one table''s code could stop the sweeps of all others. To be called after a commit, when local settings are gone.';
+--;
+revoke all on function recovery._restore_settings(jsonb) from public;
+--;
+-- sql/rights/_run_as_owner.sql
+create or replace function recovery._run_as_owner(p_runner integer, p_sql text, p_task recovery.task default null, p_mode text default 'read')
+returns setof jsonb
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_call   text := format('recovery_private.run_%s($1, $2, $3) as g', p_runner);
+    v_rows   jsonb[];
+    v_done   boolean := false;
+    v_before text[];
+    v_left   record;
+    v_owner  regrole;
+begin
+    if p_mode in ('read', 'plan', 'compile') then
+        -- Reading leaves nothing behind: what host code has written or set meanwhile, and the deferred triggers
+        -- that it has queued (to run later, as whoever is the user then), go back with this block.
+        begin
+            execute 'select array_agg(g) from ' || v_call into v_rows using p_sql, p_task, p_mode;
+            v_done := true;
+            perform recovery._fail('RX000', 'taken back');
+        exception when sqlstate 'RX000' then
+            if not v_done then
+                raise;
+            end if;
+        end;
+        return query select a.answer from unnest(v_rows) as a (answer);
+        return;
+    end if;
+    v_before := array(select o.what from recovery._session_objects() as o);
+    return query execute 'select g from ' || v_call using p_sql, p_task, p_mode;
+    select r.owner into v_owner from recovery.runner as r where r.id = p_runner;
+    -- Some things outlive the functions, and the transaction, in which host code makes them; the caller's session
+    -- would go on with them. A plain SET of search_path and a cursor WITH HOLD are refused, which takes them back;
+    -- temporary objects go.
+    for v_left in select o.what, o.removal from recovery._session_objects() as o where o.what <> all (v_before) order by o.what loop
+        if v_left.removal is null then
+            perform recovery._fail('42501', format('code of %s leaves the %s in the session', v_owner, v_left.what), 'Let it use one without WITH HOLD.');
+        end if;
+        perform recovery._run_as_owner(p_runner, v_left.removal, null, 'make');
+    end loop;
+    if current_setting('search_path') <> 'pg_catalog, pg_temp' then
+        perform recovery._fail('42501', format('code of %s sets search_path for the whole session', v_owner), 'Let it use SET LOCAL, or a SET clause of the function.');
+    end if;
+end
+$$;
+--;
+comment on function recovery._run_as_owner(integer, text, recovery.task, text) is
+    'Executes a statement about watched rows with the rights of their owner''s runner: the only way in which code of the host runs because of us. Mode read, plan, compile: its answer, and nothing else stays; write: a closing, which fires the host''s triggers under its own search_path and all deferred ones at once; make: definitions of our own.';
+--;
+revoke all on function recovery._run_as_owner(integer, text, recovery.task, text) from public;
+--;
+-- sql/rights/_runner_of.sql
+create or replace function recovery._runner_of(p_table regclass)
+returns recovery.runner
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select r.* from recovery.runner as r join pg_class as c on c.relowner = r.owner where c.oid = p_table
+$$;
+--;
+comment on function recovery._runner_of(regclass) is 'The runner of a table''s owner; null before recovery.permit.';
+--;
+revoke all on function recovery._runner_of(regclass) from public;
+--;
+-- sql/rights/_session_objects.sql
+create or replace function recovery._session_objects()
+returns table (what text, removal text)
 language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    insert into recovery.sweep_run (label, at, took, report)
-    values (p_label, clock_timestamp(), clock_timestamp() - p_start, p_report)
-    on conflict (label) do update set at = excluded.at, took = excluded.took, report = excluded.report;
-    perform recovery.prune_failures();
-    perform recovery.ring();
+    return query select format('cursor %I of %s', c.name, c.creation_time), null::text from pg_cursors as c where c.is_holdable;
+    if pg_my_temp_schema() <> 0 then
+        return query
+            select format('%s %s', c.relname, c.oid), format('drop %s if exists pg_temp.%I cascade',
+                case c.relkind when 'v' then 'view' when 'S' then 'sequence' when 'c' then 'type' when 'f' then 'foreign table' else 'table' end, c.relname)
+            from pg_class as c where c.relnamespace = pg_my_temp_schema() and c.relkind in ('r', 'p', 'v', 'S', 'c', 'f')
+            union all
+            select format('%s %s', t.typname, t.oid), format('drop %s if exists pg_temp.%I cascade', case t.typtype when 'd' then 'domain' else 'type' end, t.typname)
+            from pg_type as t where t.typnamespace = pg_my_temp_schema() and t.typtype in ('d', 'e', 'r');
+    end if;
 end
 $$;
 --;
-comment on function recovery.record_sweep(text, timestamptz, jsonb) is 'Last step of a sweep: records it, forgets failures whose row is no longer open, rings for silent events.';
+comment on function recovery._session_objects() is
+    'What outlives a transaction in this session and can run code in it: cursors WITH HOLD, which are filled at commit by whoever is the user then, and temporary relations and types, which hide those of pg_catalog from whoever goes on; with the statement that removes it.';
 --;
-revoke all on function recovery.record_sweep(text, timestamptz, jsonb) from public;
+revoke all on function recovery._session_objects() from public;
 --;
--- sql/functions/refuse_late.sql
-create or replace function recovery.refuse_late(p_old bigint, p_new bigint, p_table regclass)
+-- sql/rights/_session_settings.sql
+create or replace function recovery._session_settings()
+returns pg_catalog.jsonb
+language sql
+stable
+security invoker
+as $$
+    -- Without a SET clause: it must see what the session has. All names are qualified.
+    select pg_catalog.jsonb_object_agg(n.name, pg_catalog.current_setting(n.name, true))
+    from (
+        select s.name from pg_catalog.pg_settings as s
+        where s.context operator(pg_catalog.=) 'user' and (s.name operator(pg_catalog.!~) '^transaction_' or s.name operator(pg_catalog.=) 'transaction_timeout')
+        union all
+        select 'recovery.server_epoch' union all select 'recovery.reason' union all select 'recovery.notify'
+    ) as n
+$$;
+--;
+comment on function recovery._session_settings() is 'Settings of the session that code of the host might leave behind changed; for recovery._restore_settings.';
+--;
+revoke all on function recovery._session_settings() from public;
+--;
+-- sql/rights/_untrusted_object.sql
+create or replace function recovery._untrusted_object(p_class oid, p_object oid, p_privileged boolean)
+returns text
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select case p_class
+        when 'pg_type'::regclass then (
+            -- Reading a literal of such a type may run the CHECK of a domain in it.
+            select format('type %s', format_type(t.oid, null))
+            from pg_type as t left join pg_type as e on e.oid = t.typelem and t.typcategory = 'A'
+            where t.oid = p_object and t.oid >= 16384
+              and (t.typtype in ('c', 'r', 'm') or e.typtype in ('c', 'd', 'r', 'm')
+                   or p_privileged and not exists (
+                       select from pg_roles as o where o.oid = t.typowner and (o.rolsuper or pg_has_role(o.oid, 'recovery_owner', 'member')))))
+        when 'pg_proc'::regclass then (
+            select format('function %s, which belongs to %s', p.oid::regprocedure, p.proowner::regrole)
+            from pg_proc as p join pg_roles as o on o.oid = p.proowner
+            where p.oid = p_object and p_privileged and not (o.rolsuper or pg_has_role(o.oid, 'recovery_owner', 'member')))
+        when 'pg_operator'::regclass then (
+            select recovery._untrusted_object('pg_proc'::regclass, o.oprcode, p_privileged) from pg_operator as o where o.oid = p_object)
+        end
+$$;
+--;
+comment on function recovery._untrusted_object(oid, oid, boolean) is
+    'What is wrong with an object (of pg_type, pg_proc, pg_operator) in an expression of an index or trigger: it would run code when it is read, or, in a table of a superuser, code of somebody else. Null: nothing.';
+--;
+revoke all on function recovery._untrusted_object(oid, oid, boolean) from public;
+--;
+-- sql/rights/permit.sql
+create or replace function recovery.permit(p_owner regrole)
 returns void
 language plpgsql
 volatile
@@ -5598,20 +1388,1715 @@ security invoker
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    if recovery.writer() = -p_old and p_new is distinct from -p_old then
-        perform recovery.fail('RC013', format('the work in %s was taken from epoch %s: it was closed meanwhile', p_table, recovery.writer()),
-            'recovery.event says why. To take it up again, write server_epoch too.');
+    perform recovery._make_runner(p_owner);
+    execute format('grant usage on schema recovery to %s', p_owner);
+    -- Row security lets an owner see and write the watches of its own tables only.
+    execute format('grant select, insert (relation, spec, path), update (spec, path, supervised), delete on recovery.watch to %s', p_owner);
+    execute format('grant execute on function
+        recovery._fail(text, text, text),
+        recovery._owns_table(regclass),
+        recovery._check_table(regclass),
+        recovery._runner_of(regclass),
+        recovery._realias_sql(text, text),
+        recovery._has_rewriting_trigger(regclass),
+        recovery._is_stale(regclass),
+        recovery._lacks_loan(regclass),
+        recovery._complete_watch(recovery.watch),
+        recovery._define_watch(regclass),
+        recovery._watch_definitions(recovery.watch),
+        recovery._check_definitions(regclass),
+        recovery._drop_triggers(regclass),
+        recovery._lend_table(regclass, name),
+        recovery._reclaim_table(regclass, name),
+        recovery._rehearse_watch(regclass),
+        recovery.detach(regclass),
+        recovery.supervise(regclass, text, text, text, text, text, text, text)
+        to %s', p_owner);
+end
+$$;
+--;
+comment on function recovery.permit(regrole) is
+    'The one statement by which a DBA permits the owner of tables to attach them: makes its runner and grants what recovery.attach needs. It gives no right on anybody else''s tables, nor on servers, tokens or events. Repeating it repairs. As recovery._make_runner; RC010 no such role.';
+--;
+revoke all on function recovery.permit(regrole) from public;
+--;
+-- sql/watch/_attached_watches.sql
+create or replace function recovery._attached_watches()
+returns setof recovery.watch
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select w.* from recovery.watch as w where exists (select from pg_class as c where c.oid = w.relation)
+$$;
+--;
+comment on function recovery._attached_watches() is 'The watches whose table is still there: one that was dropped without recovery.detach harms no other.';
+--;
+revoke all on function recovery._attached_watches() from public;
+--;
+-- sql/watch/_broken_watches.sql
+create or replace function recovery._broken_watches()
+returns table (watch text, problem text)
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch recovery.watch;
+begin
+    for v_watch in select w.* from recovery._attached_watches() as w order by w.family, w.position, w.name loop
+        begin
+            perform recovery._rehearse_watch(v_watch.relation);
+        exception when others then
+            watch := v_watch.name;
+            problem := sqlerrm;
+            return next;
+        end;
+    end loop;
+end
+$$;
+--;
+comment on function recovery._broken_watches() is
+    'Watches whose statements cannot be planned now: something that their expressions use is gone, or a right. Nothing is executed.';
+--;
+revoke all on function recovery._broken_watches() from public;
+--;
+-- sql/watch/_check_definitions.sql
+create or replace function recovery._check_definitions(p_table regclass)
+returns void
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_what text;
+begin
+    -- A type may have got another meaning since the expression was compiled; then its literal has run code, and
+    -- this takes back all that came of it.
+    select u.what into v_what
+    from pg_depend as d
+    cross join lateral recovery._untrusted_object(d.refclassid, d.refobjid, (recovery._runner_of(p_table)).privileged) as u (what)
+    where u.what is not null
+      and (d.classid = 'pg_class'::regclass and d.objid in (
+              select i.indexrelid from pg_index as i join pg_class as c on c.oid = i.indexrelid
+              where i.indrelid = p_table and c.relname ~ '^recovery_(open|started)_[0-9]+$')
+           or d.classid = 'pg_trigger'::regclass and d.objid in (
+              select t.oid from pg_trigger as t where t.tgrelid = p_table and t.tgname ~ '^(zz_)?recovery_[0-9]{2}_')
+              and d.refclassid <> 'pg_proc'::regclass)
+    limit 1;
+    if v_what is not null then
+        perform recovery._fail('RC006', format('the index or a trigger of %s uses %s', p_table, v_what),
+            'Something that an expression uses was redefined while the table was attached.');
     end if;
 end
 $$;
 --;
-comment on function recovery.refuse_late(bigint, bigint, regclass) is
-    'Refuses the late result of a live server whose row a timeout or an operator has closed under it (the sign of server_epoch); p_new: the epoch that the write opens it under, null if it does not: RC013.';
+comment on function recovery._check_definitions(regclass) is 'Refuses an index or trigger of ours in which a literal has run code: RC006.';
 --;
-revoke all on function recovery.refuse_late(bigint, bigint, regclass) from public;
+revoke all on function recovery._check_definitions(regclass) from public;
 --;
--- sql/functions/register.sql
-create or replace function recovery.register(
+-- sql/watch/_check_key.sql
+create or replace function recovery._check_key(p_key text, p_what text)
+returns void
+language plpgsql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if p_key is null or p_key = '' then
+        perform recovery._fail('RC010', format('a %s needs the key of a row or group', p_what), 'As recovery.event.key and group_key show it.');
+    elsif octet_length(p_key) > 2000 then
+        perform recovery._fail('RC010', format('the key %s... of a %s has %s bytes', left(p_key, 40), p_what, octet_length(p_key)), 'Give 1 to 2000 bytes.');
+    end if;
+end
+$$;
+--;
+comment on function recovery._check_key(text, text) is 'Refuses a key that no row or group can have: RC010. p_what (fuse, touch, process) names it in the error.';
+--;
+revoke all on function recovery._check_key(text, text) from public;
+--;
+-- sql/watch/_check_options.sql
+create or replace function recovery._check_options(p_table regclass, p_spec jsonb)
+returns void
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_close    jsonb := p_spec -> 'close';
+    v_requeue  jsonb := nullif(p_spec -> 'requeue', 'null');
+    v_attempts text := p_spec ->> 'attempts';
+begin
+    if btrim(coalesce(p_spec ->> 'open', '')) = '' then
+        perform recovery._fail('RC006', format('no open expression was given for %s', p_table), 'Such as: status = ''running''.');
+    elsif jsonb_typeof(v_close) is distinct from 'object' or v_close = '{}' then
+        perform recovery._fail('RC006', format('close expressions of %s are %s', p_table, coalesce(nullif(v_close, 'null')::text, 'null')),
+            'Give an object of column -> SQL expression, such as {"status": "''failed''"}.');
+    elsif coalesce(p_spec ->> 'events', '') not in ('all', 'closed') then
+        perform recovery._fail('RC006', format('events %s of %s is not known', coalesce(quote_ident(p_spec ->> 'events'), 'null'), p_table), 'Allowed are all and closed.');
+    elsif p_spec ->> 'unowned' is not null and p_spec ->> 'started' is null then
+        perform recovery._fail('RC006', format('unowned rows of %s can only be closed by age', p_table), 'Give p_started too.');
+    elsif p_spec ->> 'launch_grace' is not null and p_spec ->> 'started' is null then
+        perform recovery._fail('RC006', format('a launch grace for %s needs to know when work started', p_table), 'Give p_started too.');
+    elsif (p_spec ->> 'launch_grace')::interval < interval '0' or (p_spec ->> 'unowned')::interval < interval '0' then
+        perform recovery._fail('RC006', format('interval %s of %s is negative',
+            least((p_spec ->> 'launch_grace')::interval, (p_spec ->> 'unowned')::interval), p_table));
+    elsif (v_requeue is null) <> (v_attempts is null) or v_requeue = '{}' or jsonb_typeof(v_requeue) <> 'object' then
+        perform recovery._fail('RC006', format('requeue of %s is %s with attempts column %s', p_table, coalesce(v_requeue::text, 'null'), coalesce(v_attempts, 'null')),
+            'Give both: an object of column -> SQL expression that sets a row back, such as {"status": "''queued''"}, and the integer column that counts.');
+    elsif v_requeue is not null and coalesce((p_spec ->> 'max_attempts')::integer, 0) < 1 then
+        perform recovery._fail('RC006', format('max attempts %s of %s is not allowed', coalesce(p_spec ->> 'max_attempts', 'null'), p_table), 'Give 1 or more.');
+    elsif p_spec ->> 'position' is null then
+        perform recovery._fail('RC006', format('position null of %s is not allowed', p_table), 'Give an integer.');
+    elsif octet_length(p_spec ->> 'name') > 200 or btrim(coalesce(p_spec ->> 'name', '')) = '' then
+        perform recovery._fail('RC006', format('watch name "%s" is not allowed', left(p_spec ->> 'name', 60)), 'Give 1 to 200 bytes.');
+    elsif octet_length(p_spec ->> 'family') > 200 then
+        perform recovery._fail('RC006', format('family name "%s..." is not allowed', left(p_spec ->> 'family', 60)), 'Give 1 to 200 bytes.');
+    elsif p_spec ->> 'parent' is not null and p_spec ->> 'group' is null then
+        perform recovery._fail('RC006', format('%s has a parent expression but no group', p_table), 'p_parent goes with p_group.');
+    end if;
+end
+$$;
+--;
+comment on function recovery._check_options(regclass, jsonb) is 'Refuses the arguments of recovery.attach that cannot work, before anything is compiled: RC006.';
+--;
+revoke all on function recovery._check_options(regclass, jsonb) from public;
+--;
+-- sql/watch/_check_table.sql
+create or replace function recovery._check_table(p_table regclass)
+returns void
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_class record;
+begin
+    select c.relkind, c.relpersistence, c.relispartition, n.nspname, r.rolname into v_class
+    from pg_class as c join pg_namespace as n on n.oid = c.relnamespace join pg_roles as r on r.oid = c.relowner where c.oid = p_table;
+    if not found then
+        perform recovery._fail('RC006', format('table %s does not exist', coalesce(p_table::text, 'null')));
+    elsif v_class.relkind not in ('r', 'p') then
+        perform recovery._fail('RC006', format('%s is a %s: only tables can be watched', p_table,
+            case v_class.relkind when 'v' then 'view' when 'm' then 'materialized view' when 'f' then 'foreign table'
+                 when 'i' then 'index' when 'S' then 'sequence' else 'relation of kind ' || v_class.relkind::text end));
+    elsif v_class.relispartition then
+        perform recovery._fail('RC006', format('%s is a partition', p_table), 'Watch the partitioned table.');
+    elsif v_class.relpersistence = 't' then
+        perform recovery._fail('RC006', format('%s is a temporary table: other sessions cannot see its rows', p_table));
+    elsif v_class.nspname in ('recovery', 'pg_catalog', 'information_schema') then
+        perform recovery._fail('RC006', format('%s belongs to schema %s and cannot be watched', p_table, v_class.nspname));
+    elsif v_class.rolname = 'recovery_owner' then
+        perform recovery._fail('RC006', format('%s belongs to recovery_owner and cannot be watched', p_table), 'Give it to a role of the application.');
+    end if;
+end
+$$;
+--;
+comment on function recovery._check_table(regclass) is 'Refuses a relation that cannot be watched: RC006.';
+--;
+revoke all on function recovery._check_table(regclass) from public;
+--;
+-- sql/watch/_check_unit.sql
+create or replace function recovery._check_unit(p_watch text, p_scope text, p_key text, p_what text)
+returns text
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_family text := recovery._family_of(p_watch, p_scope, p_what);
+begin
+    if p_scope = 'group' and exists (select from recovery.watch as w where w.name = p_watch and w.group_by is null) then
+        perform recovery._fail('RC010', format('watch "%s" has no groups', p_watch), 'Give scope row.');
+    end if;
+    perform recovery._check_key(p_key, p_what);
+    return v_family;
+end
+$$;
+--;
+comment on function recovery._check_unit(text, text, text, text) is
+    'As recovery._family_of, and RC010 if the unit cannot be: a group of a watch without groups, no key.';
+--;
+revoke all on function recovery._check_unit(text, text, text, text) from public;
+--;
+-- sql/watch/_child_group.sql
+create or replace function recovery._child_group(p_watch recovery.watch, p_key text)
+returns text
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_child jsonb;
+    v_task  recovery.task;
+begin
+    if p_watch.child is not null then
+        v_task.key := p_key;
+        select c.* into v_child from recovery._run_as_owner(p_watch.runner, format('select to_jsonb((%s)::text) from %s as r where %s = ($1).key',
+            p_watch.child, p_watch.relation, recovery._key_text(p_watch.key_columns, 'r')), v_task) as c;
+    end if;
+    return v_child #>> '{}';
+end
+$$;
+--;
+comment on function recovery._child_group(recovery.watch, text) is 'The group that a row waits for (a subagent''s session), or null.';
+--;
+revoke all on function recovery._child_group(recovery.watch, text) from public;
+--;
+-- sql/watch/_compile_expression.sql
+create or replace function recovery._compile_expression(
+    p_table      regclass,
+    p_expression text,
+    p_type       text,
+    p_closing    boolean default false,
+    p_stored     boolean default false,
+    out o_text    text,
+    out o_type    text,
+    out o_columns smallint[],
+    out o_plain   boolean
+)
+returns record
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_runner recovery.runner := recovery._runner_of(p_table);
+    v_task   recovery.task;
+    v_found  jsonb;
+    v_why    text;
+begin
+    -- PostgreSQL itself parses the expression and prints it back, with every name qualified and r. or c.
+    -- before every column: what it prints can stand in an index, a trigger or a statement and means the
+    -- same in each. The second range entry is what makes it print the prefixes,
+    -- the second column what makes an aggregate an error. All by the runner: reading an expression may
+    -- execute code already (a literal of a type that holds a domain). The view does not stay.
+    v_task.key := 'pg_temp.recovery_' || replace(gen_random_uuid()::text, '-', '');
+    select v.* into v_found from recovery._run_as_owner(v_runner.id, format(
+        E'create temporary view %s as select (%s\n)%s as recovery_value, r.tableoid as recovery_row from only %s as r cross join %s',
+        v_task.key, p_expression,
+        case when p_type is null then '' else '::' || p_type end,
+        p_table,
+        case when p_closing
+            then '(values (null::text, null::text, null::text, null::timestamptz, null::bigint, null::bigint)) as c (reason, message, detector, at, ms, epoch)'
+            else '(values (1)) as recovery_none (one)' end), v_task, 'compile') as v;
+    o_text := v_found ->> 'text';
+    o_text := substr(o_text, 9, strpos(o_text, E' AS recovery_value,\n') - 9);
+    o_type := v_found ->> 'type';
+    o_plain := not exists (
+        select from jsonb_array_elements(v_found -> 'uses') as u (pair) where (u.pair ->> 0)::oid = 'pg_type'::regclass and (u.pair ->> 1)::oid >= 16384);
+    select array_agg(distinct (u.pair ->> 2)::smallint) into o_columns
+    from jsonb_array_elements(v_found -> 'uses') as u (pair)
+    where (u.pair ->> 0)::oid = 'pg_class'::regclass and (u.pair ->> 1)::oid = p_table and (u.pair ->> 2)::integer > 0;
+    if p_stored then
+        -- Whoever makes the index and the triggers reads its literals with its own rights.
+        select d.what into v_why
+        from jsonb_array_elements(v_found -> 'uses') as u (pair)
+        cross join lateral recovery._untrusted_object((u.pair ->> 0)::oid, (u.pair ->> 1)::oid, v_runner.privileged) as d (what)
+        where d.what is not null limit 1;
+    end if;
+    if v_why is not null then
+        perform recovery._fail('RC006', format('expression %s uses %s', p_expression, v_why),
+            'It stands in an index and in triggers, which others than the table''s owner create and execute.');
+    end if;
+    o_text := v_found ->> 'text';
+    o_text := substr(o_text, 9, strpos(o_text, E' AS recovery_value,\n') - 9);
+    o_type := v_found ->> 'type';
+    -- It will stand in statements that a caller executes with its own rights (create index): one expression, and no more.
+    if regexp_replace(o_text, $re$'(?:[^']|'')*'|"(?:[^"]|"")*"$re$, '', 'g') ~ ';' then
+        perform recovery._fail('RC006', format('expression %s is more than one', p_expression));
+    end if;
+end
+$$;
+--;
+comment on function recovery._compile_expression(regclass, text, text, boolean, boolean) is
+    'Parses an expression over a row r of the table (and the closing c) with search_path pg_catalog and returns it fully qualified, with its type, the columns of the table that it reads, and whether it uses built-in types only. p_stored: it goes into an index and triggers, and must use nothing that runs code when it is read.';
+--;
+revoke all on function recovery._compile_expression(regclass, text, text, boolean, boolean) from public;
+--;
+-- sql/watch/_compile_watch.sql
+create or replace function recovery._compile_watch()
+returns trigger
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+/* recovery.watch is the door through which a table's owner comes in: it may write relation, spec, path and
+   supervised, for its own tables. Everything else in the row is made here, from what PostgreSQL prints when
+   the owner's runner reads the expressions. */
+declare
+    v_step   text;
+    v_state  text;
+    v_error  text;
+    v_done   text;
+    v_other  recovery.watch;
+    v_column record;
+    v_text   text;
+    v_close  jsonb := '{}';
+    v_requeue jsonb := '{}';
+    v_diff   boolean := false;
+begin
+    perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
+    perform recovery._check_table(new.relation);
+    perform recovery._check_options(new.relation, new.spec);
+    new.name := new.spec ->> 'name';
+    new.family := coalesce(new.spec ->> 'family', new.name);
+    new.position := (new.spec ->> 'position')::integer;
+    new.topic := new.spec ->> 'topic';
+    new.failed_topics := (select array_agg(t.topic order by t.n) from jsonb_array_elements_text(nullif(new.spec -> 'failed_topics', 'null')) with ordinality as t (topic, n));
+    new.idle_topics := (select array_agg(t.topic order by t.n) from jsonb_array_elements_text(nullif(new.spec -> 'idle_topics', 'null')) with ordinality as t (topic, n));
+    new.unowned := (new.spec ->> 'unowned')::interval;
+    new.launch_grace := (new.spec ->> 'launch_grace')::interval;
+    new.events := new.spec ->> 'events';
+    new.runner := (recovery._runner_of(new.relation)).id;
+    if new.runner is null then
+        perform recovery._fail('42501', format('the owner of %s is not permitted to attach tables', new.relation),
+            format('A DBA runs this once: select recovery.permit(%L);', (select c.relowner::regrole from pg_class as c where c.oid = new.relation)));
+    end if;
+    select w.* into v_other from recovery.watch as w where w.name = new.name and w.id <> new.id;
+    if found then
+        perform recovery._fail('RC007', format('the name "%s" is taken by the watch on %s', new.name, v_other.relation),
+            'Give another name.');
+    end if;
+
+    select array_agg(a.attname order by k.n), array_agg(format_type(a.atttypid, a.atttypmod) order by k.n)
+    into new.key_columns, new.key_types
+    from pg_index as i
+    cross join lateral unnest(i.indkey) with ordinality as k (attnum, n)
+    join pg_attribute as a on a.attrelid = i.indrelid and a.attnum = k.attnum
+    where i.indrelid = new.relation and i.indisprimary and k.n <= i.indnkeyatts;
+    if new.key_columns is null then
+        perform recovery._fail('RC006', format('%s has no primary key', new.relation), 'Events and closings name a row by its primary key.');
+    end if;
+    if tg_op = 'INSERT' then
+        select a.atttypid = 'bigint'::regtype and a.attgenerated = '' and a.attidentity = '' as fits, a.attnotnull into v_column
+        from pg_attribute as a
+        where a.attrelid = new.relation and a.attname = 'server_epoch' and not a.attisdropped;
+        new.own_column := not found;
+        if found and not v_column.fits then
+            perform recovery._fail('RC006', format('%s has a column server_epoch that is not bigint, or is generated', new.relation));
+        elsif v_column.attnotnull then
+            perform recovery._fail('RC006', format('the column server_epoch of %s is not null', new.relation), 'Let it be null: nobody owns a row that is not open.');
+        end if;
+    end if;
+
+    begin
+        v_step := 'open';
+        select c.o_text, c.o_columns, c.o_plain into new.open, new.open_columns, new.plain
+        from recovery._compile_expression(new.relation, new.spec ->> 'open', 'boolean', false, true) as c;
+        v_step := 'group';
+        new.group_by := null;
+        new.group_type := null;
+        if new.spec ->> 'group' is not null then
+            select c.o_text, c.o_type, c.o_plain and new.plain, new.open_columns || c.o_columns
+            into new.group_by, new.group_type, new.plain, new.open_columns
+            from recovery._compile_expression(new.relation, new.spec ->> 'group', null, false, true) as c;
+        end if;
+        for v_step, v_text in
+            select s.step, s.type from (values ('parent', new.group_type), ('only', 'boolean'), ('started', 'timestamptz')) as s (step, type)
+        loop
+            v_done := coalesce(case v_step when 'started' then new.supervised ->> 'started' end, new.spec ->> v_step);
+            if v_done is not null then
+                select c.o_text, new.plain and (c.o_plain or v_step <> 'started') into v_done, new.plain
+                from recovery._compile_expression(new.relation, v_done, v_text, false, v_step = 'started') as c;
+            end if;
+            case v_step
+                when 'parent' then new.parent := v_done;
+                when 'only' then new.only_if := v_done;
+                else new.started := v_done;
+            end case;
+        end loop;
+        v_step := 'order';
+        new.order_by := null;
+        if new.spec ->> 'order' is not null then
+            -- A view column cannot be a record, so the row is compiled inside a test and taken out again.
+            new.order_by := substring((recovery._compile_expression(new.relation, 'row(' || (new.spec ->> 'order') || ') is null', 'boolean')).o_text from '^\((.*) IS NULL\)$');
+        end if;
+        new.attempts := new.spec ->> 'attempts';
+        for v_column in
+            select s.key as name, s.value as expression, s.into_close, a.attnum, a.atttypid in ('int2'::regtype, 'int4'::regtype, 'int8'::regtype) as counts, format_type(a.atttypid, a.atttypmod) as type,
+                   a.atttypid in ('json'::regtype, 'jsonb'::regtype) as json,
+                   a.attgenerated <> '' or s.key = 'server_epoch' or s.key = any(new.key_columns) as fixed
+            from (select *, true as into_close from jsonb_each_text(new.spec -> 'close')
+                  union all select *, false from jsonb_each_text(coalesce(nullif(new.spec -> 'requeue', 'null'), '{}'))
+                  union all select new.attempts, format('coalesce(r.%I, 0) + 1', new.attempts), null where new.attempts is not null) as s
+            left join pg_attribute as a on a.attrelid = new.relation and a.attname = s.key and a.attnum > 0 and not a.attisdropped
+            order by s.key
+        loop
+            v_step := case v_column.into_close when true then 'close ' when false then 'requeue ' else 'attempts ' end || v_column.name;
+            if v_column.name = 'server_epoch' then
+                perform recovery._fail('42601', format('column "%s" of %s cannot be set by a closing', v_column.name, new.relation));
+            elsif v_column.attnum is null then
+                perform recovery._fail('42703', format('column "%s" of %s does not exist', v_column.name, new.relation));
+            elsif v_column.fixed then
+                perform recovery._fail('42601', format('column "%s" of %s cannot be set by a closing', v_column.name, new.relation));
+            elsif v_column.expression is null then
+                perform recovery._fail('42601', format('column "%s" has no expression: write "null" to set null', v_column.name));
+            end if;
+            if v_column.into_close is null then
+                if not v_column.counts or new.spec -> 'close' ? v_column.name or new.spec -> 'requeue' ? v_column.name then
+                    perform recovery._fail('42804', format('column "%s" must be an integer that no close or requeue expression sets', v_column.name));
+                end if;
+            elsif v_column.into_close then
+                v_close := v_close || jsonb_build_object(v_column.name, (recovery._compile_expression(new.relation, v_column.expression, v_column.type, true)).o_text);
+            else
+                v_requeue := v_requeue || jsonb_build_object(v_column.name, (recovery._compile_expression(new.relation, v_column.expression, v_column.type, true)).o_text);
+            end if;
+            v_diff := v_diff or v_column.json;
+        end loop;
+        new.max_attempts := case when new.attempts is not null then (new.spec ->> 'max_attempts')::integer end;
+        new.close := recovery._requeue_sql(new.relation, v_close, v_requeue, new.attempts, new.max_attempts);
+        new.requeue := nullif(v_requeue, '{}');
+        v_step := 'image';
+        new.diff := v_diff and new.spec ->> 'image' is null;
+        new.image := (recovery._compile_expression(new.relation, coalesce(new.spec ->> 'image', (
+            select 'jsonb_build_object(' || string_agg(format('%L, r.%I', s.key, s.key), ', ' order by s.key) || ')'
+            from jsonb_object_keys(new.close) as s (key))), 'jsonb')).o_text;
+        if new.supervised is not null then
+            new.cancel := new.supervised ->> 'cancel';
+            for v_step, v_text in
+                select s.step, s.type
+                from (values ('kind', 'text'), ('activity', 'timestamptz'), ('timeout', 'interval'), ('hold', 'boolean'), ('child', new.group_type)) as s (step, type)
+            loop
+                v_done := case when new.supervised ->> v_step is not null then (recovery._compile_expression(new.relation, new.supervised ->> v_step, v_text)).o_text end;
+                case v_step
+                    when 'kind' then new.kind := v_done;
+                    when 'activity' then new.activity := v_done;
+                    when 'timeout' then new.timeout := v_done;
+                    when 'hold' then new.hold := v_done;
+                    else new.child := v_done;
+                end case;
+            end loop;
+        end if;
+    exception
+        when insufficient_privilege then
+            raise;
+        when others then
+            get stacked diagnostics v_state = returned_sqlstate, v_error = message_text;
+            if v_state like 'RC%' then
+                raise;
+            end if;
+            perform recovery._fail('RC006', format('the %s expression for %s does not work: %s', v_step, new.relation, v_error),
+                'Expressions see one row r of the table (in close also c.reason, c.message, c.at, c.ms, c.epoch) and are read with search_path pg_catalog: qualify your own types and functions.');
+    end;
+    select w.* into v_other from recovery.watch as w
+    where w.family = new.family and w.id <> new.id and (w.group_type is distinct from new.group_type or w.runner <> new.runner);
+    if found and v_other.runner <> new.runner then
+        perform recovery._fail('RC006', format('%s and %s, of family "%s", belong to two owners', new.relation, v_other.relation, new.family),
+            'Watches of one family close in one statement, with the rights of one owner.');
+    elsif found then
+        perform recovery._fail('RC006', format('the group of %s is %s, that of "%s" in family "%s" is %s', new.relation,
+            coalesce(new.group_type, 'not given'), v_other.name, new.family, coalesce(v_other.group_type, 'not given')),
+            'Watches of one family share the type of their group.');
+    end if;
+    if new.group_by is null and exists (select from recovery.watch as w where w.family = new.family and w.id <> new.id) then
+        perform recovery._fail('RC006', format('family "%s" has a watch already', new.family), 'Watches share a family only by p_group.');
+    end if;
+    new.outbox := coalesce((select min(w.outbox) from recovery.watch as w where w.family = new.family and w.id <> new.id), new.id);
+    return new;
+end
+$$;
+--;
+comment on function recovery._compile_watch() is
+    'Trigger function of recovery.watch: checks what an owner has written there and makes all other columns from it. RC006 cannot work, RC007 the name is taken, 42501 the owner is not permitted.';
+--;
+revoke all on function recovery._compile_watch() from public;
+--;
+-- sql/watch/_complete_watch.sql
+create or replace function recovery._complete_watch(p_watch recovery.watch)
+returns void
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_runner recovery.runner := recovery._runner_of(p_watch.relation);
+    v_owner  regrole;
+    v_schema regnamespace;
+    v_define record;
+    v_state  text;
+    v_error  text;
+    v_what   text;
+begin
+    select c.relowner, c.relnamespace into v_owner, v_schema from pg_class as c where c.oid = p_watch.relation;
+    v_what := case when exists (select from pg_class as c where c.relnamespace = v_schema and c.relname = 'recovery_open_' || p_watch.id)
+                   then 'the started expression' else 'the open or group expression' end;
+    begin
+        if not v_runner.privileged and has_schema_privilege(v_owner, v_schema, 'create') then
+            perform recovery._define_watch(p_watch.relation);
+        elsif v_runner.privileged or p_watch.plain then
+            -- With the caller's rights: the runner is no owner here, or may not make an index in this schema.
+            for v_define in select d.name, d.statement from recovery._watch_definitions(p_watch) as d loop
+                execute v_define.statement;
+            end loop;
+            perform recovery._check_definitions(p_watch.relation);
+        else
+            perform recovery._fail('42501', format('%s may not create in schema %s', v_owner, v_schema));
+        end if;
+    exception when others then
+        get stacked diagnostics v_state = returned_sqlstate, v_error = message_text;
+        if v_state like 'RC%' then
+            raise;
+        elsif v_state = '42501' then
+            perform recovery._fail('42501', v_error, format('attach makes an index beside the table: grant create on schema %s to %s;', v_schema, v_owner));
+        end if;
+        perform recovery._fail('RC006', format('%s for %s does not work: %s', v_what, p_watch.relation, v_error), 'It stands in an index, and must be immutable.');
+    end;
+    for v_define in
+        select t.tgname from pg_trigger as t where t.tgrelid = p_watch.relation and t.tgname ~ '^(zz_)?recovery_[0-9]{2}_' and obj_description(t.oid, 'pg_trigger') is null
+    loop
+        execute format('comment on trigger %I on %s is %L', v_define.tgname, p_watch.relation,
+            'pg-recovery: owner, fence and events of work in flight; made by recovery.attach, removed by recovery.detach.');
+    end loop;
+    perform recovery._rehearse_watch(p_watch.relation);
+end
+$$;
+--;
+comment on function recovery._complete_watch(recovery.watch) is
+    'Last step of attach and supervise: makes the index and the triggers that a watch lacks, and plans its statements. RC006 they cannot work, 42501 no right to make an index.';
+--;
+revoke all on function recovery._complete_watch(recovery.watch) from public;
+--;
+-- sql/watch/_define_watch.sql
+create or replace function recovery._define_watch(p_table regclass)
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch  recovery.watch;
+    v_define record;
+begin
+    select w.* into strict v_watch from recovery.watch as w where w.relation = p_table;
+    for v_define in select d.name, d.statement from recovery._watch_definitions(v_watch) as d loop
+        perform recovery._run_as_owner(v_watch.runner, v_define.statement, null, 'make');
+    end loop;
+    perform recovery._check_definitions(p_table);
+end
+$$;
+--;
+comment on function recovery._define_watch(regclass) is
+    'Makes the index and the triggers of a watch that its table does not have, as the runner: whoever makes them reads the literals in them. Whoever may call it, it makes what the watch says.';
+--;
+revoke all on function recovery._define_watch(regclass) from public;
+--;
+-- sql/watch/_drop_triggers.sql
+create or replace function recovery._drop_triggers(p_table regclass)
+returns void
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_trigger name;
+begin
+    for v_trigger in
+        select t.tgname from pg_trigger as t
+        where t.tgrelid = p_table and t.tgname ~ '^(zz_)?recovery_[0-9]{2}_' and t.tgparentid = 0
+    loop
+        execute format('drop trigger %I on %s', v_trigger, p_table);
+    end loop;
+end
+$$;
+--;
+comment on function recovery._drop_triggers(regclass) is 'Removes our triggers from a table.';
+--;
+revoke all on function recovery._drop_triggers(regclass) from public;
+--;
+-- sql/watch/_family_of.sql
+create or replace function recovery._family_of(p_watch text, p_scope text, p_what text)
+returns text
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_family text;
+begin
+    select w.family into v_family from recovery._attached_watches() as w where w.name = p_watch;
+    if not found then
+        perform recovery._fail('RC008', format('nothing is watched as %s', coalesce(quote_literal(p_watch), 'null')), 'See recovery.watch for the names.');
+    elsif p_scope is null or p_scope not in ('row', 'group') then
+        perform recovery._fail('RC010', format('%s scope %s is not known', p_what, coalesce(quote_literal(p_scope), 'null')), 'Allowed are row and group.');
+    end if;
+    return v_family;
+end
+$$;
+--;
+comment on function recovery._family_of(text, text, text) is
+    'Family of a watch; p_what (fuse, touch, process) names what is wrong in errors. RC008 not watched, RC010 unknown scope.';
+--;
+revoke all on function recovery._family_of(text, text, text) from public;
+--;
+-- sql/watch/_forget_watch.sql
+create or replace function recovery._forget_watch()
+returns trigger
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_name text;
+begin
+    foreach v_name in array array['before_insert', 'before_update', 'before_delete', 'insert', 'update', 'delete', 'truncate'] loop
+        execute format('drop function if exists recovery.watch_%s_%s()', old.id, v_name);
+    end loop;
+    if exists (select from recovery.watch as w where w.family = old.family) then
+        perform recovery._create_outbox(old.outbox, old.family);
+    else
+        execute format('drop view if exists recovery.outbox_%s', old.outbox);
+        delete from recovery.fuse as f where f.family = old.family;
+        delete from recovery.touch as t where t.family = old.family;
+        delete from recovery.cancellation as c where c.family = old.family;
+    end if;
+    delete from recovery.failure as f where f.watch = old.name;
+    delete from recovery.broken_watch as b where b.watch = old.name;
+    delete from recovery.cancellation as c where c.watch = old.name;
+    delete from recovery.touch as t where t.watch = old.name;
+    return null;
+end
+$$;
+--;
+comment on function recovery._forget_watch() is
+    'Trigger function of recovery.watch: removes what was made for a watch. Fails while the table still has its triggers. Events stay.';
+--;
+revoke all on function recovery._forget_watch() from public;
+--;
+-- sql/watch/_gave_up_sql.sql
+create or replace function recovery._gave_up_sql(p_expression text, p_max_attempts integer)
+returns text
+language sql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    -- Tokens: a string, a quoted name, c.message, another word, any other character.
+    select string_agg(case when t.token[1] = 'c.message'
+        then format('(c.message || %L)', format('; gave up after %s attempt%s', p_max_attempts, case p_max_attempts when 1 then '' else 's' end))
+        else t.token[1] end, '' order by t.n)
+    from regexp_matches(p_expression, $re$('(?:[^']|'')*'|"(?:[^"]|"")*"|\mc\.message\M|[a-zA-Z0-9_$]+|.)$re$, 'g')
+         with ordinality as t (token, n)
+$$;
+--;
+comment on function recovery._gave_up_sql(text, integer) is 'A compiled close expression whose message says after how many attempts it gave up.';
+--;
+revoke all on function recovery._gave_up_sql(text, integer) from public;
+--;
+-- sql/watch/_generate_watch.sql
+create or replace function recovery._generate_watch()
+returns trigger
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_runner recovery.runner;
+    v_name   text;
+    v_names  text[] := array['before_insert', 'before_update', 'insert', 'update', 'delete', 'truncate'];
+begin
+    if (select c.relkind from pg_class as c where c.oid = new.relation) = 'p' then
+        v_names := v_names || 'before_delete'::text;
+    end if;
+    select r.* into strict v_runner from recovery.runner as r where r.id = new.runner;
+    perform recovery._create_outbox(new.outbox, new.family);
+    execute format('grant insert on recovery.outbox_%s to %I', new.outbox, v_runner.role);
+    -- Made by the runner itself, which may create here only until these lines are done: so they belong to it,
+    -- and nobody has to be its member.
+    execute format('grant create on schema recovery to %I', v_runner.role);
+    foreach v_name in array v_names loop
+        if exists (
+            select from pg_proc as p
+            where p.pronamespace = 'recovery'::regnamespace and p.proname = format('watch_%s_%s', new.id, v_name) and p.proowner <> (select o.oid from pg_roles as o where o.rolname = v_runner.role)
+        ) then
+            execute format('drop function recovery.watch_%s_%s()', new.id, v_name);  -- the table has another owner now
+        end if;
+        perform recovery._run_as_owner(new.runner, format(
+            'create or replace function recovery.watch_%1$s_%2$s() returns trigger language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as %3$L;'
+            ' comment on function recovery.watch_%1$s_%2$s() is %4$L;'
+            ' revoke all on function recovery.watch_%1$s_%2$s() from public;'
+            ' grant execute on function recovery.watch_%1$s_%2$s() to %5$s',
+            new.id, v_name, recovery._trigger_sql(new, v_name),
+            format('Generated for watch "%s": owner, fence and events of its rows, %s.', new.name, replace(v_name, '_', ' ')), v_runner.owner), null, 'make');
+    end loop;
+    execute format('revoke create on schema recovery from %I', v_runner.role);
+    return null;
+end
+$$;
+--;
+comment on function recovery._generate_watch() is
+    'Trigger function of recovery.watch: makes the trigger functions of a watch, which belong to its runner, and the view through which they append events.';
+--;
+revoke all on function recovery._generate_watch() from public;
+--;
+-- sql/watch/_group_tree.sql
+create or replace function recovery._group_tree(p_family text, p_groups text[], p_upward boolean)
+returns text[]
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_head   recovery.watch;
+    v_task   recovery.task;
+    v_groups jsonb;
+begin
+    select w.* into v_head from recovery._attached_watches() as w where w.family = p_family and w.parent is not null;
+    if not found or p_groups is null then
+        return p_groups;
+    end if;
+    v_task.keys := p_groups;
+    v_task.max_rows := p_upward::integer;
+    select t.* into v_groups from recovery._run_as_owner(v_head.runner, format($sql$
+        with recursive
+        up (g) as (
+            select unnest(($1).keys::%3$s[])
+            union
+            select %2$s from up join %1$s as r on %4$s = up.g where ($1).max_rows = 1 and %2$s is not null
+        ),
+        down (g, depth) as (
+            select up.g, 0 from up
+            where not exists (select from %1$s as r where %4$s = up.g and %2$s in (select u.g from up as u))
+            union
+            select %4$s, down.depth + 1 from down join %1$s as r on %2$s = down.g where down.depth < 100
+        ),
+        every (g, depth) as (
+            select x.g, max(x.depth) from (select down.g, down.depth from down union all select up.g, 0 from up) as x group by x.g
+        )
+        select to_jsonb(array_agg(g order by depth desc, g)::text[]) from every
+        $sql$, v_head.relation, v_head.parent, v_head.group_type, v_head.group_by), v_task) as t;
+    return recovery._to_texts(v_groups);
+end
+$$;
+--;
+comment on function recovery._group_tree(text, text[], boolean) is
+    'Groups with all their descendants, and with p_upward their ancestors too, deepest first; as they are where a family has no parent expression. Cycles end at depth 100.';
+--;
+revoke all on function recovery._group_tree(text, text[], boolean) from public;
+--;
+-- sql/watch/_has_open_work.sql
+create or replace function recovery._has_open_work(p_watch text, p_scope text, p_key text)
+returns boolean
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return exists (select from recovery._unit_rows(p_watch, p_scope, p_key));
+exception when others then
+    perform recovery._note_broken_watch(p_watch, sqlstate, sqlerrm);
+    return false;
+end
+$$;
+--;
+comment on function recovery._has_open_work(text, text, text) is
+    'Whether anything of a row or group is open, with what it waits for and all descendants; false if that cannot be told, and then the watch is noted as broken.';
+--;
+revoke all on function recovery._has_open_work(text, text, text) from public;
+--;
+-- sql/watch/_has_rewriting_trigger.sql
+create or replace function recovery._has_rewriting_trigger(p_table regclass)
+returns boolean
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    -- 19: FOR EACH ROW, BEFORE, UPDATE.
+    select exists (
+        select from pg_trigger as t
+        where t.tgenabled <> 'D' and t.tgtype::integer & 19 = 19 and t.tgname !~ '^zz_recovery_[0-9]{2}_'
+          and t.tgrelid in (select p_table union select p.relid from pg_partition_tree(p_table) as p))
+$$;
+--;
+comment on function recovery._has_rewriting_trigger(regclass) is
+    'Whether a trigger of the host may change a row on its way into the table, or into one of its partitions: BEFORE UPDATE FOR EACH ROW.';
+--;
+revoke all on function recovery._has_rewriting_trigger(regclass) from public;
+--;
+-- sql/watch/_index_problem.sql
+create or replace function recovery._index_problem(p_watch recovery.watch, p_kind text, out problem text, out remedy text)
+returns record
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_name  text := format('recovery_%s_%s', p_kind, p_watch.id);
+    v_index record;
+    v_bad   regclass;
+    v_is    text;
+    v_as    text;
+begin
+    select c.oid::regclass as name, i.indexrelid, i.indrelid, i.indisvalid and i.indisready and i.indislive as well,
+           t.relname as of, i.indnkeyatts as columns
+    into v_index
+    from pg_class as t join pg_class as c on c.relnamespace = t.relnamespace and c.relname = v_name
+    left join pg_index as i on i.indexrelid = c.oid
+    where t.oid = p_watch.relation;
+    if not found then
+        return;  -- recovery._watch_definitions says so
+    elsif v_index.indrelid is distinct from p_watch.relation then
+        problem := format('%s is not its index', v_index.name);
+        remedy := format('rename %s, then call recovery.attach again', v_index.name);
+        return;
+    end if;
+    -- Of a partitioned table's index every leaf's counts.
+    select i.indexrelid into v_bad from pg_partition_tree(v_index.indexrelid) as p join pg_index as i on i.indexrelid = p.relid
+    where p.isleaf and not (i.indisvalid and i.indisready and i.indislive) limit 1;
+    if v_bad is not null or not v_index.well then
+        problem := format('index %s is invalid: each sweep reads the whole table', coalesce(v_bad, v_index.name));
+        remedy := format('reindex index concurrently %s;', coalesce(v_bad, v_index.name));
+        return;
+    end if;
+    select concat(string_agg(pg_get_indexdef(v_index.indexrelid, n, false), ','), '|', pg_get_expr(i.indpred, i.indrelid)) into v_is
+    from pg_index as i cross join generate_series(1, v_index.columns) as n where i.indexrelid = v_index.indexrelid group by i.indexrelid;
+    v_as := case p_kind
+        when 'open' then concat('server_epoch,', p_watch.group_by || ',', (
+            select string_agg(quote_ident(k.name), ',' order by k.n) from unnest(p_watch.key_columns) with ordinality as k (name, n)), '|', p_watch.open)
+        else concat(p_watch.started, '|', p_watch.open, ' AND ', p_watch.started, ' IS NOT NULL') end;
+    -- As an index prints it: without the alias, but for a whole row.
+    v_as := replace(replace(recovery._realias_sql(v_as, E'\x01'), E'\x01.*', quote_ident(v_index.of) || '.*'), E'\x01.', '');
+    -- Where a view has more parentheses, and breaks the lines of a CASE, says nothing.
+    if translate(v_is, E'() \n', '') <> translate(v_as, E'() \n', '') then
+        problem := format('index %s is not the one that recovery.attach made', v_index.name);
+        remedy := format('drop index %s; then call recovery.attach again', v_index.name);
+    end if;
+end
+$$;
+--;
+comment on function recovery._index_problem(recovery.watch, text) is
+    'What is wrong with the index recovery_<kind>_<id> (kind open or started) of a watch: another table''s, invalid, another definition; null: nothing. That it is missing, recovery._watch_definitions says.';
+--;
+revoke all on function recovery._index_problem(recovery.watch, text) from public;
+--;
+-- sql/watch/_is_decided_late.sql
+create or replace function recovery._is_decided_late(p_watch recovery.watch)
+returns boolean
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select exists (
+        select from pg_attribute as a
+        where a.attrelid = p_watch.relation and not a.attisdropped and a.attgenerated <> ''
+          and (a.attnum = any(p_watch.open_columns) or p_watch.open ~ '\mr\.\*'))
+$$;
+--;
+comment on function recovery._is_decided_late(recovery.watch) is
+    'Whether the open predicate reads a generated column: PostgreSQL computes it after the BEFORE triggers, which do not know yet whether the row is open.';
+--;
+revoke all on function recovery._is_decided_late(recovery.watch) from public;
+--;
+-- sql/watch/_is_group_open.sql
+create or replace function recovery._is_group_open(p_family text, p_groups text[])
+returns boolean
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch recovery.watch;
+    v_open  boolean;
+    v_task  recovery.task;
+begin
+    v_task.keys := p_groups;
+    for v_watch in select w.* from recovery._attached_watches() as w where w.family = p_family and w.group_by is not null order by w.position loop
+        v_task.epochs := recovery._open_epochs(v_watch.name);
+        select o.* into v_open from recovery._run_as_owner(v_watch.runner, format(
+            'select to_jsonb(exists (select from unnest(($1).keys::%1$s[]) as g (g) cross join unnest(($1).epochs) as e (epoch) cross join lateral'
+            ' (select from %2$s as r where r.server_epoch = e.epoch and %3$s and (%4$s) and (%5$s) limit 1) as r)'
+            ' or exists (select from unnest(($1).keys::%1$s[]) as g (g) cross join lateral'
+            ' (select from %2$s as r where r.server_epoch is null and %3$s and (%4$s) and (%5$s) limit 1) as r))',
+            v_watch.group_type, v_watch.relation, recovery._key_sql(v_watch, 'group'), v_watch.open, coalesce(v_watch.only_if, 'true')), v_task) as o;
+        if v_open then
+            return true;
+        end if;
+    end loop;
+    return false;
+end
+$$;
+--;
+comment on function recovery._is_group_open(text, text[]) is 'Whether any row of these groups is open, whoever owns it.';
+--;
+revoke all on function recovery._is_group_open(text, text[]) from public;
+--;
+-- sql/watch/_is_replicated.sql
+create or replace function recovery._is_replicated(p_family text)
+returns boolean
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    -- A disabled subscription counts: its publisher goes on. With publish_via_partition_root the root is its target, else
+    -- the leaves. A family closes together, so one such table is enough.
+    with recursive t (oid) as (
+        select coalesce(pg_partition_root(w.relation)::oid, w.relation::oid) from recovery._attached_watches() as w
+        where w.family = p_family and exists (select from pg_subscription_rel)
+        union
+        select i.inhrelid from t join pg_inherits as i on i.inhparent = t.oid
+    )
+    select exists (select from t join pg_subscription_rel as s on s.srrelid = t.oid)
+$$;
+--;
+comment on function recovery._is_replicated(text) is
+    'Whether a subscription of logical replication, enabled or not, writes a table of this family: rows in it may be live at the publisher.';
+--;
+revoke all on function recovery._is_replicated(text) from public;
+--;
+-- sql/watch/_is_stale.sql
+create or replace function recovery._is_stale(p_table regclass)
+returns boolean
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select recovery._lacks_loan(p_table)
+        or recovery._has_rewriting_trigger(p_table)
+       and exists (select from pg_trigger as t where t.tgrelid = p_table and t.tgname = 'recovery_20_update' and t.tgattr::text <> '')
+$$;
+--;
+comment on function recovery._is_stale(regclass) is
+    'Whether the host has added a BEFORE UPDATE trigger since the table was attached: what that changes in columns that the statement does not name is not noticed until recovery.attach is called again; or triggers in a superuser''s table, whose runner is lent what they may write when it is attached.';
+--;
+revoke all on function recovery._is_stale(regclass) from public;
+--;
+-- sql/watch/_key_parts.sql
+create or replace function recovery._key_parts(p_watch recovery.watch, p_key text)
+returns text[]
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select case when cardinality(p_watch.key_columns) = 1 then array[p_key]
+                else (select array_agg(k.part order by k.n) from jsonb_array_elements_text(p_key::jsonb) with ordinality as k (part, n)) end
+$$;
+--;
+comment on function recovery._key_parts(recovery.watch, text) is 'The columns of a primary key as events carry it.';
+--;
+revoke all on function recovery._key_parts(recovery.watch, text) from public;
+--;
+-- sql/watch/_key_sql.sql
+create or replace function recovery._key_sql(p_watch recovery.watch, p_form text)
+returns text
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select case p_form
+        when 'columns' then string_agg(format('r.%I', c.name), ', ' order by c.n)
+        when 'parts' then format('array[%s]', string_agg(format('(r.%I)::text', c.name), ', ' order by c.n))
+        when 'between' then format('(($1).keys is null or (%1$s) > (%2$s)) and (($1).bound is null or (%1$s) <= (%3$s))',
+            string_agg(format('r.%I', c.name), ', ' order by c.n),
+            string_agg(format('(($1).keys[%s])::%s', c.n, p_watch.key_types[c.n]), ', ' order by c.n),
+            string_agg(format('(($1).bound[%s])::%s', c.n, p_watch.key_types[c.n]), ', ' order by c.n))
+        when 'loose' then format('(%s) is null', p_watch.group_by)
+        when 'equal' then string_agg(format('r.%I = (($1).keys[%s])::%s', c.name, c.n, p_watch.key_types[c.n]), ' and ' order by c.n)
+        when 'group' then format('%s = g.g', p_watch.group_by)
+        when 'groups' then format('%s = any(($1).keys::%s[])', p_watch.group_by, p_watch.group_type)
+        end
+    from unnest(p_watch.key_columns) with ordinality as c (name, n)
+$$;
+--;
+comment on function recovery._key_sql(recovery.watch, text) is
+    'SQL text about the key of a row r: its columns, its parts as text[], or its comparison with the task''s keys and bound.';
+--;
+revoke all on function recovery._key_sql(recovery.watch, text) from public;
+--;
+-- sql/watch/_key_text.sql
+create or replace function recovery._key_text(p_columns text[], p_alias text)
+returns text
+language sql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select case when cardinality(p_columns) = 1
+        then format('(%s.%I)::text', p_alias, p_columns[1])
+        else (select format('jsonb_build_array(%s)::text', string_agg(format('%s.%I', p_alias, c.name), ', ' order by c.n))
+              from unnest(p_columns) with ordinality as c (name, n)) end
+$$;
+--;
+comment on function recovery._key_text(text[], text) is 'SQL text that prints the primary key of a row as events carry it.';
+--;
+revoke all on function recovery._key_text(text[], text) from public;
+--;
+-- sql/watch/_note_broken_watch.sql
+create or replace function recovery._note_broken_watch(p_watch text, p_state text, p_message text)
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    raise warning 'recovery: watch "%" is passed over: %', p_watch, p_message;
+    insert into recovery.broken_watch as b (watch, sqlstate, message) values (p_watch, p_state, p_message)
+    on conflict (watch) do update set at = excluded.at, sqlstate = excluded.sqlstate, message = excluded.message;
+end
+$$;
+--;
+comment on function recovery._note_broken_watch(text, text, text) is 'Notes that a watch fails, so that its rows wait and all others are served.';
+--;
+revoke all on function recovery._note_broken_watch(text, text, text) from public;
+--;
+-- sql/watch/_open_epochs.sql
+create or replace function recovery._open_epochs(p_watch text)
+returns bigint[]
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch  record;
+    v_epochs jsonb;
+begin
+    select w.relation, w.open, w.runner into strict v_watch from recovery._attached_watches() as w where w.name = p_watch;
+    -- Steps from one epoch to the next in the partial index, so the cost follows the number of owners.
+    select e.* into v_epochs from recovery._run_as_owner(v_watch.runner, format($sql$
+        with recursive e (epoch) as (
+            (select r.server_epoch from %1$s as r where r.server_epoch is not null and (%2$s) order by r.server_epoch limit 1)
+            union all
+            select (select r.server_epoch from %1$s as r where r.server_epoch > e.epoch and (%2$s) order by r.server_epoch limit 1)
+            from e where e.epoch is not null
+        )
+        select to_jsonb(array_agg(e.epoch)) from e where e.epoch is not null
+        $sql$, v_watch.relation, v_watch.open)) as e;
+    return coalesce(recovery._to_texts(v_epochs)::bigint[], '{}');
+end
+$$;
+--;
+comment on function recovery._open_epochs(text) is 'The epochs that own open rows of a watch, from its partial index.';
+--;
+revoke all on function recovery._open_epochs(text) from public;
+--;
+-- sql/watch/_realias_sql.sql
+create or replace function recovery._realias_sql(p_expression text, p_alias text)
+returns text
+language sql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    -- Tokens: a string, a quoted name, the alias, another word, any other character.
+    select string_agg(case when t.token[1] = 'r.' then p_alias || '.' else t.token[1] end, '' order by t.n)
+    from regexp_matches(p_expression, $re$('(?:[^']|'')*'|"(?:[^"]|"")*"|\mr\.|[a-zA-Z0-9_$]+|.)$re$, 'g')
+         with ordinality as t (token, n)
+$$;
+--;
+comment on function recovery._realias_sql(text, text) is
+    'A compiled expression with another alias (new, old) in place of r; strings and quoted names stay.';
+--;
+revoke all on function recovery._realias_sql(text, text) from public;
+--;
+-- sql/watch/_rehearse_watch.sql
+create or replace function recovery._rehearse_watch(p_table regclass)
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch recovery.watch;
+    v_task  recovery.task;
+    v_step  text := 'statement';
+    v_state text;
+    v_error text;
+begin
+    select w.* into strict v_watch from recovery.watch as w where w.relation = p_table;
+    if (select to_jsonb(true) from recovery._run_as_owner(v_watch.runner, format('select pg_catalog.to_jsonb(pg_catalog.row_security_active(%L::pg_catalog.regclass))', p_table)) as r where r = 'true') then
+        perform recovery._fail('RC006', format('row security of %s would hide rows from %s', p_table, (select r.role from recovery.runner as r where r.id = v_watch.runner)),
+            format('Orphans would stay open: alter role %I bypassrls.', (select r.role from recovery.runner as r where r.id = v_watch.runner)));
+    end if;
+    -- The real statements, planned by the role that executes them.
+    perform recovery._run_as_owner(v_watch.runner, 'explain (costs off) ' || recovery._close_sql(v_watch.family, case when v_watch.group_by is null then 'range' else 'groups' end),
+        v_task, 'plan');
+    perform recovery._run_as_owner(v_watch.runner, 'explain (costs off) ' || recovery._close_sql(v_watch.family, 'row', 'any', 'without', true, true, false, v_watch.name),
+        v_task, 'plan');
+    if v_watch.supervised is not null then
+        v_step := 'watchdog';
+        perform recovery._run_as_owner(v_watch.runner, 'explain (costs off) ' || recovery._due_sql(v_watch), v_task, 'plan');
+    end if;
+exception when others then
+    get stacked diagnostics v_state = returned_sqlstate, v_error = message_text;
+    if v_state = '42501' or v_state like 'RC%' then
+        raise;
+    end if;
+    perform recovery._fail('RC006', format('%s cannot be watched (%s): %s', p_table, v_step, v_error),
+        'Expressions must run with the rights of the table''s owner.');
+end
+$$;
+--;
+comment on function recovery._rehearse_watch(regclass) is 'Plans the statements of a watch as its runner. RC006 they cannot work, 42501 the owner lacks a right.';
+--;
+revoke all on function recovery._rehearse_watch(regclass) from public;
+--;
+-- sql/watch/_requeue_sql.sql
+create or replace function recovery._requeue_sql(p_table regclass, p_close jsonb, p_requeue jsonb, p_attempts text, p_max_attempts integer)
+returns jsonb
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    -- While attempts are left the row goes back to the queue; the last one fails, and says so.
+    select case when p_attempts is null then p_close else (
+        select jsonb_object_agg(a.attname, format('case when coalesce(r.%I, 0) + 1 < %s then %s else %s end', p_attempts, p_max_attempts,
+                   coalesce(p_requeue ->> a.attname, format('r.%I', a.attname)),
+                   coalesce(recovery._gave_up_sql(p_close ->> a.attname, p_max_attempts), format('r.%I', a.attname))))
+               || jsonb_build_object(p_attempts, format('coalesce(r.%I, 0) + 1', p_attempts))
+        from pg_attribute as a
+        where a.attrelid = p_table and a.attnum > 0 and (p_close ? a.attname or p_requeue ? a.attname)) end
+$$;
+--;
+comment on function recovery._requeue_sql(regclass, jsonb, jsonb, text, integer) is
+    'What a closing sets where work is set back to its queue until a number of attempts: column -> compiled expression.';
+--;
+revoke all on function recovery._requeue_sql(regclass, jsonb, jsonb, text, integer) from public;
+--;
+-- sql/watch/_trigger_sql.sql
+create or replace function recovery._trigger_sql(p_watch recovery.watch, p_operation text)
+returns text
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $function$
+/* The body of the trigger function of one watch and one operation. It is generated, with the watch's
+   expressions in place, because a general one would have to turn every row into json.
+
+   BEFORE triggers write the owner into the row and fence closed rows. They decide nothing that must hold for the
+   row as it is in the end: an insert may come to nothing (on conflict), a later trigger of the host may change it.
+   AFTER triggers fence what opens and closes work, and write the event.
+
+   The usual case, a live server that opens or closes its own row, is one expression, which takes the lock,
+   and one statement, which writes the event only if the epoch lives. They are two on purpose: the
+   statement's snapshot must be younger than the lock. Everything else is the branch behind `not found`.
+
+   A row that changes its partition fires BEFORE UPDATE, DELETE and INSERT one after the other, and at the end of
+   the statement AFTER DELETE and INSERT, in the order of the rows. So the first three tell each other by settings
+   of the transaction which row moves, and count the rows that do; AFTER DELETE leaves what was to AFTER INSERT,
+   which tells the two as the update that they are. The settings are named by the depth of triggers: statements in
+   triggers of the host come between. Anybody can set them, so nothing is left out because of them before the
+   insert is there: AFTER DELETE fences and says what it says of every row, AFTER INSERT takes that back.       */
+declare
+    v_move   constant boolean := (select c.relkind = 'p' from pg_class as c where c.oid = p_watch.relation);
+    v_late   constant boolean := recovery._is_decided_late(p_watch);
+    v_was    constant text := format('(%s) is true', recovery._realias_sql(p_watch.open, 'old'));
+    v_is     constant text := format('(%s) is true', recovery._realias_sql(p_watch.open, 'new'));
+    v_writer constant text := $$nullif(current_setting('recovery.server_epoch', true), '')::bigint$$;
+    v_row    constant text := case p_operation when 'delete' then 'old' when 'truncate' then 'r' else 'new' end;
+    v_old    constant text := case p_operation when 'insert' then 'null::jsonb' when 'truncate' then p_watch.image else recovery._realias_sql(p_watch.image, 'old') end;
+    v_new    constant text := case when p_operation in ('delete', 'truncate') then 'null::jsonb' else recovery._realias_sql(p_watch.image, 'new') end;
+    v_diff   constant boolean := p_watch.diff and p_operation = 'update';
+    v_insert text;
+    v_values text;
+    v_event  text;
+    v_fast   text;
+    v_slow   text := '';
+    v_ring   text := '';
+    v_moved  text := '';
+    v_own    constant text := $$(case when %s and current_setting('transaction_isolation') = 'read committed'
+             then pg_advisory_xact_lock_shared(%s.server_epoch) is not null end)$$;
+    v_live   constant text := format('recovery.server as s%s where s.epoch = %s.server_epoch and s.ended is null and s.pending is null and s.drain_until is null',
+        case when v_diff then format(' cross join lateral recovery._json_difference(%s, %s) as d', v_old, v_new) else '' end, v_row);
+begin
+    case p_operation
+        when 'before_insert' then
+            return format($body$declare
+    v_move constant text := 'recovery.move_%1$s_' || pg_trigger_depth();
+begin%2$s
+    new.server_epoch := case when %3$s then coalesce(new.server_epoch, %4$s) end;
+    return new;
+end$body$,
+                p_watch.id, case when v_move then $$
+    if current_setting(v_move, true) = 'moves' then
+        perform set_config(v_move, '', true);
+        return new;  -- from another partition, where before_update has seen it
+    end if;$$ else '' end, case when v_late then 'true' else v_is end, v_writer);
+        when 'before_update' then
+            return format($body$declare
+    v_writer constant bigint := %1$s;
+    v_opens  boolean;
+begin%2$s
+    if %3$s then
+        -- The NULL of an ORM that has not seen who owns the row says nothing.
+        if new.server_epoch is null and v_writer is not null then
+            new.server_epoch := old.server_epoch;
+        end if;
+        return new;
+    end if;
+    v_opens := %4$s;
+    if old.server_epoch < 0 then
+        perform recovery._refuse_late_result(old.server_epoch, case when v_opens then new.server_epoch end, tg_relid);
+    end if;
+    if v_opens then
+        -- Ownership begins here. Who is no server leaves the owner that the row carries, and is refused if it has ended.
+        if new.server_epoch is null or new.server_epoch = old.server_epoch and (v_writer is not null or old.server_epoch < 0) then
+            new.server_epoch := v_writer;
+        end if;
+    else
+        if new.server_epoch <> old.server_epoch or old.server_epoch is null then
+            new.server_epoch := old.server_epoch;
+        end if;
+        if v_writer is not null then
+            perform recovery._fence_write(null, false);
+        end if;
+    end if;
+    return new;
+end$body$,
+                v_writer, case when v_move then format($$
+    perform set_config('recovery.move_%1$s_' || pg_trigger_depth(), tg_relid || ' ' || old.ctid, true),
+            set_config('recovery.move_%1$s', 'on', true);$$, p_watch.id) else '' end,
+                v_was, case when v_late then 'true' else v_is end);
+        when 'before_delete' then
+            return format($body$declare
+    v_move constant text := 'recovery.move_%1$s_' || pg_trigger_depth();
+    v_left constant text := 'recovery.left_%1$s_' || pg_trigger_depth();
+begin
+    if current_setting(v_move, true) = tg_relid || ' ' || old.ctid then
+        perform set_config(v_move, 'moves', true),
+                set_config(v_left, (coalesce(nullif(current_setting(v_left, true), ''), '0')::integer + 1)::text, true);
+    end if;
+    return old;
+end$body$, p_watch.id);
+        else
+            null;
+    end case;
+    if p_watch.events = 'closed' then
+        v_fast := format('perform from %s;', v_live);
+    else
+        v_insert := format(E'insert into recovery.outbox_%s (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)\n        select %s.server_epoch, %L, ',
+            p_watch.outbox, v_row, p_watch.name);
+        v_values := format($$, %L, %s, %s, nullif(current_setting('recovery.reason', true), ''), 'writer', $$,
+            p_watch.topic, recovery._key_text(p_watch.key_columns, v_row),
+            coalesce('(' || recovery._realias_sql(p_watch.group_by, v_row) || ')::text', 'null'));
+        v_event := v_insert || case p_operation when 'insert' then $$'opened'$$ when 'update' then 'v_kind' else $$'deleted'$$ end || v_values
+            || case when v_diff then 'd.old, d.new' else v_old || ', ' || v_new end;
+        v_fast := format(E'%s\n        from %s;', v_event, v_live);
+        v_slow := E'\n        ' || v_event || case when v_diff then format(E'\n        from recovery._json_difference(%s, %s) as d', v_old, v_new) else '' end || ';';
+        -- The bell: at most one NOTIFY in 20 ms, because NOTIFY serialises the commits of the whole cluster.
+        v_ring := $$
+    if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+        perform recovery._announce_written();
+    end if;$$;
+    end if;
+    case p_operation
+        when 'insert' then
+            if v_move then
+                v_moved := format($$
+    if nullif(current_setting(v_left, true), '') is not null then
+        v_was := current_setting(v_left, true);
+        perform set_config(v_left, '', true), recovery._withdraw_deletion(%3$L, v_was ->> 'key');
+        v_old := (v_was ->> 'open')::boolean;
+        v_new := %1$s;
+        if v_old and v_new and new.server_epoch is not distinct from (v_was ->> 'owner')::bigint or not v_old and not v_new then
+            return null;
+        end if;
+        perform recovery._fence_write(case when v_new then new.server_epoch end, v_new and not v_old);
+        v_kind := case when not v_new then 'closed' when v_old then 'adopted' else 'reopened' end;%2$s
+        return null;
+    end if;$$,
+                    v_is,
+                    coalesce(E'\n        ' || v_insert || 'v_kind' || v_values
+                    || case when p_watch.diff then format($$d.old, d.new from recovery._json_difference(v_was -> 'image', %s) as d$$, v_new)
+                            else $$v_was -> 'image', $$ || v_new end || ';' || v_ring, ''), p_watch.name);
+            end if;
+            return format($body$declare
+    v_left constant text := 'recovery.was_%1$s_' || pg_trigger_depth();
+    v_was  jsonb;
+    v_old  boolean;
+    v_new  boolean;
+    v_kind text;
+begin%2$s
+    if not (%3$s) then
+        return null;
+    end if;
+    if %4$s then
+        %5$s
+    end if;
+    if not found then
+        perform recovery._fence_write(new.server_epoch, true);%6$s
+    end if;%7$s
+    return null;
+end$body$,
+                p_watch.id, v_moved, v_is, format(v_own, 'new.server_epoch = ' || v_writer, 'new'), v_fast, v_slow, v_ring);
+        when 'delete' then
+            if v_move then
+                v_moved := format($$
+    if coalesce(nullif(current_setting(v_left, true), ''), '0') <> '0' then
+        perform set_config(v_left, (current_setting(v_left)::integer - 1)::text, true),
+                set_config('recovery.was_%1$s_' || pg_trigger_depth(),
+                    jsonb_build_object('open', v_was, 'owner', old.server_epoch, 'image', %2$s, 'key', %3$s)::text, true);
+        return null;
+    end if;$$, p_watch.id, v_old, case when v_event is null then 'null' else format('case when v_was then %s end', recovery._key_text(p_watch.key_columns, 'old')) end);
+            end if;
+            return format($body$declare
+    v_left constant text := 'recovery.left_%1$s_' || pg_trigger_depth();
+    v_was  constant boolean := %2$s;
+begin
+    if not v_was then
+        perform recovery._fence_write(null, false);
+    else
+        if %3$s then
+            %4$s
+        end if;
+        if not found then
+            perform recovery._fence_write(null, false);%5$s
+        end if;
+    end if;%6$s
+    if not v_was then
+        return null;
+    end if;%7$s
+    return null;
+end$body$,
+                p_watch.id, v_was, format(v_own, 'old.server_epoch = ' || v_writer, 'old'), v_fast, v_slow, v_moved, v_ring);
+        when 'truncate' then
+            return format($body$begin
+    if %1$s is not null then
+        perform recovery.assert_live(%1$s);
+    end if;%2$s
+    return null;
+end$body$,
+                v_writer, case when v_event is null then '' else format($$
+    begin
+        %1$s
+        from %2$s as r where %3$s;
+        if found then
+            perform recovery._announce_written();
+        end if;
+    exception when others then
+        raise warning 'recovery: the rows of %% that were open leave no event: %%', tg_relid::regclass, sqlerrm;
+    end;$$, v_event, p_watch.relation, p_watch.open) end);
+        else
+            return format($body$declare
+    v_old  constant boolean := %1$s;
+    v_new  constant boolean := %2$s;
+    v_kind text;
+begin
+    if v_old and v_new and new.server_epoch is not distinct from old.server_epoch then
+        return null;  -- still open
+    end if;
+    v_kind := case when not v_new then 'closed' when v_old then 'adopted' else 'reopened' end;
+    if %3$s then
+        %4$s
+    end if;
+    if not found then
+        perform recovery._fence_write(case when v_new then new.server_epoch end, v_new and not v_old);
+        if not v_old and not v_new then
+            return null;
+        end if;%5$s
+    end if;%6$s
+    return null;
+end$body$,
+                v_was, v_is,
+                format(v_own, 'new.server_epoch = ' || v_writer || ' and v_old <> v_new and (v_new or new.server_epoch = old.server_epoch)', 'new'),
+                v_fast, v_slow, v_ring);
+    end case;
+end
+$function$;
+--;
+comment on function recovery._trigger_sql(recovery.watch, text) is
+    'Body of a trigger function of a watch: before_insert, before_update, before_delete: the owner, and the fence of closed rows; insert, update, delete, truncate: the fence, then the event, then the bell.';
+--;
+revoke all on function recovery._trigger_sql(recovery.watch, text) from public;
+--;
+-- sql/watch/_unit_rows.sql
+create or replace function recovery._unit_rows(p_watch text, p_scope text, p_key text)
+returns table (watch text, key text, group_key text, server_epoch bigint)
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_unit   recovery.watch;
+    v_watch  recovery.watch;
+    v_group  text;
+    v_groups text[];
+    v_task   recovery.task;
+begin
+    select w.* into v_unit from recovery._attached_watches() as w where w.name = p_watch;
+    v_group := case p_scope when 'group' then p_key else recovery._child_group(v_unit, p_key) end;
+    v_groups := case when v_group is not null then recovery._group_tree(v_unit.family, array[v_group], false) end;
+    v_task.key := p_key;
+    v_task.keys := v_groups;
+    for v_watch in select w.* from recovery._attached_watches() as w where w.family = v_unit.family order by w.position, w.name loop
+        return query select v_watch.name, f.row ->> 0, f.row ->> 1, (f.row ->> 2)::bigint from recovery._run_as_owner(v_watch.runner, format(
+            'select jsonb_build_array(%s, %s, r.server_epoch) from %s as r where (%s) and (%s) and (%s)',
+            recovery._key_text(v_watch.key_columns, 'r'), coalesce('(' || v_watch.group_by || ')::text', 'null::text'),
+            v_watch.relation, v_watch.open, coalesce(v_watch.only_if, 'true'),
+            coalesce(nullif(concat_ws(' or ', case when v_groups is not null and v_watch.group_by is not null then recovery._key_sql(v_watch, 'groups') end,
+                case when p_scope = 'row' then case when v_watch.name = p_watch then recovery._key_text(v_watch.key_columns, 'r') || ' = ($1).key' else 'false' end end), ''), 'false')), v_task) as f (row);
+    end loop;
+end
+$$;
+--;
+comment on function recovery._unit_rows(text, text, text) is
+    'Open rows of a row or group, with what the row waits for and all descendants: what closing it concerns.';
+--;
+revoke all on function recovery._unit_rows(text, text, text) from public;
+--;
+-- sql/watch/_watch_definitions.sql
+create or replace function recovery._watch_definitions(p_watch recovery.watch)
+returns table (name text, statement text)
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $function$
+/* PostgreSQL reads and plans a WHEN clause anew for each statement, half a microsecond for each of its
+   nodes, and a streaming update should not pay for that. So triggers name the columns that their conditions read,
+   and their functions decide; one short WHEN keeps streaming updates out of zz_recovery_20_update, which looks at
+   every update of a closed row. Where naming columns is not enough, because a BEFORE trigger of the host may change
+   one that the statement does not name, or does not help, because work streams into the json that says whether it is
+   open, recovery_20_update looks at every update.
+
+   The BEFORE triggers are called zz_ so that they fire after those of the host, and see the row as it will be.
+
+   Closings write their events themselves: they are the runner's statements, and no trigger of ours is for them. */
+declare
+    v_schema  oid := (select c.relnamespace from pg_class as c where c.oid = p_watch.relation);
+    v_was     constant text := recovery._realias_sql(p_watch.open, 'old');
+    v_is      constant text := recovery._realias_sql(p_watch.open, 'new');
+    v_writes  constant text := format('(current_user <> %L or pg_trigger_depth() > 0)', (recovery._runner_of(p_watch.relation)).role);
+    v_moves   text;
+    v_columns text;
+    v_trigger record;
+begin
+    name := 'recovery_open_' || p_watch.id;
+    if not exists (select from pg_class as c where c.relnamespace = v_schema and c.relname = _watch_definitions.name) then
+        statement := format('create index %I on %s (server_epoch%s%s) where (%s)', name, p_watch.relation,
+            coalesce(', (' || recovery._realias_sql(p_watch.group_by, p_watch.relation::text) || ')', ''),
+            (select string_agg(format(', %I', k.name), '' order by k.n) from unnest(p_watch.key_columns) with ordinality as k (name, n)),
+            recovery._realias_sql(p_watch.open, p_watch.relation::text));
+        return next;
+    end if;
+    name := 'recovery_started_' || p_watch.id;
+    if p_watch.supervised is not null and not exists (select from pg_class as c where c.relnamespace = v_schema and c.relname = _watch_definitions.name) then
+        -- Of what began, not of what moves: a timeout index on a moving column would end HOT updates. The test
+        -- for null follows from any comparison and keeps it out of closings, which would read all open rows by it.
+        statement := format('create index %I on %s ((%s)) where (%s) and (%s) is not null', name, p_watch.relation,
+            recovery._realias_sql(p_watch.started, p_watch.relation::text), recovery._realias_sql(p_watch.open, p_watch.relation::text),
+            recovery._realias_sql(p_watch.started, p_watch.relation::text));
+        return next;
+    end if;
+    if not recovery._has_rewriting_trigger(p_watch.relation) and p_watch.open !~ '\mr\.\*' then
+        select string_agg(format('%I', a.attname), ', ' order by a.attnum) into v_columns
+        from pg_attribute as a
+        where a.attrelid = p_watch.relation and not a.attisdropped
+          and (a.attnum = any(p_watch.open_columns) or a.attname = 'server_epoch' or a.attname = any(p_watch.key_columns))
+        having not bool_or(a.attgenerated <> '' or a.atttypid in ('json'::regtype, 'jsonb'::regtype));
+    end if;
+    if (select c.relkind from pg_class as c where c.oid = p_watch.relation) = 'p' then
+        v_moves := format($$current_setting('recovery.move_%s', true) = 'on'$$, p_watch.id);  -- a row may be on its way between partitions
+    end if;
+    for v_trigger in
+        select t.name, t.function, t.event, t.condition || case when v_moves is null or t.event ~ 'update' then '' else ' and ' || v_writes end as condition
+        from (values
+            ('zz_recovery_10_insert', 'before_insert', 'before insert', format(
+                case when recovery._is_decided_late(p_watch) then '(new.server_epoch is null%2$s)' else '((%1$s) is distinct from (new.server_epoch is not null)%2$s)' end,
+                v_is, coalesce(' or ' || v_moves, ''))),
+            ('zz_recovery_20_update', 'before_update', 'before update', case when v_moves is null then format('(%s) is not true', v_was) else v_writes end),
+            ('zz_recovery_25_null', 'before_update', 'before update of server_epoch', case when v_moves is null then format(
+                'new.server_epoch is null and old.server_epoch is not null and (%s) and %s', v_was, v_writes) end),
+            ('zz_recovery_30_delete', 'before_delete', 'before delete', v_moves),
+            ('recovery_10_insert', 'insert', 'after insert', format('(%s%s)', v_is, coalesce(' or ' || v_moves, ''))),
+            ('recovery_20_update', 'update', 'after update' || coalesce(' of ' || v_columns, ''), v_writes),
+            ('recovery_30_delete', 'delete', 'after delete', format($$(%s or current_setting('recovery.server_epoch', true) <> ''%s)$$, v_was, coalesce(' or ' || v_moves, ''))),
+            ('recovery_40_truncate', 'truncate', 'before truncate', '')
+        ) as t (name, function, event, condition)
+        where t.condition is not null and not exists (select from pg_trigger as g where g.tgrelid = p_watch.relation and g.tgname = t.name)
+    loop
+        name := v_trigger.name;
+        statement := format('create trigger %I %s on %s for each %s execute function recovery.watch_%s_%s()',
+            v_trigger.name, v_trigger.event, p_watch.relation,
+            case v_trigger.function when 'truncate' then 'statement' else format('row when (%s)', v_trigger.condition) end,
+            p_watch.id, v_trigger.function);
+        return next;
+    end loop;
+end
+$function$;
+--;
+comment on function recovery._watch_definitions(recovery.watch) is
+    'The statements that make the index and the triggers of a watch, as far as its table does not have them.';
+--;
+revoke all on function recovery._watch_definitions(recovery.watch) from public;
+--;
+-- sql/watch/attach.sql
+create or replace function recovery.attach(
+    p_table         regclass,
+    p_open          text,
+    p_close         jsonb,
+    p_name          text     default null,
+    p_group         text     default null,
+    p_family        text     default null,
+    p_parent        text     default null,
+    p_position      integer  default 100,
+    p_order         text     default null,
+    p_only          text     default null,
+    p_image         text     default null,
+    p_topic         text     default null,
+    p_failed_topics text[]   default null,
+    p_idle_topics   text[]   default null,
+    p_started       text     default null,
+    p_unowned       interval default null,
+    p_events        text     default 'all',
+    p_launch_grace  interval default null,
+    p_requeue       jsonb    default null,
+    p_attempts      text     default null,
+    p_max_attempts  integer  default 3,
+    p_search_path   text     default pg_catalog.current_setting('search_path')
+)
+returns text
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+set quote_all_identifiers = off
+set row_security = on
+as $$
+/* With the rights of its caller, who must have those of the table's owner: the column. What needs ours is
+   done by the triggers of recovery.watch; recovery._complete_watch has the index and the table's triggers made. */
+declare
+    v_owner  regrole := (select c.relowner from pg_class as c where c.oid = p_table);
+    v_runner recovery.runner;
+    v_known  recovery.watch;
+    v_watch  recovery.watch;
+    v_spec   jsonb;
+    v_path   text := regexp_replace(p_search_path, '"?\$user"?', quote_ident(current_user));
+begin
+    if not has_schema_privilege('recovery', 'usage') or not has_function_privilege('recovery._owns_table(regclass)', 'execute') then
+        raise exception using errcode = '42501', message = format('%s is not permitted to attach tables', current_user),
+            hint = format('A DBA runs this once: select recovery.permit(%L);',
+                          case when pg_has_role(v_owner::oid, 'usage') then v_owner::text else quote_ident(current_user) end);
+    elsif v_owner is not null and not recovery._owns_table(p_table) then
+        perform recovery._fail('42501', format('must be owner of table %s', p_table), format('It belongs to %s.', v_owner));
+    end if;
+    perform recovery._check_table(p_table);
+    v_spec := jsonb_build_object(
+        'name', coalesce(p_name, (select n.nspname || '.' || c.relname from pg_class as c join pg_namespace as n on n.oid = c.relnamespace where c.oid = p_table)),
+        'open', p_open, 'close', p_close, 'group', p_group, 'family', p_family,
+        'parent', p_parent, 'position', p_position, 'order', p_order, 'only', p_only, 'image', p_image, 'topic', p_topic,
+        'failed_topics', p_failed_topics, 'idle_topics', p_idle_topics, 'started', p_started, 'unowned', p_unowned, 'events', p_events,
+        'launch_grace', p_launch_grace, 'requeue', p_requeue, 'attempts', p_attempts,
+        'max_attempts', case when p_requeue is not null then p_max_attempts end);
+    perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
+    v_runner := recovery._runner_of(p_table);
+    if v_runner.id is null and pg_has_role('recovery_owner', 'usage') then
+        begin
+            perform recovery._make_runner(v_owner);
+        exception when insufficient_privilege then
+            null;  -- the next lines say what to do
+        end;
+        v_runner := recovery._runner_of(p_table);
+    end if;
+    if v_runner.id is null then
+        perform recovery._fail('42501', format('%s is not permitted to attach tables', v_owner), format('A DBA runs this once: select recovery.permit(%L);', v_owner));
+    end if;
+    if v_runner.privileged then
+        perform recovery._lend_table(p_table, v_runner.role);
+    end if;
+    select w.* into v_known from recovery.watch as w where w.relation = p_table;
+    if v_known.id is not null and v_known.spec <> v_spec then
+        perform recovery._fail('RC007', format('%s is watched already, as "%s", with another specification', p_table, v_known.name),
+            'Detach it first: select recovery.detach(' || quote_literal(p_table) || ').');
+    elsif v_known.id is not null and v_known.runner = v_runner.id and v_known.path = v_path and not recovery._is_stale(p_table)
+        and not exists (select from recovery._watch_definitions(v_known)) then
+        return v_known.name;
+    elsif v_known.id is not null then
+        perform recovery._drop_triggers(p_table);
+        update recovery.watch as w set path = v_path where w.relation = p_table returning w.* into v_watch;
+    else
+        insert into recovery.watch (relation, spec, path) values (p_table, v_spec, v_path) returning * into v_watch;
+        if v_watch.own_column then
+            execute format('alter table %s add column server_epoch bigint', p_table);
+            execute format('comment on column %s.server_epoch is %L', p_table, 'pg-recovery: epoch of the server that owns the row.');
+        end if;
+    end if;
+    perform recovery._complete_watch(v_watch);
+    return v_watch.name;
+end
+$$;
+--;
+comment on function recovery.attach(regclass, text, jsonb, text, text, text, text, integer, text, text, text, text, text[], text[], text, interval, text, interval, jsonb, text, integer, text) is
+    'Watches a table: adds server_epoch, a partial index and triggers, after planning the real statements. Returns the name. Repeating the same registration does nothing. Everybody may call it; it refuses who does not own the table (42501) or was not permitted to by recovery.permit (42501, with the statement to run). RC006 cannot work, RC007 watched with another specification.';
+--;
+revoke all on function recovery.attach(regclass, text, jsonb, text, text, text, text, integer, text, text, text, text, text[], text[], text, interval, text, interval, jsonb, text, integer, text) from public;
+--;
+-- sql/watch/detach.sql
+create or replace function recovery.detach(p_table regclass)
+returns void
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+set quote_all_identifiers = off
+set row_security = on
+as $$
+/* With the rights of its caller. What it executes is built from the catalog; the only thing taken from
+   recovery.watch is a number and a boolean. */
+declare
+    v_watch   recovery.watch;
+    v_runner  recovery.runner;
+    v_schema  regnamespace;
+begin
+    perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
+    select w.* into v_watch from recovery.watch as w where w.relation = p_table;
+    if not found then
+        perform recovery._fail('RC008', format('%s is not watched', p_table), 'See recovery.watch for the tables that are.');
+    end if;
+    select c.relnamespace into v_schema from pg_class as c where c.oid = p_table;
+    if v_schema is not null then
+        perform recovery._drop_triggers(p_table);
+        execute format('drop index if exists %s.recovery_open_%s', v_schema, v_watch.id);
+        execute format('drop index if exists %s.recovery_started_%s', v_schema, v_watch.id);
+        if v_watch.own_column then
+            execute format('alter table %s drop column if exists server_epoch', p_table);
+        end if;
+        v_runner := recovery._runner_of(p_table);
+        if v_runner.privileged then
+            perform recovery._reclaim_table(p_table, v_runner.role);
+        end if;
+    end if;
+    delete from recovery.watch as w where w.relation = p_table;
+end
+$$;
+--;
+comment on function recovery.detach(regclass) is
+    'Stops watching a table and restores it as it was before recovery.attach. Its events stay. RC008 if it is not watched, 42501 if the caller does not own it.';
+--;
+revoke all on function recovery.detach(regclass) from public;
+--;
+-- sql/server/_begin_boot.sql
+create or replace function recovery._begin_boot(
     p_name          text,
     p_host          text,
     p_pid           integer,
@@ -5636,33 +3121,33 @@ as $$
 declare
     v_older  bigint;
     v_holder record;
-    v_until  timestamptz := recovery.deadline();
+    v_until  timestamptz := recovery._call_deadline();
 begin
-    perform recovery.check_name(p_name);
+    perform recovery._check_name(p_name);
     if p_lease is null or p_lease < interval '1 second' or p_lease > interval '1 day' then
-        perform recovery.fail('RC010', format('lease %s is not allowed', coalesce(p_lease::text, 'null')),
+        perform recovery._fail('RC010', format('lease %s is not allowed', coalesce(p_lease::text, 'null')),
             'Give a lease from 1 second to 1 day.');
     end if;
     if p_grace is null or p_grace <= interval '0' or p_grace > p_lease then
-        perform recovery.fail('RC010', format('suspicion grace %s is not allowed', coalesce(p_grace::text, 'null')),
+        perform recovery._fail('RC010', format('suspicion grace %s is not allowed', coalesce(p_grace::text, 'null')),
             format('Give an interval above 0 and up to the lease (%s).', p_lease));
     elsif p_policy is null or p_policy not in ('supersede', 'replace', 'wait', 'refuse') then
-        perform recovery.fail('RC010', format('boot policy %s is not known', coalesce(quote_literal(p_policy), 'null')),
+        perform recovery._fail('RC010', format('boot policy %s is not known', coalesce(quote_literal(p_policy), 'null')),
             'Allowed are supersede, replace, wait and refuse.');
     end if;
     if p_beat is not null then
-        perform recovery.check_interval('beat', p_beat, interval '1 millisecond', p_lease);
+        perform recovery._check_interval('beat', p_beat, interval '1 millisecond', p_lease);
     end if;
-    perform recovery.check_process(p_host, p_pid, p_process_start, false);
+    perform recovery._check_process(p_host, p_pid, p_process_start, false);
     if octet_length(p_version) > 200 or p_version ~ '[[:cntrl:]]' then
-        perform recovery.fail('RC010', format('version %s is not allowed', quote_literal(left(p_version, 60))), 'Give up to 200 bytes without control characters.');
+        perform recovery._fail('RC010', format('version %s is not allowed', quote_literal(left(p_version, 60))), 'Give up to 200 bytes without control characters.');
     end if;
     -- One boot of a name at a time; a second one comes after and sees the first.
     perform set_config('lock_timeout', '30s', true);
     begin
         perform pg_advisory_xact_lock(hashtextextended('recovery.boot:' || p_name, 0));
     exception when lock_not_available then
-        perform recovery.fail('RC005', format('server name "%s" is being booted by another session since 30 s', p_name),
+        perform recovery._fail('RC005', format('server name "%s" is being booted by another session since 30 s', p_name),
             'See pg_locks for the session that holds it.');
     end;
     if p_policy in ('wait', 'refuse') then
@@ -5673,7 +3158,7 @@ begin
         if found and p_policy = 'wait' then
             return;
         elsif found then
-            perform recovery.fail('RC005', format('server name "%s" is held by epoch %s (host %s, pid %s), whose lease holds until %s', p_name,
+            perform recovery._fail('RC005', format('server name "%s" is held by epoch %s (host %s, pid %s), whose lease holds until %s', p_name,
                 v_holder.epoch, coalesce(v_holder.host, 'unknown'), coalesce(v_holder.pid::text, 'unknown'),
                 to_char(v_holder.until at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')),
                 'Stop that server, boot with policy supersede or replace, or give another name.');
@@ -5681,7 +3166,7 @@ begin
     end if;
     loop
         insert into recovery.server (epoch, name, host, pid, process_start, version, lease, grace, booted, heartbeat, beat, keeper)
-        values (recovery.next_epoch(), p_name, p_host, p_pid, p_process_start, p_version, p_lease, p_grace, recovery.now(), recovery.now(),
+        values (recovery._next_epoch(), p_name, p_host, p_pid, p_process_start, p_version, p_lease, p_grace, recovery._now(), recovery._now(),
             p_beat, p_beat is not null and coalesce(p_direct, true))
         on conflict (epoch) do nothing
         returning epoch, token into o_epoch, o_token;
@@ -5695,13 +3180,13 @@ begin
     for v_older in
         select s.epoch from recovery.server as s
         where s.name = p_name and s.ended is null and s.epoch <> o_epoch
-          and coalesce(s.drain_until < recovery.now(), true)
-          and (p_policy = 'replace' or not recovery.is_sibling(s, p_host, p_pid, p_process_start))
+          and coalesce(s.drain_until < recovery._now(), true)
+          and (p_policy = 'replace' or not recovery._is_sibling(s, p_host, p_pid, p_process_start))
         order by s.epoch
     loop
         -- All of them or none: a zombie that is left may go on writing. Said in time, since PostgreSQL's own error would not say what to do.
-        perform recovery.check_deadline();
-        if recovery.finish(v_older, 'superseded',
+        perform recovery._check_deadline();
+        if recovery._end_epoch(v_older, 'superseded',
             case when isfinite(v_until) then least(p_lock_wait, (v_until - clock_timestamp()) / 3 + interval '200 milliseconds') else p_lock_wait end)
         then
             o_ended := o_ended || v_older;
@@ -5710,13 +3195,303 @@ begin
 end
 $$;
 --;
-comment on function recovery.register(text, text, integer, timestamptz, text, interval, interval, text, interval, interval, boolean) is
+comment on function recovery._begin_boot(text, text, integer, timestamptz, text, interval, interval, text, interval, interval, boolean) is
     'First transaction of a boot: makes the epoch and ends the older ones of the same name, save those that drain or are shown to be alive (policy replace ends these, too). Policy refuse raises RC005 if a live server holds the name, wait returns nulls. RC004 bad name, RC010 bad argument.';
 --;
-revoke all on function recovery.register(text, text, integer, timestamptz, text, interval, interval, text, interval, interval, boolean) from public;
+revoke all on function recovery._begin_boot(text, text, integer, timestamptz, text, interval, interval, text, interval, interval, boolean) from public;
 --;
--- sql/functions/rehearse.sql
-create or replace function recovery.rehearse(p_table regclass)
+-- sql/server/_begin_shutdown.sql
+create or replace function recovery._begin_shutdown(p_epoch bigint, p_token uuid, p_heir bigint, p_lock_wait interval)
+returns boolean
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_server record;
+begin
+    select s.name, s.token into v_server from recovery.server as s where s.epoch = p_epoch;
+    if not found then
+        perform recovery._fail('RC002', format('epoch %s is unknown: no server booted with it', coalesce(p_epoch::text, 'null')),
+            'Give the epoch that recovery.boot returned.');
+    elsif p_token is null then
+        perform recovery._fail('RC003', format('epoch %s of server "%s" is not shut down without its token', p_epoch, v_server.name),
+            'Give the token that recovery.boot returned with the epoch; only a member of recovery_owner may go without.');
+    elsif p_token <> v_server.token then
+        perform recovery._fail('RC003', format('epoch %s belongs to another boot of server "%s": the token does not match', p_epoch, v_server.name),
+            'After a failover an epoch may have been issued again; boot again to get a new one.');
+    end if;
+    if p_heir = p_epoch then
+        perform recovery._fail('RC010', format('epoch %s cannot be its own heir', p_heir), 'Give the epoch of another live server.');
+    elsif p_heir is not null then
+        perform recovery.assert_live(p_heir);
+        -- With the end itself: a sweep that comes between must hand over, too, and not close.
+        update recovery.server as s set heir = p_heir where s.epoch = p_epoch and s.ended is null;
+    end if;
+    return recovery._end_epoch(p_epoch, 'shutdown', p_lock_wait);
+end
+$$;
+--;
+comment on function recovery._begin_shutdown(bigint, uuid, bigint, interval) is
+    'First transaction of a shutdown: checks epoch, token and heir, and ends the epoch. False if it had ended before.';
+--;
+revoke all on function recovery._begin_shutdown(bigint, uuid, bigint, interval) from public;
+--;
+-- sql/server/_check_name.sql
+create or replace function recovery._check_name(p_name text)
+returns void
+language plpgsql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if p_name is null or btrim(p_name) = '' then
+        perform recovery._fail('RC004', format('server name %s is empty', coalesce(quote_literal(p_name), 'null')),
+            'Give a stable name of 1 to 200 bytes, such as api-1.');
+    elsif octet_length(p_name) > 200 then
+        perform recovery._fail('RC004',
+            format('server name "%s..." has %s bytes', left(p_name, 30), octet_length(p_name)),
+            'Give a stable name of 1 to 200 bytes, such as api-1.');
+    elsif p_name ~ '[[:cntrl:]]' then
+        perform recovery._fail('RC004', format('server name %s has control characters', quote_literal(p_name)),
+            'Give a stable name of 1 to 200 bytes, such as api-1.');
+    end if;
+end
+$$;
+--;
+comment on function recovery._check_name(text) is 'Refuses a server name that cannot work: RC004.';
+--;
+revoke all on function recovery._check_name(text) from public;
+--;
+-- sql/server/_heir_of.sql
+create or replace function recovery._heir_of(p_epoch bigint)
+returns bigint
+language sql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select h.epoch
+    from recovery.server as s
+    join recovery.server as h on h.epoch = s.heir and h.ended is null and h.pending is null
+    where s.epoch = p_epoch
+$$;
+--;
+comment on function recovery._heir_of(bigint) is 'The live epoch to which an ended one left its work, else null: then its rows are orphans.';
+--;
+revoke all on function recovery._heir_of(bigint) from public;
+--;
+-- sql/server/_held_keeper_locks.sql
+create or replace function recovery._held_keeper_locks()
+returns table (epoch bigint, held boolean)
+language sql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select s.epoch, s.epoch in (select l.epoch from recovery.keeper_lock as l)
+    from recovery.server as s
+    where s.ended is null and s.keeper
+$$;
+--;
+comment on function recovery._held_keeper_locks() is 'For each server with a keeper, whether its session advisory lock (-epoch) is held.';
+--;
+revoke all on function recovery._held_keeper_locks() from public;
+--;
+-- sql/server/_is_sibling.sql
+create or replace function recovery._is_sibling(p_server recovery.server, p_host text, p_pid integer, p_process_start timestamptz)
+returns boolean
+language sql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+set jit = off
+as $$
+    -- On our own host somebody has just looked at its process; not if it is our own, which may serve one name after another.
+    -- Elsewhere the lock of its keeper speaks, which goes with the connection; through a pooler only the lease does. All
+    -- locks went when the database restarted or failed over: who has not beaten since may be about to, and the lease speaks.
+    select (p_server.keeper or p_server.beat is not null) and p_server.pending is null and p_server.process_dead is null
+       and (p_server.host = p_host and p_server.process_seen > recovery._now() - interval '10 seconds'
+                and (p_server.pid, p_server.process_start) is distinct from (p_pid, p_process_start)
+            or p_server.heartbeat + p_server.lease >= recovery._now()
+                and (not p_server.keeper
+                     or exists (select from recovery.keeper_lock as l where l.epoch = p_server.epoch)
+                     or p_server.heartbeat <= pg_postmaster_start_time() + (select c.shift from recovery.clock as c)
+                     or exists (select from recovery.observation as o
+                                where o.timeline <> recovery.timeline()
+                                   or o.because = 'the database failed over' and p_server.heartbeat <= o.since)))
+$$;
+--;
+comment on function recovery._is_sibling(recovery.server, text, integer, timestamptz) is
+    'Whether a holder of the name is shown to be alive to a process that boots (host, pid, start): it has a keeper, and on the same host its process lives; elsewhere the lease has not run out and its keeper''s lock is held now, or went with a restart or failover of the database since its last heartbeat. A boot leaves it alone.';
+--;
+revoke all on function recovery._is_sibling(recovery.server, text, integer, timestamptz) from public;
+--;
+-- sql/server/_renew_lease.sql
+create or replace function recovery._renew_lease(p_epoch bigint, p_token uuid)
+returns void
+language sql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    update recovery.server as s set heartbeat = recovery._now()
+    where s.epoch = p_epoch and s.token = p_token and s.ended is null and s.pending is null
+$$;
+--;
+comment on function recovery._renew_lease(bigint, uuid) is
+    'A heartbeat that says nothing if the epoch has ended: a boot that was superseded while it closes goes on closing.';
+--;
+revoke all on function recovery._renew_lease(bigint, uuid) from public;
+--;
+-- sql/server/drain.sql
+create or replace function recovery.drain(p_epoch bigint, p_token uuid, p_limit interval)
+returns timestamptz
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_until timestamptz := recovery._now() + p_limit;
+begin
+    if p_limit is null or p_limit <= interval '0' or p_limit > interval '7 days' then
+        perform recovery._fail('RC010', format('drain limit %s is not allowed', coalesce(p_limit::text, 'null')), 'Give an interval up to 7 days.');
+    end if;
+    perform recovery.heartbeat(p_epoch, p_token);
+    update recovery.server as s set drain_until = v_until where s.epoch = p_epoch and s.ended is null;
+    return v_until;
+end
+$$;
+--;
+comment on function recovery.drain(bigint, uuid, interval) is
+    'From now on the epoch opens no new work (RC011); what it owns stays its own until it is done or the limit is over, and a new boot of the name does not supersede it. Errors as recovery.heartbeat.';
+--;
+revoke all on function recovery.drain(bigint, uuid, interval) from public;
+--;
+-- sql/server/evict.sql
+create or replace function recovery.evict(p_server text, p_terminate boolean default false)
+returns bigint[]
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_epoch   bigint;
+    v_evicted bigint[] := '{}';
+    v_held    bigint;
+begin
+    for v_epoch in
+        select s.epoch from recovery.server as s
+        where s.ended is null and (s.name = p_server or s.epoch::text = p_server) order by s.epoch
+    loop
+        if p_terminate then
+            -- Its sessions: who holds the epoch's locks, or says its name.
+            perform pg_terminate_backend(x.pid)
+            from (select l.pid from pg_locks as l
+                  where l.locktype = 'advisory' and l.objsubid = 1
+                    and l.database = (select d.oid from pg_database as d where d.datname = current_database())
+                    and ((l.classid::bigint << 32) | l.objid::bigint) in (v_epoch, -v_epoch)
+                  union
+                  select a.pid from pg_stat_activity as a
+                  where a.datname = current_database() and a.application_name like '%#' || v_epoch) as x
+            where x.pid <> pg_backend_pid();
+        end if;
+        if recovery._end_epoch(v_epoch, 'evicted', interval '2 seconds')
+            or exists (select from recovery.server as s where s.epoch = v_epoch and s.pending is not null)
+        then
+            v_evicted := v_evicted || v_epoch;
+        else
+            v_held := v_epoch;
+        end if;
+    end loop;
+    if v_evicted = '{}' and v_held is not null then
+        perform recovery._fail('55P03', format('epoch %s is not evicted: another transaction holds its row of recovery.server', v_held),
+            'See pg_locks for the transaction, or pg_prepared_xacts; end it and evict again.');
+    elsif v_evicted = '{}' then
+        perform recovery._fail('RC002', format('no live server is called %s', coalesce(quote_literal(p_server), 'null')),
+            'Give a name or an epoch from recovery.server_status.');
+    end if;
+    return v_evicted;
+end
+$$;
+--;
+comment on function recovery.evict(text, boolean) is
+    'An operator ends a server by name or epoch; the next sweep closes its work. With p_terminate its sessions are cut too (needs pg_signal_backend). RC002 if none is live.';
+--;
+revoke all on function recovery.evict(text, boolean) from public;
+--;
+-- sql/server/heartbeat.sql
+create or replace function recovery.heartbeat(p_epoch bigint, p_token uuid)
+returns timestamptz
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_until timestamptz;
+    v_name  text;
+begin
+    update recovery.server as s
+    set heartbeat = recovery._now(), suspected = null
+    where s.epoch = p_epoch and s.token = p_token and s.ended is null and s.pending is null
+    returning s.heartbeat + s.lease into v_until;
+    if not found then
+        select s.name into v_name from recovery.server as s
+        where s.epoch = p_epoch and s.ended is null and s.token is distinct from p_token;
+        if found then
+            perform recovery._fail('RC003', format('epoch %s belongs to another boot of server "%s": the token does not match', p_epoch, v_name),
+                'After a failover an epoch may have been issued again; boot again to get a new one.');
+        end if;
+        perform recovery.assert_live(p_epoch);
+    end if;
+    perform recovery._announce_silent();
+    return v_until;
+end
+$$;
+--;
+comment on function recovery.heartbeat(bigint, uuid) is
+    'Extends the lease and returns until when it holds. RC001: the epoch has ended, the caller must stop; RC002: unknown; RC003: foreign token.';
+--;
+revoke all on function recovery.heartbeat(bigint, uuid) from public;
+--;
+-- sql/server/keeper_heartbeat.sql
+create or replace function recovery.keeper_heartbeat(p_epoch bigint, p_token uuid, p_every interval default null, p_direct boolean default true)
+returns timestamptz
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_until timestamptz;
+    v_held  boolean;
+begin
+    if p_every is not null then
+        perform recovery._check_interval('beat', p_every, interval '1 millisecond', interval '1 day');
+    end if;
+    v_until := recovery.heartbeat(p_epoch, p_token);
+    -- Held until this session ends. A former connection of the keeper may not be gone yet: the next call tries again.
+    v_held := p_direct and (exists (select from recovery.keeper_lock as l where l.epoch = p_epoch and l.pid = pg_backend_pid())
+                            or pg_try_advisory_lock(-p_epoch));
+    update recovery.server as s set keeper = p_direct and (s.keeper or v_held), beat = p_every
+    where s.epoch = p_epoch and s.ended is null
+      and (s.keeper, s.beat) is distinct from (p_direct and (s.keeper or v_held), p_every);
+    return v_until;
+end
+$$;
+--;
+comment on function recovery.keeper_heartbeat(bigint, uuid, interval, boolean) is
+    'The heartbeat of a keeper, on a connection of its own: holds the session advisory lock -epoch as well, whose absence is evidence that the keeper is gone, once the next beat, due p_every after the last, has not come. With p_direct false, through a pooler, it holds none. Returns and raises what recovery.heartbeat does.';
+--;
+revoke all on function recovery.keeper_heartbeat(bigint, uuid, interval, boolean) from public;
+--;
+-- sql/fence/_fence_write.sql
+create or replace function recovery._fence_write(p_owner bigint, p_opens boolean)
 returns void
 language plpgsql
 volatile
@@ -5724,43 +3499,534 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_watch recovery.watch;
-    v_task  recovery.task;
-    v_step  text := 'statement';
-    v_state text;
-    v_error text;
+    v_writer bigint := recovery._writer_epoch();
 begin
-    select w.* into strict v_watch from recovery.watch as w where w.relation = p_table;
-    if (select to_jsonb(true) from recovery.run(v_watch.runner, format('select pg_catalog.to_jsonb(pg_catalog.row_security_active(%L::pg_catalog.regclass))', p_table)) as r where r = 'true') then
-        perform recovery.fail('RC006', format('row security of %s would hide rows from %s', p_table, (select r.role from recovery.runner as r where r.id = v_watch.runner)),
-            format('Orphans would stay open: alter role %I bypassrls.', (select r.role from recovery.runner as r where r.id = v_watch.runner)));
+    if v_writer is not null and p_opens then
+        perform recovery.assert_accepting(v_writer);
+    elsif v_writer is not null then
+        perform recovery.assert_live(v_writer);
     end if;
-    -- The real statements, planned by the role that executes them.
-    perform recovery.run(v_watch.runner, 'explain (costs off) ' || recovery.close_sql(v_watch.family, case when v_watch.group_by is null then 'range' else 'groups' end),
-        v_task, 'plan');
-    perform recovery.run(v_watch.runner, 'explain (costs off) ' || recovery.close_sql(v_watch.family, 'row', 'any', 'without', true, true, false, v_watch.name),
-        v_task, 'plan');
-    if v_watch.supervised is not null then
-        v_step := 'watchdog';
-        perform recovery.run(v_watch.runner, 'explain (costs off) ' || recovery.due_sql(v_watch), v_task, 'plan');
+    -- Work may not be opened under, or given to, an epoch that has ended.
+    if p_owner is distinct from v_writer and p_owner is not null then
+        perform recovery.assert_live(p_owner);
     end if;
-exception when others then
-    get stacked diagnostics v_state = returned_sqlstate, v_error = message_text;
-    if v_state = '42501' or v_state like 'RC%' then
-        raise;
-    end if;
-    perform recovery.fail('RC006', format('%s cannot be watched (%s): %s', p_table, v_step, v_error),
-        'Expressions must run with the rights of the table''s owner.');
 end
 $$;
 --;
-comment on function recovery.rehearse(regclass) is 'Plans the statements of a watch as its runner. RC006 they cannot work, 42501 the owner lacks a right.';
+comment on function recovery._fence_write(bigint, boolean) is
+    'The whole fence of a write: its writer is live (and accepts new work, if it opens some), and so is the owner that it gives the row. RC001, RC002, RC011.';
 --;
-revoke all on function recovery.rehearse(regclass) from public;
+revoke all on function recovery._fence_write(bigint, boolean) from public;
 --;
--- sql/functions/rehearsed.sql
-create or replace function recovery.rehearsed()
-returns table (watch text, problem text)
+-- sql/fence/_refuse_late_result.sql
+create or replace function recovery._refuse_late_result(p_old bigint, p_new bigint, p_table regclass)
+returns void
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if recovery._writer_epoch() = -p_old and p_new is distinct from -p_old then
+        perform recovery._fail('RC013', format('the work in %s was taken from epoch %s: it was closed meanwhile', p_table, recovery._writer_epoch()),
+            'recovery.event says why. To take it up again, write server_epoch too.');
+    end if;
+end
+$$;
+--;
+comment on function recovery._refuse_late_result(bigint, bigint, regclass) is
+    'Refuses the late result of a live server whose row a timeout or an operator has closed under it (the sign of server_epoch); p_new: the epoch that the write opens it under, null if it does not: RC013.';
+--;
+revoke all on function recovery._refuse_late_result(bigint, bigint, regclass) from public;
+--;
+-- sql/fence/_writer_epoch.sql
+create or replace function recovery._writer_epoch()
+returns bigint
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select nullif(current_setting('recovery.server_epoch', true), '')::bigint
+$$;
+--;
+comment on function recovery._writer_epoch() is 'Epoch of the server that writes, from the setting recovery.server_epoch; null: not a server.';
+--;
+revoke all on function recovery._writer_epoch() from public;
+--;
+-- sql/fence/assert_accepting.sql
+create or replace function recovery.assert_accepting(p_epoch bigint)
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_name text;
+begin
+    perform recovery.assert_live(p_epoch);
+    select s.name into v_name from recovery.server as s where s.epoch = p_epoch and s.drain_until is not null;
+    if found then
+        perform recovery._fail('RC011', format('epoch %s of server "%s" is draining: it opens no new work', p_epoch, v_name),
+            'Send new work to another server.');
+    end if;
+end
+$$;
+--;
+comment on function recovery.assert_accepting(bigint) is 'As recovery.assert_live, and RC011 if the server is draining: may it open new work?';
+--;
+revoke all on function recovery.assert_accepting(bigint) from public;
+--;
+-- sql/fence/assert_live.sql
+create or replace function recovery.assert_live(p_epoch bigint)
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_server record;
+    v_found  boolean;
+begin
+    if p_epoch is null then
+        perform recovery._fail('RC002', 'no epoch was given', 'Boot first: call recovery.boot(name).');
+    end if;
+    -- The lock and the read are two statements on purpose: the read needs a snapshot that is younger
+    -- than the lock, else an epoch that ended while we waited would look alive.
+    perform pg_advisory_xact_lock_shared(p_epoch);
+    if current_setting('transaction_isolation') in ('repeatable read', 'serializable')
+       and current_setting('transaction_read_only') = 'off' then
+        -- The snapshot may be older than the lock: reading FOR KEY SHARE fails with 40001 when the
+        -- epoch has ended since (ending is a key update), and not on a mere heartbeat. What it locks is let go
+        -- at once, or an idle or prepared transaction would hold up the end, and with it all other rows of the epoch.
+        begin
+            select s.name, coalesce(s.ended, case when s.pending is not null then clock_timestamp() end) as ended,
+                   coalesce(s.reason, s.pending) as reason into v_server
+            from recovery.server as s where s.epoch = p_epoch for key share;
+            v_found := found;
+            perform recovery._fail('RX000', 'taken back');
+        exception when sqlstate 'RX000' then
+            null;
+        end;
+    else
+        select s.name, coalesce(s.ended, case when s.pending is not null then clock_timestamp() end) as ended,
+               coalesce(s.reason, s.pending) as reason into v_server
+        from recovery.server as s where s.epoch = p_epoch;
+        v_found := found;
+    end if;
+    if not v_found then
+        perform recovery._fail('RC002', format('epoch %s is unknown: no server booted with it', p_epoch),
+            'recovery.server_epoch must hold the epoch that recovery.boot returned.');
+    elsif v_server.ended is not null then
+        perform recovery._fail('RC001',
+            format('epoch %s of server "%s" ended at %s (%s): it may no longer write', p_epoch, v_server.name,
+                   to_char(v_server.ended at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), v_server.reason),
+            'This process was declared dead or replaced; stop its work and boot again.');
+    end if;
+end
+$$;
+--;
+comment on function recovery.assert_live(bigint) is
+    'The fence: raises RC001 if the epoch has ended, RC002 if it never was; until the transaction ends whoever ends the epoch waits for it, with a bound.';
+--;
+revoke all on function recovery.assert_live(bigint) from public;
+--;
+-- sql/death/_end_dead_servers.sql
+create or replace function recovery._end_dead_servers(p_lock_wait interval)
+returns bigint[]
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_dead  record;
+    v_ended bigint[] := '{}';
+    v_until timestamptz := recovery._call_deadline();
+begin
+    perform recovery._observe_servers();
+    for v_dead in select v.epoch, v.reason from recovery.judgement as v where v.dead order by v.epoch loop
+        exit when clock_timestamp() > v_until;  -- those that are left are the next sweep's
+        if recovery._end_epoch(v_dead.epoch, v_dead.reason, p_lock_wait, true) then
+            v_ended := v_ended || v_dead.epoch;
+        end if;
+    end loop;
+    perform recovery._end_lost_epochs();
+    return v_ended;
+end
+$$;
+--;
+comment on function recovery._end_dead_servers(interval) is 'Ends the servers that recovery.judgement holds for dead; their epochs.';
+--;
+revoke all on function recovery._end_dead_servers(interval) from public;
+--;
+-- sql/death/_end_epoch.sql
+create or replace function recovery._end_epoch(p_epoch bigint, p_reason text, p_lock_wait interval, p_dead_only boolean default false)
+returns boolean
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    -- Writers hold their epoch's lock shared until they commit: with the exclusive lock in hand all they
+    -- opened is visible to the statements that follow, and whoever comes later reads that it ended. A
+    -- transaction that keeps us waiting longer than the bound is left to the sweep.
+    perform set_config('lock_timeout', ceil(extract(epoch from p_lock_wait) * 1000)::text || 'ms', true);
+    begin
+        perform pg_advisory_xact_lock(p_epoch);
+    exception when lock_not_available or deadlock_detected then
+        null;
+    end;
+    begin
+        -- A heartbeat that is just committing is waited for, and the judgement is read after it.
+        perform from recovery.server as s where s.epoch = p_epoch and s.ended is null for no key update;
+        if p_dead_only and not exists (select from recovery.judgement as v where v.epoch = p_epoch and v.dead) then
+            return false;
+        end if;
+        update recovery.server as s set pending = coalesce(s.pending, p_reason)
+        where s.epoch = p_epoch and s.ended is null;
+    exception when lock_not_available or deadlock_detected then
+        return false;
+    end;
+    begin
+        update recovery.server as s
+        set ended = clock_timestamp(), reason = coalesce(s.pending, p_reason)
+        where s.epoch = p_epoch and s.ended is null;
+        return found;
+    exception when lock_not_available or deadlock_detected then
+        return false;  -- somebody holds the row's key, as a foreign key does: it may not write any more, and the next sweep tries again
+    end;
+end
+$$;
+--;
+comment on function recovery._end_epoch(bigint, text, interval, boolean) is
+    'Ends one epoch under its exclusive lock, waiting at most p_lock_wait for transactions in flight. With p_dead_only only if recovery.judgement still holds it for dead, read under the lock. True if it ended now.';
+--;
+revoke all on function recovery._end_epoch(bigint, text, interval, boolean) from public;
+--;
+-- sql/death/_end_lost_epochs.sql
+create or replace function recovery._end_lost_epochs()
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch  record;
+    v_epochs bigint[];
+begin
+    for v_watch in select w.name from recovery._attached_watches() as w where not recovery._is_replicated(w.family) loop
+        begin
+            v_epochs := recovery._open_epochs(v_watch.name);
+        exception when others then
+            continue;  -- recovery._orphaned_epochs notes it
+        end;
+        -- A second statement: a server that booted after we looked at its rows is there by now. An epoch
+        -- that is not was lost (a failover, a restored backup): its server cannot beat, so it is not alive.
+        insert into recovery.server (epoch, name, lease, grace, ended, reason)
+        select e.epoch, 'lost epoch', interval '1 second', interval '1 second', clock_timestamp(), 'epoch_lost'
+        from unnest(v_epochs) as e (epoch)
+        where e.epoch > 0 and not exists (select from recovery.server as s where s.epoch = e.epoch)
+        on conflict (epoch) do nothing;
+    end loop;
+end
+$$;
+--;
+comment on function recovery._end_lost_epochs() is
+    'Books epochs that own open rows but are not in recovery.server (lost in a failover or restore) as ended, so that their rows close. Not those in tables that a subscription writes: they are the publisher''s.';
+--;
+revoke all on function recovery._end_lost_epochs() from public;
+--;
+-- sql/death/_observe_servers.sql
+create or replace function recovery._observe_servers()
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_now     timestamptz := recovery._now();
+    v_seen    recovery.observation;
+    v_because text;
+    v_last    timestamptz;
+    v_gap     interval;
+    v_live    bigint;
+    v_quiet   bigint;
+begin
+    select o.* into v_seen from recovery.observation as o for update skip locked;
+    if not found then
+        return;  -- another sweeper is at it
+    end if;
+    v_last := greatest(v_seen.swept, v_seen.asked);
+    v_gap := v_now - v_last;
+    v_because := case
+        when v_seen.since is null then 'first sweep'
+        when v_seen.timeline is distinct from recovery.timeline() then 'the database failed over'
+        when v_seen.postmaster is distinct from pg_postmaster_start_time() then 'the database restarted'
+        when v_gap > recovery._patience(v_seen.gap) then format('no sweep for %s', date_trunc('second', v_gap))
+        when v_gap < interval '0' then 'the clock went back'
+    end;
+    -- Whoever holds the row of a server holds up its case, and nobody else's.
+    update recovery.server as s set suspected = n.suspected, looked_at = n.looked_at, looked_beat = n.looked_beat
+    from (
+        select s.epoch,
+               case when k.held then null else coalesce(s.suspected, case when k.held is not null then v_now end) end as suspected,
+               -- As long as sweeps come oftener than its beats the database has answered all the while.
+               case when not l.late then s.looked_at when v_because is null and v_gap <= e.late_since - s.heartbeat then v_last else v_now end as looked_at,
+               case when l.late then s.heartbeat else s.looked_beat end as looked_beat
+        from recovery.server as s
+        join recovery.evidence as e on e.epoch = s.epoch
+        left join recovery._held_keeper_locks() as k on k.epoch = s.epoch
+        cross join lateral (select e.late_since < v_now and s.looked_beat is distinct from s.heartbeat as late) as l
+        where s.ended is null and (l.late or k.held = (s.suspected is not null))
+        order by s.epoch for no key update of s skip locked
+    ) as n
+    where s.epoch = n.epoch;
+    -- The same for fuses: late is one that was not extended when a third of its ttl was over.
+    update recovery.fuse as f set looked_at = n.looked_at
+    from (
+        select f.id, case when v_seen.swept is null or v_because is null and v_gap <= d.extended then '-infinity' else v_now end as looked_at
+        from recovery.fuse as f
+        cross join lateral (select f.ttl / 3 + least(interval '1 second', f.ttl / 12) as extended) as d
+        where f.looked_at is null and f.expires - f.ttl + d.extended < v_now
+        order by f.id for no key update of f skip locked
+    ) as n
+    where f.id = n.id;
+    select count(*), count(*) filter (where e.quiet) into v_live, v_quiet from recovery.evidence as e;
+    update recovery.observation as o
+    set postmaster = pg_postmaster_start_time(),
+        timeline = recovery.timeline(),
+        since = case when v_because is null then v_seen.since else v_now end,
+        because = coalesce(v_because, v_seen.because),
+        gap = case when v_because is null or v_gap > interval '0' then v_gap end,
+        swept = v_now,
+        mass_since = case when v_quiet >= 2 and v_quiet * 2 > v_live then coalesce(v_seen.mass_since, v_now) end;
+end
+$$;
+--;
+comment on function recovery._observe_servers() is
+    'First step of a sweep: notes who lost its keeper connection or is late with a beat, which fuses are late, and whether watching had a break (restart, failover, silence of the sweepers) or most servers look dead at once. recovery.judgement reads it.';
+--;
+revoke all on function recovery._observe_servers() from public;
+--;
+-- sql/death/_patience.sql
+create or replace function recovery._patience(p_gap interval)
+returns interval
+language sql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    -- Half a lease is enough for servers to look dead that only slept as we did; but who sweeps seldom and regularly is
+    -- not asleep, hence twice the usual gap.
+    select greatest(min(s.lease) / 2, least(p_gap, interval '10 minutes') * 2 + interval '1 second')
+    from recovery.server as s where s.ended is null
+$$;
+--;
+comment on function recovery._patience(interval) is 'How long nobody may look, where p_gap is usual, until that counts as a break in watching; null: no server lives.';
+--;
+revoke all on function recovery._patience(interval) from public;
+--;
+-- sql/death/claim_sweep.sql
+create or replace function recovery.claim_sweep(p_epoch bigint, p_token uuid, p_every interval, out o_wait interval, out o_look boolean)
+returns record
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_now  timestamptz := recovery._now();
+    v_seen recovery.observation;
+    v_free timestamptz := '-infinity';
+begin
+    perform recovery._check_interval('sweep interval', p_every, interval '1 millisecond', interval '366 days');
+    select coalesce(s.process_seen < v_now - p_every * 0.9, true) into o_look
+    from recovery.server as s where s.epoch = p_epoch and s.token = p_token and s.ended is null;
+    if not found then
+        perform recovery.heartbeat(p_epoch, p_token);  -- says why
+    end if;
+    o_wait := p_every;
+    select o.* into v_seen from recovery.observation as o for update skip locked;
+    if not found then
+        return;  -- somebody sweeps at this moment
+    end if;
+    if v_seen.sweeper <> p_epoch and v_seen.sweeper_every * 0.9 <= p_every then
+        -- Its lock goes with its connection: tried, not looked up, as every process asks. Through a pooler there is none.
+        select v_seen.swept + v_seen.sweeper_every * 1.25 into v_free
+        from recovery.server as s
+        where s.epoch = v_seen.sweeper and s.ended is null and s.pending is null and s.process_dead is null
+          and (not s.keeper or not pg_try_advisory_xact_lock_shared(-s.epoch));
+    end if;
+    if v_free > v_now and v_seen.swept <= v_now then
+        o_wait := least(v_free - v_now, p_every);
+        -- Who stands by watches, too. After a break nobody says so: the next sweep is to notice it.
+        if v_now - greatest(v_seen.swept, v_seen.asked) between interval '0' and recovery._patience(v_seen.gap) then
+            update recovery.observation as o set asked = v_now;
+        end if;
+        return;
+    end if;
+    if (v_seen.sweeper, v_seen.sweeper_every) is distinct from (p_epoch, p_every) then
+        update recovery.observation as o set sweeper = p_epoch, sweeper_every = p_every;
+    end if;
+    o_wait := interval '0';
+end
+$$;
+--;
+comment on function recovery.claim_sweep(bigint, uuid, interval) is
+    'Whether a server is to sweep now (o_wait 0), or who does so lives and it asks again after o_wait: one process sweeps for all, another takes over when that one is gone or late by a quarter of its interval. o_look: nobody has looked at the processes of its host lately. Errors as recovery.heartbeat; RC010.';
+--;
+revoke all on function recovery.claim_sweep(bigint, uuid, interval) from public;
+--;
+-- sql/closing/_check_fresh.sql
+create or replace function recovery._check_fresh()
+returns void
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    -- A closing fires deferred triggers, so that none runs at commit. Those that our caller has queued before would be
+    -- fired too early, and up to PostgreSQL 17 as the runner, whoever owns them.
+    if pg_current_xact_id_if_assigned() is not null then
+        perform recovery._fail('RC010', 'rows are closed in a transaction of their own, and this one has written already', 'Commit first.');
+    end if;
+end
+$$;
+--;
+comment on function recovery._check_fresh() is 'Refuses to close rows in a transaction that has written before: RC010.';
+--;
+revoke all on function recovery._check_fresh() from public;
+--;
+-- sql/closing/_closable_sql.sql
+create or replace function recovery._closable_sql(p_watch recovery.watch, p_owner text, p_guard text, p_only boolean default true)
+returns text
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select case p_owner
+            when 'epoch' then 'r.server_epoch = ($1).epoch'
+            when 'none' then format('r.server_epoch is null and ($1).epoch is null and %s',
+                case when p_watch.unowned is null then 'false'
+                     else format('(%s) < ($1).at - %L::interval', p_watch.started, p_watch.unowned) end)
+            when 'any' then '($1).epoch is null and (r.server_epoch = any(($1).epochs) or r.server_epoch is null)' end
+        || format(' and (%s)', p_watch.open)
+        || case when p_watch.only_if is null or not p_only then '' else format(' and (%s)', p_watch.only_if) end
+        || case when p_watch.launch_grace is null or p_owner = 'any' or p_guard = 'with' then ''
+                else format(' and ((%s) >= ($1).at - %L::interval) is not true', p_watch.started, p_watch.launch_grace) end
+        || case p_guard when 'with' then format(' and (%s)', recovery._guard_sql(p_watch))
+                        when 'without' then format(' and not (%s)', recovery._guard_sql(p_watch))
+                        else '' end
+$$;
+--;
+comment on function recovery._closable_sql(recovery.watch, text, text, boolean) is
+    'The condition for a row to close: open, meant by the watch, owned by the task''s epoch (or by none; or by any of its epochs), not too young; p_guard: ignore fuses, only rows without, or only with an active one; p_only false: also rows that the watch does not mean. The open predicate stands literally, so that the partial index serves it.';
+--;
+revoke all on function recovery._closable_sql(recovery.watch, text, text, boolean) from public;
+--;
+-- sql/closing/_close_batch.sql
+create or replace function recovery._close_batch(
+    p_family text, p_epoch bigint, p_guard text, p_after text[], p_limit integer, p_detector text,
+    p_lock_wait interval, p_careful boolean, p_heir bigint default null,
+    out o_closed jsonb, out o_failed jsonb, out o_after text[], out o_done boolean, out o_careful boolean, out o_stopped boolean,
+    out o_limit integer
+)
+returns record
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_reason text := 'unowned';
+    v_owner  text := case when p_epoch is null then 'none' else 'epoch' end;
+    v_groups text[];
+    v_last   text;
+    v_bound  text[];
+    v_batch  record;
+    v_family boolean;
+begin
+    perform recovery._check_fresh();
+    o_stopped := false;
+    o_limit := p_limit;
+    if recovery._is_elsewhere(p_family, p_epoch) then
+        o_closed := '{}';
+        o_failed := '{}';
+        o_done := true;
+        return;
+    end if;
+    if p_epoch is not null then
+        -- A transaction that holds up the end holds up no other row.
+        select coalesce(s.reason, s.pending) into v_reason from recovery.server as s
+        where s.epoch = p_epoch and (s.ended is not null or s.pending is not null);
+        if not found then
+            perform recovery._fail('RC010', format('epoch %s has not ended: its rows are live', p_epoch),
+                'Only rows of ended epochs are closed.');
+        end if;
+    end if;
+    begin
+        v_family := exists (select from recovery._attached_watches() as w where w.family = p_family and w.group_by is not null);
+        if v_family then
+            select n.o_groups, n.o_last into v_groups, v_last
+            from recovery._next_groups(p_family, p_epoch, p_guard, p_after[1], p_limit) as n;
+        else
+            v_bound := recovery._next_key(p_family, p_epoch, p_after, p_limit);
+        end if;
+        select s.* into v_batch from recovery._close_selection(p_family, v_owner, p_epoch, p_guard, v_groups, null,
+            case when v_family then null else p_after end, v_bound, p_limit,
+            case when p_heir is null then v_reason else 'adopted' end, p_detector, p_lock_wait, p_careful, p_heir) as s;
+        o_closed := v_batch.o_closed;
+        o_failed := v_batch.o_failed;
+        o_careful := v_batch.o_careful;
+        if v_batch.o_split then
+            o_after := p_after;
+            o_done := false;
+            o_limit := p_limit / 8;
+            return;
+        end if;
+        o_limit := least(p_limit * 2, 100000);
+        -- After the last group come the rows without one, from the start each time: what was closed is gone.
+        o_after := case when v_groups is not null then array[v_last] when v_family then p_after else v_bound end;
+        o_done := case when v_groups is not null then false
+                       when v_family then o_closed = '{}'
+                       else v_bound is null end;
+    exception when query_canceled then
+        -- statement_timeout, which counts once a call, or an operator: what is closed stays so, the rest is the sweep's.
+        raise notice 'recovery: stopped (%)', sqlerrm;
+        o_closed := '{}';
+        o_failed := '{}';
+        o_careful := p_careful;
+        o_done := true;
+        o_stopped := true;
+    when others then
+        -- Not one row, which close_rows would have found, but the watch: its table, its runner, an expression.
+        perform recovery._note_broken_watch((select min(w.name) from recovery._attached_watches() as w where w.family = p_family), sqlstate, sqlerrm);
+        o_closed := '{}';
+        o_failed := '{}';
+        o_done := true;
+    end;
+end
+$$;
+--;
+comment on function recovery._close_batch(text, bigint, text, text[], integer, text, interval, boolean, bigint) is
+    'Closes the next batch of an ended epoch in one family (epoch null: rows that no server owns), or gives it to p_heir. Returns the counts per watch, where to go on, whether to skip locked rows from here on, whether it was stopped, and how many rows the next batch is to have: an eighth if this one failed, so that one bad row does not make thousands close one by one.';
+--;
+revoke all on function recovery._close_batch(text, bigint, text, text[], integer, text, interval, boolean, bigint) from public;
+--;
+-- sql/closing/_close_rows.sql
+create or replace function recovery._close_rows(
+    p_family text, p_scope text, p_owner text, p_guard text, p_task recovery.task,
+    out o_closed jsonb, out o_failed jsonb
+)
+returns record
 language plpgsql
 volatile
 security definer
@@ -5768,26 +4034,462 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_watch recovery.watch;
+    v_row   record;
+    v_sql   text;
+    v_done  jsonb;
+    v_task  recovery.task;
+    v_state text;
+    v_error text;
 begin
-    for v_watch in select w.* from recovery.attached() as w order by w.family, w.position, w.name loop
-        begin
-            perform recovery.rehearse(v_watch.relation);
-        exception when others then
-            watch := v_watch.name;
-            problem := sqlerrm;
-            return next;
-        end;
+    o_closed := '{}';
+    o_failed := '{}';
+    v_task := p_task;
+    v_task.max_rows := 1;
+    v_task.bound := null;
+    for v_watch in select w.* from recovery._attached_watches() as w where w.family = p_family order by w.position, w.name loop
+        v_sql := recovery._close_sql(p_family, 'row', p_owner, p_guard, true, true, p_task.heir is not null, v_watch.name);
+        v_task.path := v_watch.path;
+        for v_row in select recovery._to_texts(f.row -> 0) as parts, f.row ->> 1 as key from recovery._run_as_owner(v_watch.runner, format(
+            'select jsonb_build_array(%1$s, %2$s) from %3$s as r where %4$s and %5$s and not exists (select from recovery.own_failure as f where f.watch = %6$L and f.key = %2$s and f.next_at > ($1).written) order by %7$s%8$s',
+            recovery._key_sql(v_watch, 'parts'), recovery._key_text(v_watch.key_columns, 'r'), v_watch.relation,
+            recovery._closable_sql(v_watch, p_owner, p_guard, false),
+            recovery._key_sql(v_watch, case p_scope when 'range' then 'between' else p_scope end),
+            v_watch.name,
+            case when p_scope <> 'groups' then recovery._key_sql(v_watch, 'columns')
+                 -- A map: a search through the groups for every row would be their product.
+                 else format('((select jsonb_object_agg(g.grp, g.n) from unnest(($1).keys) with ordinality as g (grp, n)) -> (%s)::text)::bigint, %s', v_watch.group_by, coalesce(v_watch.order_by, recovery._key_sql(v_watch, 'columns'))) end,
+            case p_scope when 'loose' then ' limit ($1).max_rows' else '' end), p_task) as f (row)
+        loop
+            begin
+                v_task.keys := v_row.parts;
+                v_task.written := clock_timestamp();
+                select d.* into v_done from recovery._run_as_owner(v_watch.runner, v_sql, v_task, 'write') as d;
+                if v_done <> '{}' then
+                    o_closed := o_closed || jsonb_build_object(v_watch.name, coalesce((o_closed ->> v_watch.name)::bigint, 0) + 1);
+                    delete from recovery.failure as f where f.watch = v_watch.name and f.key = v_row.key;
+                end if;
+            exception when others then
+                get stacked diagnostics v_state = returned_sqlstate, v_error = message_text;
+                insert into recovery.failure as f (watch, key, key_parts, server_epoch, next_at, sqlstate, message)
+                values (v_watch.name, v_row.key, v_row.parts, p_task.epoch, clock_timestamp() + interval '10 seconds', v_state, v_error)
+                on conflict (watch, key) do update
+                set attempts = f.attempts + 1, last_at = clock_timestamp(),
+                    next_at = clock_timestamp() + least(interval '10 seconds' * (2 ^ least(f.attempts, 10)), interval '1 hour'),
+                    server_epoch = excluded.server_epoch, sqlstate = excluded.sqlstate, message = excluded.message;
+                o_failed := o_failed || jsonb_build_object(v_watch.name, coalesce((o_failed ->> v_watch.name)::bigint, 0) + 1);
+            end;
+        end loop;
     end loop;
 end
 $$;
 --;
-comment on function recovery.rehearsed() is
-    'Watches whose statements cannot be planned now: something that their expressions use is gone, or a right. Nothing is executed.';
+comment on function recovery._close_rows(text, text, text, text, recovery.task) is
+    'Closes a batch row by row after it failed as a whole: the bad rows go to recovery.failure with their error, all others close.';
 --;
-revoke all on function recovery.rehearsed() from public;
+revoke all on function recovery._close_rows(text, text, text, text, recovery.task) from public;
 --;
--- sql/functions/release.sql
-create or replace function recovery.release(p_family text, p_epoch bigint, p_limit integer)
+-- sql/closing/_close_selection.sql
+create or replace function recovery._close_selection(
+    p_family text, p_owner text, p_epoch bigint, p_guard text, p_groups text[], p_watch text, p_key text[], p_bound text[], p_limit integer,
+    p_reason text, p_detector text, p_lock_wait interval, p_careful boolean, p_heir bigint,
+    out o_closed jsonb, out o_failed jsonb, out o_careful boolean, out o_split boolean
+)
+returns record
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+set enable_hashjoin = off
+set enable_mergejoin = off
+set enable_seqscan = off
+set jit = off
+set work_mem = '32MB'
+as $$
+-- Joins and sequential scans are off: rows are met by ctid or by the partial index, and an estimate of one row
+-- must not turn that into a scan of the table for each batch. A batch of groups is sorted with its events in work_mem.
+declare
+    v_scope   text;
+    v_failing boolean;
+    v_task    recovery.task;
+    v_runner  integer;
+    v_from    bigint := coalesce(pg_sequence_last_value('recovery.event_id_seq'), 0) + 1;
+    v_to      bigint;
+    v_whole   boolean := true;
+begin
+    o_closed := '{}';
+    o_failed := '{}';
+    o_careful := p_careful;
+    o_split := false;
+    v_task.epoch := p_epoch;
+    v_task.keys := coalesce(p_groups, p_key);
+    v_task.bound := p_bound;
+    v_task.max_rows := p_limit;
+    v_task.reason := p_reason;
+    v_task.message := recovery._reason_message(p_reason);
+    v_task.detector := p_detector;
+    v_task.at := recovery._now();
+    v_task.heir := p_heir;
+    v_task.busy := '{}';
+    select min(w.runner), min(w.path) into v_runner, v_task.path from recovery._attached_watches() as w where w.family = p_family;
+    v_scope := case when p_groups is not null then 'groups' when p_watch is not null then 'row'
+                    when exists (select from recovery._attached_watches() as w where w.family = p_family and w.group_by is not null) then 'loose'
+                    else 'range' end;
+    v_failing := p_owner <> 'any' and exists (
+        select from recovery.failure as f join recovery._attached_watches() as w on w.name = f.watch where w.family = p_family);
+    if p_owner = 'any' or exists (
+        select from recovery._attached_watches() as w
+        where p_groups is not null and p_heir is null and w.family = p_family and w.idle_topics is not null)
+    then
+        select array_agg(distinct e.epoch) into v_task.epochs
+        from recovery._attached_watches() as w cross join lateral unnest(recovery._open_epochs(w.name)) as e (epoch) where w.family = p_family;
+        if p_owner <> 'any' and cardinality(v_task.epochs) > 3 and cardinality(p_groups) > 100 then
+            select f.o_groups, f.o_epochs into v_task.busy, v_task.epochs from recovery._open_elsewhere(p_family, v_task) as f;
+        end if;
+    end if;
+    perform set_config('lock_timeout', ceil(extract(epoch from p_lock_wait) * 1000)::text || 'ms', true);
+    loop
+        begin
+            v_task.written := clock_timestamp();
+            select c.* into o_closed from recovery._run_as_owner(v_runner,
+                recovery._close_sql(p_family, v_scope, p_owner, p_guard, o_careful, v_failing, p_heir is not null, p_watch), v_task, 'write') as c;
+            exit;
+        exception
+            when lock_not_available or deadlock_detected then
+                -- Somebody holds a row: go round it, now and in what follows; the sweep takes it later.
+                exit when o_careful;
+                o_careful := true;
+                o_closed := '{}';
+            when others then
+                if v_scope = 'row' then
+                    raise;
+                end if;
+                -- Row by row costs ten times as much: a large batch is tried again in parts.
+                o_split := p_owner <> 'any' and p_limit > 64;
+                v_whole := o_split;
+                exit;
+        end;
+    end loop;
+    if not v_whole then
+        select r.o_closed, r.o_failed into o_closed, o_failed
+        from recovery._close_rows(p_family, v_scope, p_owner, p_guard, v_task) as r;
+    end if;
+    if o_closed <> '{}' then
+        v_to := currval('recovery.event_id_seq');
+        if v_whole and v_failing then
+            delete from recovery.failure as f using recovery.event as e
+            where e.id between v_from and v_to and e.kind in ('closed', 'requeued', 'adopted') and f.watch = e.watch and f.key = e.key;
+        elsif not v_whole and p_groups is not null and p_heir is null then
+            v_to := recovery._write_group_events(p_family, p_epoch, p_groups, v_from, v_to, p_reason, p_detector);
+        end if;
+        perform recovery._announce_events(v_from, v_to);
+    end if;
+end
+$$;
+--;
+comment on function recovery._close_selection(text, text, bigint, text, text[], text, text[], text[], integer, text, text, interval, boolean, bigint) is
+    'Closes (or hands to p_heir) one batch: the rows of p_groups, the row p_key of p_watch, those after key p_key up to p_bound, or p_limit rows without a group. Goes round locked rows, asks for smaller batches where a large one fails and finds the bad rows of a small one, writes the events of the groups, announces.';
+--;
+revoke all on function recovery._close_selection(text, text, bigint, text, text[], text, text[], text[], integer, text, text, interval, boolean, bigint) from public;
+--;
+-- sql/closing/_close_sql.sql
+create or replace function recovery._close_sql(
+    p_family  text,
+    p_scope   text,
+    p_owner   text    default 'epoch',
+    p_guard   text    default 'ignore',
+    p_careful boolean default false,
+    p_failing boolean default false,
+    p_heir    boolean default false,
+    p_watch   text    default null
+)
+returns text
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $function$
+/* One statement closes one batch of a family and writes its events.
+
+   v<n>  the orphans of watch n in the batch, with the image of what a closing changes. They are not
+         locked: a lock costs half as much as the update itself.
+   u<n>  the update. It meets its row by ctid and xmin, so it changes exactly the version that v<n> saw;
+         a row that somebody changed meanwhile no longer matches and is left to the next pass. It asks
+         again for the owner and for open-ness, which is what makes a second closer harmless (inside a case,
+         or the planner, which takes open rows for few, would look for them once more instead of by ctid).
+         From PostgreSQL 18 on the update returns old values itself, and v<n> is needed only to go round locks.
+   n<n>  the new values, where they are the same for every row.
+   f<n>  the first row's old values as json; rows with the same values share it.
+   k, o  for a family whose groups have events of their own: rows closed and rows open, by group; a group
+         of which nothing stays open is idle.
+   e     the events, ordered: groups as keys lists them, watches by position, rows by order_by, then the
+         group's own.
+
+   $1 is a recovery.task.
+
+   p_scope    groups: rows of the groups in keys;  range: rows after key keys up to key bound;  loose: max_rows rows
+              without a group;  row: the row with key keys
+   p_owner    epoch: rows of epoch;  none: rows without an owner;  any: whoever owns them, one of epochs or nobody
+   p_guard    fuses: ignore, without (leave guarded rows alone), with (only guarded rows)
+   p_careful  skip rows that somebody has locked
+   p_failing  leave out rows that are recorded as failing and not yet due
+   p_heir     do not close but give to epoch heir
+
+   Returns the rows closed, by watch. (Events `returning` their ids would cost half as much as the events.) */
+declare
+    v_watch  recovery.watch;
+    v_n      integer := 0;
+    v_outbox integer;
+    v_direct boolean := current_setting('server_version_num')::integer >= 180000 and not p_careful and p_scope in ('groups', 'range');
+    v_ctes   text := '';
+    v_rows   text := '';
+    v_where  text;
+    v_again  text;
+    v_set    text;
+    v_group  text;
+    v_old    text;
+    v_new    text;
+    v_fixed  text;
+    v_plain  boolean;
+    v_kind   text;
+    v_closed text := '';
+    v_opened text := '';
+    v_counts text := '';
+    v_same   boolean;
+    v_list   record;
+    v_c      constant text := $$(values (($1).reason, ($1).message, ($1).detector, ($1).written, (date_part('epoch', ($1).written) * 1000)::bigint, ($1).epoch)) as c (reason, message, detector, at, ms, epoch)$$;
+    v_head   recovery.watch;
+begin
+    for v_watch in
+        select w.* from recovery._attached_watches() as w
+        where w.family = p_family and (p_watch is null or w.name = p_watch)
+        order by w.position, w.name
+    loop
+        v_n := v_n + 1;
+        v_outbox := v_watch.outbox;
+        v_group := coalesce('(' || v_watch.group_by || ')::text', 'null::text');
+        v_plain := (v_watch.spec ->> 'image') is null and not p_heir;
+        if p_heir then
+            v_set := 'server_epoch = ($1).heir';
+        else
+            select string_agg(format('%I = %s', s.key, s.value), ', ') into v_set from jsonb_each_text(v_watch.close) as s;
+            if p_owner = 'any' then
+                -- Taken from an owner that may live: the sign refuses its late result.
+                v_set := v_set || ', server_epoch = -abs(r.server_epoch)';
+            elsif v_watch.attempts is not null then
+                -- Back in the queue nobody owns it.
+                v_set := v_set || format(', server_epoch = case when coalesce(r.%I, 0) + 1 < %s then null else r.server_epoch end', v_watch.attempts, v_watch.max_attempts);
+            end if;
+        end if;
+        v_where := recovery._closable_sql(v_watch, p_owner, p_guard) || ' and '
+            || recovery._key_sql(v_watch, case p_scope when 'range' then 'between' when 'row' then 'equal' when 'groups' then case when v_direct then 'groups' else 'group' end else p_scope end);
+        if p_failing then
+            v_where := v_where || format(
+                ' and not exists (select from recovery.own_failure as f where f.watch = %L and f.key = %s and f.next_at > ($1).written)',
+                v_watch.name, recovery._key_text(v_watch.key_columns, 'r'));
+        end if;
+
+        select string_agg(format('r.%I as o%s', s.name, s.n), ', ' order by s.n) as read,
+               string_agg(format('v.o%s', s.n), ', ' order by s.n) as kept,
+               string_agg(format('u.o%s as %I', s.n, s.name), ', ' order by s.n) as old,
+               string_agg(format('u.n%s as %I', s.n, s.name), ', ' order by s.n) as new,
+               string_agg(format('u.o%1$s is not distinct from f.o%1$s', s.n), ' and ' order by s.n) as same
+        into v_list from jsonb_object_keys(v_watch.close) with ordinality as s (name, n);
+        -- What the closing changes: columns as they are, for the event to make json of, or the watch's image.
+        v_old := case when p_heir then $$jsonb_build_object('server_epoch', r.server_epoch)$$
+                      when v_plain then v_list.read
+                      else v_watch.image end;
+        v_new := case when v_plain then replace(v_old, ' as o', ' as n') else v_old || ' as new' end;
+        v_old := case when v_plain then v_old else v_old || ' as old' end;
+        v_fixed := case when v_plain then recovery._fixed_sql(v_watch) end;
+        v_same := v_plain and not v_watch.diff and recovery._compares_exactly(v_watch);
+        if v_fixed is not null then
+            v_ctes := v_ctes || format(E'n%s as materialized (select %s as new from %s),\n', v_n, v_fixed, v_c);
+            v_new := null;
+        end if;
+        v_again := case when p_heir then '' else format(', case when (%s) then recovery._refuse_open_row(%L) end', v_watch.open, v_watch.name) end;
+
+        if v_direct then
+            v_ctes := v_ctes || format(
+                E'u%s as (update %s as r set %s from %s where %s returning old.server_epoch as owner, %s as key, %s as grp, %s',
+                v_n, v_watch.relation, v_set, v_c, v_where, recovery._key_text(v_watch.key_columns, 'r'), v_group,
+                recovery._realias_sql(v_old, 'old'));
+        else
+            if p_scope = 'loose' then
+                v_where := v_where || format(' order by %s limit ($1).max_rows', recovery._key_sql(v_watch, 'columns'));
+            end if;
+            v_ctes := v_ctes || format(
+                E'v%1$s as materialized (%14$sselect r.ctid as tid, r.xmin as xm, r.tableoid as tab, r.server_epoch as owner, %2$s from %3$s as r where %4$s%5$s%15$s),\n'
+                'u%1$s as (update %3$s as r set %6$s from v%1$s as v cross join %7$s where r.ctid = v.tid and r.xmin = v.xm%8$s and case when %9$s then %10$s end'
+                ' returning v.owner, %11$s as key, %12$s as grp, %13$s',
+                v_n, v_old, v_watch.relation, v_where, case when p_careful then ' for update of r skip locked' else '' end, v_set, v_c,
+                case (select c.relkind from pg_class as c where c.oid = v_watch.relation) when 'p' then ' and r.tableoid = v.tab' else '' end,
+                case p_owner when 'epoch' then 'r.server_epoch = ($1).epoch' when 'none' then 'r.server_epoch is null' else 'r.server_epoch is not distinct from v.owner' end,
+                v_watch.open, recovery._key_text(v_watch.key_columns, 'r'), v_group,
+                case when v_plain then v_list.kept else 'v.old' end,
+                -- Group by group: an estimate of one row must not make it read all open rows for each batch.
+                case p_scope when 'groups' then format('select s.* from unnest(($1).keys::%s[]) as g (g) cross join lateral (', v_watch.group_type) else '' end,
+                case p_scope when 'groups' then ' offset 0) as s' else '' end);
+        end if;
+        v_ctes := v_ctes || coalesce(', ' || v_new, '')
+            || case when p_scope = 'groups' then format(', %s as ord', coalesce(v_watch.order_by, format('row(%s)', recovery._key_sql(v_watch, 'columns')))) else '' end
+            || case when v_watch.attempts is not null then format(', r.%I as tries', v_watch.attempts) else '' end
+            || v_again || E'),\n';
+        -- Most rows are closed from the same values: their image is made once, for the first row.
+        v_ctes := v_ctes || case when v_same then format(
+            E'f%1$s as materialized (select u.*, to_jsonb(i) as old from u%1$s as u cross join lateral (select %2$s) as i limit 1),\n', v_n, v_list.old) else '' end;
+
+        v_kind := case when p_heir then $$'adopted'$$ when v_watch.attempts is null then $$'closed'$$
+                       else format($$case when u.tries < %s then 'requeued' else 'closed' end$$, v_watch.max_attempts) end || '::text';
+        v_rows := v_rows || case when v_n = 1 then '' else ' union all ' end || format(
+            'select %s as pos, %L::text as watch, %s as kind, %L::text as topic, u.owner, u.key, u.grp, %s, %s as ord from u%s as u%s',
+            v_n, v_watch.name, v_kind, v_watch.topic,
+            case when v_watch.diff and not p_heir then 'd.old, d.new'
+                 else case when v_same then 'case when ' || v_list.same || ' then f.old else to_jsonb(i) end'
+                           when v_plain then 'to_jsonb(i)' else 'u.old' end || ' as old, '
+                   || case when v_fixed is not null then format('(select n.new from n%s as n)', v_n) when v_plain then 'to_jsonb(j)' else 'u.new' end || ' as new' end,
+            case when p_scope = 'groups' then 'row_number() over (order by u.ord)' else '0' end,
+            v_n,
+            case when v_same then format(' cross join f%s as f', v_n) else '' end
+            || case when v_plain then format(' cross join lateral (select %s) as i', v_list.old) else '' end
+            || case when v_plain and v_fixed is null then format(' cross join lateral (select %s) as j', v_list.new) else '' end
+            || case when v_watch.diff and not p_heir then format(' cross join lateral recovery._json_difference(to_jsonb(i), %s) as d',
+                    case when v_fixed is null then 'to_jsonb(j)' else format('(select n.new from n%s as n)', v_n) end) else '' end);
+        v_closed := v_closed || case when v_n = 1 then '' else ' union all ' end || format('select u.owner, u.grp from u%1$s as u', v_n);
+        v_opened := v_opened || case when v_n = 1 then '' else ' union all ' end || format(
+            'select g.g::text as grp, s.n from unnest(($1).keys::%1$s[]) as g (g) cross join lateral ('
+            'select count(*) as n from unnest(($1).epochs) as w (epoch) cross join lateral (select from %2$s as r where r.server_epoch = w.epoch and %3$s and (%4$s)%5$s offset 0) as r'
+            ' union all select count(*) from %2$s as r where r.server_epoch is null and %3$s and (%4$s)%5$s offset 0) as s where s.n > 0',
+            v_watch.group_type, v_watch.relation, recovery._key_sql(v_watch, 'group'), v_watch.open,
+            coalesce(' and (' || v_watch.only_if || ')', ''));
+        v_counts := v_counts || case when v_n = 1 then '' else ' union all ' end || format('select %L::text, count(*) from u%s', v_watch.name, v_n);
+        if v_watch.failed_topics is not null or v_watch.idle_topics is not null then
+            v_head := v_watch;
+        end if;
+    end loop;
+    if v_head.id is not null and p_scope = 'groups' and not p_heir then
+        v_ctes := v_ctes || format(
+            E'k as (select c.grp, min(c.owner) as owner, count(*) as n from (%s) as c group by c.grp),\n'
+            'o as (select jsonb_object_agg(c.grp, c.n) as n from (select c.grp, sum(c.n) as n from (%s) as c group by c.grp) as c),\n', v_closed, v_opened);
+        v_rows := v_rows || format(
+            ' union all select 1000000, %L, t.kind, t.topic, k.owner, k.grp, k.grp, null::jsonb, jsonb_build_object(''message'', ($1).message), t.n from k cross join lateral ('
+            'select ''failed'' as kind, f.topic, f.n from unnest(%L::text[]) with ordinality as f (topic, n)'
+            ' union all select ''idle'', i.topic, 1000 + i.n from unnest(%L::text[]) with ordinality as i (topic, n)'
+            ' where coalesce(((select o.n from o) ->> k.grp)::bigint, 0) <= k.n and k.grp <> all(($1).busy)) as t',
+            v_head.name, v_head.failed_topics, v_head.idle_topics);
+    end if;
+    return 'with ' || v_ctes || format(
+        E'e as (insert into recovery.outbox_%s (at, server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)\n'
+        'select ($1).written, x.owner, x.watch, x.kind, x.topic, x.key, x.grp, ($1).reason, ($1).detector, x.old, x.new from (%s) as x%s)\n'
+        'select coalesce(jsonb_object_agg(s.watch, s.n) filter (where s.n > 0), ''{}'') from (%s) as s (watch, n)',
+        v_outbox, v_rows,
+        case when p_scope = 'groups'
+            -- A map rather than a join, which an estimate of one row would make a nested loop.
+            then ' order by ((select jsonb_object_agg(g.grp, g.n) from unnest(($1).keys) with ordinality as g (grp, n)) -> x.grp)::bigint, x.pos, x.ord' else '' end,
+        v_counts);
+end
+$function$;
+--;
+comment on function recovery._close_sql(text, text, text, text, boolean, boolean, boolean, text) is
+    'Builds the statement that closes (or hands over) one batch of a family together with its events.';
+--;
+revoke all on function recovery._close_sql(text, text, text, text, boolean, boolean, boolean, text) from public;
+--;
+-- sql/closing/_close_unit.sql
+create or replace function recovery._close_unit(
+    p_watch text, p_scope text, p_key text, p_reason text, p_detector text, p_lock_wait interval default interval '2 seconds',
+    p_force boolean default false,
+    out o_closed jsonb
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch  recovery.watch;
+    v_groups text[];
+    v_key    text[];
+    v_guard  text;
+begin
+    select w.* into v_watch from recovery._attached_watches() as w where w.name = p_watch;
+    if not found then
+        perform recovery._fail('RC008', format('nothing is watched as %s', coalesce(quote_literal(p_watch), 'null')), 'See recovery.watch for the names.');
+    end if;
+    if not p_force and recovery._lives_elsewhere(p_watch, p_scope, p_key) then
+        o_closed := '{}';
+        return;
+    end if;
+    if p_scope = 'group' then
+        v_groups := recovery._group_tree(v_watch.family, array[p_key], false);
+    else
+        v_key := recovery._key_parts(v_watch, p_key);
+    end if;
+    v_guard := case when not p_force and recovery._has_fuses(v_watch.family) then 'without' else 'ignore' end;
+    select s.o_closed into o_closed from recovery._close_selection(v_watch.family, 'any', null, v_guard, v_groups,
+        case when v_groups is null then p_watch end, v_key, null, 1, p_reason, p_detector, p_lock_wait, false, null) as s;
+end
+$$;
+--;
+comment on function recovery._close_unit(text, text, text, text, text, interval, boolean) is
+    'Closes one row, or one group with its descendants, whoever owns it; what an active fuse guards stays, and a unit with rows of a publisher, unless p_force. Counts per watch.';
+--;
+revoke all on function recovery._close_unit(text, text, text, text, text, interval, boolean) from public;
+--;
+-- sql/closing/_close_unit_tree.sql
+create or replace function recovery._close_unit_tree(
+    p_watch text, p_scope text, p_key text, p_reason text, p_detector text, p_lock_wait interval default interval '2 seconds',
+    p_force boolean default false
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch  recovery.watch;
+    v_child  text;
+    v_closed jsonb := '{}';
+begin
+    select w.* into v_watch from recovery._attached_watches() as w where w.name = p_watch;
+    v_child := case p_scope when 'row' then recovery._child_group(v_watch, p_key) end;
+    if v_child is not null then
+        -- Cancelling cascades to what the row waits for.
+        v_closed := recovery._close_unit(p_watch, 'group', v_child, p_reason, p_detector, p_lock_wait, p_force);
+    end if;
+    return recovery._add_counts(v_closed, recovery._close_unit(p_watch, p_scope, p_key, p_reason, p_detector, p_lock_wait, p_force));
+end
+$$;
+--;
+comment on function recovery._close_unit_tree(text, text, text, text, text, interval, boolean) is
+    'Closes a row or group, whoever owns it, with the group that the row waits for and all descendants. Counts per watch.';
+--;
+revoke all on function recovery._close_unit_tree(text, text, text, text, text, interval, boolean) from public;
+--;
+-- sql/closing/_compares_exactly.sql
+create or replace function recovery._compares_exactly(p_watch recovery.watch)
+returns boolean
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    -- Not numeric (1.0 = 1.00), nor a collation that takes different texts for equal, nor what an extension brings.
+    select bool_and(
+        a.atttypid in ('bool'::regtype, 'int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'text'::regtype, 'varchar'::regtype, 'uuid'::regtype, 'date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype)
+        and coalesce((select c.collisdeterministic from pg_collation as c where c.oid = a.attcollation), true))
+    from pg_attribute as a
+    where a.attrelid = p_watch.relation and p_watch.close ? a.attname::text
+$$;
+--;
+comment on function recovery._compares_exactly(recovery.watch) is
+    'Whether equal values of the columns that a closing sets are the same values, so that events may share their image.';
+--;
+revoke all on function recovery._compares_exactly(recovery.watch) from public;
+--;
+-- sql/closing/_disown_rows.sql
+create or replace function recovery._disown_rows(p_family text, p_epoch bigint, p_limit integer)
 returns bigint
 language plpgsql
 volatile
@@ -5800,16 +4502,16 @@ declare
     v_task  recovery.task;
     v_total bigint := 0;
 begin
-    perform recovery.check_fresh();
+    perform recovery._check_fresh();
     if not exists (select from recovery.server as s where s.epoch = p_epoch and (s.ended is not null or s.pending is not null)) then
-        perform recovery.fail('RC010', format('epoch %s has not ended: its rows are live', p_epoch), 'Only rows of ended epochs are let go.');
+        perform recovery._fail('RC010', format('epoch %s has not ended: its rows are live', p_epoch), 'Only rows of ended epochs are let go.');
     end if;
     v_task.epoch := p_epoch;
     v_task.max_rows := p_limit;
-    for v_watch in select w.* from recovery.attached() as w where w.family = p_family and w.only_if is not null loop
+    for v_watch in select w.* from recovery._attached_watches() as w where w.family = p_family and w.only_if is not null loop
         begin
             v_task.path := v_watch.path;
-            select n.* into v_count from recovery.run(v_watch.runner, format(
+            select n.* into v_count from recovery._run_as_owner(v_watch.runner, format(
                 'with u as (update %1$s as r set server_epoch = null where r.ctid = any(array(select r.ctid from %1$s as r where r.server_epoch = ($1).epoch and (%2$s) and (%3$s) is not true limit ($1).max_rows for update skip locked)) and r.server_epoch = ($1).epoch returning 1) select to_jsonb(count(*)) from u',
                 v_watch.relation, v_watch.open, v_watch.only_if), v_task, 'write') as n;
             v_total := v_total + v_count;
@@ -5821,13 +4523,379 @@ begin
 end
 $$;
 --;
-comment on function recovery.release(text, bigint, integer) is
+comment on function recovery._disown_rows(text, bigint, integer) is
     'Lets go of rows of an ended epoch that are open but not orphans by the watch''s only_if, so that no later boot looks at them again.';
 --;
-revoke all on function recovery.release(text, bigint, integer) from public;
+revoke all on function recovery._disown_rows(text, bigint, integer) from public;
 --;
--- sql/functions/remaining.sql
-create or replace function recovery.remaining(p_family text, p_epoch bigint, p_guard text)
+-- sql/closing/_fixed_sql.sql
+create or replace function recovery._fixed_sql(p_watch recovery.watch)
+returns text
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    -- Only literals and what the closing itself brings; and no trigger of the host that may change them.
+    select 'jsonb_build_object(' || string_agg(format('%L, %s', s.key, s.value), ', ' order by s.key) || ')'
+    from jsonb_each_text(p_watch.close) as s
+    where not recovery._has_rewriting_trigger(p_watch.relation)
+    having bool_and(s.value ~ $re$^\(?('([^']|'')*'|c\.[a-z]+|-?[0-9.]+|N[U]LL|true|false)\)?(::[a-z_ "().0-9,]+)?$re$)
+$$;
+--;
+comment on function recovery._fixed_sql(recovery.watch) is
+    'SQL text for the new values of a closing where they are the same for each row, as {column: value}; else null.';
+--;
+revoke all on function recovery._fixed_sql(recovery.watch) from public;
+--;
+-- sql/closing/_is_elsewhere.sql
+create or replace function recovery._is_elsewhere(p_family text, p_epoch bigint)
+returns boolean
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select recovery._is_replicated(p_family) and not recovery._issued_here(p_epoch)
+$$;
+--;
+comment on function recovery._is_elsewhere(text, bigint) is
+    'Whether rows of an owner (null: of nobody) came by logical replication, as far as anybody can tell: who does that work is known at the publisher only, so no boot, sweep or timeout touches them here.';
+--;
+revoke all on function recovery._is_elsewhere(text, bigint) from public;
+--;
+-- sql/closing/_json_difference.sql
+create or replace function recovery._json_difference(p_old jsonb, p_new jsonb, out old jsonb, out new jsonb)
+returns record
+language plpgsql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_key  text;
+    v_new  jsonb;
+    v_part record;
+begin
+    if jsonb_typeof(p_old) is distinct from 'object' or jsonb_typeof(p_new) is distinct from 'object' then
+        old := p_old;
+        new := p_new;
+        return;
+    end if;
+    old := '{}';
+    new := '{}';
+    for v_key, v_new in select k.key, k.value from jsonb_each(p_new) as k loop
+        if not p_old ? v_key then
+            new := new || jsonb_build_object(v_key, v_new);
+        elsif p_old -> v_key <> v_new then
+            v_part := recovery._json_difference(p_old -> v_key, v_new);
+            old := old || jsonb_build_object(v_key, v_part.old);
+            new := new || jsonb_build_object(v_key, v_part.new);
+        end if;
+    end loop;
+    for v_key, v_new in select k.key, k.value from jsonb_each(p_old) as k where not p_new ? k.key loop
+        old := old || jsonb_build_object(v_key, v_new);
+    end loop;
+end
+$$;
+--;
+comment on function recovery._json_difference(jsonb, jsonb) is
+    'What differs between two objects, as two sparse trees. A key in new alone was added, in old alone was removed.';
+--;
+revoke all on function recovery._json_difference(jsonb, jsonb) from public;
+--;
+-- sql/closing/_lives_elsewhere.sql
+create or replace function recovery._lives_elsewhere(p_watch text, p_scope text, p_key text)
+returns boolean
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return exists (select from recovery._attached_watches() as w where w.name = p_watch and recovery._is_replicated(w.family))
+       and exists (select from recovery._unit_rows(p_watch, p_scope, p_key) as o where not recovery._issued_here(o.server_epoch));
+end
+$$;
+--;
+comment on function recovery._lives_elsewhere(text, text, text) is
+    'Whether a row or group, with what closing it concerns, has open rows that came by logical replication: no timeout and no fuse closes it.';
+--;
+revoke all on function recovery._lives_elsewhere(text, text, text) from public;
+--;
+-- sql/closing/_next_groups.sql
+create or replace function recovery._next_groups(
+    p_family text, p_epoch bigint, p_guard text, p_after text, p_limit integer, out o_groups text[], out o_last text
+)
+returns record
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch recovery.watch;
+    v_type  text;
+    v_task  recovery.task;
+    v_found jsonb;
+    v_sql   text := '';
+begin
+    -- Each watch offers the groups of its next rows. The smallest of their last ones bounds the batch,
+    -- so that no group is passed over that another watch has not reached yet.
+    for v_watch in select w.* from recovery._attached_watches() as w where w.family = p_family loop
+        v_type := v_watch.group_type;
+        v_sql := v_sql || case when v_sql = '' then '' else ' union all ' end || format(
+            'select max(s.g) over () as top, count(*) over () as n, s.g from (select %1$s as g from %2$s as r where %3$s and %1$s is not null and (($1).key is null or %1$s > ($1).key::%4$s) order by %1$s limit ($1).max_rows) as s',
+            v_watch.group_by, v_watch.relation, recovery._closable_sql(v_watch, case when p_epoch is null then 'none' else 'epoch' end, p_guard, false), v_type);
+    end loop;
+    v_task.epoch := p_epoch;
+    v_task.key := p_after;
+    v_task.max_rows := p_limit;
+    v_task.at := recovery._now();
+    select f.* into v_found from recovery._run_as_owner(v_watch.runner, format(
+        'with s as materialized (%s), b as materialized (select min(top) as bound from s where n >= ($1).max_rows)
+         select jsonb_build_object(''groups'', array_agg(distinct s.g)::text[], ''last'', max(s.g)::text) from s, b where b.bound is null or s.g <= b.bound', v_sql), v_task) as f;
+    o_groups := recovery._to_texts(v_found -> 'groups');
+    o_last := v_found ->> 'last';
+    -- Whole trees close together, deepest first: the batch takes in ancestors and descendants.
+    o_groups := recovery._group_tree(p_family, o_groups, true);
+end
+$$;
+--;
+comment on function recovery._next_groups(text, bigint, text, text, integer) is
+    'The next groups of a family in which an epoch has orphans, about p_limit rows in all, with their whole trees, deepest first.';
+--;
+revoke all on function recovery._next_groups(text, bigint, text, text, integer) from public;
+--;
+-- sql/closing/_next_key.sql
+create or replace function recovery._next_key(p_family text, p_epoch bigint, p_after text[], p_limit integer)
+returns text[]
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch recovery.watch;
+    v_task  recovery.task;
+    v_key   jsonb;
+begin
+    select w.* into strict v_watch from recovery._attached_watches() as w where w.family = p_family;
+    -- The text of the key is made for one row, not for those that are stepped over.
+    v_task.epoch := p_epoch;
+    v_task.keys := p_after;
+    v_task.max_rows := p_limit;
+    v_task.at := recovery._now();
+    select k.* into v_key from recovery._run_as_owner(v_watch.runner, format(
+        'select to_jsonb(%1$s) from (select %2$s from %3$s as r where %4$s and %5$s order by %2$s offset ($1).max_rows - 1 limit 1) as r',
+        recovery._key_sql(v_watch, 'parts'), recovery._key_sql(v_watch, 'columns'), v_watch.relation,
+        recovery._closable_sql(v_watch, case when p_epoch is null then 'none' else 'epoch' end, 'ignore', false),
+        recovery._key_sql(v_watch, 'between')), v_task) as k;
+    return recovery._to_texts(v_key);
+end
+$$;
+--;
+comment on function recovery._next_key(text, bigint, text[], integer) is
+    'Key of the p_limit-th open row after a key: where a batch of a watch without groups ends. Null: it takes all that is left.';
+--;
+revoke all on function recovery._next_key(text, bigint, text[], integer) from public;
+--;
+-- sql/closing/_open_elsewhere.sql
+create or replace function recovery._open_elsewhere(p_family text, p_task recovery.task, out o_groups text[], out o_epochs bigint[])
+returns record
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+set enable_hashjoin = off
+set enable_mergejoin = off
+set enable_seqscan = off
+set jit = off
+as $$
+declare
+    v_watch recovery.watch;
+    v_some  jsonb;
+begin
+    o_groups := '{}';
+    o_epochs := array[p_task.epoch];
+    -- Of an owner at most as many rows are read as there are groups; who has more is asked group by group.
+    for v_watch in select w.* from recovery._attached_watches() as w where w.family = p_family loop
+        select f.* into v_some from recovery._run_as_owner(v_watch.runner, format($sql$
+            with k as materialized (select jsonb_object_agg(g.g, 1) as map, count(*) as n from unnest(($1).keys) as g (g))
+            select jsonb_build_object('groups', array_agg(distinct f.grp) filter (where not f.most),
+                                      'epochs', array_agg(distinct e.epoch) filter (where f.most))
+            from unnest(($1).epochs) as e (epoch)
+            cross join lateral (
+                select (%1$s)::text as grp, row_number() over () = (select k.n from k) as most, %4$s as meant
+                from %2$s as r where r.server_epoch = e.epoch and (%3$s) limit (select k.n from k)) as f
+            where e.epoch is distinct from ($1).epoch and (f.most or (select k.map from k) ? f.grp and f.meant)
+            $sql$, v_watch.group_by, v_watch.relation, v_watch.open,
+            case when v_watch.only_if is null then 'true' else format('case when (select k.map from k) ? (%s)::text then (%s) end', v_watch.group_by, v_watch.only_if) end), p_task) as f;
+        o_groups := o_groups || recovery._to_texts(v_some -> 'groups');
+        o_epochs := o_epochs || recovery._to_texts(v_some -> 'epochs')::bigint[];
+    end loop;
+end
+$$;
+--;
+comment on function recovery._open_elsewhere(text, recovery.task) is
+    'For the groups of a task: those in which another owner has open work, and the owners that have too much of it to tell at once. So a closing does not look for every group at every server there is.';
+--;
+revoke all on function recovery._open_elsewhere(text, recovery.task) from public;
+--;
+-- sql/closing/_orphaned_epochs.sql
+create or replace function recovery._orphaned_epochs(p_name text default null)
+returns table (family text, epoch bigint, reason text)
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch  record;
+    v_epochs bigint[];
+begin
+    for v_watch in
+        select w.name, w.family, w.started, w.unowned, b.watch is not null as broken, recovery._is_replicated(w.family) as replicated
+        from recovery._attached_watches() as w left join recovery.broken_watch as b on b.watch = w.name order by w.family, w.position
+    loop
+        begin
+            v_epochs := recovery._open_epochs(v_watch.name);
+        exception when others then
+            perform recovery._note_broken_watch(v_watch.name, sqlstate, sqlerrm);
+            continue;
+        end;
+        if v_watch.broken then
+            delete from recovery.broken_watch as b where b.watch = v_watch.name;
+        end if;
+        return query
+            select v_watch.family, s.epoch, coalesce(s.reason, s.pending)
+            from unnest(v_epochs) as o (epoch)
+            join recovery.server as s on s.epoch = o.epoch
+            where (s.ended is not null or s.pending is not null) and (p_name is null or s.name = p_name)
+              and (not v_watch.replicated or recovery._issued_here(s.epoch));
+        if v_watch.unowned is not null and not v_watch.replicated then
+            return query select v_watch.family, null::bigint, 'unowned'::text;
+        end if;
+    end loop;
+end
+$$;
+--;
+comment on function recovery._orphaned_epochs(text) is
+    'Families and epochs that have ended, or are to end and may write no more, that still own open rows (of one server name, or all); epoch null stands for rows that no server owns. Rows of a publisher are not among them. A watch that fails is noted in recovery.broken_watch and passed over.';
+--;
+revoke all on function recovery._orphaned_epochs(text) from public;
+--;
+-- sql/closing/_prune_failures.sql
+create or replace function recovery._prune_failures()
+returns bigint
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_failure recovery.failure;
+    v_watch   recovery.watch;
+    v_open    boolean;
+    v_task    recovery.task;
+    v_count   bigint := 0;
+begin
+    for v_failure in select f.* from recovery.failure as f loop
+        select w.* into v_watch from recovery._attached_watches() as w where w.name = v_failure.watch;
+        v_open := false;
+        if found then
+            v_task.keys := v_failure.key_parts;
+            begin
+                select o.* into v_open from recovery._run_as_owner(v_watch.runner, format('select to_jsonb(exists (select from %s as r where %s and (%s)))',
+                v_watch.relation, recovery._key_sql(v_watch, 'equal'), v_watch.open), v_task) as o;
+            exception when others then
+                v_open := true;  -- the watch is broken: its failures stay
+            end;
+        end if;
+        if not v_open then
+            delete from recovery.failure as f where f.watch = v_failure.watch and f.key = v_failure.key;
+            v_count := v_count + 1;
+        end if;
+    end loop;
+    return v_count;
+end
+$$;
+--;
+comment on function recovery._prune_failures() is 'Forgets failures whose row somebody closed or deleted meanwhile.';
+--;
+revoke all on function recovery._prune_failures() from public;
+--;
+-- sql/closing/_reason_message.sql
+create or replace function recovery._reason_message(p_reason text)
+returns text
+language sql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select case p_reason
+        when 'superseded' then 'server restart'
+        when 'shutdown' then 'server shutdown'
+        when 'lease_expired' then 'server lost'
+        when 'connection_lost' then 'server lost'
+        when 'process_dead' then 'process died'
+        when 'drain_expired' then 'drain limit reached'
+        when 'evicted' then 'server evicted'
+        when 'epoch_lost' then 'server lost'
+        when 'fuse_expired' then 'no sign of life from its process'
+        when 'tool_timeout' then 'tool timed out'
+        when 'task_timeout' then 'task timed out'
+        when 'idle_timeout' then 'no activity'
+        when 'wall_timeout' then 'time limit reached'
+        when 'unowned' then 'no server owns it'
+        else replace(p_reason, '_', ' ')
+    end
+$$;
+--;
+comment on function recovery._reason_message(text) is 'A reason in words for people: c.message in the expressions of a watch.';
+--;
+revoke all on function recovery._reason_message(text) from public;
+--;
+-- sql/closing/_record_sweep.sql
+create or replace function recovery._record_sweep(p_label text, p_start timestamptz, p_report jsonb)
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    insert into recovery.sweep_run (label, at, took, report)
+    values (p_label, clock_timestamp(), clock_timestamp() - p_start, p_report)
+    on conflict (label) do update set at = excluded.at, took = excluded.took, report = excluded.report;
+    perform recovery._prune_failures();
+    perform recovery._announce_silent();
+end
+$$;
+--;
+comment on function recovery._record_sweep(text, timestamptz, jsonb) is 'Last step of a sweep: records it, forgets failures whose row is no longer open, rings for silent events.';
+--;
+revoke all on function recovery._record_sweep(text, timestamptz, jsonb) from public;
+--;
+-- sql/closing/_refuse_open_row.sql
+create or replace function recovery._refuse_open_row(p_watch text)
+returns integer
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform recovery._fail('RC006', format('the close expressions of watch "%s" leave a row open', p_watch));
+end
+$$;
+--;
+comment on function recovery._refuse_open_row(text) is 'Called by a closing for a row that it leaves open: raises RC006.';
+--;
+revoke all on function recovery._refuse_open_row(text) from public;
+--;
+-- sql/closing/_remaining_orphans.sql
+create or replace function recovery._remaining_orphans(p_family text, p_epoch bigint, p_guard text)
 returns jsonb
 language plpgsql
 volatile
@@ -5849,19 +4917,19 @@ declare
     v_task   recovery.task;
 begin
     v_task.epoch := p_epoch;
-    v_task.at := recovery.now();
-    for v_watch in select w.* from recovery.attached() as w where w.family = p_family loop
+    v_task.at := recovery._now();
+    for v_watch in select w.* from recovery._attached_watches() as w where w.family = p_family loop
         v_sql := 'select to_jsonb(count(*)) from %s as r where %s and not exists (select from recovery.own_failure as f where f.watch = %L and f.key = %s)';
         begin
-            select n.* into v_count from recovery.run(v_watch.runner, format(v_sql, v_watch.relation, recovery.scope_sql(v_watch, v_owner, p_guard), v_watch.name,
-                recovery.key_text(v_watch.key_columns, 'r')), v_task) as n;
+            select n.* into v_count from recovery._run_as_owner(v_watch.runner, format(v_sql, v_watch.relation, recovery._closable_sql(v_watch, v_owner, p_guard), v_watch.name,
+                recovery._key_text(v_watch.key_columns, 'r')), v_task) as n;
         exception when others then
             begin
                 -- only_if fails for some row: count without it.
-                select n.* into v_count from recovery.run(v_watch.runner, format(v_sql, v_watch.relation, recovery.scope_sql(v_watch, v_owner, p_guard, false), v_watch.name,
-                    recovery.key_text(v_watch.key_columns, 'r')), v_task) as n;
+                select n.* into v_count from recovery._run_as_owner(v_watch.runner, format(v_sql, v_watch.relation, recovery._closable_sql(v_watch, v_owner, p_guard, false), v_watch.name,
+                    recovery._key_text(v_watch.key_columns, 'r')), v_task) as n;
             exception when others then
-                perform recovery.note_broken(v_watch.name, sqlstate, sqlerrm);
+                perform recovery._note_broken_watch(v_watch.name, sqlstate, sqlerrm);
                 continue;
             end;
         end;
@@ -5873,53 +4941,979 @@ begin
 end
 $$;
 --;
-comment on function recovery.remaining(text, bigint, text) is
+comment on function recovery._remaining_orphans(text, bigint, text) is
     'Orphans of an ended epoch that are still open and not recorded as failing: somebody holds them.';
 --;
-revoke all on function recovery.remaining(text, bigint, text) from public;
+revoke all on function recovery._remaining_orphans(text, bigint, text) from public;
 --;
--- sql/functions/renew.sql
-create or replace function recovery.renew(p_epoch bigint, p_token uuid)
+-- sql/closing/_unowned_work.sql
+create or replace function recovery._unowned_work()
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set jit = off
+set max_parallel_workers_per_gather = 0
+as $$
+-- By the partial index, and at most a thousand rows of each watch: every sweep asks.
+declare
+    v_watch  recovery.watch;
+    v_count  bigint;
+    v_result jsonb := '{}';
+begin
+    for v_watch in
+        select w.* from recovery._attached_watches() as w
+        where w.unowned is null and not recovery._is_replicated(w.family)
+          and coalesce(recovery.get_setting('unowned_expected', w.name), 'false') <> 'true'
+    loop
+        begin
+            select n.* into v_count from recovery._run_as_owner(v_watch.runner, format(
+                'select to_jsonb(count(*)) from (select r.* from %s as r where r.server_epoch is null and (%s) limit 1000) as r where (%s)',
+                v_watch.relation, v_watch.open, coalesce(v_watch.only_if, 'true'))) as n;
+        exception when others then
+            continue;  -- recovery._orphaned_epochs notes it
+        end;
+        if v_count > 0 then
+            v_result := v_result || jsonb_build_object(v_watch.name, v_count);
+        end if;
+    end loop;
+    return v_result;
+end
+$$;
+--;
+comment on function recovery._unowned_work() is
+    'Open rows that nobody owns, for each watch that has any, counted up to 1000: written without an epoch, so that nobody notices when their process dies. Not of watches that close them at boot (p_unowned), that a subscription writes, or whose setting unowned_expected is true.';
+--;
+revoke all on function recovery._unowned_work() from public;
+--;
+-- sql/closing/_write_group_events.sql
+create or replace function recovery._write_group_events(
+    p_family text, p_epoch bigint, p_groups text[], p_from bigint, p_to bigint, p_reason text, p_detector text
+)
+returns bigint
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_head   recovery.watch;
+    v_watch  recovery.watch;
+    v_groups text[];
+    v_some   jsonb;
+    v_task   recovery.task;
+    v_busy   text[] := '{}';
+    v_to     bigint;
+begin
+    select w.* into v_head from recovery._attached_watches() as w
+    where w.family = p_family and (w.failed_topics is not null or w.idle_topics is not null);
+    if not found then
+        return p_to;
+    end if;
+    select array_agg(distinct e.group_key) into v_groups from recovery.event as e
+    where e.id between p_from and p_to and e.detector = p_detector and e.kind in ('closed', 'requeued')
+      and e.group_key = any(p_groups);
+    if v_head.idle_topics is not null then
+        for v_watch in select w.* from recovery._attached_watches() as w where w.family = p_family loop
+            v_task.keys := v_groups;
+            v_task.epochs := recovery._open_epochs(v_watch.name);
+            select s.* into v_some from recovery._run_as_owner(v_watch.runner, format(
+                'select to_jsonb(array_agg(distinct (%1$s)::text)) from %2$s as r where %1$s = any(($1).keys::%3$s[]) and (r.server_epoch = any(($1).epochs) or r.server_epoch is null) and (%4$s)%5$s',
+                v_watch.group_by, v_watch.relation, v_watch.group_type, v_watch.open,
+                case when v_watch.only_if is null then '' else format(' and (%s)', v_watch.only_if) end), v_task) as s;
+            v_busy := v_busy || recovery._to_texts(v_some);
+        end loop;
+    end if;
+    with added as (
+        insert into recovery.event (server_epoch, watch, kind, topic, key, group_key, reason, detector, new)
+        select p_epoch, v_head.name, t.kind, t.topic, g.key, g.key, p_reason, p_detector,
+               jsonb_build_object('message', recovery._reason_message(p_reason))
+        from unnest(p_groups) with ordinality as g (key, n)
+        cross join lateral (
+            select 'failed' as kind, f.topic, f.n from unnest(v_head.failed_topics) with ordinality as f (topic, n)
+            union all
+            select 'idle', i.topic, 1000 + i.n from unnest(v_head.idle_topics) with ordinality as i (topic, n)
+            where g.key <> all(v_busy)
+        ) as t
+        where g.key = any(v_groups)
+        order by g.n, t.n
+        returning id
+    )
+    select max(id) into v_to from added;
+    return coalesce(v_to, p_to);
+end
+$$;
+--;
+comment on function recovery._write_group_events(text, bigint, text[], bigint, bigint, text, text) is
+    'Writes the events of the groups in which the events p_from..p_to closed rows: failed, and idle where nothing is open any more. Returns the last event id.';
+--;
+revoke all on function recovery._write_group_events(text, bigint, text[], bigint, bigint, text, text) from public;
+--;
+-- sql/closing/close.sql
+create or replace function recovery.close(
+    p_key    text,
+    p_reason text    default 'operator',
+    p_watch  text    default null,
+    p_scope  text    default null,
+    p_dry    boolean default false
+)
+returns table (watch text, key text, group_key text, server_epoch bigint)
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch  recovery.watch;
+    v_unit   recovery.watch;
+    v_scope  text;
+    v_family text;
+    v_rows   text[] := '{}';
+    v_groups text[] := '{}';
+    v_found  text[];
+    v_epoch  bigint;
+    v_open   boolean;
+    v_by     text := 'operator:' || session_user;
+    v_left   text;
+    v_why    text;
+    v_row    record;
+    v_task   recovery.task;
+    v_session jsonb;
+begin
+    if not p_dry then
+        perform recovery._check_fresh();
+    end if;
+    if p_scope is not null and p_scope not in ('row', 'group') then
+        perform recovery._fail('RC010', format('scope %L is not known', p_scope), 'Allowed are row and group.');
+    elsif p_reason is null or btrim(p_reason) = '' or octet_length(p_reason) > 200 then
+        perform recovery._fail('RC010', format('reason %s is not allowed', coalesce(quote_literal(left(p_reason, 60)), 'null')), 'Give 1 to 200 bytes.');
+    elsif p_watch is not null and not exists (select from recovery._attached_watches() as w where w.name = p_watch) then
+        perform recovery._fail('RC008', format('nothing is watched as %L', p_watch), 'See recovery.watch for the names.');
+    end if;
+    v_task.key := p_key;
+    for v_watch in
+        select w.* from recovery._attached_watches() as w
+        where p_scope is distinct from 'group' and (p_watch is null or w.name = p_watch) order by w.family, w.position, w.name
+    loop
+        begin
+            select o.* into v_open from recovery._run_as_owner(v_watch.runner, format('select to_jsonb(exists (select from %s as r where (%s) and %s = ($1).key))', v_watch.relation, v_watch.open,
+                recovery._key_text(v_watch.key_columns, 'r')), v_task) as o;
+        exception when others then
+            raise warning 'recovery: watch "%" is passed over: %', v_watch.name, sqlerrm;
+            v_open := false;
+        end;
+        if v_open then
+            v_rows := v_rows || v_watch.name;
+        end if;
+    end loop;
+    for v_family in
+        select distinct w.family from recovery._attached_watches() as w
+        where p_scope is distinct from 'row' and w.group_by is not null and (p_watch is null or w.name = p_watch)
+    loop
+        begin
+            if recovery._is_group_open(v_family, recovery._group_tree(v_family, array[p_key], false)) then
+                v_groups := v_groups || v_family;
+            end if;
+        exception
+            when invalid_text_representation then
+                null;  -- not a group of this type
+            when others then
+                raise warning 'recovery: family "%" is passed over: %', v_family, sqlerrm;
+        end;
+    end loop;
+    -- A session that is open itself is a row and a group: the group includes it.
+    select array_agg(f.name order by f.n) into v_found from (
+        select 'row of ' || w.name as name, w.name as n from recovery._attached_watches() as w where w.name = any(v_rows) and w.family <> all(v_groups)
+        union all select 'group of ' || g.name, g.name from unnest(v_groups) as g (name)) as f;
+    if cardinality(v_found) > 1 then
+        perform recovery._fail('RC010', format('%L could be: %s', p_key, array_to_string(v_found, ', ')), 'Say which, by watch and scope (row or group).');
+    elsif v_found is null then
+        perform recovery._fail('RC010', format('nothing open has the key or group %s', coalesce(quote_literal(p_key), 'null')),
+            'Keys and groups are written as recovery.event shows them.');
+    end if;
+    v_scope := case v_groups when '{}' then 'row' else 'group' end;
+    select w.* into v_unit from recovery._attached_watches() as w
+    where case v_scope when 'group' then w.family = any(v_groups) else w.name = any(v_rows) end
+    order by w.parent is null, w.position, w.name limit 1;
+    for v_row in select o.* from recovery._unit_rows(v_unit.name, v_scope, p_key) as o loop
+        watch := v_row.watch;
+        key := v_row.key;
+        group_key := v_row.group_key;
+        server_epoch := v_row.server_epoch;
+        return next;
+    end loop;
+    if p_dry then
+        return;
+    end if;
+    -- Live owners are told to stop, and are not waited for.
+    for v_epoch in select distinct o.server_epoch from recovery._unit_rows(v_unit.name, v_scope, p_key) as o
+        join recovery.server as s on s.epoch = o.server_epoch where s.ended is null
+    loop
+        perform recovery._send_cancel(v_epoch, v_unit.name, v_scope, p_key, p_reason, v_by, jsonb_build_object('watch', v_unit.name, 'closed', true));
+    end loop;
+    delete from recovery.fuse as f where f.family = v_unit.family and f.key = p_key
+        and f.scope = v_scope and (v_scope = 'group' or f.watch = v_unit.name);
+    v_session := recovery._session_settings();
+    perform recovery._close_unit_tree(v_unit.name, v_scope, p_key, p_reason, v_by, interval '2 seconds', true);
+    perform recovery._restore_settings(v_session);
+    select string_agg(format('%s of %s', o.key, o.watch), ', ') into v_left from recovery._unit_rows(v_unit.name, v_scope, p_key) as o;
+    if v_left is not null then
+        select f.message into v_why from recovery.failure as f join recovery._unit_rows(v_unit.name, v_scope, p_key) as o on f.watch = o.watch and f.key = o.key limit 1;
+        perform recovery._fail('55P03', format('nothing was closed: %s could not be (%s)', v_left, coalesce(v_why, 'another transaction holds it')));
+    end if;
+end
+$$;
+--;
+comment on function recovery.close(text, text, text, text, boolean) is
+    'The escape hatch: closes one open row or group (session) with its descendants, whoever owns it and whatever guards it; live owners are told by an event of kind cancel. Returns the rows. With p_dry nothing changes. RC010 nothing or several things are called so, RC008 not watched, 55P03 somebody holds one of the rows (then nothing is closed).';
+--;
+revoke all on function recovery.close(text, text, text, text, boolean) from public;
+--;
+-- sql/closing/preview.sql
+create or replace function recovery.preview(p_boot text default null)
+returns table (action text, reason text, watch text, key text, group_key text, server_epoch bigint)
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch recovery.watch;
+    v_due   record;
+    v_end   record;
+    v_fuse  record;
+    v_name  text;
+    v_fuses boolean;
+    v_task  recovery.task;
+begin
+    v_task.at := recovery._now();
+    for v_watch in select w.* from recovery._attached_watches() as w order by w.family, w.position, w.name loop
+        begin
+            v_fuses := recovery._has_fuses(v_watch.family);
+            for v_end in
+                select s.epoch, coalesce(s.reason, j.reason, 'superseded') as reason
+                from recovery.server as s left join recovery.judgement as j on j.epoch = s.epoch and j.dead
+                where s.epoch = any(recovery._open_epochs(v_watch.name)) and not recovery._is_elsewhere(v_watch.family, s.epoch)
+                  and case when p_boot is null then s.ended is not null or j.dead
+                           else s.name = p_boot and (s.ended is not null or j.dead
+                               or s.drain_until is null and not recovery._is_sibling(s, s.host, null, null)) end
+            loop
+                v_task.epoch := v_end.epoch;
+                return query select f.row ->> 0, v_end.reason, v_watch.name, f.row ->> 1, f.row ->> 2, v_end.epoch
+                    from recovery._run_as_owner(v_watch.runner, format('select jsonb_build_array(case when %s then %L else %L end, %s, %s) from %s as r where %s',
+                        case when v_fuses then recovery._guard_sql(v_watch) else 'false' end, case when p_boot is null then 'keep' else 'adopt' end, 'close',
+                        recovery._key_text(v_watch.key_columns, 'r'), coalesce('(' || v_watch.group_by || ')::text', 'null::text'),
+                        v_watch.relation, recovery._closable_sql(v_watch, 'epoch', 'ignore')), v_task) as f (row);
+            end loop;
+            if v_watch.unowned is not null and not recovery._is_replicated(v_watch.family) then
+                v_task.epoch := null;
+                return query select 'close'::text, 'unowned'::text, v_watch.name, f.row ->> 0, f.row ->> 1, null::bigint
+                    from recovery._run_as_owner(v_watch.runner, format('select jsonb_build_array(%s, %s) from %s as r where %s',
+                        recovery._key_text(v_watch.key_columns, 'r'), coalesce('(' || v_watch.group_by || ')::text', 'null::text'),
+                        v_watch.relation, recovery._closable_sql(v_watch, 'none', 'ignore')), v_task) as f (row);
+            end if;
+        exception when others then
+            raise warning 'recovery: watch "%" is passed over: %', v_watch.name, sqlerrm;
+        end;
+    end loop;
+    if p_boot is not null then
+        return;
+    end if;
+    for v_fuse in select f.* from recovery.fuse_state as f where f.spent and not exists (
+        select from recovery.fuse_state as o
+        where o.family = f.family and o.scope = f.scope and o.watch = f.watch and o.key = f.key and o.burns) order by f.id
+    loop
+        select min(w.name) into v_name from recovery._attached_watches() as w where w.family = v_fuse.family and (v_fuse.watch in ('', w.name));
+        return query select 'close'::text, case when v_fuse.process_dead is null then 'fuse_expired' else 'process_dead' end,
+            o.watch, o.key, o.group_key, o.server_epoch from recovery._unit_rows(v_name, v_fuse.scope, v_fuse.key) as o;
+    end loop;
+    for v_due in select d.* from recovery._due_units() as d loop
+        return query select case when exists (select from recovery.server as s where s.epoch = v_due.owner and s.ended is null)
+                                  and recovery.get_setting('cancel_grace', v_due.watch, v_due.detail ->> 'kind', case v_due.scope when 'group' then v_due.key end)::interval > interval '0'
+                                  and not exists (
+                                      select from recovery.cancellation as c join recovery.watch as w on w.name = v_due.watch and w.family = c.family
+                                      where c.scope = v_due.scope and c.key = v_due.key and c.watch in ('', v_due.watch) and c.deadline <= recovery._now())
+                             then 'ask' else 'close' end,
+            v_due.reason, o.watch, o.key, o.group_key, o.server_epoch from recovery._unit_rows(v_due.watch, v_due.scope, v_due.key) as o;
+    end loop;
+end
+$$;
+--;
+comment on function recovery.preview(text) is
+    'What a sweep would do now, or with p_boot a boot of that name: rows with action (close, adopt, keep, ask) and reason. Nothing is done.';
+--;
+revoke all on function recovery.preview(text) from public;
+--;
+-- sql/step/_add_counts.sql
+create or replace function recovery._add_counts(p_a jsonb, p_b jsonb)
+returns jsonb
+language sql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select coalesce(jsonb_object_agg(s.key, s.n), '{}')
+    from (select x.key, sum(x.value::bigint) as n
+          from (select * from jsonb_each_text(p_a) union all select * from jsonb_each_text(p_b)) as x
+          group by x.key) as s
+$$;
+--;
+comment on function recovery._add_counts(jsonb, jsonb) is 'Adds two objects of counts key by key.';
+--;
+revoke all on function recovery._add_counts(jsonb, jsonb) from public;
+--;
+-- sql/step/_add_to_report.sql
+create or replace function recovery._add_to_report(p_report jsonb, p_field text, p_counts jsonb)
+returns jsonb
+language sql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select jsonb_set(p_report, array[p_field], recovery._add_counts(p_report -> p_field, p_counts))
+$$;
+--;
+comment on function recovery._add_to_report(jsonb, text, jsonb) is 'A report with counts per watch added to one of its fields (closed, adopted, failed, busy).';
+--;
+revoke all on function recovery._add_to_report(jsonb, text, jsonb) from public;
+--;
+-- sql/step/_begin_step.sql
+create or replace function recovery._begin_step(p_lock_wait interval)
+returns boolean
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform set_config('lock_timeout', ceil(extract(epoch from p_lock_wait) * 1000)::text || 'ms', true);
+    if current_setting('server_version_num')::integer >= 170000 then
+        perform set_config('transaction_timeout', '0', true);
+    end if;
+    return clock_timestamp() < recovery._call_deadline();
+end
+$$;
+--;
+comment on function recovery._begin_step(interval) is
+    'Begins a transaction of boot, sweep or shutdown: its lock waits are bounded, the caller''s transaction_timeout does not end the session in its middle. False: no time is left before statement_timeout.';
+--;
+revoke all on function recovery._begin_step(interval) from public;
+--;
+-- sql/step/_call_deadline.sql
+create or replace function recovery._call_deadline()
+returns timestamptz
+language sql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    -- The time-out counts from the arrival of the whole CALL, and no setting changes one that runs.
+    select case when current_setting('statement_timeout')::interval = interval '0' then 'infinity'
+                else statement_timestamp() + current_setting('statement_timeout')::interval - interval '1 second' end
+$$;
+--;
+comment on function recovery._call_deadline() is 'When boot, sweep and shutdown stop and leave the rest to the next sweep: a second before statement_timeout would end them half done.';
+--;
+revoke all on function recovery._call_deadline() from public;
+--;
+-- sql/step/_check_call.sql
+create or replace function recovery._check_call(p_batch integer, p_lock_wait interval)
 returns void
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if p_batch is null or p_batch not between 1 and 100000 then
+        perform recovery._fail('RC010', format('batch %s is not allowed', coalesce(p_batch::text, 'null')), 'Give a number of rows from 1 to 100000.');
+    end if;
+    if p_lock_wait is null or p_lock_wait < interval '1 millisecond' or p_lock_wait > interval '1 hour' then
+        perform recovery._fail('RC010', format('lock wait %s is not allowed', coalesce(p_lock_wait::text, 'null')), 'Give an interval from 1 millisecond to 1 hour.');
+    end if;
+    perform recovery._check_session();
+    -- What is refused here has changed nothing.
+    if recovery._call_deadline() < statement_timestamp() + interval '1 second' then
+        perform recovery._fail('RC010', format('statement_timeout of %s is too short: it would end this call half done', current_setting('statement_timeout')),
+            'Give it 2 seconds or more; best execute set statement_timeout = 0; before the call, in a statement of its own.');
+    end if;
+end
+$$;
+--;
+comment on function recovery._check_call(integer, interval) is 'Refuses arguments with which boot, sweep and shutdown cannot work: RC010.';
+--;
+revoke all on function recovery._check_call(integer, interval) from public;
+--;
+-- sql/step/_check_deadline.sql
+create or replace function recovery._check_deadline()
+returns void
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if clock_timestamp() > recovery._call_deadline() then
+        perform recovery._fail('57014', format('statement_timeout of %s is over: nothing was changed', current_setting('statement_timeout')),
+            'Execute set statement_timeout = 0; before the call, in a statement of its own.');
+    end if;
+end
+$$;
+--;
+comment on function recovery._check_deadline() is 'Takes back the first transaction of a boot that took too long: 57014.';
+--;
+revoke all on function recovery._check_deadline() from public;
+--;
+-- sql/step/_check_interval.sql
+create or replace function recovery._check_interval(p_what text, p_value interval, p_least interval, p_most interval)
+returns void
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+set intervalstyle = postgres
+as $$
+begin
+    if p_value is null or p_value < p_least or p_value > p_most then
+        perform recovery._fail('RC010', format('%s %s is not allowed', p_what, coalesce(p_value::text, 'null')),
+            format('Give an interval from %s to %s.', p_least, p_most));
+    end if;
+end
+$$;
+--;
+comment on function recovery._check_interval(text, interval, interval, interval) is 'Refuses an interval that is null or out of range, naming what it is for: RC010.';
+--;
+revoke all on function recovery._check_interval(text, interval, interval, interval) from public;
+--;
+-- sql/step/_check_label.sql
+create or replace function recovery._check_label(p_label text)
+returns void
+language plpgsql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if btrim(p_label) = '' or octet_length(p_label) > 200 or p_label ~ '[[:cntrl:]]' then
+        perform recovery._fail('RC010', format('sweep label %s is not allowed', quote_literal(left(p_label, 60))), 'Give 1 to 200 bytes without control characters.');
+    end if;
+end
+$$;
+--;
+comment on function recovery._check_label(text) is 'Refuses a sweeper''s label that cannot work: RC010.';
+--;
+revoke all on function recovery._check_label(text) from public;
+--;
+-- sql/step/_check_session.sql
+create or replace function recovery._check_session()
+returns void
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if current_setting('is_superuser') = 'on' and current_setting('server_version_num')::integer < 180000
+       and coalesce(current_setting('recovery.warned', true), '') = '' then
+        perform set_config('recovery.warned', 'on', false);
+        raise warning 'recovery: % is a superuser, and a deferred trigger of a watched table may run with its rights', session_user
+            using hint = 'Up to PostgreSQL 17 a deferred trigger that defers itself again runs at commit as the user of the session. Log in as a member of recovery_server.';
+    end if;
+end
+$$;
+--;
+comment on function recovery._check_session() is
+    'Warns a superuser once a session up to PostgreSQL 17, before boot, sweep and shutdown.';
+--;
+revoke all on function recovery._check_session() from public;
+--;
+-- sql/step/_end_report.sql
+create or replace function recovery._end_report(p_report jsonb, p_start timestamptz)
+returns jsonb
 language sql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
-    update recovery.server as s set heartbeat = recovery.now()
-    where s.epoch = p_epoch and s.token = p_token and s.ended is null and s.pending is null
+    select p_report || jsonb_build_object(
+        'suspected', coalesce((select jsonb_agg(s.epoch) from recovery.server as s where s.ended is null and s.suspected is not null), '[]'),
+        'due', (select round(extract(epoch from greatest(min(j.sure_at), recovery._now()) - recovery._now()), 3) from recovery.judgement as j having min(j.sure_at) is not null),
+        'ms', round(extract(epoch from clock_timestamp() - p_start) * 1000, 3))
 $$;
 --;
-comment on function recovery.renew(bigint, uuid) is
-    'A heartbeat that says nothing if the epoch has ended: a boot that was superseded while it closes goes on closing.';
+comment on function recovery._end_report(jsonb, timestamptz) is 'A report with the milliseconds it took the servers whose keeper connection is gone, and in how many seconds a sweep could end the next server.';
 --;
-revoke all on function recovery.renew(bigint, uuid) from public;
+revoke all on function recovery._end_report(jsonb, timestamptz) from public;
 --;
--- sql/functions/replicated.sql
-create or replace function recovery.replicated(p_family text)
-returns boolean
+-- sql/step/_fit_lock_wait.sql
+create or replace function recovery._fit_lock_wait(p_lock_wait interval)
+returns interval
+language sql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    -- Ending one server takes up to three such waits.
+    select case when isfinite(d.until) then least(p_lock_wait, (d.until - statement_timestamp()) / 6) else p_lock_wait end
+    from (values (recovery._call_deadline())) as d (until)
+$$;
+--;
+comment on function recovery._fit_lock_wait(interval) is 'A lock wait, shortened so that several fit into the caller''s statement_timeout.';
+--;
+revoke all on function recovery._fit_lock_wait(interval) from public;
+--;
+-- sql/step/_new_report.sql
+create or replace function recovery._new_report(p_ended bigint[])
+returns jsonb
 language sql
 stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select jsonb_build_object('ended', to_jsonb(p_ended), 'closed', '{}'::jsonb, 'adopted', '{}'::jsonb, 'failed', '{}'::jsonb, 'busy', '{}'::jsonb, 'more', false)
+$$;
+--;
+comment on function recovery._new_report(bigint[]) is 'An empty report: epochs that ended, and counts per watch of rows closed, failed, busy; more: it stopped in time, and the rest is left to the next sweep.';
+--;
+revoke all on function recovery._new_report(bigint[]) from public;
+--;
+-- sql/fuse/_check_ttl.sql
+create or replace function recovery._check_ttl(p_ttl interval)
+returns void
+language plpgsql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if p_ttl is null or p_ttl <= interval '0' or p_ttl > interval '7 days' then
+        perform recovery._fail('RC010', format('fuse ttl %s is not allowed', coalesce(p_ttl::text, 'null')),
+            'Give an interval up to 7 days; extend the fuse as long as the work runs.');
+    end if;
+end
+$$;
+--;
+comment on function recovery._check_ttl(interval) is 'Refuses a time to live that cannot work: RC010.';
+--;
+revoke all on function recovery._check_ttl(interval) from public;
+--;
+-- sql/fuse/_close_burnt_fuse.sql
+create or replace function recovery._close_burnt_fuse(p_detector text, p_lock_wait interval, out o_closed jsonb, out o_more boolean)
+returns record
+language plpgsql
+volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
-    -- A disabled subscription counts: its publisher goes on. With publish_via_partition_root the root is its target, else
-    -- the leaves. A family closes together, so one such table is enough.
-    with recursive t (oid) as (
-        select coalesce(pg_partition_root(w.relation)::oid, w.relation::oid) from recovery.attached() as w
-        where w.family = p_family and exists (select from pg_subscription_rel)
-        union
-        select i.inhrelid from t join pg_inherits as i on i.inhparent = t.oid
-    )
-    select exists (select from t join pg_subscription_rel as s on s.srrelid = t.oid)
+declare
+    v_fuse  record;
+    v_watch text;
+begin
+    perform recovery._check_fresh();
+    o_closed := '{}';
+    -- One fuse a call: the caller commits. Another sweeper's fuse is skipped, an extension just committing is waited out by nobody.
+    select f.* into v_fuse from recovery.fuse_state as f where f.spent and f.retry_at <= recovery._now()
+    order by f.id limit 1 for update skip locked;
+    o_more := found;
+    if not found then
+        return;
+    end if;
+    -- Another fuse burns there: the unit is not over for this one's sake.
+    if exists (
+        select from recovery.fuse_state as f
+        where f.family = v_fuse.family and f.scope = v_fuse.scope and f.watch = v_fuse.watch and f.key = v_fuse.key and f.id <> v_fuse.id and f.burns
+    ) then
+        delete from recovery.fuse as f where f.id = v_fuse.id;
+        return;
+    end if;
+    v_watch := case v_fuse.scope when 'row' then v_fuse.watch
+                    else (select min(w.name) from recovery._attached_watches() as w where w.family = v_fuse.family) end;
+    begin
+        o_closed := recovery._close_unit(v_watch, v_fuse.scope, v_fuse.key,
+            case when v_fuse.process_dead is null then 'fuse_expired' else 'process_dead' end, p_detector, p_lock_wait);
+        -- A break in watching, noticed while the unit closed, has kept the unit: then the fuse stays, too.
+        delete from recovery.fuse as f using recovery.fuse_state as s where f.id = v_fuse.id and s.id = f.id and s.spent;
+    exception when others then
+        perform recovery._note_broken_watch(coalesce(v_watch, v_fuse.family), sqlstate, sqlerrm);
+        update recovery.fuse as f set retry_at = recovery._now() + interval '10 seconds' where f.id = v_fuse.id;
+    end;
+end
 $$;
 --;
-comment on function recovery.replicated(text) is
-    'Whether a subscription of logical replication, enabled or not, writes a table of this family: rows in it may be live at the publisher.';
+comment on function recovery._close_burnt_fuse(text, interval) is
+    'Takes one fuse that burnt out or whose process died, closes its unit for the reason that is true unless another fuse burns there, and removes it. o_more false: there was none.';
 --;
-revoke all on function recovery.replicated(text) from public;
+revoke all on function recovery._close_burnt_fuse(text, interval) from public;
 --;
--- sql/functions/report_processes.sql
+-- sql/fuse/_guard_sql.sql
+create or replace function recovery._guard_sql(p_watch recovery.watch)
+returns text
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select format($sql$(exists (
+        select from recovery.own_fuse as f
+        where f.family = %1$L and f.scope = 'row' and f.watch = %2$L and f.key = %3$s)%4$s)$sql$,
+        p_watch.family, p_watch.name, recovery._key_text(p_watch.key_columns, 'r'),
+        case when p_watch.group_by is null then '' else format($sql$ or exists (
+        select from recovery.own_fuse as f
+        where f.family = %1$L and f.scope = 'group' and f.watch = '' and f.key = (%2$s)::text)$sql$,
+        p_watch.family, p_watch.group_by) end)
+$$;
+--;
+comment on function recovery._guard_sql(recovery.watch) is
+    'The condition for a guarded row: an active fuse on it or on its group, with a process that is not known dead.';
+--;
+revoke all on function recovery._guard_sql(recovery.watch) from public;
+--;
+-- sql/fuse/_has_fuses.sql
+create or replace function recovery._has_fuses(p_family text)
+returns boolean
+language sql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select exists (select from recovery.fuse as f where f.family = p_family)
+$$;
+--;
+comment on function recovery._has_fuses(text) is 'Whether any fuse burns in a family: only then do its statements look for guards.';
+--;
+revoke all on function recovery._has_fuses(text) from public;
+--;
+-- sql/fuse/cancel_fuse.sql
+create or replace function recovery.cancel_fuse(p_fuse bigint)
+returns boolean
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    delete from recovery.fuse as f where f.id = p_fuse;
+    return found;
+end
+$$;
+--;
+comment on function recovery.cancel_fuse(bigint) is 'Puts a fuse out, at the stop of its work. False if it was not there any more.';
+--;
+revoke all on function recovery.cancel_fuse(bigint) from public;
+--;
+-- sql/fuse/extend_fuse.sql
+create or replace function recovery.extend_fuse(p_fuse bigint, p_ttl interval default null)
+returns timestamptz
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_expires timestamptz;
+begin
+    if p_ttl is not null then
+        perform recovery._check_ttl(p_ttl);
+    end if;
+    -- A burnt-out fuse cannot be brought back: its unit may be closing at this moment. One whose time is over is burnt
+    -- out only once a sweep has found that.
+    update recovery.fuse as f
+    set expires = recovery._now() + coalesce(p_ttl, f.ttl), looked_at = null
+    where f.id = p_fuse and f.process_dead is null and not exists (select from recovery.fuse_state as s where s.id = f.id and s.burnt)
+    returning f.expires into v_expires;
+    if not found then
+        perform recovery._fail('RC012', format('fuse %s is not active: it burnt out, was cancelled, or its process died', coalesce(p_fuse::text, 'null')),
+            'The work may have been closed; look at its row before you go on.');
+    end if;
+    return v_expires;
+end
+$$;
+--;
+comment on function recovery.extend_fuse(bigint, interval) is 'Lets a fuse burn for its ttl (or another) from now; as often as you like, there is no fixed end. RC012 if it burnt out, was cancelled, or its process died.';
+--;
+revoke all on function recovery.extend_fuse(bigint, interval) from public;
+--;
+-- sql/fuse/extend_fuses.sql
+create or replace function recovery.extend_fuses(p_fuses bigint[])
+returns table (fuse bigint, until timestamptz)
+language sql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    with active as (
+        select f.id, f.expires from recovery.fuse as f
+        where f.id = any(p_fuses) and f.process_dead is null
+          and not exists (select from recovery.fuse_state as s where s.id = f.id and s.burnt)
+    ), free as (
+        -- One that a sweep holds at this moment is left as it is: nobody waits, and the next call will tell.
+        select f.id from recovery.fuse as f join active as a on a.id = f.id
+        where f.process_dead is null order by f.id for no key update of f skip locked
+    ), extended as (
+        update recovery.fuse as f set expires = recovery._now() + f.ttl, looked_at = null
+        from free as e where f.id = e.id
+        returning f.id, f.expires
+    )
+    select p.id, coalesce(e.expires, a.expires)
+    from (select distinct u.id from unnest(p_fuses) as u (id) where u.id is not null) as p
+    left join active as a on a.id = p.id
+    left join extended as e on e.id = p.id
+$$;
+--;
+comment on function recovery.extend_fuses(bigint[]) is
+    'recovery.extend_fuse for many fuses: until when each burns now, null if it is out (burnt out, cancelled, or its process died).';
+--;
+revoke all on function recovery.extend_fuses(bigint[]) from public;
+--;
+-- sql/fuse/light_fuse.sql
+create or replace function recovery.light_fuse(
+    p_watch         text,
+    p_key           text,
+    p_ttl           interval,
+    p_host          text        default null,
+    p_pid           integer     default null,
+    p_process_start timestamptz default null,
+    p_scope         text        default 'row',
+    p_nonce         uuid        default null
+)
+returns bigint
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_family text := recovery._check_unit(p_watch, p_scope, p_key, 'fuse');
+    v_id     bigint;
+begin
+    perform recovery._check_ttl(p_ttl);
+    perform recovery._check_process(p_host, p_pid, p_process_start, false);
+    insert into recovery.fuse as f (family, scope, watch, key, host, pid, process_start, ttl, expires, nonce)
+    values (v_family, p_scope, case p_scope when 'row' then p_watch else '' end, p_key, p_host, p_pid, p_process_start, p_ttl, recovery._now() + p_ttl, p_nonce)
+    -- A driver repeats a call whose answer was lost.
+    on conflict (nonce) do update set expires = greatest(f.expires, excluded.expires)
+    returning f.id into v_id;
+    return v_id;
+end
+$$;
+--;
+comment on function recovery.light_fuse(text, text, interval, text, integer, timestamptz, text, uuid) is
+    'Lights a fuse on a row or group of a watch and returns its id. A unit may have several, each with its process; it is guarded while any burns. A call repeated with the same nonce makes no second one. RC008 not watched, RC010 bad argument.';
+--;
+revoke all on function recovery.light_fuse(text, text, interval, text, integer, timestamptz, text, uuid) from public;
+--;
+-- sql/process/_check_process.sql
+create or replace function recovery._check_process(p_host text, p_pid bigint, p_start timestamptz, p_whole boolean)
+returns void
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_problem text := recovery._problem_of(p_pid, p_start);
+begin
+    if octet_length(p_host) > 255 or p_host = '' or p_host ~ '[[:cntrl:]]' then
+        perform recovery._fail('RC010', format('host %s is not allowed', quote_literal(left(p_host, 60))), 'Give 1 to 255 bytes without control characters.');
+    elsif v_problem is not null then
+        perform recovery._fail('RC010', format('process %s', v_problem),
+            'A pid is above 0; its start is a finite time that has passed by the database''s clock (5 minutes are forgiven).');
+    elsif p_whole and (p_host is null or p_pid is null or p_start is null) then
+        perform recovery._fail('RC010', format('a process needs its host (%s), its pid (%s) and the time at which it started (%s)',
+            coalesce(p_host, 'null'), coalesce(p_pid::text, 'null'), coalesce(p_start::text, 'null')),
+            'A pid alone may belong to another process tomorrow, or on another host.');
+    end if;
+end
+$$;
+--;
+comment on function recovery._check_process(text, bigint, timestamptz, boolean) is
+    'Refuses what no process can be, where it enters: RC010. p_whole: host, pid and start are all needed.';
+--;
+revoke all on function recovery._check_process(text, bigint, timestamptz, boolean) from public;
+--;
+-- sql/process/_is_process_in_use.sql
+create or replace function recovery._is_process_in_use(p_process recovery.process)
+returns boolean
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_row record;
+begin
+    if exists (
+        with recursive heirs (epoch) as (
+            select p_process.server_epoch
+            union
+            select s.heir from heirs as h join recovery.server as s on s.epoch = h.epoch where s.heir is not null
+        )
+        select from heirs as h join recovery.server as s on s.epoch = h.epoch
+        where s.ended is null and s.epoch <> p_process.server_epoch
+    ) then
+        return true;
+    end if;
+    -- The start time is not compared: the same process may have been read twice, a little apart.
+    if exists (
+        select from recovery.fuse_state as f
+        where f.guards
+          and (f.host = p_process.host and f.pid = p_process.pid
+               or f.family = p_process.family and f.scope = p_process.scope and f.watch = p_process.watch and f.key = p_process.key)
+    ) then
+        return true;
+    end if;
+    select r.o_owner, r.o_open, r.o_guarded into v_row from recovery._row_of_process(p_process) as r;
+    return coalesce(v_row.o_open, false) and (v_row.o_guarded or exists (
+        select from recovery.server as s
+        where s.epoch = v_row.o_owner and s.epoch <> p_process.server_epoch and s.ended is null));
+end
+$$;
+--;
+comment on function recovery._is_process_in_use(recovery.process) is
+    'Whether the work of a process goes on without the epoch that started it: an heir or another live server has it, or an active fuse guards the process or its unit.';
+--;
+revoke all on function recovery._is_process_in_use(recovery.process) from public;
+--;
+-- sql/process/_problem_of.sql
+create or replace function recovery._problem_of(p_pid bigint, p_start timestamptz, p_until timestamptz default null)
+returns text
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    -- The clocks of two machines differ: a start a little ahead of ours is one that has passed.
+    select case
+        when p_pid <= 0 then format('pid %s is not above 0', p_pid)
+        when not isfinite(p_start) then format('start %s is not finite', p_start)
+        when p_start > greatest(clock_timestamp(), recovery._now()) + interval '5 minutes' then format('start %s is in the future', p_start)
+        when not isfinite(p_until) then format('end %s is not finite', p_until) end
+$$;
+--;
+comment on function recovery._problem_of(bigint, timestamptz, timestamptz) is
+    'What is impossible about a process (pid, start) or a fuse (its end), in words; null: nothing.';
+--;
+revoke all on function recovery._problem_of(bigint, timestamptz, timestamptz) from public;
+--;
+-- sql/process/_row_of_process.sql
+create or replace function recovery._row_of_process(p_process recovery.process, out o_group text, out o_owner bigint, out o_open boolean, out o_guarded boolean)
+returns record
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch recovery.watch;
+    v_task  recovery.task;
+    v_found jsonb;
+    v_wait  text := current_setting('lock_timeout');
+begin
+    select w.* into v_watch from recovery._attached_watches() as w where p_process.scope = 'row' and w.name = p_process.watch;
+    if not found then
+        return;
+    end if;
+    v_task.keys := recovery._key_parts(v_watch, p_process.key);
+    -- A table that is being altered must not hold up a boot.
+    perform set_config('lock_timeout', '1s', true);
+    -- By the columns of the primary key, each in its own type: that is one probe of its index.
+    select f.* into v_found from recovery._run_as_owner(v_watch.runner, format('select jsonb_build_array(%s, r.server_epoch, coalesce((%s), false), %s) from %s as r where %s',
+        format('(%s)::text', coalesce(v_watch.group_by, 'null')), v_watch.open, recovery._guard_sql(v_watch),
+        v_watch.relation, recovery._key_sql(v_watch, 'equal')), v_task) as f;
+    o_group := v_found ->> 0;
+    o_owner := v_found ->> 1;
+    o_open := v_found ->> 2;
+    o_guarded := v_found ->> 3;
+    perform set_config('lock_timeout', v_wait, true);
+exception
+    when data_exception then
+        null;  -- a key that no row can have
+    when others then
+        raise warning 'the row % of "%" cannot be looked at: %', p_process.key, p_process.watch, sqlerrm;
+        o_open := true;
+        o_guarded := true;
+end
+$$;
+--;
+comment on function recovery._row_of_process(recovery.process) is
+    'The row that a process works on as it is now: its group, its owner, whether it is open, whether a fuse guards it. All null if there is no such row; if it cannot be looked at, it counts as guarded.';
+--;
+revoke all on function recovery._row_of_process(recovery.process) from public;
+--;
+-- sql/process/host_processes.sql
+create or replace function recovery.host_processes(p_host text)
+returns table (pid integer, process_start timestamptz)
+language sql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select s.pid, s.process_start from recovery.server as s
+    where s.ended is null and s.host = p_host and s.pid is not null and s.process_dead is null
+      and recovery._problem_of(s.pid, s.process_start) is null
+    union
+    select f.pid, f.process_start from recovery.fuse as f
+    where f.host = p_host and f.pid is not null and f.process_dead is null
+      and recovery._problem_of(f.pid, f.process_start) is null
+$$;
+--;
+comment on function recovery.host_processes(text) is 'Processes on a host that guard or own something: a sweeper there looks whether they live. None that recovery.problem lists: no client could read them.';
+--;
+revoke all on function recovery.host_processes(text) from public;
+--;
+-- sql/process/orphaned_processes.sql
+create or replace function recovery.orphaned_processes(p_host text, p_epoch bigint default null)
+returns setof recovery.process
+language sql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select p.* from recovery.process as p
+    where p.host = p_host and recovery._problem_of(p.pid, p.process_start) is null
+      and case when p_epoch is not null then p.server_epoch = p_epoch
+               else not exists (select from recovery.server as s where s.epoch = p.server_epoch and s.ended is null) end
+      and not recovery._is_process_in_use(p)
+    order by p.id
+$$;
+--;
+comment on function recovery.orphaned_processes(text, bigint) is
+    'The processes on a host whose server has ended (or those of one epoch, ended or not), and that nobody goes on with: no heir, no other server that took the row over, no active fuse on the process or its unit.';
+--;
+revoke all on function recovery.orphaned_processes(text, bigint) from public;
+--;
+-- sql/process/prune_processes.sql
+create or replace function recovery.prune_processes(p_age interval default '7 days')
+returns bigint
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_count bigint;
+begin
+    if p_age is null or p_age < interval '1 hour' then
+        perform recovery._fail('RC010', format('age %s is not allowed', coalesce(p_age::text, 'null')), 'Give an interval of at least 1 hour.');
+    end if;
+    -- Long ended, or forgotten by recovery.server altogether; what an heir or an adopter goes on with stays.
+    delete from recovery.process as p
+    where p.registered < recovery._now() - p_age
+      and not exists (select from recovery.server as s where s.epoch = p.server_epoch and (s.ended is null or s.ended >= recovery._now() - p_age))
+      and not recovery._is_process_in_use(p);
+    get diagnostics v_count = row_count;
+    return v_count;
+end
+$$;
+--;
+comment on function recovery.prune_processes(interval) is
+    'Forgets processes of servers that ended longer ago than that: their host (a container) did not come back to look. Returns how many. RC010 for less than 1 hour.';
+--;
+revoke all on function recovery.prune_processes(interval) from public;
+--;
+-- sql/process/report_processes.sql
 create or replace function recovery.report_processes(p_host text, p_pids integer[], p_starts timestamptz[], p_alive boolean[])
 returns bigint
 language plpgsql
@@ -5928,17 +5922,17 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_now  timestamptz := recovery.now();
+    v_now  timestamptz := recovery._now();
     v_dead bigint;
 begin
     if p_host is null or p_pids is null or p_starts is null or p_alive is null
        or cardinality(p_pids) <> cardinality(p_starts) or cardinality(p_pids) <> cardinality(p_alive)
        or array_position(p_pids, null) is not null or array_position(p_alive, null) is not null then
-        perform recovery.fail('RC010', 'a report of processes needs their host and, for each, a pid, its start and whether it lives',
+        perform recovery._fail('RC010', 'a report of processes needs their host and, for each, a pid, its start and whether it lives',
             'Give three arrays of one length; only a start may be null.');
     end if;
-    perform recovery.check_process(p_host, null, null, false);
-    perform recovery.check_process(p_host, r.pid, r.start, false) from unnest(p_pids, p_starts) as r (pid, start);
+    perform recovery._check_process(p_host, null, null, false);
+    perform recovery._check_process(p_host, r.pid, r.start, false) from unnest(p_pids, p_starts) as r (pid, start);
     -- Nobody is waited for: whoever holds a row is about to say something newer, and the next look comes soon. Who was
     -- seen a moment ago is not written again. (A sighting in the future is from before the clock went back.)
     with seen as (
@@ -5974,114 +5968,147 @@ comment on function recovery.report_processes(text, integer[], timestamptz[], bo
 --;
 revoke all on function recovery.report_processes(text, integer[], timestamptz[], boolean[]) from public;
 --;
--- sql/functions/requeue_sql.sql
-create or replace function recovery.requeue_sql(p_table regclass, p_close jsonb, p_requeue jsonb, p_attempts text, p_max_attempts integer)
-returns jsonb
-language sql
-stable
-security invoker
-set search_path = pg_catalog, pg_temp
-as $$
-    -- While attempts are left the row goes back to the queue; the last one fails, and says so.
-    select case when p_attempts is null then p_close else (
-        select jsonb_object_agg(a.attname, format('case when coalesce(r.%I, 0) + 1 < %s then %s else %s end', p_attempts, p_max_attempts,
-                   coalesce(p_requeue ->> a.attname, format('r.%I', a.attname)),
-                   coalesce(recovery.gave_up(p_close ->> a.attname, p_max_attempts), format('r.%I', a.attname))))
-               || jsonb_build_object(p_attempts, format('coalesce(r.%I, 0) + 1', p_attempts))
-        from pg_attribute as a
-        where a.attrelid = p_table and a.attnum > 0 and (p_close ? a.attname or p_requeue ? a.attname)) end
-$$;
---;
-comment on function recovery.requeue_sql(regclass, jsonb, jsonb, text, integer) is
-    'What a closing sets where work is set back to its queue until a number of attempts: column -> compiled expression.';
---;
-revoke all on function recovery.requeue_sql(regclass, jsonb, jsonb, text, integer) from public;
---;
--- sql/functions/resign.sql
-create or replace function recovery.resign(p_epoch bigint, p_token uuid, p_heir bigint, p_lock_wait interval)
-returns boolean
+-- sql/process/track_process.sql
+create or replace function recovery.track_process(
+    p_epoch         bigint,
+    p_token         uuid,
+    p_watch         text,
+    p_key           text,
+    p_scope         text,
+    p_host          text,
+    p_pid           integer,
+    p_process_start timestamptz
+)
+returns bigint
 language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_server record;
+    v_family text;
+    v_watch  text := case p_scope when 'row' then p_watch else '' end;
+    v_id     bigint;
 begin
-    select s.name, s.token into v_server from recovery.server as s where s.epoch = p_epoch;
-    if not found then
-        perform recovery.fail('RC002', format('epoch %s is unknown: no server booted with it', coalesce(p_epoch::text, 'null')),
-            'Give the epoch that recovery.boot returned.');
-    elsif p_token is null then
-        perform recovery.fail('RC003', format('epoch %s of server "%s" is not shut down without its token', p_epoch, v_server.name),
-            'Give the token that recovery.boot returned with the epoch; only a member of recovery_owner may go without.');
-    elsif p_token <> v_server.token then
-        perform recovery.fail('RC003', format('epoch %s belongs to another boot of server "%s": the token does not match', p_epoch, v_server.name),
-            'After a failover an epoch may have been issued again; boot again to get a new one.');
+    -- Holds the epoch's lock until the commit: what is registered here is visible to whoever ends it.
+    perform recovery.assert_live(p_epoch);
+    if not exists (select from recovery.server as s where s.epoch = p_epoch and s.token = p_token) then
+        perform recovery._fail('RC003', format('epoch %s belongs to another boot: the token does not match', p_epoch),
+            'Give the token that recovery.boot returned with the epoch.');
     end if;
-    if p_heir = p_epoch then
-        perform recovery.fail('RC010', format('epoch %s cannot be its own heir', p_heir), 'Give the epoch of another live server.');
-    elsif p_heir is not null then
-        perform recovery.assert_live(p_heir);
-        -- With the end itself: a sweep that comes between must hand over, too, and not close.
-        update recovery.server as s set heir = p_heir where s.epoch = p_epoch and s.ended is null;
+    v_family := recovery._check_unit(p_watch, p_scope, p_key, 'process');
+    perform recovery._check_process(p_host, p_pid, p_process_start, true);
+    if p_pid = 1 then
+        perform recovery._fail('RC010', 'pid 1 is not allowed', 'It is no process that a server has started.');
     end if;
-    return recovery.finish(p_epoch, 'shutdown', p_lock_wait);
+    -- Repeating it, after an answer that was lost, finds the same entry.
+    insert into recovery.process as p (server_epoch, family, scope, watch, key, host, pid, process_start)
+    values (p_epoch, v_family, p_scope, v_watch, p_key, p_host, p_pid, p_process_start)
+    on conflict (server_epoch, family, scope, watch, key, host, pid, process_start) do update
+    set registered = clock_timestamp()
+    returning p.id into v_id;
+    return v_id;
 end
 $$;
 --;
-comment on function recovery.resign(bigint, uuid, bigint, interval) is
-    'First transaction of a shutdown: checks epoch, token and heir, and ends the epoch. False if it had ended before.';
+comment on function recovery.track_process(bigint, uuid, text, text, text, text, integer, timestamptz) is
+    'Registers a process that does a row or group of a watch for a live epoch, and returns its number. RC001, RC002, RC003 not that epoch''s; RC008 not watched, RC010 bad argument.';
 --;
-revoke all on function recovery.resign(bigint, uuid, bigint, interval) from public;
+revoke all on function recovery.track_process(bigint, uuid, text, text, text, text, integer, timestamptz) from public;
 --;
--- sql/functions/restore_settings.sql
-create or replace function recovery.restore_settings(p_settings pg_catalog.jsonb)
-returns pg_catalog.void
+-- sql/process/untrack_process.sql
+create or replace function recovery.untrack_process(p_id bigint)
+returns boolean
 language plpgsql
 volatile
-security invoker
+security definer
+set search_path = pg_catalog, pg_temp
 as $$
--- Without a SET clause: what it sets must stay. All names are qualified.
-declare
-    v_setting pg_catalog.record;
 begin
-    for v_setting in
-        select s.key, s.value from pg_catalog.jsonb_each_text(p_settings) as s
-        where coalesce(s.value, '') operator(pg_catalog.<>) coalesce(pg_catalog.current_setting(s.key, true), '')
-    loop
-        perform pg_catalog.set_config(v_setting.key, coalesce(v_setting.value, ''), false);
-    end loop;
+    delete from recovery.process as p where p.id = p_id;
+    return found;
 end
 $$;
 --;
-comment on function recovery.restore_settings(jsonb) is
-    'Sets back what a trigger or function of the host has changed in this session by a plain SET, which outlives the transaction: else one table''s code could stop the sweeps of all others. To be called after a commit, when local settings are gone.';
+comment on function recovery.untrack_process(bigint) is 'Forgets a process, at the end of its work. False if it was not there any more.';
 --;
-revoke all on function recovery.restore_settings(jsonb) from public;
+revoke all on function recovery.untrack_process(bigint) from public;
 --;
--- sql/functions/rewrites.sql
-create or replace function recovery.rewrites(p_table regclass)
-returns boolean
-language sql
-stable
-security invoker
+-- sql/process/work_processes.sql
+create or replace function recovery.work_processes(p_watch text, p_scope text, p_key text)
+returns setof recovery.process
+language plpgsql
+volatile
+security definer
 set search_path = pg_catalog, pg_temp
 as $$
-    -- 19: FOR EACH ROW, BEFORE, UPDATE.
-    select exists (
-        select from pg_trigger as t
-        where t.tgenabled <> 'D' and t.tgtype::integer & 19 = 19 and t.tgname !~ '^zz_recovery_[0-9]{2}_'
-          and t.tgrelid in (select p_table union select p.relid from pg_partition_tree(p_table) as p))
+declare
+    v_family text := recovery._family_of(p_watch, p_scope, 'process');
+    v_groups text[] := array[p_key];
+begin
+    if p_scope = 'row' then
+        return query select p.* from recovery.process as p
+            where p.family = v_family and p.scope = 'row' and p.watch = p_watch and p.key = p_key
+              and recovery._problem_of(p.pid, p.process_start) is null order by p.id;
+        return;
+    end if;
+    if not exists (select from recovery.process as p where p.family = v_family) then
+        return;
+    end if;
+    begin
+        v_groups := recovery._group_tree(v_family, v_groups, false);
+    exception when data_exception then
+        null;  -- a key that no group can have
+    end;
+    return query select p.* from recovery.process as p
+        where p.family = v_family and recovery._problem_of(p.pid, p.process_start) is null
+          and case p.scope when 'group' then p.key = any (v_groups)
+                           else (select r.o_group from recovery._row_of_process(p) as r) = any (v_groups) end
+        order by p.id;
+end
 $$;
 --;
-comment on function recovery.rewrites(regclass) is
-    'Whether a trigger of the host may change a row on its way into the table, or into one of its partitions: BEFORE UPDATE FOR EACH ROW.';
+comment on function recovery.work_processes(text, text, text) is
+    'The processes that do a row, or a group with all its rows and descendant groups, whoever started them. RC008 not watched, RC010 bad scope.';
 --;
-revoke all on function recovery.rewrites(regclass) from public;
+revoke all on function recovery.work_processes(text, text, text) from public;
 --;
--- sql/functions/ring.sql
-create or replace function recovery.ring()
+-- sql/event/_announce_events.sql
+create or replace function recovery._announce_events(p_from bigint, p_to bigint)
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_count  bigint;
+    v_events jsonb;
+begin
+    if p_from is null then
+        return;
+    end if;
+    select count(*), jsonb_agg(jsonb_build_object('id', e.id, 'kind', e.kind) order by e.id)
+    into v_count, v_events
+    from (select id, kind from recovery.event where id between p_from and p_to order by id limit 21) as e;
+    if v_count > 20 then
+        v_count := p_to - p_from + 1;
+        v_events := null;
+    end if;
+    perform setval('recovery.bell_time', (date_part('epoch', clock_timestamp()) * 1000)::bigint);
+    perform setval('recovery.bell_event', p_to);
+    perform pg_notify('recovery', jsonb_strip_nulls(jsonb_build_object(
+        'from', p_from, 'to', p_to, 'count', v_count, 'events', v_events))::text);
+end
+$$;
+--;
+comment on function recovery._announce_events(bigint, bigint) is
+    'NOTIFY for a range of events: ids and kinds of at most 20, else only the range. Never user data: every role of the database can LISTEN.';
+--;
+revoke all on function recovery._announce_events(bigint, bigint) from public;
+--;
+-- sql/event/_announce_silent.sql
+create or replace function recovery._announce_silent()
 returns boolean
 language plpgsql
 volatile
@@ -6097,18 +6124,192 @@ begin
     if v_last is null or v_last <= v_rung then
         return false;
     end if;
-    perform recovery.announce(v_rung + 1, v_last);
+    perform recovery._announce_events(v_rung + 1, v_last);
     return true;
 end
 $$;
 --;
-comment on function recovery.ring() is
+comment on function recovery._announce_silent() is
     'Announces events that were written within 20 ms of another NOTIFY and so stayed silent; called by heartbeat and sweep. True if it rang.';
 --;
-revoke all on function recovery.ring() from public;
+revoke all on function recovery._announce_silent() from public;
 --;
--- sql/functions/row_of_process.sql
-create or replace function recovery.row_of_process(p_process recovery.process, out o_group text, out o_owner bigint, out o_open boolean, out o_guarded boolean)
+-- sql/event/_announce_written.sql
+create or replace function recovery._announce_written()
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_id   bigint := currval('recovery.event_id_seq');
+    v_kind text;
+begin
+    if current_setting('recovery.notify', true) is distinct from 'off' then
+        select e.kind into v_kind from recovery.event as e where e.id = v_id;
+        perform setval('recovery.bell_time', (date_part('epoch', clock_timestamp()) * 1000)::bigint);
+        perform pg_notify('recovery', format('{"from": %1$s, "to": %1$s, "count": 1, "events": [{"id": %1$s, "kind": "%2$s"}]}', v_id, v_kind));
+    end if;
+end
+$$;
+--;
+comment on function recovery._announce_written() is 'NOTIFY for the event that this transaction has just written; called by a trigger whose last ring is 20 ms old.';
+--;
+revoke all on function recovery._announce_written() from public;
+--;
+-- sql/event/_create_outbox.sql
+create or replace function recovery._create_outbox(p_outbox integer, p_family text)
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_names  text;
+    v_column record;
+begin
+    select string_agg(quote_literal(w.name), ', ' order by w.id) into v_names from recovery.watch as w where w.family = p_family;
+    execute format('create or replace view recovery.outbox_%s as select e.at, e.server_epoch, e.watch, e.kind, e.topic, e.key, e.group_key, e.reason, e.detector, e.old, e.new'
+        ' from recovery.event as e where e.watch in (%s) with check option', p_outbox, v_names);
+    execute format('comment on view recovery.outbox_%s is %L', p_outbox, format('Through this the runner of family "%s" appends events of its watches, and no others.', p_family));
+    for v_column in
+        select a.attname as name, col_description('recovery.event'::regclass, e.attnum) as text
+        from pg_attribute as a join pg_attribute as e on e.attname = a.attname
+        where a.attrelid = format('recovery.outbox_%s', p_outbox)::regclass and e.attrelid = 'recovery.event'::regclass and a.attnum > 0
+    loop
+        execute format('comment on column recovery.outbox_%s.%I is %L', p_outbox, v_column.name, v_column.text);
+    end loop;
+end
+$$;
+--;
+comment on function recovery._create_outbox(integer, text) is 'Makes the view by which a family''s runner may insert events: those of the family''s watches.';
+--;
+revoke all on function recovery._create_outbox(integer, text) from public;
+--;
+-- sql/event/_send_cancel.sql
+create or replace function recovery._send_cancel(
+    p_epoch bigint, p_watch text, p_scope text, p_key text, p_reason text, p_detector text, p_detail jsonb
+)
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_event bigint;
+begin
+    insert into recovery.event (server_epoch, watch, kind, key, group_key, reason, detector, new)
+    values (p_epoch, p_watch, 'cancel', p_key, case p_scope when 'group' then p_key end, p_reason, p_detector,
+            p_detail || jsonb_build_object('scope', p_scope))
+    returning id into v_event;
+    perform recovery._announce_events(v_event, v_event);
+end
+$$;
+--;
+comment on function recovery._send_cancel(bigint, text, text, text, text, text, jsonb) is
+    'Tells the owner of a row or group to stop it: an event of kind cancel, announced.';
+--;
+revoke all on function recovery._send_cancel(bigint, text, text, text, text, text, jsonb) from public;
+--;
+-- sql/event/_withdraw_deletion.sql
+create or replace function recovery._withdraw_deletion(p_watch text, p_key text)
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    -- The last event of this session and no other: who calls this can take back what it has just said, at most.
+    if p_key is not null then
+        delete from recovery.event as e
+        where e.id = currval('recovery.event_id_seq') and e.watch = p_watch and e.key = p_key and e.kind = 'deleted' and e.detector = 'writer';
+    end if;
+end
+$$;
+--;
+comment on function recovery._withdraw_deletion(text, text) is
+    'A row that was told as deleted a moment ago has moved to another partition: removes that event, which nobody has seen yet.';
+--;
+revoke all on function recovery._withdraw_deletion(text, text) from public;
+--;
+-- sql/event/horizon.sql
+create or replace function recovery.horizon()
+returns table (last_id bigint, xmin xid8, mark xid8)
+language sql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    -- The snapshot is taken before the mark is: who holds an id up to last_id had a transaction id before
+    -- it, and so below the mark. The snapshot's own xmax would not do, it ends at the newest transaction
+    -- that has finished.
+    select coalesce((select max(id) from recovery.event), 0), pg_snapshot_xmin(pg_current_snapshot()), pg_current_xact_id()
+$$;
+--;
+comment on function recovery.horizon() is
+    'For consumers: the highest visible event id, the oldest transaction still running, and a mark. Ids missing up to last_id belong to transactions below the mark: once a later xmin has reached it, what is still missing was rolled back. Takes a transaction id.';
+--;
+revoke all on function recovery.horizon() from public;
+--;
+-- sql/watchdog/_ask_owners.sql
+create or replace function recovery._ask_owners(p_detector text)
+returns bigint
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_now   timestamptz := recovery._now();
+    v_asked recovery.cancellation;
+    v_count bigint := 0;
+begin
+    for v_asked in
+        with due as materialized (
+            select w.family, d.scope, case d.scope when 'row' then d.watch else '' end as watch, d.key, d.owner, d.reason,
+                   d.detail || jsonb_build_object('watch', d.watch) as detail,
+                   -- A live owner is asked first; where there is none, the deadline is now.
+                   case when exists (select from recovery.server as s where s.epoch = d.owner and s.ended is null)
+                        then recovery.get_setting('cancel_grace', d.watch, d.detail ->> 'kind', case d.scope when 'group' then d.key end)::interval
+                        else interval '0' end as grace
+            from recovery._due_units() as d join recovery.watch as w on w.name = d.watch
+            where d.scope <> 'row' or not exists (
+                select from recovery.fuse_state as f
+                where f.family = w.family and f.scope = 'row' and f.watch = d.watch and f.key = d.key and f.guards)
+        ),
+        gone as (
+            -- What moved again in time, or closed, is asked for no more.
+            delete from recovery.cancellation as c
+            where (c.family, c.scope, c.watch, c.key) not in (select d.family, d.scope, d.watch, d.key from due as d)
+        )
+        insert into recovery.cancellation (family, scope, watch, key, server_epoch, reason, detail, requested, deadline)
+        select d.family, d.scope, d.watch, d.key, d.owner, d.reason, d.detail, v_now, v_now + d.grace from due as d
+        on conflict (family, scope, key, watch) do nothing
+        returning *
+    loop
+        if not recovery._has_open_work(v_asked.detail ->> 'watch', v_asked.scope, v_asked.key) then
+            delete from recovery.cancellation as c where c.id = v_asked.id;  -- closed since we looked
+        elsif v_asked.deadline > v_now then
+            perform recovery._send_cancel(v_asked.server_epoch, v_asked.detail ->> 'watch', v_asked.scope, v_asked.key, v_asked.reason, p_detector,
+                v_asked.detail || jsonb_build_object('cancellation', v_asked.id, 'deadline', v_asked.deadline));
+            v_count := v_count + 1;
+        end if;
+    end loop;
+    return v_count;
+end
+$$;
+--;
+comment on function recovery._ask_owners(text) is
+    'Notes every unit of recovery._due_units() in recovery.cancellation and asks its live owner, once, by an event of kind cancel; withdraws what is due no more. Returns how many were asked.';
+--;
+revoke all on function recovery._ask_owners(text) from public;
+--;
+-- sql/watchdog/_close_overdue_unit.sql
+create or replace function recovery._close_overdue_unit(p_detector text, p_lock_wait interval, out o_closed jsonb, out o_more boolean)
 returns record
 language plpgsql
 volatile
@@ -6116,189 +6317,573 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_watch recovery.watch;
-    v_task  recovery.task;
-    v_found jsonb;
-    v_wait  text := current_setting('lock_timeout');
+    v_asked recovery.cancellation;
 begin
-    select w.* into v_watch from recovery.attached() as w where p_process.scope = 'row' and w.name = p_process.watch;
-    if not found then
-        return;
+    perform recovery._check_fresh();
+    o_closed := '{}';
+    -- One a call: the caller commits. Another sweeper's is skipped.
+    select c.* into v_asked from recovery.cancellation as c
+    where c.deadline <= recovery._now() order by c.id limit 1 for update skip locked;
+    o_more := found;
+    if found then
+        begin
+            o_closed := recovery._close_unit_tree(v_asked.detail ->> 'watch', v_asked.scope, v_asked.key, v_asked.reason, p_detector, p_lock_wait);
+            if o_closed = '{}' and exists (select from recovery._unit_rows(v_asked.detail ->> 'watch', v_asked.scope, v_asked.key)) then
+                -- Somebody holds its rows: later, and nobody is asked again.
+                update recovery.cancellation as c set deadline = recovery._now() + interval '5 seconds' where c.id = v_asked.id;
+            else
+                delete from recovery.cancellation as c where c.id = v_asked.id;
+            end if;
+        exception when others then
+            perform recovery._note_broken_watch(v_asked.detail ->> 'watch', sqlstate, sqlerrm);
+            update recovery.cancellation as c set deadline = recovery._now() + interval '10 seconds' where c.id = v_asked.id;
+        end;
     end if;
-    v_task.keys := recovery.key_parts(v_watch, p_process.key);
-    -- A table that is being altered must not hold up a boot.
-    perform set_config('lock_timeout', '1s', true);
-    -- By the columns of the primary key, each in its own type: that is one probe of its index.
-    select f.* into v_found from recovery.run(v_watch.runner, format('select jsonb_build_array(%s, r.server_epoch, coalesce((%s), false), %s) from %s as r where %s',
-        format('(%s)::text', coalesce(v_watch.group_by, 'null')), v_watch.open, recovery.guard_sql(v_watch),
-        v_watch.relation, recovery.key_sql(v_watch, 'equal')), v_task) as f;
-    o_group := v_found ->> 0;
-    o_owner := v_found ->> 1;
-    o_open := v_found ->> 2;
-    o_guarded := v_found ->> 3;
-    perform set_config('lock_timeout', v_wait, true);
-exception
-    when data_exception then
-        null;  -- a key that no row can have
-    when others then
-        raise warning 'the row % of "%" cannot be looked at: %', p_process.key, p_process.watch, sqlerrm;
-        o_open := true;
-        o_guarded := true;
 end
 $$;
 --;
-comment on function recovery.row_of_process(recovery.process) is
-    'The row that a process works on as it is now: its group, its owner, whether it is open, whether a fuse guards it. All null if there is no such row; if it cannot be looked at, it counts as guarded.';
+comment on function recovery._close_overdue_unit(text, interval) is
+    'Closes one overdue unit that nobody acknowledged in time, for the reason that is true. o_more false: there was none.';
 --;
-revoke all on function recovery.row_of_process(recovery.process) from public;
+revoke all on function recovery._close_overdue_unit(text, interval) from public;
 --;
--- sql/functions/run.sql
-create or replace function recovery.run(p_runner integer, p_sql text, p_task recovery.task default null, p_mode text default 'read')
-returns setof jsonb
+-- sql/watchdog/_due_rows.sql
+create or replace function recovery._due_rows(p_watch recovery.watch, p_now timestamptz, p_since timestamptz)
+returns table (watch text, scope text, key text, owner bigint, reason text, detail jsonb)
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    v_about recovery.task;
+    v_least interval;
+    v_some  boolean := true;
+    v_ours  boolean := not recovery._is_replicated(p_watch.family);
+    v_row   record;
+    v_task  boolean;
+    v_wall  boolean;
+begin
+    select min(nullif(s.value, 'off')::interval) into v_least from recovery.setting as s
+    where s.watch in ('', p_watch.name)
+      and (s.name = 'wall_timeout' or s.name in ('tool_timeout', 'task_timeout') and p_watch.supervised is not null);
+    if p_watch.started is null or v_least is null and p_watch.timeout is null then
+        return;
+    end if;
+    v_about.at := p_now;
+    v_about.since := p_since;
+    v_about.span := v_least;
+    -- Usually nothing is that old, and this is all that is asked.
+    if p_watch.timeout is null then
+        select e.* into v_some from recovery._run_as_owner(p_watch.runner, format('select to_jsonb(exists (select from %s as r where (%s) and (%s) < ($1).at - ($1).span))',
+            p_watch.relation, p_watch.open, p_watch.started), v_about) as e;
+    end if;
+    if not v_some then
+        return;
+    end if;
+    for v_row in
+        select d.* from recovery._run_as_owner(p_watch.runner, recovery._due_sql(p_watch), v_about) as j
+        cross join lateral jsonb_to_record(j) as d (key text, grp text, owner bigint, kind text, started timestamptz, moved timestamptz,
+            child_at timestamptz, tool interval, task interval, wall interval, held boolean, child text)
+    loop
+        continue when v_row.held or not (v_ours or recovery._issued_here(v_row.owner));
+        -- Work that moves for ever has a cap of its own, whatever it waits for; not at once after a break in watching.
+        v_wall := coalesce(v_row.started + v_row.wall < p_now and p_since + least(v_row.wall, interval '1 minute') < p_now, false);
+        v_task := v_row.child is not null or v_row.child_at is not null;
+        if v_row.child is not null and not v_wall and recovery._is_group_open(p_watch.family, recovery._group_tree(p_watch.family, array[v_row.child], false)) then
+            insert into recovery.touch as t (family, scope, watch, key, child_at)
+            values (p_watch.family, 'row', p_watch.name, v_row.key, p_now)
+            on conflict (family, scope, watch, key) do update set child_at = excluded.child_at;
+            continue;
+        end if;
+        continue when not v_ours and p_watch.cancel = 'group' and recovery._lives_elsewhere(p_watch.name, 'group', v_row.grp);
+        if v_wall then
+            reason := 'wall_timeout';
+        elsif not v_task and v_row.moved + v_row.tool < p_now then
+            reason := 'tool_timeout';
+        elsif v_task and v_row.moved + v_row.task < p_now
+            and coalesce(v_row.child_at + recovery.get_setting('propagation_grace', p_watch.name, v_row.kind, v_row.grp)::interval < p_now, true) then
+            reason := 'task_timeout';
+        else
+            continue;
+        end if;
+        watch := p_watch.name;
+        -- A row without a group stands for itself.
+        scope := case when v_row.grp is null then 'row' else p_watch.cancel end;
+        key := case scope when 'group' then v_row.grp else v_row.key end;
+        owner := v_row.owner;
+        detail := jsonb_strip_nulls(jsonb_build_object('row', v_row.key, 'kind', v_row.kind,
+            'limit', case reason when 'wall_timeout' then v_row.wall when 'tool_timeout' then v_row.tool else v_row.task end,
+            'since', case reason when 'wall_timeout' then v_row.started else v_row.moved end,
+            'child', v_row.child));
+        return next;
+    end loop;
+end
+$$;
+--;
+comment on function recovery._due_rows(recovery.watch, timestamptz, timestamptz) is
+    'Rows of a watch past tool_timeout, task_timeout or wall_timeout: leaves only, nothing that is on hold or lives at a publisher; and the unit that is to be cancelled.';
+--;
+revoke all on function recovery._due_rows(recovery.watch, timestamptz, timestamptz) from public;
+--;
+-- sql/watchdog/_due_sql.sql
+create or replace function recovery._due_sql(p_watch recovery.watch)
+returns text
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $function$
+/* Rows of one watch whose clock may have run out: the partial index on `started` finds those that began
+   longer ago than the least timeout that is set; only for them the other expressions are asked.
+
+   $1 is a recovery.task: at, since (before that no clock runs), span (the least timeout).
+
+   Hold and child stand in the outermost list, so that they are evaluated last.                    */
+declare
+    v_tool  record;
+    v_task  record;
+    v_wall  record;
+    v_key   text := recovery._key_text(p_watch.key_columns, 'r');
+    v_group text := coalesce('(' || p_watch.group_by || ')::text', 'null::text');
+begin
+    select * into v_tool from recovery._timeout_sql(p_watch, 'tool_timeout');
+    select * into v_task from recovery._timeout_sql(p_watch, 'task_timeout');
+    select * into v_wall from recovery._timeout_sql(p_watch, 'wall_timeout');
+    return format($sql$
+        select to_jsonb(z) from (
+        select y.key, y.grp, y.owner, y.kind, y.started, y.moved, y.child_at, y.tool, y.task, y.wall, y.held, y.child
+        from (
+            select x.key, x.grp, x.owner, x.kind, x.started, x.moved, x.child_at, x.held, x.child,
+                   %s as tool, %s as task, %s as wall
+            from (
+                select %s as key, %s as grp, r.server_epoch as owner, %s as kind, (%s) as started,
+                       greatest((%s), %s, t.at, g.at, ($1).since) as moved, t.child_at,
+                       %s as own, %s as held, %s as child
+                from %s as r
+                left join lateral (
+                    select t.at, t.child_at from recovery.own_touch as t
+                    where t.family = %L and t.scope = 'row' and t.watch = %L and t.key = %s offset 0) as t on true
+                left join lateral (
+                    select g.at from recovery.own_touch as g
+                    where g.family = %L and g.scope = 'group' and g.watch = '' and g.key = %s offset 0) as g on true
+                where (%s) and (%s)%s
+            ) as x
+        ) as y
+        where y.moved + least(y.tool, y.task) < ($1).at or y.started + y.wall < ($1).at
+        order by y.started) as z
+        $sql$,
+        case when p_watch.supervised is null then 'null::interval'
+             else format('coalesce(x.own, %s)', coalesce(case when p_watch.kind is not null then format('case when x.kind is not null then %s end', coalesce(v_tool.o_text, 'null::interval')) else v_tool.o_text end, 'null::interval')) end,
+        case when p_watch.child is null or v_task.o_text is null then 'null::interval' else v_task.o_text end,
+        coalesce(v_wall.o_text, 'null::interval'),
+        v_key, v_group, coalesce('(' || p_watch.kind || ')::text', 'null::text'), p_watch.started,
+        p_watch.started, coalesce('(' || p_watch.activity || ')', 'null'),
+        coalesce('(' || p_watch.timeout || ')', 'null::interval'),
+        coalesce('(' || p_watch.hold || ') is true', 'false'),
+        coalesce('(' || p_watch.child || ')::text', 'null::text'),
+        p_watch.relation, p_watch.family, p_watch.name, v_key, p_watch.family, v_group,
+        p_watch.open, coalesce(p_watch.only_if, 'true'),
+        -- A row's own timeout cannot be bounded before.
+        case when p_watch.timeout is null then format(' and (%s) < ($1).at - ($1).span', p_watch.started) else '' end);
+end
+$function$;
+--;
+comment on function recovery._due_sql(recovery.watch) is
+    'The search for rows of a watch whose timeout may have run out.';
+--;
+revoke all on function recovery._due_sql(recovery.watch) from public;
+--;
+-- sql/watchdog/_due_units.sql
+create or replace function recovery._due_units()
+returns table (watch text, scope text, key text, owner bigint, reason text, detail jsonb)
 language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_call   text := format('recovery_private.run_%s($1, $2, $3) as g', p_runner);
-    v_rows   jsonb[];
-    v_done   boolean := false;
-    v_before text[];
-    v_left   record;
-    v_owner  regrole;
+    v_now    timestamptz := recovery._now();
+    v_since  timestamptz;
+    v_watch  recovery.watch;
+    v_family text;
 begin
-    if p_mode in ('read', 'plan', 'compile') then
-        -- Reading leaves nothing behind: what host code has written or set meanwhile, and the deferred triggers
-        -- that it has queued (to run later, as whoever is the user then), go back with this block.
-        begin
-            execute 'select array_agg(g) from ' || v_call into v_rows using p_sql, p_task, p_mode;
-            v_done := true;
-            perform recovery.fail('RX000', 'taken back');
-        exception when sqlstate 'RX000' then
-            if not v_done then
-                raise;
-            end if;
-        end;
-        return query select a.answer from unnest(v_rows) as a (answer);
+    if not exists (select from recovery.setting as s where s.name like '%\_timeout') and not exists (select from recovery.watch as w where w.timeout is not null) then
         return;
     end if;
-    v_before := array(select o.what from recovery.session_objects() as o);
-    return query execute 'select g from ' || v_call using p_sql, p_task, p_mode;
-    select r.owner into v_owner from recovery.runner as r where r.id = p_runner;
-    -- Some things outlive the functions, and the transaction, in which host code makes them; the caller's session
-    -- would go on with them. A plain SET of search_path and a cursor WITH HOLD are refused, which takes them back;
-    -- temporary objects go.
-    for v_left in select o.what, o.removal from recovery.session_objects() as o where o.what <> all (v_before) order by o.what loop
-        if v_left.removal is null then
-            perform recovery.fail('42501', format('code of %s leaves the %s in the session', v_owner, v_left.what), 'Let it use one without WITH HOLD.');
-        end if;
-        perform recovery.run(p_runner, v_left.removal, null, 'make');
+    -- After a break in watching (sleep, restart, failover) every clock begins anew: waking up times out nothing at once.
+    select case when o.since is null or o.because = 'first sweep' then '-infinity' else o.since end into v_since from recovery.observation as o;
+    for v_watch in select w.* from recovery._attached_watches() as w order by w.family, w.position loop
+        begin
+            return query select d.* from recovery._due_rows(v_watch, v_now, v_since) as d;
+        exception when others then
+            -- One watch whose expressions fail for some row stops no other.
+            perform recovery._note_broken_watch(v_watch.name, sqlstate, sqlerrm);
+        end;
     end loop;
-    if current_setting('search_path') <> 'pg_catalog, pg_temp' then
-        perform recovery.fail('42501', format('code of %s sets search_path for the whole session', v_owner), 'Let it use SET LOCAL, or a SET clause of the function.');
-    end if;
+    for v_family in select distinct w.family from recovery._attached_watches() as w where w.group_by is not null order by 1 loop
+        begin
+            return query select d.* from recovery._idle_groups(v_family, v_now, v_since) as d;
+        exception when others then
+            perform recovery._note_broken_watch((select min(w.name) from recovery._attached_watches() as w where w.family = v_family), sqlstate, sqlerrm);
+        end;
+    end loop;
 end
 $$;
 --;
-comment on function recovery.run(integer, text, recovery.task, text) is
-    'Executes a statement about watched rows with the rights of their owner''s runner: the only way in which code of the host runs because of us. Mode read, plan, compile: its answer, and nothing else stays; write: a closing, which fires the host''s triggers under its own search_path and all deferred ones at once; make: definitions of our own.';
+comment on function recovery._due_units() is 'Units of work whose timeout has run out, with the reason; nothing is done to them.';
 --;
-revoke all on function recovery.run(integer, text, recovery.task, text) from public;
+revoke all on function recovery._due_units() from public;
 --;
--- sql/functions/runner_of.sql
-create or replace function recovery.runner_of(p_table regclass)
-returns recovery.runner
-language sql
-stable
+-- sql/watchdog/_has_begun.sql
+create or replace function recovery._has_begun(p_watch text, p_group text, p_after timestamptz)
+returns boolean
+language plpgsql
+volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
-    select r.* from recovery.runner as r join pg_class as c on c.relowner = r.owner where c.oid = p_table
+declare
+    v_watch recovery.watch;
+    v_begun boolean := false;
+    v_task  recovery.task;
+begin
+    v_task.key := p_group;
+    v_task.since := p_after;
+    for v_watch in
+        select w.* from recovery._attached_watches() as w join recovery.watch as u on u.name = p_watch and u.family = w.family
+        where w.group_by is not null and w.started is not null
+    loop
+        select b.* into v_begun from recovery._run_as_owner(v_watch.runner, format('select to_jsonb(exists (select from %s as r where (%s) = ($1).key::%s and (%s) and (%s) > ($1).since))',
+            v_watch.relation, v_watch.group_by, v_watch.group_type, v_watch.open, v_watch.started), v_task) as b;
+        exit when v_begun;
+    end loop;
+    return v_begun;
+end
 $$;
 --;
-comment on function recovery.runner_of(regclass) is 'The runner of a table''s owner; null before recovery.permit.';
+comment on function recovery._has_begun(text, text, timestamptz) is 'Whether a group has open work that began after a point in time.';
 --;
-revoke all on function recovery.runner_of(regclass) from public;
+revoke all on function recovery._has_begun(text, text, timestamptz) from public;
 --;
--- sql/functions/scope_sql.sql
-create or replace function recovery.scope_sql(p_watch recovery.watch, p_owner text, p_guard text, p_only boolean default true)
-returns text
-language sql
-stable
-security invoker
+-- sql/watchdog/_idle_groups.sql
+create or replace function recovery._idle_groups(p_family text, p_now timestamptz, p_since timestamptz)
+returns table (watch text, scope text, key text, owner bigint, reason text, detail jsonb)
+language plpgsql
+volatile
+security definer
 set search_path = pg_catalog, pg_temp
 as $$
-    select case p_owner
-            when 'epoch' then 'r.server_epoch = ($1).epoch'
-            when 'none' then format('r.server_epoch is null and ($1).epoch is null and %s',
-                case when p_watch.unowned is null then 'false'
-                     else format('(%s) < ($1).at - %L::interval', p_watch.started, p_watch.unowned) end)
-            when 'any' then '($1).epoch is null and (r.server_epoch = any(($1).epochs) or r.server_epoch is null)' end
-        || format(' and (%s)', p_watch.open)
-        || case when p_watch.only_if is null or not p_only then '' else format(' and (%s)', p_watch.only_if) end
-        || case when p_watch.launch_grace is null or p_owner = 'any' or p_guard = 'with' then ''
-                else format(' and ((%s) >= ($1).at - %L::interval) is not true', p_watch.started, p_watch.launch_grace) end
-        || case p_guard when 'with' then format(' and (%s)', recovery.guard_sql(p_watch))
-                        when 'without' then format(' and not (%s)', recovery.guard_sql(p_watch))
-                        else '' end
+#variable_conflict use_column
+declare
+    v_watch  recovery.watch;
+    v_head   recovery.watch;
+    v_limit  interval;
+    v_least  interval;
+    v_find   text := '';
+    v_look   text := '';
+    v_task   recovery.task;
+    v_runner integer;
+    v_group  text;
+    v_parent text;
+    v_seen   record;
+    v_name   text;
+begin
+    for v_watch in select w.* from recovery._attached_watches() as w where w.family = p_family and w.group_by is not null order by w.position loop
+        v_runner := v_watch.runner;
+        if v_watch.parent is not null then
+            v_head := v_watch;
+        end if;
+        v_least := least(v_least, (recovery._timeout_sql(v_watch, 'idle_timeout')).o_least);
+        continue when v_watch.started is null;
+        v_find := v_find || case when v_find = '' then '' else ' union ' end || format(
+            'select (%s)::text as g from %s as r where (%s) < ($1).at - ($1).span and (%s) and (%s)',
+            v_watch.group_by, v_watch.relation, v_watch.started, v_watch.open, coalesce(v_watch.only_if, 'true'));
+        v_look := v_look || case when v_look = '' then '' else ' union all ' end || format(
+            $sql$select r.server_epoch as owner, greatest((%s), %s, t.at) as moved, %s as held from %s as r
+            left join lateral (select t.at from recovery.own_touch as t where t.family = %L and t.scope = 'row' and t.watch = %L and t.key = %s offset 0) as t on true
+            where (%s) = ($1).key::%s and (%s) and (%s) and (r.server_epoch = any(($1).epochs) or r.server_epoch is null)$sql$,
+            v_watch.started, coalesce('(' || v_watch.activity || ')', 'null'), coalesce('(' || v_watch.hold || ') is true', 'false'),
+            v_watch.relation, p_family, v_watch.name, recovery._key_text(v_watch.key_columns, 'r'),
+            v_watch.group_by, v_watch.group_type, v_watch.open, coalesce(v_watch.only_if, 'true'));
+    end loop;
+    if v_least is null or v_find = '' then
+        return;
+    end if;
+    v_name := coalesce(v_head.name, (select min(w.name) from recovery._attached_watches() as w where w.family = p_family));
+    v_task.at := p_now;
+    v_task.since := p_since;
+    v_task.span := v_least;
+    select array_agg(distinct e.epoch) into v_task.epochs
+    from recovery._attached_watches() as w cross join lateral unnest(recovery._open_epochs(w.name)) as e (epoch) where w.family = p_family;
+    for v_group in select f.g #>> '{}' from recovery._run_as_owner(v_runner, format('select to_jsonb(f.g) from (%s) as f where f.g is not null', v_find), v_task) as f (g) loop
+        v_task.key := v_group;
+        select s.* into v_seen
+        from recovery._run_as_owner(v_runner, format(
+            $sql$select jsonb_build_object('owner', max(l.owner), 'moved', greatest(max(l.moved), max(t.at), ($1).since), 'held', bool_or(l.held))
+            from (%s) as l left join recovery.own_touch as t on t.family = %L and t.scope = 'group' and t.watch = '' and t.key = ($1).key$sql$, v_look, p_family), v_task) as j
+        cross join lateral jsonb_to_record(j) as s (owner bigint, moved timestamptz, held boolean);
+        select min(nullif(recovery.get_setting('idle_timeout', w.name, null, v_group), 'off')::interval) into v_limit
+        from recovery._attached_watches() as w where w.family = p_family;
+        continue when v_seen.held or v_limit is null or v_seen.moved is null or v_seen.moved + v_limit >= p_now;
+        continue when recovery._lives_elsewhere(v_name, 'group', v_group);
+        v_parent := null;
+        if v_head.id is not null then
+            select p.g #>> '{}' into v_parent from recovery._run_as_owner(v_runner, format('select to_jsonb((%s)::text) from %s as r where (%s) = ($1).key::%s',
+                v_head.parent, v_head.relation, v_head.group_by, v_head.group_type), v_task) as p (g);
+        end if;
+        continue when v_parent is null and coalesce(recovery.get_setting('idle_roots', null, null, v_group), 'false') <> 'true';
+        -- Waiting for a subagent is not idling.
+        continue when recovery._is_group_open(p_family, array_remove(recovery._group_tree(p_family, array[v_group], false), v_group));
+        watch := v_name;
+        scope := 'group';
+        key := v_group;
+        owner := v_seen.owner;
+        reason := 'idle_timeout';
+        detail := jsonb_strip_nulls(jsonb_build_object('limit', v_limit, 'since', v_seen.moved));
+        return next;
+    end loop;
+end
 $$;
 --;
-comment on function recovery.scope_sql(recovery.watch, text, text, boolean) is
-    'The condition for a row to close: open, meant by the watch, owned by the task''s epoch (or by none; or by any of its epochs), not too young; p_guard: ignore fuses, only rows without, or only with an active one; p_only false: also rows that the watch does not mean. The open predicate stands literally, so that the partial index serves it.';
+comment on function recovery._idle_groups(text, timestamptz, timestamptz) is
+    'Groups (sessions) of a family with open work and no activity for idle_timeout: child groups, roots only with idle_roots; none that waits for a human or for a subagent, or lives at a publisher.';
 --;
-revoke all on function recovery.scope_sql(recovery.watch, text, text, boolean) from public;
+revoke all on function recovery._idle_groups(text, timestamptz, timestamptz) from public;
 --;
--- sql/functions/session_objects.sql
-create or replace function recovery.session_objects()
-returns table (what text, removal text)
+-- sql/watchdog/_prune_touches.sql
+create or replace function recovery._prune_touches()
+returns void
 language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    return query select format('cursor %I of %s', c.name, c.creation_time), null::text from pg_cursors as c where c.is_holdable;
-    if pg_my_temp_schema() <> 0 then
-        return query
-            select format('%s %s', c.relname, c.oid), format('drop %s if exists pg_temp.%I cascade',
-                case c.relkind when 'v' then 'view' when 'S' then 'sequence' when 'c' then 'type' when 'f' then 'foreign table' else 'table' end, c.relname)
-            from pg_class as c where c.relnamespace = pg_my_temp_schema() and c.relkind in ('r', 'p', 'v', 'S', 'c', 'f')
-            union all
-            select format('%s %s', t.typname, t.oid), format('drop %s if exists pg_temp.%I cascade', case t.typtype when 'd' then 'domain' else 'type' end, t.typname)
-            from pg_type as t where t.typnamespace = pg_my_temp_schema() and t.typtype in ('d', 'e', 'r');
-    end if;
+    -- Older than any timeout, a touch says nothing.
+    delete from recovery.touch as t
+    where greatest(t.at, t.child_at) < recovery._now() - greatest(interval '1 day', (
+        select max(nullif(s.value, 'off')::interval) from recovery.setting as s where s.name like '%\_timeout'));
 end
 $$;
 --;
-comment on function recovery.session_objects() is
-    'What outlives a transaction in this session and can run code in it: cursors WITH HOLD, which are filled at commit by whoever is the user then, and temporary relations and types, which hide those of pg_catalog from whoever goes on; with the statement that removes it.';
+comment on function recovery._prune_touches() is 'Part of a sweep: forgets touches that say nothing any more.';
 --;
-revoke all on function recovery.session_objects() from public;
+revoke all on function recovery._prune_touches() from public;
 --;
--- sql/functions/session_settings.sql
-create or replace function recovery.session_settings()
-returns pg_catalog.jsonb
-language sql
-stable
-security invoker
+-- sql/watchdog/_rows_on_hold.sql
+create or replace function recovery._rows_on_hold(p_watch text)
+returns bigint
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
 as $$
-    -- Without a SET clause: it must see what the session has. All names are qualified.
-    select pg_catalog.jsonb_object_agg(n.name, pg_catalog.current_setting(n.name, true))
-    from (
-        select s.name from pg_catalog.pg_settings as s
-        where s.context operator(pg_catalog.=) 'user' and (s.name operator(pg_catalog.!~) '^transaction_' or s.name operator(pg_catalog.=) 'transaction_timeout')
-        union all
-        select 'recovery.server_epoch' union all select 'recovery.reason' union all select 'recovery.notify'
-    ) as n
+declare
+    v_watch recovery.watch;
+    v_count bigint := 0;
+begin
+    select w.* into v_watch from recovery._attached_watches() as w where w.name = p_watch and w.hold is not null;
+    if found then
+        begin
+            select n.* into v_count from recovery._run_as_owner(v_watch.runner,
+            format('select to_jsonb(count(*)) from %s as r where (%s) and (%s)', v_watch.relation, v_watch.open, v_watch.hold)) as n;
+        exception when others then
+            v_count := null;  -- broken: nobody knows
+        end;
+    end if;
+    return v_count;
+end
 $$;
 --;
-comment on function recovery.session_settings() is 'Settings of the session that code of the host might leave behind changed; for recovery.restore_settings.';
+comment on function recovery._rows_on_hold(text) is 'Open rows of a watch that are on hold; null if that cannot be told.';
 --;
-revoke all on function recovery.session_settings() from public;
+revoke all on function recovery._rows_on_hold(text) from public;
 --;
--- sql/functions/setting_of.sql
-create or replace function recovery.setting_of(
+-- sql/watchdog/_timeout_sql.sql
+create or replace function recovery._timeout_sql(p_watch recovery.watch, p_name text, out o_text text, out o_least interval)
+returns record
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    -- The settings as they are now, the most specific first; as recovery.get_setting decides it.
+    select 'case ' || string_agg(format('when %s then %s',
+               coalesce(nullif(concat_ws(' and ', case when s.group_key <> '' then format('x.grp = %L', s.group_key) end,
+                                                  case when s.kind <> '' then format('x.kind = %L', s.kind) end), ''), 'true'),
+               case s.value when 'off' then 'null' else quote_literal(s.value) || '::interval' end), ' '
+               order by s.group_key <> '' desc, s.kind <> '' desc, s.watch <> '' desc) || ' end',
+           min(nullif(s.value, 'off')::interval)
+    from recovery.setting as s
+    where s.name = p_name and s.watch in ('', p_watch.name)
+$$;
+--;
+comment on function recovery._timeout_sql(recovery.watch, text) is
+    'A timeout of the rows of a watch as SQL over x.kind and x.grp, null where it is off or not set; and the least there is.';
+--;
+revoke all on function recovery._timeout_sql(recovery.watch, text) from public;
+--;
+-- sql/watchdog/acknowledge_cancellation.sql
+create or replace function recovery.acknowledge_cancellation(p_id bigint, p_epoch bigint, p_token uuid)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_asked   recovery.cancellation;
+    v_session jsonb;
+    v_closed  jsonb;
+begin
+    perform recovery._check_fresh();
+    perform recovery.heartbeat(p_epoch, p_token);  -- proves who it is
+    select c.* into v_asked from recovery.cancellation as c where c.id = p_id and c.server_epoch = p_epoch for update;
+    if not found then
+        return '{}';  -- acknowledged before, closed by its deadline, or no longer due
+    end if;
+    delete from recovery.cancellation as c where c.id = p_id;
+    if v_asked.scope = 'group' and recovery._has_begun(v_asked.detail ->> 'watch', v_asked.key, v_asked.requested) then
+        return '{}';  -- its group works on something new by now
+    end if;
+    v_session := recovery._session_settings();
+    v_closed := recovery._close_unit_tree(v_asked.detail ->> 'watch', v_asked.scope, v_asked.key, v_asked.reason, 'cancel:' || p_epoch);
+    perform recovery._restore_settings(v_session);
+    return v_closed;
+end
+$$;
+--;
+comment on function recovery.acknowledge_cancellation(bigint, bigint, uuid) is
+    'The owner says that it has stopped what recovery.cancellation asked for: what it left open closes now. Counts per watch; harmless when repeated. RC001, RC002, RC003 as the heartbeat.';
+--;
+revoke all on function recovery.acknowledge_cancellation(bigint, bigint, uuid) from public;
+--;
+-- sql/watchdog/check_setting.sql
+-- Times are not left to PostgreSQL's own parser: it takes a number without unit for seconds, `m` for minutes or
+-- months, and prints by the session's intervalstyle.
+create or replace function recovery.check_setting(p_name text, p_value text)
+returns text
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    c_pair  constant text := '([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*(us|ms|s|secs?|seconds?|mins?|minutes?|h|hrs?|hours?|d|days?|w|weeks?)(?![a-z])\s*';
+    c_clock constant text := '([0-9]{1,4}):([0-5]?[0-9]):([0-5]?[0-9](?:\.[0-9]{1,6})?)$';
+    v_value text := lower(btrim(p_value, E' \t\r\n'));
+    v_hint  text := 'Allowed is a time up to 365 days with its units (ms, s, min, h, days), such as 90s, 10 min, 1 h 30 min or 00:10:00; ';
+    v_why   text := '';
+    v_clock text[];
+    v_days  numeric := 0;
+    v_secs  numeric := 0;
+begin
+    case
+        when p_name in ('tool_timeout', 'task_timeout', 'idle_timeout', 'wall_timeout') then
+            v_hint := v_hint || '0 or off for no limit.';
+            v_value := case v_value when 'off' then '0' else v_value end;
+        when p_name in ('propagation_grace', 'cancel_grace') then
+            v_hint := v_hint || '0 for none.';
+        when p_name in ('idle_roots', 'unowned_expected') then
+            v_hint := 'Allowed are true (on) and false (off).';
+        else
+            perform recovery._fail('RC010', format('setting %s is not known', coalesce(quote_literal(left(p_name, 60)), 'null')),
+                'There are tool_timeout, task_timeout, idle_timeout, wall_timeout, propagation_grace, cancel_grace, idle_roots and unowned_expected.');
+    end case;
+    if v_value is null or v_value = '' then
+        return null;
+    elsif p_name in ('idle_roots', 'unowned_expected') then
+        if v_value in ('true', 'on', 'false', 'off') then
+            return (v_value in ('true', 'on'))::text;
+        end if;
+    elsif v_value = '0' or v_value ~ ('^(' || c_pair || ')+$') or v_value ~ ('^(' || c_pair || ')*' || c_clock) then
+        select coalesce(sum(m[1]::numeric * case when m[2] ~ '^w' then 7 else 1 end) filter (where m[2] ~ '^[dw]'), 0),
+               coalesce(sum(m[1]::numeric * case when m[2] = 'us' then 0.000001 when m[2] = 'ms' then 0.001
+                                                 when m[2] ~ '^s' then 1 when m[2] ~ '^m' then 60 else 3600 end) filter (where m[2] !~ '^[dw]'), 0)
+        into v_days, v_secs
+        from regexp_matches(v_value, c_pair, 'g') as m;
+        v_clock := regexp_match(v_value, c_clock);
+        if v_clock is not null then
+            v_secs := v_secs + v_clock[1]::numeric * 3600 + v_clock[2]::numeric * 60 + v_clock[3]::numeric;
+        end if;
+        v_secs := round(v_secs + (v_days - trunc(v_days)) * 86400, 6);
+        v_days := trunc(v_days);
+        if v_days * 86400 + v_secs > 365 * 86400 then
+            v_why := ', which is more than 365 days';
+        elsif v_days = 0 and v_secs = 0 and v_value ~ '[1-9]' then
+            v_why := ', which is less than a microsecond';
+        elsif v_days = 0 and v_secs = 0 and p_name like '%timeout' then
+            return 'off';
+        else
+            return concat_ws(' ',
+                case v_days when 0 then null when 1 then '1 day' else v_days || ' days' end,
+                case when v_secs <> 0 or v_days = 0 then rtrim(rtrim(to_char(make_interval(secs => v_secs::double precision), 'HH24:MI:SS.US'), '0'), '.') end);
+        end if;
+    elsif v_value ~ '^[0-9.]+$' then
+        v_why := ', a number without a unit';
+    elsif v_value ~ '^-' or v_value ~ '\mago$' then
+        v_why := ', which is negative';
+    elsif v_value ~ '(^|[^a-z])(m|mons?|months?|y|yrs?|years?)($|[^a-z])' then
+        v_why := ', whose unit has no fixed length or is not clear';
+    end if;
+    perform recovery._fail('RC010', format('setting %s cannot be %s%s', p_name, quote_literal(left(p_value, 60)), v_why), v_hint);
+    return null;
+end
+$$;
+--;
+comment on function recovery.check_setting(text, text) is
+    'The value of a setting as it would be stored, and nothing stored; null for null or an empty one. RC010: no such setting, or the value is not allowed.';
+--;
+revoke all on function recovery.check_setting(text, text) from public;
+--;
+-- sql/watchdog/configure.sql
+create or replace function recovery.configure(
+    p_name  text,
+    p_value text,
+    p_watch text default null,
+    p_kind  text default null,
+    p_group text default null
+)
+returns text
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_value text := recovery.check_setting(p_name, p_value);
+    v_watch text := coalesce(p_watch, '');
+    v_kind  text := coalesce(p_kind, '');
+    v_group text := coalesce(p_group, '');
+begin
+    if v_value is null then
+        -- Also for what is no longer watched: its settings must not stay for ever.
+        delete from recovery.setting as s where (s.name, s.watch, s.kind, s.group_key) = (p_name, v_watch, v_kind, v_group);
+        return null;
+    elsif v_watch <> '' and not exists (select from recovery._attached_watches() as w where w.name = v_watch) then
+        perform recovery._fail('RC008', format('nothing is watched as %s', quote_literal(v_watch)), 'See recovery.watch for the names.');
+    elsif octet_length(v_kind) + octet_length(v_group) > 2000 then
+        perform recovery._fail('RC010', format('kind and group of setting %s are too long', p_name), 'Together they may have 2000 bytes.');
+    end if;
+    -- Many servers may boot with the same settings: the row tells who changed it, not who agreed.
+    insert into recovery.setting as s (name, watch, kind, group_key, value)
+    values (p_name, v_watch, v_kind, v_group, v_value)
+    on conflict (name, watch, kind, group_key) do update
+    set value = excluded.value, changed_at = excluded.changed_at, changed_by = excluded.changed_by
+    where s.value <> excluded.value;
+    return v_value;
+end
+$$;
+--;
+comment on function recovery.configure(text, text, text, text, text) is
+    'Sets a setting of the watchdog for everything, a watch, a kind of work or a group, and returns it as it is stored; null removes it, so that the next wider one counts. RC008 not watched, RC010 bad name or value.';
+--;
+revoke all on function recovery.configure(text, text, text, text, text) from public;
+--;
+-- sql/watchdog/get_setting.sql
+create or replace function recovery.get_setting(
     p_name  text,
     p_watch text default null,
     p_kind  text default null,
@@ -6322,130 +6907,28 @@ begin
 end
 $$;
 --;
-comment on function recovery.setting_of(text, text, text, text) is
+comment on function recovery.get_setting(text, text, text, text) is
     'The value of a setting that applies: the most specific one, group before kind before watch before all, else the built-in default; null if it is off. RC010: no such setting.';
 --;
-revoke all on function recovery.setting_of(text, text, text, text) from public;
+revoke all on function recovery.get_setting(text, text, text, text) from public;
 --;
--- sql/functions/settle.sql
-create or replace function recovery.settle(
-    p_family text, p_epoch bigint, p_groups text[], p_from bigint, p_to bigint, p_reason text, p_detector text
-)
-returns bigint
-language plpgsql
-volatile
+-- sql/watchdog/pending_cancellations.sql
+create or replace function recovery.pending_cancellations(p_epoch bigint)
+returns table (id bigint, watch text, scope text, key text, reason text, detail jsonb, requested timestamptz, deadline timestamptz)
+language sql
+stable
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
-declare
-    v_head   recovery.watch;
-    v_watch  recovery.watch;
-    v_groups text[];
-    v_some   jsonb;
-    v_task   recovery.task;
-    v_busy   text[] := '{}';
-    v_to     bigint;
-begin
-    select w.* into v_head from recovery.attached() as w
-    where w.family = p_family and (w.failed_topics is not null or w.idle_topics is not null);
-    if not found then
-        return p_to;
-    end if;
-    select array_agg(distinct e.group_key) into v_groups from recovery.event as e
-    where e.id between p_from and p_to and e.detector = p_detector and e.kind in ('closed', 'requeued')
-      and e.group_key = any(p_groups);
-    if v_head.idle_topics is not null then
-        for v_watch in select w.* from recovery.attached() as w where w.family = p_family loop
-            v_task.keys := v_groups;
-            v_task.epochs := recovery.open_epochs(v_watch.name);
-            select s.* into v_some from recovery.run(v_watch.runner, format(
-                'select to_jsonb(array_agg(distinct (%1$s)::text)) from %2$s as r where %1$s = any(($1).keys::%3$s[]) and (r.server_epoch = any(($1).epochs) or r.server_epoch is null) and (%4$s)%5$s',
-                v_watch.group_by, v_watch.relation, v_watch.group_type, v_watch.open,
-                case when v_watch.only_if is null then '' else format(' and (%s)', v_watch.only_if) end), v_task) as s;
-            v_busy := v_busy || recovery.to_texts(v_some);
-        end loop;
-    end if;
-    with added as (
-        insert into recovery.event (server_epoch, watch, kind, topic, key, group_key, reason, detector, new)
-        select p_epoch, v_head.name, t.kind, t.topic, g.key, g.key, p_reason, p_detector,
-               jsonb_build_object('message', recovery.words(p_reason))
-        from unnest(p_groups) with ordinality as g (key, n)
-        cross join lateral (
-            select 'failed' as kind, f.topic, f.n from unnest(v_head.failed_topics) with ordinality as f (topic, n)
-            union all
-            select 'idle', i.topic, 1000 + i.n from unnest(v_head.idle_topics) with ordinality as i (topic, n)
-            where g.key <> all(v_busy)
-        ) as t
-        where g.key = any(v_groups)
-        order by g.n, t.n
-        returning id
-    )
-    select max(id) into v_to from added;
-    return coalesce(v_to, p_to);
-end
+    select c.id, c.detail ->> 'watch', c.scope, c.key, c.reason, c.detail, c.requested, c.deadline
+    from recovery.cancellation as c where c.server_epoch = p_epoch order by c.id
 $$;
 --;
-comment on function recovery.settle(text, bigint, text[], bigint, bigint, text, text) is
-    'Writes the events of the groups in which the events p_from..p_to closed rows: failed, and idle where nothing is open any more. Returns the last event id.';
+comment on function recovery.pending_cancellations(bigint) is 'What a server is asked to stop and has not acknowledged.';
 --;
-revoke all on function recovery.settle(text, bigint, text[], bigint, bigint, text, text) from public;
+revoke all on function recovery.pending_cancellations(bigint) from public;
 --;
--- sql/functions/stay_local.sql
-create or replace function recovery.stay_local()
-returns trigger
-language plpgsql
-volatile
-security invoker
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-    -- Only what a worker of a subscription writes: a restore may well set session_replication_role, too.
-    if exists (select from pg_stat_get_subscription(null) as s where s.pid = pg_backend_pid()) then
-        return null;
-    elsif tg_op = 'DELETE' then
-        return old;
-    end if;
-    return new;
-end
-$$;
---;
-comment on function recovery.stay_local() is
-    'Trigger function of all our own tables, fires for replicated rows only: a publication FOR ALL TABLES brings the publisher''s servers, fuses and watches, which mean nothing here (its locks, processes and oids are elsewhere), and drops them.';
---;
-revoke all on function recovery.stay_local() from public;
---;
--- sql/functions/stop_unit.sql
-create or replace function recovery.stop_unit(
-    p_watch text, p_scope text, p_key text, p_reason text, p_detector text, p_lock_wait interval default interval '2 seconds',
-    p_force boolean default false
-)
-returns jsonb
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_watch  recovery.watch;
-    v_child  text;
-    v_closed jsonb := '{}';
-begin
-    select w.* into v_watch from recovery.attached() as w where w.name = p_watch;
-    v_child := case p_scope when 'row' then recovery.child_of(v_watch, p_key) end;
-    if v_child is not null then
-        -- Cancelling cascades to what the row waits for.
-        v_closed := recovery.close_unit(p_watch, 'group', v_child, p_reason, p_detector, p_lock_wait, p_force);
-    end if;
-    return recovery.add_counts(v_closed, recovery.close_unit(p_watch, p_scope, p_key, p_reason, p_detector, p_lock_wait, p_force));
-end
-$$;
---;
-comment on function recovery.stop_unit(text, text, text, text, text, interval, boolean) is
-    'Closes a row or group, whoever owns it, with the group that the row waits for and all descendants. Counts per watch.';
---;
-revoke all on function recovery.stop_unit(text, text, text, text, text, interval, boolean) from public;
---;
--- sql/functions/supervise.sql
+-- sql/watchdog/supervise.sql
 create or replace function recovery.supervise(
     p_table    regclass,
     p_kind     text default null,
@@ -6472,7 +6955,7 @@ begin
     perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
     select w.* into v_watch from recovery.watch as w where w.relation = p_table;
     if not found then
-        perform recovery.fail('RC008', format('%s is not watched', coalesce(p_table::text, 'null')), 'Attach it first: recovery.attach.');
+        perform recovery._fail('RC008', format('%s is not watched', coalesce(p_table::text, 'null')), 'Attach it first: recovery.attach.');
     end if;
     v_spec := jsonb_build_object('kind', p_kind, 'activity', p_activity, 'timeout', p_timeout, 'hold', p_hold, 'child', p_child,
         'cancel', p_cancel, 'started', coalesce(p_started, v_watch.supervised ->> 'started'));
@@ -6480,18 +6963,18 @@ begin
         return v_watch.name;
     end if;
     if p_cancel is null or p_cancel not in ('row', 'group') then
-        perform recovery.fail('RC006', format('cancel %s of %s is not known', coalesce(quote_literal(p_cancel), 'null'), p_table), 'Allowed are row and group.');
+        perform recovery._fail('RC006', format('cancel %s of %s is not known', coalesce(quote_literal(p_cancel), 'null'), p_table), 'Allowed are row and group.');
     elsif p_cancel = 'group' and v_watch.group_by is null then
-        perform recovery.fail('RC006', format('%s has no group to cancel', p_table), 'Attach it with p_group, or cancel rows.');
+        perform recovery._fail('RC006', format('%s has no group to cancel', p_table), 'Attach it with p_group, or cancel rows.');
     elsif p_child is not null and v_watch.group_by is null then
-        perform recovery.fail('RC006', format('%s has no groups, so a row cannot wait for one', p_table), 'Attach it with p_group.');
+        perform recovery._fail('RC006', format('%s has no groups, so a row cannot wait for one', p_table), 'Attach it with p_group.');
     elsif coalesce(v_spec ->> 'started', v_watch.spec ->> 'started') is null then
-        perform recovery.fail('RC006', format('the watchdog needs to know when work of %s started', p_table), 'Give p_started, such as created_at.');
+        perform recovery._fail('RC006', format('the watchdog needs to know when work of %s started', p_table), 'Give p_started, such as created_at.');
     end if;
     update recovery.watch as w set supervised = v_spec where w.relation = p_table returning w.* into v_watch;
     select c.relnamespace into v_schema from pg_class as c where c.oid = p_table;
     execute format('drop index if exists %s.recovery_started_%s', v_schema, v_watch.id);
-    perform recovery.complete(v_watch);
+    perform recovery._complete_watch(v_watch);
     return v_watch.name;
 end
 $$;
@@ -6501,86 +6984,7 @@ comment on function recovery.supervise(regclass, text, text, text, text, text, t
 --;
 revoke all on function recovery.supervise(regclass, text, text, text, text, text, text, text) from public;
 --;
--- sql/functions/take_back.sql
-create or replace function recovery.take_back(p_watch text, p_key text)
-returns void
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-    -- The last event of this session and no other: who calls this can take back what it has just said, at most.
-    if p_key is not null then
-        delete from recovery.event as e
-        where e.id = currval('recovery.event_id_seq') and e.watch = p_watch and e.key = p_key and e.kind = 'deleted' and e.detector = 'writer';
-    end if;
-end
-$$;
---;
-comment on function recovery.take_back(text, text) is
-    'A row that was told as deleted a moment ago has moved to another partition: removes that event, which nobody has seen yet.';
---;
-revoke all on function recovery.take_back(text, text) from public;
---;
--- sql/functions/tell.sql
-create or replace function recovery.tell(
-    p_epoch bigint, p_watch text, p_scope text, p_key text, p_reason text, p_detector text, p_detail jsonb
-)
-returns void
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_event bigint;
-begin
-    insert into recovery.event (server_epoch, watch, kind, key, group_key, reason, detector, new)
-    values (p_epoch, p_watch, 'cancel', p_key, case p_scope when 'group' then p_key end, p_reason, p_detector,
-            p_detail || jsonb_build_object('scope', p_scope))
-    returning id into v_event;
-    perform recovery.announce(v_event, v_event);
-end
-$$;
---;
-comment on function recovery.tell(bigint, text, text, text, text, text, jsonb) is
-    'Tells the owner of a row or group to stop it: an event of kind cancel, announced.';
---;
-revoke all on function recovery.tell(bigint, text, text, text, text, text, jsonb) from public;
---;
--- sql/functions/timeline.sql
-create or replace function recovery.timeline()
-returns text
-language sql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-    select case when pg_is_in_recovery() then null else left(pg_walfile_name(pg_current_wal_lsn()), 8) end
-$$;
---;
-comment on function recovery.timeline() is 'Timeline of the database; another one after each failover. Null on a standby.';
---;
-revoke all on function recovery.timeline() from public;
---;
--- sql/functions/to_texts.sql
-create or replace function recovery.to_texts(p_array jsonb)
-returns text[]
-language sql
-immutable
-security invoker
-set search_path = pg_catalog, pg_temp
-as $$
-    select case when jsonb_typeof(p_array) = 'array'
-        then array(select e.text from jsonb_array_elements_text(p_array) with ordinality as e (text, n) order by e.n) end
-$$;
---;
-comment on function recovery.to_texts(jsonb) is 'A json array as text[]; null if it is none.';
---;
-revoke all on function recovery.to_texts(jsonb) from public;
---;
--- sql/functions/touch.sql
+-- sql/watchdog/touch.sql
 create or replace function recovery.touch(p_watch text, p_keys text[], p_scope text default 'row')
 returns bigint
 language plpgsql
@@ -6589,13 +6993,13 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_family text := recovery.family_of(p_watch, p_scope, 'touch');
+    v_family text := recovery._family_of(p_watch, p_scope, 'touch');
     v_count  bigint;
 begin
-    perform recovery.check_key(k.key, 'touch') from unnest(p_keys) as k (key);
+    perform recovery._check_key(k.key, 'touch') from unnest(p_keys) as k (key);
     -- In key order: two processes that touch the same rows do not deadlock. At most one write a second.
     insert into recovery.touch as t (family, scope, watch, key, at)
-    select v_family, p_scope, case p_scope when 'row' then p_watch else '' end, k.key, recovery.now()
+    select v_family, p_scope, case p_scope when 'row' then p_watch else '' end, k.key, recovery._now()
     from (select distinct u.key from unnest(p_keys) as u (key)) as k order by k.key
     on conflict (family, scope, watch, key) do update set at = excluded.at
     where t.at is null or t.at < excluded.at - interval '1 second';
@@ -6609,456 +7013,138 @@ comment on function recovery.touch(text, text[], text) is
 --;
 revoke all on function recovery.touch(text, text[], text) from public;
 --;
--- sql/functions/track.sql
-create or replace function recovery.track(
-    p_epoch         bigint,
-    p_token         uuid,
-    p_watch         text,
-    p_key           text,
-    p_scope         text,
-    p_host          text,
-    p_pid           integer,
-    p_process_start timestamptz
+-- sql/status/examine.sql
+create or replace function recovery.examine()
+returns table (name text, state text, subject text, finding text, remedy text)
+language sql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+with
+checks (n, name, well) as (values
+    (1, 'login', format('%s may boot and sweep', session_user)),
+    (2, 'database', 'writable, and everything belongs to recovery_owner'),
+    (3, 'roles', 'as recovery.permit makes them'),
+    (4, 'sweeper', 'a sweep within the last minute'),
+    (5, 'watches', format('%s, all can be closed', (select count(*) from recovery._attached_watches()))),
+    (6, 'triggers', 'all there and enabled'),
+    (7, 'indexes', 'all there and valid'),
+    (8, 'sessions', 'no setting keeps triggers from firing'),
+    (9, 'owners', 'every open row has one'),
+    (10, 'orphans', 'none'),
+    (11, 'entries', 'no impossible server, process or fuse'),
+    (12, 'silence', 'no server is held back'),
+    (13, 'ends', 'none pending'),
+    (14, 'failures', 'none'),
+    (15, 'replication', 'no watched table is written by a subscription')
+),
+w as materialized (select s.*, a.family, a.unowned is not null or recovery.get_setting('unowned_expected', s.watch) = 'true' as expected
+                   from recovery.watch_status as s join recovery._attached_watches() as a on a.name = s.watch),
+p as materialized (select * from recovery.problem),
+found (name, state, subject, finding, remedy) as (
+    select 'login', 'problem', session_user::text, 'a superuser: up to PostgreSQL 17 a deferred trigger of a watched table may run with its rights',
+           'log in as a member of recovery_server'
+    from pg_roles as r where r.rolname = session_user and r.rolsuper and current_setting('server_version_num')::integer < 180000
+    union all
+    select 'login', 'note', session_user::text, 'may look, but neither boot nor sweep', format('grant recovery_server to %I;', session_user)
+    where not pg_has_role(session_user, 'recovery_server', 'usage')
+    union all
+    select 'database', 'problem', current_database()::text, 'a standby: servers, sweeps and listeners need the primary', 'connect to the primary'
+    where pg_is_in_recovery()
+    union all
+    select 'database', 'problem', t.name, 'its one row is missing', format('insert into %s default values;', t.name)
+    from (values ('recovery.observation', exists (select from recovery.observation)), ('recovery.clock', exists (select from recovery.clock))) as t (name, filled)
+    where not t.filled
+    union all
+    select 'database', 'problem', min(o.name), format('%s of %s objects of schema recovery do not belong to recovery_owner: restored without owners', count(*) filter (where not o.ours), count(*)),
+           'restore with owners, or give them back: alter ... owner to recovery_owner'
+    from (
+        select c.oid::regclass::text as name, c.relowner = 'recovery_owner'::regrole as ours from pg_class as c
+        where c.relnamespace = 'recovery'::regnamespace and c.relkind in ('r', 'v') and c.relname <> 'alembic_version'
+        union all
+        select f.oid::regprocedure::text, f.proowner = 'recovery_owner'::regrole from pg_proc as f
+        where f.pronamespace = 'recovery'::regnamespace and f.proname !~ '^watch_[0-9]+_') as o
+    having bool_or(not o.ours)
+    union all
+    select 'roles', 'problem', coalesce(r.rolname, s.name), case when r.oid is null then 'does not exist' else 'can log in or has rights of its own' end,
+           case when r.oid is null then format('create role %I nologin;', s.name) else format('alter role %I nologin nosuperuser nocreaterole noreplication;', r.rolname) end
+    from (select * from unnest(array['recovery_server', 'recovery_listener', 'recovery_runner']) union select role::text from recovery.runner) as s (name)
+    left join pg_roles as r on r.rolname = s.name
+    where r.oid is null or r.rolcanlogin or r.rolsuper or r.rolcreaterole or r.rolreplication
+    union all
+    select 'roles', 'problem', n.role::text, 'is not what runs for its owner any more', format('select recovery.permit(%L);', n.owner)
+    from recovery.runner as n
+    where exists (select from pg_roles as r where r.rolname = n.role) and exists (select from pg_roles as r where r.oid = n.owner)
+      and (not pg_has_role(n.role, 'recovery_runner', 'usage')
+           or not n.privileged and not pg_has_role(n.role, n.owner, 'usage')
+           or to_regprocedure(format('recovery_private.run_%s(text, recovery.task, text)', n.id)) is null)
+    union all
+    select 'sweeper', 'problem', null, coalesce('nobody has swept for ' || date_trunc('second', recovery._now() - o.swept), 'nobody has swept yet'),
+           'recovery sweep (cron), or recovery.serve in a process'
+    from recovery.observation as o
+    where coalesce(o.swept < recovery._now() - interval '1 minute', true) and exists (select from recovery._attached_watches())
+    union all
+    select case p.kind when 'watch' then 'watches' when 'trigger' then 'triggers' when 'index' then 'indexes' when 'setting' then 'sessions' else 'entries' end,
+           'problem', case when p.kind in ('fuse', 'process', 'server') then p.kind || ' ' || p.name else p.name end, p.problem, p.remedy
+    from p
+    union all
+    select 'watches', 'problem', r.watch, r.problem, 'repair it, or detach and attach it with what there is'
+    from recovery._broken_watches() as r where not exists (select from p where p.kind = 'watch' and p.name = r.watch)
+    union all
+    select 'watches', 'problem', w.watch, 'its table has got a BEFORE UPDATE trigger since it was attached', 'call recovery.attach again' from w where w.stale
+    union all
+    select distinct 'watches', 'problem', t.tgrelid::regclass::text, 'has our triggers, and is not watched: restored without its watch',
+           'drop its triggers recovery_..., then attach it'
+    from pg_trigger as t join pg_class as c on c.oid = t.tgrelid
+    where t.tgname ~ '^(zz_)?recovery_[0-9]{2}_' and not t.tgisinternal and t.tgparentid = 0 and c.relnamespace <> 'recovery'::regnamespace
+      and not exists (select from recovery.watch as a where a.relation = t.tgrelid)
+    union all
+    select 'owners', 'problem', w.watch, format('%s open rows belong to nobody: no one notices when their process dies', w.unowned),
+           format('bind what writes them (recovery.serve), or, if that is meant: recovery config set unowned_expected true --watch %s', w.watch)
+    from w where w.unowned > 0 and w.expected is not true
+    union all
+    select 'orphans', 'problem', w.watch, format('%s open rows of servers that have ended', w.orphans), 'recovery sweep; if they stay: recovery status'
+    from w where w.orphans > 0
+    union all
+    select 'silence', 'problem', format('%s (epoch %s)', s.name, s.epoch), format('looks dead, and is not declared dead%s: %s', ' before ' || date_trunc('second', s.held_until), s.held_because),
+           format('wait, or: recovery evict %s', s.epoch)
+    from recovery.server_status as s where s.state = 'held back'
+    union all
+    select 'ends', 'problem', format('%s (epoch %s)', s.name, s.epoch), format('is to end (%s), but a transaction of its own is open%s', s.pending, l.held),
+           format('recovery evict %s --terminate-backends', s.epoch)
+    from recovery.server as s
+    cross join lateral (
+        select ' in ' || string_agg(distinct coalesce('backend ' || l.pid, 'a prepared transaction'), ', ') as held from pg_locks as l
+        where l.locktype = 'advisory' and l.objsubid = 1 and (l.classid::bigint << 32) | l.objid::bigint = s.epoch) as l
+    where s.pending is not null and s.ended is null
+    union all
+    select 'failures', 'problem', f.watch, format('%s rows cannot be closed, the last one (%s): %s', count(*), (array_agg(f.key order by f.last_at desc))[1], (array_agg(f.message order by f.last_at desc))[1]),
+           'repair what refuses it: it is tried again by itself'
+    from recovery.failure as f group by f.watch
+    union all
+    select 'replication', 'note', w.watch, format('written by a subscription: %s open rows of its publisher are left alone', w.elsewhere),
+           'a server takes a row over by writing its server_epoch; dropping the subscription makes them orphans'
+    from w where w.elsewhere is not null
+    union all
+    select 'replication', 'note', 'schema recovery', format('subscription %I writes it, too: what it brings is dropped', b.subname),
+           'publish the application''s tables by name or by schema'
+    from pg_subscription as b
+    where exists (select from pg_subscription_rel as s join pg_class as c on c.oid = s.srrelid where s.srsubid = b.oid and c.relnamespace = 'recovery'::regnamespace)
 )
-returns bigint
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_family text;
-    v_watch  text := case p_scope when 'row' then p_watch else '' end;
-    v_id     bigint;
-begin
-    -- Holds the epoch's lock until the commit: what is registered here is visible to whoever ends it.
-    perform recovery.assert_live(p_epoch);
-    if not exists (select from recovery.server as s where s.epoch = p_epoch and s.token = p_token) then
-        perform recovery.fail('RC003', format('epoch %s belongs to another boot: the token does not match', p_epoch),
-            'Give the token that recovery.boot returned with the epoch.');
-    end if;
-    v_family := recovery.check_unit(p_watch, p_scope, p_key, 'process');
-    perform recovery.check_process(p_host, p_pid, p_process_start, true);
-    if p_pid = 1 then
-        perform recovery.fail('RC010', 'pid 1 is not allowed', 'It is no process that a server has started.');
-    end if;
-    -- Repeating it, after an answer that was lost, finds the same entry.
-    insert into recovery.process as p (server_epoch, family, scope, watch, key, host, pid, process_start)
-    values (p_epoch, v_family, p_scope, v_watch, p_key, p_host, p_pid, p_process_start)
-    on conflict (server_epoch, family, scope, watch, key, host, pid, process_start) do update
-    set registered = clock_timestamp()
-    returning p.id into v_id;
-    return v_id;
-end
+select c.name, coalesce(f.state, 'ok'), f.subject, coalesce(f.finding, c.well), f.remedy
+from checks as c left join found as f on f.name = c.name
+order by c.n, f.subject, f.finding
 $$;
 --;
-comment on function recovery.track(bigint, uuid, text, text, text, text, integer, timestamptz) is
-    'Registers a process that does a row or group of a watch for a live epoch, and returns its number. RC001, RC002, RC003 not that epoch''s; RC008 not watched, RC010 bad argument.';
+comment on function recovery.examine() is
+    'What recovery doctor shows: each check with its findings (state ok, note or problem), and what to do. It changes nothing.';
 --;
-revoke all on function recovery.track(bigint, uuid, text, text, text, text, integer, timestamptz) from public;
+revoke all on function recovery.examine() from public;
 --;
--- sql/functions/tree.sql
-create or replace function recovery.tree(p_family text, p_groups text[], p_upward boolean)
-returns text[]
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_head   recovery.watch;
-    v_task   recovery.task;
-    v_groups jsonb;
-begin
-    select w.* into v_head from recovery.attached() as w where w.family = p_family and w.parent is not null;
-    if not found or p_groups is null then
-        return p_groups;
-    end if;
-    v_task.keys := p_groups;
-    v_task.max_rows := p_upward::integer;
-    select t.* into v_groups from recovery.run(v_head.runner, format($sql$
-        with recursive
-        up (g) as (
-            select unnest(($1).keys::%3$s[])
-            union
-            select %2$s from up join %1$s as r on %4$s = up.g where ($1).max_rows = 1 and %2$s is not null
-        ),
-        down (g, depth) as (
-            select up.g, 0 from up
-            where not exists (select from %1$s as r where %4$s = up.g and %2$s in (select u.g from up as u))
-            union
-            select %4$s, down.depth + 1 from down join %1$s as r on %2$s = down.g where down.depth < 100
-        ),
-        every (g, depth) as (
-            select x.g, max(x.depth) from (select down.g, down.depth from down union all select up.g, 0 from up) as x group by x.g
-        )
-        select to_jsonb(array_agg(g order by depth desc, g)::text[]) from every
-        $sql$, v_head.relation, v_head.parent, v_head.group_type, v_head.group_by), v_task) as t;
-    return recovery.to_texts(v_groups);
-end
-$$;
---;
-comment on function recovery.tree(text, text[], boolean) is
-    'Groups with all their descendants, and with p_upward their ancestors too, deepest first; as they are where a family has no parent expression. Cycles end at depth 100.';
---;
-revoke all on function recovery.tree(text, text[], boolean) from public;
---;
--- sql/functions/trigger_sql.sql
-create or replace function recovery.trigger_sql(p_watch recovery.watch, p_operation text)
-returns text
-language plpgsql
-stable
-security invoker
-set search_path = pg_catalog, pg_temp
-as $function$
-/* The body of the trigger function of one watch and one operation. It is generated, with the watch's
-   expressions in place, because a general one would have to turn every row into json.
-
-   BEFORE triggers write the owner into the row and fence closed rows. They decide nothing that must hold for the
-   row as it is in the end: an insert may come to nothing (on conflict), a later trigger of the host may change it.
-   AFTER triggers fence what opens and closes work, and write the event.
-
-   The usual case, a live server that opens or closes its own row, is one expression, which takes the lock,
-   and one statement, which writes the event only if the epoch lives. They are two on purpose: the
-   statement's snapshot must be younger than the lock. Everything else is the branch behind `not found`.
-
-   A row that changes its partition fires BEFORE UPDATE, DELETE and INSERT one after the other, and at the end of
-   the statement AFTER DELETE and INSERT, in the order of the rows. So the first three tell each other by settings
-   of the transaction which row moves, and count the rows that do; AFTER DELETE leaves what was to AFTER INSERT,
-   which tells the two as the update that they are. The settings are named by the depth of triggers: statements in
-   triggers of the host come between. Anybody can set them, so nothing is left out because of them before the
-   insert is there: AFTER DELETE fences and says what it says of every row, AFTER INSERT takes that back.       */
-declare
-    v_move   constant boolean := (select c.relkind = 'p' from pg_class as c where c.oid = p_watch.relation);
-    v_late   constant boolean := recovery.decided_late(p_watch);
-    v_was    constant text := format('(%s) is true', recovery.realias(p_watch.open, 'old'));
-    v_is     constant text := format('(%s) is true', recovery.realias(p_watch.open, 'new'));
-    v_writer constant text := $$nullif(current_setting('recovery.server_epoch', true), '')::bigint$$;
-    v_row    constant text := case p_operation when 'delete' then 'old' when 'truncate' then 'r' else 'new' end;
-    v_old    constant text := case p_operation when 'insert' then 'null::jsonb' when 'truncate' then p_watch.image else recovery.realias(p_watch.image, 'old') end;
-    v_new    constant text := case when p_operation in ('delete', 'truncate') then 'null::jsonb' else recovery.realias(p_watch.image, 'new') end;
-    v_diff   constant boolean := p_watch.diff and p_operation = 'update';
-    v_insert text;
-    v_values text;
-    v_event  text;
-    v_fast   text;
-    v_slow   text := '';
-    v_ring   text := '';
-    v_moved  text := '';
-    v_own    constant text := $$(case when %s and current_setting('transaction_isolation') = 'read committed'
-             then pg_advisory_xact_lock_shared(%s.server_epoch) is not null end)$$;
-    v_live   constant text := format('recovery.server as s%s where s.epoch = %s.server_epoch and s.ended is null and s.pending is null and s.drain_until is null',
-        case when v_diff then format(' cross join lateral recovery.changed(%s, %s) as d', v_old, v_new) else '' end, v_row);
-begin
-    case p_operation
-        when 'before_insert' then
-            return format($body$declare
-    v_move constant text := 'recovery.move_%1$s_' || pg_trigger_depth();
-begin%2$s
-    new.server_epoch := case when %3$s then coalesce(new.server_epoch, %4$s) end;
-    return new;
-end$body$,
-                p_watch.id, case when v_move then $$
-    if current_setting(v_move, true) = 'moves' then
-        perform set_config(v_move, '', true);
-        return new;  -- from another partition, where before_update has seen it
-    end if;$$ else '' end, case when v_late then 'true' else v_is end, v_writer);
-        when 'before_update' then
-            return format($body$declare
-    v_writer constant bigint := %1$s;
-    v_opens  boolean;
-begin%2$s
-    if %3$s then
-        -- The NULL of an ORM that has not seen who owns the row says nothing.
-        if new.server_epoch is null and v_writer is not null then
-            new.server_epoch := old.server_epoch;
-        end if;
-        return new;
-    end if;
-    v_opens := %4$s;
-    if old.server_epoch < 0 then
-        perform recovery.refuse_late(old.server_epoch, case when v_opens then new.server_epoch end, tg_relid);
-    end if;
-    if v_opens then
-        -- Ownership begins here. Who is no server leaves the owner that the row carries, and is refused if it has ended.
-        if new.server_epoch is null or new.server_epoch = old.server_epoch and (v_writer is not null or old.server_epoch < 0) then
-            new.server_epoch := v_writer;
-        end if;
-    else
-        if new.server_epoch <> old.server_epoch or old.server_epoch is null then
-            new.server_epoch := old.server_epoch;
-        end if;
-        if v_writer is not null then
-            perform recovery.admit(null, false);
-        end if;
-    end if;
-    return new;
-end$body$,
-                v_writer, case when v_move then format($$
-    perform set_config('recovery.move_%1$s_' || pg_trigger_depth(), tg_relid || ' ' || old.ctid, true),
-            set_config('recovery.move_%1$s', 'on', true);$$, p_watch.id) else '' end,
-                v_was, case when v_late then 'true' else v_is end);
-        when 'before_delete' then
-            return format($body$declare
-    v_move constant text := 'recovery.move_%1$s_' || pg_trigger_depth();
-    v_left constant text := 'recovery.left_%1$s_' || pg_trigger_depth();
-begin
-    if current_setting(v_move, true) = tg_relid || ' ' || old.ctid then
-        perform set_config(v_move, 'moves', true),
-                set_config(v_left, (coalesce(nullif(current_setting(v_left, true), ''), '0')::integer + 1)::text, true);
-    end if;
-    return old;
-end$body$, p_watch.id);
-        else
-            null;
-    end case;
-    if p_watch.events = 'closed' then
-        v_fast := format('perform from %s;', v_live);
-    else
-        v_insert := format(E'insert into recovery.outbox_%s (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)\n        select %s.server_epoch, %L, ',
-            p_watch.outbox, v_row, p_watch.name);
-        v_values := format($$, %L, %s, %s, nullif(current_setting('recovery.reason', true), ''), 'writer', $$,
-            p_watch.topic, recovery.key_text(p_watch.key_columns, v_row),
-            coalesce('(' || recovery.realias(p_watch.group_by, v_row) || ')::text', 'null'));
-        v_event := v_insert || case p_operation when 'insert' then $$'opened'$$ when 'update' then 'v_kind' else $$'deleted'$$ end || v_values
-            || case when v_diff then 'd.old, d.new' else v_old || ', ' || v_new end;
-        v_fast := format(E'%s\n        from %s;', v_event, v_live);
-        v_slow := E'\n        ' || v_event || case when v_diff then format(E'\n        from recovery.changed(%s, %s) as d', v_old, v_new) else '' end || ';';
-        -- The bell: at most one NOTIFY in 20 ms, because NOTIFY serialises the commits of the whole cluster.
-        v_ring := $$
-    if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
-        perform recovery.knock();
-    end if;$$;
-    end if;
-    case p_operation
-        when 'insert' then
-            if v_move then
-                v_moved := format($$
-    if nullif(current_setting(v_left, true), '') is not null then
-        v_was := current_setting(v_left, true);
-        perform set_config(v_left, '', true), recovery.take_back(%3$L, v_was ->> 'key');
-        v_old := (v_was ->> 'open')::boolean;
-        v_new := %1$s;
-        if v_old and v_new and new.server_epoch is not distinct from (v_was ->> 'owner')::bigint or not v_old and not v_new then
-            return null;
-        end if;
-        perform recovery.admit(case when v_new then new.server_epoch end, v_new and not v_old);
-        v_kind := case when not v_new then 'closed' when v_old then 'adopted' else 'reopened' end;%2$s
-        return null;
-    end if;$$,
-                    v_is,
-                    coalesce(E'\n        ' || v_insert || 'v_kind' || v_values
-                    || case when p_watch.diff then format($$d.old, d.new from recovery.changed(v_was -> 'image', %s) as d$$, v_new)
-                            else $$v_was -> 'image', $$ || v_new end || ';' || v_ring, ''), p_watch.name);
-            end if;
-            return format($body$declare
-    v_left constant text := 'recovery.was_%1$s_' || pg_trigger_depth();
-    v_was  jsonb;
-    v_old  boolean;
-    v_new  boolean;
-    v_kind text;
-begin%2$s
-    if not (%3$s) then
-        return null;
-    end if;
-    if %4$s then
-        %5$s
-    end if;
-    if not found then
-        perform recovery.admit(new.server_epoch, true);%6$s
-    end if;%7$s
-    return null;
-end$body$,
-                p_watch.id, v_moved, v_is, format(v_own, 'new.server_epoch = ' || v_writer, 'new'), v_fast, v_slow, v_ring);
-        when 'delete' then
-            if v_move then
-                v_moved := format($$
-    if coalesce(nullif(current_setting(v_left, true), ''), '0') <> '0' then
-        perform set_config(v_left, (current_setting(v_left)::integer - 1)::text, true),
-                set_config('recovery.was_%1$s_' || pg_trigger_depth(),
-                    jsonb_build_object('open', v_was, 'owner', old.server_epoch, 'image', %2$s, 'key', %3$s)::text, true);
-        return null;
-    end if;$$, p_watch.id, v_old, case when v_event is null then 'null' else format('case when v_was then %s end', recovery.key_text(p_watch.key_columns, 'old')) end);
-            end if;
-            return format($body$declare
-    v_left constant text := 'recovery.left_%1$s_' || pg_trigger_depth();
-    v_was  constant boolean := %2$s;
-begin
-    if not v_was then
-        perform recovery.admit(null, false);
-    else
-        if %3$s then
-            %4$s
-        end if;
-        if not found then
-            perform recovery.admit(null, false);%5$s
-        end if;
-    end if;%6$s
-    if not v_was then
-        return null;
-    end if;%7$s
-    return null;
-end$body$,
-                p_watch.id, v_was, format(v_own, 'old.server_epoch = ' || v_writer, 'old'), v_fast, v_slow, v_moved, v_ring);
-        when 'truncate' then
-            return format($body$begin
-    if %1$s is not null then
-        perform recovery.assert_live(%1$s);
-    end if;%2$s
-    return null;
-end$body$,
-                v_writer, case when v_event is null then '' else format($$
-    begin
-        %1$s
-        from %2$s as r where %3$s;
-        if found then
-            perform recovery.knock();
-        end if;
-    exception when others then
-        raise warning 'recovery: the rows of %% that were open leave no event: %%', tg_relid::regclass, sqlerrm;
-    end;$$, v_event, p_watch.relation, p_watch.open) end);
-        else
-            return format($body$declare
-    v_old  constant boolean := %1$s;
-    v_new  constant boolean := %2$s;
-    v_kind text;
-begin
-    if v_old and v_new and new.server_epoch is not distinct from old.server_epoch then
-        return null;  -- still open
-    end if;
-    v_kind := case when not v_new then 'closed' when v_old then 'adopted' else 'reopened' end;
-    if %3$s then
-        %4$s
-    end if;
-    if not found then
-        perform recovery.admit(case when v_new then new.server_epoch end, v_new and not v_old);
-        if not v_old and not v_new then
-            return null;
-        end if;%5$s
-    end if;%6$s
-    return null;
-end$body$,
-                v_was, v_is,
-                format(v_own, 'new.server_epoch = ' || v_writer || ' and v_old <> v_new and (v_new or new.server_epoch = old.server_epoch)', 'new'),
-                v_fast, v_slow, v_ring);
-    end case;
-end
-$function$;
---;
-comment on function recovery.trigger_sql(recovery.watch, text) is
-    'Body of a trigger function of a watch: before_insert, before_update, before_delete: the owner, and the fence of closed rows; insert, update, delete, truncate: the fence, then the event, then the bell.';
---;
-revoke all on function recovery.trigger_sql(recovery.watch, text) from public;
---;
--- sql/functions/unowned_work.sql
-create or replace function recovery.unowned_work()
-returns jsonb
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-set enable_seqscan = off
-set jit = off
-set max_parallel_workers_per_gather = 0
-as $$
--- By the partial index, and at most a thousand rows of each watch: every sweep asks.
-declare
-    v_watch  recovery.watch;
-    v_count  bigint;
-    v_result jsonb := '{}';
-begin
-    for v_watch in
-        select w.* from recovery.attached() as w
-        where w.unowned is null and not recovery.replicated(w.family)
-          and coalesce(recovery.setting_of('unowned_expected', w.name), 'false') <> 'true'
-    loop
-        begin
-            select n.* into v_count from recovery.run(v_watch.runner, format(
-                'select to_jsonb(count(*)) from (select r.* from %s as r where r.server_epoch is null and (%s) limit 1000) as r where (%s)',
-                v_watch.relation, v_watch.open, coalesce(v_watch.only_if, 'true'))) as n;
-        exception when others then
-            continue;  -- recovery.orphaned notes it
-        end;
-        if v_count > 0 then
-            v_result := v_result || jsonb_build_object(v_watch.name, v_count);
-        end if;
-    end loop;
-    return v_result;
-end
-$$;
---;
-comment on function recovery.unowned_work() is
-    'Open rows that nobody owns, for each watch that has any, counted up to 1000: written without an epoch, so that nobody notices when their process dies. Not of watches that close them at boot (p_unowned), that a subscription writes, or whose setting unowned_expected is true.';
---;
-revoke all on function recovery.unowned_work() from public;
---;
--- sql/functions/untrack.sql
-create or replace function recovery.untrack(p_id bigint)
-returns boolean
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-    delete from recovery.process as p where p.id = p_id;
-    return found;
-end
-$$;
---;
-comment on function recovery.untrack(bigint) is 'Forgets a process, at the end of its work. False if it was not there any more.';
---;
-revoke all on function recovery.untrack(bigint) from public;
---;
--- sql/functions/untrusted.sql
-create or replace function recovery.untrusted(p_class oid, p_object oid, p_privileged boolean)
-returns text
-language sql
-stable
-security invoker
-set search_path = pg_catalog, pg_temp
-as $$
-    select case p_class
-        when 'pg_type'::regclass then (
-            -- Reading a literal of such a type may run the CHECK of a domain in it.
-            select format('type %s', format_type(t.oid, null))
-            from pg_type as t left join pg_type as e on e.oid = t.typelem and t.typcategory = 'A'
-            where t.oid = p_object and t.oid >= 16384
-              and (t.typtype in ('c', 'r', 'm') or e.typtype in ('c', 'd', 'r', 'm')
-                   or p_privileged and not exists (
-                       select from pg_roles as o where o.oid = t.typowner and (o.rolsuper or pg_has_role(o.oid, 'recovery_owner', 'member')))))
-        when 'pg_proc'::regclass then (
-            select format('function %s, which belongs to %s', p.oid::regprocedure, p.proowner::regrole)
-            from pg_proc as p join pg_roles as o on o.oid = p.proowner
-            where p.oid = p_object and p_privileged and not (o.rolsuper or pg_has_role(o.oid, 'recovery_owner', 'member')))
-        when 'pg_operator'::regclass then (
-            select recovery.untrusted('pg_proc'::regclass, o.oprcode, p_privileged) from pg_operator as o where o.oid = p_object)
-        end
-$$;
---;
-comment on function recovery.untrusted(oid, oid, boolean) is
-    'What is wrong with an object (of pg_type, pg_proc, pg_operator) in an expression of an index or trigger: it would run code when it is read, or, in a table of a superuser, code of somebody else. Null: nothing.';
---;
-revoke all on function recovery.untrusted(oid, oid, boolean) from public;
---;
--- sql/functions/version.sql
-create or replace function recovery.version()
-returns text
-language sql
-immutable
-security invoker
-set search_path = pg_catalog, pg_temp
-as $$
-    select '0.1.0'::text
-$$;
---;
-comment on function recovery.version() is 'Version of this schema; clients compare it with the one they were made for.';
---;
-revoke all on function recovery.version() from public;
---;
--- sql/functions/waiting.sql
-create or replace function recovery.waiting(p_watch text)
-returns bigint
+-- sql/status/open_work.sql
+create or replace function recovery.open_work()
+returns table (watch text, server_epoch bigint, open_rows bigint)
 language plpgsql
 volatile
 security definer
@@ -7066,72 +7152,30 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_watch recovery.watch;
-    v_count bigint := 0;
+    v_sql   text;
 begin
-    select w.* into v_watch from recovery.attached() as w where w.name = p_watch and w.hold is not null;
-    if found then
+    for v_watch in select w.* from recovery._attached_watches() as w order by w.family, w.position, w.name loop
+        v_sql := format('select jsonb_build_array(r.server_epoch, count(*)) from %s as r where (%s)', v_watch.relation, v_watch.open);
         begin
-            select n.* into v_count from recovery.run(v_watch.runner,
-            format('select to_jsonb(count(*)) from %s as r where (%s) and (%s)', v_watch.relation, v_watch.open, v_watch.hold)) as n;
+            return query select v_watch.name, (f.row ->> 0)::bigint, (f.row ->> 1)::bigint
+                from recovery._run_as_owner(v_watch.runner, v_sql || coalesce(' and (' || v_watch.only_if || ')', '') || ' group by r.server_epoch') as f (row);
         exception when others then
-            v_count := null;  -- broken: nobody knows
+            begin
+                return query select v_watch.name, (f.row ->> 0)::bigint, (f.row ->> 1)::bigint
+                    from recovery._run_as_owner(v_watch.runner, v_sql || ' group by r.server_epoch') as f (row);
+            exception when others then
+                null;  -- broken: nothing is known of its rows
+            end;  -- only_if fails for some row
         end;
-    end if;
-    return v_count;
+    end loop;
 end
 $$;
 --;
-comment on function recovery.waiting(text) is 'Open rows of a watch that are on hold; null if that cannot be told.';
+comment on function recovery.open_work() is 'Open rows per watch and owner; its cost follows the open rows.';
 --;
-revoke all on function recovery.waiting(text) from public;
+revoke all on function recovery.open_work() from public;
 --;
--- sql/functions/words.sql
-create or replace function recovery.words(p_reason text)
-returns text
-language sql
-immutable
-security invoker
-set search_path = pg_catalog, pg_temp
-as $$
-    select case p_reason
-        when 'superseded' then 'server restart'
-        when 'shutdown' then 'server shutdown'
-        when 'lease_expired' then 'server lost'
-        when 'connection_lost' then 'server lost'
-        when 'process_dead' then 'process died'
-        when 'drain_expired' then 'drain limit reached'
-        when 'evicted' then 'server evicted'
-        when 'epoch_lost' then 'server lost'
-        when 'fuse_expired' then 'no sign of life from its process'
-        when 'tool_timeout' then 'tool timed out'
-        when 'task_timeout' then 'task timed out'
-        when 'idle_timeout' then 'no activity'
-        when 'wall_timeout' then 'time limit reached'
-        when 'unowned' then 'no server owns it'
-        else replace(p_reason, '_', ' ')
-    end
-$$;
---;
-comment on function recovery.words(text) is 'A reason in words for people: c.message in the expressions of a watch.';
---;
-revoke all on function recovery.words(text) from public;
---;
--- sql/functions/writer.sql
-create or replace function recovery.writer()
-returns bigint
-language sql
-stable
-security invoker
-set search_path = pg_catalog, pg_temp
-as $$
-    select nullif(current_setting('recovery.server_epoch', true), '')::bigint
-$$;
---;
-comment on function recovery.writer() is 'Epoch of the server that writes, from the setting recovery.server_epoch; null: not a server.';
---;
-revoke all on function recovery.writer() from public;
---;
--- sql/procedures/boot.sql
+-- sql/server/boot.sql
 create or replace procedure recovery.boot(
     p_name          pg_catalog.text,
     p_host          pg_catalog.text        default null,
@@ -7161,34 +7205,34 @@ declare
     v_orphan  pg_catalog.record;
 begin
     commit; set transaction isolation level read committed, read write;  -- whatever the session begins with
-    perform recovery.check_call(p_batch, p_lock_wait);
-    p_lock_wait := recovery.fit(p_lock_wait);
-    perform recovery.check_interval('wait', p_wait, interval '0', interval '1 day');
+    perform recovery._check_call(p_batch, p_lock_wait);
+    p_lock_wait := recovery._fit_lock_wait(p_lock_wait);
+    perform recovery._check_interval('wait', p_wait, interval '0', interval '1 day');
     loop
-        perform recovery.begin_step(p_lock_wait);
+        perform recovery._begin_step(p_lock_wait);
         select r.o_epoch, r.o_token, r.o_ended into epoch, token, v_ended
-        from recovery.register(p_name, p_host, p_pid, p_process_start, p_version, p_lease,
+        from recovery._begin_boot(p_name, p_host, p_pid, p_process_start, p_version, p_lease,
             least(p_grace, p_lease),
             case when pg_catalog.clock_timestamp() operator(pg_catalog.>) (v_start operator(pg_catalog.+) p_wait) and p_policy operator(pg_catalog.=) 'wait' then 'refuse' else p_policy end,
             p_lock_wait, p_beat, p_direct) as r;
         -- A caller that gets an error instead of its epoch has superseded the others for nothing.
-        perform recovery.check_deadline();
+        perform recovery._check_deadline();
         commit; set transaction isolation level read committed, read write;
         exit when epoch is not null;
         perform pg_catalog.pg_sleep(0.1);  -- policy wait: somebody live holds the name
     end loop;
-    report := recovery.new_report(v_ended);
-    perform recovery.begin_step(p_lock_wait);
-    for v_orphan in select distinct o.family, o.epoch from recovery.orphaned(p_name) as o order by o.family, o.epoch loop
+    report := recovery._new_report(v_ended);
+    perform recovery._begin_step(p_lock_wait);
+    for v_orphan in select distinct o.family, o.epoch from recovery._orphaned_epochs(p_name) as o order by o.family, o.epoch loop
         exit when (report operator(pg_catalog.->) 'more') operator(pg_catalog.=) 'true'::pg_catalog.jsonb;
         -- Work that an active fuse guards becomes this boot's; the rest closes.
-        if recovery.has_fuses(v_orphan.family) then
-            call recovery.close_epoch(v_orphan.family, v_orphan.epoch, pg_catalog.concat('boot:', epoch), p_batch, p_lock_wait, epoch, report, true, epoch, token);
+        if recovery._has_fuses(v_orphan.family) then
+            call recovery._close_epoch(v_orphan.family, v_orphan.epoch, pg_catalog.concat('boot:', epoch), p_batch, p_lock_wait, epoch, report, true, epoch, token);
         end if;
-        call recovery.close_epoch(v_orphan.family, v_orphan.epoch, pg_catalog.concat('boot:', epoch), p_batch, p_lock_wait,
-            recovery.heir_of(v_orphan.epoch), report, false, epoch, token);
+        call recovery._close_epoch(v_orphan.family, v_orphan.epoch, pg_catalog.concat('boot:', epoch), p_batch, p_lock_wait,
+            recovery._heir_of(v_orphan.epoch), report, false, epoch, token);
     end loop;
-    report := recovery.end_report(report, v_start);
+    report := recovery._end_report(report, v_start);
 end
 $$;
 --;
@@ -7197,88 +7241,7 @@ comment on procedure recovery.boot(text, text, integer, timestamptz, text, inter
 --;
 revoke all on procedure recovery.boot(text, text, integer, timestamptz, text, interval, interval, text, interval, integer, interval, interval, boolean, bigint, uuid, jsonb) from public;
 --;
--- sql/procedures/close_epoch.sql
-create or replace procedure recovery.close_epoch(
-    p_family pg_catalog.text, p_epoch bigint, p_detector pg_catalog.text, p_batch integer, p_lock_wait interval, p_heir bigint,
-    inout report pg_catalog.jsonb, p_guarded boolean default false, p_self bigint default null, p_token pg_catalog.uuid default null,
-    p_until pg_catalog.timestamptz default null
-)
-language plpgsql
-security invoker
-as $$
--- Not security definer and without a SET clause: it commits after each batch. So it reads its names by the caller's
--- search_path: every function, type and operator stands with its schema, which tools/check_names.py proves.
-declare
-    v_session pg_catalog.jsonb;
-    v_batch   pg_catalog.record;
-    v_after   pg_catalog.text[];
-    v_careful boolean := false;
-    v_limit   integer := p_batch;
-    v_left    pg_catalog.jsonb;
-    v_some    boolean;
-    v_beat    pg_catalog.timestamptz := pg_catalog.clock_timestamp();
-    v_list    pg_catalog.text := case when p_heir is null then 'closed' else 'adopted' end;
-    v_guard   pg_catalog.text := case when p_guarded then 'with'
-                           when p_heir is not null or not recovery.has_fuses(p_family) then 'ignore'
-                           else 'without' end;
-begin
-    commit; set transaction isolation level read committed, read write;  -- each closing begins a transaction: see recovery.check_fresh
-    v_session := recovery.session_settings();  -- not what begin_step has set for a transaction
-    for v_pass in 1 .. 3 loop
-        v_after := null;
-        v_some := false;
-        loop
-            if not recovery.begin_step(p_lock_wait) then
-                report := pg_catalog.jsonb_set(report, array['more'], 'true');
-                commit; set transaction isolation level read committed, read write;
-                return;
-            end if;
-            select b.* into v_batch
-            from recovery.close_batch(p_family, p_epoch, v_guard, v_after, v_limit, p_detector, p_lock_wait, v_careful, p_heir) as b;
-            report := recovery.add_to_report(recovery.add_to_report(report, v_list, v_batch.o_closed), 'failed', v_batch.o_failed);
-            commit; set transaction isolation level read committed, read write;
-            perform recovery.restore_settings(v_session);
-            if p_self is not null and pg_catalog.clock_timestamp() operator(pg_catalog.>) (v_beat operator(pg_catalog.+) interval '250 ms') then
-                perform recovery.renew(p_self, p_token);  -- closing may take longer than the lease
-                commit; set transaction isolation level read committed, read write;
-                v_beat := pg_catalog.clock_timestamp();
-            end if;
-            v_some := v_some or v_batch.o_closed operator(pg_catalog.<>) '{}';
-            v_careful := v_batch.o_careful;
-            v_limit := least(v_batch.o_limit, p_batch);
-            if v_batch.o_stopped or not v_batch.o_done and pg_catalog.clock_timestamp() operator(pg_catalog.>) p_until then
-                report := pg_catalog.jsonb_set(report, array['more'], 'true');
-                return;
-            end if;
-            exit when v_batch.o_done;
-            v_after := v_batch.o_after;
-        end loop;
-        -- A row that changed under us was passed over: look again while it helps.
-        perform recovery.begin_step(p_lock_wait);
-        v_left := recovery.remaining(p_family, p_epoch, v_guard);
-        commit; set transaction isolation level read committed, read write;
-        exit when v_left operator(pg_catalog.=) '{}' or not v_some;
-    end loop;
-    if v_left operator(pg_catalog.=) '{}' then
-        if p_epoch is not null and p_heir is null and v_guard operator(pg_catalog.=) 'ignore' then
-            while recovery.begin_step(p_lock_wait) and recovery.release(p_family, p_epoch, p_batch) operator(pg_catalog.>) 0 loop
-                commit; set transaction isolation level read committed, read write;
-            end loop;
-        end if;
-    else
-        report := recovery.add_to_report(report, 'busy', v_left);
-    end if;
-    commit; set transaction isolation level read committed, read write;
-    perform recovery.restore_settings(v_session);
-end
-$$;
---;
-comment on procedure recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb, boolean, bigint, uuid, timestamptz) is
-    'Closes all orphans of one ended epoch in one family, a batch a transaction. Shared by boot, sweep and shutdown. With p_heir it hands them over instead, with p_guarded only those that an active fuse guards. Beats for the booting server p_self. Stops after p_until, and says more in the report.';
---;
-revoke all on procedure recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb, boolean, bigint, uuid, timestamptz) from public;
---;
--- sql/procedures/shutdown.sql
+-- sql/server/shutdown.sql
 create or replace procedure recovery.shutdown(
     p_epoch      bigint,
     p_token      pg_catalog.uuid  default null,
@@ -7299,23 +7262,23 @@ declare
     v_family  pg_catalog.text;
 begin
     commit; set transaction isolation level read committed, read write;  -- whatever the session begins with
-    perform recovery.check_call(p_batch, p_lock_wait);
-    p_lock_wait := recovery.fit(p_lock_wait);
+    perform recovery._check_call(p_batch, p_lock_wait);
+    p_lock_wait := recovery._fit_lock_wait(p_lock_wait);
     if v_token is null and pg_catalog.pg_has_role('recovery_owner', 'usage') then
         select s.token into v_token from recovery.server as s where s.epoch operator(pg_catalog.=) p_epoch;
     end if;
-    perform recovery.begin_step(p_lock_wait);
-    v_ended := recovery.resign(p_epoch, v_token, p_heir, p_lock_wait);
+    perform recovery._begin_step(p_lock_wait);
+    v_ended := recovery._begin_shutdown(p_epoch, v_token, p_heir, p_lock_wait);
     commit; set transaction isolation level read committed, read write;
-    report := recovery.new_report(case when v_ended then array[p_epoch] else array[]::bigint[] end);
-    for v_family in select distinct w.family from recovery.attached() as w
+    report := recovery._new_report(case when v_ended then array[p_epoch] else array[]::bigint[] end);
+    for v_family in select distinct w.family from recovery._attached_watches() as w
         where exists (select from recovery.server as s where s.epoch operator(pg_catalog.=) p_epoch and (s.ended is not null or s.pending is not null))
         order by w.family
     loop
         exit when (report operator(pg_catalog.->) 'more') operator(pg_catalog.=) 'true'::pg_catalog.jsonb;
-        call recovery.close_epoch(v_family, p_epoch, pg_catalog.concat('shutdown:', p_epoch), p_batch, p_lock_wait, p_heir, report);
+        call recovery._close_epoch(v_family, p_epoch, pg_catalog.concat('shutdown:', p_epoch), p_batch, p_lock_wait, p_heir, report);
     end loop;
-    report := recovery.end_report(report, v_start);
+    report := recovery._end_report(report, v_start);
 end
 $$;
 --;
@@ -7324,7 +7287,88 @@ comment on procedure recovery.shutdown(bigint, uuid, bigint, integer, interval, 
 --;
 revoke all on procedure recovery.shutdown(bigint, uuid, bigint, integer, interval, jsonb) from public;
 --;
--- sql/procedures/sweep.sql
+-- sql/closing/_close_epoch.sql
+create or replace procedure recovery._close_epoch(
+    p_family pg_catalog.text, p_epoch bigint, p_detector pg_catalog.text, p_batch integer, p_lock_wait interval, p_heir bigint,
+    inout report pg_catalog.jsonb, p_guarded boolean default false, p_self bigint default null, p_token pg_catalog.uuid default null,
+    p_until pg_catalog.timestamptz default null
+)
+language plpgsql
+security invoker
+as $$
+-- Not security definer and without a SET clause: it commits after each batch. So it reads its names by the caller's
+-- search_path: every function, type and operator stands with its schema, which tools/check_names.py proves.
+declare
+    v_session pg_catalog.jsonb;
+    v_batch   pg_catalog.record;
+    v_after   pg_catalog.text[];
+    v_careful boolean := false;
+    v_limit   integer := p_batch;
+    v_left    pg_catalog.jsonb;
+    v_some    boolean;
+    v_beat    pg_catalog.timestamptz := pg_catalog.clock_timestamp();
+    v_list    pg_catalog.text := case when p_heir is null then 'closed' else 'adopted' end;
+    v_guard   pg_catalog.text := case when p_guarded then 'with'
+                           when p_heir is not null or not recovery._has_fuses(p_family) then 'ignore'
+                           else 'without' end;
+begin
+    commit; set transaction isolation level read committed, read write;  -- each closing begins a transaction: see recovery._check_fresh
+    v_session := recovery._session_settings();  -- not what begin_step has set for a transaction
+    for v_pass in 1 .. 3 loop
+        v_after := null;
+        v_some := false;
+        loop
+            if not recovery._begin_step(p_lock_wait) then
+                report := pg_catalog.jsonb_set(report, array['more'], 'true');
+                commit; set transaction isolation level read committed, read write;
+                return;
+            end if;
+            select b.* into v_batch
+            from recovery._close_batch(p_family, p_epoch, v_guard, v_after, v_limit, p_detector, p_lock_wait, v_careful, p_heir) as b;
+            report := recovery._add_to_report(recovery._add_to_report(report, v_list, v_batch.o_closed), 'failed', v_batch.o_failed);
+            commit; set transaction isolation level read committed, read write;
+            perform recovery._restore_settings(v_session);
+            if p_self is not null and pg_catalog.clock_timestamp() operator(pg_catalog.>) (v_beat operator(pg_catalog.+) interval '250 ms') then
+                perform recovery._renew_lease(p_self, p_token);  -- closing may take longer than the lease
+                commit; set transaction isolation level read committed, read write;
+                v_beat := pg_catalog.clock_timestamp();
+            end if;
+            v_some := v_some or v_batch.o_closed operator(pg_catalog.<>) '{}';
+            v_careful := v_batch.o_careful;
+            v_limit := least(v_batch.o_limit, p_batch);
+            if v_batch.o_stopped or not v_batch.o_done and pg_catalog.clock_timestamp() operator(pg_catalog.>) p_until then
+                report := pg_catalog.jsonb_set(report, array['more'], 'true');
+                return;
+            end if;
+            exit when v_batch.o_done;
+            v_after := v_batch.o_after;
+        end loop;
+        -- A row that changed under us was passed over: look again while it helps.
+        perform recovery._begin_step(p_lock_wait);
+        v_left := recovery._remaining_orphans(p_family, p_epoch, v_guard);
+        commit; set transaction isolation level read committed, read write;
+        exit when v_left operator(pg_catalog.=) '{}' or not v_some;
+    end loop;
+    if v_left operator(pg_catalog.=) '{}' then
+        if p_epoch is not null and p_heir is null and v_guard operator(pg_catalog.=) 'ignore' then
+            while recovery._begin_step(p_lock_wait) and recovery._disown_rows(p_family, p_epoch, p_batch) operator(pg_catalog.>) 0 loop
+                commit; set transaction isolation level read committed, read write;
+            end loop;
+        end if;
+    else
+        report := recovery._add_to_report(report, 'busy', v_left);
+    end if;
+    commit; set transaction isolation level read committed, read write;
+    perform recovery._restore_settings(v_session);
+end
+$$;
+--;
+comment on procedure recovery._close_epoch(text, bigint, text, integer, interval, bigint, jsonb, boolean, bigint, uuid, timestamptz) is
+    'Closes all orphans of one ended epoch in one family, a batch a transaction. Shared by boot, sweep and shutdown. With p_heir it hands them over instead, with p_guarded only those that an active fuse guards. Beats for the booting server p_self. Stops after p_until, and says more in the report.';
+--;
+revoke all on procedure recovery._close_epoch(text, bigint, text, integer, interval, bigint, jsonb, boolean, bigint, uuid, timestamptz) from public;
+--;
+-- sql/closing/sweep.sql
 create or replace procedure recovery.sweep(
     p_label      pg_catalog.text  default null,
     p_batch      integer          default 10000,
@@ -7339,7 +7383,7 @@ as $$
 -- search_path: every function, type and operator stands with its schema, which tools/check_names.py proves.
 declare
     v_start   pg_catalog.timestamptz := pg_catalog.clock_timestamp();
-    v_session pg_catalog.jsonb := recovery.session_settings();
+    v_session pg_catalog.jsonb := recovery._session_settings();
     v_label   pg_catalog.text := coalesce(p_label, session_user::pg_catalog.text);
     v_by      pg_catalog.text := pg_catalog.concat('sweep:', coalesce(p_label, session_user::pg_catalog.text));
     v_until   pg_catalog.timestamptz := pg_catalog.clock_timestamp() operator(pg_catalog.+) p_budget;
@@ -7349,61 +7393,61 @@ declare
     v_asked   bigint;
 begin
     commit; set transaction isolation level read committed, read write;  -- whatever the session begins with
-    perform recovery.check_call(p_batch, p_lock_wait);
-    p_lock_wait := recovery.fit(p_lock_wait);
-    perform recovery.check_label(v_label);
+    perform recovery._check_call(p_batch, p_lock_wait);
+    p_lock_wait := recovery._fit_lock_wait(p_lock_wait);
+    perform recovery._check_label(v_label);
     if p_budget is not null then
-        perform recovery.check_interval('budget', p_budget, interval '1 millisecond', interval '1 day');
+        perform recovery._check_interval('budget', p_budget, interval '1 millisecond', interval '1 day');
     end if;
-    perform recovery.begin_step(p_lock_wait);
-    v_ended := recovery.reap(p_lock_wait);
+    perform recovery._begin_step(p_lock_wait);
+    v_ended := recovery._end_dead_servers(p_lock_wait);
     commit; set transaction isolation level read committed, read write;
-    report := recovery.new_report(v_ended);
-    perform recovery.begin_step(p_lock_wait);
-    for v_orphan in select distinct o.family, o.epoch from recovery.orphaned() as o order by o.family, o.epoch loop
-        call recovery.close_epoch(v_orphan.family, v_orphan.epoch, v_by, p_batch, p_lock_wait,
-            recovery.heir_of(v_orphan.epoch), report, p_until => v_until);
+    report := recovery._new_report(v_ended);
+    perform recovery._begin_step(p_lock_wait);
+    for v_orphan in select distinct o.family, o.epoch from recovery._orphaned_epochs() as o order by o.family, o.epoch loop
+        call recovery._close_epoch(v_orphan.family, v_orphan.epoch, v_by, p_batch, p_lock_wait,
+            recovery._heir_of(v_orphan.epoch), report, p_until => v_until);
         exit when (report operator(pg_catalog.->) 'more') operator(pg_catalog.=) 'true'::pg_catalog.jsonb;
     end loop;
-    commit; set transaction isolation level read committed, read write;  -- each closing begins a transaction: see recovery.check_fresh
+    commit; set transaction isolation level read committed, read write;  -- each closing begins a transaction: see recovery._check_fresh
     for v_n in 1 .. 100000 loop
-        exit when not recovery.begin_step(p_lock_wait);
-        select b.* into v_burnt from recovery.burn(v_by, p_lock_wait) as b;
+        exit when not recovery._begin_step(p_lock_wait);
+        select b.* into v_burnt from recovery._close_burnt_fuse(v_by, p_lock_wait) as b;
         commit; set transaction isolation level read committed, read write;
-        perform recovery.restore_settings(v_session);
+        perform recovery._restore_settings(v_session);
         exit when not v_burnt.o_more;
-        report := recovery.add_to_report(report, 'closed', v_burnt.o_closed);
+        report := recovery._add_to_report(report, 'closed', v_burnt.o_closed);
         if pg_catalog.clock_timestamp() operator(pg_catalog.>) v_until then
             report := pg_catalog.jsonb_set(report, array['more'], 'true');
             exit;
         end if;
     end loop;
-    if recovery.begin_step(p_lock_wait) then
-        v_asked := recovery.ask(v_by);
+    if recovery._begin_step(p_lock_wait) then
+        v_asked := recovery._ask_owners(v_by);
     else
         report := pg_catalog.jsonb_set(report, array['more'], 'true');
     end if;
     commit; set transaction isolation level read committed, read write;
-    perform recovery.restore_settings(v_session);
+    perform recovery._restore_settings(v_session);
     for v_n in 1 .. 100000 loop
-        exit when not recovery.begin_step(p_lock_wait);
-        select x.* into v_burnt from recovery.expire(v_by, p_lock_wait) as x;
+        exit when not recovery._begin_step(p_lock_wait);
+        select x.* into v_burnt from recovery._close_overdue_unit(v_by, p_lock_wait) as x;
         commit; set transaction isolation level read committed, read write;
-        perform recovery.restore_settings(v_session);
+        perform recovery._restore_settings(v_session);
         exit when not v_burnt.o_more;
-        report := recovery.add_to_report(report, 'closed', v_burnt.o_closed);
+        report := recovery._add_to_report(report, 'closed', v_burnt.o_closed);
         if pg_catalog.clock_timestamp() operator(pg_catalog.>) v_until then
             report := pg_catalog.jsonb_set(report, array['more'], 'true');
             exit;
         end if;
     end loop;
-    perform recovery.begin_step(p_lock_wait);
-    perform recovery.forget();
-    report := pg_catalog.jsonb_set(report, array['unowned'], recovery.unowned_work());
-    report := recovery.end_report(pg_catalog.jsonb_set(report, array['asked'], pg_catalog.to_jsonb(coalesce(v_asked, 0))), v_start);
-    perform recovery.record_sweep(v_label, v_start, report);
+    perform recovery._begin_step(p_lock_wait);
+    perform recovery._prune_touches();
+    report := pg_catalog.jsonb_set(report, array['unowned'], recovery._unowned_work());
+    report := recovery._end_report(pg_catalog.jsonb_set(report, array['asked'], pg_catalog.to_jsonb(coalesce(v_asked, 0))), v_start);
+    perform recovery._record_sweep(v_label, v_start, report);
     commit; set transaction isolation level read committed, read write;
-    perform recovery.restore_settings(v_session);
+    perform recovery._restore_settings(v_session);
 end
 $$;
 --;
@@ -7412,7 +7456,21 @@ comment on procedure recovery.sweep(text, integer, interval, interval, jsonb) is
 --;
 revoke all on procedure recovery.sweep(text, integer, interval, interval, jsonb) from public;
 --;
--- sql/views/evidence.sql
+-- sql/server/keeper_lock.sql
+create or replace view recovery.keeper_lock as
+select -((l.classid::bigint << 32) | l.objid::bigint) as epoch, l.pid
+from pg_catalog.pg_locks as l
+where l.locktype = 'advisory' and l.objsubid = 1 and l.granted and l.mode = 'ExclusiveLock'
+  and l.database = (select d.oid from pg_catalog.pg_database as d where d.datname = current_database())
+  and ((l.classid::bigint << 32) | l.objid::bigint) < 0;
+--;
+comment on view recovery.keeper_lock is 'Whose keepers are connected: the session advisory lock -epoch, which goes with its connection.';
+--;
+comment on column recovery.keeper_lock.epoch is 'Epoch of the server.';
+--;
+comment on column recovery.keeper_lock.pid is 'Server process of the session that holds it.';
+--;
+-- sql/death/evidence.sql
 create or replace view recovery.evidence as
 select
     s.epoch,
@@ -7431,7 +7489,7 @@ select
     c.at
 from recovery.server as s
 -- Read once: the columns must not disagree. A subquery with OFFSET is not pulled up.
-cross join (select recovery.now() as at offset 0) as c
+cross join (select recovery._now() as at offset 0) as c
 -- In that time a beat comes, if it can.
 cross join lateral (select e.every + least(interval '1 second', e.every / 4) as beat
                     from (select coalesce(s.beat, s.lease / 3) as every) as e) as d
@@ -7469,7 +7527,65 @@ comment on column recovery.evidence.sure_since is 'A sweep after that is a secon
 --;
 comment on column recovery.evidence.at is 'The clock of this look.';
 --;
--- sql/views/fuse_state.sql
+-- sql/death/judgement.sql
+-- Silence is judged as of the last observation, not as of now: if the machine sleeps between the two,
+-- every lease looks lapsed by now, and nobody has watched.
+create or replace view recovery.judgement as
+select
+    e.epoch,
+    e.name,
+    case when e.pending is not null then e.pending
+         when e.process_dead then 'process_dead'
+         when e.drain_expired then 'drain_expired'
+         when e.connection_lost then 'connection_lost'
+         when e.quiet then 'lease_expired' end as reason,
+    h.certain or h.silent as dead,
+    case when e.quiet and not h.certain and not h.silent then greatest(h.until, e.sure_since) end as held_until,
+    case when e.quiet and not h.certain and not h.silent
+         then case when coalesce(h.until < o.swept, false) then 'a second look is to find the same heartbeat'
+                   when o.mass_since is not null and o.mass_since > o.since then 'most servers look dead at once'
+                   else coalesce(o.because, 'no sweep yet') end end as held_because,
+    case when not h.certain and not h.silent then h.sure_at end as sure_at
+from recovery.evidence as e
+cross join recovery.observation as o
+cross join lateral (select w.until, case when e.sure_since is not null then greatest(w.until, e.sure_since) end as sure_at,
+                           e.pending is not null or e.process_dead or e.drain_expired as certain,
+                           coalesce(w.until < o.swept and e.sure_since < o.swept, false) as silent
+                    from (select greatest(o.since, o.mass_since) + e.lease as until) as w) as h;
+--;
+comment on view recovery.judgement is
+    'The one place that says which server is dead, and why. Silence counts only after a full lease of watching without a break, and at a second look; a process found dead on its own host counts at once.';
+--;
+comment on column recovery.judgement.epoch is 'A server that has not ended.';
+--;
+comment on column recovery.judgement.name is 'Its name.';
+--;
+comment on column recovery.judgement.reason is 'The reason with which it would end.';
+--;
+comment on column recovery.judgement.dead is 'It is dead.';
+--;
+comment on column recovery.judgement.held_until is 'It looks dead, but nobody is declared dead before then.';
+--;
+comment on column recovery.judgement.held_because is 'Why that is held back.';
+--;
+comment on column recovery.judgement.sure_at is 'A sweep after that ends it, if there is no sign of life before; null: nothing speaks for its death yet, or it is dead.';
+--;
+-- sql/closing/own_failure.sql
+create or replace view recovery.own_failure with (security_barrier) as
+select f.watch, f.key, f.next_at
+from recovery.failure as f
+where f.watch in (
+    select w.name from recovery.watch as w join recovery.runner as r on r.id = w.runner where r.role = current_user);
+--;
+comment on view recovery.own_failure is 'The rows of a runner''s watches that could not be closed.';
+--;
+comment on column recovery.own_failure.watch is 'Name of the watch.';
+--;
+comment on column recovery.own_failure.key is 'Key of the row, as in recovery.event.';
+--;
+comment on column recovery.own_failure.next_at is 'Not tried again before.';
+--;
+-- sql/fuse/fuse_state.sql
 -- Judged as of the last sweep and not as of now, and never by a time in which nobody watched or the database answered
 -- nobody: see recovery.judgement. Before the first sweep there is nothing but the clock. The subqueries are no joins, so
 -- that FOR UPDATE means the fuse alone.
@@ -7490,11 +7606,11 @@ cross join lateral (
 ) as b
 cross join lateral (
     select b.burnt
-        or f.expires < (select case when o.swept is null then recovery.now() end from recovery.observation as o) is true
-        or coalesce(greatest(f.process_dead, case when f.process_dead is not null then d.since end) < (select recovery.now()) - interval '5 seconds', false) as spent
+        or f.expires < (select case when o.swept is null then recovery._now() end from recovery.observation as o) is true
+        or coalesce(greatest(f.process_dead, case when f.process_dead is not null then d.since end) < (select recovery._now()) - interval '5 seconds', false) as spent
 ) as s
 cross join lateral (
-    select b.burnt, s.spent, not s.spent and recovery.problem_of(f.pid, f.process_start, f.expires) is null as burns
+    select b.burnt, s.spent, not s.spent and recovery._problem_of(f.pid, f.process_start, f.expires) is null as burns
 ) as w;
 --;
 comment on view recovery.fuse_state is 'What each fuse means at the moment.';
@@ -7529,79 +7645,7 @@ comment on column recovery.fuse_state.burnt is 'A sweep found that it was not ex
 --;
 comment on column recovery.fuse_state.spent is 'Burnt out, or its process died; a server that lives gets a moment to book how the process ended. Its unit is to be closed, unless another fuse burns there.';
 --;
--- sql/views/judgement.sql
--- Silence is judged as of the last observation, not as of now: if the machine sleeps between the two,
--- every lease looks lapsed by now, and nobody has watched.
-create or replace view recovery.judgement as
-select
-    e.epoch,
-    e.name,
-    case when e.pending is not null then e.pending
-         when e.process_dead then 'process_dead'
-         when e.drain_expired then 'drain_expired'
-         when e.connection_lost then 'connection_lost'
-         when e.quiet then 'lease_expired' end as reason,
-    h.certain or h.silent as dead,
-    case when e.quiet and not h.certain and not h.silent then h.sure_at end as held_until,
-    case when e.quiet and not h.certain and not h.silent
-         then case when coalesce(h.until < o.swept, false) then 'a second look is to find the same heartbeat'
-                   when o.mass_since is not null and o.mass_since > o.since then 'most servers look dead at once'
-                   else coalesce(o.because, 'no sweep yet') end end as held_because,
-    case when not h.certain and not h.silent then h.sure_at end as sure_at
-from recovery.evidence as e
-cross join recovery.observation as o
-cross join lateral (select w.until, case when e.sure_since is not null then greatest(w.until, e.sure_since) end as sure_at,
-                           e.pending is not null or e.process_dead or e.drain_expired as certain,
-                           coalesce(w.until < o.swept and e.sure_since < o.swept, false) as silent
-                    from (select greatest(o.since, o.mass_since) + e.lease as until) as w) as h;
---;
-comment on view recovery.judgement is
-    'The one place that says which server is dead, and why. Silence counts only after a full lease of watching without a break, and at a second look; a process found dead on its own host counts at once.';
---;
-comment on column recovery.judgement.epoch is 'A server that has not ended.';
---;
-comment on column recovery.judgement.name is 'Its name.';
---;
-comment on column recovery.judgement.reason is 'The reason with which it would end.';
---;
-comment on column recovery.judgement.dead is 'It is dead.';
---;
-comment on column recovery.judgement.held_until is 'It looks dead, but nobody is declared dead before then.';
---;
-comment on column recovery.judgement.held_because is 'Why that is held back.';
---;
-comment on column recovery.judgement.sure_at is 'A sweep after that ends it, if there is no sign of life before; null: nothing speaks for its death yet, or it is dead.';
---;
--- sql/views/keeper_lock.sql
-create or replace view recovery.keeper_lock as
-select -((l.classid::bigint << 32) | l.objid::bigint) as epoch, l.pid
-from pg_catalog.pg_locks as l
-where l.locktype = 'advisory' and l.objsubid = 1 and l.granted and l.mode = 'ExclusiveLock'
-  and l.database = (select d.oid from pg_catalog.pg_database as d where d.datname = current_database())
-  and ((l.classid::bigint << 32) | l.objid::bigint) < 0;
---;
-comment on view recovery.keeper_lock is 'Whose keepers are connected: the session advisory lock -epoch, which goes with its connection.';
---;
-comment on column recovery.keeper_lock.epoch is 'Epoch of the server.';
---;
-comment on column recovery.keeper_lock.pid is 'Server process of the session that holds it.';
---;
--- sql/views/own_failure.sql
-create or replace view recovery.own_failure with (security_barrier) as
-select f.watch, f.key, f.next_at
-from recovery.failure as f
-where f.watch in (
-    select w.name from recovery.watch as w join recovery.runner as r on r.id = w.runner where r.role = current_user);
---;
-comment on view recovery.own_failure is 'The rows of a runner''s watches that could not be closed.';
---;
-comment on column recovery.own_failure.watch is 'Name of the watch.';
---;
-comment on column recovery.own_failure.key is 'Key of the row, as in recovery.event.';
---;
-comment on column recovery.own_failure.next_at is 'Not tried again before.';
---;
--- sql/views/own_fuse.sql
+-- sql/fuse/own_fuse.sql
 -- For runners, and so by current_user. A barrier: an expression of the host must not see the rows that it filters out.
 create or replace view recovery.own_fuse with (security_barrier) as
 select f.family, f.scope, f.watch, f.key
@@ -7619,52 +7663,31 @@ comment on column recovery.own_fuse.watch is 'Watch of the row; empty for a grou
 --;
 comment on column recovery.own_fuse.key is 'Key of the row, or of the group.';
 --;
--- sql/views/own_touch.sql
-create or replace view recovery.own_touch with (security_barrier) as
-select t.family, t.scope, t.watch, t.key, t.at, t.child_at
-from recovery.touch as t
-where t.family in (
-    select w.family from recovery.watch as w join recovery.runner as r on r.id = w.runner where r.role = current_user);
---;
-comment on view recovery.own_touch is 'Signs of life of a runner''s watches.';
---;
-comment on column recovery.own_touch.family is 'Family of the watch.';
---;
-comment on column recovery.own_touch.scope is 'row or group.';
---;
-comment on column recovery.own_touch.watch is 'Watch of the row; empty for a group.';
---;
-comment on column recovery.own_touch.key is 'Key of the row, or of the group.';
---;
-comment on column recovery.own_touch.at is 'Last touch.';
---;
-comment on column recovery.own_touch.child_at is 'When the child group of the row last had open work.';
---;
--- sql/views/problem.sql
+-- sql/process/problem.sql
 create or replace view recovery.problem as
-select 'fuse'::text as kind, f.id::text as name, p.problem, format('select recovery.cancel(%s);', f.id) as remedy
-from recovery.fuse as f cross join lateral (select recovery.problem_of(f.pid, f.process_start, f.expires) as problem) as p
+select 'fuse'::text as kind, f.id::text as name, p.problem, format('select recovery.cancel_fuse(%s);', f.id) as remedy
+from recovery.fuse as f cross join lateral (select recovery._problem_of(f.pid, f.process_start, f.expires) as problem) as p
 where p.problem is not null
 union all
 select 'server', format('%s (epoch %s)', s.name, s.epoch), p.problem, format('recovery evict %s', s.epoch)
-from recovery.server as s cross join lateral (select recovery.problem_of(s.pid, s.process_start) as problem) as p
+from recovery.server as s cross join lateral (select recovery._problem_of(s.pid, s.process_start) as problem) as p
 where s.ended is null and p.problem is not null
 union all
-select 'process', c.id::text, p.problem, format('select recovery.untrack(%s);', c.id)
-from recovery.process as c cross join lateral (select recovery.problem_of(c.pid, c.process_start) as problem) as p
+select 'process', c.id::text, p.problem, format('select recovery.untrack_process(%s);', c.id)
+from recovery.process as c cross join lateral (select recovery._problem_of(c.pid, c.process_start) as problem) as p
 where p.problem is not null
 union all
 select 'watch', b.watch, b.message, 'repair it: the next sweep finds it well'
-from recovery.broken as b
+from recovery.broken_watch as b
 union all
 select 'watch', w.name, format('its table lacks %s', string_agg(d.name, ', ' order by d.name)), 'call recovery.attach again'
-from recovery.attached() as w cross join lateral recovery.definitions_of(w) as d
-where not exists (select from recovery.broken as b where b.watch = w.name)
+from recovery._attached_watches() as w cross join lateral recovery._watch_definitions(w) as d
+where not exists (select from recovery.broken_watch as b where b.watch = w.name)
 group by w.name
 union all
 select 'watch', w.name, format('its table has no column %s any more', string_agg(c.name, ', ' order by c.name)),
        format('select recovery.detach(%L); then attach it with what there is', w.relation)
-from recovery.attached() as w cross join lateral (
+from recovery._attached_watches() as w cross join lateral (
     select 'server_epoch' as name
     union select * from unnest(w.key_columns)
     union select * from jsonb_object_keys(w.close)
@@ -7680,22 +7703,22 @@ select 'trigger', w.name, format('%s of %s %s', t.tgname, t.tgrelid::regclass, c
            when 'R' then 'is enabled for replicas only: writes are neither fenced nor told'
            else 'is enabled for replicas, too: a subscription of this table stops at the fence' end),
        format('alter table %s enable trigger %s;', t.tgrelid::regclass, t.tgname)
-from recovery.attached() as w
+from recovery._attached_watches() as w
 cross join lateral (select w.relation::oid as oid union select p.relid from pg_catalog.pg_partition_tree(w.relation) as p) as l
 join pg_catalog.pg_trigger as t on t.tgrelid = l.oid
 where t.tgname ~ '^(zz_)?recovery_[0-9]{2}_' and t.tgenabled <> 'O'
 union all
 select 'trigger', w.name, format('%s of %s is not the one that recovery.attach made', t.tgname, w.relation),
        format('drop trigger %s on %s; then call recovery.attach again', t.tgname, w.relation)
-from recovery.attached() as w
+from recovery._attached_watches() as w
 join pg_catalog.pg_trigger as t on t.tgrelid = w.relation join pg_catalog.pg_proc as p on p.oid = t.tgfoid
 where t.tgname ~ '^(zz_)?recovery_[0-9]{2}_'
   and (p.pronamespace <> 'recovery'::regnamespace or p.proname ~ '^watch_' and p.proname !~ format('^watch_%s_', w.id))
 union all
 select 'index', w.name, i.problem, i.remedy
-from recovery.attached() as w
+from recovery._attached_watches() as w
 cross join (values ('open'), ('started')) as k (kind)
-cross join lateral recovery.index_problem(w, k.kind) as i
+cross join lateral recovery._index_problem(w, k.kind) as i
 where i.problem is not null and (k.kind = 'open' or w.supervised is not null)
 union all
 select 'setting', 'session_replication_role', format('%s: writes are neither fenced nor told', s.said), s.remedy
@@ -7729,7 +7752,65 @@ comment on column recovery.problem.problem is 'What is wrong with it.';
 --;
 comment on column recovery.problem.remedy is 'What to do about it, or to type.';
 --;
--- sql/views/server_status.sql
+-- sql/watchdog/own_touch.sql
+create or replace view recovery.own_touch with (security_barrier) as
+select t.family, t.scope, t.watch, t.key, t.at, t.child_at
+from recovery.touch as t
+where t.family in (
+    select w.family from recovery.watch as w join recovery.runner as r on r.id = w.runner where r.role = current_user);
+--;
+comment on view recovery.own_touch is 'Signs of life of a runner''s watches.';
+--;
+comment on column recovery.own_touch.family is 'Family of the watch.';
+--;
+comment on column recovery.own_touch.scope is 'row or group.';
+--;
+comment on column recovery.own_touch.watch is 'Watch of the row; empty for a group.';
+--;
+comment on column recovery.own_touch.key is 'Key of the row, or of the group.';
+--;
+comment on column recovery.own_touch.at is 'Last touch.';
+--;
+comment on column recovery.own_touch.child_at is 'When the child group of the row last had open work.';
+--;
+-- sql/watchdog/setting_status.sql
+create or replace view recovery.setting_status as
+select s.name, s.watch, s.kind, s.group_key, s.value, 'set' as source, s.changed_at, s.changed_by
+from recovery.setting as s
+union all
+select d.name, '', '', '', d.value, 'default', null, null
+from (values
+    ('tool_timeout', 'off'),
+    ('task_timeout', 'off'),
+    ('idle_timeout', 'off'),
+    ('wall_timeout', 'off'),
+    ('propagation_grace', '00:00:30'),
+    ('cancel_grace', '00:00:10'),
+    ('idle_roots', 'false'),
+    ('unowned_expected', 'false')
+) as d (name, value)
+where not exists (select from recovery.setting as s where (s.name, s.watch, s.kind, s.group_key) = (d.name, '', '', ''))
+order by name, watch, kind, group_key;
+--;
+comment on view recovery.setting_status is 'Every setting of the watchdog: what was set, and the built-in default where nothing is set for everything.';
+--;
+comment on column recovery.setting_status.name is 'Which setting.';
+--;
+comment on column recovery.setting_status.watch is 'Only for this watch; empty: for all.';
+--;
+comment on column recovery.setting_status.kind is 'Only for this kind of work; empty: for all.';
+--;
+comment on column recovery.setting_status.group_key is 'Only for this group (session); empty: for all.';
+--;
+comment on column recovery.setting_status.value is 'Its value; off: no limit.';
+--;
+comment on column recovery.setting_status.source is 'set: by recovery.configure; default: built in.';
+--;
+comment on column recovery.setting_status.changed_at is 'When it was set; null for a default.';
+--;
+comment on column recovery.setting_status.changed_by is 'Role that set it; null for a default.';
+--;
+-- sql/status/server_status.sql
 create or replace view recovery.server_status as
 select
     s.epoch,
@@ -7786,49 +7867,12 @@ comment on column recovery.server_status.held_because is 'Why not.';
 --;
 comment on column recovery.server_status.open_rows is 'Open rows it owns.';
 --;
--- sql/views/setting_status.sql
-create or replace view recovery.setting_status as
-select s.name, s.watch, s.kind, s.group_key, s.value, 'set' as source, s.changed_at, s.changed_by
-from recovery.setting as s
-union all
-select d.name, '', '', '', d.value, 'default', null, null
-from (values
-    ('tool_timeout', 'off'),
-    ('task_timeout', 'off'),
-    ('idle_timeout', 'off'),
-    ('wall_timeout', 'off'),
-    ('propagation_grace', '00:00:30'),
-    ('cancel_grace', '00:00:10'),
-    ('idle_roots', 'false'),
-    ('unowned_expected', 'false')
-) as d (name, value)
-where not exists (select from recovery.setting as s where (s.name, s.watch, s.kind, s.group_key) = (d.name, '', '', ''))
-order by name, watch, kind, group_key;
---;
-comment on view recovery.setting_status is 'Every setting of the watchdog: what was set, and the built-in default where nothing is set for everything.';
---;
-comment on column recovery.setting_status.name is 'Which setting.';
---;
-comment on column recovery.setting_status.watch is 'Only for this watch; empty: for all.';
---;
-comment on column recovery.setting_status.kind is 'Only for this kind of work; empty: for all.';
---;
-comment on column recovery.setting_status.group_key is 'Only for this group (session); empty: for all.';
---;
-comment on column recovery.setting_status.value is 'Its value; off: no limit.';
---;
-comment on column recovery.setting_status.source is 'set: by recovery.configure; default: built in.';
---;
-comment on column recovery.setting_status.changed_at is 'When it was set; null for a default.';
---;
-comment on column recovery.setting_status.changed_by is 'Role that set it; null for a default.';
---;
--- sql/views/watch_status.sql
+-- sql/status/watch_status.sql
 create or replace view recovery.watch_status as
 with
-w as materialized (select a.*, recovery.replicated(a.family) as replicated from recovery.attached() as a),
+w as materialized (select a.*, recovery._is_replicated(a.family) as replicated from recovery._attached_watches() as a),
 o as materialized (
-    select c.watch, c.server_epoch, c.open_rows, w.replicated and not recovery.issued_here(c.server_epoch) as elsewhere
+    select c.watch, c.server_epoch, c.open_rows, w.replicated and not recovery._issued_here(c.server_epoch) as elsewhere
     from recovery.open_work() as c join w on w.name = c.watch)
 select
     w.name as watch,
@@ -7837,8 +7881,8 @@ select
     coalesce(sum(o.open_rows) filter (where (s.ended is not null or s.pending is not null) and not o.elsewhere), 0)::bigint as orphans,
     coalesce(sum(o.open_rows) filter (where o.open_rows is not null and o.server_epoch is null and not o.elsewhere), 0)::bigint as unowned,
     (select count(*) from recovery.failure as f where f.watch = w.name) as failures,
-    recovery.waiting(w.name) as waiting,
-    recovery.is_stale(w.relation) as stale,
+    recovery._rows_on_hold(w.name) as waiting,
+    recovery._is_stale(w.relation) as stale,
     case when w.replicated then coalesce(sum(o.open_rows) filter (where o.elsewhere), 0)::bigint end as elsewhere
 from w
 left join o on o.watch = w.name
@@ -7866,7 +7910,7 @@ comment on column recovery.watch_status.stale is 'The host has added a BEFORE UP
 --;
 comment on column recovery.watch_status.elsewhere is 'Open rows that came by logical replication and are left alone: they belong to nobody here until a server writes its epoch into them, or the subscription is dropped. Null: no subscription writes the table.';
 --;
--- sql/triggers/stay_local.sql
+-- sql/setup/stay_local.trigger.sql
 -- What is written often is never there to be updated: it was not let in.
 do $$
 declare
@@ -7877,7 +7921,7 @@ begin
         from pg_catalog.pg_class as c
         where c.relnamespace = 'recovery'::regnamespace and c.relkind = 'r' order by c.relname
     loop
-        execute format('create trigger recovery_00_stay_local before insert%s on %s for each row execute function recovery.stay_local()',
+        execute format('create trigger recovery_00_stay_local before insert%s on %s for each row execute function recovery._stay_local()',
             case when v_table.often then '' else ' or update or delete' end, v_table.name);
         execute format('alter table %s enable replica trigger recovery_00_stay_local', v_table.name);
         execute format('comment on trigger recovery_00_stay_local on %s is %L', v_table.name, 'Drops what a subscription brings: our tables are of this database only.');
@@ -7885,25 +7929,25 @@ begin
 end
 $$;
 --;
--- sql/triggers/watch.sql
+-- sql/watch/watch.trigger.sql
 -- The door for owners of tables: recovery.attach, supervise and detach run with the rights of their caller and
 -- write this table; what follows from that is done by its triggers.
 alter table recovery.watch enable row level security;
 --;
 create policy watch_of_owner on recovery.watch
-    using (recovery.owns(relation)) with check (recovery.owns(relation));
+    using (recovery._owns_table(relation)) with check (recovery._owns_table(relation));
 --;
 create policy watch_is_read on recovery.watch for select to recovery_server, recovery_listener
     using (true);
 --;
 create trigger recovery_10_compile before insert or update on recovery.watch
-    for each row execute function recovery.compile_watch();
+    for each row execute function recovery._compile_watch();
 --;
 create trigger recovery_20_generate after insert or update on recovery.watch
-    for each row execute function recovery.generate_watch();
+    for each row execute function recovery._generate_watch();
 --;
 create trigger recovery_30_forget after delete on recovery.watch
-    for each row execute function recovery.forget_watch();
+    for each row execute function recovery._forget_watch();
 --;
 comment on policy watch_of_owner on recovery.watch is 'Who has the rights of a table''s owner may watch it, and see that.';
 --;
@@ -7915,7 +7959,7 @@ comment on trigger recovery_20_generate on recovery.watch is 'Makes the routines
 --;
 comment on trigger recovery_30_forget on recovery.watch is 'Removes them.';
 --;
--- sql/grants.sql
+-- sql/setup/grants.sql
 -- Everything belongs to recovery_owner; the other two roles get what they need and no more.
 do $$
 declare
@@ -7958,17 +8002,17 @@ grant select on recovery.own_fuse, recovery.own_failure, recovery.own_touch to r
 grant select on sequence recovery.bell_time to recovery_runner;
 --;
 grant execute on function
-    recovery.admit(bigint, boolean),
+    recovery._fence_write(bigint, boolean),
     recovery.assert_live(bigint),
-    recovery.changed(jsonb, jsonb),
-    recovery.fail(text, text, text),
-    recovery.knock(),
-    recovery.left_open(text),
-    recovery.now(),
-    recovery.problem_of(bigint, timestamptz, timestamptz),
-    recovery.refuse_late(bigint, bigint, regclass),
-    recovery.take_back(text, text),
-    recovery.writer()
+    recovery._json_difference(jsonb, jsonb),
+    recovery._fail(text, text, text),
+    recovery._announce_written(),
+    recovery._refuse_open_row(text),
+    recovery._now(),
+    recovery._problem_of(bigint, timestamptz, timestamptz),
+    recovery._refuse_late_result(bigint, bigint, regclass),
+    recovery._withdraw_deletion(text, text),
+    recovery._writer_epoch()
 to recovery_runner;
 --;
 grant select on recovery.event, recovery.watch, recovery.failure, recovery.sweep_run,
@@ -7984,85 +8028,85 @@ grant execute on function
     recovery.timeline(),
     recovery.horizon(),
     recovery.open_work(),
-    recovery.waiting(text),
-    recovery.words(text),
-    recovery.attached(),
-    recovery.rewrites(regclass),
-    recovery.is_stale(regclass),
-    recovery.replicated(text),
-    recovery.issued_here(bigint),
-    recovery.definitions_of(recovery.watch),
-    recovery.index_problem(recovery.watch, text),
+    recovery._rows_on_hold(text),
+    recovery._reason_message(text),
+    recovery._attached_watches(),
+    recovery._has_rewriting_trigger(regclass),
+    recovery._is_stale(regclass),
+    recovery._is_replicated(text),
+    recovery._issued_here(bigint),
+    recovery._watch_definitions(recovery.watch),
+    recovery._index_problem(recovery.watch, text),
     recovery.examine(),
-    recovery.lacks_loan(regclass),
-    recovery.now(),
-    recovery.problem_of(bigint, timestamptz, timestamptz),
-    recovery.fail(text, text, text),
+    recovery._lacks_loan(regclass),
+    recovery._now(),
+    recovery._problem_of(bigint, timestamptz, timestamptz),
+    recovery._fail(text, text, text),
     recovery.check_setting(text, text),
-    recovery.setting_of(text, text, text, text)
+    recovery.get_setting(text, text, text, text)
 to recovery_server, recovery_listener;
 --;
 grant execute on function
     recovery.assert_live(bigint),
     recovery.heartbeat(bigint, uuid),
     recovery.configure(text, text, text, text, text),
-    recovery.check_call(integer, interval),
-    recovery.check_label(text),
-    recovery.deadline(),
-    recovery.fit(interval),
-    recovery.check_deadline(),
-    recovery.begin_step(interval),
-    recovery.check_session(),
-    recovery.check_interval(text, interval, interval, interval),
-    recovery.session_settings(),
-    recovery.restore_settings(jsonb),
-    recovery.add_to_report(jsonb, text, jsonb),
-    recovery.register(text, text, integer, timestamptz, text, interval, interval, text, interval, interval, boolean),
+    recovery._check_call(integer, interval),
+    recovery._check_label(text),
+    recovery._call_deadline(),
+    recovery._fit_lock_wait(interval),
+    recovery._check_deadline(),
+    recovery._begin_step(interval),
+    recovery._check_session(),
+    recovery._check_interval(text, interval, interval, interval),
+    recovery._session_settings(),
+    recovery._restore_settings(jsonb),
+    recovery._add_to_report(jsonb, text, jsonb),
+    recovery._begin_boot(text, text, integer, timestamptz, text, interval, interval, text, interval, interval, boolean),
     recovery.claim_sweep(bigint, uuid, interval),
-    recovery.keep(bigint, uuid, interval, boolean),
-    recovery.renew(bigint, uuid),
+    recovery.keeper_heartbeat(bigint, uuid, interval, boolean),
+    recovery._renew_lease(bigint, uuid),
     recovery.drain(bigint, uuid, interval),
-    recovery.light(text, text, interval, text, integer, timestamptz, text, uuid),
-    recovery.extend(bigint, interval),
-    recovery.extend_all(bigint[]),
-    recovery.cancel(bigint),
-    recovery.local_processes(text),
+    recovery.light_fuse(text, text, interval, text, integer, timestamptz, text, uuid),
+    recovery.extend_fuse(bigint, interval),
+    recovery.extend_fuses(bigint[]),
+    recovery.cancel_fuse(bigint),
+    recovery.host_processes(text),
     recovery.report_processes(text, integer[], timestamptz[], boolean[]),
-    recovery.track(bigint, uuid, text, text, text, text, integer, timestamptz),
-    recovery.untrack(bigint),
-    recovery.processes_of(text, text, text),
-    recovery.left_processes(text, bigint),
+    recovery.track_process(bigint, uuid, text, text, text, text, integer, timestamptz),
+    recovery.untrack_process(bigint),
+    recovery.work_processes(text, text, text),
+    recovery.orphaned_processes(text, bigint),
     recovery.prune_processes(interval),
-    recovery.has_fuses(text),
-    recovery.heir_of(bigint),
-    recovery.burn(text, interval),
-    recovery.resign(bigint, uuid, bigint, interval),
-    recovery.reap(interval),
-    recovery.orphaned(text),
-    recovery.close_batch(text, bigint, text, text[], integer, text, interval, boolean, bigint),
-    recovery.remaining(text, bigint, text),
-    recovery.release(text, bigint, integer),
-    recovery.add_counts(jsonb, jsonb),
-    recovery.new_report(bigint[]),
-    recovery.end_report(jsonb, timestamptz),
-    recovery.record_sweep(text, timestamptz, jsonb),
-    recovery.unowned_work(),
-    recovery.ring(),
+    recovery._has_fuses(text),
+    recovery._heir_of(bigint),
+    recovery._close_burnt_fuse(text, interval),
+    recovery._begin_shutdown(bigint, uuid, bigint, interval),
+    recovery._end_dead_servers(interval),
+    recovery._orphaned_epochs(text),
+    recovery._close_batch(text, bigint, text, text[], integer, text, interval, boolean, bigint),
+    recovery._remaining_orphans(text, bigint, text),
+    recovery._disown_rows(text, bigint, integer),
+    recovery._add_counts(jsonb, jsonb),
+    recovery._new_report(bigint[]),
+    recovery._end_report(jsonb, timestamptz),
+    recovery._record_sweep(text, timestamptz, jsonb),
+    recovery._unowned_work(),
+    recovery._announce_silent(),
     recovery.touch(text, text[], text),
-    recovery.due(),
-    recovery.ask(text),
-    recovery.expire(text, interval),
-    recovery.forget(),
+    recovery._due_units(),
+    recovery._ask_owners(text),
+    recovery._close_overdue_unit(text, interval),
+    recovery._prune_touches(),
     recovery.preview(text),
-    recovery.cancellations(bigint),
-    recovery.acknowledge(bigint, bigint, uuid)
+    recovery.pending_cancellations(bigint),
+    recovery.acknowledge_cancellation(bigint, bigint, uuid)
 to recovery_server;
 --;
 grant execute on procedure
     recovery.boot(text, text, integer, timestamptz, text, interval, interval, text, interval, integer, interval, interval, boolean, bigint, uuid, jsonb),
     recovery.sweep(text, integer, interval, interval, jsonb),
     recovery.shutdown(bigint, uuid, bigint, integer, interval, jsonb),
-    recovery.close_epoch(text, bigint, text, integer, interval, bigint, jsonb, boolean, bigint, uuid, timestamptz)
+    recovery._close_epoch(text, bigint, text, integer, interval, bigint, jsonb, boolean, bigint, uuid, timestamptz)
 to recovery_server;
 --;
 grant select on recovery.process to recovery_server, recovery_listener;

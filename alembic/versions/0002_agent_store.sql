@@ -28,7 +28,7 @@ comment on schema agent is
 --;
 revoke all on schema agent from public;
 --;
--- sql/agent_store/tables/hold.sql
+-- sql/agent_store/hold.sql
 create table agent.hold (
     id           text   not null,
     session_id   text   not null,
@@ -66,7 +66,7 @@ comment on column agent.hold.data is 'What is asked.';
 --;
 comment on index agent.hold_session_idx is 'Holds of a session.';
 --;
--- sql/agent_store/tables/message.sql
+-- sql/agent_store/message.sql
 create table agent.message (
     id           text   not null,
     session_id   text   not null,
@@ -92,7 +92,7 @@ comment on column agent.message.data is 'The message; an assistant message witho
 --;
 comment on index agent.message_session_idx is 'Messages of a session in order.';
 --;
--- sql/agent_store/tables/part.sql
+-- sql/agent_store/part.sql
 create table agent.part (
     id           text   not null,
     message_id   text   not null,
@@ -125,7 +125,7 @@ comment on index agent.part_message_idx is 'Parts of a message in order.';
 --;
 comment on index agent.part_session_idx is 'Parts of a session.';
 --;
--- sql/agent_store/tables/session.sql
+-- sql/agent_store/session.sql
 create table agent.session (
     id                 text   not null,
     project_id         text,
@@ -223,7 +223,7 @@ comment on column agent.session.time_archived is 'Milliseconds since 1970.';
 --;
 comment on index agent.session_parent_idx is 'Children of a session: trees close together.';
 --;
--- sql/agent_store/tables/store_links.sql
+-- sql/agent_store/links.sql
 -- After the tables, which are made in the order of their names.
 alter table agent.message
     add constraint message_session_fkey foreign key (session_id) references agent.session (id) on delete cascade;
@@ -240,7 +240,7 @@ alter table agent.hold
 --;
 comment on constraint hold_session_fkey on agent.hold is 'Holds go with their session.';
 --;
--- sql/agent_store/functions/child_of.sql
+-- sql/agent_store/child_of.sql
 create or replace function agent.child_of(p_part agent.part)
 returns jsonb
 language sql
@@ -284,7 +284,7 @@ comment on function agent.child_of(agent.part) is
 --;
 revoke all on function agent.child_of(agent.part) from public;
 --;
--- sql/agent_store/functions/held_until.sql
+-- sql/agent_store/held_until.sql
 create or replace function agent.held_until(p_session text, p_part text)
 returns timestamptz
 language sql
@@ -301,7 +301,7 @@ comment on function agent.held_until(text, text) is 'When a part (null: anything
 --;
 revoke all on function agent.held_until(text, text) from public;
 --;
--- sql/agent_store/functions/is_held.sql
+-- sql/agent_store/is_held.sql
 create or replace function agent.is_held(p_session text, p_part text)
 returns boolean
 language sql
@@ -312,14 +312,14 @@ as $$
     select exists (
         select from agent.hold as h
         where h.session_id = p_session and (h.part_id is null or p_part is null or h.part_id = p_part)
-          and h.time_ended is null and (h.until is null or to_timestamp(h.until / 1000.0) > (select recovery.now())))
+          and h.time_ended is null and (h.until is null or to_timestamp(h.until / 1000.0) > (select recovery._now())))
 $$;
 --;
 comment on function agent.is_held(text, text) is 'Whether a part (null: anything in the session) waits for a human or a provider.';
 --;
 revoke all on function agent.is_held(text, text) from public;
 --;
--- sql/agent_store/functions/object_of.sql
+-- sql/agent_store/object_of.sql
 create or replace function agent.object_of(p_value pg_catalog.jsonb)
 returns pg_catalog.jsonb
 language sql
@@ -334,7 +334,7 @@ comment on function agent.object_of(jsonb) is 'The value if it is an object, els
 --;
 revoke all on function agent.object_of(jsonb) from public;
 --;
--- sql/agent_store/functions/outcome_of.sql
+-- sql/agent_store/outcome_of.sql
 create or replace function agent.outcome_of(p_part agent.part)
 returns jsonb
 language sql
@@ -369,7 +369,7 @@ comment on function agent.outcome_of(agent.part) is
 --;
 revoke all on function agent.outcome_of(agent.part) from public;
 --;
--- sql/agent_store/views/runnable.sql
+-- sql/agent_store/runnable.sql
 create or replace view agent.runnable as
 select m.session_id, m.id as message_id, m.time_created,
        coalesce((select min(p.data ->> 'type') from agent.part as p where p.message_id = m.id and p.data ->> 'type' in ('subtask', 'compaction')),
@@ -401,8 +401,8 @@ do $$
 declare
     v_runner text;
 begin
-    perform recovery.make_runner((select c.relowner from pg_catalog.pg_class as c where c.oid = 'agent.session'::regclass)::regrole);
-    v_runner := (recovery.runner_of('agent.session')).role;
+    perform recovery._make_runner((select c.relowner from pg_catalog.pg_class as c where c.oid = 'agent.session'::regclass)::regrole);
+    v_runner := (recovery._runner_of('agent.session')).role;
     -- The expressions of one table read the others.
     execute format('grant usage on schema agent to %I', v_runner);
     execute format('grant select on agent.session, agent.message, agent.part, agent.hold to %I', v_runner);

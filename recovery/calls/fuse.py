@@ -23,7 +23,8 @@ def light(
 ) -> Call[int]:
     """Lights a fuse on a row or group; its id, the same one for the same nonce. RC008, RC010."""
     return Call(
-        "select recovery.light_fuse(%(watch)s::text, %(key)s::text, %(ttl)s::interval, %(host)s::text,"
+        "select recovery.light_fuse("
+        "%(watch)s::text, %(key)s::text, %(ttl)s::interval, %(host)s::text,"
         " %(pid)s::integer, %(process_start)s::timestamptz, %(scope)s::text, %(nonce)s::uuid)",
         {
             "watch": watch,

@@ -55,7 +55,8 @@ def track(
 ) -> Call[int]:
     """Registers a process that does a unit; its number. RC001, RC002, RC003, RC008, RC010."""
     return Call(
-        "select recovery.track_process(%(epoch)s::bigint, %(token)s::uuid, %(watch)s::text, %(key)s::text,"
+        "select recovery.track_process("
+        "%(epoch)s::bigint, %(token)s::uuid, %(watch)s::text, %(key)s::text,"
         " %(scope)s::text, %(host)s::text, %(pid)s::integer, %(process_start)s::timestamptz)",
         {
             "epoch": epoch,

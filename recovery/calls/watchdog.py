@@ -71,7 +71,8 @@ def acknowledge(id_: int, epoch: int, token: UUID) -> Call[dict[str, int]]:
     Harmless when repeated. RC001, RC002, RC003.
     """
     return Call(
-        "select recovery.acknowledge_cancellation(%(id)s::bigint, %(epoch)s::bigint, %(token)s::uuid)::text",
+        "select recovery.acknowledge_cancellation("
+        "%(id)s::bigint, %(epoch)s::bigint, %(token)s::uuid)::text",
         {"id": id_, "epoch": epoch, "token": token},
         lambda rows: dict(from_json(rows[0][0]) or {}),
     )

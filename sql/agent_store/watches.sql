@@ -4,8 +4,8 @@ do $$
 declare
     v_runner text;
 begin
-    perform recovery.make_runner((select c.relowner from pg_catalog.pg_class as c where c.oid = 'agent.session'::regclass)::regrole);
-    v_runner := (recovery.runner_of('agent.session')).role;
+    perform recovery._make_runner((select c.relowner from pg_catalog.pg_class as c where c.oid = 'agent.session'::regclass)::regrole);
+    v_runner := (recovery._runner_of('agent.session')).role;
     -- The expressions of one table read the others.
     execute format('grant usage on schema agent to %I', v_runner);
     execute format('grant select on agent.session, agent.message, agent.part, agent.hold to %I', v_runner);

@@ -86,7 +86,9 @@ def test_rows_18_19_what_waits_is_left_alone(
     hours(conn, 6)
     assert stores.read(conn) == before
     if until is None:
-        conn.execute("update agent.hold set time_ended = extract(epoch from recovery._now()) * 1000")
+        conn.execute(
+            "update agent.hold set time_ended = extract(epoch from recovery._now()) * 1000"
+        )
         later(conn, "5 min")
         assert stores.read(conn) == before
     hours(conn, 7)

@@ -154,7 +154,7 @@ def test_the_wheel_carries_sql_and_migrations(
             assert archive.read(name) == content, name
     assert "recovery/alembic/__init__.py" not in names
     assert "recovery/py.typed" in names
-    assert any(name.startswith("recovery/sql/functions/") for name in names)
+    assert any(name.startswith("recovery/sql/closing/") for name in names)
     assert any(name.startswith("recovery/alembic/versions/") for name in names)
 
 

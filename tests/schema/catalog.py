@@ -173,5 +173,5 @@ def apply_desired(dsn: str, root: Path = freeze.ROOT) -> None:
     with psycopg.connect(dsn) as conn:
         conn.execute("set check_function_bodies = off")
         for part in freeze.PARTS:
-            for path in freeze.ordered(root / "sql" / part.folder):
+            for path in freeze.ordered(root / "sql", part):
                 conn.execute(path.read_bytes())

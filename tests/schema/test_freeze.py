@@ -69,7 +69,7 @@ def test_split_agrees_with_the_server(empty_dsn: str) -> None:
     with psycopg.connect(empty_dsn) as conn:
         conn.execute("set check_function_bodies = off")
         for part in freeze.PARTS:
-            for path in freeze.ordered(freeze.ROOT / "sql" / part.folder):
+            for path in freeze.ordered(freeze.ROOT / "sql", part):
                 for statement in freeze.split(path.read_text()):
                     # Binary results need the extended protocol: one statement at a time.
                     conn.execute(statement.encode(), binary=True)
@@ -81,14 +81,16 @@ def test_split_agrees_with_the_server(empty_dsn: str) -> None:
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    for folder in ("sql/tables", "sql/agent_store", "alembic/versions"):
+    for folder in ("sql/setup", "sql/watch", "sql/agent_store", "alembic/versions"):
         (tmp_path / folder).mkdir(parents=True)
     write = {
-        "schema.sql": "create schema s;\n",
-        "tables/b.sql": "create table s.b ();\n",
-        "tables/a.sql": "-- first\ncreate table s.a ();\n\ncomment on table s.a is 'a';\n",
-        "grants.sql": "grant usage on schema s to public;\n",
-        "drop.sql": "drop schema s cascade;\n",
+        "setup/schema.sql": "create schema s;\n",
+        "setup/f.sql": "create function s.f()\nreturns s.v\nreturn null;\n",
+        "watch/v.sql": "create or replace view s.v as select;\n",
+        "watch/b.sql": "create table s.b ();\n",
+        "watch/a.sql": "-- first\ncreate table s.a ();\n\ncomment on table s.a is 'a';\n",
+        "setup/grants.sql": "grant usage on schema s to public;\n",
+        "setup/drop.sql": "drop schema s cascade;\n",
     }
     for name, text in write.items():
         (tmp_path / "sql" / name).write_text(text)
@@ -119,21 +121,23 @@ def test_writes_in_order_and_only_once(
     )
     assert frozen(tree, "0001_core.sql") == (
         f"{pin}set check_function_bodies = off;\n--;\n"
-        "-- sql/schema.sql\ncreate schema s;\n--;\n"
-        "-- sql/tables/a.sql\n-- first\ncreate table s.a ();\n--;\n"
+        "-- sql/setup/schema.sql\ncreate schema s;\n--;\n"
+        "-- sql/watch/a.sql\n-- first\ncreate table s.a ();\n--;\n"
         "comment on table s.a is 'a';\n--;\n"
-        "-- sql/tables/b.sql\ncreate table s.b ();\n--;\n"
-        "-- sql/grants.sql\ngrant usage on schema s to public;\n--;\n"
+        "-- sql/watch/b.sql\ncreate table s.b ();\n--;\n"
+        "-- sql/setup/f.sql\ncreate function s.f()\nreturns s.v\nreturn null;\n--;\n"
+        "-- sql/watch/v.sql\ncreate or replace view s.v as select;\n--;\n"
+        "-- sql/setup/grants.sql\ngrant usage on schema s to public;\n--;\n"
         f"reset check_function_bodies;\n{unpin}"
     )
     assert (
         frozen(tree, "0001_core.down.sql")
-        == f"{pin}-- sql/drop.sql\ndrop schema s cascade;\n{unpin}"
+        == f"{pin}-- sql/setup/drop.sql\ndrop schema s cascade;\n{unpin}"
     )
     assert capsys.readouterr().out.count("wrote") == 2
     assert main() == main("--check") == 0
     assert capsys.readouterr().out == ""
-    (tree / "sql/tables/a.sql").write_text("create table s.a (id int);\n")
+    (tree / "sql/watch/a.sql").write_text("create table s.a (id int);\n")
     assert main("--check") == 1
     assert main() == main("--check") == 0
 
@@ -141,18 +145,24 @@ def test_writes_in_order_and_only_once(
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [
-        ("more.sql", "select 1;", "not in the order"),
-        ("tables/c.sql", "select 1", "sql/tables/c.sql: no semicolon"),
-        ("tables/c.sql", "select '\n--;\n';", "separates"),
-        ("tables/c.sql", "-- why\nBEGIN;", "not possible in a migration"),
-        ("tables/c.sql", "create index concurrently i on t (a);", "not possible"),
-        ("tables/c.sql", "copy t from stdin;", "not possible"),
-        ("tables/c.sql", "\\i other.sql;", "not possible"),
+        ("setup/more.sql", "select 1;", "not in the order"),
+        ("more/more.sql", "create type s.t as ();", "not a room"),
+        ("watch/c.sql", "create table s.c ();\nselect 1", "sql/watch/c.sql: no semicolon"),
+        ("watch/c.sql", "create table s.c ();\nselect '\n--;\n';", "separates"),
+        ("watch/c.sql", "create table s.c ();\n-- why\nBEGIN;", "not possible in a migration"),
+        (
+            "watch/c.sql",
+            "create table s.c ();\ncreate index concurrently i on t (a);",
+            "not possible",
+        ),
+        ("watch/c.sql", "create table s.c ();\ncopy t from stdin;", "not possible"),
+        ("watch/c.sql", "create table s.c ();\n\\i other.sql;", "not possible"),
     ],
 )
 def test_refuses(
     tree: Path, main: Main, capsys: pytest.CaptureFixture[str], name: str, text: str, words: str
 ) -> None:
+    (tree / "sql" / name).parent.mkdir(exist_ok=True)
     (tree / "sql" / name).write_text(text)
     assert main() == 1
     assert words in capsys.readouterr().err
@@ -162,9 +172,9 @@ def test_refuses(
 def test_a_downgrade_is_required(
     tree: Path, main: Main, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tree / "sql/drop.sql").unlink()
+    (tree / "sql/setup/drop.sql").unlink()
     assert main() == 1
-    assert "sql/drop.sql is missing" in capsys.readouterr().err
+    assert "sql/setup/drop.sql is missing" in capsys.readouterr().err
 
 
 def test_a_released_revision_never_changes(

@@ -183,7 +183,14 @@ def test_a_runner_is_who_it_should_be(conn: Connection) -> None:
 #: session are read and set; agent.object_of is to be inlined.
 UNPINNED = {
     f"recovery.{name}"
-    for name in ("boot", "close_epoch", "restore_settings", "session_settings", "shutdown", "sweep")
+    for name in (
+        "boot",
+        "_close_epoch",
+        "_restore_settings",
+        "_session_settings",
+        "shutdown",
+        "sweep",
+    )
 } | {"agent.object_of"}
 
 

@@ -9,7 +9,7 @@ from security.conftest import World
 from security.stage import attach
 from sql.jobs import boot, lapse, shutdown, sweep, value
 
-PROCEDURES = ["boot", "sweep", "shutdown", "close_epoch"]
+PROCEDURES = ["boot", "sweep", "shutdown", "_close_epoch"]
 
 #: A hostile twin of every built-in operator over the types that the procedures handle, the domain of
 #: what they could mean by an unqualified name; and of `||` over text and bigint, which was one.
@@ -201,7 +201,7 @@ def test_they_would_be_called_if_a_name_stood_unqualified(hostile: World) -> Non
     conn = hostile.session()
     conn.execute("set search_path = evil, pg_catalog")
     conn.execute(
-        "select 'a'::pg_catalog.text || 1::pg_catalog.int8, 1 < 2, 'a'::pg_catalog.text = 'b'::pg_catalog.text, has_fuses('x')"
+        "select 'a'::pg_catalog.text || 1::pg_catalog.int8, 1 < 2, 'a'::pg_catalog.text = 'b'::pg_catalog.text, _has_fuses('x')"
     )
     names = {name for (name,) in hostile.dba.execute("select name from evil.call")}
-    assert names == {"||", "< of integer and integer", "= of text and text", "has_fuses"}
+    assert names == {"||", "< of integer and integer", "= of text and text", "_has_fuses"}

@@ -95,7 +95,8 @@ def test_an_impossible_process_is_refused_where_it_enters(server: Connection) ->
     for host, pid, start in BAD_PROCESSES:
         with refused("RC010"):
             server.execute(
-                "select recovery.light_fuse('app.job', '1', '1 min', %s, %s, %s)", (host, pid, start)
+                "select recovery.light_fuse('app.job', '1', '1 min', %s, %s, %s)",
+                (host, pid, start),
             )
         with refused("RC010"):
             report_process(server, host, pid, start)

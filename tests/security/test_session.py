@@ -43,7 +43,9 @@ def acknowledges(world: World, conn: Connection) -> None:
         " returning id",
         epoch,
     )
-    conn.execute("select recovery.acknowledge_cancellation(%s, %s, %s)", (asked, epoch, token)).fetchall()
+    conn.execute(
+        "select recovery.acknowledge_cancellation(%s, %s, %s)", (asked, epoch, token)
+    ).fetchall()
 
 
 def previews(world: World, conn: Connection) -> None:

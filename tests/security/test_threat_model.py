@@ -431,7 +431,9 @@ def test_t18_a_servers_login_does_a_servers_work(people: People) -> None:
     server = boot(conn)
     heartbeat(conn, server)
     sweep(conn)
-    fuse = value(conn, "select recovery.light_fuse('team_a.job', '1', '1 min', 'here', 4711, now())")
+    fuse = value(
+        conn, "select recovery.light_fuse('team_a.job', '1', '1 min', 'here', 4711, now())"
+    )
     conn.execute("select recovery.cancel_fuse(%s)", (fuse,))
     conn.execute("select recovery.configure('tool_timeout', '10 min')")
     conn.execute("select recovery.touch('team_a.job', '{1}')")
@@ -449,7 +451,7 @@ def test_t19_a_token_is_needed_for_what_concerns_an_epoch(people: People) -> Non
         shutdown(conn, other.epoch)
     with refused("RC003"):
         shutdown(conn, other.epoch, token=mine.token)
-    for call in ("heartbeat(%s, %s)", "keep(%s, %s)", "drain(%s, %s, '1 min')"):
+    for call in ("heartbeat(%s, %s)", "keeper_heartbeat(%s, %s)", "drain(%s, %s, '1 min')"):
         with refused("RC003"):
             conn.execute(f"select recovery.{call}".encode(), (other.epoch, mine.token))
     assert value(people.dba, "select count(*) from recovery.server where ended is null") == 2

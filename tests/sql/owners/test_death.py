@@ -99,7 +99,13 @@ def test_how_often_a_keeper_beats_is_checked(jobs: Connection) -> None:
     server = boot(jobs)
     for every in ("0 s", "-1 s", "2 days"):
         with refused("RC010", "beat"):
-            value(jobs, "select recovery.keeper_heartbeat(%s, %s, %s)", server.epoch, server.token, every)
+            value(
+                jobs,
+                "select recovery.keeper_heartbeat(%s, %s, %s)",
+                server.epoch,
+                server.token,
+                every,
+            )
 
 
 def test_a_heartbeat_clears_the_suspicion(

@@ -58,7 +58,9 @@ def light(conn: Connection, key: str, **options: Any) -> int:
     given = ", ".join(f"p_{name} => %({name})s" for name in options)
     return int(
         value_of(
-            conn, f"select recovery.light_fuse('app.job', %(key)s, {given})", {"key": key, **options}
+            conn,
+            f"select recovery.light_fuse('app.job', %(key)s, {given})",
+            {"key": key, **options},
         )
     )
 
@@ -290,7 +292,8 @@ def test_session_fuse_guards_its_group(conn: Connection) -> None:
            select 'm' || s, s, 1, 1, '{"role": "assistant", "time": {"created": 1}}' from unnest(array['s1', 's2']) as s"""
     )
     conn.execute(
-        "select recovery.light_fuse('agent.message', 's1', '1 minute', 'here', 1, %s, 'group')", (START,)
+        "select recovery.light_fuse('agent.message', 's1', '1 minute', 'here', 1, %s, 'group')",
+        (START,),
     )
     write_as(conn, None)
     report = boot(conn, "opencode").report

@@ -47,7 +47,9 @@ def track(
 
 def left(conn: Connection, host: str = "here", epoch: int | None = None) -> list[int]:
     """The pids that are left on a host."""
-    rows = conn.execute("select pid from recovery.orphaned_processes(%s, %s)", (host, epoch)).fetchall()
+    rows = conn.execute(
+        "select pid from recovery.orphaned_processes(%s, %s)", (host, epoch)
+    ).fetchall()
     return [pid for (pid,) in rows]
 
 
@@ -266,7 +268,9 @@ def test_bad_process(jobs: Connection, changed: dict[str, Any], sqlstate: str) -
     given = {"epoch": server.epoch, "token": server.token, "watch": "app.job", "key": "1"}
     given |= {"scope": "row", "host": "here", "pid": 4711, "start": START, **changed}
     with refused(sqlstate):
-        jobs.execute("select recovery.track_process(%s, %s, %s, %s, %s, %s, %s, %s)", list(given.values()))
+        jobs.execute(
+            "select recovery.track_process(%s, %s, %s, %s, %s, %s, %s, %s)", list(given.values())
+        )
     assert value(jobs, "select count(*) from recovery.process") == 0
 
 

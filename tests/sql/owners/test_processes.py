@@ -13,7 +13,8 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 
 def light(conn: Connection, key: int, pid: int, host: str = "here") -> None:
     conn.execute(
-        "select recovery.light_fuse('app.job', %s, '1 minute', %s, %s, %s)", (str(key), host, pid, START)
+        "select recovery.light_fuse('app.job', %s, '1 minute', %s, %s, %s)",
+        (str(key), host, pid, START),
     )
 
 

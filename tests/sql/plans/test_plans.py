@@ -269,7 +269,9 @@ def test_the_bound_of_a_batch_of_groups_is_computed_once(conn: Connection, analy
     if analyzed:
         conn.execute("analyze app.job")
     conn.execute("update recovery.server set ended = now(), reason = 'superseded'")
-    statement = told(conn, f"select recovery._next_groups('app.job', {dead}, 'ignore', null, 10000)")
+    statement = told(
+        conn, f"select recovery._next_groups('app.job', {dead}, 'ignore', null, 10000)"
+    )
     plan = planned(conn, statement, analyze=True, epoch=dead, max_rows=10_000, at=datetime.now(UTC))
     met = [node["Actual Rows"] * node["Actual Loops"] for node in nodes(plan)]
     assert max(met) <= 40_000, met
@@ -281,7 +283,9 @@ def told(conn: Connection, call: str) -> str:
     conn.add_notice_handler(lambda said: heard.append(said.message_primary or ""))
     signature = "integer, text, recovery.task, text"
     with conn.transaction(force_rollback=True):
-        conn.execute(f"alter function recovery._run_as_owner({signature}) rename to run_it".encode())
+        conn.execute(
+            f"alter function recovery._run_as_owner({signature}) rename to run_it".encode()
+        )
         conn.execute(
             "create function recovery._run_as_owner(p_runner integer, p_sql text,"
             " p_task recovery.task default null, p_mode text default 'read') returns setof jsonb"

@@ -43,9 +43,9 @@ def test_a_closing_that_is_just_committing_wins(
     owner = connect()
     write_as(owner, value(work, "select server_epoch from app.job"))
     with work.transaction():
-        assert value(work, "select o_closed from recovery._close_overdue_unit('sweep:test', '2 s')") == {
-            "app.job": 1
-        }
+        assert value(
+            work, "select o_closed from recovery._close_overdue_unit('sweep:test', '2 s')"
+        ) == {"app.job": 1}
         late = in_background(owner.execute, "update app.job set status = 'done'")
         wait_for_lock(connect(), owner.info.backend_pid)
     with refused("RC013"):
@@ -88,7 +88,12 @@ def test_an_acknowledgement_beside_the_deadline(
     with work.transaction():
         work.execute("select recovery._close_overdue_unit('sweep:test', '2 s')")
         late = in_background(
-            value, owner, "select recovery.acknowledge_cancellation(%s, %s, %s)", number, server, token
+            value,
+            owner,
+            "select recovery.acknowledge_cancellation(%s, %s, %s)",
+            number,
+            server,
+            token,
         )
         wait_for_lock(connect(), owner.info.backend_pid)
     assert late.result(10) == {}

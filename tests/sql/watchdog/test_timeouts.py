@@ -182,7 +182,8 @@ def test_an_acknowledgement_closes_what_was_left_open(work: Connection) -> None:
     number = asked(work)[key]
     with refused("RC003"):
         work.execute(
-            "select recovery.acknowledge_cancellation(%s, %s, gen_random_uuid())", (number, server.epoch)
+            "select recovery.acknowledge_cancellation(%s, %s, gen_random_uuid())",
+            (number, server.epoch),
         )
     assert list(statuses(work).values()) == ["running"]
     for wanted in ({"app.job": 1}, {}):

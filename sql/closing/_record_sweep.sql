@@ -1,0 +1,19 @@
+create or replace function recovery._record_sweep(p_label text, p_start timestamptz, p_report jsonb)
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    insert into recovery.sweep_run (label, at, took, report)
+    values (p_label, clock_timestamp(), clock_timestamp() - p_start, p_report)
+    on conflict (label) do update set at = excluded.at, took = excluded.took, report = excluded.report;
+    perform recovery._prune_failures();
+    perform recovery._announce_silent();
+end
+$$;
+
+comment on function recovery._record_sweep(text, timestamptz, jsonb) is 'Last step of a sweep: records it, forgets failures whose row is no longer open, rings for silent events.';
+
+revoke all on function recovery._record_sweep(text, timestamptz, jsonb) from public;

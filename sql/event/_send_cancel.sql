@@ -1,0 +1,24 @@
+create or replace function recovery._send_cancel(
+    p_epoch bigint, p_watch text, p_scope text, p_key text, p_reason text, p_detector text, p_detail jsonb
+)
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_event bigint;
+begin
+    insert into recovery.event (server_epoch, watch, kind, key, group_key, reason, detector, new)
+    values (p_epoch, p_watch, 'cancel', p_key, case p_scope when 'group' then p_key end, p_reason, p_detector,
+            p_detail || jsonb_build_object('scope', p_scope))
+    returning id into v_event;
+    perform recovery._announce_events(v_event, v_event);
+end
+$$;
+
+comment on function recovery._send_cancel(bigint, text, text, text, text, text, jsonb) is
+    'Tells the owner of a row or group to stop it: an event of kind cancel, announced.';
+
+revoke all on function recovery._send_cancel(bigint, text, text, text, text, text, jsonb) from public;

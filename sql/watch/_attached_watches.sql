@@ -1,0 +1,13 @@
+create or replace function recovery._attached_watches()
+returns setof recovery.watch
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select w.* from recovery.watch as w where exists (select from pg_class as c where c.oid = w.relation)
+$$;
+
+comment on function recovery._attached_watches() is 'The watches whose table is still there: one that was dropped without recovery.detach harms no other.';
+
+revoke all on function recovery._attached_watches() from public;

@@ -1,0 +1,45 @@
+create or replace function recovery._generate_watch()
+returns trigger
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_runner recovery.runner;
+    v_name   text;
+    v_names  text[] := array['before_insert', 'before_update', 'insert', 'update', 'delete', 'truncate'];
+begin
+    if (select c.relkind from pg_class as c where c.oid = new.relation) = 'p' then
+        v_names := v_names || 'before_delete'::text;
+    end if;
+    select r.* into strict v_runner from recovery.runner as r where r.id = new.runner;
+    perform recovery._create_outbox(new.outbox, new.family);
+    execute format('grant insert on recovery.outbox_%s to %I', new.outbox, v_runner.role);
+    -- Made by the runner itself, which may create here only until these lines are done: so they belong to it,
+    -- and nobody has to be its member.
+    execute format('grant create on schema recovery to %I', v_runner.role);
+    foreach v_name in array v_names loop
+        if exists (
+            select from pg_proc as p
+            where p.pronamespace = 'recovery'::regnamespace and p.proname = format('watch_%s_%s', new.id, v_name) and p.proowner <> (select o.oid from pg_roles as o where o.rolname = v_runner.role)
+        ) then
+            execute format('drop function recovery.watch_%s_%s()', new.id, v_name);  -- the table has another owner now
+        end if;
+        perform recovery._run_as_owner(new.runner, format(
+            'create or replace function recovery.watch_%1$s_%2$s() returns trigger language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as %3$L;'
+            ' comment on function recovery.watch_%1$s_%2$s() is %4$L;'
+            ' revoke all on function recovery.watch_%1$s_%2$s() from public;'
+            ' grant execute on function recovery.watch_%1$s_%2$s() to %5$s',
+            new.id, v_name, recovery._trigger_sql(new, v_name),
+            format('Generated for watch "%s": owner, fence and events of its rows, %s.', new.name, replace(v_name, '_', ' ')), v_runner.owner), null, 'make');
+    end loop;
+    execute format('revoke create on schema recovery from %I', v_runner.role);
+    return null;
+end
+$$;
+
+comment on function recovery._generate_watch() is
+    'Trigger function of recovery.watch: makes the trigger functions of a watch, which belong to its runner, and the view through which they append events.';
+
+revoke all on function recovery._generate_watch() from public;

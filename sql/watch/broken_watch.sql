@@ -1,0 +1,16 @@
+create table recovery.broken_watch (
+    watch    text        not null,
+    since    timestamptz not null default clock_timestamp(),
+    at       timestamptz not null default clock_timestamp(),
+    sqlstate text        not null,
+    message  text        not null,
+    constraint broken_pkey primary key (watch)
+);
+
+comment on table recovery.broken_watch is
+    'Watches whose expressions, table or runner fail: their rows wait, all others are served. Written and cleared by boots and sweeps, shown by status.';
+comment on column recovery.broken_watch.watch is 'Name of the watch.';
+comment on column recovery.broken_watch.since is 'When it failed first.';
+comment on column recovery.broken_watch.at is 'When it failed last.';
+comment on column recovery.broken_watch.sqlstate is 'SQLSTATE of the last error.';
+comment on column recovery.broken_watch.message is 'Message of the last error.';

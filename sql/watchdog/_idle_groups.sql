@@ -1,0 +1,83 @@
+create or replace function recovery._idle_groups(p_family text, p_now timestamptz, p_since timestamptz)
+returns table (watch text, scope text, key text, owner bigint, reason text, detail jsonb)
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    v_watch  recovery.watch;
+    v_head   recovery.watch;
+    v_limit  interval;
+    v_least  interval;
+    v_find   text := '';
+    v_look   text := '';
+    v_task   recovery.task;
+    v_runner integer;
+    v_group  text;
+    v_parent text;
+    v_seen   record;
+    v_name   text;
+begin
+    for v_watch in select w.* from recovery._attached_watches() as w where w.family = p_family and w.group_by is not null order by w.position loop
+        v_runner := v_watch.runner;
+        if v_watch.parent is not null then
+            v_head := v_watch;
+        end if;
+        v_least := least(v_least, (recovery._timeout_sql(v_watch, 'idle_timeout')).o_least);
+        continue when v_watch.started is null;
+        v_find := v_find || case when v_find = '' then '' else ' union ' end || format(
+            'select (%s)::text as g from %s as r where (%s) < ($1).at - ($1).span and (%s) and (%s)',
+            v_watch.group_by, v_watch.relation, v_watch.started, v_watch.open, coalesce(v_watch.only_if, 'true'));
+        v_look := v_look || case when v_look = '' then '' else ' union all ' end || format(
+            $sql$select r.server_epoch as owner, greatest((%s), %s, t.at) as moved, %s as held from %s as r
+            left join lateral (select t.at from recovery.own_touch as t where t.family = %L and t.scope = 'row' and t.watch = %L and t.key = %s offset 0) as t on true
+            where (%s) = ($1).key::%s and (%s) and (%s) and (r.server_epoch = any(($1).epochs) or r.server_epoch is null)$sql$,
+            v_watch.started, coalesce('(' || v_watch.activity || ')', 'null'), coalesce('(' || v_watch.hold || ') is true', 'false'),
+            v_watch.relation, p_family, v_watch.name, recovery._key_text(v_watch.key_columns, 'r'),
+            v_watch.group_by, v_watch.group_type, v_watch.open, coalesce(v_watch.only_if, 'true'));
+    end loop;
+    if v_least is null or v_find = '' then
+        return;
+    end if;
+    v_name := coalesce(v_head.name, (select min(w.name) from recovery._attached_watches() as w where w.family = p_family));
+    v_task.at := p_now;
+    v_task.since := p_since;
+    v_task.span := v_least;
+    select array_agg(distinct e.epoch) into v_task.epochs
+    from recovery._attached_watches() as w cross join lateral unnest(recovery._open_epochs(w.name)) as e (epoch) where w.family = p_family;
+    for v_group in select f.g #>> '{}' from recovery._run_as_owner(v_runner, format('select to_jsonb(f.g) from (%s) as f where f.g is not null', v_find), v_task) as f (g) loop
+        v_task.key := v_group;
+        select s.* into v_seen
+        from recovery._run_as_owner(v_runner, format(
+            $sql$select jsonb_build_object('owner', max(l.owner), 'moved', greatest(max(l.moved), max(t.at), ($1).since), 'held', bool_or(l.held))
+            from (%s) as l left join recovery.own_touch as t on t.family = %L and t.scope = 'group' and t.watch = '' and t.key = ($1).key$sql$, v_look, p_family), v_task) as j
+        cross join lateral jsonb_to_record(j) as s (owner bigint, moved timestamptz, held boolean);
+        select min(nullif(recovery.get_setting('idle_timeout', w.name, null, v_group), 'off')::interval) into v_limit
+        from recovery._attached_watches() as w where w.family = p_family;
+        continue when v_seen.held or v_limit is null or v_seen.moved is null or v_seen.moved + v_limit >= p_now;
+        continue when recovery._lives_elsewhere(v_name, 'group', v_group);
+        v_parent := null;
+        if v_head.id is not null then
+            select p.g #>> '{}' into v_parent from recovery._run_as_owner(v_runner, format('select to_jsonb((%s)::text) from %s as r where (%s) = ($1).key::%s',
+                v_head.parent, v_head.relation, v_head.group_by, v_head.group_type), v_task) as p (g);
+        end if;
+        continue when v_parent is null and coalesce(recovery.get_setting('idle_roots', null, null, v_group), 'false') <> 'true';
+        -- Waiting for a subagent is not idling.
+        continue when recovery._is_group_open(p_family, array_remove(recovery._group_tree(p_family, array[v_group], false), v_group));
+        watch := v_name;
+        scope := 'group';
+        key := v_group;
+        owner := v_seen.owner;
+        reason := 'idle_timeout';
+        detail := jsonb_strip_nulls(jsonb_build_object('limit', v_limit, 'since', v_seen.moved));
+        return next;
+    end loop;
+end
+$$;
+
+comment on function recovery._idle_groups(text, timestamptz, timestamptz) is
+    'Groups (sessions) of a family with open work and no activity for idle_timeout: child groups, roots only with idle_roots; none that waits for a human or for a subagent, or lives at a publisher.';
+
+revoke all on function recovery._idle_groups(text, timestamptz, timestamptz) from public;
