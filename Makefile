@@ -10,7 +10,7 @@ ARGS ?=
 JOBS ?= 4
 SOURCES := $(wildcard recovery tests tools bench examples alembic)
 
-.PHONY: help setup demo test lint format types sql-check bench dist clean
+.PHONY: help setup demo test lint format types sql-check rooms bench dist clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -43,6 +43,9 @@ sql-check: .venv/.ready ## style and names of sql/, pgspot, then the tests that 
 	@$(BIN)/python tools/freeze.py --check
 	@$(BIN)/python tools/check_names.py
 	@$(BIN)/python -m pytest -q tests/schema/test_style.py $(ARGS)
+
+rooms: .venv/.ready ## the rooms of recovery/, and which uses which
+	@$(BIN)/python tools/rooms.py --edges
 
 bench: .venv/.ready ## the benchmarks of bench/
 	@$(BIN)/python -m bench $(ARGS)

@@ -172,6 +172,40 @@ def upwards(found: set[Import]) -> list[Import]:
     )
 
 
+def trespasses(files: Mapping[str, Path]) -> list[str]:
+    """Where a module reaches for what another room calls its own by an underscore."""
+    trees = {module: ast.parse(path.read_text(encoding="utf-8")) for module, path in files.items()}
+    own: dict[str, set[str]] = {}
+    for module, tree in trees.items():
+        own.setdefault(room_of(module), set()).update(_made(tree))
+    found = []
+    for module, tree in trees.items():
+        others = set().union(*(names for room, names in own.items() if room != room_of(module)))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and str(node.module).startswith(f"{PACKAGE}."):
+                used = {alias.name for alias in node.names}
+            else:
+                used = {node.attr} if isinstance(node, ast.Attribute) else set()
+            for name in sorted(used & others - own[room_of(module)]):
+                found.append(f"{module}:{node.lineno}: {name}")
+    return found
+
+
+def _made(tree: ast.AST) -> Iterator[str]:
+    """Private names that a module gives: to functions, classes, variables, attributes."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            name = node.name
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            name = node.id
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            name = node.attr
+        else:
+            continue
+        if name.startswith("_") and not name.startswith("__"):
+            yield name
+
+
 def main(arguments: list[str]) -> None:
     files = modules()
     found = imports(files)

@@ -17,7 +17,7 @@ import uuid
 from collections import deque
 from concurrent.futures import CancelledError, Future
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 
@@ -31,7 +31,9 @@ from recovery.errors import ConnectionFailed, InvalidArgument
 from recovery.events.bus import Bus
 from recovery.events.position import Memory, Position
 
-__all__ = ["Listener", "listen"]
+__all__ = ["Listener", "listen", "run_between"]
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -149,20 +151,6 @@ class Listener:
         self._thread.join(timeout)
         self.bus.close()
 
-    def _execute(self, call: calls.Call[Any], timeout: float) -> Any:
-        """Executes a call over this connection, between two reads.
-
-        Raises:
-            RecoveryError: what `calls.run` raises; ConnectionFailed: no answer in time.
-        """
-        future: Future[Any] = Future()
-        self._errands.append((call, future))
-        try:
-            return future.result(timeout)
-        except (TimeoutError, CancelledError):
-            future.cancel()
-            raise ConnectionFailed(f"the listener gave no answer in {timeout:g} s") from None
-
     def _run_errands(self, conn: psycopg.Connection[Any]) -> None:
         while self._errands:
             call, future = self._errands.popleft()
@@ -279,6 +267,21 @@ class Listener:
         conn, self._conn = self._conn, None
         if conn is not None:
             conn.close()
+
+
+def run_between(listener: Listener, call: calls.Call[T], timeout: float) -> T:
+    """Executes a call over a listener's connection, between two reads.
+
+    Raises:
+        RecoveryError: what `calls.run` raises; ConnectionFailed: no answer in time.
+    """
+    future: Future[T] = Future()
+    listener._errands.append((call, future))
+    try:
+        return future.result(timeout)
+    except (TimeoutError, CancelledError):
+        future.cancel()
+        raise ConnectionFailed(f"the listener gave no answer in {timeout:g} s") from None
 
 
 def _test(conn: psycopg.Connection[Any]) -> None:

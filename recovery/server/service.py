@@ -18,7 +18,7 @@ from recovery.calls.settings import Value
 from recovery.database.connect import Target
 from recovery.database.threads import in_thread
 from recovery.errors import ConnectionFailed, InvalidArgument
-from recovery.events.listener import Listener
+from recovery.events.listener import Listener, run_between
 from recovery.fence.epoch import REFUSED
 from recovery.fence.exit import exit_code
 from recovery.server.boot import boot
@@ -153,7 +153,7 @@ class Service:
                 server,
                 heartbeat=self._heartbeat,
                 sweep=self._sweep,
-                aside=None if self._listener is None else self._listener._execute,
+                aside=None if self._listener is None else partial(run_between, self._listener),
             )
             self._keeper.start()
             if self._listener is not None:

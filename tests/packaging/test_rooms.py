@@ -39,6 +39,10 @@ def test_there_is_no_circle() -> None:
     assert rooms.circles(rooms.between_rooms(found)) == []
 
 
+def test_nobody_reaches_for_what_is_private_in_another_room() -> None:
+    assert rooms.trespasses(rooms.modules()) == []
+
+
 def house(folder: Path, **files: str) -> dict[str, Path]:
     (folder / "recovery").mkdir()
     for name, text in files.items():
@@ -74,6 +78,17 @@ def test_a_way_up_is_found(tmp_path: Path, back: str) -> None:
     assert (up.user, up.used) == ("recovery.database.once", "recovery.settings")
     assert up.typing == ("TYPE_CHECKING" in back)
     assert rooms.circles(found) == [["recovery.database.once", "recovery.settings"]]
+
+
+@pytest.mark.parametrize(
+    "reach",
+    ["from recovery.database.once import _do", "def f(link):\n    return link._do()"],
+)
+def test_a_trespass_is_found(tmp_path: Path, reach: str) -> None:
+    found = house(tmp_path, settings=f"{reach}\n", database__once="def _do(): ...\n")
+    [where] = rooms.trespasses(found)
+    assert where.startswith("recovery.settings:")
+    assert where.endswith(": _do")
 
 
 def test_floors_are_the_longest_chain_of_what_runs(tmp_path: Path) -> None:
