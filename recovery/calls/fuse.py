@@ -8,7 +8,7 @@ from uuid import UUID
 
 from recovery.calls.core import Call, one
 
-__all__ = ["extend", "extend_all", "light", "put_out"]
+__all__ = ["cancel", "extend", "extend_all", "light"]
 
 
 def light(
@@ -54,6 +54,6 @@ def extend_all(fuses: Sequence[int]) -> Call[dict[int, datetime | None]]:
     )
 
 
-def put_out(fuse: int) -> Call[bool]:
+def cancel(fuse: int) -> Call[bool]:
     """Puts a fuse out; False if it was out."""
     return Call("select recovery.cancel_fuse(%(fuse)s::bigint)", {"fuse": fuse}, one)

@@ -71,7 +71,7 @@ class Fuse(Block):
         return (self._pid, self._start) if self._near else None
 
     def light(self) -> Self:
-        """Lights it, and keeps it burning until `put_out`.
+        """Lights it, and keeps it burning until `cancel`.
 
         Raises:
             WatchUnknown: nothing is watched by that name (RC008).
@@ -96,7 +96,7 @@ class Fuse(Block):
         self._extender.add(self)
         return self
 
-    def put_out(self) -> None:
+    def cancel(self) -> None:
         """Puts it out: the work has stopped. Harmless when it is out already."""
         self.burning = False
         if self._lit_by != os.getpid() or self.id is None:
@@ -104,7 +104,7 @@ class Fuse(Block):
         self._lit_by = 0
         self._extender.drop([self])
         try:
-            self._link.run(calls.fuse.put_out(self.id), timeout=10.0)
+            self._link.run(calls.fuse.cancel(self.id), timeout=10.0)
         except RecoveryError as error:
             _log.warning("fuse %s is left to burn out: %s", self.id, error)
         if self._epoch.fenced and not self._extender.busy:
@@ -114,7 +114,7 @@ class Fuse(Block):
         return self.light()
 
     def _leave(self) -> None:
-        self.put_out()
+        self.cancel()
 
 
 class Extender:
@@ -208,16 +208,16 @@ class Extender:
             if process is not None
         }
         gone = [fuse for fuse in fuses if fuse.process is not None and not lives[fuse.process]]
-        self._put_out(gone)
+        self._cancel(gone)
         ids = [fuse.id for fuse in fuses if fuse.burning and fuse.id is not None]
         if ids:
             until = self._link.run(calls.fuse.extend_all(ids), timeout)
             out = [fuse for fuse in fuses if fuse.burning and until.get(fuse.id or 0) is None]
-            self._put_out(out)
+            self._cancel(out)
             for fuse in out:
                 _log.warning("fuse %s is out: its work may have been closed", fuse.id)
 
-    def _put_out(self, fuses: list[Fuse]) -> None:
+    def _cancel(self, fuses: list[Fuse]) -> None:
         for fuse in fuses:
             fuse.burning = False
         self.drop(fuses)

@@ -211,7 +211,7 @@ def test_fuse(jobs: Connection, start: Start, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["subprocess", "asyncio"])
-def test_fuse_is_extended_and_put_out(jobs: Connection, start: Start, how: str) -> None:
+def test_fuse_is_extended_and_cancel(jobs: Connection, start: Start, how: str) -> None:
     """A session much longer than its ttl stays; at its stop the fuse is gone."""
     server = start("one").ready()
     key = server.open()[0]

@@ -61,7 +61,7 @@ def test_an_unknown_process_counts_as_alive_until_its_fuse_burns_out(
     assert sweep(20).closed == {}
     assert sweep(20).closed == {"public.job": 1}
     assert states()[guarded] == ("failed", "fuse_expired")
-    fuse.put_out()  # it is out
+    fuse.cancel()  # it is out
 
 
 def test_the_sweeper_of_that_host_knows(
@@ -230,8 +230,8 @@ def test_a_fork_leaves_its_parents_fuses_alone(
                 own = server.fuse("public.job", keys[1], os.getpid(), ttl=60).light()
                 assert server._extender.busy
                 assert len(extenders()) == 1
-                own.put_out()
-                fuse.put_out()
+                own.cancel()
+                fuse.cancel()
                 code = 0
             finally:
                 os._exit(code)
@@ -259,7 +259,7 @@ def test_lighting_is_done_once_though_the_answer_was_lost(
         patch.setattr(server._link, "run", twice)
         fuse.light()
     assert burning(conn) == {fuse.id}
-    fuse.put_out()
+    fuse.cancel()
 
 
 def test_a_lit_fuse_is_not_lit_again(dsn: str, conn: psycopg.Connection[Any], jobs: Any) -> None:
