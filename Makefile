@@ -10,7 +10,7 @@ ARGS ?=
 JOBS ?= 4
 SOURCES := $(wildcard recovery tests tools bench examples alembic)
 
-.PHONY: help setup demo test lint format types sql-check docs bench dist clean
+.PHONY: help setup demo test lint format types sql-check docs rooms bench dist clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -49,6 +49,9 @@ sql-check: .venv/.ready ## style and names of sql/, pgspot, then the tests that 
 
 docs: .venv/.docs ## the documentation in site/; a broken link fails
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+rooms: .venv/.ready ## the rooms of recovery/, and which uses which
+	@$(BIN)/python tools/rooms.py --edges
 
 bench: .venv/.ready ## the benchmarks of bench/
 	@$(BIN)/python -m bench $(ARGS)

@@ -1,6 +1,6 @@
 """pg-recovery's own Alembic environment: version table in the schema it creates.
 
-Used by recovery.migrations and the command `recovery migrate`. A host project
+Used by recovery.schema and the command `recovery migrate`. A host project
 that lists this folder's versions/ in its version_locations runs its own env.py
 instead; nothing that a revision needs may be here.
 
@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from alembic import context
 from alembic.util import CommandError
 
-from recovery.migrations import LOCK
+from recovery.schema.migrations import LOCK
 
 SCHEMA = "recovery"
 TABLE = "alembic_version"
@@ -108,7 +108,7 @@ $$;
 if context.is_offline_mode():
     offline()
 elif (given := context.config.attributes.get("connection")) is not None:
-    migrate(given)  # recovery.migrations: in its transaction
+    migrate(given)  # recovery.schema: in its transaction
 else:
     # The plain `alembic` command, for whoever writes revisions here.
     url = context.config.get_main_option("sqlalchemy.url") or os.environ["RECOVERY_DSN"]

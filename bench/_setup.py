@@ -15,8 +15,8 @@ from typing import Any
 import psutil
 import psycopg
 
-from recovery._paths import sql_dir
-from recovery._postgres import Cluster
+from recovery.demo.cluster import Cluster
+from recovery.schema.paths import sql_dir
 from tools import freeze
 
 #: Nothing but the measured statement should write: no checkpoint or vacuum comes between.

@@ -18,8 +18,8 @@ import psycopg
 import recovery
 from bench import _setup
 from bench._setup import Options
-from recovery import migrations
-from recovery._postgres import Cluster
+from recovery import schema
+from recovery.demo.cluster import Cluster
 
 _TABLE = """
     create table public.job (id bigint generated always as identity primary key,
@@ -78,7 +78,7 @@ def _measure(
     server: Cluster, given: Mapping[str, float], host: str | None, rounds: int
 ) -> list[float]:
     dsn = server.create_database("failover")
-    migrations.upgrade(dsn)
+    schema.upgrade(dsn)
     took = []
     with _setup.connect(dsn) as conn:
         conn.execute(_TABLE)

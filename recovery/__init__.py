@@ -13,10 +13,8 @@ from typing import TYPE_CHECKING, Any
 from recovery._version import VERSION as __version__
 
 if TYPE_CHECKING:
-    from recovery._boot import aboot, boot
-    from recovery._connect import Target
-    from recovery._types import Event, Report
-    from recovery.bus import Bus, Subscription
+    from recovery.closing import aclose, aevict, apreview, close, evict, preview
+    from recovery.database.connect import Target
     from recovery.errors import (
         ConnectionFailed,
         Draining,
@@ -38,14 +36,15 @@ if TYPE_CHECKING:
         WatchUnknown,
         WorkRevoked,
     )
-    from recovery.fuse import Fuse
-    from recovery.listener import Listener, listen
-    from recovery.server import Server
-    from recovery.service import Service, lifespan, serve
+    from recovery.events.bus import Bus, Subscription
+    from recovery.events.listener import Listener, listen
+    from recovery.server.asgi import lifespan
+    from recovery.server.boot import aboot, boot
+    from recovery.server.server import Server
+    from recovery.server.service import Service, serve
     from recovery.settings import aconfigure, asetting, configure, setting
-    from recovery.supervision import Cancel
-    from recovery.tracked import Tracked
-    from recovery.watches import (
+    from recovery.types import Cancel, ClosedRow, Event, Eviction, PreviewRow, Report
+    from recovery.watch import (
         aattach,
         adetach,
         apermit,
@@ -55,34 +54,40 @@ if TYPE_CHECKING:
         permit,
         supervise,
     )
+    from recovery.work.fuse import Fuse
+    from recovery.work.process import TrackedProcess
 
 _HOMES = {
-    "_boot": "aboot boot",
-    "_connect": "Target",
-    "_types": "Event Report",
-    "bus": "Bus Subscription",
+    "closing": "aclose aevict apreview close evict preview",
+    "database.connect": "Target",
     "errors": "ConnectionFailed Draining EpochEnded EpochUnknown FuseOut InvalidArgument"
-    " InvalidName Lagged LeaseLapsed NameTaken NotAutocommit PermissionDenied RecoveryError"
-    " SchemaMismatch TokenMismatch WatchExists WatchInvalid WatchUnknown WorkRevoked",
-    "fuse": "Fuse",
-    "listener": "Listener listen",
-    "server": "Server",
-    "service": "Service lifespan serve",
+    " InvalidName Lagged LeaseLapsed NameTaken NotAutocommit PermissionDenied"
+    " RecoveryError SchemaMismatch TokenMismatch WatchExists WatchInvalid"
+    " WatchUnknown WorkRevoked",
+    "events.bus": "Bus Subscription",
+    "events.listener": "Listener listen",
+    "server.asgi": "lifespan",
+    "server.boot": "aboot boot",
+    "server.server": "Server",
+    "server.service": "Service serve",
     "settings": "aconfigure asetting configure setting",
-    "supervision": "Cancel",
-    "tracked": "Tracked",
-    "watches": "aattach adetach apermit asupervise attach detach permit supervise",
+    "types": "Cancel ClosedRow Event Eviction PreviewRow Report",
+    "watch": "aattach adetach apermit asupervise attach detach permit supervise",
+    "work.fuse": "Fuse",
+    "work.process": "TrackedProcess",
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
     "Bus",
     "Cancel",
+    "ClosedRow",
     "ConnectionFailed",
     "Draining",
     "EpochEnded",
     "EpochUnknown",
     "Event",
+    "Eviction",
     "Fuse",
     "FuseOut",
     "InvalidArgument",
@@ -93,6 +98,7 @@ __all__ = [
     "NameTaken",
     "NotAutocommit",
     "PermissionDenied",
+    "PreviewRow",
     "RecoveryError",
     "Report",
     "SchemaMismatch",
@@ -101,7 +107,7 @@ __all__ = [
     "Subscription",
     "Target",
     "TokenMismatch",
-    "Tracked",
+    "TrackedProcess",
     "WatchExists",
     "WatchInvalid",
     "WatchUnknown",
@@ -109,18 +115,24 @@ __all__ = [
     "__version__",
     "aattach",
     "aboot",
+    "aclose",
     "aconfigure",
     "adetach",
+    "aevict",
     "apermit",
+    "apreview",
     "asetting",
     "asupervise",
     "attach",
     "boot",
+    "close",
     "configure",
     "detach",
+    "evict",
     "lifespan",
     "listen",
     "permit",
+    "preview",
     "serve",
     "setting",
     "supervise",

@@ -19,24 +19,18 @@ built-in default. A value for a group goes before one for a kind, a watch, and e
 
 from __future__ import annotations
 
-import asyncio
 import os
-import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any, TypeAlias, TypeVar
+from typing import Any
 
 import psycopg
 
-from recovery import _connect, calls
-from recovery.calls import Call
+from recovery import calls
+from recovery.calls.settings import Value
+from recovery.database.once import AsyncWhere, Where, ado, do
 from recovery.errors import InvalidArgument
 
-__all__ = ["VARIABLES", "Setting", "Value", "aconfigure", "asetting", "configure", "setting"]
-
-T = TypeVar("T")
-Value: TypeAlias = str | timedelta | bool | None
+__all__ = ["VARIABLES", "aconfigure", "asetting", "configure", "setting"]
 
 #: Environment variable -> setting: what `recovery.boot` sets unless it is given settings.
 VARIABLES: Mapping[str, str] = {
@@ -54,22 +48,8 @@ VARIABLES: Mapping[str, str] = {
 }
 
 
-@dataclass(frozen=True)
-class Setting:
-    """One line of ``recovery.setting_status``; empty: for every watch, kind or group."""
-
-    name: str
-    watch: str
-    kind: str
-    group: str
-    value: str
-    source: str
-    changed_at: datetime | None
-    changed_by: str | None
-
-
 def configure(
-    target: calls.Connection | _connect.Target,
+    target: Where,
     name: str,
     value: Value,
     *,
@@ -93,18 +73,24 @@ def configure(
         WatchUnknown: nothing is watched by that name (RC008).
         PermissionDenied: the role is not a member of recovery_server (42501).
     """
-    return _run(target, _configure(name, value, watch, kind, group))
+    return do(target, calls.settings.configure(name, value, watch, kind, group), "settings")
 
 
 async def aconfigure(
-    target: calls.AnyAsyncConnection | _connect.Target, name: str, value: Value, **scope: str | None
+    target: AsyncWhere,
+    name: str,
+    value: Value,
+    *,
+    watch: str | None = None,
+    kind: str | None = None,
+    group: str | None = None,
 ) -> str | None:
     """`configure` on an async connection, or without blocking the event loop."""
-    return await _arun(target, _configure(name, value, **scope))
+    return await ado(target, calls.settings.configure(name, value, watch, kind, group), "settings")
 
 
 def setting(
-    target: calls.Connection | _connect.Target,
+    target: Where,
     name: str,
     *,
     watch: str | None = None,
@@ -124,24 +110,19 @@ def setting(
         InvalidArgument: no such setting (RC010).
         PermissionDenied: neither a member of recovery_server nor of recovery_listener (42501).
     """
-    return _run(target, _setting_of(name, watch, kind, group))
+    return do(target, calls.settings.setting_of(name, watch, kind, group), "settings")
 
 
 async def asetting(
-    target: calls.AnyAsyncConnection | _connect.Target, name: str, **scope: str | None
+    target: AsyncWhere,
+    name: str,
+    *,
+    watch: str | None = None,
+    kind: str | None = None,
+    group: str | None = None,
 ) -> str | None:
     """`setting` on an async connection, or without blocking the event loop."""
-    return await _arun(target, _setting_of(name, **scope))
-
-
-def status() -> Call[list[Setting]]:
-    """What was set, and the built-in defaults."""
-    return Call(
-        "select name, watch, kind, group_key, value, source, changed_at, changed_by"
-        " from recovery.setting_status",
-        {},
-        lambda rows: [Setting(*row) for row in rows],
-    )
+    return await ado(target, calls.settings.setting_of(name, watch, kind, group), "settings")
 
 
 def prepare(conn: psycopg.Connection[Any], given: Mapping[str, Value] | None) -> Callable[[], None]:
@@ -160,81 +141,13 @@ def prepare(conn: psycopg.Connection[Any], given: Mapping[str, Value] | None) ->
         named = [("", name, value) for name, value in given.items()]  # type: ignore[misc]
     for label, name, value in named:
         try:
-            calls.run(conn, _check(name, value))
+            calls.run(conn, calls.settings.check(name, value))
         except InvalidArgument as error:
             raise InvalidArgument(f"{label}{error.message}", hint=error.hint) from error
 
     def apply() -> None:
         # In one order, so that servers which boot at once do not wait for each other in a circle.
         for _, name, value in sorted(named, key=lambda one: one[1]):
-            calls.run(conn, _configure(name, value))
+            calls.run(conn, calls.settings.configure(name, value))
 
     return apply
-
-
-def _check(name: str, value: Value) -> Call[str | None]:
-    return Call(
-        "select recovery.check_setting(%(name)s::text, %(value)s::text)",
-        {"name": name, "value": _text(value)},
-        calls.one,
-    )
-
-
-def _configure(
-    name: str,
-    value: Value,
-    watch: str | None = None,
-    kind: str | None = None,
-    group: str | None = None,
-) -> Call[str | None]:
-    return Call(
-        "select recovery.configure(%(name)s::text, %(value)s::text, %(watch)s::text,"
-        " %(kind)s::text, %(group)s::text)",
-        {"name": name, "value": _text(value), "watch": watch, "kind": kind, "group": group},
-        calls.one,
-    )
-
-
-def _setting_of(
-    name: str, watch: str | None = None, kind: str | None = None, group: str | None = None
-) -> Call[str | None]:
-    return Call(
-        "select recovery.get_setting(%(name)s::text, %(watch)s::text, %(kind)s::text,"
-        " %(group)s::text)",
-        {"name": name, "watch": watch, "kind": kind, "group": group},
-        calls.one,
-    )
-
-
-def _text(value: object) -> str | None:
-    """The text that SQL is to judge; a number has no unit, and is refused there."""
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, timedelta):
-        span = abs(value)
-        seconds = f"{span.seconds}.{span.microseconds:06d}".rstrip("0").rstrip(".")
-        return f"{'-' if value < timedelta() else ''}{span.days} days {seconds} s"
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _run(target: Any, call: Call[T]) -> T:
-    sa_orm = sys.modules.get("sqlalchemy.orm")
-    sa = sys.modules.get("sqlalchemy")
-    if (
-        isinstance(target, psycopg.Connection)
-        or (sa is not None and isinstance(target, sa.Connection))
-        or (sa_orm is not None and isinstance(target, sa_orm.Session))
-    ):
-        return calls.run(target, call)
-    with _connect.connect(target, "settings") as conn:
-        _connect.check_schema(conn)
-        return calls.run(conn, call)
-
-
-async def _arun(target: Any, call: Call[T]) -> T:
-    sa = sys.modules.get("sqlalchemy.ext.asyncio")
-    if isinstance(target, psycopg.AsyncConnection) or (
-        sa is not None and isinstance(target, sa.AsyncConnection | sa.AsyncSession)
-    ):
-        return await calls.arun(target, call)
-    return await asyncio.to_thread(_run, target, call)

@@ -21,7 +21,7 @@ import pytest
 import sqlalchemy as sa
 from psycopg import sql
 
-from recovery._postgres import Cluster, available
+from recovery.demo.cluster import Cluster, available
 
 _numbers = itertools.count(1)
 
@@ -114,7 +114,7 @@ class Servers:
 
     def template(self, server: Server) -> str:
         if server.major not in self._templates:
-            from recovery.migrations import upgrade
+            from recovery.schema import upgrade
 
             name = f"recovery_template_{os.getpid()}"
             upgrade(server.create_database(name))

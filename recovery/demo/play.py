@@ -16,10 +16,10 @@ from rich.console import Console
 from rich.live import Live
 
 import recovery
-from recovery import migrations
-from recovery._postgres import Cluster
+from recovery import schema
 from recovery.demo import timeouts, verdict
 from recovery.demo.client import Client, Screen, Server
+from recovery.demo.cluster import Cluster
 from recovery.demo.processes import Process, Processes
 
 __all__ = ["run"]
@@ -47,7 +47,7 @@ def run(dsn: str | None, major: int | None) -> int:
     with ExitStack() as stack:
         with console.status("PostgreSQL starts"):
             database = dsn or stack.enter_context(Cluster(major)).create_database("demo")
-            migrations.upgrade(database)
+            schema.upgrade(database)
         servers = database if dsn is not None else _login(database)
         with Processes() as processes:
             play = Play(database, servers, processes, console, started)

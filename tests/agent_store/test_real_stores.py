@@ -25,17 +25,17 @@ Connection = psycopg.Connection[Any]
 Store = dict[str, Any]
 
 
-def boot(conn: Connection, name: str = "opencode") -> calls.Booted:
-    return calls.run(conn, calls.boot(name, lease=timedelta(seconds=15)))
+def boot(conn: Connection, name: str = "opencode") -> calls.server.Booted:
+    return calls.run(conn, calls.server.boot(name, lease=timedelta(seconds=15)))
 
 
 def write_as(conn: Connection, epoch: int, local: bool = False) -> None:
     """The connection hook, or with `local` the one for a transaction."""
-    conn.execute(calls.set_epoch(epoch, local=local).encode())
+    conn.execute(calls.session.set_epoch(epoch, local=local).encode())
 
 
-def heartbeat(conn: Connection, server: calls.Booted) -> None:
-    calls.run(conn, calls.heartbeat(server.epoch, server.token))
+def heartbeat(conn: Connection, server: calls.server.Booted) -> None:
+    calls.run(conn, calls.server.heartbeat(server.epoch, server.token))
 
 
 def topics_by_session(conn: Connection, after: int = 0) -> dict[str, list[str]]:
@@ -314,7 +314,7 @@ def _cancel(conn: Connection, epoch: int, tool: str) -> None:
 
 
 def _shutdown(conn: Connection, epoch: int, tool: str) -> None:
-    calls.run(conn, calls.shutdown(epoch))
+    calls.run(conn, calls.server.shutdown(epoch))
 
 
 def _crash(conn: Connection, epoch: int, tool: str) -> None:
@@ -323,7 +323,7 @@ def _crash(conn: Connection, epoch: int, tool: str) -> None:
 
 def _lapse(conn: Connection, epoch: int, tool: str) -> None:
     stores.lapse(conn)
-    calls.run(conn, calls.sweep())
+    calls.run(conn, calls.closing.sweep())
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ SETTINGS = {
 
 
 @pytest.fixture
-def watched(conn: Connection) -> calls.Booted:
+def watched(conn: Connection) -> calls.server.Booted:
     """A live server, and timeouts."""
     for name, value in SETTINGS.items():
         configure(conn, name, value)
@@ -39,7 +39,7 @@ def hours(conn: Connection, many: int = 4) -> None:
 
 @pytest.mark.parametrize("case", [case for case in CASES if case != "two-servers-one-db"])
 def test_rows_14_15_16_20_a_store_that_hangs_closes_like_one_that_crashed(
-    conn: Connection, watched: calls.Booted, case: str
+    conn: Connection, watched: calls.server.Booted, case: str
 ) -> None:
     store, expect = stores.load(case)
     opencode.load_store(conn, store, owner=watched.epoch)
@@ -55,7 +55,7 @@ def test_rows_14_15_16_20_a_store_that_hangs_closes_like_one_that_crashed(
 
 
 def test_row_15_the_subagent_first_its_parent_after(
-    conn: Connection, watched: calls.Booted
+    conn: Connection, watched: calls.server.Booted
 ) -> None:
     store, expect = stores.load("task-subagent")
     opencode.load_store(conn, store, owner=watched.epoch)
@@ -72,7 +72,7 @@ def test_row_15_the_subagent_first_its_parent_after(
 
 @pytest.mark.parametrize("case", ["permission-asked", "retry"])
 def test_rows_18_19_what_waits_is_left_alone(
-    conn: Connection, watched: calls.Booted, case: str
+    conn: Connection, watched: calls.server.Booted, case: str
 ) -> None:
     store, expect = stores.load(case)
     opencode.load_store(conn, store, owner=watched.epoch)
@@ -95,7 +95,7 @@ def test_rows_18_19_what_waits_is_left_alone(
     assert changed(before, stores.read(conn))["message"] == set(expect["orphan_messages"])
 
 
-def test_p02_work_that_moves_is_left_alone(conn: Connection, watched: calls.Booted) -> None:
+def test_p02_work_that_moves_is_left_alone(conn: Connection, watched: calls.server.Booted) -> None:
     store, _ = stores.load("parallel-tools")
     opencode.load_store(conn, store, owner=watched.epoch)
     before = stores.read(conn)
@@ -103,5 +103,5 @@ def test_p02_work_that_moves_is_left_alone(conn: Connection, watched: calls.Boot
     for _ in range(10):
         conn.execute("select recovery.touch('agent.part', %s)", (keys,))
         advance(conn, "9 min")
-        calls.run(conn, calls.sweep())
+        calls.run(conn, calls.closing.sweep())
     assert stores.read(conn) == before

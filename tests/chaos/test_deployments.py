@@ -20,8 +20,8 @@ from typing import Any
 import pytest
 
 from chaos.deployed import Story
-from recovery import migrations
-from recovery._postgres import Cluster
+from recovery import schema
+from recovery.demo.cluster import Cluster
 
 pytestmark = [pytest.mark.majors("newest"), pytest.mark.timeout(240)]
 
@@ -43,7 +43,7 @@ def seeds() -> list[int]:
 def shaken(cluster: Any) -> Iterator[Cluster]:
     """A server for these tests alone, with a template of the store."""
     with Cluster(cluster.major) as server:
-        migrations.upgrade(server.create_database("store"))
+        schema.upgrade(server.create_database("store"))
         yield server
 
 

@@ -13,8 +13,8 @@ import pytest
 import recovery
 from chaos.actors import Actor, Refused, live, reason, rows, value, warm
 from helpers import wait_for
-from recovery import migrations
-from recovery._postgres import Cluster
+from recovery import schema
+from recovery.demo.cluster import Cluster
 from sql.jobs import TABLE, Connection, add, attach, last_event
 from sql.jobs import events as events_of
 from tcp_proxy import Proxy
@@ -27,7 +27,7 @@ def pair(cluster: Any) -> Iterator[tuple[Cluster, Cluster]]:
     """A primary with the store, and its replica."""
     with Cluster(cluster.major) as primary:
         dsn = primary.create_database("store")
-        migrations.upgrade(dsn)
+        schema.upgrade(dsn)
         with psycopg.connect(dsn, autocommit=True) as conn:
             conn.execute(TABLE)
             attach(conn)

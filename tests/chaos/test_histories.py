@@ -123,7 +123,7 @@ class History:
             if older.server.name == name and older.server.epoch in server.report.ended:
                 self._doom(older, begun)
         writer = self.connect()
-        writer.execute(calls.set_epoch(server.epoch, local=False).encode())
+        writer.execute(calls.session.set_epoch(server.epoch, local=False).encode())
         sim = Sim(server, None, writer, random.Random(self.dice.random()))
         sim.thread = threading.Thread(target=sim.work, daemon=True)
         self.sims.append(sim)
@@ -166,7 +166,7 @@ class History:
 
     def check(self) -> tuple[int, int]:
         """What an observer sees that knows nothing of leases; (rows opened, rows closed)."""
-        calls.run(self.conn, calls.sweep("the last"))
+        calls.run(self.conn, calls.closing.sweep("the last"))
         assert not self._errors, self._errors
         assert not [error for sim in self.sims for error in sim.trouble]
         assert not self._unburied(), self.log
@@ -257,10 +257,10 @@ class History:
             sim.keeper = self.connect()
         send = partial(calls.run, sim.keeper)
         try:
-            sim.server.beat(send, every=LEASE / 3)
+            sim.server._beat(send, every=LEASE / 3)
         except recovery.ConnectionFailed:  # its backend was terminated
             sim.keeper = self.connect()
-            sim.server.beat(partial(calls.run, sim.keeper), every=LEASE / 3)
+            sim.server._beat(partial(calls.run, sim.keeper), every=LEASE / 3)
 
     def _act(self) -> None:
         living = [sim for sim in self.sims if sim.lives]
@@ -298,7 +298,7 @@ class History:
                 self._beat(other)
         elif what == "evict":
             self._doom(sim, self.now())
-            calls.run(self.conn, calls.evict(str(sim.server.epoch)))
+            calls.run(self.conn, calls.server.evict(str(sim.server.epoch)))
         else:
             heir = next((s for s in living if s is not sim), None) if what == "heir" else None
             self._leave(sim, heir)
@@ -351,7 +351,7 @@ class History:
     def _sweep(self, n: int, conn: Connection) -> None:
         while self._sweeping.is_set():
             try:
-                calls.run(conn, calls.sweep(f"sweeper {n}"))
+                calls.run(conn, calls.closing.sweep(f"sweeper {n}"))
             except Exception as error:
                 self._errors.append(error)
                 return

@@ -14,8 +14,8 @@ import pytest
 import recovery
 from chaos.actors import Actor, Refused, live, reason, rows, value, warm
 from helpers import wait_for
-from recovery import migrations
-from recovery._postgres import Cluster
+from recovery import schema
+from recovery.demo.cluster import Cluster
 from sql.jobs import TABLE, Connection, attach, events
 from tcp_proxy import Proxy
 
@@ -122,7 +122,7 @@ def test_p5_database_restarted_under_two_servers(cluster: Any, actors: Start) ->
     """A crash of PostgreSQL: nobody is dead, and the work goes on."""
     with Cluster(cluster.major) as server:
         dsn = server.create_database("store")
-        migrations.upgrade(dsn)
+        schema.upgrade(dsn)
         with psycopg.connect(dsn, autocommit=True) as conn:
             conn.execute(TABLE)
             attach(conn)
@@ -211,7 +211,7 @@ def test_fuse(jobs: Connection, start: Start, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["subprocess", "asyncio"])
-def test_fuse_is_extended_and_put_out(jobs: Connection, start: Start, how: str) -> None:
+def test_fuse_is_extended_and_cancel(jobs: Connection, start: Start, how: str) -> None:
     """A session much longer than its ttl stays; at its stop the fuse is gone."""
     server = start("one").ready()
     key = server.open()[0]

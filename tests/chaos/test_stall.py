@@ -11,8 +11,8 @@ import pytest
 from chaos.actors import live, rows, standing_still, value, warm
 from chaos.conftest import Start
 from helpers import wait_for
-from recovery import migrations
-from recovery._postgres import Cluster
+from recovery import schema
+from recovery.demo.cluster import Cluster
 from sql.jobs import TABLE, attach
 
 
@@ -21,7 +21,7 @@ def test_p15_a_stall_of_two_ttls_closes_nothing(cluster: Any, actors: Start, swe
     """row of the stall: fuses that nobody could extend, servers that could not beat; sweeps come first or late."""
     with Cluster(cluster.major) as server:
         dsn = server.create_database("store")
-        migrations.upgrade(dsn)
+        schema.upgrade(dsn)
         with psycopg.connect(dsn, autocommit=True) as conn:
             conn.execute(TABLE)
             attach(conn)
@@ -54,7 +54,7 @@ def test_p15_a_boot_after_a_restart_ends_nobody(cluster: Any, actors: Start) -> 
     """All keepers' locks went with the old postmaster; a replica boots before the first has come back."""
     with Cluster(cluster.major) as server:
         dsn = server.create_database("store")
-        migrations.upgrade(dsn)
+        schema.upgrade(dsn)
         with psycopg.connect(dsn, autocommit=True) as conn:
             conn.execute(TABLE)
             attach(conn)

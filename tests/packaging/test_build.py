@@ -21,12 +21,12 @@ PROBE = """
 import pathlib, sys
 import alembic, alembic.config, alembic.script
 import recovery
-from recovery import _paths
+from recovery.schema import paths
 
 package = pathlib.Path(recovery.__file__).parent
 mode, expected = sys.argv[1], sys.argv[2]
 assert alembic.__file__, "top-level alembic/ shadows Alembic"
-for folder in (_paths.sql_dir(), _paths.alembic_dir()):
+for folder in (paths.sql_dir(), paths.alembic_dir()):
     assert (folder.parent == package) == (mode == "wheel"), folder
 print(recovery.__version__)
 if mode == "wheel":
@@ -34,7 +34,7 @@ if mode == "wheel":
     location = "recovery:alembic/versions"
 else:
     assert str(package) == expected + "/recovery", package
-    location = str(_paths.alembic_dir() / "versions")
+    location = str(paths.alembic_dir() / "versions")
 
 config = alembic.config.Config("alembic.ini")
 config.set_main_option("version_locations", "%(here)s/migrations/versions\\n" + location)

@@ -15,14 +15,14 @@ import pytest
 import sqlalchemy as sa
 
 from helpers import wait_for
-from recovery import _postgres
-from recovery._postgres import Cluster, PostgresFailed, PostgresUnavailable, available
+from recovery.demo import cluster as clusters
+from recovery.demo.cluster import Cluster, PostgresFailed, PostgresUnavailable, available
 
 pytestmark = pytest.mark.skipif(not available(), reason="no PostgreSQL to start")
 
 PARENT = """
 import sys
-from recovery._postgres import Cluster
+from recovery.demo.cluster import Cluster
 with Cluster() as cluster:
     print(cluster.pid, cluster.socket_dir, flush=True)
     sys.stdin.read()
@@ -114,8 +114,8 @@ def test_nothing_outlives_the_parent(sig: signal.Signals) -> None:
 def test_takes_another_port_when_the_first_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     with Cluster() as first:
         ports = iter([first.port, first.port])
-        real = _postgres._free_port
-        monkeypatch.setattr(_postgres, "_free_port", lambda: next(ports, None) or real())
+        real = clusters._free_port
+        monkeypatch.setattr(clusters, "_free_port", lambda: next(ports, None) or real())
         with Cluster() as second:
             assert second.port != first.port
 
@@ -133,7 +133,7 @@ def test_says_what_to_install() -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root runs the server under another account")
 def test_copies_programs_that_the_account_cannot_reach(monkeypatch: pytest.MonkeyPatch) -> None:
     movable = next(b for b in reversed(available().values()) if b.parts)
-    account = _postgres._account()
+    account = clusters._account()
     assert account is not None
     with tempfile.TemporaryDirectory() as private:  # mode 0700, of root
         monkeypatch.setattr(tempfile, "tempdir", None)
@@ -143,7 +143,7 @@ def test_copies_programs_that_the_account_cannot_reach(monkeypatch: pytest.Monke
         for part in movable.parts:
             (hidden / part.relative_to(base)).parent.mkdir(parents=True, exist_ok=True)
             subprocess.run(["cp", "-a", part, hidden / part.relative_to(base)], check=True)
-        unreachable = _postgres.Binaries(
+        unreachable = clusters.Binaries(
             movable.major,
             hidden / movable.bin_dir.relative_to(base),
             hidden / movable.lib_dir.relative_to(base),
@@ -154,14 +154,14 @@ def test_copies_programs_that_the_account_cannot_reach(monkeypatch: pytest.Monke
             monkeypatch.setattr(tempfile, "tempdir", shared)
             cache = Path(shared) / "pg-recovery-0"
 
-            first = _postgres._reachable(unreachable, account, Path(shared))
+            first = clusters._reachable(unreachable, account, Path(shared))
             assert first.bin_dir.is_relative_to(cache)
             inode = first.bin_dir.stat().st_ino
-            second = _postgres._reachable(unreachable, account, Path(shared))
+            second = clusters._reachable(unreachable, account, Path(shared))
             assert second.bin_dir.stat().st_ino == inode  # used again
 
             (second.bin_dir / "pg_ctl").unlink()  # tidied away by someone
-            third = _postgres._reachable(unreachable, account, Path(shared))
+            third = clusters._reachable(unreachable, account, Path(shared))
             assert (third.bin_dir / "pg_ctl").exists()
             kept = third.bin_dir.relative_to(cache).parts[0]
             assert [path.name for path in cache.iterdir()] == [kept]
@@ -169,5 +169,5 @@ def test_copies_programs_that_the_account_cannot_reach(monkeypatch: pytest.Monke
             os.chown(cache, *account)  # planted by another user: not trusted
             temp = Path(shared) / "temp"
             temp.mkdir()
-            fourth = _postgres._reachable(unreachable, account, temp)
+            fourth = clusters._reachable(unreachable, account, temp)
             assert fourth.bin_dir.is_relative_to(temp)

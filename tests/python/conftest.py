@@ -23,7 +23,7 @@ def jobs(conn: psycopg.Connection[Any]) -> Insert:
         "create table public.job (id bigint generated always as identity primary key,"
         " session text not null default 's1', status text not null default 'running', error text)"
     )
-    call = calls.attach(
+    call = calls.watch.attach(
         "public.job",
         "status = 'running'",
         {"status": "'failed'", "error": "c.reason"},

@@ -13,8 +13,8 @@ import pytest
 import recovery
 from helpers import wait_for
 from recovery import InvalidArgument, calls
-from recovery.keeper import check_intervals
-from recovery.processes import host_id
+from recovery.server.keeper import check_intervals
+from recovery.work.host import host_id
 
 BAD_TEXTS = ["a\0b", "\udc80", "x" * 2001, ""]
 NO_NUMBERS = [math.nan, math.inf, -math.inf, 0.0, -1.0, 1e300]
@@ -54,10 +54,10 @@ def test_a_number_of_seconds(dsn: str, number: float) -> None:
 @pytest.mark.parametrize("text", BAD_TEXTS[:2])
 def test_a_text_in_any_call(conn: psycopg.Connection[Any], text: str) -> None:
     for call in (
-        calls.light("public.job", text, calls.seconds(1, "ttl"), None, None, None),
-        calls.sweep(text),
-        calls.evict(text),
-        calls.attach("job", text, {}),
+        calls.fuse.light("public.job", text, calls.seconds(1, "ttl"), None, None, None),
+        calls.closing.sweep(text),
+        calls.server.evict(text),
+        calls.watch.attach("job", text, {}),
     ):
         with pytest.raises(InvalidArgument):
             calls.run(conn, call)
@@ -68,11 +68,11 @@ def test_one_bad_touch_is_dropped_alone(
 ) -> None:
     """One that got past the check fails alone; the others of the watch are written."""
     with recovery.serve(dsn, "api", listen=False, sweep=None) as server:
-        with server.watchdog._changed:
+        with server._canceller._changed:
             server.touch("public.job", "z")
             for n in range(10):
                 server.touch("public.job", n)
-            server.watchdog._touched[("public.job", "row")].add("")
+            server._canceller._touched[("public.job", "row")].add("")
         wait_for(
             lambda: job.execute("select count(*) from recovery.touch").fetchone() == (11,),
             what="eleven touches",
@@ -81,11 +81,11 @@ def test_one_bad_touch_is_dropped_alone(
 
 
 def test_two_machines_of_one_name_are_two_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
-    from recovery import processes
+    from recovery.work import host as hosts
 
     here = host_id()
     assert here == host_id()
-    monkeypatch.setattr(processes, "_machine", lambda: "00000000")
+    monkeypatch.setattr(hosts, "_machine", lambda: "00000000")
     assert host_id() != here
     assert host_id().partition("#")[0] == here.partition("#")[0]
 

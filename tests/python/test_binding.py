@@ -41,12 +41,12 @@ def test_connections_made_before_and_after_a_boot(url: sa.URL) -> None:
 def test_a_checkout_costs_nothing_once_the_epoch_is_set(
     url: sa.URL, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from recovery import _binding
+    from recovery.hooks import sqlalchemy as binding
 
     sent: list[str] = []
-    execute = _binding._execute
+    execute = binding._execute
     monkeypatch.setattr(
-        _binding, "_execute", lambda conn, text: (sent.append(text), execute(conn, text))[1]
+        binding, "_execute", lambda conn, text: (sent.append(text), execute(conn, text))[1]
     )
     engine = sa.create_engine(url, pool_size=1)
     recovery.boot(url, "api-1").bind(engine)

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 from sqlalchemy.orm import Session
 
 import recovery
-from recovery import calls, reads
+from recovery import calls
 from recovery._version import SCHEMA
 
 
@@ -27,51 +27,53 @@ async def async_engine(url: sa.URL) -> AsyncIterator[AsyncEngine]:
 
 def test_psycopg_with_a_row_factory_of_the_caller(dsn: str, jobs: Any) -> None:
     with psycopg.connect(dsn, autocommit=True, row_factory=psycopg.rows.dict_row) as conn:
-        assert calls.run(conn, calls.version()) == SCHEMA
-        booted = calls.run(conn, calls.boot("a", lease=timedelta(seconds=9)))
-        calls.run(conn, calls.assert_live(booted.epoch))
-        assert calls.run(conn, calls.heartbeat(booted.epoch, booted.token)).tzinfo is not None
+        assert calls.run(conn, calls.status.version()) == SCHEMA
+        booted = calls.run(conn, calls.server.boot("a", lease=timedelta(seconds=9)))
+        calls.run(conn, calls.server.assert_live(booted.epoch))
+        assert (
+            calls.run(conn, calls.server.heartbeat(booted.epoch, booted.token)).tzinfo is not None
+        )
         jobs(booted.epoch, 3)
-        assert calls.run(conn, calls.sweep()).closed == {}
-        report = calls.run(conn, calls.shutdown(booted.epoch, booted.token))
+        assert calls.run(conn, calls.closing.sweep()).closed == {}
+        report = calls.run(conn, calls.server.shutdown(booted.epoch, booted.token))
         assert report.closed == {"public.job": 3}
         assert report.ended == (booted.epoch,)
         assert report.ms > 0
         with pytest.raises(recovery.EpochEnded, match=str(booted.epoch)):
-            calls.run(conn, calls.assert_live(booted.epoch))
+            calls.run(conn, calls.server.assert_live(booted.epoch))
         with pytest.raises(recovery.EpochUnknown):
-            calls.run(conn, calls.assert_live(1))
+            calls.run(conn, calls.server.assert_live(1))
 
 
 def test_sqlalchemy(engine: sa.Engine) -> None:
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
-        booted = calls.run(conn, calls.boot("a", lease=timedelta(seconds=9), version="1:2"))
+        booted = calls.run(conn, calls.server.boot("a", lease=timedelta(seconds=9), version="1:2"))
         assert isinstance(booted.token, uuid.UUID)
         with pytest.raises(recovery.TokenMismatch):
-            calls.run(conn, calls.heartbeat(booted.epoch, uuid.uuid4()))
+            calls.run(conn, calls.server.heartbeat(booted.epoch, uuid.uuid4()))
     with Session(engine) as session:
-        calls.run(session, calls.assert_live(booted.epoch))
+        calls.run(session, calls.server.assert_live(booted.epoch))
         version = session.scalar(sa.text("select version from recovery.server"))
     assert version == "1:2"
 
 
 async def test_psycopg_async(dsn: str) -> None:
     async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as conn:
-        booted = await calls.arun(conn, calls.boot("a", lease=timedelta(seconds=9)))
-        await calls.arun(conn, calls.assert_live(booted.epoch))
-        assert (await calls.arun(conn, calls.sweep("me"))).ended == ()
+        booted = await calls.arun(conn, calls.server.boot("a", lease=timedelta(seconds=9)))
+        await calls.arun(conn, calls.server.assert_live(booted.epoch))
+        assert (await calls.arun(conn, calls.closing.sweep("me"))).ended == ()
         with pytest.raises(recovery.EpochUnknown):
-            await calls.arun(conn, calls.assert_live(1))
+            await calls.arun(conn, calls.server.assert_live(1))
 
 
 async def test_sqlalchemy_async(async_engine: AsyncEngine) -> None:
     autocommit = async_engine.execution_options(isolation_level="AUTOCOMMIT")
     async with autocommit.connect() as conn:
-        booted = await calls.arun(conn, calls.boot("a", lease=timedelta(seconds=9)))
+        booted = await calls.arun(conn, calls.server.boot("a", lease=timedelta(seconds=9)))
     async with AsyncSession(async_engine) as session:
-        await calls.arun(session, calls.assert_live(booted.epoch))
+        await calls.arun(session, calls.server.assert_live(booted.epoch))
         with pytest.raises(recovery.EpochUnknown):
-            await calls.arun(session, calls.assert_live(1))
+            await calls.arun(session, calls.server.assert_live(1))
 
 
 def test_attach_and_detach(conn: psycopg.Connection[Any]) -> None:
@@ -79,44 +81,44 @@ def test_attach_and_detach(conn: psycopg.Connection[Any]) -> None:
     columns = "select array_agg(attname order by attnum) from pg_attribute where attnum > 0"
     columns += " and attrelid = 'public.task'::regclass and not attisdropped"
     before = conn.execute(columns.encode()).fetchall()
-    attach = calls.attach(
+    attach = calls.watch.attach(
         "public.task", "not done", {"done": "true"}, name="tasks", failed_topics=["a", "b"]
     )
     assert calls.run(conn, attach) == "tasks"
     assert calls.run(conn, attach) == "tasks"  # the same again changes nothing
     with pytest.raises(recovery.WatchExists):
-        calls.run(conn, calls.attach("public.task", "done", {"done": "false"}))
-    calls.run(conn, calls.detach("public.task"))
+        calls.run(conn, calls.watch.attach("public.task", "done", {"done": "false"}))
+    calls.run(conn, calls.watch.detach("public.task"))
     assert conn.execute(columns.encode()).fetchall() == before
     with pytest.raises(recovery.WatchUnknown):
-        calls.run(conn, calls.detach("public.task"))
+        calls.run(conn, calls.watch.detach("public.task"))
 
 
 def test_attach_refuses_what_cannot_work(conn: psycopg.Connection[Any]) -> None:
     conn.execute("create table public.task (id int primary key, done boolean not null)")
     for wrong in (
-        calls.attach("public.task", "no_such_column", {"done": "true"}),
-        calls.attach("public.task", "not done", {"nothing": "true"}),
-        calls.attach("public.task", "not done", {}),
+        calls.watch.attach("public.task", "no_such_column", {"done": "true"}),
+        calls.watch.attach("public.task", "not done", {"nothing": "true"}),
+        calls.watch.attach("public.task", "not done", {}),
     ):
         with pytest.raises(recovery.WatchInvalid):
             calls.run(conn, wrong)
-    with pytest.raises(recovery.InvalidArgument, match="attach has no option colour"):
-        calls.attach("public.task", "not done", {"done": "true"}, colour="red")
+    with pytest.raises(TypeError, match="colour"):
+        calls.watch.attach("public.task", "not done", {"done": "true"}, colour="red")  # type: ignore[call-arg]
 
 
 def test_position_and_read(conn: psycopg.Connection[Any], jobs: Any) -> None:
-    assert calls.run(conn, reads.position()) == reads.Position(0, ())
-    empty = calls.run(conn, reads.read(0))
+    assert calls.run(conn, calls.event.tail()) == calls.event.Tail(0, ())
+    empty = calls.run(conn, calls.event.read(0))
     assert (empty.events, empty.full, empty.mark) == ((), False, None)
-    booted = calls.run(conn, calls.boot("a", lease=timedelta(seconds=9)))
+    booted = calls.run(conn, calls.server.boot("a", lease=timedelta(seconds=9)))
     jobs(booted.epoch, 6)
     conn.execute("delete from recovery.event where id in (1, 3, 4)")
-    assert calls.run(conn, reads.position()) == reads.Position(6, ((1, 1), (3, 4)))
-    assert calls.run(conn, reads.position(2)) == reads.Position(6, ())
-    assert calls.run(conn, reads.position(4)) == reads.Position(6, ((3, 4),))
+    assert calls.run(conn, calls.event.tail()) == calls.event.Tail(6, ((1, 1), (3, 4)))
+    assert calls.run(conn, calls.event.tail(2)) == calls.event.Tail(6, ())
+    assert calls.run(conn, calls.event.tail(4)) == calls.event.Tail(6, ((3, 4),))
 
-    page = calls.run(conn, reads.read(5, [(1, 2), (4, 4)], mark=True))
+    page = calls.run(conn, calls.event.read(5, [(1, 2), (4, 4)], mark=True))
     assert [event.id for event in page.events] == [2, 6]
     assert not page.full
     assert page.mark is not None
@@ -129,7 +131,7 @@ def test_position_and_read(conn: psycopg.Connection[Any], jobs: Any) -> None:
         "s1",
     )
     assert (event.reason, event.detector, event.server_epoch) == (None, "writer", booted.epoch)
-    cut = calls.run(conn, reads.read(0, [], limit=2))
+    cut = calls.run(conn, calls.event.read(0, [], limit=2))
     assert [event.id for event in cut.events] == [2, 5]
     assert cut.full
 
@@ -141,7 +143,7 @@ def test_a_read_touches_only_what_it_delivers(conn: psycopg.Connection[Any]) -> 
         " select 'w', 'opened', n::text, 'writer' from generate_series(1, 20000) as n"
     )
     conn.execute("analyze recovery.event")
-    call = reads.read(19_990, [(5, 9), (100, 120)])
+    call = calls.event.read(19_990, [(5, 9), (100, 120)])
     with conn.cursor() as cur:
         cur.execute(b"explain (analyze, format json) " + call.sql.encode(), call.params)
         plan = str(cur.fetchall())

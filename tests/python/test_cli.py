@@ -17,7 +17,8 @@ from psycopg.conninfo import make_conninfo
 
 from agent_store import stores
 from helpers import wait_for
-from recovery import _version, calls, cli, opencode
+from recovery import _version, calls, opencode
+from recovery.cli import main as cli
 
 # Each command is a process of its own, which takes its time on a busy machine.
 pytestmark = [pytest.mark.majors("newest"), pytest.mark.timeout(300)]
@@ -121,9 +122,7 @@ def test_version_and_help() -> None:
 
 
 def test_without_its_packages_it_says_what_to_install() -> None:
-    code = (
-        "import sys; sys.modules['typer'] = None\nfrom recovery.cli import main; main(['status'])"
-    )
+    code = "import sys; sys.modules['typer'] = None\nfrom recovery.cli.main import main; main(['status'])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == USAGE
     assert done.stderr.splitlines() == [
@@ -222,7 +221,7 @@ def test_boot_policies(dsn: str, conn: Connection) -> None:
     ) as process:
         try:
             wait_for(lambda: waits(conn), 30, what="the command waits")
-            calls.run(conn, calls.shutdown(first["epoch"], first["token"]))
+            calls.run(conn, calls.server.shutdown(first["epoch"], first["token"]))
             out = process.communicate(timeout=30)[0]
         finally:
             process.kill()

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 import recovery
-from recovery._cli import FAILED, USAGE
+from recovery.cli import FAILED, USAGE
 
 pytestmark = pytest.mark.majors("newest")
 

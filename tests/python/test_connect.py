@@ -12,9 +12,9 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 import recovery
 from recovery import calls
-from recovery._connect import check_schema, connect
-from recovery._deadline import deadline
-from recovery._link import Link, backoff
+from recovery.database.connect import check_schema, connect
+from recovery.database.deadline import deadline
+from recovery.database.link import Link, backoff
 
 
 def application_name(conn: psycopg.Connection[Any]) -> str:
@@ -159,19 +159,19 @@ def test_deadline_ends_what_waits_for_a_dead_link(proxy: Any) -> None:
         begun = time.monotonic()
         with pytest.raises(recovery.ConnectionFailed):
             with deadline(conn, 0.2):
-                calls.run(conn, calls.version())
+                calls.run(conn, calls.status.version())
         assert time.monotonic() - begun < 1
         proxy.thaw()
 
 
 def test_link_replaces_a_lost_connection(dsn: str, conn: psycopg.Connection[Any]) -> None:
     link = Link(dsn, "test", "api-1")
-    first = link.run(calls.backend_pid())
-    assert link.run(calls.backend_pid()) == first
+    first = link.run(calls.session.backend_pid())
+    assert link.run(calls.session.backend_pid()) == first
     conn.execute("select pg_terminate_backend(%s)", [first])
-    assert link.run(calls.backend_pid()) != first
+    assert link.run(calls.session.backend_pid()) != first
     with pytest.raises(recovery.EpochUnknown):
-        link.run(calls.assert_live(1))
+        link.run(calls.server.assert_live(1))
     link.close()
 
 
@@ -179,7 +179,7 @@ def test_link_serves_threads_one_at_a_time(dsn: str) -> None:
     link = Link(dsn, "test", "")
     pids: list[int] = []
     threads = [
-        threading.Thread(target=lambda: pids.append(link.run(calls.backend_pid())))
+        threading.Thread(target=lambda: pids.append(link.run(calls.session.backend_pid())))
         for _ in range(5)
     ]
     for thread in threads:

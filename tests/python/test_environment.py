@@ -20,9 +20,10 @@ from psycopg.conninfo import make_conninfo
 
 import recovery
 from helpers import wait_for
-from recovery import calls, cli, migrations, supervision
-from recovery._postgres import Cluster
-from recovery.calls import _SETTINGS
+from recovery import calls, schema
+from recovery.calls.session import _SETTINGS
+from recovery.cli import main as cli
+from recovery.demo.cluster import Cluster
 
 Connection = psycopg.Connection[Any]
 
@@ -97,7 +98,7 @@ def alembic(dsn: str, folder: Path) -> Config:
     config = Config()
     config.set_main_option("script_location", str(folder))
     config.set_main_option("path_separator", "newline")
-    config.set_main_option("version_locations", migrations.location())
+    config.set_main_option("version_locations", schema.location())
     url = sa.make_url(dsn).set(drivername="postgresql+psycopg")
     config.attributes["engine"] = sa.create_engine(url, poolclass=sa.NullPool)
     return config
@@ -158,7 +159,7 @@ def test_a_setting_of_the_database(
             command.upgrade(config, "heads")
             command.downgrade(config, "base")
         run(capsys, dsn, "migrate upgrade")
-        migrations.check(dsn)
+        schema.check(dsn)
 
         tables(dba, owner)
         dba.execute(off if name in HINDERS else on)
@@ -216,7 +217,7 @@ def test_a_setting_of_the_database(
             host.execute("select recovery.detach('public.job')")
             assert settings(host) == before
         dba.execute(on)
-        migrations.downgrade(dsn)
+        schema.downgrade(dsn)
         assert dba.execute("select to_regnamespace('recovery')").fetchone() == (None,)
 
 
@@ -229,7 +230,7 @@ def test_a_database_of_another_encoding(empty_dsn: str, encoding: str) -> None:
         )
     other = empty_dsn.replace(empty_dsn.partition("?")[0].rpartition("/")[2], name)
     try:
-        migrations.upgrade(other)
+        schema.upgrade(other)
         with psycopg.connect(other, autocommit=True, client_encoding="utf8") as conn:
             conn.execute("create table job (id text primary key, status text)")
             recovery.attach(conn, "job", open="status = 'running'", close={"status": "'failed'"})
@@ -239,7 +240,7 @@ def test_a_database_of_another_encoding(empty_dsn: str, encoding: str) -> None:
             with recovery.serve(other, "api") as server:
                 assert server.report.closed == {"public.job": 1}
                 assert events.get(10).key == "é"
-        migrations.downgrade(other)
+        schema.downgrade(other)
     finally:
         with psycopg.connect(empty_dsn, autocommit=True) as conn:
             conn.execute(f"drop database {name} with (force)".encode())
@@ -255,9 +256,9 @@ WRITES: dict[str, Callable[[str, Connection], Any]] = {
     ),
     "supervise": lambda dsn, conn: recovery.supervise(conn, "public.job", started="started"),
     "detach": lambda dsn, conn: recovery.detach(conn, "public.job"),
-    "sweep": lambda dsn, conn: calls.run(conn, calls.sweep()),
-    "evict": lambda dsn, conn: calls.run(conn, calls.evict("api")),
-    "downgrade": lambda dsn, conn: migrations.downgrade(dsn),
+    "sweep": lambda dsn, conn: calls.run(conn, calls.closing.sweep()),
+    "evict": lambda dsn, conn: calls.run(conn, calls.server.evict("api")),
+    "downgrade": lambda dsn, conn: schema.downgrade(dsn),
 }
 COMMANDS = ["boot api-1", "sweep", "evict api", "listen", "migrate downgrade",
             "config set tool_timeout 5min", "close 1 --reason told"]  # fmt: skip
@@ -266,7 +267,7 @@ COMMANDS = ["boot api-1", "sweep", "evict api", "listen", "migrate downgrade",
 def test_a_hot_standby_says_so(cluster: Any, capsys: pytest.CaptureFixture[str]) -> None:
     with Cluster(cluster.major) as primary:
         dsn = primary.create_database("app")
-        migrations.upgrade(dsn)
+        schema.upgrade(dsn)
         with psycopg.connect(dsn, autocommit=True) as conn:
             tables(conn, conn.info.user)
             conn.execute(ATTACH)
@@ -283,15 +284,15 @@ def test_a_hot_standby_says_so(cluster: Any, capsys: pytest.CaptureFixture[str])
             for step in WRITES.values():
                 with pytest.raises(recovery.ConnectionFailed, match="is a hot standby"):
                     step(replica, conn)
-            beat = calls.heartbeat(server.epoch, server.token)
+            beat = calls.server.heartbeat(server.epoch, server.token)
             with pytest.raises(recovery.ConnectionFailed, match="is a hot standby"):
                 calls.run(conn, beat)
         for line in COMMANDS:
             told = run(capsys, replica, line, codes=[3])
             assert told == ""
         # What only looks works.
-        migrations.check(replica)
-        migrations.upgrade(replica)
+        schema.check(replica)
+        schema.upgrade(replica)
         out = run(capsys, replica, "status", "status --json", "boot api --dry-run",
                   "sweep --dry-run", "migrate upgrade")  # fmt: skip
         assert '"open": 1' in out
@@ -304,26 +305,26 @@ def test_a_hot_standby_says_so(cluster: Any, capsys: pytest.CaptureFixture[str])
 def test_a_read_only_role_of_the_application(empty_dsn: str, owner: str) -> None:
     """Servers say for each transaction what they need; what the host calls itself is told why not."""
     dsn = empty_dsn
-    migrations.upgrade(dsn)
+    schema.upgrade(dsn)
     with psycopg.connect(dsn, autocommit=True) as dba:
         tables(dba, owner)
         dba.execute(f"grant recovery_server to {owner}".encode())
         dba.execute(f"alter role {owner} set default_transaction_read_only = on".encode())
         dba.execute(ATTACH)
         with psycopg.connect(dsn, user=owner, password="x", autocommit=True) as host:
-            first = calls.run(host, calls.boot("api", lease=timedelta(seconds=15)))
+            first = calls.run(host, calls.server.boot("api", lease=timedelta(seconds=15)))
             dba.execute(
                 "insert into job (id, status, server_epoch) values ('1', 'running', %s)",
                 (first.epoch,),
             )
-            second = calls.run(host, calls.boot("api", lease=timedelta(seconds=15)))
+            second = calls.run(host, calls.server.boot("api", lease=timedelta(seconds=15)))
             assert second.report.closed == {"public.job": 1}
-            calls.run(host, calls.sweep())
+            calls.run(host, calls.closing.sweep())
             refused: list[calls.Call[Any]] = [
-                calls.heartbeat(second.epoch, second.token),
-                calls.attach("public.other", "status = 'running'", CLOSE),
-                supervision.supervise("public.job", started="started"),
-                calls.detach("public.job"),
+                calls.server.heartbeat(second.epoch, second.token),
+                calls.watch.attach("public.other", "status = 'running'", CLOSE),
+                calls.watchdog.supervise("public.job", started="started"),
+                calls.watch.detach("public.job"),
             ]
             for call in refused:
                 with pytest.raises(
@@ -331,7 +332,7 @@ def test_a_read_only_role_of_the_application(empty_dsn: str, owner: str) -> None
                 ) as caught:
                     calls.run(host, call)
                 assert getattr(caught.value.__cause__, "sqlstate", None) == "25006"
-            calls.run(host, calls.shutdown(second.epoch, second.token))
+            calls.run(host, calls.server.shutdown(second.epoch, second.token))
         login = make_conninfo(dsn, user=owner, password="x")
         with recovery.serve(login, "api") as server:
             server.heartbeat()

@@ -13,8 +13,9 @@ import pytest
 import sqlalchemy as sa
 
 import recovery
-from recovery import _paths, calls, errors
-from recovery._connect import check_schema
+from recovery import calls, errors
+from recovery.database.connect import check_schema
+from recovery.schema import paths
 
 CODES = {
     cls.sqlstate: cls
@@ -24,7 +25,7 @@ CODES = {
 
 
 def raised_in_sql() -> set[str]:
-    text = "".join(path.read_text() for path in Path(_paths.sql_dir()).rglob("*.sql"))
+    text = "".join(path.read_text() for path in Path(paths.sql_dir()).rglob("*.sql"))
     return set(re.findall(r"'(RC\d{3})'", text))
 
 
@@ -90,14 +91,14 @@ def test_what_is_none_of_ours(conn: psycopg.Connection[Any]) -> None:
 def test_call_in_a_transaction(dsn: str, engine: sa.Engine) -> None:
     with psycopg.connect(dsn) as conn:
         with pytest.raises(recovery.NotAutocommit, match="autocommit mode"):
-            calls.run(conn, calls.sweep())
+            calls.run(conn, calls.closing.sweep())
     with engine.connect() as sqlalchemy, pytest.raises(recovery.NotAutocommit):
-        calls.run(sqlalchemy, calls.sweep())
+        calls.run(sqlalchemy, calls.closing.sweep())
 
 
 def test_missing_schema(empty_dsn: str) -> None:
     with psycopg.connect(empty_dsn, autocommit=True) as conn:
-        for call in (calls.version(), calls.sweep(), calls.assert_live(1)):
+        for call in (calls.status.version(), calls.closing.sweep(), calls.server.assert_live(1)):
             with pytest.raises(recovery.SchemaMismatch, match="recovery migrate"):
                 calls.run(conn, call)  # type: ignore[arg-type]
 
@@ -125,7 +126,7 @@ def refusal(conn: Any, statement: str) -> errors.RecoveryError:
 
 def test_no_privilege(nobody: str, conn: psycopg.Connection[Any]) -> None:
     with pytest.raises(recovery.PermissionDenied, match="membership in recovery_server"):
-        calls.run(conn, calls.version())
+        calls.run(conn, calls.status.version())
     with pytest.raises(recovery.PermissionDenied, match="membership in recovery_server"):
         check_schema(conn)
     for statement, message in {
@@ -210,4 +211,4 @@ def test_lost_connection(conn: psycopg.Connection[Any], connect: Any) -> None:
     conn.execute("select pg_terminate_backend(%s)", [other.info.backend_pid])
     for _ in range(2):  # told by the server, then known
         with pytest.raises(recovery.ConnectionFailed):
-            calls.run(other, calls.version())
+            calls.run(other, calls.status.version())

@@ -16,8 +16,8 @@ import pytest
 import recovery
 from helpers import wait_for
 from recovery import calls
-from recovery._link import Link
-from recovery.processes import report_processes
+from recovery.database.link import Link
+from recovery.work.host import report_processes
 
 States = Callable[[], dict[int, Any]]
 
@@ -50,7 +50,7 @@ def test_an_unknown_process_counts_as_alive_until_its_fuse_burns_out(
         for _ in range(0, seconds, step):
             move_clock(conn, f"{step} seconds")
             report_processes(lambda call: calls.run(conn, call), first.host)
-            report = calls.run(conn, calls.sweep("here"))
+            report = calls.run(conn, calls.closing.sweep("here"))
         return report
 
     assert sweep(20).closed == {}
@@ -73,7 +73,7 @@ def test_the_sweeper_of_that_host_knows(
         assert report_processes(lambda call: calls.run(conn, call), "here") == 0
         assert report_processes(lambda call: calls.run(conn, call), "elsewhere") == 1
         move_clock(conn, "6 seconds")
-        calls.run(conn, calls.sweep("elsewhere"))
+        calls.run(conn, calls.closing.sweep("elsewhere"))
         assert states()[key] == ("failed", "process_dead")
 
 
@@ -128,7 +128,7 @@ def test_blocks_within_blocks_guard_one_unit(
         second = recovery.boot(dsn, "api-1", lease=600)  # as if the first had died
         assert second.report.adopted == {"public.job": 1}
     assert burning(conn) == set()
-    assert calls.run(conn, calls.sweep("here")).closed == {}
+    assert calls.run(conn, calls.closing.sweep("here")).closed == {}
     assert states()[key] == ("running", None)
     wait_for(lambda: not extenders())
 
@@ -144,7 +144,7 @@ def test_a_thousand_fuses_cost_one_statement_each_interval(
     server = recovery.boot(dsn, "api-1", lease=600)
     keys = jobs(server.epoch, 1000)
     fuses = [server.fuse("public.job", key, os.getpid(), ttl=6).light() for key in keys]
-    request.addfinalizer(lambda: server.extender.drop(fuses))
+    request.addfinalizer(lambda: server._extender.drop(fuses))
     assert len(extenders()) == 1
     # The deadline of a call is a thread, too; those of other calls just end.
     assert threading.active_count() < 50
@@ -165,7 +165,7 @@ def test_a_thousand_fuses_cost_one_statement_each_interval(
     wait_for(lambda: all_since(lit[0] + timedelta(seconds=4)), 30)
     assert extended() - first in (1, 2)  # two intervals of 2 s
     assert all(fuse.burning for fuse in fuses)
-    server.extender.drop(fuses)
+    server._extender.drop(fuses)
     wait_for(lambda: not extenders())
 
 
@@ -226,9 +226,9 @@ def test_a_fork_leaves_its_parents_fuses_alone(
         if child == 0:
             code = 1
             try:
-                assert not server.extender.busy
+                assert not server._extender.busy
                 own = server.fuse("public.job", keys[1], os.getpid(), ttl=60).light()
-                assert server.extender.busy
+                assert server._extender.busy
                 assert len(extenders()) == 1
                 own.cancel()
                 fuse.cancel()
@@ -238,7 +238,7 @@ def test_a_fork_leaves_its_parents_fuses_alone(
         assert os.waitpid(child, 0)[1] == 0
         assert burning(conn) == {fuse.id}
         assert fuse.burning
-        assert server.extender.busy
+        assert server._extender.busy
     assert burning(conn) == set()
 
 
@@ -252,11 +252,11 @@ def test_lighting_is_done_once_though_the_answer_was_lost(
     run = Link.run
 
     def twice(call: calls.Call[Any], *args: Any) -> Any:
-        run(server.link, call, *args)
-        return run(server.link, call, *args)
+        run(server._link, call, *args)
+        return run(server._link, call, *args)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(server.link, "run", twice)
+        patch.setattr(server._link, "run", twice)
         fuse.light()
     assert burning(conn) == {fuse.id}
     fuse.cancel()

@@ -19,6 +19,7 @@ import pytest
 
 from agent_store import stores
 from recovery import calls, errors, opencode
+from recovery.opencode.store import _Loader
 
 Connection = psycopg.Connection[Any]
 FIXTURE = stores.FOLDER / "task-subagent.db"
@@ -118,8 +119,8 @@ def test_rows_that_came_later_are_added(conn: Connection, store: Path) -> None:
 
 def test_an_import_after_the_boot_does_not_reopen(conn: Connection) -> None:
     opencode.import_store(conn, FIXTURE)
-    epoch = calls.run(conn, calls.boot("opencode", lease=timedelta(seconds=15))).epoch
-    calls.run(conn, calls.shutdown(epoch))
+    epoch = calls.run(conn, calls.server.boot("opencode", lease=timedelta(seconds=15))).epoch
+    calls.run(conn, calls.server.shutdown(epoch))
     before = stores.read(conn)
     opencode.import_store(conn, FIXTURE)
     assert stores.read(conn) == before
@@ -281,7 +282,7 @@ def test_owners_by_name_by_epoch_and_by_parent(conn: Connection) -> None:
 
     store, expect = stores.load("two-servers-one-db")
     sessions = [row["id"] for row in store["session"]]
-    mine = calls.run(conn, calls.boot("mine", lease=timedelta(seconds=15))).epoch
+    mine = calls.run(conn, calls.server.boot("mine", lease=timedelta(seconds=15))).epoch
     done = opencode.load_store(conn, store, owner="B", owners={sessions[0]: mine})
     assert list(done.epochs) == ["B"]
     owners = conn.execute(
@@ -295,21 +296,21 @@ def test_owners_by_name_by_epoch_and_by_parent(conn: Connection) -> None:
 
 
 def test_a_live_server_of_that_name_is_not_superseded(conn: Connection) -> None:
-    calls.run(conn, calls.boot("opencode", lease=timedelta(seconds=15)))
+    calls.run(conn, calls.server.boot("opencode", lease=timedelta(seconds=15)))
     with pytest.raises(errors.NameTaken, match="opencode"):
         opencode.import_store(conn, FIXTURE)
     assert not titles(conn)
 
 
 def test_a_failing_import_leaves_nothing(conn: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
-    write: Callable[..., None] = opencode._Loader._write
+    write: Callable[..., None] = _Loader._write
 
     def lost(self: Any, rows: Any) -> None:
         if self._table == "part":
             raise psycopg.OperationalError("the connection is lost")
         write(self, rows)
 
-    monkeypatch.setattr(opencode._Loader, "_write", lost)
+    monkeypatch.setattr(_Loader, "_write", lost)
     with pytest.raises(psycopg.OperationalError):
         opencode.import_store(conn, FIXTURE)
     assert not titles(conn)

@@ -13,7 +13,7 @@ import pytest
 
 import recovery
 from helpers import wait_for
-from recovery.keeper import Keeper
+from recovery.server.keeper import Keeper
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def test_a_closing_that_takes_longer_than_the_lease(
             "update recovery.server set ended = now(), reason = 'evicted' where epoch = %s",
             [dead.epoch],
         )
-        wait_for(lambda: server.link.busy and server.remaining < 1.4, 5)
+        wait_for(lambda: server._link.busy and server.remaining < 1.4, 5)
         counts = set()
         while not (
             row := conn.execute(
@@ -131,7 +131,7 @@ def test_a_closing_that_takes_longer_than_the_lease(
 def test_many_rows_close_in_turns_with_beats_between(
     dsn: str, conn: psycopg.Connection[Any], keep: Any, jobs: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from recovery import keeper as module
+    from recovery.server import keeper as module
 
     monkeypatch.setattr(module, "_BUDGET", 0.001)
     dead, server = recovery.boot(dsn, "api-2"), recovery.boot(dsn, "api-1", lease=1)
@@ -142,9 +142,9 @@ def test_many_rows_close_in_turns_with_beats_between(
         [dead.epoch],
     )
     calls_seen: list[str] = []
-    run = server.link.run
+    run = server._link.run
     monkeypatch.setattr(
-        server.link, "run", lambda call, *a: (calls_seen.append(call.sql), run(call, *a))[1]
+        server._link, "run", lambda call, *a: (calls_seen.append(call.sql), run(call, *a))[1]
     )
     keep(server, heartbeat=0.05, sweep=0.1)
     wait_for(
@@ -181,14 +181,14 @@ def test_a_frozen_process_demotes_itself_when_it_wakes(
     dsn: str, conn: psycopg.Connection[Any], keep: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A sleeping laptop: the clock has moved, nothing else."""
-    from recovery import _link
-    from recovery import server as module
+    from recovery.database import link as links
+    from recovery.fence import epoch as module
 
     server = recovery.boot(dsn, "api-1", lease=10)
     told: list[recovery.RecoveryError] = []
     server.on_fenced(told.append)
     recovery.boot(dsn, "api-1")
-    monkeypatch.setattr(module, "clock", lambda: _link.clock() + 60)
+    monkeypatch.setattr(module, "clock", lambda: links.clock() + 60)
     assert server.fenced  # at once, before any thread has run
     keep(server, heartbeat=0.05, sweep=None)
     wait_for(lambda: recovery.EpochEnded in map(type, told), 2)

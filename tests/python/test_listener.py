@@ -16,7 +16,7 @@ from psycopg.conninfo import make_conninfo
 
 import recovery
 from helpers import wait_for
-from recovery._postgres import Cluster
+from recovery.demo.cluster import Cluster
 
 Connect = Callable[..., psycopg.Connection[Any]]
 
@@ -175,7 +175,7 @@ def test_postgres_is_restarted(jobs_on: Any) -> None:
 @pytest.fixture
 def jobs_on() -> Callable[[str], Any]:
     from recovery import calls
-    from recovery.migrations import upgrade
+    from recovery.schema import upgrade
 
     def prepare(dsn: str) -> Any:
         upgrade(dsn)
@@ -184,7 +184,7 @@ def jobs_on() -> Callable[[str], Any]:
                 "create table public.job (id bigint generated always as identity primary key,"
                 " session text not null default 's1', status text not null default 'running')"
             )
-            attach = calls.attach(
+            attach = calls.watch.attach(
                 "public.job", "status = 'running'", {"status": "'failed'"}, group="session"
             )
             calls.run(conn, attach)
@@ -294,8 +294,8 @@ def test_a_pooler_is_named(
 
     owner = recovery.boot(dsn, "api-1")
     nothing = calls.Call("select 1", {}, lambda rows: None)
-    monkeypatch.setattr(calls, "listen", lambda channel="": nothing)
-    monkeypatch.setattr("recovery.listener._TEST_SECONDS", 0.1)
+    monkeypatch.setattr(calls.event, "listen", lambda channel="": nothing)
+    monkeypatch.setattr("recovery.events.listener._TEST_SECONDS", 0.1)
     with caplog.at_level(logging.WARNING):
         with recovery.listen(dsn, poll=0.1) as bus, bus.subscribe() as events:
             jobs(owner.epoch)

@@ -12,7 +12,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 import recovery
-from recovery import _cursors, _pooler
+from recovery.database import pooler
+from recovery.hooks import psycopg as cursors
 
 INSERT = "insert into public.job default values returning server_epoch"
 SESSION = "select coalesce(current_setting('recovery.server_epoch', true), '')"
@@ -21,8 +22,8 @@ SESSION = "select coalesce(current_setting('recovery.server_epoch', true), '')"
 @pytest.fixture(autouse=True)
 def fresh() -> None:
     """What is said once in a process, each test may hear."""
-    _pooler.warn_of_autocommit.cache_clear()
-    _cursors._modes.clear()
+    pooler.warn_of_autocommit.cache_clear()
+    cursors._modes.clear()
 
 
 def owners(conn: psycopg.Connection[Any]) -> dict[int | None, int]:

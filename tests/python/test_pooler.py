@@ -18,9 +18,9 @@ from starlette.applications import Starlette
 import recovery
 from helpers import wait_for
 from pgbouncer import PgBouncer
-from recovery import _pooler
-from recovery._connect import connect as own
-from recovery._pooler import is_shared
+from recovery.database import pooler
+from recovery.database.connect import connect as own
+from recovery.database.pooler import is_shared
 
 WARNING = "through a pooler in transaction mode: dead servers are found by their lease alone"
 
@@ -28,7 +28,7 @@ WARNING = "through a pooler in transaction mode: dead servers are found by their
 @pytest.fixture(autouse=True)
 def fresh() -> None:
     """What is said once in a process, each test may hear."""
-    for once in (_pooler.warn, _pooler.warn_of_autocommit, _pooler._warn_of_timeout):
+    for once in (pooler.warn, pooler.warn_of_autocommit, pooler._warn_of_timeout):
         once.cache_clear()
 
 
@@ -133,7 +133,7 @@ def test_two_servers_through_one_pool(
         assert locks(conn) == []
         assert not one.fenced
         assert not two.fenced
-        assert (one.direct, two.direct) == (False, False)
+        assert (one._epoch.direct, two._epoch.direct) == (False, False)
         assert reasons(conn) == {"api-1": [None], "api-2": [None]}
         assert states() == dict.fromkeys(written, ("running", None))
         outsider = psycopg.connect(pool.dsn, prepare_threshold=None)
@@ -276,7 +276,7 @@ def test_direct(
     pool = bouncer("transaction")
     engine = engine_of(pool.dsn)
     with recovery.serve(engine, "api-1", direct=dsn) as server:
-        assert server.direct
+        assert server._epoch.direct
         assert locks(conn) == [server.epoch]
         events = server.bus.subscribe(kind="opened")
         for _ in range(25):
@@ -321,7 +321,7 @@ def test_session_mode_is_as_without_a_pooler(
     pool = bouncer("session", size=6)
     engine = engine_of(pool.dsn, pool_size=1)
     with recovery.serve(engine, "api-1", lease=3, heartbeat=0.1, sweep=0.1) as server:
-        assert server.direct
+        assert server._epoch.direct
         assert locks(conn) == [server.epoch]
         events = server.bus.subscribe(kind="opened")
         for _ in range(5):
@@ -344,12 +344,12 @@ def test_session_mode_is_as_without_a_pooler(
 
 
 def test_a_full_pool_holds_no_boot_up(bouncer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from recovery import _connect
+    from recovery.database import connect as connecting
 
     pool = bouncer("session", size=1)
     with recovery.serve(pool.dsn, "api-1", listen=False) as server:
-        assert server.direct
-        monkeypatch.setattr(_connect, "_PATIENCE", 1.0)
+        assert server._epoch.direct
+        monkeypatch.setattr(connecting, "_PATIENCE", 1.0)
         with pytest.raises(recovery.ConnectionFailed, match="no answer for 1 s"):
             recovery.boot(pool.dsn, "api-2")
         server.heartbeat()
@@ -496,15 +496,15 @@ def test_the_commands(
 
 
 def test_migrations_with_an_engine_that_has_prepared(empty_dsn: str) -> None:
-    from recovery import migrations
+    from recovery import schema
 
     with PgBouncer(empty_dsn, "transaction") as pool:
         engine = engine_of(pool.dsn, connect_args={"prepare_threshold": 0})
         for _ in range(2):
-            migrations.upgrade(engine)
+            schema.upgrade(engine)
             pool.recycle()
-            migrations.check(engine)
-            migrations.downgrade(engine)
+            schema.check(engine)
+            schema.downgrade(engine)
         engine.dispose()
 
 

@@ -13,7 +13,7 @@ import pytest
 
 import recovery
 from recovery import calls
-from recovery.processes import alive, report_processes, started
+from recovery.work.host import alive, report_processes, started
 
 
 def test_one_read_and_one_write(dsn: str, conn: psycopg.Connection[Any], jobs: Any) -> None:
@@ -30,7 +30,7 @@ def test_one_read_and_one_write(dsn: str, conn: psycopg.Connection[Any], jobs: A
     with subprocess.Popen([sys.executable, "-c", ""]) as ended:
         start = started(ended)
     for pid, key in zip((ended.pid, ended.pid, os.getpid()), jobs(server.epoch, 3), strict=True):
-        call = calls.light(
+        call = calls.fuse.light(
             "public.job", str(key), calls.seconds(60, "ttl"), "here", pid,
             start if pid == ended.pid else started(pid),
         )  # fmt: skip

@@ -21,8 +21,8 @@ import recovery
 from helpers import wait_for
 from python.tools import kill, runs, tool
 from recovery import calls
-from recovery.processes import alive, started
-from recovery.reaping import Reaper, reap, reap_all
+from recovery.work.host import alive, started
+from recovery.work.reaping import Reaper, reap, reap_all
 
 States = Callable[[], dict[int, Any]]
 
@@ -97,8 +97,8 @@ def sweeps(conn: psycopg.Connection[Any], number: int) -> None:
 
 def idle(server: recovery.Server) -> bool:
     """Whether its reaper has nothing to do."""
-    assert server.reaper is not None
-    return not server.reaper.busy
+    assert server._reaper is not None
+    return not server._reaper.busy
 
 
 # reap
@@ -229,18 +229,21 @@ def test_registered_while_the_block_lasts(
     (key,) = jobs(server.epoch)
     with tool() as one:
         with server.process("public.job", key, one.popen) as tracked:
-            entry = calls.Process(
+            entry = calls.process.Process(
                 tracked.id or 0, server.epoch, "public.job", "row", str(key), server.host, one.pid,
                 one.start,
             )  # fmt: skip
-            assert calls.run(conn, calls.processes_of("public.job", str(key))) == [entry]
-            assert calls.run(conn, calls.left_processes(server.host)) == []
-            assert calls.run(conn, calls.left_processes(server.host, server.epoch)) == [entry]
+            assert calls.run(conn, calls.process.processes_of("public.job", str(key))) == [entry]
+            assert calls.run(conn, calls.process.left_processes(server.host)) == []
+            assert calls.run(conn, calls.process.left_processes(server.host, server.epoch)) == [
+                entry
+            ]
         assert count(conn) == 0
         assert one.runs  # leaving stops nobody
         with server.process("public.job", "s1", one.pid, scope="group") as tracked:
             assert [
-                each.id for each in calls.run(conn, calls.processes_of("public.job", "s1", "group"))
+                each.id
+                for each in calls.run(conn, calls.process.processes_of("public.job", "s1", "group"))
             ] == [tracked.id]
             assert tracked.reap() is True
         assert count(conn) == 0
@@ -312,7 +315,7 @@ def test_row30_opt_out(dsn: str, conn: psycopg.Connection[Any], jobs: Any, state
     (key,) = jobs(None)
     with killed_server(dsn, "api-1", key) as group:
         with recovery.serve(dsn, "api-1", listen=False, sweep=0.1, reap_processes=False) as server:
-            assert server.reaper is None
+            assert server._reaper is None
             sweeps(conn, 3)
             assert states() == {key: ("failed", "superseded")}
             assert (len(members(group)), count(conn)) == (2, 1)
@@ -359,8 +362,8 @@ def test_what_may_not_be_reaped_is_tried_once(
         caplog.set_level(logging.WARNING)
         second = recovery.boot(dsn, "api-1")
         wait_for(lambda: idle(second))
-        assert second.reaper is not None
-        second.reaper.look(lambda call: calls.run(conn, call), second.host)
+        assert second._reaper is not None
+        second._reaper.look(lambda call: calls.run(conn, call), second.host)
         wait_for(lambda: idle(second))
         assert caplog.text.count("is not reaped") == 1
         assert (runs(one.child), count(conn)) == (True, 1)
@@ -378,8 +381,8 @@ def test_a_boot_does_not_fail_with_its_reaper(
         wait_for(lambda: idle(second))
         assert "nobody knows what ended servers left running" in caplog.text
         caplog.clear()
-        assert second.reaper is not None
-        second.reaper.look(lambda call: calls.run(conn, call), second.host)
+        assert second._reaper is not None
+        second._reaper.look(lambda call: calls.run(conn, call), second.host)
         assert "nobody knows what ended servers left running" in caplog.text
         assert one.runs
 
@@ -394,7 +397,7 @@ def test_a_boot_does_not_wait_for_a_locked_table(
         first.shutdown()
         with connect(autocommit=False) as other:
             other.execute("lock public.job in access exclusive mode")
-            reaper = Reaper(first.link)
+            reaper = Reaper(first._link)
             reaper.begin(lambda call: calls.run(conn, call), first.host)
             assert reaper.busy
             wait_for(lambda: not reaper.busy)

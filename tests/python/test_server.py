@@ -14,7 +14,7 @@ import sqlalchemy as sa
 import recovery
 from helpers import wait_for
 from recovery import calls
-from recovery.processes import host_id
+from recovery.work.host import host_id
 
 
 def test_boot_says_who_we_are(dsn: str, conn: psycopg.Connection[Any]) -> None:
@@ -129,8 +129,8 @@ def test_a_lapsed_lease_fences_until_a_heartbeat_is_answered(dsn: str) -> None:
     server.on_fenced(told.append)
     time.sleep(1.05)
     assert server.fenced
-    server.notice()
-    server.notice()
+    server._epoch.notice()
+    server._epoch.notice()
     assert [type(error) for error in told] == [recovery.LeaseLapsed]
     with pytest.raises(recovery.LeaseLapsed, match="lease of 1 s"):
         server.check()
@@ -223,4 +223,4 @@ async def test_psycopg_async_pool(dsn: str) -> None:
 
 def test_calls_are_what_the_methods_send(dsn: str, conn: psycopg.Connection[Any]) -> None:
     server = recovery.boot(dsn, "api-1")
-    assert calls.run(conn, calls.heartbeat(server.epoch, server.token))
+    assert calls.run(conn, calls.server.heartbeat(server.epoch, server.token))

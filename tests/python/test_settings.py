@@ -222,7 +222,7 @@ def test_a_bad_variable_ends_no_older_epoch(
         r" unit; Allowed is a time",
     ):
         recovery.boot(dsn, "api")
-    calls.run(conn, calls.assert_live(live.epoch))
+    calls.run(conn, calls.server.assert_live(live.epoch))
     assert stored(conn) == {}
 
 
@@ -234,7 +234,7 @@ def test_a_bad_setting_ends_no_older_epoch(
 ) -> None:
     with pytest.raises(recovery.InvalidArgument, match=f"setting '?{next(iter(given))}'? "):
         recovery.boot(dsn, "api", settings={"task_timeout": "1 h", **given})
-    calls.run(conn, calls.assert_live(live.epoch))
+    calls.run(conn, calls.server.assert_live(live.epoch))
     assert stored(conn) == {}
 
 
@@ -245,7 +245,7 @@ def test_no_variable_is_taken_for_something_else() -> None:
 
 
 def test_the_variables_are_the_settings_and_documented(conn: Connection) -> None:
-    names = {setting.name for setting in calls.run(conn, settings.status())}
+    names = {setting.name for setting in calls.run(conn, calls.settings.status())}
     assert set(settings.VARIABLES.values()) == names
     for variable, name in settings.VARIABLES.items():
         assert variable in (inspect.getdoc(recovery.boot) or "")

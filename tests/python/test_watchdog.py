@@ -15,10 +15,10 @@ import pytest
 import recovery
 from helpers import wait_for
 from python.tools import runs, tool
-from recovery import supervision
-from recovery._postgres import Cluster
-from recovery.keeper import Keeper
-from recovery.migrations import upgrade
+from recovery import calls
+from recovery.demo.cluster import Cluster
+from recovery.schema import upgrade
+from recovery.server.keeper import Keeper
 
 pytestmark = pytest.mark.majors("newest")
 
@@ -305,7 +305,7 @@ def test_what_an_operator_closed_is_stopped_and_not_acknowledged(
     with tool() as running:
         (id_,) = jobs(server.epoch)
         with server.process("public.job", id_, running.popen):
-            recovery.calls.run(conn, supervision.close(str(id_), reason="model hangs"))
+            recovery.calls.run(conn, calls.closing.close(str(id_), reason="model hangs"))
             assert states()[id_] == ("failed", "model hangs")
             wait_for(lambda: not running.runs)
     (cancel,) = told
@@ -319,7 +319,7 @@ def test_a_group_is_told_as_a_group(conn: Connection, jobs: Any, serve: Any) -> 
     told: list[recovery.Cancel] = []
     server.on_cancel(told.append)
     jobs(server.epoch, 2, session="s7")
-    recovery.calls.run(conn, supervision.close("s7"))
+    recovery.calls.run(conn, calls.closing.close("s7"))
     wait_for(lambda: told)
     assert [(c.scope, c.key, c.group) for c in told] == [("group", "s7", "s7")]
 
@@ -345,13 +345,13 @@ def test_touches_are_coalesced(
     server = serve(sweep=None)
     rows = work(server.epoch, 3)
     sent: list[Any] = []
-    call = supervision.touch
+    call = calls.watchdog.touch
 
     def counted(*args: Any) -> Any:
         sent.append(args)
         return call(*args)
 
-    monkeypatch.setattr(supervision, "touch", counted)
+    monkeypatch.setattr(calls.watchdog, "touch", counted)
     begun = time.monotonic()
     for n in range(30_000):
         server.touch("public.job", rows[n % 3])
@@ -370,7 +370,7 @@ def test_touches_that_fail_are_repeated(
     server = serve(sweep=None)
     conn.execute("alter table recovery.touch rename to gone")
     server.touch("public.job", 1)
-    wait_for(lambda: server.watchdog.failures >= 1)
+    wait_for(lambda: server._canceller.failures >= 1)
     assert "touch of api-1 failed, will be repeated" in caplog.text
     server.touch("public.job", 2)
     conn.execute("alter table recovery.gone rename to touch")
@@ -387,7 +387,7 @@ def test_touches_of_nothing_are_said_and_forgotten(
     server.touch("public.job", 1)
     wait_for(lambda: "touches of public.nothing are dropped" in caplog.text)
     wait_for(lambda: conn.execute("select from recovery.touch").rowcount == 1)
-    assert server.watchdog.failures == 0
+    assert server._canceller.failures == 0
 
 
 def test_a_restart_of_the_database_is_survived(

@@ -13,7 +13,7 @@ from datetime import datetime
 
 import psutil
 
-from recovery.processes import alive, started
+from recovery.work.host import alive, started
 
 #: A tool: says that it is up and who its child is, and waits.
 TOOL = """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from recovery import migrations
+from recovery import schema
 from schema.catalog import apply_desired, catalog, read, watches
 from tools import freeze
 
@@ -24,11 +24,11 @@ def test_desired_equals_migrated(empty_dsn: str, dsn: str) -> None:
 
 
 def test_the_core_alone_has_no_agent_store(empty_dsn: str, dsn: str) -> None:
-    migrations.upgrade(empty_dsn, "recovery@head")
+    schema.upgrade(empty_dsn, "recovery@head")
     alone = catalog(empty_dsn)
     assert not any("agent" in row.split(",")[0] for rows in alone.values() for row in rows)
     assert watches(empty_dsn) == []
-    migrations.upgrade(empty_dsn)
+    schema.upgrade(empty_dsn)
     assert catalog(empty_dsn) == catalog(dsn)
 
 

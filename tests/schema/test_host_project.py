@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
-from recovery import errors, migrations
+from recovery import errors, schema
 from schema.catalog import OURS, catalog, watches
 
 INI = """
@@ -66,7 +66,7 @@ else:
         run(connection)
 """
 
-MAKO = (Path(migrations.location()).parent / "script.py.mako").read_text()
+MAKO = (Path(schema.location()).parent / "script.py.mako").read_text()
 
 WATCH = '''
 from alembic import op
@@ -98,7 +98,7 @@ def project(tmp_path: Path) -> Callable[..., Config]:
     (tmp_path / "versions").mkdir()
     (tmp_path / "env.py").write_text(ENV)
     (tmp_path / "script.py.mako").write_text(MAKO)
-    (tmp_path / "alembic.ini").write_text(INI.format(location=migrations.location()))
+    (tmp_path / "alembic.ini").write_text(INI.format(location=schema.location()))
 
     def configure(dsn: str, driver: str = "psycopg", **offline: Any) -> Config:
         config = Config(tmp_path / "alembic.ini", stdout=io.StringIO())
@@ -150,8 +150,8 @@ def test_up_and_down(
     assert watches(empty_dsn) == watches(dsn)
     assert versions(empty_dsn) == ["agent_store_0001", "host_job"]
     assert scalar(empty_dsn, "select to_regclass('recovery.alembic_version')::text") is None
-    migrations.check(empty_dsn)
-    assert migrations.current(empty_dsn)["managed"] == "host"
+    schema.check(empty_dsn)
+    assert schema.current(empty_dsn)["managed"] == "host"
 
     command.upgrade(config, "heads")
     command.check(config)  # autogenerate sees nothing of ours
@@ -210,7 +210,7 @@ def test_our_command_leaves_a_hosts_schema_alone(
 ) -> None:
     command.upgrade(project(empty_dsn), "heads")
     before = catalog(empty_dsn)
-    for step in (migrations.upgrade, migrations.downgrade):
+    for step in (schema.upgrade, schema.downgrade):
         with pytest.raises(errors.SchemaMismatch, match="project's `alembic upgrade heads`"):
             step(empty_dsn)
     assert catalog(empty_dsn) == before
@@ -221,7 +221,7 @@ def test_a_host_takes_over_what_our_command_installed(
     project: Callable[..., Config], empty_dsn: str
 ) -> None:
     config = project(empty_dsn)
-    migrations.upgrade(empty_dsn)
+    schema.upgrade(empty_dsn)
     before = catalog(empty_dsn)
     with pytest.raises(sa.exc.ProgrammingError, match='"recovery" is in use already'):
         command.upgrade(config, "heads")

@@ -17,7 +17,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from recovery import _version, errors, migrations
+from recovery import _version, errors, schema
 from schema.catalog import catalog
 
 HEADS = ["agent_store_0001", "recovery_0001"]
@@ -86,19 +86,19 @@ select recovery.attach('public.own', $$status = 'running'$$, '{"status": "''fail
 def test_p12_downgrade_leaves_no_trace(cluster: object, empty_dsn: str) -> None:
     execute(empty_dsn, HOST)
     before, dumped = catalog(empty_dsn), dump(cluster, empty_dsn)
-    migrations.upgrade(empty_dsn)
+    schema.upgrade(empty_dsn)
     execute(empty_dsn, ATTACH)
     execute(empty_dsn, "insert into public.job (id, status) values (11, 'running')")
     assert catalog(empty_dsn) != before
-    migrations.downgrade(empty_dsn)
+    schema.downgrade(empty_dsn)
     after = catalog(empty_dsn)
     for kind in before:
         assert after[kind] == before[kind], kind
     assert dump(cluster, empty_dsn) == dumped
     # Nor anything in the way of the next time.
-    migrations.upgrade(empty_dsn)
+    schema.upgrade(empty_dsn)
     execute(empty_dsn, ATTACH)
-    migrations.downgrade(empty_dsn)
+    schema.downgrade(empty_dsn)
     assert dump(cluster, empty_dsn) == dumped
 
 
@@ -109,25 +109,25 @@ def test_upgrade_again_does_nothing(dsn: str) -> None:
             return conn.execute(query).fetchone()
 
     before, there = transactions(), catalog(dsn)
-    migrations.upgrade(dsn)
+    schema.upgrade(dsn)
     assert transactions() == before
     assert catalog(dsn) == there
 
 
 def test_downgrade_of_nothing_does_nothing(empty_dsn: str) -> None:
     before = catalog(empty_dsn)
-    migrations.downgrade(empty_dsn)
+    schema.downgrade(empty_dsn)
     assert catalog(empty_dsn) == before
 
 
 def test_the_agent_store_alone_can_go_and_come_back(dsn: str) -> None:
     full = catalog(dsn)
-    migrations.downgrade(dsn, "agent_store@base")
-    assert migrations.current(dsn)["revisions"] == ["recovery_0001"]
+    schema.downgrade(dsn, "agent_store@base")
+    assert schema.current(dsn)["revisions"] == ["recovery_0001"]
     with psycopg.connect(dsn) as conn:
         assert conn.execute("select count(*) from recovery.watch").fetchone() == (0,)
         assert conn.execute("select to_regnamespace('agent')").fetchone() == (None,)
-    migrations.upgrade(dsn)
+    schema.upgrade(dsn)
     # The numbers of the watches, and so the generated names, go on.
     again = catalog(dsn)
     assert [len(rows) for rows in again.values()] == [len(rows) for rows in full.values()]
@@ -136,14 +136,14 @@ def test_the_agent_store_alone_can_go_and_come_back(dsn: str) -> None:
 def test_current_and_check(empty_dsn: str) -> None:
     nothing = {"version": None, "managed": None, "revisions": []}
     known = {"code": _version.SCHEMA, "heads": HEADS}
-    assert migrations.current(empty_dsn) == nothing | known
+    assert schema.current(empty_dsn) == nothing | known
     with pytest.raises(errors.SchemaMismatch, match=r"has no schema recovery; run `recovery migr"):
-        migrations.check(empty_dsn)
-    migrations.upgrade(empty_dsn)
+        schema.check(empty_dsn)
+    schema.upgrade(empty_dsn)
     installed = {"version": _version.SCHEMA, "managed": "recovery"}
-    assert migrations.current(empty_dsn) == installed | {"revisions": HEADS[:1]} | known
-    migrations.check(empty_dsn)
-    assert migrations.heads() == HEADS
+    assert schema.current(empty_dsn) == installed | {"revisions": HEADS[:1]} | known
+    schema.check(empty_dsn)
+    assert schema.heads() == HEADS
 
 
 @pytest.mark.majors("newest")
@@ -161,22 +161,22 @@ def test_check_tells_older_from_newer(
         f" language sql immutable set search_path = pg_catalog, pg_temp as {body}",
     )
     with pytest.raises(errors.SchemaMismatch, match=f"version {version}, {words}"):
-        migrations.check(dsn)
+        schema.check(dsn)
 
 
 @pytest.mark.majors("newest")
 def test_a_patch_release_does_not_matter(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_version, "SCHEMA", _version.SCHEMA + "7")
-    migrations.check(dsn)
+    schema.check(dsn)
     monkeypatch.setattr(_version, "SCHEMA", "9.10.0")
     with pytest.raises(errors.SchemaMismatch, match=r"older than 9\.10\.0"):
-        migrations.check(dsn)
+        schema.check(dsn)
 
 
 @pytest.mark.majors("newest")
 def test_a_database_ahead_of_the_code_is_left_alone(dsn: str) -> None:
     execute(dsn, "update recovery.alembic_version set version_num = 'recovery_9999'")
-    for step in (migrations.upgrade, migrations.downgrade):
+    for step in (schema.upgrade, schema.downgrade):
         with pytest.raises(errors.SchemaMismatch, match=r"recovery_9999.*; upgrade pg-recovery"):
             step(dsn)
 
@@ -186,9 +186,9 @@ def test_a_database_ahead_of_the_code_is_left_alone(dsn: str) -> None:
 def test_an_unknown_revision_is_named(dsn: str, revision: str) -> None:
     before = catalog(dsn)
     with pytest.raises(errors.InvalidArgument, match=re.escape(repr(revision))):
-        migrations.upgrade(dsn, revision)
+        schema.upgrade(dsn, revision)
     with pytest.raises(errors.InvalidArgument, match=re.escape(repr(revision))):
-        migrations.upgrade(None, revision, sql=True, output=io.StringIO())
+        schema.upgrade(None, revision, sql=True, output=io.StringIO())
     assert catalog(dsn) == before
 
 
@@ -196,7 +196,7 @@ def test_an_unknown_revision_is_named(dsn: str, revision: str) -> None:
 def test_a_schema_of_somebody_else_is_left_alone(empty_dsn: str) -> None:
     execute(empty_dsn, "create schema recovery", "create table recovery.mine (id int)")
     before = catalog(empty_dsn)
-    for step in (migrations.upgrade, migrations.downgrade):
+    for step in (schema.upgrade, schema.downgrade):
         with pytest.raises(errors.SchemaMismatch, match="not by this environment"):
             step(empty_dsn)
     assert catalog(empty_dsn) == before
@@ -207,10 +207,10 @@ def test_an_agent_schema_of_somebody_else_is_left_alone(empty_dsn: str) -> None:
     execute(empty_dsn, "create schema agent", "create table agent.mine (id int)")
     before = catalog(empty_dsn)
     with pytest.raises(errors.SchemaMismatch, match=r'"agent" already exists; nothing.*; rename'):
-        migrations.upgrade(empty_dsn)
+        schema.upgrade(empty_dsn)
     assert catalog(empty_dsn) == before
-    migrations.upgrade(empty_dsn, "recovery@head")
-    migrations.downgrade(empty_dsn)
+    schema.upgrade(empty_dsn, "recovery@head")
+    schema.downgrade(empty_dsn)
     assert catalog(empty_dsn) == before
 
 
@@ -222,17 +222,17 @@ def test_a_private_schema_of_somebody_else_is_left_alone(empty_dsn: str, empty: 
         execute(empty_dsn, "create table recovery_private.mine (id int)")
     before = catalog(empty_dsn)
     with pytest.raises(errors.SchemaMismatch) as caught:
-        migrations.upgrade(empty_dsn)
+        schema.upgrade(empty_dsn)
     assert str(caught.value) == (
         'schema "recovery_private" already exists; nothing was changed; rename or drop it'
     )
     assert catalog(empty_dsn) == before
     with pytest.raises(psycopg.errors.DuplicateSchema, match='"recovery_private" already exists'):
-        run_statements(empty_dsn, offline(migrations.upgrade))
+        run_statements(empty_dsn, offline(schema.upgrade))
     assert catalog(empty_dsn) == before
-    migrations.downgrade(empty_dsn)
+    schema.downgrade(empty_dsn)
     with pytest.raises(psycopg.Error):
-        run_statements(empty_dsn, offline(migrations.downgrade))
+        run_statements(empty_dsn, offline(schema.downgrade))
     assert catalog(empty_dsn) == before
 
 
@@ -243,48 +243,48 @@ def test_offline_sql_gives_the_same_catalog(
     for run in (run_script, run_statements):
         target = new_database()
         before, empty = dump(cluster, target), catalog(target)
-        run(target, offline(migrations.upgrade))
+        run(target, offline(schema.upgrade))
         assert catalog(target) == expected
-        assert migrations.current(target)["revisions"] == HEADS[:1]
-        migrations.upgrade(target)
+        assert schema.current(target)["revisions"] == HEADS[:1]
+        schema.upgrade(target)
         assert catalog(target) == expected
-        run(target, offline(migrations.downgrade))
+        run(target, offline(schema.downgrade))
         assert dump(cluster, target) == before
         assert catalog(target) == empty
-        assert migrations.current(target)["version"] is None
+        assert schema.current(target)["version"] is None
 
 
 @pytest.mark.majors("newest")
 def test_offline_ranges(empty_dsn: str, dsn: str) -> None:
     empty = catalog(empty_dsn)
-    run_statements(empty_dsn, offline(migrations.upgrade, "recovery@head"))
-    assert migrations.current(empty_dsn)["revisions"] == ["recovery_0001"]
-    run_statements(empty_dsn, offline(migrations.upgrade, "recovery_0001:heads"))
+    run_statements(empty_dsn, offline(schema.upgrade, "recovery@head"))
+    assert schema.current(empty_dsn)["revisions"] == ["recovery_0001"]
+    run_statements(empty_dsn, offline(schema.upgrade, "recovery_0001:heads"))
     assert catalog(empty_dsn) == catalog(dsn)
     for nothing in (
-        offline(migrations.upgrade, "heads:heads"),
-        offline(migrations.downgrade, "heads"),
+        offline(schema.upgrade, "heads:heads"),
+        offline(schema.downgrade, "heads"),
     ):
         run_statements(empty_dsn, nothing)
         assert catalog(empty_dsn) == catalog(dsn)
-    run_statements(empty_dsn, offline(migrations.downgrade, "agent_store@base"))
-    assert migrations.current(empty_dsn)["revisions"] == ["recovery_0001"]
-    run_statements(empty_dsn, offline(migrations.downgrade, "recovery_0001:base"))
-    assert migrations.current(empty_dsn)["version"] is None
+    run_statements(empty_dsn, offline(schema.downgrade, "agent_store@base"))
+    assert schema.current(empty_dsn)["revisions"] == ["recovery_0001"]
+    run_statements(empty_dsn, offline(schema.downgrade, "recovery_0001:base"))
+    assert schema.current(empty_dsn)["version"] is None
     assert catalog(empty_dsn) == empty
 
 
 def test_offline_needs_no_database_and_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGHOST", "/nowhere")
-    first = offline(migrations.upgrade)
-    assert first == offline(migrations.upgrade)
+    first = offline(schema.upgrade)
+    assert first == offline(schema.upgrade)
     assert first.startswith("BEGIN;")
     assert first.rstrip().endswith("COMMIT;")
 
 
 def test_offline_goes_to_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
-    migrations.upgrade(sql=True)
-    assert capsys.readouterr().out == offline(migrations.upgrade)
+    schema.upgrade(sql=True)
+    assert capsys.readouterr().out == offline(schema.upgrade)
 
 
 def test_every_kind_of_target(dsn: str, empty_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -308,14 +308,14 @@ def test_every_kind_of_target(dsn: str, empty_dsn: str, monkeypatch: pytest.Monk
             given,
             None,
         ):
-            migrations.upgrade(target)
+            schema.upgrade(target)
             assert catalog(empty_dsn) == expected
-            migrations.check(target)
-            migrations.downgrade(target)
+            schema.check(target)
+            schema.downgrade(target)
             assert catalog(empty_dsn) == before
     with autocommit.connect() as connection:
         with pytest.raises(errors.InvalidArgument, match="autocommit"):
-            migrations.upgrade(connection)
+            schema.upgrade(connection)
     assert catalog(empty_dsn) == before
 
 
@@ -331,16 +331,16 @@ def test_a_callers_transaction_stays_the_callers(empty_dsn: str, engine_of: sa.E
     before = catalog(empty_dsn)
     with engine_of.connect() as connection:
         connection.execute(sa.text("create table public.first (id int)"))
-        migrations.upgrade(connection)
-        assert migrations.current(connection)["version"] == _version.SCHEMA
+        schema.upgrade(connection)
+        assert schema.current(connection)["version"] == _version.SCHEMA
         assert connection.in_transaction()
         connection.rollback()
         assert catalog(empty_dsn) == before
-        migrations.upgrade(connection)  # no transaction is open: its own, committed
+        schema.upgrade(connection)  # no transaction is open: its own, committed
         assert not connection.in_transaction()
         assert connection.get_isolation_level() == "READ COMMITTED"
         connection.rollback()
-    migrations.check(empty_dsn)
+    schema.check(empty_dsn)
 
 
 def test_a_failure_leaves_nothing_half_done(empty_dsn: str, engine_of: sa.Engine) -> None:
@@ -353,10 +353,10 @@ def test_a_failure_leaves_nothing_half_done(empty_dsn: str, engine_of: sa.Engine
 
     sa.event.listen(engine_of, "before_cursor_execute", fail)
     with pytest.raises(RuntimeError, match="power"):
-        migrations.upgrade(engine_of)
+        schema.upgrade(engine_of)
     assert catalog(empty_dsn) == before
     sa.event.remove(engine_of, "before_cursor_execute", fail)
-    migrations.upgrade(engine_of)
+    schema.upgrade(engine_of)
 
 
 @pytest.mark.majors("newest")
@@ -366,14 +366,14 @@ def test_servers_that_start_together(empty_dsn: str, dsn: str, processes: bool) 
 
     def run() -> None:
         if processes:
-            program = "import sys; from recovery import migrations as m; m.upgrade(sys.argv[1])"
+            program = "import sys; from recovery import schema as m; m.upgrade(sys.argv[1])"
             command = [sys.executable, "-W", "error", "-c", program, empty_dsn]
             done = subprocess.run(command, capture_output=True, text=True)
             if done.returncode:
                 failures.append(done.stderr)
             return
         try:
-            migrations.upgrade(empty_dsn)
+            schema.upgrade(empty_dsn)
         except Exception as error:
             failures.append(repr(error))
 
@@ -399,10 +399,10 @@ async def test_from_asyncio_two_at_once(
     async def there_and_back(target: str) -> None:
         engine = create_async_engine(url(target, driver), poolclass=sa.NullPool)
         async with engine.connect() as connection:
-            await connection.run_sync(migrations.upgrade)
-            await connection.run_sync(migrations.check)
+            await connection.run_sync(schema.upgrade)
+            await connection.run_sync(schema.check)
             assert catalog(target) == catalog(dsn)
-            await connection.run_sync(migrations.downgrade)
+            await connection.run_sync(schema.downgrade)
 
     await asyncio.wait_for(asyncio.gather(*map(there_and_back, targets * 2)), 60)
     assert [catalog(target) for target in targets] == [empty, empty]
@@ -413,9 +413,9 @@ def test_psycopg2(empty_dsn: str, dsn: str) -> None:
     pytest.importorskip("psycopg2")
     before = catalog(empty_dsn)
     engine = sa.create_engine(url(empty_dsn, "psycopg2"), poolclass=sa.NullPool)
-    migrations.upgrade(engine)
+    schema.upgrade(engine)
     assert catalog(empty_dsn) == catalog(dsn)
-    migrations.downgrade(engine)
+    schema.downgrade(engine)
     assert catalog(empty_dsn) == before
 
 
@@ -424,8 +424,8 @@ def test_a_database_that_is_not_there(dsn: str) -> None:
     nowhere = str(psycopg.conninfo.make_conninfo(dsn, dbname="no_such_database"))
     engine = sa.create_engine(url(dsn).set(database="no_such_database"), poolclass=sa.NullPool)
     for target in (nowhere, engine):
-        for step in (migrations.upgrade, migrations.downgrade, migrations.check):
+        for step in (schema.upgrade, schema.downgrade, schema.check):
             with pytest.raises(errors.ConnectionFailed, match="no_such_database"):
                 step(target)
     with pytest.raises(errors.InvalidArgument, match="PostgreSQL"):
-        migrations.upgrade("mysql+pymysql://localhost/x")
+        schema.upgrade("mysql+pymysql://localhost/x")

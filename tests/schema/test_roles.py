@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from recovery import errors, migrations
-from recovery._postgres import Cluster
+from recovery import errors, schema
+from recovery.demo.cluster import Cluster
 from schema.catalog import catalog
 
 #: Its runner's name has room for a part of it only.
@@ -67,13 +67,13 @@ ALL = all_of("postgres")
 def test_the_roles_go_with_the_last_database_that_uses_them(server: Cluster, database: str) -> None:
     other = server.create_database("other")
     try:
-        migrations.upgrade(database)
-        migrations.upgrade(other)
+        schema.upgrade(database)
+        schema.upgrade(other)
         assert roles(database) == ALL
-        migrations.downgrade(database)
+        schema.downgrade(database)
         assert roles(database) == ALL
-        migrations.check(other)
-        migrations.downgrade(other)
+        schema.check(other)
+        schema.downgrade(other)
         assert roles(database) == []
     finally:
         server.drop_database("other")
@@ -84,7 +84,7 @@ def test_databases_that_are_migrated_at_the_same_moment(server: Cluster) -> None
     targets = [server.create_database(name) for name in names]
     failures: list[BaseException] = []
     try:
-        for step in (migrations.upgrade, migrations.downgrade):
+        for step in (schema.upgrade, schema.downgrade):
 
             def run(target: str, step=step) -> None:  # type: ignore[no-untyped-def]
                 try:
@@ -110,7 +110,7 @@ def test_without_the_privilege_nothing_happens_and_the_error_says_what_to_do(
 ) -> None:
     before = catalog(database)
     with pytest.raises(errors.PermissionDenied) as caught:
-        migrations.upgrade(as_role(database, role))
+        schema.upgrade(as_role(database, role))
     assert catalog(database) == before
     assert roles(database) == []
     message = str(caught.value)
@@ -125,10 +125,10 @@ def test_without_the_privilege_nothing_happens_and_the_error_says_what_to_do(
         f" grant {runner} to {role} with admin option;" in statements
     )
     execute(database, statements)
-    migrations.upgrade(as_role(database, role))
-    migrations.check(database)
-    migrations.upgrade(as_role(database, role))
-    migrations.downgrade(as_role(database, role))
+    schema.upgrade(as_role(database, role))
+    schema.check(database)
+    schema.upgrade(as_role(database, role))
+    schema.downgrade(as_role(database, role))
 
 
 def test_a_role_that_may_create_roles_installs_alone(database: str) -> None:
@@ -136,12 +136,12 @@ def test_a_role_that_may_create_roles_installs_alone(database: str) -> None:
     execute(database, "grant create on database app to maker")
     granted = catalog(database)
     maker = as_role(database, "maker")
-    migrations.upgrade(maker)
+    schema.upgrade(maker)
     assert roles(database) == all_of("maker")
     # Another member of the owner, here a superuser, may go on with it.
-    migrations.downgrade(database, "agent_store@base")
-    migrations.upgrade(maker)
-    migrations.downgrade(maker)
+    schema.downgrade(database, "agent_store@base")
+    schema.upgrade(maker)
+    schema.downgrade(maker)
     assert roles(database) == []
     assert catalog(database) == granted
     execute(database, "revoke create on database app from maker")
@@ -149,18 +149,18 @@ def test_a_role_that_may_create_roles_installs_alone(database: str) -> None:
 
 
 def test_a_stranger_can_neither_upgrade_nor_remove_nor_look(database: str) -> None:
-    migrations.upgrade(database)
+    schema.upgrade(database)
     before = catalog(database)
     stranger = as_role(database, "plain")
-    for step in (migrations.upgrade, migrations.downgrade):
+    for step in (schema.upgrade, schema.downgrade):
         with pytest.raises(errors.PermissionDenied, match="grant recovery_owner to plain"):
             step(stranger)
-    for look in (migrations.check, migrations.current):
+    for look in (schema.check, schema.current):
         with pytest.raises(errors.PermissionDenied, match="recovery_listener"):
             look(stranger)
     assert catalog(database) == before
     for role in ("recovery_listener", "recovery_server"):
         execute(database, f"grant {role} to plain")
-        migrations.check(stranger)
-        assert migrations.current(stranger)["managed"] == "recovery"
+        schema.check(stranger)
+        assert schema.current(stranger)["managed"] == "recovery"
         execute(database, f"revoke {role} from plain")

@@ -566,8 +566,8 @@ def test_t23_what_got_in_all_the_same_is_passed_over(people: People, dsn: str) -
         f" values ({server.epoch}, 'team_a.job', 'row', 'team_a.job', '1', 'here', 9, '-infinity')"
     )
     conn = people.session("server")
-    assert calls.run(conn, calls.local_processes("here")) == []
-    assert calls.run(conn, calls.left_processes("here")) == []
+    assert calls.run(conn, calls.process.local_processes("here")) == []
+    assert calls.run(conn, calls.process.left_processes("here")) == []
     shown = conn.execute(
         "select kind, problem from recovery.problem order by kind, name"
     ).fetchall()

@@ -11,8 +11,8 @@ import psycopg
 import pytest
 
 from helpers import wait_for
-from recovery import migrations
-from recovery._postgres import Cluster
+from recovery import schema
+from recovery.demo.cluster import Cluster
 from sql.jobs import TABLE, Connection, value
 
 SETTINGS = {
@@ -31,7 +31,7 @@ _numbers = itertools.count(1)
 def server(cluster: Any) -> Iterator[Cluster]:
     """A server that decodes its log, with the database `blank` to copy."""
     with Cluster(cluster.major, settings=SETTINGS) as mine:
-        migrations.upgrade(mine.create_database("blank"))
+        schema.upgrade(mine.create_database("blank"))
         yield mine
 
 

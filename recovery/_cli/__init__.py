@@ -1,5 +1,0 @@
-"""The command line; `recovery.cli` is its entry. Here: its exit codes."""
-
-from __future__ import annotations
-
-FAILED, USAGE, UNREACHABLE, SCHEMA, INTERRUPTED = 1, 2, 3, 4, 130

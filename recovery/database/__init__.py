@@ -1,0 +1,1 @@
+"""Connections of our own: opened, kept, replaced, closed."""

@@ -1,0 +1,1 @@
+"""The events: read after a position, and handed to subscribers."""

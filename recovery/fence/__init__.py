@@ -1,0 +1,1 @@
+"""Who writes, and whether it still may: what hooks, fuses and processes need of a server."""

@@ -1,0 +1,1 @@
+"""What makes the application's own connections say their epoch, and ask before they write."""

@@ -1,0 +1,20 @@
+"""Loads a store of opencode (https://opencode.ai) into the tables of schema ``agent``.
+
+    from recovery import opencode
+
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        report = opencode.import_store(conn, "~/.local/share/opencode/opencode.db")
+
+Ids, times and JSON stay as they are. Rows get the epoch of a server that stands
+for the one which wrote them (``opencode`` unless told otherwise): whatever was
+running is closed when that name boots next, or when its lease has run out.
+
+The SQLite file is only read: neither it nor its ``-wal`` and ``-shm`` change.
+"""
+
+from __future__ import annotations
+
+from recovery.opencode.file import TABLES, NotAStore
+from recovery.opencode.store import Imported, Skipped, import_store, load_store
+
+__all__ = ["TABLES", "Imported", "NotAStore", "Skipped", "import_store", "load_store"]

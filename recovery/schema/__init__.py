@@ -1,0 +1,27 @@
+"""Installs, upgrades and removes the schema: Alembic, without an alembic.ini.
+
+    from recovery import schema
+
+    schema.upgrade("postgresql://localhost/app")
+    schema.upgrade(engine, "recovery@head")  # the core without the agent store
+    schema.downgrade(engine)  # leaves nothing behind
+
+A project with an Alembic of its own can run the same revisions: it puts
+`location()` into its `version_locations` and runs `alembic upgrade heads`.
+From asyncio: ``await connection.run_sync(schema.upgrade)``.
+"""
+
+from __future__ import annotations
+
+from recovery.schema.migrations import (
+    Current,
+    Target,
+    check,
+    current,
+    downgrade,
+    heads,
+    location,
+    upgrade,
+)
+
+__all__ = ["Current", "Target", "check", "current", "downgrade", "heads", "location", "upgrade"]

@@ -1,0 +1,1 @@
+"""A server: its boot, its life beside an application, its end."""

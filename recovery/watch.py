@@ -1,0 +1,301 @@
+"""Watching a table: the registration that everything else works from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Literal
+
+from recovery import calls
+from recovery.types import Scope
+
+__all__ = [
+    "aattach",
+    "adetach",
+    "apermit",
+    "asupervise",
+    "attach",
+    "detach",
+    "permit",
+    "supervise",
+]
+
+
+def attach(
+    conn: calls.Connection,
+    table: str,
+    *,
+    open: str,
+    close: Mapping[str, str],
+    name: str | None = None,
+    group: str | None = None,
+    family: str | None = None,
+    parent: str | None = None,
+    position: int = 100,
+    order: str | None = None,
+    only: str | None = None,
+    image: str | None = None,
+    topic: str | None = None,
+    failed_topics: Sequence[str] | None = None,
+    idle_topics: Sequence[str] | None = None,
+    started: str | None = None,
+    unowned: str | timedelta | None = None,
+    events: Literal["all", "closed"] = "all",
+    launch_grace: str | timedelta | None = None,
+    requeue: Mapping[str, str] | None = None,
+    attempts: str | None = None,
+    max_attempts: int = 3,
+    search_path: str | None = None,
+) -> str:
+    """Watches a table: adds ``server_epoch``, a partial index and triggers to it.
+
+    Takes part in the caller's transaction (in a migration: ``op.get_bind()``). Doing
+    it again with the same expressions changes nothing.
+
+    Args:
+        conn: a psycopg or SQLAlchemy connection of the table's owner, whom a DBA has
+            permitted to (`permit`), or of a superuser.
+        table: as SQL writes it: ``job``, ``app."Job"``.
+        open: SQL condition over the row ``r``: the row is work in flight.
+        close: column -> SQL expression that a closing sets; sees ``r`` and
+            ``c.reason``, ``c.message``, ``c.at``, ``c.ms``, ``c.epoch``, ``c.detector``.
+        name: of the watch, in events and reports; by default ``schema.table``.
+        group: SQL expression for the group (session) that a row belongs to; by default every
+            row stands alone.
+        family: watches of one family share their groups, and close a group in one
+            transaction; by default the watch's name.
+        parent: on the watch whose rows are the groups: expression for the parent group.
+            Trees close deepest first.
+        position: order within the family: lower ones are closed and announced first.
+        order: expression by which the rows of one group are in order in the events.
+        only: further condition under which an open row of an ended epoch is closed; others
+            are let go (their ``server_epoch`` becomes null).
+        image: jsonb expression: what an event records of the row before and after.
+        topic: name of the event for a row.
+        failed_topics: on the watch whose rows are the groups: events for a group in which
+            work was closed.
+        idle_topics: the same, once nothing of the group is open any more.
+        started: timestamptz expression: when the work began.
+        unowned: an interval: open rows without an epoch that began longer ago are closed at
+            a boot; None: left alone.
+        events: ``all``: every transition is an event; ``closed``: only what recovery does.
+        launch_grace: an interval: open work that began more recently is kept although no
+            fuse guards it yet; None: the work of this table has no fuses.
+        requeue: for work that may be repeated: column -> expression, as in `close`: back to
+            the queue instead of closed, while attempts are left.
+        attempts: the integer column that counts them.
+        max_attempts: how many there are in all; the last one is closed.
+        search_path: what the table's own triggers find theirs by when a closing fires them;
+            by default that of this session.
+
+    Returns:
+        The watch's name.
+
+    Raises:
+        WatchInvalid: the table or an expression can't work (RC006).
+        WatchExists: watched already, with other expressions (RC007).
+        PermissionDenied: not the owner of the table, or not permitted; then it says the
+            statement that a DBA has to run (42501).
+    """
+    return calls.run(
+        conn,
+        calls.watch.attach(
+            table,
+            open,
+            close,
+            name=name,
+            group=group,
+            family=family,
+            parent=parent,
+            position=position,
+            order=order,
+            only=only,
+            image=image,
+            topic=topic,
+            failed_topics=failed_topics,
+            idle_topics=idle_topics,
+            started=started,
+            unowned=unowned,
+            events=events,
+            launch_grace=launch_grace,
+            requeue=requeue,
+            attempts=attempts,
+            max_attempts=max_attempts,
+            search_path=search_path,
+        ),
+    )
+
+
+async def aattach(
+    conn: calls.AnyAsyncConnection,
+    table: str,
+    *,
+    open: str,
+    close: Mapping[str, str],
+    name: str | None = None,
+    group: str | None = None,
+    family: str | None = None,
+    parent: str | None = None,
+    position: int = 100,
+    order: str | None = None,
+    only: str | None = None,
+    image: str | None = None,
+    topic: str | None = None,
+    failed_topics: Sequence[str] | None = None,
+    idle_topics: Sequence[str] | None = None,
+    started: str | None = None,
+    unowned: str | timedelta | None = None,
+    events: Literal["all", "closed"] = "all",
+    launch_grace: str | timedelta | None = None,
+    requeue: Mapping[str, str] | None = None,
+    attempts: str | None = None,
+    max_attempts: int = 3,
+    search_path: str | None = None,
+) -> str:
+    """`attach` on an async connection."""
+    return await calls.arun(
+        conn,
+        calls.watch.attach(
+            table,
+            open,
+            close,
+            name=name,
+            group=group,
+            family=family,
+            parent=parent,
+            position=position,
+            order=order,
+            only=only,
+            image=image,
+            topic=topic,
+            failed_topics=failed_topics,
+            idle_topics=idle_topics,
+            started=started,
+            unowned=unowned,
+            events=events,
+            launch_grace=launch_grace,
+            requeue=requeue,
+            attempts=attempts,
+            max_attempts=max_attempts,
+            search_path=search_path,
+        ),
+    )
+
+
+def permit(conn: calls.Connection, owner: str) -> None:
+    """Permits the owner of tables to attach them; once for each owner, by a DBA.
+
+    Makes the role that runs what stands in these tables (triggers, expressions): it can
+    do what the owner can, and append events of the owner's watches. The owner gets no
+    right on anybody else's tables, nor on servers, tokens and events. Doing it again
+    repairs what was removed.
+
+    Args:
+        conn: of a superuser; or of a member of recovery_owner with CREATEROLE and (from
+            PostgreSQL 16 on) the admin option on the owner.
+        owner: the role, as SQL writes it.
+
+    Raises:
+        psycopg.errors.UndefinedObject: there is no such role (42704).
+        PermissionDenied: these rights are missing (42501).
+    """
+    calls.run(conn, calls.watch.permit(owner))
+
+
+async def apermit(conn: calls.AnyAsyncConnection, owner: str) -> None:
+    """`permit` on an async connection."""
+    await calls.arun(conn, calls.watch.permit(owner))
+
+
+def detach(conn: calls.Connection, table: str) -> None:
+    """Stops watching a table and restores it as it was; its events stay.
+
+    Raises:
+        WatchUnknown: it is not watched (RC008).
+    """
+    calls.run(conn, calls.watch.detach(table))
+
+
+async def adetach(conn: calls.AnyAsyncConnection, table: str) -> None:
+    """`detach` on an async connection."""
+    await calls.arun(conn, calls.watch.detach(table))
+
+
+def supervise(
+    conn: calls.Connection,
+    table: str,
+    *,
+    kind: str | None = None,
+    activity: str | None = None,
+    timeout: str | None = None,
+    hold: str | None = None,
+    child: str | None = None,
+    cancel: Scope = "row",
+    started: str | None = None,
+) -> str:
+    """Puts a watched table under the watchdog; the timeouts are settings (`configure`).
+
+    Takes part in the caller's transaction. Doing it again replaces what was said before.
+    All expressions are SQL over the row ``r``, read with ``search_path = pg_catalog``.
+
+    Args:
+        conn: as of `attach`.
+        table: a watched one.
+        kind: text, such as ``bash``: which ``tool_timeout`` counts. Null: none does.
+        activity: timestamptz of its last sign of life, besides `Server.touch`.
+        timeout: interval, the row's own; goes before every setting.
+        hold: boolean: it waits for a human or a point in time, and no clock runs.
+        child: group (session) that the row waits for: while anything is open in it, the
+            row is not stuck; then ``task_timeout`` counts instead of ``tool_timeout``.
+        cancel: what a timeout stops: the ``row``, or its whole ``group``.
+        started: timestamptz, immutable; by default what `attach` was given.
+
+    Returns:
+        The watch's name.
+
+    Raises:
+        WatchInvalid: an expression can't work, or no start is known (RC006).
+        WatchUnknown: the table is not watched (RC008).
+        PermissionDenied: not the owner of the table (42501).
+    """
+    return calls.run(
+        conn,
+        calls.watchdog.supervise(
+            table,
+            kind=kind,
+            activity=activity,
+            timeout=timeout,
+            hold=hold,
+            child=child,
+            cancel=cancel,
+            started=started,
+        ),
+    )
+
+
+async def asupervise(
+    conn: calls.AnyAsyncConnection,
+    table: str,
+    *,
+    kind: str | None = None,
+    activity: str | None = None,
+    timeout: str | None = None,
+    hold: str | None = None,
+    child: str | None = None,
+    cancel: Scope = "row",
+    started: str | None = None,
+) -> str:
+    """`supervise` on an async connection."""
+    return await calls.arun(
+        conn,
+        calls.watchdog.supervise(
+            table,
+            kind=kind,
+            activity=activity,
+            timeout=timeout,
+            hold=hold,
+            child=child,
+            cancel=cancel,
+            started=started,
+        ),
+    )

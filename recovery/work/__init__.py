@@ -1,0 +1,1 @@
+"""Units of work that processes do: kept by fuses, tracked, stopped, cancelled."""
