@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import recovery
-from recovery import cli
+from recovery.cli.main import main
 from tools import docs_sql
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -86,7 +86,7 @@ def commands() -> str:
 def _help(*command: str) -> Iterator[str]:
     output = io.StringIO()
     with contextlib.redirect_stdout(output), contextlib.suppress(SystemExit):
-        cli.main([*command, "--help"])
+        main([*command, "--help"])
     text = "\n".join(line.rstrip() for line in output.getvalue().splitlines()).strip("\n")
     yield f"## {' '.join(['recovery', *command])}\n\n```text\n{text}\n```\n"
     for name in sorted(_listed(text)):

@@ -131,7 +131,7 @@ class Reader:
         bin_dir.mkdir()
         for name, run in (
             ("python", ""),
-            ("recovery", ' -c "from recovery.cli import main; main()"'),
+            ("recovery", ' -c "from recovery.cli.main import main; main()"'),
         ):
             program = bin_dir / name
             program.write_text(f'#!/bin/sh\nexec "{sys.executable}"{run} "$@"\n')
