@@ -1395,14 +1395,19 @@ begin
     execute format('grant execute on function
         recovery._fail(text, text, text),
         recovery._owns_table(regclass),
+        recovery._check_owner(regclass),
         recovery._check_table(regclass),
+        recovery._prepare_runner(regclass),
+        recovery._add_owner_column(recovery.watch),
         recovery._runner_of(regclass),
         recovery._realias_sql(text, text),
         recovery._has_rewriting_trigger(regclass),
         recovery._is_stale(regclass),
         recovery._lacks_loan(regclass),
         recovery._complete_watch(recovery.watch),
+        recovery._make_definitions(recovery.watch),
         recovery._define_watch(regclass),
+        recovery._comment_triggers(regclass),
         recovery._watch_definitions(recovery.watch),
         recovery._check_definitions(regclass),
         recovery._drop_triggers(regclass),
@@ -1419,6 +1424,28 @@ comment on function recovery.permit(regrole) is
     'The one statement by which a DBA permits the owner of tables to attach them: makes its runner and grants what recovery.attach needs. It gives no right on anybody else''s tables, nor on servers, tokens or events. Repeating it repairs. As recovery._make_runner; RC010 no such role.';
 --;
 revoke all on function recovery.permit(regrole) from public;
+--;
+-- sql/watch/_add_owner_column.sql
+create or replace function recovery._add_owner_column(p_watch recovery.watch)
+returns void
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if p_watch.own_column then
+        execute format('alter table %s add column server_epoch bigint', p_watch.relation);
+        execute format('comment on column %s.server_epoch is %L', p_watch.relation,
+            'pg-recovery: epoch of the server that owns the row.');
+    end if;
+end
+$$;
+--;
+comment on function recovery._add_owner_column(recovery.watch) is
+    'Adds server_epoch to the table of a watch, unless the host has made it itself.';
+--;
+revoke all on function recovery._add_owner_column(recovery.watch) from public;
 --;
 -- sql/watch/_attached_watches.sql
 create or replace function recovery._attached_watches()
@@ -1498,6 +1525,45 @@ comment on function recovery._check_definitions(regclass) is 'Refuses an index o
 --;
 revoke all on function recovery._check_definitions(regclass) from public;
 --;
+-- sql/watch/_check_family.sql
+create or replace function recovery._check_family(p_watch recovery.watch)
+returns void
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_other recovery.watch;
+begin
+    select w.* into v_other from recovery.watch as w
+    where w.family = p_watch.family and w.id <> p_watch.id
+      and (w.group_type is distinct from p_watch.group_type or w.runner <> p_watch.runner);
+    if found and v_other.runner <> p_watch.runner then
+        perform recovery._fail('RC006',
+            format('%s and %s, of family "%s", belong to two owners',
+                p_watch.relation, v_other.relation, p_watch.family),
+            'Watches of one family close in one statement, with the rights of one owner.');
+    elsif found then
+        perform recovery._fail('RC006', format('the group of %s is %s, that of "%s" in family "%s" is %s',
+            p_watch.relation, coalesce(p_watch.group_type, 'not given'),
+            v_other.name, p_watch.family, coalesce(v_other.group_type, 'not given')),
+            'Watches of one family share the type of their group.');
+    end if;
+    if p_watch.group_by is null
+        and exists (select from recovery.watch as w where w.family = p_watch.family and w.id <> p_watch.id)
+    then
+        perform recovery._fail('RC006', format('family "%s" has a watch already', p_watch.family),
+            'Watches share a family only by p_group.');
+    end if;
+end
+$$;
+--;
+comment on function recovery._check_family(recovery.watch) is
+    'Refuses a watch that cannot close together with the others of its family: RC006.';
+--;
+revoke all on function recovery._check_family(recovery.watch) from public;
+--;
 -- sql/watch/_check_key.sql
 create or replace function recovery._check_key(p_key text, p_what text)
 returns void
@@ -1531,41 +1597,120 @@ declare
     v_close    jsonb := p_spec -> 'close';
     v_requeue  jsonb := nullif(p_spec -> 'requeue', 'null');
     v_attempts text := p_spec ->> 'attempts';
+    v_grace    interval := p_spec ->> 'launch_grace';
+    v_unowned  interval := p_spec ->> 'unowned';
+    v_problem  text;
+    v_hint     text;
 begin
-    if btrim(coalesce(p_spec ->> 'open', '')) = '' then
-        perform recovery._fail('RC006', format('no open expression was given for %s', p_table), 'Such as: status = ''running''.');
-    elsif jsonb_typeof(v_close) is distinct from 'object' or v_close = '{}' then
-        perform recovery._fail('RC006', format('close expressions of %s are %s', p_table, coalesce(nullif(v_close, 'null')::text, 'null')),
-            'Give an object of column -> SQL expression, such as {"status": "''failed''"}.');
-    elsif coalesce(p_spec ->> 'events', '') not in ('all', 'closed') then
-        perform recovery._fail('RC006', format('events %s of %s is not known', coalesce(quote_ident(p_spec ->> 'events'), 'null'), p_table), 'Allowed are all and closed.');
-    elsif p_spec ->> 'unowned' is not null and p_spec ->> 'started' is null then
-        perform recovery._fail('RC006', format('unowned rows of %s can only be closed by age', p_table), 'Give p_started too.');
-    elsif p_spec ->> 'launch_grace' is not null and p_spec ->> 'started' is null then
-        perform recovery._fail('RC006', format('a launch grace for %s needs to know when work started', p_table), 'Give p_started too.');
-    elsif (p_spec ->> 'launch_grace')::interval < interval '0' or (p_spec ->> 'unowned')::interval < interval '0' then
-        perform recovery._fail('RC006', format('interval %s of %s is negative',
-            least((p_spec ->> 'launch_grace')::interval, (p_spec ->> 'unowned')::interval), p_table));
-    elsif (v_requeue is null) <> (v_attempts is null) or v_requeue = '{}' or jsonb_typeof(v_requeue) <> 'object' then
-        perform recovery._fail('RC006', format('requeue of %s is %s with attempts column %s', p_table, coalesce(v_requeue::text, 'null'), coalesce(v_attempts, 'null')),
-            'Give both: an object of column -> SQL expression that sets a row back, such as {"status": "''queued''"}, and the integer column that counts.');
-    elsif v_requeue is not null and coalesce((p_spec ->> 'max_attempts')::integer, 0) < 1 then
-        perform recovery._fail('RC006', format('max attempts %s of %s is not allowed', coalesce(p_spec ->> 'max_attempts', 'null'), p_table), 'Give 1 or more.');
-    elsif p_spec ->> 'position' is null then
-        perform recovery._fail('RC006', format('position null of %s is not allowed', p_table), 'Give an integer.');
-    elsif octet_length(p_spec ->> 'name') > 200 or btrim(coalesce(p_spec ->> 'name', '')) = '' then
-        perform recovery._fail('RC006', format('watch name "%s" is not allowed', left(p_spec ->> 'name', 60)), 'Give 1 to 200 bytes.');
-    elsif octet_length(p_spec ->> 'family') > 200 then
-        perform recovery._fail('RC006', format('family name "%s..." is not allowed', left(p_spec ->> 'family', 60)), 'Give 1 to 200 bytes.');
-    elsif p_spec ->> 'parent' is not null and p_spec ->> 'group' is null then
-        perform recovery._fail('RC006', format('%s has a parent expression but no group', p_table), 'p_parent goes with p_group.');
+    select p.problem, p.hint into v_problem, v_hint
+    from (values
+        (btrim(coalesce(p_spec ->> 'open', '')) = '',
+         format('no open expression was given for %s', p_table),
+         'Such as: status = ''running''.'),
+        (jsonb_typeof(v_close) is distinct from 'object' or v_close = '{}',
+         format('close expressions of %s are %s', p_table, coalesce(nullif(v_close, 'null')::text, 'null')),
+         'Give an object of column -> SQL expression, such as {"status": "''failed''"}.'),
+        (coalesce(p_spec ->> 'events', '') not in ('all', 'closed'),
+         format('events %s of %s is not known', coalesce(quote_ident(p_spec ->> 'events'), 'null'), p_table),
+         'Allowed are all and closed.'),
+        (v_unowned is not null and p_spec ->> 'started' is null,
+         format('unowned rows of %s can only be closed by age', p_table),
+         'Give p_started too.'),
+        (v_grace is not null and p_spec ->> 'started' is null,
+         format('a launch grace for %s needs to know when work started', p_table),
+         'Give p_started too.'),
+        (v_grace < interval '0' or v_unowned < interval '0',
+         format('interval %s of %s is negative', least(v_grace, v_unowned), p_table),
+         null),
+        ((v_requeue is null) <> (v_attempts is null) or v_requeue = '{}' or jsonb_typeof(v_requeue) <> 'object',
+         format('requeue of %s is %s with attempts column %s',
+             p_table, coalesce(v_requeue::text, 'null'), coalesce(v_attempts, 'null')),
+         'Give both: an object of column -> SQL expression that sets a row back, such as {"status": "''queued''"}, '
+         'and the integer column that counts.'),
+        (v_requeue is not null and coalesce((p_spec ->> 'max_attempts')::integer, 0) < 1,
+         format('max attempts %s of %s is not allowed', coalesce(p_spec ->> 'max_attempts', 'null'), p_table),
+         'Give 1 or more.'),
+        (p_spec ->> 'position' is null,
+         format('position null of %s is not allowed', p_table),
+         'Give an integer.'),
+        (octet_length(p_spec ->> 'name') > 200 or btrim(coalesce(p_spec ->> 'name', '')) = '',
+         format('watch name "%s" is not allowed', left(p_spec ->> 'name', 60)),
+         'Give 1 to 200 bytes.'),
+        (octet_length(p_spec ->> 'family') > 200,
+         format('family name "%s..." is not allowed', left(p_spec ->> 'family', 60)),
+         'Give 1 to 200 bytes.'),
+        (p_spec ->> 'parent' is not null and p_spec ->> 'group' is null,
+         format('%s has a parent expression but no group', p_table),
+         'p_parent goes with p_group.')
+    ) as p (wrong, problem, hint)
+    where p.wrong limit 1;
+    if found then
+        perform recovery._fail('RC006', v_problem, v_hint);
     end if;
 end
 $$;
 --;
-comment on function recovery._check_options(regclass, jsonb) is 'Refuses the arguments of recovery.attach that cannot work, before anything is compiled: RC006.';
+comment on function recovery._check_options(regclass, jsonb) is
+    'Refuses the arguments of recovery.attach that cannot work, before anything is compiled: RC006.';
 --;
 revoke all on function recovery._check_options(regclass, jsonb) from public;
+--;
+-- sql/watch/_check_owner.sql
+create or replace function recovery._check_owner(p_table regclass)
+returns void
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_owner regrole := (select c.relowner from pg_class as c where c.oid = p_table);
+begin
+    if v_owner is not null and not recovery._owns_table(p_table) then
+        perform recovery._fail('42501', format('must be owner of table %s', p_table),
+            format('It belongs to %s.', v_owner));
+    end if;
+end
+$$;
+--;
+comment on function recovery._check_owner(regclass) is
+    'Refuses a caller without the rights of a table''s owner: 42501.';
+--;
+revoke all on function recovery._check_owner(regclass) from public;
+--;
+-- sql/watch/_check_supervision.sql
+create or replace function recovery._check_supervision(p_watch recovery.watch)
+returns void
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_table  regclass := p_watch.relation;
+    v_cancel text := p_watch.supervised ->> 'cancel';
+begin
+    if v_cancel is null or v_cancel not in ('row', 'group') then
+        perform recovery._fail('RC006',
+            format('cancel %s of %s is not known', coalesce(quote_literal(v_cancel), 'null'), v_table),
+            'Allowed are row and group.');
+    elsif v_cancel = 'group' and p_watch.group_by is null then
+        perform recovery._fail('RC006', format('%s has no group to cancel', v_table),
+            'Attach it with p_group, or cancel rows.');
+    elsif p_watch.supervised ->> 'child' is not null and p_watch.group_by is null then
+        perform recovery._fail('RC006', format('%s has no groups, so a row cannot wait for one', v_table),
+            'Attach it with p_group.');
+    elsif p_watch.started is null then
+        perform recovery._fail('RC006', format('the watchdog needs to know when work of %s started', v_table),
+            'Give p_started, such as created_at.');
+    end if;
+end
+$$;
+--;
+comment on function recovery._check_supervision(recovery.watch) is
+    'Refuses the arguments of recovery.supervise that cannot work: RC006.';
+--;
+revoke all on function recovery._check_supervision(recovery.watch) from public;
 --;
 -- sql/watch/_check_table.sql
 create or replace function recovery._check_table(p_table regclass)
@@ -1579,7 +1724,10 @@ declare
     v_class record;
 begin
     select c.relkind, c.relpersistence, c.relispartition, n.nspname, r.rolname into v_class
-    from pg_class as c join pg_namespace as n on n.oid = c.relnamespace join pg_roles as r on r.oid = c.relowner where c.oid = p_table;
+    from pg_class as c
+    join pg_namespace as n on n.oid = c.relnamespace
+    join pg_roles as r on r.oid = c.relowner
+    where c.oid = p_table;
     if not found then
         perform recovery._fail('RC006', format('table %s does not exist', coalesce(p_table::text, 'null')));
     elsif v_class.relkind not in ('r', 'p') then
@@ -1589,11 +1737,14 @@ begin
     elsif v_class.relispartition then
         perform recovery._fail('RC006', format('%s is a partition', p_table), 'Watch the partitioned table.');
     elsif v_class.relpersistence = 't' then
-        perform recovery._fail('RC006', format('%s is a temporary table: other sessions cannot see its rows', p_table));
+        perform recovery._fail('RC006',
+            format('%s is a temporary table: other sessions cannot see its rows', p_table));
     elsif v_class.nspname in ('recovery', 'pg_catalog', 'information_schema') then
-        perform recovery._fail('RC006', format('%s belongs to schema %s and cannot be watched', p_table, v_class.nspname));
+        perform recovery._fail('RC006',
+            format('%s belongs to schema %s and cannot be watched', p_table, v_class.nspname));
     elsif v_class.rolname = 'recovery_owner' then
-        perform recovery._fail('RC006', format('%s belongs to recovery_owner and cannot be watched', p_table), 'Give it to a role of the application.');
+        perform recovery._fail('RC006', format('%s belongs to recovery_owner and cannot be watched', p_table),
+            'Give it to a role of the application.');
     end if;
 end
 $$;
@@ -1651,9 +1802,120 @@ comment on function recovery._child_group(recovery.watch, text) is 'The group th
 --;
 revoke all on function recovery._child_group(recovery.watch, text) from public;
 --;
+-- sql/watch/_closing_columns.sql
+create or replace function recovery._closing_columns(p_watch recovery.watch)
+returns table (name text, option text, expression text, type text, is_json boolean, problem text)
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select s.name, s.option, s.expression, format_type(a.atttypid, a.atttypmod),
+           coalesce(a.atttypid in ('json'::regtype, 'jsonb'::regtype), false),
+           case
+               when s.name = 'server_epoch' or a.attgenerated <> '' or s.name = any(p_watch.key_columns) then
+                   format('column "%s" of %s cannot be set by a closing', s.name, p_watch.relation)
+               when a.attnum is null then
+                   format('column "%s" of %s does not exist', s.name, p_watch.relation)
+               when s.option = 'attempts' then
+                   case when a.atttypid not in ('int2'::regtype, 'int4'::regtype, 'int8'::regtype)
+                             or p_watch.spec -> 'close' ? s.name or p_watch.spec -> 'requeue' ? s.name then
+                       format('column "%s" must be an integer that no close or requeue expression sets', s.name)
+                   end
+               when s.expression is null then
+                   format('column "%s" has no expression: write "null" to set null', s.name)
+           end
+    from (
+        select c.key, 'close', c.value from jsonb_each_text(p_watch.spec -> 'close') as c
+        union all
+        select r.key, 'requeue', r.value
+        from jsonb_each_text(coalesce(nullif(p_watch.spec -> 'requeue', 'null'), '{}')) as r
+        union all
+        select p_watch.attempts, 'attempts', null where p_watch.attempts is not null
+    ) as s (name, option, expression)
+    left join pg_attribute as a
+        on a.attrelid = p_watch.relation and a.attname = s.name and a.attnum > 0 and not a.attisdropped
+    order by s.name, s.option
+$$;
+--;
+comment on function recovery._closing_columns(recovery.watch) is
+    'The columns that the options close, requeue and attempts of a watch name, with their type and what is wrong '
+    'with them.';
+--;
+revoke all on function recovery._closing_columns(recovery.watch) from public;
+--;
+-- sql/watch/_comment_triggers.sql
+create or replace function recovery._comment_triggers(p_table regclass)
+returns void
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_trigger name;
+begin
+    for v_trigger in
+        select t.tgname from pg_trigger as t
+        where t.tgrelid = p_table and t.tgname ~ '^(zz_)?recovery_[0-9]{2}_'
+          and obj_description(t.oid, 'pg_trigger') is null
+    loop
+        execute format('comment on trigger %I on %s is %L', v_trigger, p_table,
+            'pg-recovery: owner, fence and events of work in flight; '
+            'made by recovery.attach, removed by recovery.detach.');
+    end loop;
+end
+$$;
+--;
+comment on function recovery._comment_triggers(regclass) is 'Says on our triggers of a table what they are.';
+--;
+revoke all on function recovery._comment_triggers(regclass) from public;
+--;
+-- sql/watch/_compile_closing.sql
+create or replace function recovery._compile_closing(p_watch recovery.watch)
+returns recovery.watch
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch  recovery.watch := p_watch;
+    v_column record;
+    v_what   text;
+    v_sets   jsonb := '{"close": {}, "requeue": {}}';
+    v_json   boolean := false;
+begin
+    for v_column in select c.* from recovery._closing_columns(v_watch) as c loop
+        v_what := v_column.option || ' ' || v_column.name;
+        if v_column.problem is not null then
+            perform recovery._fail_expression(v_watch.relation, v_what, v_column.problem);
+        elsif v_column.option <> 'attempts' then
+            v_sets[v_column.option][v_column.name] := to_jsonb((recovery._compile_expression(
+                v_watch.relation, v_what, v_column.expression, v_column.type, p_closing => true)).o_text);
+        end if;
+        v_json := v_json or v_column.is_json;
+    end loop;
+    v_watch.requeue := nullif(v_sets -> 'requeue', '{}');
+    v_watch.close := recovery._requeue_sql(
+        v_watch.relation, v_sets -> 'close', v_sets -> 'requeue', v_watch.attempts, v_watch.max_attempts);
+    v_watch.diff := v_json and v_watch.spec ->> 'image' is null;
+    v_watch.image := (recovery._compile_expression(v_watch.relation, 'image', coalesce(v_watch.spec ->> 'image', (
+        select 'jsonb_build_object(' || string_agg(format('%L, r.%I', s.key, s.key), ', ' order by s.key) || ')'
+        from jsonb_object_keys(v_watch.close) as s (key))), 'jsonb')).o_text;
+    return v_watch;
+end
+$$;
+--;
+comment on function recovery._compile_closing(recovery.watch) is
+    'Step of recovery._compile_watch: what a closing sets, and what its event records.';
+--;
+revoke all on function recovery._compile_closing(recovery.watch) from public;
+--;
 -- sql/watch/_compile_expression.sql
 create or replace function recovery._compile_expression(
     p_table      regclass,
+    p_what       text,
     p_expression text,
     p_type       text,
     p_closing    boolean default false,
@@ -1666,62 +1928,135 @@ create or replace function recovery._compile_expression(
 returns record
 language plpgsql
 volatile
-security definer
+security invoker
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_runner recovery.runner := recovery._runner_of(p_table);
-    v_task   recovery.task;
-    v_found  jsonb;
-    v_why    text;
+    v_found jsonb;
+    v_why   text;
+    v_state text;
+    v_error text;
 begin
-    -- PostgreSQL itself parses the expression and prints it back, with every name qualified and r. or c.
-    -- before every column: what it prints can stand in an index, a trigger or a statement and means the
-    -- same in each. The second range entry is what makes it print the prefixes,
-    -- the second column what makes an aggregate an error. All by the runner: reading an expression may
-    -- execute code already (a literal of a type that holds a domain). The view does not stay.
-    v_task.key := 'pg_temp.recovery_' || replace(gen_random_uuid()::text, '-', '');
-    select v.* into v_found from recovery._run_as_owner(v_runner.id, format(
-        E'create temporary view %s as select (%s\n)%s as recovery_value, r.tableoid as recovery_row from only %s as r cross join %s',
-        v_task.key, p_expression,
-        case when p_type is null then '' else '::' || p_type end,
-        p_table,
-        case when p_closing
-            then '(values (null::text, null::text, null::text, null::timestamptz, null::bigint, null::bigint)) as c (reason, message, detector, at, ms, epoch)'
-            else '(values (1)) as recovery_none (one)' end), v_task, 'compile') as v;
+    o_plain := true;
+    if p_expression is null then
+        return;
+    end if;
+    v_found := recovery._parse_expression(p_table, p_expression, p_type, p_closing);
     o_text := v_found ->> 'text';
-    o_text := substr(o_text, 9, strpos(o_text, E' AS recovery_value,\n') - 9);
     o_type := v_found ->> 'type';
-    o_plain := not exists (
-        select from jsonb_array_elements(v_found -> 'uses') as u (pair) where (u.pair ->> 0)::oid = 'pg_type'::regclass and (u.pair ->> 1)::oid >= 16384);
-    select array_agg(distinct (u.pair ->> 2)::smallint) into o_columns
-    from jsonb_array_elements(v_found -> 'uses') as u (pair)
-    where (u.pair ->> 0)::oid = 'pg_class'::regclass and (u.pair ->> 1)::oid = p_table and (u.pair ->> 2)::integer > 0;
+    select not coalesce(bool_or(u.class = 'pg_type'::regclass and u.object >= 16384), false),
+           array_agg(distinct u.part) filter (
+               where u.class = 'pg_class'::regclass and u.object = p_table and u.part > 0)
+    into o_plain, o_columns
+    from jsonb_array_elements(v_found -> 'uses') as j (triple)
+    cross join lateral (
+        select (j.triple ->> 0)::oid, (j.triple ->> 1)::oid, (j.triple ->> 2)::integer::smallint
+    ) as u (class, object, part);
     if p_stored then
         -- Whoever makes the index and the triggers reads its literals with its own rights.
         select d.what into v_why
-        from jsonb_array_elements(v_found -> 'uses') as u (pair)
-        cross join lateral recovery._untrusted_object((u.pair ->> 0)::oid, (u.pair ->> 1)::oid, v_runner.privileged) as d (what)
+        from jsonb_array_elements(v_found -> 'uses') as j (triple)
+        cross join lateral recovery._untrusted_object(
+            (j.triple ->> 0)::oid, (j.triple ->> 1)::oid, (recovery._runner_of(p_table)).privileged) as d (what)
         where d.what is not null limit 1;
     end if;
     if v_why is not null then
         perform recovery._fail('RC006', format('expression %s uses %s', p_expression, v_why),
             'It stands in an index and in triggers, which others than the table''s owner create and execute.');
-    end if;
-    o_text := v_found ->> 'text';
-    o_text := substr(o_text, 9, strpos(o_text, E' AS recovery_value,\n') - 9);
-    o_type := v_found ->> 'type';
-    -- It will stand in statements that a caller executes with its own rights (create index): one expression, and no more.
-    if regexp_replace(o_text, $re$'(?:[^']|'')*'|"(?:[^"]|"")*"$re$, '', 'g') ~ ';' then
+    elsif regexp_replace(o_text, $re$'(?:[^']|'')*'|"(?:[^"]|"")*"$re$, '', 'g') ~ ';' then
+        -- It will stand in statements that a caller executes with its own rights (create index).
         perform recovery._fail('RC006', format('expression %s is more than one', p_expression));
     end if;
+exception
+    when insufficient_privilege then
+        raise;
+    when others then
+        get stacked diagnostics v_state = returned_sqlstate, v_error = message_text;
+        if v_state like 'RC%' then
+            raise;
+        end if;
+        perform recovery._fail_expression(p_table, p_what, v_error);
 end
 $$;
 --;
-comment on function recovery._compile_expression(regclass, text, text, boolean, boolean) is
-    'Parses an expression over a row r of the table (and the closing c) with search_path pg_catalog and returns it fully qualified, with its type, the columns of the table that it reads, and whether it uses built-in types only. p_stored: it goes into an index and triggers, and must use nothing that runs code when it is read.';
+comment on function recovery._compile_expression(regclass, text, text, text, boolean, boolean) is
+    'Compiles an expression over a row r of the table (and the closing c), given for the option p_what: returns it '
+    'fully qualified, with its type, the columns of the table that it reads, and whether it uses built-in types only; '
+    'nothing for null. p_stored: it goes into an index and triggers, and must use nothing that runs code when read.';
 --;
-revoke all on function recovery._compile_expression(regclass, text, text, boolean, boolean) from public;
+revoke all on function recovery._compile_expression(regclass, text, text, text, boolean, boolean) from public;
+--;
+-- sql/watch/_compile_row.sql
+create or replace function recovery._compile_row(p_watch recovery.watch)
+returns recovery.watch
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch recovery.watch := p_watch;
+    v_spec  jsonb := p_watch.spec;
+begin
+    select c.o_text, c.o_columns, c.o_plain into v_watch.open, v_watch.open_columns, v_watch.plain
+    from recovery._compile_expression(v_watch.relation, 'open', v_spec ->> 'open', 'boolean', p_stored => true) as c;
+    select c.o_text, c.o_type, v_watch.open_columns || c.o_columns, v_watch.plain and c.o_plain
+    into v_watch.group_by, v_watch.group_type, v_watch.open_columns, v_watch.plain
+    from recovery._compile_expression(v_watch.relation, 'group', v_spec ->> 'group', null, p_stored => true) as c;
+    v_watch.parent := (
+        recovery._compile_expression(v_watch.relation, 'parent', v_spec ->> 'parent', v_watch.group_type)).o_text;
+    v_watch.only_if := (
+        recovery._compile_expression(v_watch.relation, 'only', v_spec ->> 'only', 'boolean')).o_text;
+    select c.o_text, v_watch.plain and c.o_plain into v_watch.started, v_watch.plain
+    from recovery._compile_expression(v_watch.relation, 'started',
+        coalesce(v_watch.supervised ->> 'started', v_spec ->> 'started'), 'timestamptz', p_stored => true) as c;
+    -- A view column cannot be a record, so the row is compiled inside a test and taken out again.
+    v_watch.order_by := substring((
+        recovery._compile_expression(
+            v_watch.relation, 'order', 'row(' || (v_spec ->> 'order') || ') is null', 'boolean')
+    ).o_text from '^\((.*) IS NULL\)$');
+    return v_watch;
+end
+$$;
+--;
+comment on function recovery._compile_row(recovery.watch) is
+    'Step of recovery._compile_watch: what an open row is, its group, its order, when it began.';
+--;
+revoke all on function recovery._compile_row(recovery.watch) from public;
+--;
+-- sql/watch/_compile_supervision.sql
+create or replace function recovery._compile_supervision(p_watch recovery.watch)
+returns recovery.watch
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch recovery.watch := p_watch;
+    v_given jsonb := p_watch.supervised;
+    v_table regclass := p_watch.relation;
+begin
+    if v_given is null then
+        return v_watch;
+    end if;
+    perform recovery._check_supervision(v_watch);
+    v_watch.cancel := v_given ->> 'cancel';
+    v_watch.kind := (recovery._compile_expression(v_table, 'kind', v_given ->> 'kind', 'text')).o_text;
+    v_watch.activity := (
+        recovery._compile_expression(v_table, 'activity', v_given ->> 'activity', 'timestamptz')).o_text;
+    v_watch.timeout := (recovery._compile_expression(v_table, 'timeout', v_given ->> 'timeout', 'interval')).o_text;
+    v_watch.hold := (recovery._compile_expression(v_table, 'hold', v_given ->> 'hold', 'boolean')).o_text;
+    v_watch.child := (
+        recovery._compile_expression(v_table, 'child', v_given ->> 'child', v_watch.group_type)).o_text;
+    return v_watch;
+end
+$$;
+--;
+comment on function recovery._compile_supervision(recovery.watch) is
+    'Step of recovery._compile_watch: what the watchdog was told by recovery.supervise.';
+--;
+revoke all on function recovery._compile_supervision(recovery.watch) from public;
 --;
 -- sql/watch/_compile_watch.sql
 create or replace function recovery._compile_watch()
@@ -1734,181 +2069,25 @@ as $$
 /* recovery.watch is the door through which a table's owner comes in: it may write relation, spec, path and
    supervised, for its own tables. Everything else in the row is made here, from what PostgreSQL prints when
    the owner's runner reads the expressions. */
-declare
-    v_step   text;
-    v_state  text;
-    v_error  text;
-    v_done   text;
-    v_other  recovery.watch;
-    v_column record;
-    v_text   text;
-    v_close  jsonb := '{}';
-    v_requeue jsonb := '{}';
-    v_diff   boolean := false;
 begin
     perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
     perform recovery._check_table(new.relation);
     perform recovery._check_options(new.relation, new.spec);
-    new.name := new.spec ->> 'name';
-    new.family := coalesce(new.spec ->> 'family', new.name);
-    new.position := (new.spec ->> 'position')::integer;
-    new.topic := new.spec ->> 'topic';
-    new.failed_topics := (select array_agg(t.topic order by t.n) from jsonb_array_elements_text(nullif(new.spec -> 'failed_topics', 'null')) with ordinality as t (topic, n));
-    new.idle_topics := (select array_agg(t.topic order by t.n) from jsonb_array_elements_text(nullif(new.spec -> 'idle_topics', 'null')) with ordinality as t (topic, n));
-    new.unowned := (new.spec ->> 'unowned')::interval;
-    new.launch_grace := (new.spec ->> 'launch_grace')::interval;
-    new.events := new.spec ->> 'events';
-    new.runner := (recovery._runner_of(new.relation)).id;
-    if new.runner is null then
-        perform recovery._fail('42501', format('the owner of %s is not permitted to attach tables', new.relation),
-            format('A DBA runs this once: select recovery.permit(%L);', (select c.relowner::regrole from pg_class as c where c.oid = new.relation)));
-    end if;
-    select w.* into v_other from recovery.watch as w where w.name = new.name and w.id <> new.id;
-    if found then
-        perform recovery._fail('RC007', format('the name "%s" is taken by the watch on %s', new.name, v_other.relation),
-            'Give another name.');
-    end if;
-
-    select array_agg(a.attname order by k.n), array_agg(format_type(a.atttypid, a.atttypmod) order by k.n)
-    into new.key_columns, new.key_types
-    from pg_index as i
-    cross join lateral unnest(i.indkey) with ordinality as k (attnum, n)
-    join pg_attribute as a on a.attrelid = i.indrelid and a.attnum = k.attnum
-    where i.indrelid = new.relation and i.indisprimary and k.n <= i.indnkeyatts;
-    if new.key_columns is null then
-        perform recovery._fail('RC006', format('%s has no primary key', new.relation), 'Events and closings name a row by its primary key.');
-    end if;
-    if tg_op = 'INSERT' then
-        select a.atttypid = 'bigint'::regtype and a.attgenerated = '' and a.attidentity = '' as fits, a.attnotnull into v_column
-        from pg_attribute as a
-        where a.attrelid = new.relation and a.attname = 'server_epoch' and not a.attisdropped;
-        new.own_column := not found;
-        if found and not v_column.fits then
-            perform recovery._fail('RC006', format('%s has a column server_epoch that is not bigint, or is generated', new.relation));
-        elsif v_column.attnotnull then
-            perform recovery._fail('RC006', format('the column server_epoch of %s is not null', new.relation), 'Let it be null: nobody owns a row that is not open.');
-        end if;
-    end if;
-
-    begin
-        v_step := 'open';
-        select c.o_text, c.o_columns, c.o_plain into new.open, new.open_columns, new.plain
-        from recovery._compile_expression(new.relation, new.spec ->> 'open', 'boolean', false, true) as c;
-        v_step := 'group';
-        new.group_by := null;
-        new.group_type := null;
-        if new.spec ->> 'group' is not null then
-            select c.o_text, c.o_type, c.o_plain and new.plain, new.open_columns || c.o_columns
-            into new.group_by, new.group_type, new.plain, new.open_columns
-            from recovery._compile_expression(new.relation, new.spec ->> 'group', null, false, true) as c;
-        end if;
-        for v_step, v_text in
-            select s.step, s.type from (values ('parent', new.group_type), ('only', 'boolean'), ('started', 'timestamptz')) as s (step, type)
-        loop
-            v_done := coalesce(case v_step when 'started' then new.supervised ->> 'started' end, new.spec ->> v_step);
-            if v_done is not null then
-                select c.o_text, new.plain and (c.o_plain or v_step <> 'started') into v_done, new.plain
-                from recovery._compile_expression(new.relation, v_done, v_text, false, v_step = 'started') as c;
-            end if;
-            case v_step
-                when 'parent' then new.parent := v_done;
-                when 'only' then new.only_if := v_done;
-                else new.started := v_done;
-            end case;
-        end loop;
-        v_step := 'order';
-        new.order_by := null;
-        if new.spec ->> 'order' is not null then
-            -- A view column cannot be a record, so the row is compiled inside a test and taken out again.
-            new.order_by := substring((recovery._compile_expression(new.relation, 'row(' || (new.spec ->> 'order') || ') is null', 'boolean')).o_text from '^\((.*) IS NULL\)$');
-        end if;
-        new.attempts := new.spec ->> 'attempts';
-        for v_column in
-            select s.key as name, s.value as expression, s.into_close, a.attnum, a.atttypid in ('int2'::regtype, 'int4'::regtype, 'int8'::regtype) as counts, format_type(a.atttypid, a.atttypmod) as type,
-                   a.atttypid in ('json'::regtype, 'jsonb'::regtype) as json,
-                   a.attgenerated <> '' or s.key = 'server_epoch' or s.key = any(new.key_columns) as fixed
-            from (select *, true as into_close from jsonb_each_text(new.spec -> 'close')
-                  union all select *, false from jsonb_each_text(coalesce(nullif(new.spec -> 'requeue', 'null'), '{}'))
-                  union all select new.attempts, format('coalesce(r.%I, 0) + 1', new.attempts), null where new.attempts is not null) as s
-            left join pg_attribute as a on a.attrelid = new.relation and a.attname = s.key and a.attnum > 0 and not a.attisdropped
-            order by s.key
-        loop
-            v_step := case v_column.into_close when true then 'close ' when false then 'requeue ' else 'attempts ' end || v_column.name;
-            if v_column.name = 'server_epoch' then
-                perform recovery._fail('42601', format('column "%s" of %s cannot be set by a closing', v_column.name, new.relation));
-            elsif v_column.attnum is null then
-                perform recovery._fail('42703', format('column "%s" of %s does not exist', v_column.name, new.relation));
-            elsif v_column.fixed then
-                perform recovery._fail('42601', format('column "%s" of %s cannot be set by a closing', v_column.name, new.relation));
-            elsif v_column.expression is null then
-                perform recovery._fail('42601', format('column "%s" has no expression: write "null" to set null', v_column.name));
-            end if;
-            if v_column.into_close is null then
-                if not v_column.counts or new.spec -> 'close' ? v_column.name or new.spec -> 'requeue' ? v_column.name then
-                    perform recovery._fail('42804', format('column "%s" must be an integer that no close or requeue expression sets', v_column.name));
-                end if;
-            elsif v_column.into_close then
-                v_close := v_close || jsonb_build_object(v_column.name, (recovery._compile_expression(new.relation, v_column.expression, v_column.type, true)).o_text);
-            else
-                v_requeue := v_requeue || jsonb_build_object(v_column.name, (recovery._compile_expression(new.relation, v_column.expression, v_column.type, true)).o_text);
-            end if;
-            v_diff := v_diff or v_column.json;
-        end loop;
-        new.max_attempts := case when new.attempts is not null then (new.spec ->> 'max_attempts')::integer end;
-        new.close := recovery._requeue_sql(new.relation, v_close, v_requeue, new.attempts, new.max_attempts);
-        new.requeue := nullif(v_requeue, '{}');
-        v_step := 'image';
-        new.diff := v_diff and new.spec ->> 'image' is null;
-        new.image := (recovery._compile_expression(new.relation, coalesce(new.spec ->> 'image', (
-            select 'jsonb_build_object(' || string_agg(format('%L, r.%I', s.key, s.key), ', ' order by s.key) || ')'
-            from jsonb_object_keys(new.close) as s (key))), 'jsonb')).o_text;
-        if new.supervised is not null then
-            new.cancel := new.supervised ->> 'cancel';
-            for v_step, v_text in
-                select s.step, s.type
-                from (values ('kind', 'text'), ('activity', 'timestamptz'), ('timeout', 'interval'), ('hold', 'boolean'), ('child', new.group_type)) as s (step, type)
-            loop
-                v_done := case when new.supervised ->> v_step is not null then (recovery._compile_expression(new.relation, new.supervised ->> v_step, v_text)).o_text end;
-                case v_step
-                    when 'kind' then new.kind := v_done;
-                    when 'activity' then new.activity := v_done;
-                    when 'timeout' then new.timeout := v_done;
-                    when 'hold' then new.hold := v_done;
-                    else new.child := v_done;
-                end case;
-            end loop;
-        end if;
-    exception
-        when insufficient_privilege then
-            raise;
-        when others then
-            get stacked diagnostics v_state = returned_sqlstate, v_error = message_text;
-            if v_state like 'RC%' then
-                raise;
-            end if;
-            perform recovery._fail('RC006', format('the %s expression for %s does not work: %s', v_step, new.relation, v_error),
-                'Expressions see one row r of the table (in close also c.reason, c.message, c.at, c.ms, c.epoch) and are read with search_path pg_catalog: qualify your own types and functions.');
-    end;
-    select w.* into v_other from recovery.watch as w
-    where w.family = new.family and w.id <> new.id and (w.group_type is distinct from new.group_type or w.runner <> new.runner);
-    if found and v_other.runner <> new.runner then
-        perform recovery._fail('RC006', format('%s and %s, of family "%s", belong to two owners', new.relation, v_other.relation, new.family),
-            'Watches of one family close in one statement, with the rights of one owner.');
-    elsif found then
-        perform recovery._fail('RC006', format('the group of %s is %s, that of "%s" in family "%s" is %s', new.relation,
-            coalesce(new.group_type, 'not given'), v_other.name, new.family, coalesce(v_other.group_type, 'not given')),
-            'Watches of one family share the type of their group.');
-    end if;
-    if new.group_by is null and exists (select from recovery.watch as w where w.family = new.family and w.id <> new.id) then
-        perform recovery._fail('RC006', format('family "%s" has a watch already', new.family), 'Watches share a family only by p_group.');
-    end if;
-    new.outbox := coalesce((select min(w.outbox) from recovery.watch as w where w.family = new.family and w.id <> new.id), new.id);
+    new := recovery._read_options(new);
+    new := recovery._read_table(new, tg_op = 'INSERT');
+    new := recovery._compile_row(new);
+    new := recovery._compile_closing(new);
+    new := recovery._compile_supervision(new);
+    perform recovery._check_family(new);
+    new.outbox := coalesce(
+        (select min(w.outbox) from recovery.watch as w where w.family = new.family and w.id <> new.id), new.id);
     return new;
 end
 $$;
 --;
 comment on function recovery._compile_watch() is
-    'Trigger function of recovery.watch: checks what an owner has written there and makes all other columns from it. RC006 cannot work, RC007 the name is taken, 42501 the owner is not permitted.';
+    'Trigger function of recovery.watch: checks what an owner has written there and makes all other columns from it. '
+    'RC006 cannot work, RC007 the name is taken, 42501 the owner is not permitted.';
 --;
 revoke all on function recovery._compile_watch() from public;
 --;
@@ -1920,51 +2099,16 @@ volatile
 security invoker
 set search_path = pg_catalog, pg_temp
 as $$
-declare
-    v_runner recovery.runner := recovery._runner_of(p_watch.relation);
-    v_owner  regrole;
-    v_schema regnamespace;
-    v_define record;
-    v_state  text;
-    v_error  text;
-    v_what   text;
 begin
-    select c.relowner, c.relnamespace into v_owner, v_schema from pg_class as c where c.oid = p_watch.relation;
-    v_what := case when exists (select from pg_class as c where c.relnamespace = v_schema and c.relname = 'recovery_open_' || p_watch.id)
-                   then 'the started expression' else 'the open or group expression' end;
-    begin
-        if not v_runner.privileged and has_schema_privilege(v_owner, v_schema, 'create') then
-            perform recovery._define_watch(p_watch.relation);
-        elsif v_runner.privileged or p_watch.plain then
-            -- With the caller's rights: the runner is no owner here, or may not make an index in this schema.
-            for v_define in select d.name, d.statement from recovery._watch_definitions(p_watch) as d loop
-                execute v_define.statement;
-            end loop;
-            perform recovery._check_definitions(p_watch.relation);
-        else
-            perform recovery._fail('42501', format('%s may not create in schema %s', v_owner, v_schema));
-        end if;
-    exception when others then
-        get stacked diagnostics v_state = returned_sqlstate, v_error = message_text;
-        if v_state like 'RC%' then
-            raise;
-        elsif v_state = '42501' then
-            perform recovery._fail('42501', v_error, format('attach makes an index beside the table: grant create on schema %s to %s;', v_schema, v_owner));
-        end if;
-        perform recovery._fail('RC006', format('%s for %s does not work: %s', v_what, p_watch.relation, v_error), 'It stands in an index, and must be immutable.');
-    end;
-    for v_define in
-        select t.tgname from pg_trigger as t where t.tgrelid = p_watch.relation and t.tgname ~ '^(zz_)?recovery_[0-9]{2}_' and obj_description(t.oid, 'pg_trigger') is null
-    loop
-        execute format('comment on trigger %I on %s is %L', v_define.tgname, p_watch.relation,
-            'pg-recovery: owner, fence and events of work in flight; made by recovery.attach, removed by recovery.detach.');
-    end loop;
+    perform recovery._make_definitions(p_watch);
+    perform recovery._comment_triggers(p_watch.relation);
     perform recovery._rehearse_watch(p_watch.relation);
 end
 $$;
 --;
 comment on function recovery._complete_watch(recovery.watch) is
-    'Last step of attach and supervise: makes the index and the triggers that a watch lacks, and plans its statements. RC006 they cannot work, 42501 no right to make an index.';
+    'Last steps of attach and supervise: makes the index and the triggers that a watch lacks, and plans its statements. '
+    'RC006 they cannot work, 42501 no right to make an index.';
 --;
 revoke all on function recovery._complete_watch(recovery.watch) from public;
 --;
@@ -2016,6 +2160,26 @@ $$;
 comment on function recovery._drop_triggers(regclass) is 'Removes our triggers from a table.';
 --;
 revoke all on function recovery._drop_triggers(regclass) from public;
+--;
+-- sql/watch/_fail_expression.sql
+create or replace function recovery._fail_expression(p_table regclass, p_what text, p_problem text)
+returns void
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform recovery._fail('RC006', format('the %s expression for %s does not work: %s', p_what, p_table, p_problem),
+        'Expressions see one row r of the table (in close also c.reason, c.message, c.at, c.ms, c.epoch) '
+        'and are read with search_path pg_catalog: qualify your own types and functions.');
+end
+$$;
+--;
+comment on function recovery._fail_expression(regclass, text, text) is
+    'Refuses an expression: RC006. p_what: the option that it was given for, and the column.';
+--;
+revoke all on function recovery._fail_expression(regclass, text, text) from public;
 --;
 -- sql/watch/_family_of.sql
 create or replace function recovery._family_of(p_watch text, p_scope text, p_what text)
@@ -2446,6 +2610,58 @@ comment on function recovery._key_text(text[], text) is 'SQL text that prints th
 --;
 revoke all on function recovery._key_text(text[], text) from public;
 --;
+-- sql/watch/_make_definitions.sql
+create or replace function recovery._make_definitions(p_watch recovery.watch)
+returns void
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_runner recovery.runner := recovery._runner_of(p_watch.relation);
+    v_owner  regrole;
+    v_schema regnamespace;
+    v_define record;
+    v_state  text;
+    v_error  text;
+    v_what   text;
+begin
+    select c.relowner, c.relnamespace into v_owner, v_schema from pg_class as c where c.oid = p_watch.relation;
+    v_what := case
+        when exists (
+            select from pg_class as c where c.relnamespace = v_schema and c.relname = 'recovery_open_' || p_watch.id)
+        then 'the started expression' else 'the open or group expression' end;
+    if not v_runner.privileged and has_schema_privilege(v_owner, v_schema, 'create') then
+        perform recovery._define_watch(p_watch.relation);
+    elsif v_runner.privileged or p_watch.plain then
+        -- With the caller's rights: the runner is no owner here, or may not make an index in this schema.
+        for v_define in select d.name, d.statement from recovery._watch_definitions(p_watch) as d loop
+            execute v_define.statement;
+        end loop;
+        perform recovery._check_definitions(p_watch.relation);
+    else
+        perform recovery._fail('42501', format('%s may not create in schema %s', v_owner, v_schema));
+    end if;
+exception when others then
+    get stacked diagnostics v_state = returned_sqlstate, v_error = message_text;
+    if v_state like 'RC%' then
+        raise;
+    elsif v_state = '42501' then
+        perform recovery._fail('42501', v_error,
+            format('attach makes an index beside the table: grant create on schema %s to %s;', v_schema, v_owner));
+    end if;
+    perform recovery._fail('RC006', format('%s for %s does not work: %s', v_what, p_watch.relation, v_error),
+        'It stands in an index, and must be immutable.');
+end
+$$;
+--;
+comment on function recovery._make_definitions(recovery.watch) is
+    'Makes the index and the triggers that the table of a watch does not have: as the runner, or with the rights of '
+    'the caller where the runner may not. RC006 they cannot work, 42501 no right to make an index.';
+--;
+revoke all on function recovery._make_definitions(recovery.watch) from public;
+--;
 -- sql/watch/_note_broken_watch.sql
 create or replace function recovery._note_broken_watch(p_watch text, p_state text, p_message text)
 returns void
@@ -2495,6 +2711,175 @@ $$;
 comment on function recovery._open_epochs(text) is 'The epochs that own open rows of a watch, from its partial index.';
 --;
 revoke all on function recovery._open_epochs(text) from public;
+--;
+-- sql/watch/_parse_expression.sql
+create or replace function recovery._parse_expression(
+    p_table regclass, p_expression text, p_type text, p_closing boolean
+)
+returns jsonb
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+/* PostgreSQL itself parses the expression and prints it back, with every name qualified and r. or c. before every
+   column: what it prints can stand in an index, a trigger or a statement and means the same in each. The second range
+   entry is what makes it print the prefixes, the second column what makes an aggregate an error. All by the runner:
+   reading an expression may execute code already (a literal of a type that holds a domain). The view does not stay. */
+declare
+    v_closing constant text :=
+        '(values (null::text, null::text, null::text, null::timestamptz, null::bigint, null::bigint))'
+        ' as c (reason, message, detector, at, ms, epoch)';
+    v_nothing constant text := '(values (1)) as recovery_none (one)';
+    v_task    recovery.task;
+    v_found   jsonb;
+    v_text    text;
+begin
+    v_task.key := 'pg_temp.recovery_' || replace(gen_random_uuid()::text, '-', '');
+    select v.* into v_found from recovery._run_as_owner((recovery._runner_of(p_table)).id, format(
+        E'create temporary view %s as select (%s\n)%s as recovery_value, r.tableoid as recovery_row'
+        ' from only %s as r cross join %s',
+        v_task.key, p_expression, coalesce('::' || p_type, ''), p_table,
+        case when p_closing then v_closing else v_nothing end), v_task, 'compile') as v;
+    v_text := v_found ->> 'text';
+    return v_found || jsonb_build_object(
+        'text', substr(v_text, 9, strpos(v_text, E' AS recovery_value,\n') - 9));
+end
+$$;
+--;
+comment on function recovery._parse_expression(regclass, text, text, boolean) is
+    'What PostgreSQL makes of an expression over a row r of the table (and the closing c), read with search_path '
+    'pg_catalog: its text, its type, and the objects that it uses.';
+--;
+revoke all on function recovery._parse_expression(regclass, text, text, boolean) from public;
+--;
+-- sql/watch/_prepare_runner.sql
+create or replace function recovery._prepare_runner(p_table regclass)
+returns recovery.runner
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_owner  regrole := (select c.relowner from pg_class as c where c.oid = p_table);
+    v_runner recovery.runner := recovery._runner_of(p_table);
+begin
+    if v_runner.id is null and pg_has_role('recovery_owner', 'usage') then
+        begin
+            perform recovery._make_runner(v_owner);
+        exception when insufficient_privilege then
+            null;  -- the next lines say what to do
+        end;
+        v_runner := recovery._runner_of(p_table);
+    end if;
+    if v_runner.id is null then
+        perform recovery._fail('42501', format('%s is not permitted to attach tables', v_owner),
+            format('A DBA runs this once: select recovery.permit(%L);', v_owner));
+    elsif v_runner.privileged then
+        perform recovery._lend_table(p_table, v_runner.role);
+    end if;
+    return v_runner;
+end
+$$;
+--;
+comment on function recovery._prepare_runner(regclass) is
+    'The runner of a table''s owner, made where the caller may, with the grants that it needs of the table. '
+    '42501 the owner was not permitted to attach tables.';
+--;
+revoke all on function recovery._prepare_runner(regclass) from public;
+--;
+-- sql/watch/_read_options.sql
+create or replace function recovery._read_options(p_watch recovery.watch)
+returns recovery.watch
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch recovery.watch := p_watch;
+    v_spec  jsonb := p_watch.spec;
+    v_other regclass;
+begin
+    v_watch.name := v_spec ->> 'name';
+    v_watch.family := coalesce(v_spec ->> 'family', v_watch.name);
+    v_watch.position := v_spec ->> 'position';
+    v_watch.events := v_spec ->> 'events';
+    v_watch.topic := v_spec ->> 'topic';
+    v_watch.failed_topics := nullif(recovery._to_texts(v_spec -> 'failed_topics'), '{}');
+    v_watch.idle_topics := nullif(recovery._to_texts(v_spec -> 'idle_topics'), '{}');
+    v_watch.launch_grace := v_spec ->> 'launch_grace';
+    v_watch.unowned := v_spec ->> 'unowned';
+    v_watch.attempts := v_spec ->> 'attempts';
+    v_watch.max_attempts := case when v_watch.attempts is not null then v_spec ->> 'max_attempts' end;
+    v_watch.runner := (recovery._runner_of(v_watch.relation)).id;
+    if v_watch.runner is null then
+        perform recovery._fail('42501',
+            format('the owner of %s is not permitted to attach tables', v_watch.relation),
+            format('A DBA runs this once: select recovery.permit(%L);',
+                (select c.relowner::regrole from pg_class as c where c.oid = v_watch.relation)));
+    end if;
+    select w.relation into v_other from recovery.watch as w where w.name = v_watch.name and w.id <> v_watch.id;
+    if found then
+        perform recovery._fail('RC007',
+            format('the name "%s" is taken by the watch on %s', v_watch.name, v_other), 'Give another name.');
+    end if;
+    return v_watch;
+end
+$$;
+--;
+comment on function recovery._read_options(recovery.watch) is
+    'Step of recovery._compile_watch: the options that are no expressions, and who runs those that are. '
+    'RC007 the name is taken, 42501 the owner is not permitted.';
+--;
+revoke all on function recovery._read_options(recovery.watch) from public;
+--;
+-- sql/watch/_read_table.sql
+create or replace function recovery._read_table(p_watch recovery.watch, p_new boolean)
+returns recovery.watch
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch  recovery.watch := p_watch;
+    v_column record;
+begin
+    select array_agg(a.attname order by k.n), array_agg(format_type(a.atttypid, a.atttypmod) order by k.n)
+    into v_watch.key_columns, v_watch.key_types
+    from pg_index as i
+    cross join lateral unnest(i.indkey) with ordinality as k (attnum, n)
+    join pg_attribute as a on a.attrelid = i.indrelid and a.attnum = k.attnum
+    where i.indrelid = v_watch.relation and i.indisprimary and k.n <= i.indnkeyatts;
+    if v_watch.key_columns is null then
+        perform recovery._fail('RC006', format('%s has no primary key', v_watch.relation),
+            'Events and closings name a row by its primary key.');
+    end if;
+    if p_new then
+        select a.atttypid = 'bigint'::regtype and a.attgenerated = '' and a.attidentity = '' as fits, a.attnotnull
+        into v_column
+        from pg_attribute as a
+        where a.attrelid = v_watch.relation and a.attname = 'server_epoch' and not a.attisdropped;
+        v_watch.own_column := not found;
+        if found and not v_column.fits then
+            perform recovery._fail('RC006',
+                format('%s has a column server_epoch that is not bigint, or is generated', v_watch.relation));
+        elsif v_column.attnotnull then
+            perform recovery._fail('RC006', format('the column server_epoch of %s is not null', v_watch.relation),
+                'Let it be null: nobody owns a row that is not open.');
+        end if;
+    end if;
+    return v_watch;
+end
+$$;
+--;
+comment on function recovery._read_table(recovery.watch, boolean) is
+    'Step of recovery._compile_watch: the primary key of the table and, for a new watch, whether it has a column '
+    'server_epoch already. RC006 they do not fit.';
+--;
+revoke all on function recovery._read_table(recovery.watch, boolean) from public;
 --;
 -- sql/watch/_realias_sql.sql
 create or replace function recovery._realias_sql(p_expression text, p_alias text)
@@ -2559,25 +2944,34 @@ comment on function recovery._rehearse_watch(regclass) is 'Plans the statements 
 revoke all on function recovery._rehearse_watch(regclass) from public;
 --;
 -- sql/watch/_requeue_sql.sql
-create or replace function recovery._requeue_sql(p_table regclass, p_close jsonb, p_requeue jsonb, p_attempts text, p_max_attempts integer)
+create or replace function recovery._requeue_sql(
+    p_table regclass, p_close jsonb, p_requeue jsonb, p_attempts text, p_max_attempts integer
+)
 returns jsonb
-language sql
+language plpgsql
 stable
 security invoker
 set search_path = pg_catalog, pg_temp
 as $$
+begin
+    if p_attempts is null then
+        return p_close;
+    end if;
     -- While attempts are left the row goes back to the queue; the last one fails, and says so.
-    select case when p_attempts is null then p_close else (
-        select jsonb_object_agg(a.attname, format('case when coalesce(r.%I, 0) + 1 < %s then %s else %s end', p_attempts, p_max_attempts,
+    return (
+        select jsonb_object_agg(a.attname, format('case when coalesce(r.%I, 0) + 1 < %s then %s else %s end',
+                   p_attempts, p_max_attempts,
                    coalesce(p_requeue ->> a.attname, format('r.%I', a.attname)),
                    coalesce(recovery._gave_up_sql(p_close ->> a.attname, p_max_attempts), format('r.%I', a.attname))))
-               || jsonb_build_object(p_attempts, format('coalesce(r.%I, 0) + 1', p_attempts))
         from pg_attribute as a
-        where a.attrelid = p_table and a.attnum > 0 and (p_close ? a.attname or p_requeue ? a.attname)) end
+        where a.attrelid = p_table and a.attnum > 0 and (p_close ? a.attname or p_requeue ? a.attname)
+    ) || jsonb_build_object(p_attempts, format('coalesce(r.%I, 0) + 1', p_attempts));
+end
 $$;
 --;
 comment on function recovery._requeue_sql(regclass, jsonb, jsonb, text, integer) is
-    'What a closing sets where work is set back to its queue until a number of attempts: column -> compiled expression.';
+    'What a closing sets where work is set back to its queue until a number of attempts: '
+    'column -> compiled expression.';
 --;
 revoke all on function recovery._requeue_sql(regclass, jsonb, jsonb, text, integer) from public;
 --;
@@ -2952,27 +3346,33 @@ revoke all on function recovery._watch_definitions(recovery.watch) from public;
 --;
 -- sql/watch/attach.sql
 create or replace function recovery.attach(
+    -- The row: its table, when it is work in flight, how a closing ends it.
     p_table         regclass,
-    p_open          text,
-    p_close         jsonb,
-    p_name          text     default null,
-    p_group         text     default null,
-    p_family        text     default null,
-    p_parent        text     default null,
-    p_position      integer  default 100,
-    p_order         text     default null,
-    p_only          text     default null,
-    p_image         text     default null,
-    p_topic         text     default null,
-    p_failed_topics text[]   default null,
-    p_idle_topics   text[]   default null,
-    p_started       text     default null,
-    p_unowned       interval default null,
-    p_events        text     default 'all',
-    p_launch_grace  interval default null,
-    p_requeue       jsonb    default null,
-    p_attempts      text     default null,
-    p_max_attempts  integer  default 3,
+    p_open          text,                   -- condition over r
+    p_close         jsonb,                  -- column -> expression over r and the closing c
+    p_name          text     default null,  -- of the watch, in events and reports; by default schema.table
+    -- The group: a session, whose rows close together.
+    p_group         text     default null,  -- expression: which one the row belongs to
+    p_family        text     default null,  -- watches of one family share their groups; by default the name
+    p_parent        text     default null,  -- of a row that is a group: its parent; trees close deepest first
+    p_position      integer  default 100,   -- order within the family: lower ones are closed and announced first
+    p_order         text     default null,  -- order of the rows of one group in events
+    -- The events: which there are, what they record, what the bus calls them.
+    p_events        text     default 'all', -- all: every transition; closed: only what recovery itself does
+    p_image         text     default null,  -- jsonb expression: what is recorded; by default the columns of p_close
+    p_topic         text     default null,  -- of a row
+    p_failed_topics text[]   default null,  -- of a group in which work was closed
+    p_idle_topics   text[]   default null,  -- of a group in which nothing is open any more
+    -- The time: when open work began, and until when it is left alone.
+    p_started       text     default null,  -- timestamptz expression, immutable
+    p_launch_grace  interval default null,  -- work this young is kept, although no fuse guards it yet
+    p_unowned       interval default null,  -- rows of no epoch that are older are closed at boot
+    p_only          text     default null,  -- condition: the open row of an ended epoch is damage; others are let go
+    -- The retry: back to the queue while attempts are left.
+    p_requeue       jsonb    default null,  -- column -> expression, as p_close, and then set instead of it
+    p_attempts      text     default null,  -- the integer column that counts
+    p_max_attempts  integer  default 3,     -- so many in all; the last one fails
+    -- The host: by what path its triggers find their names when a closing fires them.
     p_search_path   text     default pg_catalog.current_setting('search_path')
 )
 returns text
@@ -2983,73 +3383,82 @@ set search_path = pg_catalog, pg_temp
 set quote_all_identifiers = off
 set row_security = on
 as $$
-/* With the rights of its caller, who must have those of the table's owner: the column. What needs ours is
-   done by the triggers of recovery.watch; recovery._complete_watch has the index and the table's triggers made. */
+/* With the rights of its caller, who must have those of the table's owner. What needs ours is done by the triggers of
+   recovery.watch: that of its insert checks the options and compiles the expressions. */
 declare
     v_owner  regrole := (select c.relowner from pg_class as c where c.oid = p_table);
     v_runner recovery.runner;
-    v_known  recovery.watch;
     v_watch  recovery.watch;
     v_spec   jsonb;
     v_path   text := regexp_replace(p_search_path, '"?\$user"?', quote_ident(current_user));
 begin
-    if not has_schema_privilege('recovery', 'usage') or not has_function_privilege('recovery._owns_table(regclass)', 'execute') then
+    -- Check. Everybody may call this function, but only who was permitted may call those that it needs.
+    if not has_schema_privilege('recovery', 'usage')
+        or not has_function_privilege('recovery._check_owner(regclass)', 'execute')
+    then
         raise exception using errcode = '42501', message = format('%s is not permitted to attach tables', current_user),
             hint = format('A DBA runs this once: select recovery.permit(%L);',
-                          case when pg_has_role(v_owner::oid, 'usage') then v_owner::text else quote_ident(current_user) end);
-    elsif v_owner is not null and not recovery._owns_table(p_table) then
-        perform recovery._fail('42501', format('must be owner of table %s', p_table), format('It belongs to %s.', v_owner));
+                case when pg_has_role(v_owner::oid, 'usage') then v_owner::text else quote_ident(current_user) end);
     end if;
+    perform recovery._check_owner(p_table);
     perform recovery._check_table(p_table);
     v_spec := jsonb_build_object(
-        'name', coalesce(p_name, (select n.nspname || '.' || c.relname from pg_class as c join pg_namespace as n on n.oid = c.relnamespace where c.oid = p_table)),
-        'open', p_open, 'close', p_close, 'group', p_group, 'family', p_family,
-        'parent', p_parent, 'position', p_position, 'order', p_order, 'only', p_only, 'image', p_image, 'topic', p_topic,
-        'failed_topics', p_failed_topics, 'idle_topics', p_idle_topics, 'started', p_started, 'unowned', p_unowned, 'events', p_events,
-        'launch_grace', p_launch_grace, 'requeue', p_requeue, 'attempts', p_attempts,
+        'open', p_open, 'close', p_close, 'name', coalesce(p_name, (
+            select n.nspname || '.' || c.relname
+            from pg_class as c join pg_namespace as n on n.oid = c.relnamespace where c.oid = p_table)),
+        'group', p_group, 'family', p_family, 'parent', p_parent, 'position', p_position, 'order', p_order,
+        'events', p_events, 'image', p_image, 'topic', p_topic,
+        'failed_topics', p_failed_topics, 'idle_topics', p_idle_topics,
+        'started', p_started, 'launch_grace', p_launch_grace, 'unowned', p_unowned, 'only', p_only,
+        'requeue', p_requeue, 'attempts', p_attempts,
         'max_attempts', case when p_requeue is not null then p_max_attempts end);
     perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
-    v_runner := recovery._runner_of(p_table);
-    if v_runner.id is null and pg_has_role('recovery_owner', 'usage') then
-        begin
-            perform recovery._make_runner(v_owner);
-        exception when insufficient_privilege then
-            null;  -- the next lines say what to do
-        end;
-        v_runner := recovery._runner_of(p_table);
-    end if;
-    if v_runner.id is null then
-        perform recovery._fail('42501', format('%s is not permitted to attach tables', v_owner), format('A DBA runs this once: select recovery.permit(%L);', v_owner));
-    end if;
-    if v_runner.privileged then
-        perform recovery._lend_table(p_table, v_runner.role);
-    end if;
-    select w.* into v_known from recovery.watch as w where w.relation = p_table;
-    if v_known.id is not null and v_known.spec <> v_spec then
-        perform recovery._fail('RC007', format('%s is watched already, as "%s", with another specification', p_table, v_known.name),
-            'Detach it first: select recovery.detach(' || quote_literal(p_table) || ').');
-    elsif v_known.id is not null and v_known.runner = v_runner.id and v_known.path = v_path and not recovery._is_stale(p_table)
-        and not exists (select from recovery._watch_definitions(v_known)) then
-        return v_known.name;
-    elsif v_known.id is not null then
+    -- Grants.
+    v_runner := recovery._prepare_runner(p_table);
+    -- Compile.
+    select w.* into v_watch from recovery.watch as w where w.relation = p_table;
+    if not found then
+        insert into recovery.watch (relation, spec, path) values (p_table, v_spec, v_path) returning * into v_watch;
+        perform recovery._add_owner_column(v_watch);
+    elsif v_watch.spec <> v_spec then
+        perform recovery._fail('RC007',
+            format('%s is watched already, as "%s", with another specification', p_table, v_watch.name),
+            format('Detach it first: select recovery.detach(%L).', p_table));
+    elsif v_watch.runner = v_runner.id and v_watch.path = v_path and not recovery._is_stale(p_table)
+        and not exists (select from recovery._watch_definitions(v_watch))
+    then
+        return v_watch.name;
+    else
         perform recovery._drop_triggers(p_table);
         update recovery.watch as w set path = v_path where w.relation = p_table returning w.* into v_watch;
-    else
-        insert into recovery.watch (relation, spec, path) values (p_table, v_spec, v_path) returning * into v_watch;
-        if v_watch.own_column then
-            execute format('alter table %s add column server_epoch bigint', p_table);
-            execute format('comment on column %s.server_epoch is %L', p_table, 'pg-recovery: epoch of the server that owns the row.');
-        end if;
     end if;
+    -- Index, triggers, rehearsal.
     perform recovery._complete_watch(v_watch);
     return v_watch.name;
 end
 $$;
 --;
-comment on function recovery.attach(regclass, text, jsonb, text, text, text, text, integer, text, text, text, text, text[], text[], text, interval, text, interval, jsonb, text, integer, text) is
-    'Watches a table: adds server_epoch, a partial index and triggers, after planning the real statements. Returns the name. Repeating the same registration does nothing. Everybody may call it; it refuses who does not own the table (42501) or was not permitted to by recovery.permit (42501, with the statement to run). RC006 cannot work, RC007 watched with another specification.';
+comment on function recovery.attach(
+    regclass, text, jsonb, text,
+    text, text, text, integer, text,
+    text, text, text, text[], text[],
+    text, interval, interval, text,
+    jsonb, text, integer,
+    text
+) is
+    'Watches a table: adds server_epoch, a partial index and triggers, after planning the real statements. '
+    'Returns the name. Repeating the same registration does nothing. Everybody may call it; it refuses who does not '
+    'own the table (42501) or was not permitted to by recovery.permit (42501, with the statement to run). '
+    'RC006 cannot work, RC007 watched with another specification.';
 --;
-revoke all on function recovery.attach(regclass, text, jsonb, text, text, text, text, integer, text, text, text, text, text[], text[], text, interval, text, interval, jsonb, text, integer, text) from public;
+revoke all on function recovery.attach(
+    regclass, text, jsonb, text,
+    text, text, text, integer, text,
+    text, text, text, text[], text[],
+    text, interval, interval, text,
+    jsonb, text, integer,
+    text
+) from public;
 --;
 -- sql/watch/detach.sql
 create or replace function recovery.detach(p_table regclass)
@@ -6931,13 +7340,13 @@ revoke all on function recovery.pending_cancellations(bigint) from public;
 -- sql/watchdog/supervise.sql
 create or replace function recovery.supervise(
     p_table    regclass,
-    p_kind     text default null,
-    p_activity text default null,
-    p_timeout  text default null,
-    p_hold     text default null,
-    p_child    text default null,
-    p_cancel   text default 'row',
-    p_started  text default null
+    p_kind     text default null,   -- text: kind of the work, by which settings differ
+    p_activity text default null,   -- timestamptz: when the row last moved
+    p_timeout  text default null,   -- interval: the row's own timeout, before any setting
+    p_hold     text default null,   -- condition: it waits for a human or a point in time, and no clock runs
+    p_child    text default null,   -- the group (session) that it waits for
+    p_cancel   text default 'row',  -- what a timeout closes: row, or group with all descendants
+    p_started  text default null    -- timestamptz, immutable: when it began; by default as recovery.attach was told
 )
 returns text
 language plpgsql
@@ -6949,30 +7358,24 @@ set row_security = on
 as $$
 declare
     v_watch  recovery.watch;
-    v_spec   jsonb;
-    v_schema regnamespace;
+    v_given  jsonb;
+    v_schema regnamespace := (select c.relnamespace from pg_class as c where c.oid = p_table);
 begin
     perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
     select w.* into v_watch from recovery.watch as w where w.relation = p_table;
     if not found then
-        perform recovery._fail('RC008', format('%s is not watched', coalesce(p_table::text, 'null')), 'Attach it first: recovery.attach.');
+        perform recovery._fail('RC008', format('%s is not watched', coalesce(p_table::text, 'null')),
+            'Attach it first: recovery.attach.');
     end if;
-    v_spec := jsonb_build_object('kind', p_kind, 'activity', p_activity, 'timeout', p_timeout, 'hold', p_hold, 'child', p_child,
+    v_given := jsonb_build_object(
+        'kind', p_kind, 'activity', p_activity, 'timeout', p_timeout, 'hold', p_hold, 'child', p_child,
         'cancel', p_cancel, 'started', coalesce(p_started, v_watch.supervised ->> 'started'));
-    if v_watch.supervised = v_spec then
+    if v_watch.supervised = v_given then
         return v_watch.name;
     end if;
-    if p_cancel is null or p_cancel not in ('row', 'group') then
-        perform recovery._fail('RC006', format('cancel %s of %s is not known', coalesce(quote_literal(p_cancel), 'null'), p_table), 'Allowed are row and group.');
-    elsif p_cancel = 'group' and v_watch.group_by is null then
-        perform recovery._fail('RC006', format('%s has no group to cancel', p_table), 'Attach it with p_group, or cancel rows.');
-    elsif p_child is not null and v_watch.group_by is null then
-        perform recovery._fail('RC006', format('%s has no groups, so a row cannot wait for one', p_table), 'Attach it with p_group.');
-    elsif coalesce(v_spec ->> 'started', v_watch.spec ->> 'started') is null then
-        perform recovery._fail('RC006', format('the watchdog needs to know when work of %s started', p_table), 'Give p_started, such as created_at.');
-    end if;
-    update recovery.watch as w set supervised = v_spec where w.relation = p_table returning w.* into v_watch;
-    select c.relnamespace into v_schema from pg_class as c where c.oid = p_table;
+    -- Check and compile: by the triggers of recovery.watch.
+    update recovery.watch as w set supervised = v_given where w.relation = p_table returning w.* into v_watch;
+    -- Index, rehearsal.
     execute format('drop index if exists %s.recovery_started_%s', v_schema, v_watch.id);
     perform recovery._complete_watch(v_watch);
     return v_watch.name;
@@ -6980,7 +7383,9 @@ end
 $$;
 --;
 comment on function recovery.supervise(regclass, text, text, text, text, text, text, text) is
-    'Puts a watch under the watchdog: kind of work, last activity, own timeout, hold, child group, what a timeout cancels (row or group), start. Timeouts themselves are settings (recovery.configure). Doing it again replaces it. RC006 cannot work, RC008 not watched.';
+    'Puts a watch under the watchdog: kind of work, last activity, own timeout, hold, child group, what a timeout '
+    'cancels (row or group), start. Timeouts themselves are settings (recovery.configure). Doing it again replaces it. '
+    'RC006 cannot work, RC008 not watched.';
 --;
 revoke all on function recovery.supervise(regclass, text, text, text, text, text, text, text) from public;
 --;
@@ -7991,7 +8396,14 @@ grant usage on schema recovery to recovery_server, recovery_listener, recovery_r
 grant usage on schema recovery to public;
 --;
 grant execute on function
-    recovery.attach(regclass, text, jsonb, text, text, text, text, integer, text, text, text, text, text[], text[], text, interval, text, interval, jsonb, text, integer, text)
+    recovery.attach(
+        regclass, text, jsonb, text,
+        text, text, text, integer, text,
+        text, text, text, text[], text[],
+        text, interval, interval, text,
+        jsonb, text, integer,
+        text
+    )
 to public;
 --;
 -- Runners: the fence of their trigger functions, what they need to know of their own watches, no more.

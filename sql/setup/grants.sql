@@ -28,7 +28,14 @@ grant usage on schema recovery to recovery_server, recovery_listener, recovery_r
 -- The one thing that is everybody's: it says what to ask a DBA for.
 grant usage on schema recovery to public;
 grant execute on function
-    recovery.attach(regclass, text, jsonb, text, text, text, text, integer, text, text, text, text, text[], text[], text, interval, text, interval, jsonb, text, integer, text)
+    recovery.attach(
+        regclass, text, jsonb, text,
+        text, text, text, integer, text,
+        text, text, text, text[], text[],
+        text, interval, interval, text,
+        jsonb, text, integer,
+        text
+    )
 to public;
 
 -- Runners: the fence of their trigger functions, what they need to know of their own watches, no more.
