@@ -180,6 +180,27 @@ comment on column recovery.task.path is 'search_path that the host''s writers ha
 --;
 comment on column recovery.task.busy is 'Groups in which others are known to have open work.';
 --;
+-- sql/watch/unit.sql
+create type recovery.unit as (
+    family text,
+    scope  text,
+    watch  text,
+    key    text
+);
+--;
+comment on type recovery.unit is
+    'A unit of work: what is guarded by a fuse, done by a process, timed out, or closed by hand. A row is told by its '
+    'watch and key, a group (session) by its family and key.';
+--;
+comment on column recovery.unit.family is 'Family of the watch; with the key it says which group.';
+--;
+comment on column recovery.unit.scope is 'row: one row; group: one group with all its rows.';
+--;
+comment on column recovery.unit.watch is
+    'Watch of the row; of a group the watch through which it was named, which may be any of its family.';
+--;
+comment on column recovery.unit.key is 'Key of the row or of the group, as recovery.event shows it.';
+--;
 -- sql/setup/clock.sql
 create table recovery.clock (
     one   boolean  not null default true,
@@ -587,10 +608,12 @@ create table recovery.fuse (
     constraint fuse_ttl_check check (ttl > interval '0')
 ) with (fillfactor = 70);
 --;
-create index fuse_unit on recovery.fuse (family, scope, watch, key);
+create index fuse_unit on recovery.fuse (family, scope, key, watch);
 --;
 comment on table recovery.fuse is
-    'A lease on one unit of work (a row or a group), which may have several. While one is active and its process is not known dead, the unit is kept although its server has ended; when the last burns out or its process dies, the unit is closed. Made by recovery.light_fuse, moved by recovery.extend_fuse, removed by recovery.cancel_fuse.';
+    'A lease on one unit of work (a row or a group), which may have several. While one is active and its process is '
+    'not known dead, the unit is kept although its server has ended; when the last burns out or its process dies, '
+    'the unit is closed. Made by recovery.light_fuse, moved by recovery.extend_fuse, removed by recovery.cancel_fuse.';
 --;
 comment on column recovery.fuse.id is 'Number of the fuse.';
 --;
@@ -598,7 +621,7 @@ comment on column recovery.fuse.family is 'Family of the watch.';
 --;
 comment on column recovery.fuse.scope is 'row or group.';
 --;
-comment on column recovery.fuse.watch is 'Watch of the row; empty for a group.';
+comment on column recovery.fuse.watch is 'Watch of the row, or through which the group was named.';
 --;
 comment on column recovery.fuse.key is 'Key of the row, or of the group.';
 --;
@@ -606,27 +629,34 @@ comment on column recovery.fuse.host is 'Host of the process.';
 --;
 comment on column recovery.fuse.pid is 'The process that does the work; a fuse without one guards nothing.';
 --;
-comment on column recovery.fuse.process_start is 'When the process started: tells it from a later one with the same pid.';
+comment on column recovery.fuse.process_start is
+    'When the process started: tells it from a later one with the same pid.';
 --;
 comment on column recovery.fuse.ttl is 'How long it burns after lit or extended, unless told otherwise.';
 --;
 comment on column recovery.fuse.lit is 'When it was lit.';
 --;
-comment on column recovery.fuse.expires is 'Until then it burns in any case; not indexed, so that extending stays HOT. See recovery.fuse_state.';
+comment on column recovery.fuse.expires is
+    'Until then it burns in any case; not indexed, so that extending stays HOT. See recovery.fuse_state.';
 --;
-comment on column recovery.fuse.looked_at is 'When a sweep found it late, if the database may have stood still until just then; -infinity: it had not. Null: not late.';
+comment on column recovery.fuse.looked_at is
+    'When a sweep found it late, if the database may have stood still until just then; -infinity: it had not. Null: '
+    'not late.';
 --;
-comment on column recovery.fuse.retry_at is 'It has burnt out and its unit could not be closed: not tried again before.';
+comment on column recovery.fuse.retry_at is
+    'It has burnt out and its unit could not be closed: not tried again before.';
 --;
 comment on column recovery.fuse.process_dead is 'When a sweeper on its host found the process dead.';
 --;
-comment on column recovery.fuse.process_seen is 'When a sweeper on its host last saw the process alive; not indexed, so that it stays HOT.';
+comment on column recovery.fuse.process_seen is
+    'When a sweeper on its host last saw the process alive; not indexed, so that it stays HOT.';
 --;
 comment on column recovery.fuse.nonce is 'Drawn by whoever lit it, so that a repeated call makes no second fuse.';
 --;
 comment on constraint fuse_nonce_key on recovery.fuse is 'One fuse for each nonce; nulls are distinct.';
 --;
-comment on index recovery.fuse_unit is 'Finds the fuses of a unit: the guards of a row.';
+comment on index recovery.fuse_unit is
+    'Finds the fuses of a unit: the guards of a row. The watch comes last, because a group is found without it.';
 --;
 -- sql/process/process.sql
 create table recovery.process (
@@ -641,13 +671,18 @@ create table recovery.process (
     process_start timestamptz not null,
     registered    timestamptz not null default clock_timestamp(),
     constraint process_pkey primary key (id),
-    constraint process_unit_key unique (server_epoch, family, scope, watch, key, host, pid, process_start),
     constraint process_scope_check check (scope in ('row', 'group')),
     constraint process_pid_check check (pid > 1)
 );
 --;
+-- A group is one whatever watch it was named through.
+create unique index process_unit_key on recovery.process (
+    server_epoch, family, scope, key, (case scope when 'row' then watch end), host, pid, process_start
+) nulls not distinct;
+--;
 comment on table recovery.process is
-    'The processes (leaders of a process group) that do units of work for servers: what outlives its server is found here and stopped. Made by recovery.track_process, removed by recovery.untrack_process.';
+    'The processes (leaders of a process group) that do units of work for servers: what outlives its server is found '
+    'here and stopped. Made by recovery.track_process, removed by recovery.untrack_process.';
 --;
 comment on column recovery.process.id is 'Number of the entry; recovery.untrack_process takes it.';
 --;
@@ -657,7 +692,7 @@ comment on column recovery.process.family is 'Family of the watch.';
 --;
 comment on column recovery.process.scope is 'row or group.';
 --;
-comment on column recovery.process.watch is 'Watch of the row; empty for a group.';
+comment on column recovery.process.watch is 'Watch of the row, or through which the group was named.';
 --;
 comment on column recovery.process.key is 'Key of the row, or of the group.';
 --;
@@ -665,9 +700,12 @@ comment on column recovery.process.host is 'Host of the process.';
 --;
 comment on column recovery.process.pid is 'Process id on that host; the id of its group if it leads one.';
 --;
-comment on column recovery.process.process_start is 'When the process started: tells it from a later one with the same pid.';
+comment on column recovery.process.process_start is
+    'When the process started: tells it from a later one with the same pid.';
 --;
 comment on column recovery.process.registered is 'When it was registered.';
+--;
+comment on index recovery.process_unit_key is 'One entry for each process of a unit, of an epoch.';
 --;
 -- sql/event/event.sql
 create table recovery.event (
@@ -736,12 +774,16 @@ create table recovery.cancellation (
     requested    timestamptz not null default clock_timestamp(),
     deadline     timestamptz not null,
     constraint cancellation_pkey primary key (id),
-    constraint cancellation_unit_key unique (family, scope, key, watch),
     constraint cancellation_scope_check check (scope in ('row', 'group'))
 );
 --;
+-- A group is one whatever watch it was named through.
+create unique index cancellation_unit_key on recovery.cancellation
+    (family, scope, key, (case scope when 'row' then watch end)) nulls not distinct;
+--;
 comment on table recovery.cancellation is
-    'Live owners that were asked to stop a unit of work that is overdue. An acknowledgement closes it at once, the deadline without one.';
+    'Live owners that were asked to stop a unit of work that is overdue. An acknowledgement closes it at once, '
+    'the deadline without one.';
 --;
 comment on column recovery.cancellation.id is 'Number of the request; recovery.acknowledge_cancellation takes it.';
 --;
@@ -749,7 +791,7 @@ comment on column recovery.cancellation.family is 'Family of the watch.';
 --;
 comment on column recovery.cancellation.scope is 'row or group.';
 --;
-comment on column recovery.cancellation.watch is 'Watch of the row; empty for a group.';
+comment on column recovery.cancellation.watch is 'Watch of the row, or through which the group was named.';
 --;
 comment on column recovery.cancellation.key is 'Key of the row, or of the group.';
 --;
@@ -757,11 +799,14 @@ comment on column recovery.cancellation.server_epoch is 'Who is asked; null: nob
 --;
 comment on column recovery.cancellation.reason is 'tool_timeout, task_timeout, idle_timeout, wall_timeout.';
 --;
-comment on column recovery.cancellation.detail is 'watch; row: key of the overdue row, kind: its kind, limit: the timeout in words, since: when its clock began.';
+comment on column recovery.cancellation.detail is
+    'row: key of the overdue row, kind: its kind, limit: the timeout in words, since: when its clock began.';
 --;
 comment on column recovery.cancellation.requested is 'When it was asked.';
 --;
 comment on column recovery.cancellation.deadline is 'Closed anyway after that.';
+--;
+comment on index recovery.cancellation_unit_key is 'One request for each unit.';
 --;
 -- sql/watchdog/setting.sql
 create table recovery.setting (
@@ -796,24 +841,26 @@ comment on column recovery.setting.changed_by is 'Role that gave it this value.'
 --;
 -- sql/watchdog/touch.table.sql
 create table recovery.touch (
-    family  text        not null,
-    scope   text        not null,
-    watch   text        not null,
-    key     text        not null,
-    at      timestamptz,
+    family   text        not null,
+    scope    text        not null,
+    watch    text        not null,
+    key      text        not null,
+    at       timestamptz,
     child_at timestamptz,
-    constraint touch_pkey primary key (family, scope, watch, key),
+    constraint touch_pkey primary key (family, scope, key, watch),
     constraint touch_scope_check check (scope in ('row', 'group'))
 ) with (fillfactor = 50);
 --;
 comment on table recovery.touch is
-    'Signs of life that the watched rows themselves do not show: streaming text, silent commands. Written by recovery.touch; only the key is indexed, so that a touch stays HOT.';
+    'Signs of life that the watched rows themselves do not show: streaming text, silent commands. Written by '
+    'recovery.touch; only the key is indexed, so that a touch stays HOT. A group has one for each watch through which '
+    'it was touched: the latest counts.';
 --;
 comment on column recovery.touch.family is 'Family of the watch.';
 --;
 comment on column recovery.touch.scope is 'row or group.';
 --;
-comment on column recovery.touch.watch is 'Watch of the row; empty for a group.';
+comment on column recovery.touch.watch is 'Watch of the row, or through which the group was named.';
 --;
 comment on column recovery.touch.key is 'Key of the row, or of the group.';
 --;
@@ -1391,7 +1438,8 @@ begin
     perform recovery._make_runner(p_owner);
     execute format('grant usage on schema recovery to %s', p_owner);
     -- Row security lets an owner see and write the watches of its own tables only.
-    execute format('grant select, insert (relation, spec, path), update (spec, path, supervised), delete on recovery.watch to %s', p_owner);
+    execute format('grant select, insert (relation, spec, path), update (spec, path, supervised), delete
+        on recovery.watch to %s', p_owner);
     execute format('grant execute on function
         recovery._fail(text, text, text),
         recovery._owns_table(regclass),
@@ -1421,7 +1469,9 @@ end
 $$;
 --;
 comment on function recovery.permit(regrole) is
-    'The one statement by which a DBA permits the owner of tables to attach them: makes its runner and grants what recovery.attach needs. It gives no right on anybody else''s tables, nor on servers, tokens or events. Repeating it repairs. As recovery._make_runner; RC010 no such role.';
+    'The one statement by which a DBA permits the owner of tables to attach them: makes its runner and grants what '
+    'recovery.attach needs. It gives no right on anybody else''s tables, nor on servers, tokens or events. Repeating '
+    'it repairs. As recovery._make_runner; RC010 no such role.';
 --;
 revoke all on function recovery.permit(regrole) from public;
 --;
@@ -1755,25 +1805,25 @@ revoke all on function recovery._check_table(regclass) from public;
 --;
 -- sql/watch/_check_unit.sql
 create or replace function recovery._check_unit(p_watch text, p_scope text, p_key text, p_what text)
-returns text
+returns recovery.unit
 language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_family text := recovery._family_of(p_watch, p_scope, p_what);
+    v_unit recovery.unit := recovery._unit_of(p_watch, p_scope, p_key, p_what);
 begin
     if p_scope = 'group' and exists (select from recovery.watch as w where w.name = p_watch and w.group_by is null) then
         perform recovery._fail('RC010', format('watch "%s" has no groups', p_watch), 'Give scope row.');
     end if;
     perform recovery._check_key(p_key, p_what);
-    return v_family;
+    return v_unit;
 end
 $$;
 --;
 comment on function recovery._check_unit(text, text, text, text) is
-    'As recovery._family_of, and RC010 if the unit cannot be: a group of a watch without groups, no key.';
+    'As recovery._unit_of, and RC010 if the unit cannot be: a group of a watch without groups, no key.';
 --;
 revoke all on function recovery._check_unit(text, text, text, text) from public;
 --;
@@ -2107,8 +2157,8 @@ end
 $$;
 --;
 comment on function recovery._complete_watch(recovery.watch) is
-    'Last steps of attach and supervise: makes the index and the triggers that a watch lacks, and plans its statements. '
-    'RC006 they cannot work, 42501 no right to make an index.';
+    'Last steps of attach and supervise: makes the index and the triggers that a watch lacks, and plans its '
+    'statements. RC006 they cannot work, 42501 no right to make an index.';
 --;
 revoke all on function recovery._complete_watch(recovery.watch) from public;
 --;
@@ -2181,32 +2231,6 @@ comment on function recovery._fail_expression(regclass, text, text) is
 --;
 revoke all on function recovery._fail_expression(regclass, text, text) from public;
 --;
--- sql/watch/_family_of.sql
-create or replace function recovery._family_of(p_watch text, p_scope text, p_what text)
-returns text
-language plpgsql
-stable
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_family text;
-begin
-    select w.family into v_family from recovery._attached_watches() as w where w.name = p_watch;
-    if not found then
-        perform recovery._fail('RC008', format('nothing is watched as %s', coalesce(quote_literal(p_watch), 'null')), 'See recovery.watch for the names.');
-    elsif p_scope is null or p_scope not in ('row', 'group') then
-        perform recovery._fail('RC010', format('%s scope %s is not known', p_what, coalesce(quote_literal(p_scope), 'null')), 'Allowed are row and group.');
-    end if;
-    return v_family;
-end
-$$;
---;
-comment on function recovery._family_of(text, text, text) is
-    'Family of a watch; p_what (fuse, touch, process) names what is wrong in errors. RC008 not watched, RC010 unknown scope.';
---;
-revoke all on function recovery._family_of(text, text, text) from public;
---;
 -- sql/watch/_forget_watch.sql
 create or replace function recovery._forget_watch()
 returns trigger
@@ -2218,7 +2242,9 @@ as $$
 declare
     v_name text;
 begin
-    foreach v_name in array array['before_insert', 'before_update', 'before_delete', 'insert', 'update', 'delete', 'truncate'] loop
+    foreach v_name in array
+        array['before_insert', 'before_update', 'before_delete', 'insert', 'update', 'delete', 'truncate']
+    loop
         execute format('drop function if exists recovery.watch_%s_%s()', old.id, v_name);
     end loop;
     if exists (select from recovery.watch as w where w.family = old.family) then
@@ -2231,14 +2257,15 @@ begin
     end if;
     delete from recovery.failure as f where f.watch = old.name;
     delete from recovery.broken_watch as b where b.watch = old.name;
-    delete from recovery.cancellation as c where c.watch = old.name;
-    delete from recovery.touch as t where t.watch = old.name;
+    delete from recovery.cancellation as c where c.scope = 'row' and c.watch = old.name;
+    delete from recovery.touch as t where t.scope = 'row' and t.watch = old.name;
     return null;
 end
 $$;
 --;
 comment on function recovery._forget_watch() is
-    'Trigger function of recovery.watch: removes what was made for a watch. Fails while the table still has its triggers. Events stay.';
+    'Trigger function of recovery.watch: removes what was made for a watch. Fails while the table still has its '
+    'triggers. Events stay.';
 --;
 revoke all on function recovery._forget_watch() from public;
 --;
@@ -2356,7 +2383,7 @@ comment on function recovery._group_tree(text, text[], boolean) is
 revoke all on function recovery._group_tree(text, text[], boolean) from public;
 --;
 -- sql/watch/_has_open_work.sql
-create or replace function recovery._has_open_work(p_watch text, p_scope text, p_key text)
+create or replace function recovery._has_open_work(p_unit recovery.unit)
 returns boolean
 language plpgsql
 volatile
@@ -2364,17 +2391,18 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    return exists (select from recovery._unit_rows(p_watch, p_scope, p_key));
+    return exists (select from recovery._unit_rows(p_unit));
 exception when others then
-    perform recovery._note_broken_watch(p_watch, sqlstate, sqlerrm);
+    perform recovery._note_broken_watch(p_unit.watch, sqlstate, sqlerrm);
     return false;
 end
 $$;
 --;
-comment on function recovery._has_open_work(text, text, text) is
-    'Whether anything of a row or group is open, with what it waits for and all descendants; false if that cannot be told, and then the watch is noted as broken.';
+comment on function recovery._has_open_work(recovery.unit) is
+    'Whether anything of a unit is open, with what it waits for and all descendants; false if that cannot be told, '
+    'and then the watch is noted as broken.';
 --;
-revoke all on function recovery._has_open_work(text, text, text) from public;
+revoke all on function recovery._has_open_work(recovery.unit) from public;
 --;
 -- sql/watch/_has_rewriting_trigger.sql
 create or replace function recovery._has_rewriting_trigger(p_table regclass)
@@ -3222,8 +3250,38 @@ comment on function recovery._trigger_sql(recovery.watch, text) is
 --;
 revoke all on function recovery._trigger_sql(recovery.watch, text) from public;
 --;
+-- sql/watch/_unit_of.sql
+create or replace function recovery._unit_of(p_watch text, p_scope text, p_key text, p_what text)
+returns recovery.unit
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_unit recovery.unit;
+begin
+    select w.family, p_scope, w.name, p_key into v_unit from recovery._attached_watches() as w where w.name = p_watch;
+    if not found then
+        perform recovery._fail('RC008', format('nothing is watched as %s', coalesce(quote_literal(p_watch), 'null')),
+            'See recovery.watch for the names.');
+    elsif p_scope is null or p_scope not in ('row', 'group') then
+        perform recovery._fail('RC010',
+            format('%s scope %s is not known', p_what, coalesce(quote_literal(p_scope), 'null')),
+            'Allowed are row and group.');
+    end if;
+    return v_unit;
+end
+$$;
+--;
+comment on function recovery._unit_of(text, text, text, text) is
+    'The unit that a caller names; p_what (fuse, touch, process) names what is wrong in errors. '
+    'RC008 not watched, RC010 unknown scope.';
+--;
+revoke all on function recovery._unit_of(text, text, text, text) from public;
+--;
 -- sql/watch/_unit_rows.sql
-create or replace function recovery._unit_rows(p_watch text, p_scope text, p_key text)
+create or replace function recovery._unit_rows(p_unit recovery.unit)
 returns table (watch text, key text, group_key text, server_epoch bigint)
 language plpgsql
 volatile
@@ -3231,32 +3289,34 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_unit   recovery.watch;
+    v_named  recovery.watch := recovery._watch_of_unit(p_unit);
     v_watch  recovery.watch;
     v_group  text;
     v_groups text[];
     v_task   recovery.task;
 begin
-    select w.* into v_unit from recovery._attached_watches() as w where w.name = p_watch;
-    v_group := case p_scope when 'group' then p_key else recovery._child_group(v_unit, p_key) end;
-    v_groups := case when v_group is not null then recovery._group_tree(v_unit.family, array[v_group], false) end;
-    v_task.key := p_key;
+    v_group := case p_unit.scope when 'group' then p_unit.key
+                           else recovery._child_group(v_named, p_unit.key) end;
+    v_groups := case when v_group is not null then recovery._group_tree(v_named.family, array[v_group], false) end;
+    v_task.key := p_unit.key;
     v_task.keys := v_groups;
-    for v_watch in select w.* from recovery._attached_watches() as w where w.family = v_unit.family order by w.position, w.name loop
+    for v_watch in
+        select w.* from recovery._attached_watches() as w where w.family = v_named.family order by w.position, w.name
+    loop
         return query select v_watch.name, f.row ->> 0, f.row ->> 1, (f.row ->> 2)::bigint from recovery._run_as_owner(v_watch.runner, format(
             'select jsonb_build_array(%s, %s, r.server_epoch) from %s as r where (%s) and (%s) and (%s)',
             recovery._key_text(v_watch.key_columns, 'r'), coalesce('(' || v_watch.group_by || ')::text', 'null::text'),
             v_watch.relation, v_watch.open, coalesce(v_watch.only_if, 'true'),
             coalesce(nullif(concat_ws(' or ', case when v_groups is not null and v_watch.group_by is not null then recovery._key_sql(v_watch, 'groups') end,
-                case when p_scope = 'row' then case when v_watch.name = p_watch then recovery._key_text(v_watch.key_columns, 'r') || ' = ($1).key' else 'false' end end), ''), 'false')), v_task) as f (row);
+                case when p_unit.scope = 'row' then case when v_watch.name = p_unit.watch then recovery._key_text(v_watch.key_columns, 'r') || ' = ($1).key' else 'false' end end), ''), 'false')), v_task) as f (row);
     end loop;
 end
 $$;
 --;
-comment on function recovery._unit_rows(text, text, text) is
-    'Open rows of a row or group, with what the row waits for and all descendants: what closing it concerns.';
+comment on function recovery._unit_rows(recovery.unit) is
+    'Open rows of a unit, with what the row waits for and all descendants: what closing it concerns.';
 --;
-revoke all on function recovery._unit_rows(text, text, text) from public;
+revoke all on function recovery._unit_rows(recovery.unit) from public;
 --;
 -- sql/watch/_watch_definitions.sql
 create or replace function recovery._watch_definitions(p_watch recovery.watch)
@@ -3343,6 +3403,25 @@ comment on function recovery._watch_definitions(recovery.watch) is
     'The statements that make the index and the triggers of a watch, as far as its table does not have them.';
 --;
 revoke all on function recovery._watch_definitions(recovery.watch) from public;
+--;
+-- sql/watch/_watch_of_unit.sql
+create or replace function recovery._watch_of_unit(p_unit recovery.unit)
+returns recovery.watch
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    -- A group outlives the watch through which it was named: any other of its family knows it as well.
+    select w.* from recovery._attached_watches() as w
+    where case p_unit.scope when 'group' then w.family = p_unit.family else w.name = p_unit.watch end
+    order by w.name <> p_unit.watch, w.name limit 1
+$$;
+--;
+comment on function recovery._watch_of_unit(recovery.unit) is
+    'The watch through which a unit is looked at; null if there is none any more.';
+--;
+revoke all on function recovery._watch_of_unit(recovery.unit) from public;
 --;
 -- sql/watch/attach.sql
 create or replace function recovery.attach(
@@ -4499,7 +4578,8 @@ revoke all on function recovery._close_rows(text, text, text, text, recovery.tas
 --;
 -- sql/closing/_close_selection.sql
 create or replace function recovery._close_selection(
-    p_family text, p_owner text, p_epoch bigint, p_guard text, p_groups text[], p_watch text, p_key text[], p_bound text[], p_limit integer,
+    p_family text, p_owner text, p_epoch bigint, p_guard text,
+    p_groups text[], p_watch text, p_key text[], p_bound text[], p_limit integer,
     p_reason text, p_detector text, p_lock_wait interval, p_careful boolean, p_heir bigint,
     out o_closed jsonb, out o_failed jsonb, out o_careful boolean, out o_split boolean
 )
@@ -4517,13 +4597,13 @@ as $$
 -- Joins and sequential scans are off: rows are met by ctid or by the partial index, and an estimate of one row
 -- must not turn that into a scan of the table for each batch. A batch of groups is sorted with its events in work_mem.
 declare
-    v_scope   text;
-    v_failing boolean;
-    v_task    recovery.task;
-    v_runner  integer;
-    v_from    bigint := coalesce(pg_sequence_last_value('recovery.event_id_seq'), 0) + 1;
-    v_to      bigint;
-    v_whole   boolean := true;
+    v_selection text;  -- as recovery._close_sql knows it
+    v_failing   boolean;
+    v_task      recovery.task;
+    v_runner    integer;
+    v_from      bigint := coalesce(pg_sequence_last_value('recovery.event_id_seq'), 0) + 1;
+    v_to        bigint;
+    v_whole     boolean := true;
 begin
     o_closed := '{}';
     o_failed := '{}';
@@ -4539,28 +4619,37 @@ begin
     v_task.at := recovery._now();
     v_task.heir := p_heir;
     v_task.busy := '{}';
-    select min(w.runner), min(w.path) into v_runner, v_task.path from recovery._attached_watches() as w where w.family = p_family;
-    v_scope := case when p_groups is not null then 'groups' when p_watch is not null then 'row'
-                    when exists (select from recovery._attached_watches() as w where w.family = p_family and w.group_by is not null) then 'loose'
-                    else 'range' end;
+    select min(w.runner), min(w.path) into v_runner, v_task.path
+    from recovery._attached_watches() as w where w.family = p_family;
+    v_selection := case
+        when p_groups is not null then 'groups'
+        when p_watch is not null then 'row'
+        when exists (
+            select from recovery._attached_watches() as w where w.family = p_family and w.group_by is not null)
+        then 'loose'
+        else 'range' end;
     v_failing := p_owner <> 'any' and exists (
-        select from recovery.failure as f join recovery._attached_watches() as w on w.name = f.watch where w.family = p_family);
+        select from recovery.failure as f join recovery._attached_watches() as w on w.name = f.watch
+        where w.family = p_family);
     if p_owner = 'any' or exists (
         select from recovery._attached_watches() as w
         where p_groups is not null and p_heir is null and w.family = p_family and w.idle_topics is not null)
     then
         select array_agg(distinct e.epoch) into v_task.epochs
-        from recovery._attached_watches() as w cross join lateral unnest(recovery._open_epochs(w.name)) as e (epoch) where w.family = p_family;
+        from recovery._attached_watches() as w cross join lateral unnest(recovery._open_epochs(w.name)) as e (epoch)
+        where w.family = p_family;
         if p_owner <> 'any' and cardinality(v_task.epochs) > 3 and cardinality(p_groups) > 100 then
-            select f.o_groups, f.o_epochs into v_task.busy, v_task.epochs from recovery._open_elsewhere(p_family, v_task) as f;
+            select f.o_groups, f.o_epochs into v_task.busy, v_task.epochs
+            from recovery._open_elsewhere(p_family, v_task) as f;
         end if;
     end if;
     perform set_config('lock_timeout', ceil(extract(epoch from p_lock_wait) * 1000)::text || 'ms', true);
     loop
         begin
             v_task.written := clock_timestamp();
-            select c.* into o_closed from recovery._run_as_owner(v_runner,
-                recovery._close_sql(p_family, v_scope, p_owner, p_guard, o_careful, v_failing, p_heir is not null, p_watch), v_task, 'write') as c;
+            select c.* into o_closed from recovery._run_as_owner(v_runner, recovery._close_sql(
+                p_family, v_selection, p_owner, p_guard, o_careful, v_failing, p_heir is not null, p_watch),
+                v_task, 'write') as c;
             exit;
         exception
             when lock_not_available or deadlock_detected then
@@ -4569,7 +4658,7 @@ begin
                 o_careful := true;
                 o_closed := '{}';
             when others then
-                if v_scope = 'row' then
+                if v_selection = 'row' then
                     raise;
                 end if;
                 -- Row by row costs ten times as much: a large batch is tried again in parts.
@@ -4580,13 +4669,14 @@ begin
     end loop;
     if not v_whole then
         select r.o_closed, r.o_failed into o_closed, o_failed
-        from recovery._close_rows(p_family, v_scope, p_owner, p_guard, v_task) as r;
+        from recovery._close_rows(p_family, v_selection, p_owner, p_guard, v_task) as r;
     end if;
     if o_closed <> '{}' then
         v_to := currval('recovery.event_id_seq');
         if v_whole and v_failing then
             delete from recovery.failure as f using recovery.event as e
-            where e.id between v_from and v_to and e.kind in ('closed', 'requeued', 'adopted') and f.watch = e.watch and f.key = e.key;
+            where e.id between v_from and v_to and e.kind in ('closed', 'requeued', 'adopted')
+              and f.watch = e.watch and f.key = e.key;
         elsif not v_whole and p_groups is not null and p_heir is null then
             v_to := recovery._write_group_events(p_family, p_epoch, p_groups, v_from, v_to, p_reason, p_detector);
         end if;
@@ -4595,10 +4685,16 @@ begin
 end
 $$;
 --;
-comment on function recovery._close_selection(text, text, bigint, text, text[], text, text[], text[], integer, text, text, interval, boolean, bigint) is
-    'Closes (or hands to p_heir) one batch: the rows of p_groups, the row p_key of p_watch, those after key p_key up to p_bound, or p_limit rows without a group. Goes round locked rows, asks for smaller batches where a large one fails and finds the bad rows of a small one, writes the events of the groups, announces.';
+comment on function recovery._close_selection(
+    text, text, bigint, text, text[], text, text[], text[], integer, text, text, interval, boolean, bigint
+) is
+    'Closes (or hands to p_heir) one batch: the rows of p_groups, the row p_key of p_watch, those after key p_key up '
+    'to p_bound, or p_limit rows without a group. Goes round locked rows, asks for smaller batches where a large one '
+    'fails and finds the bad rows of a small one, writes the events of the groups, announces.';
 --;
-revoke all on function recovery._close_selection(text, text, bigint, text, text[], text, text[], text[], integer, text, text, interval, boolean, bigint) from public;
+revoke all on function recovery._close_selection(
+    text, text, bigint, text, text[], text, text[], text[], integer, text, text, interval, boolean, bigint
+) from public;
 --;
 -- sql/closing/_close_sql.sql
 create or replace function recovery._close_sql(
@@ -4805,7 +4901,7 @@ revoke all on function recovery._close_sql(text, text, text, text, boolean, bool
 --;
 -- sql/closing/_close_unit.sql
 create or replace function recovery._close_unit(
-    p_watch text, p_scope text, p_key text, p_reason text, p_detector text, p_lock_wait interval default interval '2 seconds',
+    p_unit recovery.unit, p_reason text, p_detector text, p_lock_wait interval default interval '2 seconds',
     p_force boolean default false,
     out o_closed jsonb
 )
@@ -4816,38 +4912,42 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_watch  recovery.watch;
+    v_watch  recovery.watch := recovery._watch_of_unit(p_unit);
     v_groups text[];
     v_key    text[];
     v_guard  text;
 begin
-    select w.* into v_watch from recovery._attached_watches() as w where w.name = p_watch;
-    if not found then
-        perform recovery._fail('RC008', format('nothing is watched as %s', coalesce(quote_literal(p_watch), 'null')), 'See recovery.watch for the names.');
+    if v_watch.id is null then
+        perform recovery._fail('RC008',
+            format('nothing is watched as %s', coalesce(quote_literal(p_unit.watch), 'null')),
+            'See recovery.watch for the names.');
     end if;
-    if not p_force and recovery._lives_elsewhere(p_watch, p_scope, p_key) then
+    if not p_force and recovery._lives_elsewhere(p_unit) then
         o_closed := '{}';
         return;
     end if;
-    if p_scope = 'group' then
-        v_groups := recovery._group_tree(v_watch.family, array[p_key], false);
+    if p_unit.scope = 'group' then
+        v_groups := recovery._group_tree(v_watch.family, array[p_unit.key], false);
     else
-        v_key := recovery._key_parts(v_watch, p_key);
+        v_key := recovery._key_parts(v_watch, p_unit.key);
     end if;
     v_guard := case when not p_force and recovery._has_fuses(v_watch.family) then 'without' else 'ignore' end;
-    select s.o_closed into o_closed from recovery._close_selection(v_watch.family, 'any', null, v_guard, v_groups,
-        case when v_groups is null then p_watch end, v_key, null, 1, p_reason, p_detector, p_lock_wait, false, null) as s;
+    select s.o_closed into o_closed
+    from recovery._close_selection(v_watch.family, 'any', null, v_guard, v_groups,
+        case when v_groups is null then v_watch.name end, v_key, null, 1,
+        p_reason, p_detector, p_lock_wait, false, null) as s;
 end
 $$;
 --;
-comment on function recovery._close_unit(text, text, text, text, text, interval, boolean) is
-    'Closes one row, or one group with its descendants, whoever owns it; what an active fuse guards stays, and a unit with rows of a publisher, unless p_force. Counts per watch.';
+comment on function recovery._close_unit(recovery.unit, text, text, interval, boolean) is
+    'Closes one row, or one group with its descendants, whoever owns it; what an active fuse guards stays, and a unit '
+    'with rows of a publisher, unless p_force. Counts per watch.';
 --;
-revoke all on function recovery._close_unit(text, text, text, text, text, interval, boolean) from public;
+revoke all on function recovery._close_unit(recovery.unit, text, text, interval, boolean) from public;
 --;
 -- sql/closing/_close_unit_tree.sql
 create or replace function recovery._close_unit_tree(
-    p_watch text, p_scope text, p_key text, p_reason text, p_detector text, p_lock_wait interval default interval '2 seconds',
+    p_unit recovery.unit, p_reason text, p_detector text, p_lock_wait interval default interval '2 seconds',
     p_force boolean default false
 )
 returns jsonb
@@ -4857,24 +4957,25 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_watch  recovery.watch;
-    v_child  text;
+    v_watch  recovery.watch := recovery._watch_of_unit(p_unit);
+    v_child  recovery.unit;
     v_closed jsonb := '{}';
 begin
-    select w.* into v_watch from recovery._attached_watches() as w where w.name = p_watch;
-    v_child := case p_scope when 'row' then recovery._child_group(v_watch, p_key) end;
-    if v_child is not null then
-        -- Cancelling cascades to what the row waits for.
-        v_closed := recovery._close_unit(p_watch, 'group', v_child, p_reason, p_detector, p_lock_wait, p_force);
+    if p_unit.scope = 'row' then
+        v_child := (v_watch.family, 'group', v_watch.name, recovery._child_group(v_watch, p_unit.key));
     end if;
-    return recovery._add_counts(v_closed, recovery._close_unit(p_watch, p_scope, p_key, p_reason, p_detector, p_lock_wait, p_force));
+    if v_child.key is not null then
+        -- Cancelling cascades to what the row waits for.
+        v_closed := recovery._close_unit(v_child, p_reason, p_detector, p_lock_wait, p_force);
+    end if;
+    return recovery._add_counts(v_closed, recovery._close_unit(p_unit, p_reason, p_detector, p_lock_wait, p_force));
 end
 $$;
 --;
-comment on function recovery._close_unit_tree(text, text, text, text, text, interval, boolean) is
-    'Closes a row or group, whoever owns it, with the group that the row waits for and all descendants. Counts per watch.';
+comment on function recovery._close_unit_tree(recovery.unit, text, text, interval, boolean) is
+    'Closes a unit, whoever owns it, with the group that the row waits for and all descendants. Counts per watch.';
 --;
-revoke all on function recovery._close_unit_tree(text, text, text, text, text, interval, boolean) from public;
+revoke all on function recovery._close_unit_tree(recovery.unit, text, text, interval, boolean) from public;
 --;
 -- sql/closing/_compares_exactly.sql
 create or replace function recovery._compares_exactly(p_watch recovery.watch)
@@ -4936,6 +5037,85 @@ comment on function recovery._disown_rows(text, bigint, integer) is
     'Lets go of rows of an ended epoch that are open but not orphans by the watch''s only_if, so that no later boot looks at them again.';
 --;
 revoke all on function recovery._disown_rows(text, bigint, integer) from public;
+--;
+-- sql/closing/_find_unit.sql
+create or replace function recovery._find_unit(p_key text, p_watch text, p_scope text)
+returns recovery.unit
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch  recovery.watch;
+    v_unit   recovery.unit;
+    v_family text;
+    v_rows   text[] := '{}';
+    v_groups text[] := '{}';
+    v_found  text[];
+    v_open   boolean;
+    v_task   recovery.task;
+begin
+    v_task.key := p_key;
+    for v_watch in
+        select w.* from recovery._attached_watches() as w
+        where p_scope is distinct from 'group' and (p_watch is null or w.name = p_watch)
+        order by w.family, w.position, w.name
+    loop
+        begin
+            select o.* into v_open from recovery._run_as_owner(v_watch.runner, format(
+                'select to_jsonb(exists (select from %s as r where (%s) and %s = ($1).key))',
+                v_watch.relation, v_watch.open, recovery._key_text(v_watch.key_columns, 'r')), v_task) as o;
+        exception when others then
+            raise warning 'recovery: watch "%" is passed over: %', v_watch.name, sqlerrm;
+            v_open := false;
+        end;
+        if v_open then
+            v_rows := v_rows || v_watch.name;
+        end if;
+    end loop;
+    for v_family in
+        select distinct w.family from recovery._attached_watches() as w
+        where p_scope is distinct from 'row' and w.group_by is not null and (p_watch is null or w.name = p_watch)
+    loop
+        begin
+            if recovery._is_group_open(v_family, recovery._group_tree(v_family, array[p_key], false)) then
+                v_groups := v_groups || v_family;
+            end if;
+        exception
+            when invalid_text_representation then
+                null;  -- not a group of this type
+            when others then
+                raise warning 'recovery: family "%" is passed over: %', v_family, sqlerrm;
+        end;
+    end loop;
+    -- A session that is open itself is a row and a group: the group includes it.
+    select array_agg(f.name order by f.n) into v_found from (
+        select 'row of ' || w.name as name, w.name as n from recovery._attached_watches() as w
+        where w.name = any(v_rows) and w.family <> all(v_groups)
+        union all
+        select 'group of ' || g.name, g.name from unnest(v_groups) as g (name)) as f;
+    if cardinality(v_found) > 1 then
+        perform recovery._fail('RC010', format('%L could be: %s', p_key, array_to_string(v_found, ', ')),
+            'Say which, by watch and scope (row or group).');
+    elsif v_found is null then
+        perform recovery._fail('RC010',
+            format('nothing open has the key or group %s', coalesce(quote_literal(p_key), 'null')),
+            'Keys and groups are written as recovery.event shows them.');
+    end if;
+    select w.family, case v_groups when '{}' then 'row' else 'group' end, w.name, p_key into v_unit
+    from recovery._attached_watches() as w
+    where case v_groups when '{}' then w.name = any(v_rows) else w.family = any(v_groups) end
+    order by w.parent is null, w.position, w.name limit 1;
+    return v_unit;
+end
+$$;
+--;
+comment on function recovery._find_unit(text, text, text) is
+    'The one open unit that has a key, in a watch or in all of them, as a row, as a group, or as what it is (null). '
+    'RC010 nothing or several things are called so.';
+--;
+revoke all on function recovery._find_unit(text, text, text) from public;
 --;
 -- sql/closing/_fixed_sql.sql
 create or replace function recovery._fixed_sql(p_watch recovery.watch)
@@ -5014,7 +5194,7 @@ comment on function recovery._json_difference(jsonb, jsonb) is
 revoke all on function recovery._json_difference(jsonb, jsonb) from public;
 --;
 -- sql/closing/_lives_elsewhere.sql
-create or replace function recovery._lives_elsewhere(p_watch text, p_scope text, p_key text)
+create or replace function recovery._lives_elsewhere(p_unit recovery.unit)
 returns boolean
 language plpgsql
 volatile
@@ -5022,15 +5202,16 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    return exists (select from recovery._attached_watches() as w where w.name = p_watch and recovery._is_replicated(w.family))
-       and exists (select from recovery._unit_rows(p_watch, p_scope, p_key) as o where not recovery._issued_here(o.server_epoch));
+    return recovery._is_replicated((recovery._watch_of_unit(p_unit)).family)
+       and exists (select from recovery._unit_rows(p_unit) as o where not recovery._issued_here(o.server_epoch));
 end
 $$;
 --;
-comment on function recovery._lives_elsewhere(text, text, text) is
-    'Whether a row or group, with what closing it concerns, has open rows that came by logical replication: no timeout and no fuse closes it.';
+comment on function recovery._lives_elsewhere(recovery.unit) is
+    'Whether a unit, with what closing it concerns, has open rows that came by logical replication: '
+    'no timeout and no fuse closes it.';
 --;
-revoke all on function recovery._lives_elsewhere(text, text, text) from public;
+revoke all on function recovery._lives_elsewhere(recovery.unit) from public;
 --;
 -- sql/closing/_next_groups.sql
 create or replace function recovery._next_groups(
@@ -5475,20 +5656,11 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_watch  recovery.watch;
-    v_unit   recovery.watch;
-    v_scope  text;
-    v_family text;
-    v_rows   text[] := '{}';
-    v_groups text[] := '{}';
-    v_found  text[];
-    v_epoch  bigint;
-    v_open   boolean;
-    v_by     text := 'operator:' || session_user;
-    v_left   text;
-    v_why    text;
-    v_row    record;
-    v_task   recovery.task;
+    v_unit    recovery.unit;
+    v_epoch   bigint;
+    v_by      text := 'operator:' || session_user;
+    v_left    text;
+    v_why     text;
     v_session jsonb;
 begin
     if not p_dry then
@@ -5497,86 +5669,46 @@ begin
     if p_scope is not null and p_scope not in ('row', 'group') then
         perform recovery._fail('RC010', format('scope %L is not known', p_scope), 'Allowed are row and group.');
     elsif p_reason is null or btrim(p_reason) = '' or octet_length(p_reason) > 200 then
-        perform recovery._fail('RC010', format('reason %s is not allowed', coalesce(quote_literal(left(p_reason, 60)), 'null')), 'Give 1 to 200 bytes.');
+        perform recovery._fail('RC010',
+            format('reason %s is not allowed', coalesce(quote_literal(left(p_reason, 60)), 'null')),
+            'Give 1 to 200 bytes.');
     elsif p_watch is not null and not exists (select from recovery._attached_watches() as w where w.name = p_watch) then
-        perform recovery._fail('RC008', format('nothing is watched as %L', p_watch), 'See recovery.watch for the names.');
+        perform recovery._fail('RC008', format('nothing is watched as %L', p_watch),
+            'See recovery.watch for the names.');
     end if;
-    v_task.key := p_key;
-    for v_watch in
-        select w.* from recovery._attached_watches() as w
-        where p_scope is distinct from 'group' and (p_watch is null or w.name = p_watch) order by w.family, w.position, w.name
-    loop
-        begin
-            select o.* into v_open from recovery._run_as_owner(v_watch.runner, format('select to_jsonb(exists (select from %s as r where (%s) and %s = ($1).key))', v_watch.relation, v_watch.open,
-                recovery._key_text(v_watch.key_columns, 'r')), v_task) as o;
-        exception when others then
-            raise warning 'recovery: watch "%" is passed over: %', v_watch.name, sqlerrm;
-            v_open := false;
-        end;
-        if v_open then
-            v_rows := v_rows || v_watch.name;
-        end if;
-    end loop;
-    for v_family in
-        select distinct w.family from recovery._attached_watches() as w
-        where p_scope is distinct from 'row' and w.group_by is not null and (p_watch is null or w.name = p_watch)
-    loop
-        begin
-            if recovery._is_group_open(v_family, recovery._group_tree(v_family, array[p_key], false)) then
-                v_groups := v_groups || v_family;
-            end if;
-        exception
-            when invalid_text_representation then
-                null;  -- not a group of this type
-            when others then
-                raise warning 'recovery: family "%" is passed over: %', v_family, sqlerrm;
-        end;
-    end loop;
-    -- A session that is open itself is a row and a group: the group includes it.
-    select array_agg(f.name order by f.n) into v_found from (
-        select 'row of ' || w.name as name, w.name as n from recovery._attached_watches() as w where w.name = any(v_rows) and w.family <> all(v_groups)
-        union all select 'group of ' || g.name, g.name from unnest(v_groups) as g (name)) as f;
-    if cardinality(v_found) > 1 then
-        perform recovery._fail('RC010', format('%L could be: %s', p_key, array_to_string(v_found, ', ')), 'Say which, by watch and scope (row or group).');
-    elsif v_found is null then
-        perform recovery._fail('RC010', format('nothing open has the key or group %s', coalesce(quote_literal(p_key), 'null')),
-            'Keys and groups are written as recovery.event shows them.');
-    end if;
-    v_scope := case v_groups when '{}' then 'row' else 'group' end;
-    select w.* into v_unit from recovery._attached_watches() as w
-    where case v_scope when 'group' then w.family = any(v_groups) else w.name = any(v_rows) end
-    order by w.parent is null, w.position, w.name limit 1;
-    for v_row in select o.* from recovery._unit_rows(v_unit.name, v_scope, p_key) as o loop
-        watch := v_row.watch;
-        key := v_row.key;
-        group_key := v_row.group_key;
-        server_epoch := v_row.server_epoch;
-        return next;
-    end loop;
+    v_unit := recovery._find_unit(p_key, p_watch, p_scope);
+    return query select o.* from recovery._unit_rows(v_unit) as o;
     if p_dry then
         return;
     end if;
     -- Live owners are told to stop, and are not waited for.
-    for v_epoch in select distinct o.server_epoch from recovery._unit_rows(v_unit.name, v_scope, p_key) as o
+    for v_epoch in
+        select distinct o.server_epoch from recovery._unit_rows(v_unit) as o
         join recovery.server as s on s.epoch = o.server_epoch where s.ended is null
     loop
-        perform recovery._send_cancel(v_epoch, v_unit.name, v_scope, p_key, p_reason, v_by, jsonb_build_object('watch', v_unit.name, 'closed', true));
+        perform recovery._send_cancel(v_epoch, v_unit, p_reason, v_by, '{"closed": true}');
     end loop;
-    delete from recovery.fuse as f where f.family = v_unit.family and f.key = p_key
-        and f.scope = v_scope and (v_scope = 'group' or f.watch = v_unit.name);
+    delete from recovery.fuse as f
+    where f.family = v_unit.family and f.scope = v_unit.scope and f.key = v_unit.key
+      and (f.scope = 'group' or f.watch = v_unit.watch);
     v_session := recovery._session_settings();
-    perform recovery._close_unit_tree(v_unit.name, v_scope, p_key, p_reason, v_by, interval '2 seconds', true);
+    perform recovery._close_unit_tree(v_unit, p_reason, v_by, interval '2 seconds', true);
     perform recovery._restore_settings(v_session);
-    select string_agg(format('%s of %s', o.key, o.watch), ', ') into v_left from recovery._unit_rows(v_unit.name, v_scope, p_key) as o;
+    select string_agg(format('%s of %s', o.key, o.watch), ', ') into v_left from recovery._unit_rows(v_unit) as o;
     if v_left is not null then
-        select f.message into v_why from recovery.failure as f join recovery._unit_rows(v_unit.name, v_scope, p_key) as o on f.watch = o.watch and f.key = o.key limit 1;
-        perform recovery._fail('55P03', format('nothing was closed: %s could not be (%s)', v_left, coalesce(v_why, 'another transaction holds it')));
+        select f.message into v_why
+        from recovery.failure as f join recovery._unit_rows(v_unit) as o on f.watch = o.watch and f.key = o.key limit 1;
+        perform recovery._fail('55P03', format('nothing was closed: %s could not be (%s)',
+            v_left, coalesce(v_why, 'another transaction holds it')));
     end if;
 end
 $$;
 --;
 comment on function recovery.close(text, text, text, text, boolean) is
-    'The escape hatch: closes one open row or group (session) with its descendants, whoever owns it and whatever guards it; live owners are told by an event of kind cancel. Returns the rows. With p_dry nothing changes. RC010 nothing or several things are called so, RC008 not watched, 55P03 somebody holds one of the rows (then nothing is closed).';
+    'The escape hatch: closes one open row or group (session) with its descendants, whoever owns it and whatever '
+    'guards it; live owners are told by an event of kind cancel. Returns the rows. With p_dry nothing changes. '
+    'RC010 nothing or several things are called so, RC008 not watched, 55P03 somebody holds one of the rows '
+    '(then nothing is closed).';
 --;
 revoke all on function recovery.close(text, text, text, text, boolean) from public;
 --;
@@ -5593,7 +5725,7 @@ declare
     v_due   record;
     v_end   record;
     v_fuse  record;
-    v_name  text;
+    v_unit  recovery.unit;
     v_fuses boolean;
     v_task  recovery.task;
 begin
@@ -5632,26 +5764,35 @@ begin
     end if;
     for v_fuse in select f.* from recovery.fuse_state as f where f.spent and not exists (
         select from recovery.fuse_state as o
-        where o.family = f.family and o.scope = f.scope and o.watch = f.watch and o.key = f.key and o.burns) order by f.id
+        where o.family = f.family and o.scope = f.scope and o.key = f.key
+          and (o.scope = 'group' or o.watch = f.watch) and o.burns) order by f.id
     loop
-        select min(w.name) into v_name from recovery._attached_watches() as w where w.family = v_fuse.family and (v_fuse.watch in ('', w.name));
-        return query select 'close'::text, case when v_fuse.process_dead is null then 'fuse_expired' else 'process_dead' end,
-            o.watch, o.key, o.group_key, o.server_epoch from recovery._unit_rows(v_name, v_fuse.scope, v_fuse.key) as o;
+        v_unit := (v_fuse.family, v_fuse.scope, v_fuse.watch, v_fuse.key);
+        return query select 'close'::text,
+            case when v_fuse.process_dead is null then 'fuse_expired' else 'process_dead' end,
+            o.watch, o.key, o.group_key, o.server_epoch from recovery._unit_rows(v_unit) as o;
     end loop;
     for v_due in select d.* from recovery._due_units() as d loop
-        return query select case when exists (select from recovery.server as s where s.epoch = v_due.owner and s.ended is null)
-                                  and recovery.get_setting('cancel_grace', v_due.watch, v_due.detail ->> 'kind', case v_due.scope when 'group' then v_due.key end)::interval > interval '0'
-                                  and not exists (
-                                      select from recovery.cancellation as c join recovery.watch as w on w.name = v_due.watch and w.family = c.family
-                                      where c.scope = v_due.scope and c.key = v_due.key and c.watch in ('', v_due.watch) and c.deadline <= recovery._now())
-                             then 'ask' else 'close' end,
-            v_due.reason, o.watch, o.key, o.group_key, o.server_epoch from recovery._unit_rows(v_due.watch, v_due.scope, v_due.key) as o;
+        v_unit := (v_due.family, v_due.scope, v_due.watch, v_due.key);
+        return query
+            select case
+                       when exists (select from recovery.server as s where s.epoch = v_due.owner and s.ended is null)
+                           and recovery.get_setting('cancel_grace', v_unit.watch, v_due.detail ->> 'kind',
+                               case v_unit.scope when 'group' then v_unit.key end)::interval > interval '0'
+                           and not exists (
+                               select from recovery.cancellation as c
+                               where c.family = v_unit.family and c.scope = v_unit.scope and c.key = v_unit.key
+                                 and (c.scope = 'group' or c.watch = v_unit.watch) and c.deadline <= recovery._now())
+                       then 'ask' else 'close' end,
+                   v_due.reason, o.watch, o.key, o.group_key, o.server_epoch
+            from recovery._unit_rows(v_unit) as o;
     end loop;
 end
 $$;
 --;
 comment on function recovery.preview(text) is
-    'What a sweep would do now, or with p_boot a boot of that name: rows with action (close, adopt, keep, ask) and reason. Nothing is done.';
+    'What a sweep would do now, or with p_boot a boot of that name: rows with action (close, adopt, keep, ask) and '
+    'reason. Nothing is done.';
 --;
 revoke all on function recovery.preview(text) from public;
 --;
@@ -5909,7 +6050,9 @@ comment on function recovery._check_ttl(interval) is 'Refuses a time to live tha
 revoke all on function recovery._check_ttl(interval) from public;
 --;
 -- sql/fuse/_close_burnt_fuse.sql
-create or replace function recovery._close_burnt_fuse(p_detector text, p_lock_wait interval, out o_closed jsonb, out o_more boolean)
+create or replace function recovery._close_burnt_fuse(
+    p_detector text, p_lock_wait interval, out o_closed jsonb, out o_more boolean
+)
 returns record
 language plpgsql
 volatile
@@ -5918,41 +6061,45 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_fuse  record;
-    v_watch text;
+    v_unit  recovery.unit;
 begin
     perform recovery._check_fresh();
     o_closed := '{}';
-    -- One fuse a call: the caller commits. Another sweeper's fuse is skipped, an extension just committing is waited out by nobody.
+    -- One fuse a call: the caller commits. Another sweeper's fuse is skipped, an extension just committing is waited
+    -- out by nobody.
     select f.* into v_fuse from recovery.fuse_state as f where f.spent and f.retry_at <= recovery._now()
     order by f.id limit 1 for update skip locked;
     o_more := found;
     if not found then
         return;
     end if;
+    v_unit := (v_fuse.family, v_fuse.scope, v_fuse.watch, v_fuse.key);
     -- Another fuse burns there: the unit is not over for this one's sake.
     if exists (
         select from recovery.fuse_state as f
-        where f.family = v_fuse.family and f.scope = v_fuse.scope and f.watch = v_fuse.watch and f.key = v_fuse.key and f.id <> v_fuse.id and f.burns
+        where f.family = v_unit.family and f.scope = v_unit.scope and f.key = v_unit.key
+          and (f.scope = 'group' or f.watch = v_unit.watch) and f.id <> v_fuse.id and f.burns
     ) then
         delete from recovery.fuse as f where f.id = v_fuse.id;
         return;
     end if;
-    v_watch := case v_fuse.scope when 'row' then v_fuse.watch
-                    else (select min(w.name) from recovery._attached_watches() as w where w.family = v_fuse.family) end;
     begin
-        o_closed := recovery._close_unit(v_watch, v_fuse.scope, v_fuse.key,
+        o_closed := recovery._close_unit(v_unit,
             case when v_fuse.process_dead is null then 'fuse_expired' else 'process_dead' end, p_detector, p_lock_wait);
         -- A break in watching, noticed while the unit closed, has kept the unit: then the fuse stays, too.
-        delete from recovery.fuse as f using recovery.fuse_state as s where f.id = v_fuse.id and s.id = f.id and s.spent;
+        delete from recovery.fuse as f using recovery.fuse_state as s
+        where f.id = v_fuse.id and s.id = f.id and s.spent;
     exception when others then
-        perform recovery._note_broken_watch(coalesce(v_watch, v_fuse.family), sqlstate, sqlerrm);
+        perform recovery._note_broken_watch(
+            coalesce((recovery._watch_of_unit(v_unit)).name, v_unit.watch), sqlstate, sqlerrm);
         update recovery.fuse as f set retry_at = recovery._now() + interval '10 seconds' where f.id = v_fuse.id;
     end;
 end
 $$;
 --;
 comment on function recovery._close_burnt_fuse(text, interval) is
-    'Takes one fuse that burnt out or whose process died, closes its unit for the reason that is true unless another fuse burns there, and removes it. o_more false: there was none.';
+    'Takes one fuse that burnt out or whose process died, closes its unit for the reason that is true unless another '
+    'fuse burns there, and removes it. o_more false: there was none.';
 --;
 revoke all on function recovery._close_burnt_fuse(text, interval) from public;
 --;
@@ -5970,7 +6117,7 @@ as $$
         p_watch.family, p_watch.name, recovery._key_text(p_watch.key_columns, 'r'),
         case when p_watch.group_by is null then '' else format($sql$ or exists (
         select from recovery.own_fuse as f
-        where f.family = %1$L and f.scope = 'group' and f.watch = '' and f.key = (%2$s)::text)$sql$,
+        where f.family = %1$L and f.scope = 'group' and f.key = (%2$s)::text)$sql$,
         p_watch.family, p_watch.group_by) end)
 $$;
 --;
@@ -6094,13 +6241,14 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_family text := recovery._check_unit(p_watch, p_scope, p_key, 'fuse');
-    v_id     bigint;
+    v_unit recovery.unit := recovery._check_unit(p_watch, p_scope, p_key, 'fuse');
+    v_id   bigint;
 begin
     perform recovery._check_ttl(p_ttl);
     perform recovery._check_process(p_host, p_pid, p_process_start, false);
     insert into recovery.fuse as f (family, scope, watch, key, host, pid, process_start, ttl, expires, nonce)
-    values (v_family, p_scope, case p_scope when 'row' then p_watch else '' end, p_key, p_host, p_pid, p_process_start, p_ttl, recovery._now() + p_ttl, p_nonce)
+    values (v_unit.family, v_unit.scope, v_unit.watch, v_unit.key,
+            p_host, p_pid, p_process_start, p_ttl, recovery._now() + p_ttl, p_nonce)
     -- A driver repeats a call whose answer was lost.
     on conflict (nonce) do update set expires = greatest(f.expires, excluded.expires)
     returning f.id into v_id;
@@ -6109,7 +6257,9 @@ end
 $$;
 --;
 comment on function recovery.light_fuse(text, text, interval, text, integer, timestamptz, text, uuid) is
-    'Lights a fuse on a row or group of a watch and returns its id. A unit may have several, each with its process; it is guarded while any burns. A call repeated with the same nonce makes no second one. RC008 not watched, RC010 bad argument.';
+    'Lights a fuse on a row or group of a watch and returns its id. A unit may have several, each with its process; '
+    'it is guarded while any burns. A call repeated with the same nonce makes no second one. RC008 not watched, '
+    'RC010 bad argument.';
 --;
 revoke all on function recovery.light_fuse(text, text, interval, text, integer, timestamptz, text, uuid) from public;
 --;
@@ -6169,7 +6319,8 @@ begin
         select from recovery.fuse_state as f
         where f.guards
           and (f.host = p_process.host and f.pid = p_process.pid
-               or f.family = p_process.family and f.scope = p_process.scope and f.watch = p_process.watch and f.key = p_process.key)
+               or f.family = p_process.family and f.scope = p_process.scope and f.key = p_process.key
+                  and (f.scope = 'group' or f.watch = p_process.watch))
     ) then
         return true;
     end if;
@@ -6181,7 +6332,8 @@ end
 $$;
 --;
 comment on function recovery._is_process_in_use(recovery.process) is
-    'Whether the work of a process goes on without the epoch that started it: an heir or another live server has it, or an active fuse guards the process or its unit.';
+    'Whether the work of a process goes on without the epoch that started it: an heir or another live server has it, '
+    'or an active fuse guards the process or its unit.';
 --;
 revoke all on function recovery._is_process_in_use(recovery.process) from public;
 --;
@@ -6395,9 +6547,8 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_family text;
-    v_watch  text := case p_scope when 'row' then p_watch else '' end;
-    v_id     bigint;
+    v_unit recovery.unit;
+    v_id   bigint;
 begin
     -- Holds the epoch's lock until the commit: what is registered here is visible to whoever ends it.
     perform recovery.assert_live(p_epoch);
@@ -6405,23 +6556,25 @@ begin
         perform recovery._fail('RC003', format('epoch %s belongs to another boot: the token does not match', p_epoch),
             'Give the token that recovery.boot returned with the epoch.');
     end if;
-    v_family := recovery._check_unit(p_watch, p_scope, p_key, 'process');
+    v_unit := recovery._check_unit(p_watch, p_scope, p_key, 'process');
     perform recovery._check_process(p_host, p_pid, p_process_start, true);
     if p_pid = 1 then
         perform recovery._fail('RC010', 'pid 1 is not allowed', 'It is no process that a server has started.');
     end if;
     -- Repeating it, after an answer that was lost, finds the same entry.
     insert into recovery.process as p (server_epoch, family, scope, watch, key, host, pid, process_start)
-    values (p_epoch, v_family, p_scope, v_watch, p_key, p_host, p_pid, p_process_start)
-    on conflict (server_epoch, family, scope, watch, key, host, pid, process_start) do update
-    set registered = clock_timestamp()
+    values (p_epoch, v_unit.family, v_unit.scope, v_unit.watch, v_unit.key, p_host, p_pid, p_process_start)
+    on conflict (
+        server_epoch, family, scope, key, (case scope when 'row' then watch end), host, pid, process_start
+    ) do update set registered = clock_timestamp()
     returning p.id into v_id;
     return v_id;
 end
 $$;
 --;
 comment on function recovery.track_process(bigint, uuid, text, text, text, text, integer, timestamptz) is
-    'Registers a process that does a row or group of a watch for a live epoch, and returns its number. RC001, RC002, RC003 not that epoch''s; RC008 not watched, RC010 bad argument.';
+    'Registers a process that does a row or group of a watch for a live epoch, and returns its number. '
+    'RC001, RC002, RC003 not that epoch''s; RC008 not watched, RC010 bad argument.';
 --;
 revoke all on function recovery.track_process(bigint, uuid, text, text, text, text, integer, timestamptz) from public;
 --;
@@ -6452,25 +6605,25 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_family text := recovery._family_of(p_watch, p_scope, 'process');
+    v_unit   recovery.unit := recovery._unit_of(p_watch, p_scope, p_key, 'process');
     v_groups text[] := array[p_key];
 begin
     if p_scope = 'row' then
         return query select p.* from recovery.process as p
-            where p.family = v_family and p.scope = 'row' and p.watch = p_watch and p.key = p_key
+            where p.family = v_unit.family and p.scope = 'row' and p.watch = p_watch and p.key = p_key
               and recovery._problem_of(p.pid, p.process_start) is null order by p.id;
         return;
     end if;
-    if not exists (select from recovery.process as p where p.family = v_family) then
+    if not exists (select from recovery.process as p where p.family = v_unit.family) then
         return;
     end if;
     begin
-        v_groups := recovery._group_tree(v_family, v_groups, false);
+        v_groups := recovery._group_tree(v_unit.family, v_groups, false);
     exception when data_exception then
         null;  -- a key that no group can have
     end;
     return query select p.* from recovery.process as p
-        where p.family = v_family and recovery._problem_of(p.pid, p.process_start) is null
+        where p.family = v_unit.family and recovery._problem_of(p.pid, p.process_start) is null
           and case p.scope when 'group' then p.key = any (v_groups)
                            else (select r.o_group from recovery._row_of_process(p) as r) = any (v_groups) end
         order by p.id;
@@ -6478,7 +6631,8 @@ end
 $$;
 --;
 comment on function recovery.work_processes(text, text, text) is
-    'The processes that do a row, or a group with all its rows and descendant groups, whoever started them. RC008 not watched, RC010 bad scope.';
+    'The processes that do a row, or a group with all its rows and descendant groups, whoever started them. '
+    'RC008 not watched, RC010 bad scope.';
 --;
 revoke all on function recovery.work_processes(text, text, text) from public;
 --;
@@ -6599,7 +6753,7 @@ revoke all on function recovery._create_outbox(integer, text) from public;
 --;
 -- sql/event/_send_cancel.sql
 create or replace function recovery._send_cancel(
-    p_epoch bigint, p_watch text, p_scope text, p_key text, p_reason text, p_detector text, p_detail jsonb
+    p_epoch bigint, p_unit recovery.unit, p_reason text, p_detector text, p_detail jsonb
 )
 returns void
 language plpgsql
@@ -6611,17 +6765,17 @@ declare
     v_event bigint;
 begin
     insert into recovery.event (server_epoch, watch, kind, key, group_key, reason, detector, new)
-    values (p_epoch, p_watch, 'cancel', p_key, case p_scope when 'group' then p_key end, p_reason, p_detector,
-            p_detail || jsonb_build_object('scope', p_scope))
+    values (p_epoch, p_unit.watch, 'cancel', p_unit.key, case p_unit.scope when 'group' then p_unit.key end,
+            p_reason, p_detector, p_detail || jsonb_build_object('scope', p_unit.scope, 'watch', p_unit.watch))
     returning id into v_event;
     perform recovery._announce_events(v_event, v_event);
 end
 $$;
 --;
-comment on function recovery._send_cancel(bigint, text, text, text, text, text, jsonb) is
-    'Tells the owner of a row or group to stop it: an event of kind cancel, announced.';
+comment on function recovery._send_cancel(bigint, recovery.unit, text, text, jsonb) is
+    'Tells the owner of a unit to stop it: an event of kind cancel, announced.';
 --;
-revoke all on function recovery._send_cancel(bigint, text, text, text, text, text, jsonb) from public;
+revoke all on function recovery._send_cancel(bigint, recovery.unit, text, text, jsonb) from public;
 --;
 -- sql/event/_withdraw_deletion.sql
 create or replace function recovery._withdraw_deletion(p_watch text, p_key text)
@@ -6675,35 +6829,41 @@ as $$
 declare
     v_now   timestamptz := recovery._now();
     v_asked recovery.cancellation;
+    v_unit  recovery.unit;
     v_count bigint := 0;
 begin
     for v_asked in
         with due as materialized (
-            select w.family, d.scope, case d.scope when 'row' then d.watch else '' end as watch, d.key, d.owner, d.reason,
-                   d.detail || jsonb_build_object('watch', d.watch) as detail,
+            select d.*,
                    -- A live owner is asked first; where there is none, the deadline is now.
                    case when exists (select from recovery.server as s where s.epoch = d.owner and s.ended is null)
-                        then recovery.get_setting('cancel_grace', d.watch, d.detail ->> 'kind', case d.scope when 'group' then d.key end)::interval
+                        then recovery.get_setting('cancel_grace', d.watch, d.detail ->> 'kind',
+                                                  case d.scope when 'group' then d.key end)::interval
                         else interval '0' end as grace
-            from recovery._due_units() as d join recovery.watch as w on w.name = d.watch
-            where d.scope <> 'row' or not exists (
+            from recovery._due_units() as d
+            where d.scope = 'group' or not exists (
                 select from recovery.fuse_state as f
-                where f.family = w.family and f.scope = 'row' and f.watch = d.watch and f.key = d.key and f.guards)
+                where f.family = d.family and f.scope = 'row' and f.watch = d.watch and f.key = d.key and f.guards)
         ),
         gone as (
             -- What moved again in time, or closed, is asked for no more.
             delete from recovery.cancellation as c
-            where (c.family, c.scope, c.watch, c.key) not in (select d.family, d.scope, d.watch, d.key from due as d)
+            where not exists (
+                select from due as d
+                where d.family = c.family and d.scope = c.scope and d.key = c.key
+                  and (d.scope = 'group' or d.watch = c.watch))
         )
-        insert into recovery.cancellation (family, scope, watch, key, server_epoch, reason, detail, requested, deadline)
+        insert into recovery.cancellation
+            (family, scope, watch, key, server_epoch, reason, detail, requested, deadline)
         select d.family, d.scope, d.watch, d.key, d.owner, d.reason, d.detail, v_now, v_now + d.grace from due as d
-        on conflict (family, scope, key, watch) do nothing
+        on conflict (family, scope, key, (case scope when 'row' then watch end)) do nothing
         returning *
     loop
-        if not recovery._has_open_work(v_asked.detail ->> 'watch', v_asked.scope, v_asked.key) then
+        v_unit := (v_asked.family, v_asked.scope, v_asked.watch, v_asked.key);
+        if not recovery._has_open_work(v_unit) then
             delete from recovery.cancellation as c where c.id = v_asked.id;  -- closed since we looked
         elsif v_asked.deadline > v_now then
-            perform recovery._send_cancel(v_asked.server_epoch, v_asked.detail ->> 'watch', v_asked.scope, v_asked.key, v_asked.reason, p_detector,
+            perform recovery._send_cancel(v_asked.server_epoch, v_unit, v_asked.reason, p_detector,
                 v_asked.detail || jsonb_build_object('cancellation', v_asked.id, 'deadline', v_asked.deadline));
             v_count := v_count + 1;
         end if;
@@ -6713,12 +6873,15 @@ end
 $$;
 --;
 comment on function recovery._ask_owners(text) is
-    'Notes every unit of recovery._due_units() in recovery.cancellation and asks its live owner, once, by an event of kind cancel; withdraws what is due no more. Returns how many were asked.';
+    'Notes every unit of recovery._due_units() in recovery.cancellation and asks its live owner, once, by an event of '
+    'kind cancel; withdraws what is due no more. Returns how many were asked.';
 --;
 revoke all on function recovery._ask_owners(text) from public;
 --;
 -- sql/watchdog/_close_overdue_unit.sql
-create or replace function recovery._close_overdue_unit(p_detector text, p_lock_wait interval, out o_closed jsonb, out o_more boolean)
+create or replace function recovery._close_overdue_unit(
+    p_detector text, p_lock_wait interval, out o_closed jsonb, out o_more boolean
+)
 returns record
 language plpgsql
 volatile
@@ -6727,6 +6890,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_asked recovery.cancellation;
+    v_unit  recovery.unit;
 begin
     perform recovery._check_fresh();
     o_closed := '{}';
@@ -6734,31 +6898,36 @@ begin
     select c.* into v_asked from recovery.cancellation as c
     where c.deadline <= recovery._now() order by c.id limit 1 for update skip locked;
     o_more := found;
-    if found then
-        begin
-            o_closed := recovery._close_unit_tree(v_asked.detail ->> 'watch', v_asked.scope, v_asked.key, v_asked.reason, p_detector, p_lock_wait);
-            if o_closed = '{}' and exists (select from recovery._unit_rows(v_asked.detail ->> 'watch', v_asked.scope, v_asked.key)) then
-                -- Somebody holds its rows: later, and nobody is asked again.
-                update recovery.cancellation as c set deadline = recovery._now() + interval '5 seconds' where c.id = v_asked.id;
-            else
-                delete from recovery.cancellation as c where c.id = v_asked.id;
-            end if;
-        exception when others then
-            perform recovery._note_broken_watch(v_asked.detail ->> 'watch', sqlstate, sqlerrm);
-            update recovery.cancellation as c set deadline = recovery._now() + interval '10 seconds' where c.id = v_asked.id;
-        end;
+    if not found then
+        return;
     end if;
+    v_unit := (v_asked.family, v_asked.scope, v_asked.watch, v_asked.key);
+    begin
+        o_closed := recovery._close_unit_tree(v_unit, v_asked.reason, p_detector, p_lock_wait);
+        if o_closed = '{}' and exists (select from recovery._unit_rows(v_unit)) then
+            -- Somebody holds its rows: later, and nobody is asked again.
+            update recovery.cancellation as c set deadline = recovery._now() + interval '5 seconds'
+            where c.id = v_asked.id;
+        else
+            delete from recovery.cancellation as c where c.id = v_asked.id;
+        end if;
+    exception when others then
+        perform recovery._note_broken_watch(v_unit.watch, sqlstate, sqlerrm);
+        update recovery.cancellation as c set deadline = recovery._now() + interval '10 seconds'
+        where c.id = v_asked.id;
+    end;
 end
 $$;
 --;
 comment on function recovery._close_overdue_unit(text, interval) is
-    'Closes one overdue unit that nobody acknowledged in time, for the reason that is true. o_more false: there was none.';
+    'Closes one overdue unit that nobody acknowledged in time, for the reason that is true. o_more false: there was '
+    'none.';
 --;
 revoke all on function recovery._close_overdue_unit(text, interval) from public;
 --;
 -- sql/watchdog/_due_rows.sql
 create or replace function recovery._due_rows(p_watch recovery.watch, p_now timestamptz, p_since timestamptz)
-returns table (watch text, scope text, key text, owner bigint, reason text, detail jsonb)
+returns table (family text, scope text, watch text, key text, owner bigint, reason text, detail jsonb)
 language plpgsql
 volatile
 security definer
@@ -6793,37 +6962,45 @@ begin
     end if;
     for v_row in
         select d.* from recovery._run_as_owner(p_watch.runner, recovery._due_sql(p_watch), v_about) as j
-        cross join lateral jsonb_to_record(j) as d (key text, grp text, owner bigint, kind text, started timestamptz, moved timestamptz,
+        cross join lateral jsonb_to_record(j) as d (
+            key text, grp text, owner bigint, kind text, started timestamptz, moved timestamptz,
             child_at timestamptz, tool interval, task interval, wall interval, held boolean, child text)
     loop
         continue when v_row.held or not (v_ours or recovery._issued_here(v_row.owner));
         -- Work that moves for ever has a cap of its own, whatever it waits for; not at once after a break in watching.
-        v_wall := coalesce(v_row.started + v_row.wall < p_now and p_since + least(v_row.wall, interval '1 minute') < p_now, false);
+        v_wall := coalesce(v_row.started + v_row.wall < p_now
+            and p_since + least(v_row.wall, interval '1 minute') < p_now, false);
         v_task := v_row.child is not null or v_row.child_at is not null;
-        if v_row.child is not null and not v_wall and recovery._is_group_open(p_watch.family, recovery._group_tree(p_watch.family, array[v_row.child], false)) then
+        if v_row.child is not null and not v_wall
+            and recovery._is_group_open(p_watch.family, recovery._group_tree(p_watch.family, array[v_row.child], false))
+        then
             insert into recovery.touch as t (family, scope, watch, key, child_at)
             values (p_watch.family, 'row', p_watch.name, v_row.key, p_now)
-            on conflict (family, scope, watch, key) do update set child_at = excluded.child_at;
+            on conflict (family, scope, key, watch) do update set child_at = excluded.child_at;
             continue;
         end if;
-        continue when not v_ours and p_watch.cancel = 'group' and recovery._lives_elsewhere(p_watch.name, 'group', v_row.grp);
+        family := p_watch.family;
+        watch := p_watch.name;
+        -- A row without a group stands for itself.
+        scope := case when v_row.grp is null then 'row' else p_watch.cancel end;
+        key := case scope when 'group' then v_row.grp else v_row.key end;
+        continue when not v_ours and scope = 'group' and recovery._lives_elsewhere((family, scope, watch, key));
         if v_wall then
             reason := 'wall_timeout';
         elsif not v_task and v_row.moved + v_row.tool < p_now then
             reason := 'tool_timeout';
         elsif v_task and v_row.moved + v_row.task < p_now
-            and coalesce(v_row.child_at + recovery.get_setting('propagation_grace', p_watch.name, v_row.kind, v_row.grp)::interval < p_now, true) then
+            and coalesce(v_row.child_at + recovery.get_setting(
+                'propagation_grace', p_watch.name, v_row.kind, v_row.grp)::interval < p_now, true)
+        then
             reason := 'task_timeout';
         else
             continue;
         end if;
-        watch := p_watch.name;
-        -- A row without a group stands for itself.
-        scope := case when v_row.grp is null then 'row' else p_watch.cancel end;
-        key := case scope when 'group' then v_row.grp else v_row.key end;
         owner := v_row.owner;
         detail := jsonb_strip_nulls(jsonb_build_object('row', v_row.key, 'kind', v_row.kind,
-            'limit', case reason when 'wall_timeout' then v_row.wall when 'tool_timeout' then v_row.tool else v_row.task end,
+            'limit', case reason
+                when 'wall_timeout' then v_row.wall when 'tool_timeout' then v_row.tool else v_row.task end,
             'since', case reason when 'wall_timeout' then v_row.started else v_row.moved end,
             'child', v_row.child));
         return next;
@@ -6832,7 +7009,8 @@ end
 $$;
 --;
 comment on function recovery._due_rows(recovery.watch, timestamptz, timestamptz) is
-    'Rows of a watch past tool_timeout, task_timeout or wall_timeout: leaves only, nothing that is on hold or lives at a publisher; and the unit that is to be cancelled.';
+    'Rows of a watch past tool_timeout, task_timeout or wall_timeout: leaves only, nothing that is on hold or lives '
+    'at a publisher; and the unit that is to be cancelled.';
 --;
 revoke all on function recovery._due_rows(recovery.watch, timestamptz, timestamptz) from public;
 --;
@@ -6875,8 +7053,8 @@ begin
                     select t.at, t.child_at from recovery.own_touch as t
                     where t.family = %L and t.scope = 'row' and t.watch = %L and t.key = %s offset 0) as t on true
                 left join lateral (
-                    select g.at from recovery.own_touch as g
-                    where g.family = %L and g.scope = 'group' and g.watch = '' and g.key = %s offset 0) as g on true
+                    select max(g.at) as at from recovery.own_touch as g
+                    where g.family = %L and g.scope = 'group' and g.key = %s offset 0) as g on true
                 where (%s) and (%s)%s
             ) as x
         ) as y
@@ -6906,7 +7084,7 @@ revoke all on function recovery._due_sql(recovery.watch) from public;
 --;
 -- sql/watchdog/_due_units.sql
 create or replace function recovery._due_units()
-returns table (watch text, scope text, key text, owner bigint, reason text, detail jsonb)
+returns table (family text, scope text, watch text, key text, owner bigint, reason text, detail jsonb)
 language plpgsql
 volatile
 security definer
@@ -6918,11 +7096,15 @@ declare
     v_watch  recovery.watch;
     v_family text;
 begin
-    if not exists (select from recovery.setting as s where s.name like '%\_timeout') and not exists (select from recovery.watch as w where w.timeout is not null) then
+    if not exists (select from recovery.setting as s where s.name like '%\_timeout')
+        and not exists (select from recovery.watch as w where w.timeout is not null)
+    then
         return;
     end if;
-    -- After a break in watching (sleep, restart, failover) every clock begins anew: waking up times out nothing at once.
-    select case when o.since is null or o.because = 'first sweep' then '-infinity' else o.since end into v_since from recovery.observation as o;
+    -- After a break in watching (sleep, restart, failover) every clock begins anew: waking up times out nothing at
+    -- once.
+    select case when o.since is null or o.because = 'first sweep' then '-infinity' else o.since end into v_since
+    from recovery.observation as o;
     for v_watch in select w.* from recovery._attached_watches() as w order by w.family, w.position loop
         begin
             return query select d.* from recovery._due_rows(v_watch, v_now, v_since) as d;
@@ -6931,22 +7113,27 @@ begin
             perform recovery._note_broken_watch(v_watch.name, sqlstate, sqlerrm);
         end;
     end loop;
-    for v_family in select distinct w.family from recovery._attached_watches() as w where w.group_by is not null order by 1 loop
+    for v_family in
+        select distinct w.family from recovery._attached_watches() as w where w.group_by is not null order by 1
+    loop
         begin
             return query select d.* from recovery._idle_groups(v_family, v_now, v_since) as d;
         exception when others then
-            perform recovery._note_broken_watch((select min(w.name) from recovery._attached_watches() as w where w.family = v_family), sqlstate, sqlerrm);
+            perform recovery._note_broken_watch(
+                (select min(w.name) from recovery._attached_watches() as w where w.family = v_family),
+                sqlstate, sqlerrm);
         end;
     end loop;
 end
 $$;
 --;
-comment on function recovery._due_units() is 'Units of work whose timeout has run out, with the reason; nothing is done to them.';
+comment on function recovery._due_units() is
+    'Units of work whose timeout has run out, with the reason; nothing is done to them.';
 --;
 revoke all on function recovery._due_units() from public;
 --;
 -- sql/watchdog/_has_begun.sql
-create or replace function recovery._has_begun(p_watch text, p_group text, p_after timestamptz)
+create or replace function recovery._has_begun(p_unit recovery.unit, p_after timestamptz)
 returns boolean
 language plpgsql
 volatile
@@ -6958,11 +7145,11 @@ declare
     v_begun boolean := false;
     v_task  recovery.task;
 begin
-    v_task.key := p_group;
+    v_task.key := p_unit.key;
     v_task.since := p_after;
     for v_watch in
-        select w.* from recovery._attached_watches() as w join recovery.watch as u on u.name = p_watch and u.family = w.family
-        where w.group_by is not null and w.started is not null
+        select w.* from recovery._attached_watches() as w
+        where w.family = p_unit.family and w.group_by is not null and w.started is not null
     loop
         select b.* into v_begun from recovery._run_as_owner(v_watch.runner, format('select to_jsonb(exists (select from %s as r where (%s) = ($1).key::%s and (%s) and (%s) > ($1).since))',
             v_watch.relation, v_watch.group_by, v_watch.group_type, v_watch.open, v_watch.started), v_task) as b;
@@ -6972,13 +7159,14 @@ begin
 end
 $$;
 --;
-comment on function recovery._has_begun(text, text, timestamptz) is 'Whether a group has open work that began after a point in time.';
+comment on function recovery._has_begun(recovery.unit, timestamptz) is
+    'Whether a group has open work that began after a point in time.';
 --;
-revoke all on function recovery._has_begun(text, text, timestamptz) from public;
+revoke all on function recovery._has_begun(recovery.unit, timestamptz) from public;
 --;
 -- sql/watchdog/_idle_groups.sql
 create or replace function recovery._idle_groups(p_family text, p_now timestamptz, p_since timestamptz)
-returns table (watch text, scope text, key text, owner bigint, reason text, detail jsonb)
+returns table (family text, scope text, watch text, key text, owner bigint, reason text, detail jsonb)
 language plpgsql
 volatile
 security definer
@@ -7031,12 +7219,12 @@ begin
         select s.* into v_seen
         from recovery._run_as_owner(v_runner, format(
             $sql$select jsonb_build_object('owner', max(l.owner), 'moved', greatest(max(l.moved), max(t.at), ($1).since), 'held', bool_or(l.held))
-            from (%s) as l left join recovery.own_touch as t on t.family = %L and t.scope = 'group' and t.watch = '' and t.key = ($1).key$sql$, v_look, p_family), v_task) as j
+            from (%s) as l left join recovery.own_touch as t on t.family = %L and t.scope = 'group' and t.key = ($1).key$sql$, v_look, p_family), v_task) as j
         cross join lateral jsonb_to_record(j) as s (owner bigint, moved timestamptz, held boolean);
         select min(nullif(recovery.get_setting('idle_timeout', w.name, null, v_group), 'off')::interval) into v_limit
         from recovery._attached_watches() as w where w.family = p_family;
         continue when v_seen.held or v_limit is null or v_seen.moved is null or v_seen.moved + v_limit >= p_now;
-        continue when recovery._lives_elsewhere(v_name, 'group', v_group);
+        continue when recovery._lives_elsewhere((p_family, 'group', v_name, v_group));
         v_parent := null;
         if v_head.id is not null then
             select p.g #>> '{}' into v_parent from recovery._run_as_owner(v_runner, format('select to_jsonb((%s)::text) from %s as r where (%s) = ($1).key::%s',
@@ -7045,8 +7233,9 @@ begin
         continue when v_parent is null and coalesce(recovery.get_setting('idle_roots', null, null, v_group), 'false') <> 'true';
         -- Waiting for a subagent is not idling.
         continue when recovery._is_group_open(p_family, array_remove(recovery._group_tree(p_family, array[v_group], false), v_group));
-        watch := v_name;
+        family := p_family;
         scope := 'group';
+        watch := v_name;
         key := v_group;
         owner := v_seen.owner;
         reason := 'idle_timeout';
@@ -7057,7 +7246,8 @@ end
 $$;
 --;
 comment on function recovery._idle_groups(text, timestamptz, timestamptz) is
-    'Groups (sessions) of a family with open work and no activity for idle_timeout: child groups, roots only with idle_roots; none that waits for a human or for a subagent, or lives at a publisher.';
+    'Groups (sessions) of a family with open work and no activity for idle_timeout: child groups, roots only with '
+    'idle_roots; none that waits for a human or for a subagent, or lives at a publisher.';
 --;
 revoke all on function recovery._idle_groups(text, timestamptz, timestamptz) from public;
 --;
@@ -7144,6 +7334,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_asked   recovery.cancellation;
+    v_unit    recovery.unit;
     v_session jsonb;
     v_closed  jsonb;
 begin
@@ -7154,18 +7345,20 @@ begin
         return '{}';  -- acknowledged before, closed by its deadline, or no longer due
     end if;
     delete from recovery.cancellation as c where c.id = p_id;
-    if v_asked.scope = 'group' and recovery._has_begun(v_asked.detail ->> 'watch', v_asked.key, v_asked.requested) then
+    v_unit := (v_asked.family, v_asked.scope, v_asked.watch, v_asked.key);
+    if v_unit.scope = 'group' and recovery._has_begun(v_unit, v_asked.requested) then
         return '{}';  -- its group works on something new by now
     end if;
     v_session := recovery._session_settings();
-    v_closed := recovery._close_unit_tree(v_asked.detail ->> 'watch', v_asked.scope, v_asked.key, v_asked.reason, 'cancel:' || p_epoch);
+    v_closed := recovery._close_unit_tree(v_unit, v_asked.reason, 'cancel:' || p_epoch);
     perform recovery._restore_settings(v_session);
     return v_closed;
 end
 $$;
 --;
 comment on function recovery.acknowledge_cancellation(bigint, bigint, uuid) is
-    'The owner says that it has stopped what recovery.cancellation asked for: what it left open closes now. Counts per watch; harmless when repeated. RC001, RC002, RC003 as the heartbeat.';
+    'The owner says that it has stopped what recovery.cancellation asked for: what it left open closes now. '
+    'Counts per watch; harmless when repeated. RC001, RC002, RC003 as the heartbeat.';
 --;
 revoke all on function recovery.acknowledge_cancellation(bigint, bigint, uuid) from public;
 --;
@@ -7323,17 +7516,20 @@ revoke all on function recovery.get_setting(text, text, text, text) from public;
 --;
 -- sql/watchdog/pending_cancellations.sql
 create or replace function recovery.pending_cancellations(p_epoch bigint)
-returns table (id bigint, watch text, scope text, key text, reason text, detail jsonb, requested timestamptz, deadline timestamptz)
+returns table (
+    id bigint, watch text, scope text, key text, reason text, detail jsonb, requested timestamptz, deadline timestamptz
+)
 language sql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
-    select c.id, c.detail ->> 'watch', c.scope, c.key, c.reason, c.detail, c.requested, c.deadline
+    select c.id, c.watch, c.scope, c.key, c.reason, c.detail, c.requested, c.deadline
     from recovery.cancellation as c where c.server_epoch = p_epoch order by c.id
 $$;
 --;
-comment on function recovery.pending_cancellations(bigint) is 'What a server is asked to stop and has not acknowledged.';
+comment on function recovery.pending_cancellations(bigint) is
+    'What a server is asked to stop and has not acknowledged.';
 --;
 revoke all on function recovery.pending_cancellations(bigint) from public;
 --;
@@ -7398,15 +7594,15 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_family text := recovery._family_of(p_watch, p_scope, 'touch');
-    v_count  bigint;
+    v_unit  recovery.unit := recovery._unit_of(p_watch, p_scope, null, 'touch');
+    v_count bigint;
 begin
     perform recovery._check_key(k.key, 'touch') from unnest(p_keys) as k (key);
     -- In key order: two processes that touch the same rows do not deadlock. At most one write a second.
     insert into recovery.touch as t (family, scope, watch, key, at)
-    select v_family, p_scope, case p_scope when 'row' then p_watch else '' end, k.key, recovery._now()
+    select v_unit.family, v_unit.scope, v_unit.watch, k.key, recovery._now()
     from (select distinct u.key from unnest(p_keys) as u (key)) as k order by k.key
-    on conflict (family, scope, watch, key) do update set at = excluded.at
+    on conflict (family, scope, key, watch) do update set at = excluded.at
     where t.at is null or t.at < excluded.at - interval '1 second';
     get diagnostics v_count = row_count;
     return v_count;
@@ -7414,7 +7610,8 @@ end
 $$;
 --;
 comment on function recovery.touch(text, text[], text) is
-    'Says that rows (or groups) of a watch are moving, though they do not show it. Cheap enough for each second. Returns how many touches were written. RC008 not watched, RC010 bad scope.';
+    'Says that rows (or groups) of a watch are moving, though they do not show it. Cheap enough for each second. '
+    'Returns how many touches were written. RC008 not watched, RC010 bad scope.';
 --;
 revoke all on function recovery.touch(text, text[], text) from public;
 --;
@@ -7992,8 +8189,8 @@ comment on column recovery.own_failure.next_at is 'Not tried again before.';
 --;
 -- sql/fuse/fuse_state.sql
 -- Judged as of the last sweep and not as of now, and never by a time in which nobody watched or the database answered
--- nobody: see recovery.judgement. Before the first sweep there is nothing but the clock. The subqueries are no joins, so
--- that FOR UPDATE means the fuse alone.
+-- nobody: see recovery.judgement. Before the first sweep there is nothing but the clock. The subqueries are no joins,
+-- so that FOR UPDATE means the fuse alone.
 create or replace view recovery.fuse_state as
 select
     f.id, f.family, f.scope, f.watch, f.key, f.host, f.pid, f.lit, f.expires, f.process_dead, f.retry_at,
@@ -8003,16 +8200,21 @@ select
     w.spent
 from recovery.fuse as f
 cross join lateral (
-    select (select case when o.because is distinct from 'first sweep' then o.since end from recovery.observation as o) as since
+    select (
+        select case when o.because is distinct from 'first sweep' then o.since end from recovery.observation as o
+    ) as since
 ) as d
 cross join lateral (
     select f.looked_at is not null and coalesce(greatest(f.expires, greatest(d.since, f.looked_at) + f.ttl,
-               f.process_seen + greatest(f.ttl, interval '15 seconds')) < (select o.swept from recovery.observation as o), false) as burnt
+               f.process_seen + greatest(f.ttl, interval '15 seconds')
+           ) < (select o.swept from recovery.observation as o), false) as burnt
 ) as b
 cross join lateral (
     select b.burnt
-        or f.expires < (select case when o.swept is null then recovery._now() end from recovery.observation as o) is true
-        or coalesce(greatest(f.process_dead, case when f.process_dead is not null then d.since end) < (select recovery._now()) - interval '5 seconds', false) as spent
+        or f.expires < (
+            select case when o.swept is null then recovery._now() end from recovery.observation as o) is true
+        or coalesce(greatest(f.process_dead, case when f.process_dead is not null then d.since end)
+               < (select recovery._now()) - interval '5 seconds', false) as spent
 ) as s
 cross join lateral (
     select b.burnt, s.spent, not s.spent and recovery._problem_of(f.pid, f.process_start, f.expires) is null as burns
@@ -8026,7 +8228,7 @@ comment on column recovery.fuse_state.family is 'Family of the watch.';
 --;
 comment on column recovery.fuse_state.scope is 'row or group.';
 --;
-comment on column recovery.fuse_state.watch is 'Watch of the row; empty for a group.';
+comment on column recovery.fuse_state.watch is 'Watch of the row, or through which the group was named.';
 --;
 comment on column recovery.fuse_state.key is 'Key of the row, or of the group.';
 --;
@@ -8042,13 +8244,18 @@ comment on column recovery.fuse_state.retry_at is 'Not tried again before.';
 --;
 comment on column recovery.fuse_state.process_dead is 'When a sweeper on its host found the process dead.';
 --;
-comment on column recovery.fuse_state.burns is 'Neither spent nor impossible: its unit is not closed for another fuse''s sake.';
+comment on column recovery.fuse_state.burns is
+    'Neither spent nor impossible: its unit is not closed for another fuse''s sake.';
 --;
 comment on column recovery.fuse_state.guards is 'Burns, with a process that is not known dead. Its unit is kept.';
 --;
-comment on column recovery.fuse_state.burnt is 'A sweep found that it was not extended for its ttl of watching without a break, nor its process seen alive meanwhile: it cannot be extended any more.';
+comment on column recovery.fuse_state.burnt is
+    'A sweep found that it was not extended for its ttl of watching without a break, nor its process seen alive '
+    'meanwhile: it cannot be extended any more.';
 --;
-comment on column recovery.fuse_state.spent is 'Burnt out, or its process died; a server that lives gets a moment to book how the process ended. Its unit is to be closed, unless another fuse burns there.';
+comment on column recovery.fuse_state.spent is
+    'Burnt out, or its process died; a server that lives gets a moment to book how the process ended. Its unit is to '
+    'be closed, unless another fuse burns there.';
 --;
 -- sql/fuse/own_fuse.sql
 -- For runners, and so by current_user. A barrier: an expression of the host must not see the rows that it filters out.
@@ -8064,7 +8271,7 @@ comment on column recovery.own_fuse.family is 'Family of the watch.';
 --;
 comment on column recovery.own_fuse.scope is 'row or group.';
 --;
-comment on column recovery.own_fuse.watch is 'Watch of the row; empty for a group.';
+comment on column recovery.own_fuse.watch is 'Watch of the row, or through which the group was named.';
 --;
 comment on column recovery.own_fuse.key is 'Key of the row, or of the group.';
 --;
@@ -8170,7 +8377,7 @@ comment on column recovery.own_touch.family is 'Family of the watch.';
 --;
 comment on column recovery.own_touch.scope is 'row or group.';
 --;
-comment on column recovery.own_touch.watch is 'Watch of the row; empty for a group.';
+comment on column recovery.own_touch.watch is 'Watch of the row, or through which the group was named.';
 --;
 comment on column recovery.own_touch.key is 'Key of the row, or of the group.';
 --;
@@ -8376,13 +8583,17 @@ begin
         select c.oid::regclass as name, c.relkind from pg_catalog.pg_class as c
         where c.relnamespace = 'recovery'::regnamespace and c.relkind in ('r', 'v', 'S', 'c')
           and c.relname <> 'alembic_version'
-          and not exists (select from pg_catalog.pg_depend as d where d.objid = c.oid and d.deptype in ('a', 'i') and c.relkind = 'S')
+          and not exists (
+              select from pg_catalog.pg_depend as d
+              where d.objid = c.oid and d.deptype in ('a', 'i') and c.relkind = 'S')
     loop
         execute format('alter %s %s owner to recovery_owner',
-            case v_object.relkind when 'v' then 'view' when 'S' then 'sequence' when 'c' then 'type' else 'table' end, v_object.name);
+            case v_object.relkind when 'v' then 'view' when 'S' then 'sequence' when 'c' then 'type' else 'table' end,
+            v_object.name);
     end loop;
     for v_object in
-        select p.oid::regprocedure as name, p.prokind from pg_catalog.pg_proc as p where p.pronamespace = 'recovery'::regnamespace
+        select p.oid::regprocedure as name, p.prokind from pg_catalog.pg_proc as p
+        where p.pronamespace = 'recovery'::regnamespace
     loop
         execute format('alter %s %s owner to recovery_owner',
             case v_object.prokind when 'p' then 'procedure' else 'function' end, v_object.name);
@@ -8428,7 +8639,9 @@ grant execute on function
 to recovery_runner;
 --;
 grant select on recovery.event, recovery.watch, recovery.failure, recovery.sweep_run,
-    recovery.judgement, recovery.evidence, recovery.fuse, recovery.fuse_state, recovery.touch, recovery.cancellation, recovery.observation, recovery.server_status, recovery.watch_status, recovery.setting_status, recovery.problem to recovery_server, recovery_listener;
+    recovery.judgement, recovery.evidence, recovery.fuse, recovery.fuse_state, recovery.touch, recovery.cancellation,
+    recovery.observation, recovery.server_status, recovery.watch_status, recovery.setting_status, recovery.problem
+    to recovery_server, recovery_listener;
 --;
 -- The token is a secret between a server and the database.
 grant select (epoch, name, host, pid, process_start, version, lease, grace, booted, heartbeat, keeper,
@@ -8515,7 +8728,9 @@ grant execute on function
 to recovery_server;
 --;
 grant execute on procedure
-    recovery.boot(text, text, integer, timestamptz, text, interval, interval, text, interval, integer, interval, interval, boolean, bigint, uuid, jsonb),
+    recovery.boot(
+        text, text, integer, timestamptz, text, interval, interval, text, interval, integer, interval, interval,
+        boolean, bigint, uuid, jsonb),
     recovery.sweep(text, integer, interval, interval, jsonb),
     recovery.shutdown(bigint, uuid, bigint, integer, interval, jsonb),
     recovery._close_epoch(text, bigint, text, integer, interval, bigint, jsonb, boolean, bigint, uuid, timestamptz)

@@ -13,7 +13,7 @@ end
 $$;
 
 comment on function recovery._complete_watch(recovery.watch) is
-    'Last steps of attach and supervise: makes the index and the triggers that a watch lacks, and plans its statements. '
-    'RC006 they cannot work, 42501 no right to make an index.';
+    'Last steps of attach and supervise: makes the index and the triggers that a watch lacks, and plans its '
+    'statements. RC006 they cannot work, 42501 no right to make an index.';
 
 revoke all on function recovery._complete_watch(recovery.watch) from public;
