@@ -238,7 +238,8 @@ def spot(script: Path, allowed: set[str]) -> list[str]:
     text = script.read_text(encoding="utf-8")
     # Its PL/pgSQL parser knows no composite types and gives up at `v_task.key := …`, as
     # if there were no such variable; a record it takes. Nothing else about it changes.
-    text = re.sub(r"^(\s+v_\w+\s+)recovery\.\w+;", r"\1record;", text, flags=re.MULTILINE)
+    composite = r"^(\s+v_\w+\s+)recovery\.\w+(?=;| :=)"
+    text = re.sub(composite, r"\1record", text, flags=re.MULTILINE)
     options = []
     for statement in parse_sql(text):
         routine = statement.stmt

@@ -180,6 +180,27 @@ comment on column recovery.task.path is 'search_path that the host''s writers ha
 --;
 comment on column recovery.task.busy is 'Groups in which others are known to have open work.';
 --;
+-- sql/watch/unit.sql
+create type recovery.unit as (
+    family text,
+    scope  text,
+    watch  text,
+    key    text
+);
+--;
+comment on type recovery.unit is
+    'A unit of work: what is guarded by a fuse, done by a process, timed out, or closed by hand. A row is told by its '
+    'watch and key, a group (session) by its family and key.';
+--;
+comment on column recovery.unit.family is 'Family of the watch; with the key it says which group.';
+--;
+comment on column recovery.unit.scope is 'row: one row; group: one group with all its rows.';
+--;
+comment on column recovery.unit.watch is
+    'Watch of the row; of a group the watch through which it was named, which may be any of its family.';
+--;
+comment on column recovery.unit.key is 'Key of the row or of the group, as recovery.event shows it.';
+--;
 -- sql/setup/clock.sql
 create table recovery.clock (
     one   boolean  not null default true,
@@ -587,10 +608,12 @@ create table recovery.fuse (
     constraint fuse_ttl_check check (ttl > interval '0')
 ) with (fillfactor = 70);
 --;
-create index fuse_unit on recovery.fuse (family, scope, watch, key);
+create index fuse_unit on recovery.fuse (family, scope, key, watch);
 --;
 comment on table recovery.fuse is
-    'A lease on one unit of work (a row or a group), which may have several. While one is active and its process is not known dead, the unit is kept although its server has ended; when the last burns out or its process dies, the unit is closed. Made by recovery.light_fuse, moved by recovery.extend_fuse, removed by recovery.cancel_fuse.';
+    'A lease on one unit of work (a row or a group), which may have several. While one is active and its process is '
+    'not known dead, the unit is kept although its server has ended; when the last burns out or its process dies, '
+    'the unit is closed. Made by recovery.light_fuse, moved by recovery.extend_fuse, removed by recovery.cancel_fuse.';
 --;
 comment on column recovery.fuse.id is 'Number of the fuse.';
 --;
@@ -598,7 +621,7 @@ comment on column recovery.fuse.family is 'Family of the watch.';
 --;
 comment on column recovery.fuse.scope is 'row or group.';
 --;
-comment on column recovery.fuse.watch is 'Watch of the row; empty for a group.';
+comment on column recovery.fuse.watch is 'Watch of the row, or through which the group was named.';
 --;
 comment on column recovery.fuse.key is 'Key of the row, or of the group.';
 --;
@@ -606,27 +629,34 @@ comment on column recovery.fuse.host is 'Host of the process.';
 --;
 comment on column recovery.fuse.pid is 'The process that does the work; a fuse without one guards nothing.';
 --;
-comment on column recovery.fuse.process_start is 'When the process started: tells it from a later one with the same pid.';
+comment on column recovery.fuse.process_start is
+    'When the process started: tells it from a later one with the same pid.';
 --;
 comment on column recovery.fuse.ttl is 'How long it burns after lit or extended, unless told otherwise.';
 --;
 comment on column recovery.fuse.lit is 'When it was lit.';
 --;
-comment on column recovery.fuse.expires is 'Until then it burns in any case; not indexed, so that extending stays HOT. See recovery.fuse_state.';
+comment on column recovery.fuse.expires is
+    'Until then it burns in any case; not indexed, so that extending stays HOT. See recovery.fuse_state.';
 --;
-comment on column recovery.fuse.looked_at is 'When a sweep found it late, if the database may have stood still until just then; -infinity: it had not. Null: not late.';
+comment on column recovery.fuse.looked_at is
+    'When a sweep found it late, if the database may have stood still until just then; -infinity: it had not. Null: '
+    'not late.';
 --;
-comment on column recovery.fuse.retry_at is 'It has burnt out and its unit could not be closed: not tried again before.';
+comment on column recovery.fuse.retry_at is
+    'It has burnt out and its unit could not be closed: not tried again before.';
 --;
 comment on column recovery.fuse.process_dead is 'When a sweeper on its host found the process dead.';
 --;
-comment on column recovery.fuse.process_seen is 'When a sweeper on its host last saw the process alive; not indexed, so that it stays HOT.';
+comment on column recovery.fuse.process_seen is
+    'When a sweeper on its host last saw the process alive; not indexed, so that it stays HOT.';
 --;
 comment on column recovery.fuse.nonce is 'Drawn by whoever lit it, so that a repeated call makes no second fuse.';
 --;
 comment on constraint fuse_nonce_key on recovery.fuse is 'One fuse for each nonce; nulls are distinct.';
 --;
-comment on index recovery.fuse_unit is 'Finds the fuses of a unit: the guards of a row.';
+comment on index recovery.fuse_unit is
+    'Finds the fuses of a unit: the guards of a row. The watch comes last, because a group is found without it.';
 --;
 -- sql/process/process.sql
 create table recovery.process (
@@ -641,13 +671,18 @@ create table recovery.process (
     process_start timestamptz not null,
     registered    timestamptz not null default clock_timestamp(),
     constraint process_pkey primary key (id),
-    constraint process_unit_key unique (server_epoch, family, scope, watch, key, host, pid, process_start),
     constraint process_scope_check check (scope in ('row', 'group')),
     constraint process_pid_check check (pid > 1)
 );
 --;
+-- A group is one whatever watch it was named through.
+create unique index process_unit_key on recovery.process (
+    server_epoch, family, scope, key, (case scope when 'row' then watch end), host, pid, process_start
+) nulls not distinct;
+--;
 comment on table recovery.process is
-    'The processes (leaders of a process group) that do units of work for servers: what outlives its server is found here and stopped. Made by recovery.track_process, removed by recovery.untrack_process.';
+    'The processes (leaders of a process group) that do units of work for servers: what outlives its server is found '
+    'here and stopped. Made by recovery.track_process, removed by recovery.untrack_process.';
 --;
 comment on column recovery.process.id is 'Number of the entry; recovery.untrack_process takes it.';
 --;
@@ -657,7 +692,7 @@ comment on column recovery.process.family is 'Family of the watch.';
 --;
 comment on column recovery.process.scope is 'row or group.';
 --;
-comment on column recovery.process.watch is 'Watch of the row; empty for a group.';
+comment on column recovery.process.watch is 'Watch of the row, or through which the group was named.';
 --;
 comment on column recovery.process.key is 'Key of the row, or of the group.';
 --;
@@ -665,9 +700,12 @@ comment on column recovery.process.host is 'Host of the process.';
 --;
 comment on column recovery.process.pid is 'Process id on that host; the id of its group if it leads one.';
 --;
-comment on column recovery.process.process_start is 'When the process started: tells it from a later one with the same pid.';
+comment on column recovery.process.process_start is
+    'When the process started: tells it from a later one with the same pid.';
 --;
 comment on column recovery.process.registered is 'When it was registered.';
+--;
+comment on index recovery.process_unit_key is 'One entry for each process of a unit, of an epoch.';
 --;
 -- sql/event/event.sql
 create table recovery.event (
@@ -736,12 +774,16 @@ create table recovery.cancellation (
     requested    timestamptz not null default clock_timestamp(),
     deadline     timestamptz not null,
     constraint cancellation_pkey primary key (id),
-    constraint cancellation_unit_key unique (family, scope, key, watch),
     constraint cancellation_scope_check check (scope in ('row', 'group'))
 );
 --;
+-- A group is one whatever watch it was named through.
+create unique index cancellation_unit_key on recovery.cancellation
+    (family, scope, key, (case scope when 'row' then watch end)) nulls not distinct;
+--;
 comment on table recovery.cancellation is
-    'Live owners that were asked to stop a unit of work that is overdue. An acknowledgement closes it at once, the deadline without one.';
+    'Live owners that were asked to stop a unit of work that is overdue. An acknowledgement closes it at once, '
+    'the deadline without one.';
 --;
 comment on column recovery.cancellation.id is 'Number of the request; recovery.acknowledge_cancellation takes it.';
 --;
@@ -749,7 +791,7 @@ comment on column recovery.cancellation.family is 'Family of the watch.';
 --;
 comment on column recovery.cancellation.scope is 'row or group.';
 --;
-comment on column recovery.cancellation.watch is 'Watch of the row; empty for a group.';
+comment on column recovery.cancellation.watch is 'Watch of the row, or through which the group was named.';
 --;
 comment on column recovery.cancellation.key is 'Key of the row, or of the group.';
 --;
@@ -757,11 +799,14 @@ comment on column recovery.cancellation.server_epoch is 'Who is asked; null: nob
 --;
 comment on column recovery.cancellation.reason is 'tool_timeout, task_timeout, idle_timeout, wall_timeout.';
 --;
-comment on column recovery.cancellation.detail is 'watch; row: key of the overdue row, kind: its kind, limit: the timeout in words, since: when its clock began.';
+comment on column recovery.cancellation.detail is
+    'row: key of the overdue row, kind: its kind, limit: the timeout in words, since: when its clock began.';
 --;
 comment on column recovery.cancellation.requested is 'When it was asked.';
 --;
 comment on column recovery.cancellation.deadline is 'Closed anyway after that.';
+--;
+comment on index recovery.cancellation_unit_key is 'One request for each unit.';
 --;
 -- sql/watchdog/setting.sql
 create table recovery.setting (
@@ -796,24 +841,26 @@ comment on column recovery.setting.changed_by is 'Role that gave it this value.'
 --;
 -- sql/watchdog/touch.table.sql
 create table recovery.touch (
-    family  text        not null,
-    scope   text        not null,
-    watch   text        not null,
-    key     text        not null,
-    at      timestamptz,
+    family   text        not null,
+    scope    text        not null,
+    watch    text        not null,
+    key      text        not null,
+    at       timestamptz,
     child_at timestamptz,
-    constraint touch_pkey primary key (family, scope, watch, key),
+    constraint touch_pkey primary key (family, scope, key, watch),
     constraint touch_scope_check check (scope in ('row', 'group'))
 ) with (fillfactor = 50);
 --;
 comment on table recovery.touch is
-    'Signs of life that the watched rows themselves do not show: streaming text, silent commands. Written by recovery.touch; only the key is indexed, so that a touch stays HOT.';
+    'Signs of life that the watched rows themselves do not show: streaming text, silent commands. Written by '
+    'recovery.touch; only the key is indexed, so that a touch stays HOT. A group has one for each watch through which '
+    'it was touched: the latest counts.';
 --;
 comment on column recovery.touch.family is 'Family of the watch.';
 --;
 comment on column recovery.touch.scope is 'row or group.';
 --;
-comment on column recovery.touch.watch is 'Watch of the row; empty for a group.';
+comment on column recovery.touch.watch is 'Watch of the row, or through which the group was named.';
 --;
 comment on column recovery.touch.key is 'Key of the row, or of the group.';
 --;
@@ -1391,18 +1438,24 @@ begin
     perform recovery._make_runner(p_owner);
     execute format('grant usage on schema recovery to %s', p_owner);
     -- Row security lets an owner see and write the watches of its own tables only.
-    execute format('grant select, insert (relation, spec, path), update (spec, path, supervised), delete on recovery.watch to %s', p_owner);
+    execute format('grant select, insert (relation, spec, path), update (spec, path, supervised), delete
+        on recovery.watch to %s', p_owner);
     execute format('grant execute on function
         recovery._fail(text, text, text),
         recovery._owns_table(regclass),
+        recovery._check_owner(regclass),
         recovery._check_table(regclass),
+        recovery._prepare_runner(regclass),
+        recovery._add_owner_column(recovery.watch),
         recovery._runner_of(regclass),
         recovery._realias_sql(text, text),
         recovery._has_rewriting_trigger(regclass),
         recovery._is_stale(regclass),
         recovery._lacks_loan(regclass),
         recovery._complete_watch(recovery.watch),
+        recovery._make_definitions(recovery.watch),
         recovery._define_watch(regclass),
+        recovery._comment_triggers(regclass),
         recovery._watch_definitions(recovery.watch),
         recovery._check_definitions(regclass),
         recovery._drop_triggers(regclass),
@@ -1416,9 +1469,33 @@ end
 $$;
 --;
 comment on function recovery.permit(regrole) is
-    'The one statement by which a DBA permits the owner of tables to attach them: makes its runner and grants what recovery.attach needs. It gives no right on anybody else''s tables, nor on servers, tokens or events. Repeating it repairs. As recovery._make_runner; RC010 no such role.';
+    'The one statement by which a DBA permits the owner of tables to attach them: makes its runner and grants what '
+    'recovery.attach needs. It gives no right on anybody else''s tables, nor on servers, tokens or events. Repeating '
+    'it repairs. As recovery._make_runner; RC010 no such role.';
 --;
 revoke all on function recovery.permit(regrole) from public;
+--;
+-- sql/watch/_add_owner_column.sql
+create or replace function recovery._add_owner_column(p_watch recovery.watch)
+returns void
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if p_watch.own_column then
+        execute format('alter table %s add column server_epoch bigint', p_watch.relation);
+        execute format('comment on column %s.server_epoch is %L', p_watch.relation,
+            'pg-recovery: epoch of the server that owns the row.');
+    end if;
+end
+$$;
+--;
+comment on function recovery._add_owner_column(recovery.watch) is
+    'Adds server_epoch to the table of a watch, unless the host has made it itself.';
+--;
+revoke all on function recovery._add_owner_column(recovery.watch) from public;
 --;
 -- sql/watch/_attached_watches.sql
 create or replace function recovery._attached_watches()
@@ -1498,6 +1575,45 @@ comment on function recovery._check_definitions(regclass) is 'Refuses an index o
 --;
 revoke all on function recovery._check_definitions(regclass) from public;
 --;
+-- sql/watch/_check_family.sql
+create or replace function recovery._check_family(p_watch recovery.watch)
+returns void
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_other recovery.watch;
+begin
+    select w.* into v_other from recovery.watch as w
+    where w.family = p_watch.family and w.id <> p_watch.id
+      and (w.group_type is distinct from p_watch.group_type or w.runner <> p_watch.runner);
+    if found and v_other.runner <> p_watch.runner then
+        perform recovery._fail('RC006',
+            format('%s and %s, of family "%s", belong to two owners',
+                p_watch.relation, v_other.relation, p_watch.family),
+            'Watches of one family close in one statement, with the rights of one owner.');
+    elsif found then
+        perform recovery._fail('RC006', format('the group of %s is %s, that of "%s" in family "%s" is %s',
+            p_watch.relation, coalesce(p_watch.group_type, 'not given'),
+            v_other.name, p_watch.family, coalesce(v_other.group_type, 'not given')),
+            'Watches of one family share the type of their group.');
+    end if;
+    if p_watch.group_by is null
+        and exists (select from recovery.watch as w where w.family = p_watch.family and w.id <> p_watch.id)
+    then
+        perform recovery._fail('RC006', format('family "%s" has a watch already', p_watch.family),
+            'Watches share a family only by p_group.');
+    end if;
+end
+$$;
+--;
+comment on function recovery._check_family(recovery.watch) is
+    'Refuses a watch that cannot close together with the others of its family: RC006.';
+--;
+revoke all on function recovery._check_family(recovery.watch) from public;
+--;
 -- sql/watch/_check_key.sql
 create or replace function recovery._check_key(p_key text, p_what text)
 returns void
@@ -1531,41 +1647,120 @@ declare
     v_close    jsonb := p_spec -> 'close';
     v_requeue  jsonb := nullif(p_spec -> 'requeue', 'null');
     v_attempts text := p_spec ->> 'attempts';
+    v_grace    interval := p_spec ->> 'launch_grace';
+    v_unowned  interval := p_spec ->> 'unowned';
+    v_problem  text;
+    v_hint     text;
 begin
-    if btrim(coalesce(p_spec ->> 'open', '')) = '' then
-        perform recovery._fail('RC006', format('no open expression was given for %s', p_table), 'Such as: status = ''running''.');
-    elsif jsonb_typeof(v_close) is distinct from 'object' or v_close = '{}' then
-        perform recovery._fail('RC006', format('close expressions of %s are %s', p_table, coalesce(nullif(v_close, 'null')::text, 'null')),
-            'Give an object of column -> SQL expression, such as {"status": "''failed''"}.');
-    elsif coalesce(p_spec ->> 'events', '') not in ('all', 'closed') then
-        perform recovery._fail('RC006', format('events %s of %s is not known', coalesce(quote_ident(p_spec ->> 'events'), 'null'), p_table), 'Allowed are all and closed.');
-    elsif p_spec ->> 'unowned' is not null and p_spec ->> 'started' is null then
-        perform recovery._fail('RC006', format('unowned rows of %s can only be closed by age', p_table), 'Give p_started too.');
-    elsif p_spec ->> 'launch_grace' is not null and p_spec ->> 'started' is null then
-        perform recovery._fail('RC006', format('a launch grace for %s needs to know when work started', p_table), 'Give p_started too.');
-    elsif (p_spec ->> 'launch_grace')::interval < interval '0' or (p_spec ->> 'unowned')::interval < interval '0' then
-        perform recovery._fail('RC006', format('interval %s of %s is negative',
-            least((p_spec ->> 'launch_grace')::interval, (p_spec ->> 'unowned')::interval), p_table));
-    elsif (v_requeue is null) <> (v_attempts is null) or v_requeue = '{}' or jsonb_typeof(v_requeue) <> 'object' then
-        perform recovery._fail('RC006', format('requeue of %s is %s with attempts column %s', p_table, coalesce(v_requeue::text, 'null'), coalesce(v_attempts, 'null')),
-            'Give both: an object of column -> SQL expression that sets a row back, such as {"status": "''queued''"}, and the integer column that counts.');
-    elsif v_requeue is not null and coalesce((p_spec ->> 'max_attempts')::integer, 0) < 1 then
-        perform recovery._fail('RC006', format('max attempts %s of %s is not allowed', coalesce(p_spec ->> 'max_attempts', 'null'), p_table), 'Give 1 or more.');
-    elsif p_spec ->> 'position' is null then
-        perform recovery._fail('RC006', format('position null of %s is not allowed', p_table), 'Give an integer.');
-    elsif octet_length(p_spec ->> 'name') > 200 or btrim(coalesce(p_spec ->> 'name', '')) = '' then
-        perform recovery._fail('RC006', format('watch name "%s" is not allowed', left(p_spec ->> 'name', 60)), 'Give 1 to 200 bytes.');
-    elsif octet_length(p_spec ->> 'family') > 200 then
-        perform recovery._fail('RC006', format('family name "%s..." is not allowed', left(p_spec ->> 'family', 60)), 'Give 1 to 200 bytes.');
-    elsif p_spec ->> 'parent' is not null and p_spec ->> 'group' is null then
-        perform recovery._fail('RC006', format('%s has a parent expression but no group', p_table), 'p_parent goes with p_group.');
+    select p.problem, p.hint into v_problem, v_hint
+    from (values
+        (btrim(coalesce(p_spec ->> 'open', '')) = '',
+         format('no open expression was given for %s', p_table),
+         'Such as: status = ''running''.'),
+        (jsonb_typeof(v_close) is distinct from 'object' or v_close = '{}',
+         format('close expressions of %s are %s', p_table, coalesce(nullif(v_close, 'null')::text, 'null')),
+         'Give an object of column -> SQL expression, such as {"status": "''failed''"}.'),
+        (coalesce(p_spec ->> 'events', '') not in ('all', 'closed'),
+         format('events %s of %s is not known', coalesce(quote_ident(p_spec ->> 'events'), 'null'), p_table),
+         'Allowed are all and closed.'),
+        (v_unowned is not null and p_spec ->> 'started' is null,
+         format('unowned rows of %s can only be closed by age', p_table),
+         'Give p_started too.'),
+        (v_grace is not null and p_spec ->> 'started' is null,
+         format('a launch grace for %s needs to know when work started', p_table),
+         'Give p_started too.'),
+        (v_grace < interval '0' or v_unowned < interval '0',
+         format('interval %s of %s is negative', least(v_grace, v_unowned), p_table),
+         null),
+        ((v_requeue is null) <> (v_attempts is null) or v_requeue = '{}' or jsonb_typeof(v_requeue) <> 'object',
+         format('requeue of %s is %s with attempts column %s',
+             p_table, coalesce(v_requeue::text, 'null'), coalesce(v_attempts, 'null')),
+         'Give both: an object of column -> SQL expression that sets a row back, such as {"status": "''queued''"}, '
+         'and the integer column that counts.'),
+        (v_requeue is not null and coalesce((p_spec ->> 'max_attempts')::integer, 0) < 1,
+         format('max attempts %s of %s is not allowed', coalesce(p_spec ->> 'max_attempts', 'null'), p_table),
+         'Give 1 or more.'),
+        (p_spec ->> 'position' is null,
+         format('position null of %s is not allowed', p_table),
+         'Give an integer.'),
+        (octet_length(p_spec ->> 'name') > 200 or btrim(coalesce(p_spec ->> 'name', '')) = '',
+         format('watch name "%s" is not allowed', left(p_spec ->> 'name', 60)),
+         'Give 1 to 200 bytes.'),
+        (octet_length(p_spec ->> 'family') > 200,
+         format('family name "%s..." is not allowed', left(p_spec ->> 'family', 60)),
+         'Give 1 to 200 bytes.'),
+        (p_spec ->> 'parent' is not null and p_spec ->> 'group' is null,
+         format('%s has a parent expression but no group', p_table),
+         'p_parent goes with p_group.')
+    ) as p (wrong, problem, hint)
+    where p.wrong limit 1;
+    if found then
+        perform recovery._fail('RC006', v_problem, v_hint);
     end if;
 end
 $$;
 --;
-comment on function recovery._check_options(regclass, jsonb) is 'Refuses the arguments of recovery.attach that cannot work, before anything is compiled: RC006.';
+comment on function recovery._check_options(regclass, jsonb) is
+    'Refuses the arguments of recovery.attach that cannot work, before anything is compiled: RC006.';
 --;
 revoke all on function recovery._check_options(regclass, jsonb) from public;
+--;
+-- sql/watch/_check_owner.sql
+create or replace function recovery._check_owner(p_table regclass)
+returns void
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_owner regrole := (select c.relowner from pg_class as c where c.oid = p_table);
+begin
+    if v_owner is not null and not recovery._owns_table(p_table) then
+        perform recovery._fail('42501', format('must be owner of table %s', p_table),
+            format('It belongs to %s.', v_owner));
+    end if;
+end
+$$;
+--;
+comment on function recovery._check_owner(regclass) is
+    'Refuses a caller without the rights of a table''s owner: 42501.';
+--;
+revoke all on function recovery._check_owner(regclass) from public;
+--;
+-- sql/watch/_check_supervision.sql
+create or replace function recovery._check_supervision(p_watch recovery.watch)
+returns void
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_table  regclass := p_watch.relation;
+    v_cancel text := p_watch.supervised ->> 'cancel';
+begin
+    if v_cancel is null or v_cancel not in ('row', 'group') then
+        perform recovery._fail('RC006',
+            format('cancel %s of %s is not known', coalesce(quote_literal(v_cancel), 'null'), v_table),
+            'Allowed are row and group.');
+    elsif v_cancel = 'group' and p_watch.group_by is null then
+        perform recovery._fail('RC006', format('%s has no group to cancel', v_table),
+            'Attach it with p_group, or cancel rows.');
+    elsif p_watch.supervised ->> 'child' is not null and p_watch.group_by is null then
+        perform recovery._fail('RC006', format('%s has no groups, so a row cannot wait for one', v_table),
+            'Attach it with p_group.');
+    elsif p_watch.started is null then
+        perform recovery._fail('RC006', format('the watchdog needs to know when work of %s started', v_table),
+            'Give p_started, such as created_at.');
+    end if;
+end
+$$;
+--;
+comment on function recovery._check_supervision(recovery.watch) is
+    'Refuses the arguments of recovery.supervise that cannot work: RC006.';
+--;
+revoke all on function recovery._check_supervision(recovery.watch) from public;
 --;
 -- sql/watch/_check_table.sql
 create or replace function recovery._check_table(p_table regclass)
@@ -1579,7 +1774,10 @@ declare
     v_class record;
 begin
     select c.relkind, c.relpersistence, c.relispartition, n.nspname, r.rolname into v_class
-    from pg_class as c join pg_namespace as n on n.oid = c.relnamespace join pg_roles as r on r.oid = c.relowner where c.oid = p_table;
+    from pg_class as c
+    join pg_namespace as n on n.oid = c.relnamespace
+    join pg_roles as r on r.oid = c.relowner
+    where c.oid = p_table;
     if not found then
         perform recovery._fail('RC006', format('table %s does not exist', coalesce(p_table::text, 'null')));
     elsif v_class.relkind not in ('r', 'p') then
@@ -1589,11 +1787,14 @@ begin
     elsif v_class.relispartition then
         perform recovery._fail('RC006', format('%s is a partition', p_table), 'Watch the partitioned table.');
     elsif v_class.relpersistence = 't' then
-        perform recovery._fail('RC006', format('%s is a temporary table: other sessions cannot see its rows', p_table));
+        perform recovery._fail('RC006',
+            format('%s is a temporary table: other sessions cannot see its rows', p_table));
     elsif v_class.nspname in ('recovery', 'pg_catalog', 'information_schema') then
-        perform recovery._fail('RC006', format('%s belongs to schema %s and cannot be watched', p_table, v_class.nspname));
+        perform recovery._fail('RC006',
+            format('%s belongs to schema %s and cannot be watched', p_table, v_class.nspname));
     elsif v_class.rolname = 'recovery_owner' then
-        perform recovery._fail('RC006', format('%s belongs to recovery_owner and cannot be watched', p_table), 'Give it to a role of the application.');
+        perform recovery._fail('RC006', format('%s belongs to recovery_owner and cannot be watched', p_table),
+            'Give it to a role of the application.');
     end if;
 end
 $$;
@@ -1604,25 +1805,25 @@ revoke all on function recovery._check_table(regclass) from public;
 --;
 -- sql/watch/_check_unit.sql
 create or replace function recovery._check_unit(p_watch text, p_scope text, p_key text, p_what text)
-returns text
+returns recovery.unit
 language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_family text := recovery._family_of(p_watch, p_scope, p_what);
+    v_unit recovery.unit := recovery._unit_of(p_watch, p_scope, p_key, p_what);
 begin
     if p_scope = 'group' and exists (select from recovery.watch as w where w.name = p_watch and w.group_by is null) then
         perform recovery._fail('RC010', format('watch "%s" has no groups', p_watch), 'Give scope row.');
     end if;
     perform recovery._check_key(p_key, p_what);
-    return v_family;
+    return v_unit;
 end
 $$;
 --;
 comment on function recovery._check_unit(text, text, text, text) is
-    'As recovery._family_of, and RC010 if the unit cannot be: a group of a watch without groups, no key.';
+    'As recovery._unit_of, and RC010 if the unit cannot be: a group of a watch without groups, no key.';
 --;
 revoke all on function recovery._check_unit(text, text, text, text) from public;
 --;
@@ -1651,9 +1852,120 @@ comment on function recovery._child_group(recovery.watch, text) is 'The group th
 --;
 revoke all on function recovery._child_group(recovery.watch, text) from public;
 --;
+-- sql/watch/_closing_columns.sql
+create or replace function recovery._closing_columns(p_watch recovery.watch)
+returns table (name text, option text, expression text, type text, is_json boolean, problem text)
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select s.name, s.option, s.expression, format_type(a.atttypid, a.atttypmod),
+           coalesce(a.atttypid in ('json'::regtype, 'jsonb'::regtype), false),
+           case
+               when s.name = 'server_epoch' or a.attgenerated <> '' or s.name = any(p_watch.key_columns) then
+                   format('column "%s" of %s cannot be set by a closing', s.name, p_watch.relation)
+               when a.attnum is null then
+                   format('column "%s" of %s does not exist', s.name, p_watch.relation)
+               when s.option = 'attempts' then
+                   case when a.atttypid not in ('int2'::regtype, 'int4'::regtype, 'int8'::regtype)
+                             or p_watch.spec -> 'close' ? s.name or p_watch.spec -> 'requeue' ? s.name then
+                       format('column "%s" must be an integer that no close or requeue expression sets', s.name)
+                   end
+               when s.expression is null then
+                   format('column "%s" has no expression: write "null" to set null', s.name)
+           end
+    from (
+        select c.key, 'close', c.value from jsonb_each_text(p_watch.spec -> 'close') as c
+        union all
+        select r.key, 'requeue', r.value
+        from jsonb_each_text(coalesce(nullif(p_watch.spec -> 'requeue', 'null'), '{}')) as r
+        union all
+        select p_watch.attempts, 'attempts', null where p_watch.attempts is not null
+    ) as s (name, option, expression)
+    left join pg_attribute as a
+        on a.attrelid = p_watch.relation and a.attname = s.name and a.attnum > 0 and not a.attisdropped
+    order by s.name, s.option
+$$;
+--;
+comment on function recovery._closing_columns(recovery.watch) is
+    'The columns that the options close, requeue and attempts of a watch name, with their type and what is wrong '
+    'with them.';
+--;
+revoke all on function recovery._closing_columns(recovery.watch) from public;
+--;
+-- sql/watch/_comment_triggers.sql
+create or replace function recovery._comment_triggers(p_table regclass)
+returns void
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_trigger name;
+begin
+    for v_trigger in
+        select t.tgname from pg_trigger as t
+        where t.tgrelid = p_table and t.tgname ~ '^(zz_)?recovery_[0-9]{2}_'
+          and obj_description(t.oid, 'pg_trigger') is null
+    loop
+        execute format('comment on trigger %I on %s is %L', v_trigger, p_table,
+            'pg-recovery: owner, fence and events of work in flight; '
+            'made by recovery.attach, removed by recovery.detach.');
+    end loop;
+end
+$$;
+--;
+comment on function recovery._comment_triggers(regclass) is 'Says on our triggers of a table what they are.';
+--;
+revoke all on function recovery._comment_triggers(regclass) from public;
+--;
+-- sql/watch/_compile_closing.sql
+create or replace function recovery._compile_closing(p_watch recovery.watch)
+returns recovery.watch
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch  recovery.watch := p_watch;
+    v_column record;
+    v_what   text;
+    v_sets   jsonb := '{"close": {}, "requeue": {}}';
+    v_json   boolean := false;
+begin
+    for v_column in select c.* from recovery._closing_columns(v_watch) as c loop
+        v_what := v_column.option || ' ' || v_column.name;
+        if v_column.problem is not null then
+            perform recovery._fail_expression(v_watch.relation, v_what, v_column.problem);
+        elsif v_column.option <> 'attempts' then
+            v_sets[v_column.option][v_column.name] := to_jsonb((recovery._compile_expression(
+                v_watch.relation, v_what, v_column.expression, v_column.type, p_closing => true)).o_text);
+        end if;
+        v_json := v_json or v_column.is_json;
+    end loop;
+    v_watch.requeue := nullif(v_sets -> 'requeue', '{}');
+    v_watch.close := recovery._requeue_sql(
+        v_watch.relation, v_sets -> 'close', v_sets -> 'requeue', v_watch.attempts, v_watch.max_attempts);
+    v_watch.diff := v_json and v_watch.spec ->> 'image' is null;
+    v_watch.image := (recovery._compile_expression(v_watch.relation, 'image', coalesce(v_watch.spec ->> 'image', (
+        select 'jsonb_build_object(' || string_agg(format('%L, r.%I', s.key, s.key), ', ' order by s.key) || ')'
+        from jsonb_object_keys(v_watch.close) as s (key))), 'jsonb')).o_text;
+    return v_watch;
+end
+$$;
+--;
+comment on function recovery._compile_closing(recovery.watch) is
+    'Step of recovery._compile_watch: what a closing sets, and what its event records.';
+--;
+revoke all on function recovery._compile_closing(recovery.watch) from public;
+--;
 -- sql/watch/_compile_expression.sql
 create or replace function recovery._compile_expression(
     p_table      regclass,
+    p_what       text,
     p_expression text,
     p_type       text,
     p_closing    boolean default false,
@@ -1666,62 +1978,135 @@ create or replace function recovery._compile_expression(
 returns record
 language plpgsql
 volatile
-security definer
+security invoker
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_runner recovery.runner := recovery._runner_of(p_table);
-    v_task   recovery.task;
-    v_found  jsonb;
-    v_why    text;
+    v_found jsonb;
+    v_why   text;
+    v_state text;
+    v_error text;
 begin
-    -- PostgreSQL itself parses the expression and prints it back, with every name qualified and r. or c.
-    -- before every column: what it prints can stand in an index, a trigger or a statement and means the
-    -- same in each. The second range entry is what makes it print the prefixes,
-    -- the second column what makes an aggregate an error. All by the runner: reading an expression may
-    -- execute code already (a literal of a type that holds a domain). The view does not stay.
-    v_task.key := 'pg_temp.recovery_' || replace(gen_random_uuid()::text, '-', '');
-    select v.* into v_found from recovery._run_as_owner(v_runner.id, format(
-        E'create temporary view %s as select (%s\n)%s as recovery_value, r.tableoid as recovery_row from only %s as r cross join %s',
-        v_task.key, p_expression,
-        case when p_type is null then '' else '::' || p_type end,
-        p_table,
-        case when p_closing
-            then '(values (null::text, null::text, null::text, null::timestamptz, null::bigint, null::bigint)) as c (reason, message, detector, at, ms, epoch)'
-            else '(values (1)) as recovery_none (one)' end), v_task, 'compile') as v;
+    o_plain := true;
+    if p_expression is null then
+        return;
+    end if;
+    v_found := recovery._parse_expression(p_table, p_expression, p_type, p_closing);
     o_text := v_found ->> 'text';
-    o_text := substr(o_text, 9, strpos(o_text, E' AS recovery_value,\n') - 9);
     o_type := v_found ->> 'type';
-    o_plain := not exists (
-        select from jsonb_array_elements(v_found -> 'uses') as u (pair) where (u.pair ->> 0)::oid = 'pg_type'::regclass and (u.pair ->> 1)::oid >= 16384);
-    select array_agg(distinct (u.pair ->> 2)::smallint) into o_columns
-    from jsonb_array_elements(v_found -> 'uses') as u (pair)
-    where (u.pair ->> 0)::oid = 'pg_class'::regclass and (u.pair ->> 1)::oid = p_table and (u.pair ->> 2)::integer > 0;
+    select not coalesce(bool_or(u.class = 'pg_type'::regclass and u.object >= 16384), false),
+           array_agg(distinct u.part) filter (
+               where u.class = 'pg_class'::regclass and u.object = p_table and u.part > 0)
+    into o_plain, o_columns
+    from jsonb_array_elements(v_found -> 'uses') as j (triple)
+    cross join lateral (
+        select (j.triple ->> 0)::oid, (j.triple ->> 1)::oid, (j.triple ->> 2)::integer::smallint
+    ) as u (class, object, part);
     if p_stored then
         -- Whoever makes the index and the triggers reads its literals with its own rights.
         select d.what into v_why
-        from jsonb_array_elements(v_found -> 'uses') as u (pair)
-        cross join lateral recovery._untrusted_object((u.pair ->> 0)::oid, (u.pair ->> 1)::oid, v_runner.privileged) as d (what)
+        from jsonb_array_elements(v_found -> 'uses') as j (triple)
+        cross join lateral recovery._untrusted_object(
+            (j.triple ->> 0)::oid, (j.triple ->> 1)::oid, (recovery._runner_of(p_table)).privileged) as d (what)
         where d.what is not null limit 1;
     end if;
     if v_why is not null then
         perform recovery._fail('RC006', format('expression %s uses %s', p_expression, v_why),
             'It stands in an index and in triggers, which others than the table''s owner create and execute.');
-    end if;
-    o_text := v_found ->> 'text';
-    o_text := substr(o_text, 9, strpos(o_text, E' AS recovery_value,\n') - 9);
-    o_type := v_found ->> 'type';
-    -- It will stand in statements that a caller executes with its own rights (create index): one expression, and no more.
-    if regexp_replace(o_text, $re$'(?:[^']|'')*'|"(?:[^"]|"")*"$re$, '', 'g') ~ ';' then
+    elsif regexp_replace(o_text, $re$'(?:[^']|'')*'|"(?:[^"]|"")*"$re$, '', 'g') ~ ';' then
+        -- It will stand in statements that a caller executes with its own rights (create index).
         perform recovery._fail('RC006', format('expression %s is more than one', p_expression));
     end if;
+exception
+    when insufficient_privilege then
+        raise;
+    when others then
+        get stacked diagnostics v_state = returned_sqlstate, v_error = message_text;
+        if v_state like 'RC%' then
+            raise;
+        end if;
+        perform recovery._fail_expression(p_table, p_what, v_error);
 end
 $$;
 --;
-comment on function recovery._compile_expression(regclass, text, text, boolean, boolean) is
-    'Parses an expression over a row r of the table (and the closing c) with search_path pg_catalog and returns it fully qualified, with its type, the columns of the table that it reads, and whether it uses built-in types only. p_stored: it goes into an index and triggers, and must use nothing that runs code when it is read.';
+comment on function recovery._compile_expression(regclass, text, text, text, boolean, boolean) is
+    'Compiles an expression over a row r of the table (and the closing c), given for the option p_what: returns it '
+    'fully qualified, with its type, the columns of the table that it reads, and whether it uses built-in types only; '
+    'nothing for null. p_stored: it goes into an index and triggers, and must use nothing that runs code when read.';
 --;
-revoke all on function recovery._compile_expression(regclass, text, text, boolean, boolean) from public;
+revoke all on function recovery._compile_expression(regclass, text, text, text, boolean, boolean) from public;
+--;
+-- sql/watch/_compile_row.sql
+create or replace function recovery._compile_row(p_watch recovery.watch)
+returns recovery.watch
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch recovery.watch := p_watch;
+    v_spec  jsonb := p_watch.spec;
+begin
+    select c.o_text, c.o_columns, c.o_plain into v_watch.open, v_watch.open_columns, v_watch.plain
+    from recovery._compile_expression(v_watch.relation, 'open', v_spec ->> 'open', 'boolean', p_stored => true) as c;
+    select c.o_text, c.o_type, v_watch.open_columns || c.o_columns, v_watch.plain and c.o_plain
+    into v_watch.group_by, v_watch.group_type, v_watch.open_columns, v_watch.plain
+    from recovery._compile_expression(v_watch.relation, 'group', v_spec ->> 'group', null, p_stored => true) as c;
+    v_watch.parent := (
+        recovery._compile_expression(v_watch.relation, 'parent', v_spec ->> 'parent', v_watch.group_type)).o_text;
+    v_watch.only_if := (
+        recovery._compile_expression(v_watch.relation, 'only', v_spec ->> 'only', 'boolean')).o_text;
+    select c.o_text, v_watch.plain and c.o_plain into v_watch.started, v_watch.plain
+    from recovery._compile_expression(v_watch.relation, 'started',
+        coalesce(v_watch.supervised ->> 'started', v_spec ->> 'started'), 'timestamptz', p_stored => true) as c;
+    -- A view column cannot be a record, so the row is compiled inside a test and taken out again.
+    v_watch.order_by := substring((
+        recovery._compile_expression(
+            v_watch.relation, 'order', 'row(' || (v_spec ->> 'order') || ') is null', 'boolean')
+    ).o_text from '^\((.*) IS NULL\)$');
+    return v_watch;
+end
+$$;
+--;
+comment on function recovery._compile_row(recovery.watch) is
+    'Step of recovery._compile_watch: what an open row is, its group, its order, when it began.';
+--;
+revoke all on function recovery._compile_row(recovery.watch) from public;
+--;
+-- sql/watch/_compile_supervision.sql
+create or replace function recovery._compile_supervision(p_watch recovery.watch)
+returns recovery.watch
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch recovery.watch := p_watch;
+    v_given jsonb := p_watch.supervised;
+    v_table regclass := p_watch.relation;
+begin
+    if v_given is null then
+        return v_watch;
+    end if;
+    perform recovery._check_supervision(v_watch);
+    v_watch.cancel := v_given ->> 'cancel';
+    v_watch.kind := (recovery._compile_expression(v_table, 'kind', v_given ->> 'kind', 'text')).o_text;
+    v_watch.activity := (
+        recovery._compile_expression(v_table, 'activity', v_given ->> 'activity', 'timestamptz')).o_text;
+    v_watch.timeout := (recovery._compile_expression(v_table, 'timeout', v_given ->> 'timeout', 'interval')).o_text;
+    v_watch.hold := (recovery._compile_expression(v_table, 'hold', v_given ->> 'hold', 'boolean')).o_text;
+    v_watch.child := (
+        recovery._compile_expression(v_table, 'child', v_given ->> 'child', v_watch.group_type)).o_text;
+    return v_watch;
+end
+$$;
+--;
+comment on function recovery._compile_supervision(recovery.watch) is
+    'Step of recovery._compile_watch: what the watchdog was told by recovery.supervise.';
+--;
+revoke all on function recovery._compile_supervision(recovery.watch) from public;
 --;
 -- sql/watch/_compile_watch.sql
 create or replace function recovery._compile_watch()
@@ -1734,181 +2119,25 @@ as $$
 /* recovery.watch is the door through which a table's owner comes in: it may write relation, spec, path and
    supervised, for its own tables. Everything else in the row is made here, from what PostgreSQL prints when
    the owner's runner reads the expressions. */
-declare
-    v_step   text;
-    v_state  text;
-    v_error  text;
-    v_done   text;
-    v_other  recovery.watch;
-    v_column record;
-    v_text   text;
-    v_close  jsonb := '{}';
-    v_requeue jsonb := '{}';
-    v_diff   boolean := false;
 begin
     perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
     perform recovery._check_table(new.relation);
     perform recovery._check_options(new.relation, new.spec);
-    new.name := new.spec ->> 'name';
-    new.family := coalesce(new.spec ->> 'family', new.name);
-    new.position := (new.spec ->> 'position')::integer;
-    new.topic := new.spec ->> 'topic';
-    new.failed_topics := (select array_agg(t.topic order by t.n) from jsonb_array_elements_text(nullif(new.spec -> 'failed_topics', 'null')) with ordinality as t (topic, n));
-    new.idle_topics := (select array_agg(t.topic order by t.n) from jsonb_array_elements_text(nullif(new.spec -> 'idle_topics', 'null')) with ordinality as t (topic, n));
-    new.unowned := (new.spec ->> 'unowned')::interval;
-    new.launch_grace := (new.spec ->> 'launch_grace')::interval;
-    new.events := new.spec ->> 'events';
-    new.runner := (recovery._runner_of(new.relation)).id;
-    if new.runner is null then
-        perform recovery._fail('42501', format('the owner of %s is not permitted to attach tables', new.relation),
-            format('A DBA runs this once: select recovery.permit(%L);', (select c.relowner::regrole from pg_class as c where c.oid = new.relation)));
-    end if;
-    select w.* into v_other from recovery.watch as w where w.name = new.name and w.id <> new.id;
-    if found then
-        perform recovery._fail('RC007', format('the name "%s" is taken by the watch on %s', new.name, v_other.relation),
-            'Give another name.');
-    end if;
-
-    select array_agg(a.attname order by k.n), array_agg(format_type(a.atttypid, a.atttypmod) order by k.n)
-    into new.key_columns, new.key_types
-    from pg_index as i
-    cross join lateral unnest(i.indkey) with ordinality as k (attnum, n)
-    join pg_attribute as a on a.attrelid = i.indrelid and a.attnum = k.attnum
-    where i.indrelid = new.relation and i.indisprimary and k.n <= i.indnkeyatts;
-    if new.key_columns is null then
-        perform recovery._fail('RC006', format('%s has no primary key', new.relation), 'Events and closings name a row by its primary key.');
-    end if;
-    if tg_op = 'INSERT' then
-        select a.atttypid = 'bigint'::regtype and a.attgenerated = '' and a.attidentity = '' as fits, a.attnotnull into v_column
-        from pg_attribute as a
-        where a.attrelid = new.relation and a.attname = 'server_epoch' and not a.attisdropped;
-        new.own_column := not found;
-        if found and not v_column.fits then
-            perform recovery._fail('RC006', format('%s has a column server_epoch that is not bigint, or is generated', new.relation));
-        elsif v_column.attnotnull then
-            perform recovery._fail('RC006', format('the column server_epoch of %s is not null', new.relation), 'Let it be null: nobody owns a row that is not open.');
-        end if;
-    end if;
-
-    begin
-        v_step := 'open';
-        select c.o_text, c.o_columns, c.o_plain into new.open, new.open_columns, new.plain
-        from recovery._compile_expression(new.relation, new.spec ->> 'open', 'boolean', false, true) as c;
-        v_step := 'group';
-        new.group_by := null;
-        new.group_type := null;
-        if new.spec ->> 'group' is not null then
-            select c.o_text, c.o_type, c.o_plain and new.plain, new.open_columns || c.o_columns
-            into new.group_by, new.group_type, new.plain, new.open_columns
-            from recovery._compile_expression(new.relation, new.spec ->> 'group', null, false, true) as c;
-        end if;
-        for v_step, v_text in
-            select s.step, s.type from (values ('parent', new.group_type), ('only', 'boolean'), ('started', 'timestamptz')) as s (step, type)
-        loop
-            v_done := coalesce(case v_step when 'started' then new.supervised ->> 'started' end, new.spec ->> v_step);
-            if v_done is not null then
-                select c.o_text, new.plain and (c.o_plain or v_step <> 'started') into v_done, new.plain
-                from recovery._compile_expression(new.relation, v_done, v_text, false, v_step = 'started') as c;
-            end if;
-            case v_step
-                when 'parent' then new.parent := v_done;
-                when 'only' then new.only_if := v_done;
-                else new.started := v_done;
-            end case;
-        end loop;
-        v_step := 'order';
-        new.order_by := null;
-        if new.spec ->> 'order' is not null then
-            -- A view column cannot be a record, so the row is compiled inside a test and taken out again.
-            new.order_by := substring((recovery._compile_expression(new.relation, 'row(' || (new.spec ->> 'order') || ') is null', 'boolean')).o_text from '^\((.*) IS NULL\)$');
-        end if;
-        new.attempts := new.spec ->> 'attempts';
-        for v_column in
-            select s.key as name, s.value as expression, s.into_close, a.attnum, a.atttypid in ('int2'::regtype, 'int4'::regtype, 'int8'::regtype) as counts, format_type(a.atttypid, a.atttypmod) as type,
-                   a.atttypid in ('json'::regtype, 'jsonb'::regtype) as json,
-                   a.attgenerated <> '' or s.key = 'server_epoch' or s.key = any(new.key_columns) as fixed
-            from (select *, true as into_close from jsonb_each_text(new.spec -> 'close')
-                  union all select *, false from jsonb_each_text(coalesce(nullif(new.spec -> 'requeue', 'null'), '{}'))
-                  union all select new.attempts, format('coalesce(r.%I, 0) + 1', new.attempts), null where new.attempts is not null) as s
-            left join pg_attribute as a on a.attrelid = new.relation and a.attname = s.key and a.attnum > 0 and not a.attisdropped
-            order by s.key
-        loop
-            v_step := case v_column.into_close when true then 'close ' when false then 'requeue ' else 'attempts ' end || v_column.name;
-            if v_column.name = 'server_epoch' then
-                perform recovery._fail('42601', format('column "%s" of %s cannot be set by a closing', v_column.name, new.relation));
-            elsif v_column.attnum is null then
-                perform recovery._fail('42703', format('column "%s" of %s does not exist', v_column.name, new.relation));
-            elsif v_column.fixed then
-                perform recovery._fail('42601', format('column "%s" of %s cannot be set by a closing', v_column.name, new.relation));
-            elsif v_column.expression is null then
-                perform recovery._fail('42601', format('column "%s" has no expression: write "null" to set null', v_column.name));
-            end if;
-            if v_column.into_close is null then
-                if not v_column.counts or new.spec -> 'close' ? v_column.name or new.spec -> 'requeue' ? v_column.name then
-                    perform recovery._fail('42804', format('column "%s" must be an integer that no close or requeue expression sets', v_column.name));
-                end if;
-            elsif v_column.into_close then
-                v_close := v_close || jsonb_build_object(v_column.name, (recovery._compile_expression(new.relation, v_column.expression, v_column.type, true)).o_text);
-            else
-                v_requeue := v_requeue || jsonb_build_object(v_column.name, (recovery._compile_expression(new.relation, v_column.expression, v_column.type, true)).o_text);
-            end if;
-            v_diff := v_diff or v_column.json;
-        end loop;
-        new.max_attempts := case when new.attempts is not null then (new.spec ->> 'max_attempts')::integer end;
-        new.close := recovery._requeue_sql(new.relation, v_close, v_requeue, new.attempts, new.max_attempts);
-        new.requeue := nullif(v_requeue, '{}');
-        v_step := 'image';
-        new.diff := v_diff and new.spec ->> 'image' is null;
-        new.image := (recovery._compile_expression(new.relation, coalesce(new.spec ->> 'image', (
-            select 'jsonb_build_object(' || string_agg(format('%L, r.%I', s.key, s.key), ', ' order by s.key) || ')'
-            from jsonb_object_keys(new.close) as s (key))), 'jsonb')).o_text;
-        if new.supervised is not null then
-            new.cancel := new.supervised ->> 'cancel';
-            for v_step, v_text in
-                select s.step, s.type
-                from (values ('kind', 'text'), ('activity', 'timestamptz'), ('timeout', 'interval'), ('hold', 'boolean'), ('child', new.group_type)) as s (step, type)
-            loop
-                v_done := case when new.supervised ->> v_step is not null then (recovery._compile_expression(new.relation, new.supervised ->> v_step, v_text)).o_text end;
-                case v_step
-                    when 'kind' then new.kind := v_done;
-                    when 'activity' then new.activity := v_done;
-                    when 'timeout' then new.timeout := v_done;
-                    when 'hold' then new.hold := v_done;
-                    else new.child := v_done;
-                end case;
-            end loop;
-        end if;
-    exception
-        when insufficient_privilege then
-            raise;
-        when others then
-            get stacked diagnostics v_state = returned_sqlstate, v_error = message_text;
-            if v_state like 'RC%' then
-                raise;
-            end if;
-            perform recovery._fail('RC006', format('the %s expression for %s does not work: %s', v_step, new.relation, v_error),
-                'Expressions see one row r of the table (in close also c.reason, c.message, c.at, c.ms, c.epoch) and are read with search_path pg_catalog: qualify your own types and functions.');
-    end;
-    select w.* into v_other from recovery.watch as w
-    where w.family = new.family and w.id <> new.id and (w.group_type is distinct from new.group_type or w.runner <> new.runner);
-    if found and v_other.runner <> new.runner then
-        perform recovery._fail('RC006', format('%s and %s, of family "%s", belong to two owners', new.relation, v_other.relation, new.family),
-            'Watches of one family close in one statement, with the rights of one owner.');
-    elsif found then
-        perform recovery._fail('RC006', format('the group of %s is %s, that of "%s" in family "%s" is %s', new.relation,
-            coalesce(new.group_type, 'not given'), v_other.name, new.family, coalesce(v_other.group_type, 'not given')),
-            'Watches of one family share the type of their group.');
-    end if;
-    if new.group_by is null and exists (select from recovery.watch as w where w.family = new.family and w.id <> new.id) then
-        perform recovery._fail('RC006', format('family "%s" has a watch already', new.family), 'Watches share a family only by p_group.');
-    end if;
-    new.outbox := coalesce((select min(w.outbox) from recovery.watch as w where w.family = new.family and w.id <> new.id), new.id);
+    new := recovery._read_options(new);
+    new := recovery._read_table(new, tg_op = 'INSERT');
+    new := recovery._compile_row(new);
+    new := recovery._compile_closing(new);
+    new := recovery._compile_supervision(new);
+    perform recovery._check_family(new);
+    new.outbox := coalesce(
+        (select min(w.outbox) from recovery.watch as w where w.family = new.family and w.id <> new.id), new.id);
     return new;
 end
 $$;
 --;
 comment on function recovery._compile_watch() is
-    'Trigger function of recovery.watch: checks what an owner has written there and makes all other columns from it. RC006 cannot work, RC007 the name is taken, 42501 the owner is not permitted.';
+    'Trigger function of recovery.watch: checks what an owner has written there and makes all other columns from it. '
+    'RC006 cannot work, RC007 the name is taken, 42501 the owner is not permitted.';
 --;
 revoke all on function recovery._compile_watch() from public;
 --;
@@ -1920,51 +2149,16 @@ volatile
 security invoker
 set search_path = pg_catalog, pg_temp
 as $$
-declare
-    v_runner recovery.runner := recovery._runner_of(p_watch.relation);
-    v_owner  regrole;
-    v_schema regnamespace;
-    v_define record;
-    v_state  text;
-    v_error  text;
-    v_what   text;
 begin
-    select c.relowner, c.relnamespace into v_owner, v_schema from pg_class as c where c.oid = p_watch.relation;
-    v_what := case when exists (select from pg_class as c where c.relnamespace = v_schema and c.relname = 'recovery_open_' || p_watch.id)
-                   then 'the started expression' else 'the open or group expression' end;
-    begin
-        if not v_runner.privileged and has_schema_privilege(v_owner, v_schema, 'create') then
-            perform recovery._define_watch(p_watch.relation);
-        elsif v_runner.privileged or p_watch.plain then
-            -- With the caller's rights: the runner is no owner here, or may not make an index in this schema.
-            for v_define in select d.name, d.statement from recovery._watch_definitions(p_watch) as d loop
-                execute v_define.statement;
-            end loop;
-            perform recovery._check_definitions(p_watch.relation);
-        else
-            perform recovery._fail('42501', format('%s may not create in schema %s', v_owner, v_schema));
-        end if;
-    exception when others then
-        get stacked diagnostics v_state = returned_sqlstate, v_error = message_text;
-        if v_state like 'RC%' then
-            raise;
-        elsif v_state = '42501' then
-            perform recovery._fail('42501', v_error, format('attach makes an index beside the table: grant create on schema %s to %s;', v_schema, v_owner));
-        end if;
-        perform recovery._fail('RC006', format('%s for %s does not work: %s', v_what, p_watch.relation, v_error), 'It stands in an index, and must be immutable.');
-    end;
-    for v_define in
-        select t.tgname from pg_trigger as t where t.tgrelid = p_watch.relation and t.tgname ~ '^(zz_)?recovery_[0-9]{2}_' and obj_description(t.oid, 'pg_trigger') is null
-    loop
-        execute format('comment on trigger %I on %s is %L', v_define.tgname, p_watch.relation,
-            'pg-recovery: owner, fence and events of work in flight; made by recovery.attach, removed by recovery.detach.');
-    end loop;
+    perform recovery._make_definitions(p_watch);
+    perform recovery._comment_triggers(p_watch.relation);
     perform recovery._rehearse_watch(p_watch.relation);
 end
 $$;
 --;
 comment on function recovery._complete_watch(recovery.watch) is
-    'Last step of attach and supervise: makes the index and the triggers that a watch lacks, and plans its statements. RC006 they cannot work, 42501 no right to make an index.';
+    'Last steps of attach and supervise: makes the index and the triggers that a watch lacks, and plans its '
+    'statements. RC006 they cannot work, 42501 no right to make an index.';
 --;
 revoke all on function recovery._complete_watch(recovery.watch) from public;
 --;
@@ -2017,31 +2211,25 @@ comment on function recovery._drop_triggers(regclass) is 'Removes our triggers f
 --;
 revoke all on function recovery._drop_triggers(regclass) from public;
 --;
--- sql/watch/_family_of.sql
-create or replace function recovery._family_of(p_watch text, p_scope text, p_what text)
-returns text
+-- sql/watch/_fail_expression.sql
+create or replace function recovery._fail_expression(p_table regclass, p_what text, p_problem text)
+returns void
 language plpgsql
-stable
-security definer
+volatile
+security invoker
 set search_path = pg_catalog, pg_temp
 as $$
-declare
-    v_family text;
 begin
-    select w.family into v_family from recovery._attached_watches() as w where w.name = p_watch;
-    if not found then
-        perform recovery._fail('RC008', format('nothing is watched as %s', coalesce(quote_literal(p_watch), 'null')), 'See recovery.watch for the names.');
-    elsif p_scope is null or p_scope not in ('row', 'group') then
-        perform recovery._fail('RC010', format('%s scope %s is not known', p_what, coalesce(quote_literal(p_scope), 'null')), 'Allowed are row and group.');
-    end if;
-    return v_family;
+    perform recovery._fail('RC006', format('the %s expression for %s does not work: %s', p_what, p_table, p_problem),
+        'Expressions see one row r of the table (in close also c.reason, c.message, c.at, c.ms, c.epoch) '
+        'and are read with search_path pg_catalog: qualify your own types and functions.');
 end
 $$;
 --;
-comment on function recovery._family_of(text, text, text) is
-    'Family of a watch; p_what (fuse, touch, process) names what is wrong in errors. RC008 not watched, RC010 unknown scope.';
+comment on function recovery._fail_expression(regclass, text, text) is
+    'Refuses an expression: RC006. p_what: the option that it was given for, and the column.';
 --;
-revoke all on function recovery._family_of(text, text, text) from public;
+revoke all on function recovery._fail_expression(regclass, text, text) from public;
 --;
 -- sql/watch/_forget_watch.sql
 create or replace function recovery._forget_watch()
@@ -2054,7 +2242,9 @@ as $$
 declare
     v_name text;
 begin
-    foreach v_name in array array['before_insert', 'before_update', 'before_delete', 'insert', 'update', 'delete', 'truncate'] loop
+    foreach v_name in array
+        array['before_insert', 'before_update', 'before_delete', 'insert', 'update', 'delete', 'truncate']
+    loop
         execute format('drop function if exists recovery.watch_%s_%s()', old.id, v_name);
     end loop;
     if exists (select from recovery.watch as w where w.family = old.family) then
@@ -2067,14 +2257,15 @@ begin
     end if;
     delete from recovery.failure as f where f.watch = old.name;
     delete from recovery.broken_watch as b where b.watch = old.name;
-    delete from recovery.cancellation as c where c.watch = old.name;
-    delete from recovery.touch as t where t.watch = old.name;
+    delete from recovery.cancellation as c where c.scope = 'row' and c.watch = old.name;
+    delete from recovery.touch as t where t.scope = 'row' and t.watch = old.name;
     return null;
 end
 $$;
 --;
 comment on function recovery._forget_watch() is
-    'Trigger function of recovery.watch: removes what was made for a watch. Fails while the table still has its triggers. Events stay.';
+    'Trigger function of recovery.watch: removes what was made for a watch. Fails while the table still has its '
+    'triggers. Events stay.';
 --;
 revoke all on function recovery._forget_watch() from public;
 --;
@@ -2192,7 +2383,7 @@ comment on function recovery._group_tree(text, text[], boolean) is
 revoke all on function recovery._group_tree(text, text[], boolean) from public;
 --;
 -- sql/watch/_has_open_work.sql
-create or replace function recovery._has_open_work(p_watch text, p_scope text, p_key text)
+create or replace function recovery._has_open_work(p_unit recovery.unit)
 returns boolean
 language plpgsql
 volatile
@@ -2200,17 +2391,18 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    return exists (select from recovery._unit_rows(p_watch, p_scope, p_key));
+    return exists (select from recovery._unit_rows(p_unit));
 exception when others then
-    perform recovery._note_broken_watch(p_watch, sqlstate, sqlerrm);
+    perform recovery._note_broken_watch(p_unit.watch, sqlstate, sqlerrm);
     return false;
 end
 $$;
 --;
-comment on function recovery._has_open_work(text, text, text) is
-    'Whether anything of a row or group is open, with what it waits for and all descendants; false if that cannot be told, and then the watch is noted as broken.';
+comment on function recovery._has_open_work(recovery.unit) is
+    'Whether anything of a unit is open, with what it waits for and all descendants; false if that cannot be told, '
+    'and then the watch is noted as broken.';
 --;
-revoke all on function recovery._has_open_work(text, text, text) from public;
+revoke all on function recovery._has_open_work(recovery.unit) from public;
 --;
 -- sql/watch/_has_rewriting_trigger.sql
 create or replace function recovery._has_rewriting_trigger(p_table regclass)
@@ -2446,6 +2638,58 @@ comment on function recovery._key_text(text[], text) is 'SQL text that prints th
 --;
 revoke all on function recovery._key_text(text[], text) from public;
 --;
+-- sql/watch/_make_definitions.sql
+create or replace function recovery._make_definitions(p_watch recovery.watch)
+returns void
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_runner recovery.runner := recovery._runner_of(p_watch.relation);
+    v_owner  regrole;
+    v_schema regnamespace;
+    v_define record;
+    v_state  text;
+    v_error  text;
+    v_what   text;
+begin
+    select c.relowner, c.relnamespace into v_owner, v_schema from pg_class as c where c.oid = p_watch.relation;
+    v_what := case
+        when exists (
+            select from pg_class as c where c.relnamespace = v_schema and c.relname = 'recovery_open_' || p_watch.id)
+        then 'the started expression' else 'the open or group expression' end;
+    if not v_runner.privileged and has_schema_privilege(v_owner, v_schema, 'create') then
+        perform recovery._define_watch(p_watch.relation);
+    elsif v_runner.privileged or p_watch.plain then
+        -- With the caller's rights: the runner is no owner here, or may not make an index in this schema.
+        for v_define in select d.name, d.statement from recovery._watch_definitions(p_watch) as d loop
+            execute v_define.statement;
+        end loop;
+        perform recovery._check_definitions(p_watch.relation);
+    else
+        perform recovery._fail('42501', format('%s may not create in schema %s', v_owner, v_schema));
+    end if;
+exception when others then
+    get stacked diagnostics v_state = returned_sqlstate, v_error = message_text;
+    if v_state like 'RC%' then
+        raise;
+    elsif v_state = '42501' then
+        perform recovery._fail('42501', v_error,
+            format('attach makes an index beside the table: grant create on schema %s to %s;', v_schema, v_owner));
+    end if;
+    perform recovery._fail('RC006', format('%s for %s does not work: %s', v_what, p_watch.relation, v_error),
+        'It stands in an index, and must be immutable.');
+end
+$$;
+--;
+comment on function recovery._make_definitions(recovery.watch) is
+    'Makes the index and the triggers that the table of a watch does not have: as the runner, or with the rights of '
+    'the caller where the runner may not. RC006 they cannot work, 42501 no right to make an index.';
+--;
+revoke all on function recovery._make_definitions(recovery.watch) from public;
+--;
 -- sql/watch/_note_broken_watch.sql
 create or replace function recovery._note_broken_watch(p_watch text, p_state text, p_message text)
 returns void
@@ -2495,6 +2739,175 @@ $$;
 comment on function recovery._open_epochs(text) is 'The epochs that own open rows of a watch, from its partial index.';
 --;
 revoke all on function recovery._open_epochs(text) from public;
+--;
+-- sql/watch/_parse_expression.sql
+create or replace function recovery._parse_expression(
+    p_table regclass, p_expression text, p_type text, p_closing boolean
+)
+returns jsonb
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+/* PostgreSQL itself parses the expression and prints it back, with every name qualified and r. or c. before every
+   column: what it prints can stand in an index, a trigger or a statement and means the same in each. The second range
+   entry is what makes it print the prefixes, the second column what makes an aggregate an error. All by the runner:
+   reading an expression may execute code already (a literal of a type that holds a domain). The view does not stay. */
+declare
+    v_closing constant text :=
+        '(values (null::text, null::text, null::text, null::timestamptz, null::bigint, null::bigint))'
+        ' as c (reason, message, detector, at, ms, epoch)';
+    v_nothing constant text := '(values (1)) as recovery_none (one)';
+    v_task    recovery.task;
+    v_found   jsonb;
+    v_text    text;
+begin
+    v_task.key := 'pg_temp.recovery_' || replace(gen_random_uuid()::text, '-', '');
+    select v.* into v_found from recovery._run_as_owner((recovery._runner_of(p_table)).id, format(
+        E'create temporary view %s as select (%s\n)%s as recovery_value, r.tableoid as recovery_row'
+        ' from only %s as r cross join %s',
+        v_task.key, p_expression, coalesce('::' || p_type, ''), p_table,
+        case when p_closing then v_closing else v_nothing end), v_task, 'compile') as v;
+    v_text := v_found ->> 'text';
+    return v_found || jsonb_build_object(
+        'text', substr(v_text, 9, strpos(v_text, E' AS recovery_value,\n') - 9));
+end
+$$;
+--;
+comment on function recovery._parse_expression(regclass, text, text, boolean) is
+    'What PostgreSQL makes of an expression over a row r of the table (and the closing c), read with search_path '
+    'pg_catalog: its text, its type, and the objects that it uses.';
+--;
+revoke all on function recovery._parse_expression(regclass, text, text, boolean) from public;
+--;
+-- sql/watch/_prepare_runner.sql
+create or replace function recovery._prepare_runner(p_table regclass)
+returns recovery.runner
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_owner  regrole := (select c.relowner from pg_class as c where c.oid = p_table);
+    v_runner recovery.runner := recovery._runner_of(p_table);
+begin
+    if v_runner.id is null and pg_has_role('recovery_owner', 'usage') then
+        begin
+            perform recovery._make_runner(v_owner);
+        exception when insufficient_privilege then
+            null;  -- the next lines say what to do
+        end;
+        v_runner := recovery._runner_of(p_table);
+    end if;
+    if v_runner.id is null then
+        perform recovery._fail('42501', format('%s is not permitted to attach tables', v_owner),
+            format('A DBA runs this once: select recovery.permit(%L);', v_owner));
+    elsif v_runner.privileged then
+        perform recovery._lend_table(p_table, v_runner.role);
+    end if;
+    return v_runner;
+end
+$$;
+--;
+comment on function recovery._prepare_runner(regclass) is
+    'The runner of a table''s owner, made where the caller may, with the grants that it needs of the table. '
+    '42501 the owner was not permitted to attach tables.';
+--;
+revoke all on function recovery._prepare_runner(regclass) from public;
+--;
+-- sql/watch/_read_options.sql
+create or replace function recovery._read_options(p_watch recovery.watch)
+returns recovery.watch
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch recovery.watch := p_watch;
+    v_spec  jsonb := p_watch.spec;
+    v_other regclass;
+begin
+    v_watch.name := v_spec ->> 'name';
+    v_watch.family := coalesce(v_spec ->> 'family', v_watch.name);
+    v_watch.position := v_spec ->> 'position';
+    v_watch.events := v_spec ->> 'events';
+    v_watch.topic := v_spec ->> 'topic';
+    v_watch.failed_topics := nullif(recovery._to_texts(v_spec -> 'failed_topics'), '{}');
+    v_watch.idle_topics := nullif(recovery._to_texts(v_spec -> 'idle_topics'), '{}');
+    v_watch.launch_grace := v_spec ->> 'launch_grace';
+    v_watch.unowned := v_spec ->> 'unowned';
+    v_watch.attempts := v_spec ->> 'attempts';
+    v_watch.max_attempts := case when v_watch.attempts is not null then v_spec ->> 'max_attempts' end;
+    v_watch.runner := (recovery._runner_of(v_watch.relation)).id;
+    if v_watch.runner is null then
+        perform recovery._fail('42501',
+            format('the owner of %s is not permitted to attach tables', v_watch.relation),
+            format('A DBA runs this once: select recovery.permit(%L);',
+                (select c.relowner::regrole from pg_class as c where c.oid = v_watch.relation)));
+    end if;
+    select w.relation into v_other from recovery.watch as w where w.name = v_watch.name and w.id <> v_watch.id;
+    if found then
+        perform recovery._fail('RC007',
+            format('the name "%s" is taken by the watch on %s', v_watch.name, v_other), 'Give another name.');
+    end if;
+    return v_watch;
+end
+$$;
+--;
+comment on function recovery._read_options(recovery.watch) is
+    'Step of recovery._compile_watch: the options that are no expressions, and who runs those that are. '
+    'RC007 the name is taken, 42501 the owner is not permitted.';
+--;
+revoke all on function recovery._read_options(recovery.watch) from public;
+--;
+-- sql/watch/_read_table.sql
+create or replace function recovery._read_table(p_watch recovery.watch, p_new boolean)
+returns recovery.watch
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch  recovery.watch := p_watch;
+    v_column record;
+begin
+    select array_agg(a.attname order by k.n), array_agg(format_type(a.atttypid, a.atttypmod) order by k.n)
+    into v_watch.key_columns, v_watch.key_types
+    from pg_index as i
+    cross join lateral unnest(i.indkey) with ordinality as k (attnum, n)
+    join pg_attribute as a on a.attrelid = i.indrelid and a.attnum = k.attnum
+    where i.indrelid = v_watch.relation and i.indisprimary and k.n <= i.indnkeyatts;
+    if v_watch.key_columns is null then
+        perform recovery._fail('RC006', format('%s has no primary key', v_watch.relation),
+            'Events and closings name a row by its primary key.');
+    end if;
+    if p_new then
+        select a.atttypid = 'bigint'::regtype and a.attgenerated = '' and a.attidentity = '' as fits, a.attnotnull
+        into v_column
+        from pg_attribute as a
+        where a.attrelid = v_watch.relation and a.attname = 'server_epoch' and not a.attisdropped;
+        v_watch.own_column := not found;
+        if found and not v_column.fits then
+            perform recovery._fail('RC006',
+                format('%s has a column server_epoch that is not bigint, or is generated', v_watch.relation));
+        elsif v_column.attnotnull then
+            perform recovery._fail('RC006', format('the column server_epoch of %s is not null', v_watch.relation),
+                'Let it be null: nobody owns a row that is not open.');
+        end if;
+    end if;
+    return v_watch;
+end
+$$;
+--;
+comment on function recovery._read_table(recovery.watch, boolean) is
+    'Step of recovery._compile_watch: the primary key of the table and, for a new watch, whether it has a column '
+    'server_epoch already. RC006 they do not fit.';
+--;
+revoke all on function recovery._read_table(recovery.watch, boolean) from public;
 --;
 -- sql/watch/_realias_sql.sql
 create or replace function recovery._realias_sql(p_expression text, p_alias text)
@@ -2559,25 +2972,34 @@ comment on function recovery._rehearse_watch(regclass) is 'Plans the statements 
 revoke all on function recovery._rehearse_watch(regclass) from public;
 --;
 -- sql/watch/_requeue_sql.sql
-create or replace function recovery._requeue_sql(p_table regclass, p_close jsonb, p_requeue jsonb, p_attempts text, p_max_attempts integer)
+create or replace function recovery._requeue_sql(
+    p_table regclass, p_close jsonb, p_requeue jsonb, p_attempts text, p_max_attempts integer
+)
 returns jsonb
-language sql
+language plpgsql
 stable
 security invoker
 set search_path = pg_catalog, pg_temp
 as $$
+begin
+    if p_attempts is null then
+        return p_close;
+    end if;
     -- While attempts are left the row goes back to the queue; the last one fails, and says so.
-    select case when p_attempts is null then p_close else (
-        select jsonb_object_agg(a.attname, format('case when coalesce(r.%I, 0) + 1 < %s then %s else %s end', p_attempts, p_max_attempts,
+    return (
+        select jsonb_object_agg(a.attname, format('case when coalesce(r.%I, 0) + 1 < %s then %s else %s end',
+                   p_attempts, p_max_attempts,
                    coalesce(p_requeue ->> a.attname, format('r.%I', a.attname)),
                    coalesce(recovery._gave_up_sql(p_close ->> a.attname, p_max_attempts), format('r.%I', a.attname))))
-               || jsonb_build_object(p_attempts, format('coalesce(r.%I, 0) + 1', p_attempts))
         from pg_attribute as a
-        where a.attrelid = p_table and a.attnum > 0 and (p_close ? a.attname or p_requeue ? a.attname)) end
+        where a.attrelid = p_table and a.attnum > 0 and (p_close ? a.attname or p_requeue ? a.attname)
+    ) || jsonb_build_object(p_attempts, format('coalesce(r.%I, 0) + 1', p_attempts));
+end
 $$;
 --;
 comment on function recovery._requeue_sql(regclass, jsonb, jsonb, text, integer) is
-    'What a closing sets where work is set back to its queue until a number of attempts: column -> compiled expression.';
+    'What a closing sets where work is set back to its queue until a number of attempts: '
+    'column -> compiled expression.';
 --;
 revoke all on function recovery._requeue_sql(regclass, jsonb, jsonb, text, integer) from public;
 --;
@@ -2828,8 +3250,38 @@ comment on function recovery._trigger_sql(recovery.watch, text) is
 --;
 revoke all on function recovery._trigger_sql(recovery.watch, text) from public;
 --;
+-- sql/watch/_unit_of.sql
+create or replace function recovery._unit_of(p_watch text, p_scope text, p_key text, p_what text)
+returns recovery.unit
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_unit recovery.unit;
+begin
+    select w.family, p_scope, w.name, p_key into v_unit from recovery._attached_watches() as w where w.name = p_watch;
+    if not found then
+        perform recovery._fail('RC008', format('nothing is watched as %s', coalesce(quote_literal(p_watch), 'null')),
+            'See recovery.watch for the names.');
+    elsif p_scope is null or p_scope not in ('row', 'group') then
+        perform recovery._fail('RC010',
+            format('%s scope %s is not known', p_what, coalesce(quote_literal(p_scope), 'null')),
+            'Allowed are row and group.');
+    end if;
+    return v_unit;
+end
+$$;
+--;
+comment on function recovery._unit_of(text, text, text, text) is
+    'The unit that a caller names; p_what (fuse, touch, process) names what is wrong in errors. '
+    'RC008 not watched, RC010 unknown scope.';
+--;
+revoke all on function recovery._unit_of(text, text, text, text) from public;
+--;
 -- sql/watch/_unit_rows.sql
-create or replace function recovery._unit_rows(p_watch text, p_scope text, p_key text)
+create or replace function recovery._unit_rows(p_unit recovery.unit)
 returns table (watch text, key text, group_key text, server_epoch bigint)
 language plpgsql
 volatile
@@ -2837,32 +3289,34 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_unit   recovery.watch;
+    v_named  recovery.watch := recovery._watch_of_unit(p_unit);
     v_watch  recovery.watch;
     v_group  text;
     v_groups text[];
     v_task   recovery.task;
 begin
-    select w.* into v_unit from recovery._attached_watches() as w where w.name = p_watch;
-    v_group := case p_scope when 'group' then p_key else recovery._child_group(v_unit, p_key) end;
-    v_groups := case when v_group is not null then recovery._group_tree(v_unit.family, array[v_group], false) end;
-    v_task.key := p_key;
+    v_group := case p_unit.scope when 'group' then p_unit.key
+                           else recovery._child_group(v_named, p_unit.key) end;
+    v_groups := case when v_group is not null then recovery._group_tree(v_named.family, array[v_group], false) end;
+    v_task.key := p_unit.key;
     v_task.keys := v_groups;
-    for v_watch in select w.* from recovery._attached_watches() as w where w.family = v_unit.family order by w.position, w.name loop
+    for v_watch in
+        select w.* from recovery._attached_watches() as w where w.family = v_named.family order by w.position, w.name
+    loop
         return query select v_watch.name, f.row ->> 0, f.row ->> 1, (f.row ->> 2)::bigint from recovery._run_as_owner(v_watch.runner, format(
             'select jsonb_build_array(%s, %s, r.server_epoch) from %s as r where (%s) and (%s) and (%s)',
             recovery._key_text(v_watch.key_columns, 'r'), coalesce('(' || v_watch.group_by || ')::text', 'null::text'),
             v_watch.relation, v_watch.open, coalesce(v_watch.only_if, 'true'),
             coalesce(nullif(concat_ws(' or ', case when v_groups is not null and v_watch.group_by is not null then recovery._key_sql(v_watch, 'groups') end,
-                case when p_scope = 'row' then case when v_watch.name = p_watch then recovery._key_text(v_watch.key_columns, 'r') || ' = ($1).key' else 'false' end end), ''), 'false')), v_task) as f (row);
+                case when p_unit.scope = 'row' then case when v_watch.name = p_unit.watch then recovery._key_text(v_watch.key_columns, 'r') || ' = ($1).key' else 'false' end end), ''), 'false')), v_task) as f (row);
     end loop;
 end
 $$;
 --;
-comment on function recovery._unit_rows(text, text, text) is
-    'Open rows of a row or group, with what the row waits for and all descendants: what closing it concerns.';
+comment on function recovery._unit_rows(recovery.unit) is
+    'Open rows of a unit, with what the row waits for and all descendants: what closing it concerns.';
 --;
-revoke all on function recovery._unit_rows(text, text, text) from public;
+revoke all on function recovery._unit_rows(recovery.unit) from public;
 --;
 -- sql/watch/_watch_definitions.sql
 create or replace function recovery._watch_definitions(p_watch recovery.watch)
@@ -2950,29 +3404,54 @@ comment on function recovery._watch_definitions(recovery.watch) is
 --;
 revoke all on function recovery._watch_definitions(recovery.watch) from public;
 --;
+-- sql/watch/_watch_of_unit.sql
+create or replace function recovery._watch_of_unit(p_unit recovery.unit)
+returns recovery.watch
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    -- A group outlives the watch through which it was named: any other of its family knows it as well.
+    select w.* from recovery._attached_watches() as w
+    where case p_unit.scope when 'group' then w.family = p_unit.family else w.name = p_unit.watch end
+    order by w.name <> p_unit.watch, w.name limit 1
+$$;
+--;
+comment on function recovery._watch_of_unit(recovery.unit) is
+    'The watch through which a unit is looked at; null if there is none any more.';
+--;
+revoke all on function recovery._watch_of_unit(recovery.unit) from public;
+--;
 -- sql/watch/attach.sql
 create or replace function recovery.attach(
+    -- The row: its table, when it is work in flight, how a closing ends it.
     p_table         regclass,
-    p_open          text,
-    p_close         jsonb,
-    p_name          text     default null,
-    p_group         text     default null,
-    p_family        text     default null,
-    p_parent        text     default null,
-    p_position      integer  default 100,
-    p_order         text     default null,
-    p_only          text     default null,
-    p_image         text     default null,
-    p_topic         text     default null,
-    p_failed_topics text[]   default null,
-    p_idle_topics   text[]   default null,
-    p_started       text     default null,
-    p_unowned       interval default null,
-    p_events        text     default 'all',
-    p_launch_grace  interval default null,
-    p_requeue       jsonb    default null,
-    p_attempts      text     default null,
-    p_max_attempts  integer  default 3,
+    p_open          text,                   -- condition over r
+    p_close         jsonb,                  -- column -> expression over r and the closing c
+    p_name          text     default null,  -- of the watch, in events and reports; by default schema.table
+    -- The group: a session, whose rows close together.
+    p_group         text     default null,  -- expression: which one the row belongs to
+    p_family        text     default null,  -- watches of one family share their groups; by default the name
+    p_parent        text     default null,  -- of a row that is a group: its parent; trees close deepest first
+    p_position      integer  default 100,   -- order within the family: lower ones are closed and announced first
+    p_order         text     default null,  -- order of the rows of one group in events
+    -- The events: which there are, what they record, what the bus calls them.
+    p_events        text     default 'all', -- all: every transition; closed: only what recovery itself does
+    p_image         text     default null,  -- jsonb expression: what is recorded; by default the columns of p_close
+    p_topic         text     default null,  -- of a row
+    p_failed_topics text[]   default null,  -- of a group in which work was closed
+    p_idle_topics   text[]   default null,  -- of a group in which nothing is open any more
+    -- The time: when open work began, and until when it is left alone.
+    p_started       text     default null,  -- timestamptz expression, immutable
+    p_launch_grace  interval default null,  -- work this young is kept, although no fuse guards it yet
+    p_unowned       interval default null,  -- rows of no epoch that are older are closed at boot
+    p_only          text     default null,  -- condition: the open row of an ended epoch is damage; others are let go
+    -- The retry: back to the queue while attempts are left.
+    p_requeue       jsonb    default null,  -- column -> expression, as p_close, and then set instead of it
+    p_attempts      text     default null,  -- the integer column that counts
+    p_max_attempts  integer  default 3,     -- so many in all; the last one fails
+    -- The host: by what path its triggers find their names when a closing fires them.
     p_search_path   text     default pg_catalog.current_setting('search_path')
 )
 returns text
@@ -2983,73 +3462,82 @@ set search_path = pg_catalog, pg_temp
 set quote_all_identifiers = off
 set row_security = on
 as $$
-/* With the rights of its caller, who must have those of the table's owner: the column. What needs ours is
-   done by the triggers of recovery.watch; recovery._complete_watch has the index and the table's triggers made. */
+/* With the rights of its caller, who must have those of the table's owner. What needs ours is done by the triggers of
+   recovery.watch: that of its insert checks the options and compiles the expressions. */
 declare
     v_owner  regrole := (select c.relowner from pg_class as c where c.oid = p_table);
     v_runner recovery.runner;
-    v_known  recovery.watch;
     v_watch  recovery.watch;
     v_spec   jsonb;
     v_path   text := regexp_replace(p_search_path, '"?\$user"?', quote_ident(current_user));
 begin
-    if not has_schema_privilege('recovery', 'usage') or not has_function_privilege('recovery._owns_table(regclass)', 'execute') then
+    -- Check. Everybody may call this function, but only who was permitted may call those that it needs.
+    if not has_schema_privilege('recovery', 'usage')
+        or not has_function_privilege('recovery._check_owner(regclass)', 'execute')
+    then
         raise exception using errcode = '42501', message = format('%s is not permitted to attach tables', current_user),
             hint = format('A DBA runs this once: select recovery.permit(%L);',
-                          case when pg_has_role(v_owner::oid, 'usage') then v_owner::text else quote_ident(current_user) end);
-    elsif v_owner is not null and not recovery._owns_table(p_table) then
-        perform recovery._fail('42501', format('must be owner of table %s', p_table), format('It belongs to %s.', v_owner));
+                case when pg_has_role(v_owner::oid, 'usage') then v_owner::text else quote_ident(current_user) end);
     end if;
+    perform recovery._check_owner(p_table);
     perform recovery._check_table(p_table);
     v_spec := jsonb_build_object(
-        'name', coalesce(p_name, (select n.nspname || '.' || c.relname from pg_class as c join pg_namespace as n on n.oid = c.relnamespace where c.oid = p_table)),
-        'open', p_open, 'close', p_close, 'group', p_group, 'family', p_family,
-        'parent', p_parent, 'position', p_position, 'order', p_order, 'only', p_only, 'image', p_image, 'topic', p_topic,
-        'failed_topics', p_failed_topics, 'idle_topics', p_idle_topics, 'started', p_started, 'unowned', p_unowned, 'events', p_events,
-        'launch_grace', p_launch_grace, 'requeue', p_requeue, 'attempts', p_attempts,
+        'open', p_open, 'close', p_close, 'name', coalesce(p_name, (
+            select n.nspname || '.' || c.relname
+            from pg_class as c join pg_namespace as n on n.oid = c.relnamespace where c.oid = p_table)),
+        'group', p_group, 'family', p_family, 'parent', p_parent, 'position', p_position, 'order', p_order,
+        'events', p_events, 'image', p_image, 'topic', p_topic,
+        'failed_topics', p_failed_topics, 'idle_topics', p_idle_topics,
+        'started', p_started, 'launch_grace', p_launch_grace, 'unowned', p_unowned, 'only', p_only,
+        'requeue', p_requeue, 'attempts', p_attempts,
         'max_attempts', case when p_requeue is not null then p_max_attempts end);
     perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
-    v_runner := recovery._runner_of(p_table);
-    if v_runner.id is null and pg_has_role('recovery_owner', 'usage') then
-        begin
-            perform recovery._make_runner(v_owner);
-        exception when insufficient_privilege then
-            null;  -- the next lines say what to do
-        end;
-        v_runner := recovery._runner_of(p_table);
-    end if;
-    if v_runner.id is null then
-        perform recovery._fail('42501', format('%s is not permitted to attach tables', v_owner), format('A DBA runs this once: select recovery.permit(%L);', v_owner));
-    end if;
-    if v_runner.privileged then
-        perform recovery._lend_table(p_table, v_runner.role);
-    end if;
-    select w.* into v_known from recovery.watch as w where w.relation = p_table;
-    if v_known.id is not null and v_known.spec <> v_spec then
-        perform recovery._fail('RC007', format('%s is watched already, as "%s", with another specification', p_table, v_known.name),
-            'Detach it first: select recovery.detach(' || quote_literal(p_table) || ').');
-    elsif v_known.id is not null and v_known.runner = v_runner.id and v_known.path = v_path and not recovery._is_stale(p_table)
-        and not exists (select from recovery._watch_definitions(v_known)) then
-        return v_known.name;
-    elsif v_known.id is not null then
+    -- Grants.
+    v_runner := recovery._prepare_runner(p_table);
+    -- Compile.
+    select w.* into v_watch from recovery.watch as w where w.relation = p_table;
+    if not found then
+        insert into recovery.watch (relation, spec, path) values (p_table, v_spec, v_path) returning * into v_watch;
+        perform recovery._add_owner_column(v_watch);
+    elsif v_watch.spec <> v_spec then
+        perform recovery._fail('RC007',
+            format('%s is watched already, as "%s", with another specification', p_table, v_watch.name),
+            format('Detach it first: select recovery.detach(%L).', p_table));
+    elsif v_watch.runner = v_runner.id and v_watch.path = v_path and not recovery._is_stale(p_table)
+        and not exists (select from recovery._watch_definitions(v_watch))
+    then
+        return v_watch.name;
+    else
         perform recovery._drop_triggers(p_table);
         update recovery.watch as w set path = v_path where w.relation = p_table returning w.* into v_watch;
-    else
-        insert into recovery.watch (relation, spec, path) values (p_table, v_spec, v_path) returning * into v_watch;
-        if v_watch.own_column then
-            execute format('alter table %s add column server_epoch bigint', p_table);
-            execute format('comment on column %s.server_epoch is %L', p_table, 'pg-recovery: epoch of the server that owns the row.');
-        end if;
     end if;
+    -- Index, triggers, rehearsal.
     perform recovery._complete_watch(v_watch);
     return v_watch.name;
 end
 $$;
 --;
-comment on function recovery.attach(regclass, text, jsonb, text, text, text, text, integer, text, text, text, text, text[], text[], text, interval, text, interval, jsonb, text, integer, text) is
-    'Watches a table: adds server_epoch, a partial index and triggers, after planning the real statements. Returns the name. Repeating the same registration does nothing. Everybody may call it; it refuses who does not own the table (42501) or was not permitted to by recovery.permit (42501, with the statement to run). RC006 cannot work, RC007 watched with another specification.';
+comment on function recovery.attach(
+    regclass, text, jsonb, text,
+    text, text, text, integer, text,
+    text, text, text, text[], text[],
+    text, interval, interval, text,
+    jsonb, text, integer,
+    text
+) is
+    'Watches a table: adds server_epoch, a partial index and triggers, after planning the real statements. '
+    'Returns the name. Repeating the same registration does nothing. Everybody may call it; it refuses who does not '
+    'own the table (42501) or was not permitted to by recovery.permit (42501, with the statement to run). '
+    'RC006 cannot work, RC007 watched with another specification.';
 --;
-revoke all on function recovery.attach(regclass, text, jsonb, text, text, text, text, integer, text, text, text, text, text[], text[], text, interval, text, interval, jsonb, text, integer, text) from public;
+revoke all on function recovery.attach(
+    regclass, text, jsonb, text,
+    text, text, text, integer, text,
+    text, text, text, text[], text[],
+    text, interval, interval, text,
+    jsonb, text, integer,
+    text
+) from public;
 --;
 -- sql/watch/detach.sql
 create or replace function recovery.detach(p_table regclass)
@@ -4090,7 +4578,8 @@ revoke all on function recovery._close_rows(text, text, text, text, recovery.tas
 --;
 -- sql/closing/_close_selection.sql
 create or replace function recovery._close_selection(
-    p_family text, p_owner text, p_epoch bigint, p_guard text, p_groups text[], p_watch text, p_key text[], p_bound text[], p_limit integer,
+    p_family text, p_owner text, p_epoch bigint, p_guard text,
+    p_groups text[], p_watch text, p_key text[], p_bound text[], p_limit integer,
     p_reason text, p_detector text, p_lock_wait interval, p_careful boolean, p_heir bigint,
     out o_closed jsonb, out o_failed jsonb, out o_careful boolean, out o_split boolean
 )
@@ -4108,13 +4597,13 @@ as $$
 -- Joins and sequential scans are off: rows are met by ctid or by the partial index, and an estimate of one row
 -- must not turn that into a scan of the table for each batch. A batch of groups is sorted with its events in work_mem.
 declare
-    v_scope   text;
-    v_failing boolean;
-    v_task    recovery.task;
-    v_runner  integer;
-    v_from    bigint := coalesce(pg_sequence_last_value('recovery.event_id_seq'), 0) + 1;
-    v_to      bigint;
-    v_whole   boolean := true;
+    v_selection text;  -- as recovery._close_sql knows it
+    v_failing   boolean;
+    v_task      recovery.task;
+    v_runner    integer;
+    v_from      bigint := coalesce(pg_sequence_last_value('recovery.event_id_seq'), 0) + 1;
+    v_to        bigint;
+    v_whole     boolean := true;
 begin
     o_closed := '{}';
     o_failed := '{}';
@@ -4130,28 +4619,37 @@ begin
     v_task.at := recovery._now();
     v_task.heir := p_heir;
     v_task.busy := '{}';
-    select min(w.runner), min(w.path) into v_runner, v_task.path from recovery._attached_watches() as w where w.family = p_family;
-    v_scope := case when p_groups is not null then 'groups' when p_watch is not null then 'row'
-                    when exists (select from recovery._attached_watches() as w where w.family = p_family and w.group_by is not null) then 'loose'
-                    else 'range' end;
+    select min(w.runner), min(w.path) into v_runner, v_task.path
+    from recovery._attached_watches() as w where w.family = p_family;
+    v_selection := case
+        when p_groups is not null then 'groups'
+        when p_watch is not null then 'row'
+        when exists (
+            select from recovery._attached_watches() as w where w.family = p_family and w.group_by is not null)
+        then 'loose'
+        else 'range' end;
     v_failing := p_owner <> 'any' and exists (
-        select from recovery.failure as f join recovery._attached_watches() as w on w.name = f.watch where w.family = p_family);
+        select from recovery.failure as f join recovery._attached_watches() as w on w.name = f.watch
+        where w.family = p_family);
     if p_owner = 'any' or exists (
         select from recovery._attached_watches() as w
         where p_groups is not null and p_heir is null and w.family = p_family and w.idle_topics is not null)
     then
         select array_agg(distinct e.epoch) into v_task.epochs
-        from recovery._attached_watches() as w cross join lateral unnest(recovery._open_epochs(w.name)) as e (epoch) where w.family = p_family;
+        from recovery._attached_watches() as w cross join lateral unnest(recovery._open_epochs(w.name)) as e (epoch)
+        where w.family = p_family;
         if p_owner <> 'any' and cardinality(v_task.epochs) > 3 and cardinality(p_groups) > 100 then
-            select f.o_groups, f.o_epochs into v_task.busy, v_task.epochs from recovery._open_elsewhere(p_family, v_task) as f;
+            select f.o_groups, f.o_epochs into v_task.busy, v_task.epochs
+            from recovery._open_elsewhere(p_family, v_task) as f;
         end if;
     end if;
     perform set_config('lock_timeout', ceil(extract(epoch from p_lock_wait) * 1000)::text || 'ms', true);
     loop
         begin
             v_task.written := clock_timestamp();
-            select c.* into o_closed from recovery._run_as_owner(v_runner,
-                recovery._close_sql(p_family, v_scope, p_owner, p_guard, o_careful, v_failing, p_heir is not null, p_watch), v_task, 'write') as c;
+            select c.* into o_closed from recovery._run_as_owner(v_runner, recovery._close_sql(
+                p_family, v_selection, p_owner, p_guard, o_careful, v_failing, p_heir is not null, p_watch),
+                v_task, 'write') as c;
             exit;
         exception
             when lock_not_available or deadlock_detected then
@@ -4160,7 +4658,7 @@ begin
                 o_careful := true;
                 o_closed := '{}';
             when others then
-                if v_scope = 'row' then
+                if v_selection = 'row' then
                     raise;
                 end if;
                 -- Row by row costs ten times as much: a large batch is tried again in parts.
@@ -4171,13 +4669,14 @@ begin
     end loop;
     if not v_whole then
         select r.o_closed, r.o_failed into o_closed, o_failed
-        from recovery._close_rows(p_family, v_scope, p_owner, p_guard, v_task) as r;
+        from recovery._close_rows(p_family, v_selection, p_owner, p_guard, v_task) as r;
     end if;
     if o_closed <> '{}' then
         v_to := currval('recovery.event_id_seq');
         if v_whole and v_failing then
             delete from recovery.failure as f using recovery.event as e
-            where e.id between v_from and v_to and e.kind in ('closed', 'requeued', 'adopted') and f.watch = e.watch and f.key = e.key;
+            where e.id between v_from and v_to and e.kind in ('closed', 'requeued', 'adopted')
+              and f.watch = e.watch and f.key = e.key;
         elsif not v_whole and p_groups is not null and p_heir is null then
             v_to := recovery._write_group_events(p_family, p_epoch, p_groups, v_from, v_to, p_reason, p_detector);
         end if;
@@ -4186,10 +4685,16 @@ begin
 end
 $$;
 --;
-comment on function recovery._close_selection(text, text, bigint, text, text[], text, text[], text[], integer, text, text, interval, boolean, bigint) is
-    'Closes (or hands to p_heir) one batch: the rows of p_groups, the row p_key of p_watch, those after key p_key up to p_bound, or p_limit rows without a group. Goes round locked rows, asks for smaller batches where a large one fails and finds the bad rows of a small one, writes the events of the groups, announces.';
+comment on function recovery._close_selection(
+    text, text, bigint, text, text[], text, text[], text[], integer, text, text, interval, boolean, bigint
+) is
+    'Closes (or hands to p_heir) one batch: the rows of p_groups, the row p_key of p_watch, those after key p_key up '
+    'to p_bound, or p_limit rows without a group. Goes round locked rows, asks for smaller batches where a large one '
+    'fails and finds the bad rows of a small one, writes the events of the groups, announces.';
 --;
-revoke all on function recovery._close_selection(text, text, bigint, text, text[], text, text[], text[], integer, text, text, interval, boolean, bigint) from public;
+revoke all on function recovery._close_selection(
+    text, text, bigint, text, text[], text, text[], text[], integer, text, text, interval, boolean, bigint
+) from public;
 --;
 -- sql/closing/_close_sql.sql
 create or replace function recovery._close_sql(
@@ -4396,7 +4901,7 @@ revoke all on function recovery._close_sql(text, text, text, text, boolean, bool
 --;
 -- sql/closing/_close_unit.sql
 create or replace function recovery._close_unit(
-    p_watch text, p_scope text, p_key text, p_reason text, p_detector text, p_lock_wait interval default interval '2 seconds',
+    p_unit recovery.unit, p_reason text, p_detector text, p_lock_wait interval default interval '2 seconds',
     p_force boolean default false,
     out o_closed jsonb
 )
@@ -4407,38 +4912,42 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_watch  recovery.watch;
+    v_watch  recovery.watch := recovery._watch_of_unit(p_unit);
     v_groups text[];
     v_key    text[];
     v_guard  text;
 begin
-    select w.* into v_watch from recovery._attached_watches() as w where w.name = p_watch;
-    if not found then
-        perform recovery._fail('RC008', format('nothing is watched as %s', coalesce(quote_literal(p_watch), 'null')), 'See recovery.watch for the names.');
+    if v_watch.id is null then
+        perform recovery._fail('RC008',
+            format('nothing is watched as %s', coalesce(quote_literal(p_unit.watch), 'null')),
+            'See recovery.watch for the names.');
     end if;
-    if not p_force and recovery._lives_elsewhere(p_watch, p_scope, p_key) then
+    if not p_force and recovery._lives_elsewhere(p_unit) then
         o_closed := '{}';
         return;
     end if;
-    if p_scope = 'group' then
-        v_groups := recovery._group_tree(v_watch.family, array[p_key], false);
+    if p_unit.scope = 'group' then
+        v_groups := recovery._group_tree(v_watch.family, array[p_unit.key], false);
     else
-        v_key := recovery._key_parts(v_watch, p_key);
+        v_key := recovery._key_parts(v_watch, p_unit.key);
     end if;
     v_guard := case when not p_force and recovery._has_fuses(v_watch.family) then 'without' else 'ignore' end;
-    select s.o_closed into o_closed from recovery._close_selection(v_watch.family, 'any', null, v_guard, v_groups,
-        case when v_groups is null then p_watch end, v_key, null, 1, p_reason, p_detector, p_lock_wait, false, null) as s;
+    select s.o_closed into o_closed
+    from recovery._close_selection(v_watch.family, 'any', null, v_guard, v_groups,
+        case when v_groups is null then v_watch.name end, v_key, null, 1,
+        p_reason, p_detector, p_lock_wait, false, null) as s;
 end
 $$;
 --;
-comment on function recovery._close_unit(text, text, text, text, text, interval, boolean) is
-    'Closes one row, or one group with its descendants, whoever owns it; what an active fuse guards stays, and a unit with rows of a publisher, unless p_force. Counts per watch.';
+comment on function recovery._close_unit(recovery.unit, text, text, interval, boolean) is
+    'Closes one row, or one group with its descendants, whoever owns it; what an active fuse guards stays, and a unit '
+    'with rows of a publisher, unless p_force. Counts per watch.';
 --;
-revoke all on function recovery._close_unit(text, text, text, text, text, interval, boolean) from public;
+revoke all on function recovery._close_unit(recovery.unit, text, text, interval, boolean) from public;
 --;
 -- sql/closing/_close_unit_tree.sql
 create or replace function recovery._close_unit_tree(
-    p_watch text, p_scope text, p_key text, p_reason text, p_detector text, p_lock_wait interval default interval '2 seconds',
+    p_unit recovery.unit, p_reason text, p_detector text, p_lock_wait interval default interval '2 seconds',
     p_force boolean default false
 )
 returns jsonb
@@ -4448,24 +4957,25 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_watch  recovery.watch;
-    v_child  text;
+    v_watch  recovery.watch := recovery._watch_of_unit(p_unit);
+    v_child  recovery.unit;
     v_closed jsonb := '{}';
 begin
-    select w.* into v_watch from recovery._attached_watches() as w where w.name = p_watch;
-    v_child := case p_scope when 'row' then recovery._child_group(v_watch, p_key) end;
-    if v_child is not null then
-        -- Cancelling cascades to what the row waits for.
-        v_closed := recovery._close_unit(p_watch, 'group', v_child, p_reason, p_detector, p_lock_wait, p_force);
+    if p_unit.scope = 'row' then
+        v_child := (v_watch.family, 'group', v_watch.name, recovery._child_group(v_watch, p_unit.key));
     end if;
-    return recovery._add_counts(v_closed, recovery._close_unit(p_watch, p_scope, p_key, p_reason, p_detector, p_lock_wait, p_force));
+    if v_child.key is not null then
+        -- Cancelling cascades to what the row waits for.
+        v_closed := recovery._close_unit(v_child, p_reason, p_detector, p_lock_wait, p_force);
+    end if;
+    return recovery._add_counts(v_closed, recovery._close_unit(p_unit, p_reason, p_detector, p_lock_wait, p_force));
 end
 $$;
 --;
-comment on function recovery._close_unit_tree(text, text, text, text, text, interval, boolean) is
-    'Closes a row or group, whoever owns it, with the group that the row waits for and all descendants. Counts per watch.';
+comment on function recovery._close_unit_tree(recovery.unit, text, text, interval, boolean) is
+    'Closes a unit, whoever owns it, with the group that the row waits for and all descendants. Counts per watch.';
 --;
-revoke all on function recovery._close_unit_tree(text, text, text, text, text, interval, boolean) from public;
+revoke all on function recovery._close_unit_tree(recovery.unit, text, text, interval, boolean) from public;
 --;
 -- sql/closing/_compares_exactly.sql
 create or replace function recovery._compares_exactly(p_watch recovery.watch)
@@ -4527,6 +5037,85 @@ comment on function recovery._disown_rows(text, bigint, integer) is
     'Lets go of rows of an ended epoch that are open but not orphans by the watch''s only_if, so that no later boot looks at them again.';
 --;
 revoke all on function recovery._disown_rows(text, bigint, integer) from public;
+--;
+-- sql/closing/_find_unit.sql
+create or replace function recovery._find_unit(p_key text, p_watch text, p_scope text)
+returns recovery.unit
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch  recovery.watch;
+    v_unit   recovery.unit;
+    v_family text;
+    v_rows   text[] := '{}';
+    v_groups text[] := '{}';
+    v_found  text[];
+    v_open   boolean;
+    v_task   recovery.task;
+begin
+    v_task.key := p_key;
+    for v_watch in
+        select w.* from recovery._attached_watches() as w
+        where p_scope is distinct from 'group' and (p_watch is null or w.name = p_watch)
+        order by w.family, w.position, w.name
+    loop
+        begin
+            select o.* into v_open from recovery._run_as_owner(v_watch.runner, format(
+                'select to_jsonb(exists (select from %s as r where (%s) and %s = ($1).key))',
+                v_watch.relation, v_watch.open, recovery._key_text(v_watch.key_columns, 'r')), v_task) as o;
+        exception when others then
+            raise warning 'recovery: watch "%" is passed over: %', v_watch.name, sqlerrm;
+            v_open := false;
+        end;
+        if v_open then
+            v_rows := v_rows || v_watch.name;
+        end if;
+    end loop;
+    for v_family in
+        select distinct w.family from recovery._attached_watches() as w
+        where p_scope is distinct from 'row' and w.group_by is not null and (p_watch is null or w.name = p_watch)
+    loop
+        begin
+            if recovery._is_group_open(v_family, recovery._group_tree(v_family, array[p_key], false)) then
+                v_groups := v_groups || v_family;
+            end if;
+        exception
+            when invalid_text_representation then
+                null;  -- not a group of this type
+            when others then
+                raise warning 'recovery: family "%" is passed over: %', v_family, sqlerrm;
+        end;
+    end loop;
+    -- A session that is open itself is a row and a group: the group includes it.
+    select array_agg(f.name order by f.n) into v_found from (
+        select 'row of ' || w.name as name, w.name as n from recovery._attached_watches() as w
+        where w.name = any(v_rows) and w.family <> all(v_groups)
+        union all
+        select 'group of ' || g.name, g.name from unnest(v_groups) as g (name)) as f;
+    if cardinality(v_found) > 1 then
+        perform recovery._fail('RC010', format('%L could be: %s', p_key, array_to_string(v_found, ', ')),
+            'Say which, by watch and scope (row or group).');
+    elsif v_found is null then
+        perform recovery._fail('RC010',
+            format('nothing open has the key or group %s', coalesce(quote_literal(p_key), 'null')),
+            'Keys and groups are written as recovery.event shows them.');
+    end if;
+    select w.family, case v_groups when '{}' then 'row' else 'group' end, w.name, p_key into v_unit
+    from recovery._attached_watches() as w
+    where case v_groups when '{}' then w.name = any(v_rows) else w.family = any(v_groups) end
+    order by w.parent is null, w.position, w.name limit 1;
+    return v_unit;
+end
+$$;
+--;
+comment on function recovery._find_unit(text, text, text) is
+    'The one open unit that has a key, in a watch or in all of them, as a row, as a group, or as what it is (null). '
+    'RC010 nothing or several things are called so.';
+--;
+revoke all on function recovery._find_unit(text, text, text) from public;
 --;
 -- sql/closing/_fixed_sql.sql
 create or replace function recovery._fixed_sql(p_watch recovery.watch)
@@ -4605,7 +5194,7 @@ comment on function recovery._json_difference(jsonb, jsonb) is
 revoke all on function recovery._json_difference(jsonb, jsonb) from public;
 --;
 -- sql/closing/_lives_elsewhere.sql
-create or replace function recovery._lives_elsewhere(p_watch text, p_scope text, p_key text)
+create or replace function recovery._lives_elsewhere(p_unit recovery.unit)
 returns boolean
 language plpgsql
 volatile
@@ -4613,15 +5202,16 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    return exists (select from recovery._attached_watches() as w where w.name = p_watch and recovery._is_replicated(w.family))
-       and exists (select from recovery._unit_rows(p_watch, p_scope, p_key) as o where not recovery._issued_here(o.server_epoch));
+    return recovery._is_replicated((recovery._watch_of_unit(p_unit)).family)
+       and exists (select from recovery._unit_rows(p_unit) as o where not recovery._issued_here(o.server_epoch));
 end
 $$;
 --;
-comment on function recovery._lives_elsewhere(text, text, text) is
-    'Whether a row or group, with what closing it concerns, has open rows that came by logical replication: no timeout and no fuse closes it.';
+comment on function recovery._lives_elsewhere(recovery.unit) is
+    'Whether a unit, with what closing it concerns, has open rows that came by logical replication: '
+    'no timeout and no fuse closes it.';
 --;
-revoke all on function recovery._lives_elsewhere(text, text, text) from public;
+revoke all on function recovery._lives_elsewhere(recovery.unit) from public;
 --;
 -- sql/closing/_next_groups.sql
 create or replace function recovery._next_groups(
@@ -5066,20 +5656,11 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_watch  recovery.watch;
-    v_unit   recovery.watch;
-    v_scope  text;
-    v_family text;
-    v_rows   text[] := '{}';
-    v_groups text[] := '{}';
-    v_found  text[];
-    v_epoch  bigint;
-    v_open   boolean;
-    v_by     text := 'operator:' || session_user;
-    v_left   text;
-    v_why    text;
-    v_row    record;
-    v_task   recovery.task;
+    v_unit    recovery.unit;
+    v_epoch   bigint;
+    v_by      text := 'operator:' || session_user;
+    v_left    text;
+    v_why     text;
     v_session jsonb;
 begin
     if not p_dry then
@@ -5088,86 +5669,46 @@ begin
     if p_scope is not null and p_scope not in ('row', 'group') then
         perform recovery._fail('RC010', format('scope %L is not known', p_scope), 'Allowed are row and group.');
     elsif p_reason is null or btrim(p_reason) = '' or octet_length(p_reason) > 200 then
-        perform recovery._fail('RC010', format('reason %s is not allowed', coalesce(quote_literal(left(p_reason, 60)), 'null')), 'Give 1 to 200 bytes.');
+        perform recovery._fail('RC010',
+            format('reason %s is not allowed', coalesce(quote_literal(left(p_reason, 60)), 'null')),
+            'Give 1 to 200 bytes.');
     elsif p_watch is not null and not exists (select from recovery._attached_watches() as w where w.name = p_watch) then
-        perform recovery._fail('RC008', format('nothing is watched as %L', p_watch), 'See recovery.watch for the names.');
+        perform recovery._fail('RC008', format('nothing is watched as %L', p_watch),
+            'See recovery.watch for the names.');
     end if;
-    v_task.key := p_key;
-    for v_watch in
-        select w.* from recovery._attached_watches() as w
-        where p_scope is distinct from 'group' and (p_watch is null or w.name = p_watch) order by w.family, w.position, w.name
-    loop
-        begin
-            select o.* into v_open from recovery._run_as_owner(v_watch.runner, format('select to_jsonb(exists (select from %s as r where (%s) and %s = ($1).key))', v_watch.relation, v_watch.open,
-                recovery._key_text(v_watch.key_columns, 'r')), v_task) as o;
-        exception when others then
-            raise warning 'recovery: watch "%" is passed over: %', v_watch.name, sqlerrm;
-            v_open := false;
-        end;
-        if v_open then
-            v_rows := v_rows || v_watch.name;
-        end if;
-    end loop;
-    for v_family in
-        select distinct w.family from recovery._attached_watches() as w
-        where p_scope is distinct from 'row' and w.group_by is not null and (p_watch is null or w.name = p_watch)
-    loop
-        begin
-            if recovery._is_group_open(v_family, recovery._group_tree(v_family, array[p_key], false)) then
-                v_groups := v_groups || v_family;
-            end if;
-        exception
-            when invalid_text_representation then
-                null;  -- not a group of this type
-            when others then
-                raise warning 'recovery: family "%" is passed over: %', v_family, sqlerrm;
-        end;
-    end loop;
-    -- A session that is open itself is a row and a group: the group includes it.
-    select array_agg(f.name order by f.n) into v_found from (
-        select 'row of ' || w.name as name, w.name as n from recovery._attached_watches() as w where w.name = any(v_rows) and w.family <> all(v_groups)
-        union all select 'group of ' || g.name, g.name from unnest(v_groups) as g (name)) as f;
-    if cardinality(v_found) > 1 then
-        perform recovery._fail('RC010', format('%L could be: %s', p_key, array_to_string(v_found, ', ')), 'Say which, by watch and scope (row or group).');
-    elsif v_found is null then
-        perform recovery._fail('RC010', format('nothing open has the key or group %s', coalesce(quote_literal(p_key), 'null')),
-            'Keys and groups are written as recovery.event shows them.');
-    end if;
-    v_scope := case v_groups when '{}' then 'row' else 'group' end;
-    select w.* into v_unit from recovery._attached_watches() as w
-    where case v_scope when 'group' then w.family = any(v_groups) else w.name = any(v_rows) end
-    order by w.parent is null, w.position, w.name limit 1;
-    for v_row in select o.* from recovery._unit_rows(v_unit.name, v_scope, p_key) as o loop
-        watch := v_row.watch;
-        key := v_row.key;
-        group_key := v_row.group_key;
-        server_epoch := v_row.server_epoch;
-        return next;
-    end loop;
+    v_unit := recovery._find_unit(p_key, p_watch, p_scope);
+    return query select o.* from recovery._unit_rows(v_unit) as o;
     if p_dry then
         return;
     end if;
     -- Live owners are told to stop, and are not waited for.
-    for v_epoch in select distinct o.server_epoch from recovery._unit_rows(v_unit.name, v_scope, p_key) as o
+    for v_epoch in
+        select distinct o.server_epoch from recovery._unit_rows(v_unit) as o
         join recovery.server as s on s.epoch = o.server_epoch where s.ended is null
     loop
-        perform recovery._send_cancel(v_epoch, v_unit.name, v_scope, p_key, p_reason, v_by, jsonb_build_object('watch', v_unit.name, 'closed', true));
+        perform recovery._send_cancel(v_epoch, v_unit, p_reason, v_by, '{"closed": true}');
     end loop;
-    delete from recovery.fuse as f where f.family = v_unit.family and f.key = p_key
-        and f.scope = v_scope and (v_scope = 'group' or f.watch = v_unit.name);
+    delete from recovery.fuse as f
+    where f.family = v_unit.family and f.scope = v_unit.scope and f.key = v_unit.key
+      and (f.scope = 'group' or f.watch = v_unit.watch);
     v_session := recovery._session_settings();
-    perform recovery._close_unit_tree(v_unit.name, v_scope, p_key, p_reason, v_by, interval '2 seconds', true);
+    perform recovery._close_unit_tree(v_unit, p_reason, v_by, interval '2 seconds', true);
     perform recovery._restore_settings(v_session);
-    select string_agg(format('%s of %s', o.key, o.watch), ', ') into v_left from recovery._unit_rows(v_unit.name, v_scope, p_key) as o;
+    select string_agg(format('%s of %s', o.key, o.watch), ', ') into v_left from recovery._unit_rows(v_unit) as o;
     if v_left is not null then
-        select f.message into v_why from recovery.failure as f join recovery._unit_rows(v_unit.name, v_scope, p_key) as o on f.watch = o.watch and f.key = o.key limit 1;
-        perform recovery._fail('55P03', format('nothing was closed: %s could not be (%s)', v_left, coalesce(v_why, 'another transaction holds it')));
+        select f.message into v_why
+        from recovery.failure as f join recovery._unit_rows(v_unit) as o on f.watch = o.watch and f.key = o.key limit 1;
+        perform recovery._fail('55P03', format('nothing was closed: %s could not be (%s)',
+            v_left, coalesce(v_why, 'another transaction holds it')));
     end if;
 end
 $$;
 --;
 comment on function recovery.close(text, text, text, text, boolean) is
-    'The escape hatch: closes one open row or group (session) with its descendants, whoever owns it and whatever guards it; live owners are told by an event of kind cancel. Returns the rows. With p_dry nothing changes. RC010 nothing or several things are called so, RC008 not watched, 55P03 somebody holds one of the rows (then nothing is closed).';
+    'The escape hatch: closes one open row or group (session) with its descendants, whoever owns it and whatever '
+    'guards it; live owners are told by an event of kind cancel. Returns the rows. With p_dry nothing changes. '
+    'RC010 nothing or several things are called so, RC008 not watched, 55P03 somebody holds one of the rows '
+    '(then nothing is closed).';
 --;
 revoke all on function recovery.close(text, text, text, text, boolean) from public;
 --;
@@ -5184,7 +5725,7 @@ declare
     v_due   record;
     v_end   record;
     v_fuse  record;
-    v_name  text;
+    v_unit  recovery.unit;
     v_fuses boolean;
     v_task  recovery.task;
 begin
@@ -5223,26 +5764,35 @@ begin
     end if;
     for v_fuse in select f.* from recovery.fuse_state as f where f.spent and not exists (
         select from recovery.fuse_state as o
-        where o.family = f.family and o.scope = f.scope and o.watch = f.watch and o.key = f.key and o.burns) order by f.id
+        where o.family = f.family and o.scope = f.scope and o.key = f.key
+          and (o.scope = 'group' or o.watch = f.watch) and o.burns) order by f.id
     loop
-        select min(w.name) into v_name from recovery._attached_watches() as w where w.family = v_fuse.family and (v_fuse.watch in ('', w.name));
-        return query select 'close'::text, case when v_fuse.process_dead is null then 'fuse_expired' else 'process_dead' end,
-            o.watch, o.key, o.group_key, o.server_epoch from recovery._unit_rows(v_name, v_fuse.scope, v_fuse.key) as o;
+        v_unit := (v_fuse.family, v_fuse.scope, v_fuse.watch, v_fuse.key);
+        return query select 'close'::text,
+            case when v_fuse.process_dead is null then 'fuse_expired' else 'process_dead' end,
+            o.watch, o.key, o.group_key, o.server_epoch from recovery._unit_rows(v_unit) as o;
     end loop;
     for v_due in select d.* from recovery._due_units() as d loop
-        return query select case when exists (select from recovery.server as s where s.epoch = v_due.owner and s.ended is null)
-                                  and recovery.get_setting('cancel_grace', v_due.watch, v_due.detail ->> 'kind', case v_due.scope when 'group' then v_due.key end)::interval > interval '0'
-                                  and not exists (
-                                      select from recovery.cancellation as c join recovery.watch as w on w.name = v_due.watch and w.family = c.family
-                                      where c.scope = v_due.scope and c.key = v_due.key and c.watch in ('', v_due.watch) and c.deadline <= recovery._now())
-                             then 'ask' else 'close' end,
-            v_due.reason, o.watch, o.key, o.group_key, o.server_epoch from recovery._unit_rows(v_due.watch, v_due.scope, v_due.key) as o;
+        v_unit := (v_due.family, v_due.scope, v_due.watch, v_due.key);
+        return query
+            select case
+                       when exists (select from recovery.server as s where s.epoch = v_due.owner and s.ended is null)
+                           and recovery.get_setting('cancel_grace', v_unit.watch, v_due.detail ->> 'kind',
+                               case v_unit.scope when 'group' then v_unit.key end)::interval > interval '0'
+                           and not exists (
+                               select from recovery.cancellation as c
+                               where c.family = v_unit.family and c.scope = v_unit.scope and c.key = v_unit.key
+                                 and (c.scope = 'group' or c.watch = v_unit.watch) and c.deadline <= recovery._now())
+                       then 'ask' else 'close' end,
+                   v_due.reason, o.watch, o.key, o.group_key, o.server_epoch
+            from recovery._unit_rows(v_unit) as o;
     end loop;
 end
 $$;
 --;
 comment on function recovery.preview(text) is
-    'What a sweep would do now, or with p_boot a boot of that name: rows with action (close, adopt, keep, ask) and reason. Nothing is done.';
+    'What a sweep would do now, or with p_boot a boot of that name: rows with action (close, adopt, keep, ask) and '
+    'reason. Nothing is done.';
 --;
 revoke all on function recovery.preview(text) from public;
 --;
@@ -5500,7 +6050,9 @@ comment on function recovery._check_ttl(interval) is 'Refuses a time to live tha
 revoke all on function recovery._check_ttl(interval) from public;
 --;
 -- sql/fuse/_close_burnt_fuse.sql
-create or replace function recovery._close_burnt_fuse(p_detector text, p_lock_wait interval, out o_closed jsonb, out o_more boolean)
+create or replace function recovery._close_burnt_fuse(
+    p_detector text, p_lock_wait interval, out o_closed jsonb, out o_more boolean
+)
 returns record
 language plpgsql
 volatile
@@ -5509,41 +6061,45 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_fuse  record;
-    v_watch text;
+    v_unit  recovery.unit;
 begin
     perform recovery._check_fresh();
     o_closed := '{}';
-    -- One fuse a call: the caller commits. Another sweeper's fuse is skipped, an extension just committing is waited out by nobody.
+    -- One fuse a call: the caller commits. Another sweeper's fuse is skipped, an extension just committing is waited
+    -- out by nobody.
     select f.* into v_fuse from recovery.fuse_state as f where f.spent and f.retry_at <= recovery._now()
     order by f.id limit 1 for update skip locked;
     o_more := found;
     if not found then
         return;
     end if;
+    v_unit := (v_fuse.family, v_fuse.scope, v_fuse.watch, v_fuse.key);
     -- Another fuse burns there: the unit is not over for this one's sake.
     if exists (
         select from recovery.fuse_state as f
-        where f.family = v_fuse.family and f.scope = v_fuse.scope and f.watch = v_fuse.watch and f.key = v_fuse.key and f.id <> v_fuse.id and f.burns
+        where f.family = v_unit.family and f.scope = v_unit.scope and f.key = v_unit.key
+          and (f.scope = 'group' or f.watch = v_unit.watch) and f.id <> v_fuse.id and f.burns
     ) then
         delete from recovery.fuse as f where f.id = v_fuse.id;
         return;
     end if;
-    v_watch := case v_fuse.scope when 'row' then v_fuse.watch
-                    else (select min(w.name) from recovery._attached_watches() as w where w.family = v_fuse.family) end;
     begin
-        o_closed := recovery._close_unit(v_watch, v_fuse.scope, v_fuse.key,
+        o_closed := recovery._close_unit(v_unit,
             case when v_fuse.process_dead is null then 'fuse_expired' else 'process_dead' end, p_detector, p_lock_wait);
         -- A break in watching, noticed while the unit closed, has kept the unit: then the fuse stays, too.
-        delete from recovery.fuse as f using recovery.fuse_state as s where f.id = v_fuse.id and s.id = f.id and s.spent;
+        delete from recovery.fuse as f using recovery.fuse_state as s
+        where f.id = v_fuse.id and s.id = f.id and s.spent;
     exception when others then
-        perform recovery._note_broken_watch(coalesce(v_watch, v_fuse.family), sqlstate, sqlerrm);
+        perform recovery._note_broken_watch(
+            coalesce((recovery._watch_of_unit(v_unit)).name, v_unit.watch), sqlstate, sqlerrm);
         update recovery.fuse as f set retry_at = recovery._now() + interval '10 seconds' where f.id = v_fuse.id;
     end;
 end
 $$;
 --;
 comment on function recovery._close_burnt_fuse(text, interval) is
-    'Takes one fuse that burnt out or whose process died, closes its unit for the reason that is true unless another fuse burns there, and removes it. o_more false: there was none.';
+    'Takes one fuse that burnt out or whose process died, closes its unit for the reason that is true unless another '
+    'fuse burns there, and removes it. o_more false: there was none.';
 --;
 revoke all on function recovery._close_burnt_fuse(text, interval) from public;
 --;
@@ -5561,7 +6117,7 @@ as $$
         p_watch.family, p_watch.name, recovery._key_text(p_watch.key_columns, 'r'),
         case when p_watch.group_by is null then '' else format($sql$ or exists (
         select from recovery.own_fuse as f
-        where f.family = %1$L and f.scope = 'group' and f.watch = '' and f.key = (%2$s)::text)$sql$,
+        where f.family = %1$L and f.scope = 'group' and f.key = (%2$s)::text)$sql$,
         p_watch.family, p_watch.group_by) end)
 $$;
 --;
@@ -5685,13 +6241,14 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_family text := recovery._check_unit(p_watch, p_scope, p_key, 'fuse');
-    v_id     bigint;
+    v_unit recovery.unit := recovery._check_unit(p_watch, p_scope, p_key, 'fuse');
+    v_id   bigint;
 begin
     perform recovery._check_ttl(p_ttl);
     perform recovery._check_process(p_host, p_pid, p_process_start, false);
     insert into recovery.fuse as f (family, scope, watch, key, host, pid, process_start, ttl, expires, nonce)
-    values (v_family, p_scope, case p_scope when 'row' then p_watch else '' end, p_key, p_host, p_pid, p_process_start, p_ttl, recovery._now() + p_ttl, p_nonce)
+    values (v_unit.family, v_unit.scope, v_unit.watch, v_unit.key,
+            p_host, p_pid, p_process_start, p_ttl, recovery._now() + p_ttl, p_nonce)
     -- A driver repeats a call whose answer was lost.
     on conflict (nonce) do update set expires = greatest(f.expires, excluded.expires)
     returning f.id into v_id;
@@ -5700,7 +6257,9 @@ end
 $$;
 --;
 comment on function recovery.light_fuse(text, text, interval, text, integer, timestamptz, text, uuid) is
-    'Lights a fuse on a row or group of a watch and returns its id. A unit may have several, each with its process; it is guarded while any burns. A call repeated with the same nonce makes no second one. RC008 not watched, RC010 bad argument.';
+    'Lights a fuse on a row or group of a watch and returns its id. A unit may have several, each with its process; '
+    'it is guarded while any burns. A call repeated with the same nonce makes no second one. RC008 not watched, '
+    'RC010 bad argument.';
 --;
 revoke all on function recovery.light_fuse(text, text, interval, text, integer, timestamptz, text, uuid) from public;
 --;
@@ -5760,7 +6319,8 @@ begin
         select from recovery.fuse_state as f
         where f.guards
           and (f.host = p_process.host and f.pid = p_process.pid
-               or f.family = p_process.family and f.scope = p_process.scope and f.watch = p_process.watch and f.key = p_process.key)
+               or f.family = p_process.family and f.scope = p_process.scope and f.key = p_process.key
+                  and (f.scope = 'group' or f.watch = p_process.watch))
     ) then
         return true;
     end if;
@@ -5772,7 +6332,8 @@ end
 $$;
 --;
 comment on function recovery._is_process_in_use(recovery.process) is
-    'Whether the work of a process goes on without the epoch that started it: an heir or another live server has it, or an active fuse guards the process or its unit.';
+    'Whether the work of a process goes on without the epoch that started it: an heir or another live server has it, '
+    'or an active fuse guards the process or its unit.';
 --;
 revoke all on function recovery._is_process_in_use(recovery.process) from public;
 --;
@@ -5986,9 +6547,8 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_family text;
-    v_watch  text := case p_scope when 'row' then p_watch else '' end;
-    v_id     bigint;
+    v_unit recovery.unit;
+    v_id   bigint;
 begin
     -- Holds the epoch's lock until the commit: what is registered here is visible to whoever ends it.
     perform recovery.assert_live(p_epoch);
@@ -5996,23 +6556,25 @@ begin
         perform recovery._fail('RC003', format('epoch %s belongs to another boot: the token does not match', p_epoch),
             'Give the token that recovery.boot returned with the epoch.');
     end if;
-    v_family := recovery._check_unit(p_watch, p_scope, p_key, 'process');
+    v_unit := recovery._check_unit(p_watch, p_scope, p_key, 'process');
     perform recovery._check_process(p_host, p_pid, p_process_start, true);
     if p_pid = 1 then
         perform recovery._fail('RC010', 'pid 1 is not allowed', 'It is no process that a server has started.');
     end if;
     -- Repeating it, after an answer that was lost, finds the same entry.
     insert into recovery.process as p (server_epoch, family, scope, watch, key, host, pid, process_start)
-    values (p_epoch, v_family, p_scope, v_watch, p_key, p_host, p_pid, p_process_start)
-    on conflict (server_epoch, family, scope, watch, key, host, pid, process_start) do update
-    set registered = clock_timestamp()
+    values (p_epoch, v_unit.family, v_unit.scope, v_unit.watch, v_unit.key, p_host, p_pid, p_process_start)
+    on conflict (
+        server_epoch, family, scope, key, (case scope when 'row' then watch end), host, pid, process_start
+    ) do update set registered = clock_timestamp()
     returning p.id into v_id;
     return v_id;
 end
 $$;
 --;
 comment on function recovery.track_process(bigint, uuid, text, text, text, text, integer, timestamptz) is
-    'Registers a process that does a row or group of a watch for a live epoch, and returns its number. RC001, RC002, RC003 not that epoch''s; RC008 not watched, RC010 bad argument.';
+    'Registers a process that does a row or group of a watch for a live epoch, and returns its number. '
+    'RC001, RC002, RC003 not that epoch''s; RC008 not watched, RC010 bad argument.';
 --;
 revoke all on function recovery.track_process(bigint, uuid, text, text, text, text, integer, timestamptz) from public;
 --;
@@ -6043,25 +6605,25 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_family text := recovery._family_of(p_watch, p_scope, 'process');
+    v_unit   recovery.unit := recovery._unit_of(p_watch, p_scope, p_key, 'process');
     v_groups text[] := array[p_key];
 begin
     if p_scope = 'row' then
         return query select p.* from recovery.process as p
-            where p.family = v_family and p.scope = 'row' and p.watch = p_watch and p.key = p_key
+            where p.family = v_unit.family and p.scope = 'row' and p.watch = p_watch and p.key = p_key
               and recovery._problem_of(p.pid, p.process_start) is null order by p.id;
         return;
     end if;
-    if not exists (select from recovery.process as p where p.family = v_family) then
+    if not exists (select from recovery.process as p where p.family = v_unit.family) then
         return;
     end if;
     begin
-        v_groups := recovery._group_tree(v_family, v_groups, false);
+        v_groups := recovery._group_tree(v_unit.family, v_groups, false);
     exception when data_exception then
         null;  -- a key that no group can have
     end;
     return query select p.* from recovery.process as p
-        where p.family = v_family and recovery._problem_of(p.pid, p.process_start) is null
+        where p.family = v_unit.family and recovery._problem_of(p.pid, p.process_start) is null
           and case p.scope when 'group' then p.key = any (v_groups)
                            else (select r.o_group from recovery._row_of_process(p) as r) = any (v_groups) end
         order by p.id;
@@ -6069,7 +6631,8 @@ end
 $$;
 --;
 comment on function recovery.work_processes(text, text, text) is
-    'The processes that do a row, or a group with all its rows and descendant groups, whoever started them. RC008 not watched, RC010 bad scope.';
+    'The processes that do a row, or a group with all its rows and descendant groups, whoever started them. '
+    'RC008 not watched, RC010 bad scope.';
 --;
 revoke all on function recovery.work_processes(text, text, text) from public;
 --;
@@ -6190,7 +6753,7 @@ revoke all on function recovery._create_outbox(integer, text) from public;
 --;
 -- sql/event/_send_cancel.sql
 create or replace function recovery._send_cancel(
-    p_epoch bigint, p_watch text, p_scope text, p_key text, p_reason text, p_detector text, p_detail jsonb
+    p_epoch bigint, p_unit recovery.unit, p_reason text, p_detector text, p_detail jsonb
 )
 returns void
 language plpgsql
@@ -6202,17 +6765,17 @@ declare
     v_event bigint;
 begin
     insert into recovery.event (server_epoch, watch, kind, key, group_key, reason, detector, new)
-    values (p_epoch, p_watch, 'cancel', p_key, case p_scope when 'group' then p_key end, p_reason, p_detector,
-            p_detail || jsonb_build_object('scope', p_scope))
+    values (p_epoch, p_unit.watch, 'cancel', p_unit.key, case p_unit.scope when 'group' then p_unit.key end,
+            p_reason, p_detector, p_detail || jsonb_build_object('scope', p_unit.scope, 'watch', p_unit.watch))
     returning id into v_event;
     perform recovery._announce_events(v_event, v_event);
 end
 $$;
 --;
-comment on function recovery._send_cancel(bigint, text, text, text, text, text, jsonb) is
-    'Tells the owner of a row or group to stop it: an event of kind cancel, announced.';
+comment on function recovery._send_cancel(bigint, recovery.unit, text, text, jsonb) is
+    'Tells the owner of a unit to stop it: an event of kind cancel, announced.';
 --;
-revoke all on function recovery._send_cancel(bigint, text, text, text, text, text, jsonb) from public;
+revoke all on function recovery._send_cancel(bigint, recovery.unit, text, text, jsonb) from public;
 --;
 -- sql/event/_withdraw_deletion.sql
 create or replace function recovery._withdraw_deletion(p_watch text, p_key text)
@@ -6266,35 +6829,41 @@ as $$
 declare
     v_now   timestamptz := recovery._now();
     v_asked recovery.cancellation;
+    v_unit  recovery.unit;
     v_count bigint := 0;
 begin
     for v_asked in
         with due as materialized (
-            select w.family, d.scope, case d.scope when 'row' then d.watch else '' end as watch, d.key, d.owner, d.reason,
-                   d.detail || jsonb_build_object('watch', d.watch) as detail,
+            select d.*,
                    -- A live owner is asked first; where there is none, the deadline is now.
                    case when exists (select from recovery.server as s where s.epoch = d.owner and s.ended is null)
-                        then recovery.get_setting('cancel_grace', d.watch, d.detail ->> 'kind', case d.scope when 'group' then d.key end)::interval
+                        then recovery.get_setting('cancel_grace', d.watch, d.detail ->> 'kind',
+                                                  case d.scope when 'group' then d.key end)::interval
                         else interval '0' end as grace
-            from recovery._due_units() as d join recovery.watch as w on w.name = d.watch
-            where d.scope <> 'row' or not exists (
+            from recovery._due_units() as d
+            where d.scope = 'group' or not exists (
                 select from recovery.fuse_state as f
-                where f.family = w.family and f.scope = 'row' and f.watch = d.watch and f.key = d.key and f.guards)
+                where f.family = d.family and f.scope = 'row' and f.watch = d.watch and f.key = d.key and f.guards)
         ),
         gone as (
             -- What moved again in time, or closed, is asked for no more.
             delete from recovery.cancellation as c
-            where (c.family, c.scope, c.watch, c.key) not in (select d.family, d.scope, d.watch, d.key from due as d)
+            where not exists (
+                select from due as d
+                where d.family = c.family and d.scope = c.scope and d.key = c.key
+                  and (d.scope = 'group' or d.watch = c.watch))
         )
-        insert into recovery.cancellation (family, scope, watch, key, server_epoch, reason, detail, requested, deadline)
+        insert into recovery.cancellation
+            (family, scope, watch, key, server_epoch, reason, detail, requested, deadline)
         select d.family, d.scope, d.watch, d.key, d.owner, d.reason, d.detail, v_now, v_now + d.grace from due as d
-        on conflict (family, scope, key, watch) do nothing
+        on conflict (family, scope, key, (case scope when 'row' then watch end)) do nothing
         returning *
     loop
-        if not recovery._has_open_work(v_asked.detail ->> 'watch', v_asked.scope, v_asked.key) then
+        v_unit := (v_asked.family, v_asked.scope, v_asked.watch, v_asked.key);
+        if not recovery._has_open_work(v_unit) then
             delete from recovery.cancellation as c where c.id = v_asked.id;  -- closed since we looked
         elsif v_asked.deadline > v_now then
-            perform recovery._send_cancel(v_asked.server_epoch, v_asked.detail ->> 'watch', v_asked.scope, v_asked.key, v_asked.reason, p_detector,
+            perform recovery._send_cancel(v_asked.server_epoch, v_unit, v_asked.reason, p_detector,
                 v_asked.detail || jsonb_build_object('cancellation', v_asked.id, 'deadline', v_asked.deadline));
             v_count := v_count + 1;
         end if;
@@ -6304,12 +6873,15 @@ end
 $$;
 --;
 comment on function recovery._ask_owners(text) is
-    'Notes every unit of recovery._due_units() in recovery.cancellation and asks its live owner, once, by an event of kind cancel; withdraws what is due no more. Returns how many were asked.';
+    'Notes every unit of recovery._due_units() in recovery.cancellation and asks its live owner, once, by an event of '
+    'kind cancel; withdraws what is due no more. Returns how many were asked.';
 --;
 revoke all on function recovery._ask_owners(text) from public;
 --;
 -- sql/watchdog/_close_overdue_unit.sql
-create or replace function recovery._close_overdue_unit(p_detector text, p_lock_wait interval, out o_closed jsonb, out o_more boolean)
+create or replace function recovery._close_overdue_unit(
+    p_detector text, p_lock_wait interval, out o_closed jsonb, out o_more boolean
+)
 returns record
 language plpgsql
 volatile
@@ -6318,6 +6890,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_asked recovery.cancellation;
+    v_unit  recovery.unit;
 begin
     perform recovery._check_fresh();
     o_closed := '{}';
@@ -6325,31 +6898,36 @@ begin
     select c.* into v_asked from recovery.cancellation as c
     where c.deadline <= recovery._now() order by c.id limit 1 for update skip locked;
     o_more := found;
-    if found then
-        begin
-            o_closed := recovery._close_unit_tree(v_asked.detail ->> 'watch', v_asked.scope, v_asked.key, v_asked.reason, p_detector, p_lock_wait);
-            if o_closed = '{}' and exists (select from recovery._unit_rows(v_asked.detail ->> 'watch', v_asked.scope, v_asked.key)) then
-                -- Somebody holds its rows: later, and nobody is asked again.
-                update recovery.cancellation as c set deadline = recovery._now() + interval '5 seconds' where c.id = v_asked.id;
-            else
-                delete from recovery.cancellation as c where c.id = v_asked.id;
-            end if;
-        exception when others then
-            perform recovery._note_broken_watch(v_asked.detail ->> 'watch', sqlstate, sqlerrm);
-            update recovery.cancellation as c set deadline = recovery._now() + interval '10 seconds' where c.id = v_asked.id;
-        end;
+    if not found then
+        return;
     end if;
+    v_unit := (v_asked.family, v_asked.scope, v_asked.watch, v_asked.key);
+    begin
+        o_closed := recovery._close_unit_tree(v_unit, v_asked.reason, p_detector, p_lock_wait);
+        if o_closed = '{}' and exists (select from recovery._unit_rows(v_unit)) then
+            -- Somebody holds its rows: later, and nobody is asked again.
+            update recovery.cancellation as c set deadline = recovery._now() + interval '5 seconds'
+            where c.id = v_asked.id;
+        else
+            delete from recovery.cancellation as c where c.id = v_asked.id;
+        end if;
+    exception when others then
+        perform recovery._note_broken_watch(v_unit.watch, sqlstate, sqlerrm);
+        update recovery.cancellation as c set deadline = recovery._now() + interval '10 seconds'
+        where c.id = v_asked.id;
+    end;
 end
 $$;
 --;
 comment on function recovery._close_overdue_unit(text, interval) is
-    'Closes one overdue unit that nobody acknowledged in time, for the reason that is true. o_more false: there was none.';
+    'Closes one overdue unit that nobody acknowledged in time, for the reason that is true. o_more false: there was '
+    'none.';
 --;
 revoke all on function recovery._close_overdue_unit(text, interval) from public;
 --;
 -- sql/watchdog/_due_rows.sql
 create or replace function recovery._due_rows(p_watch recovery.watch, p_now timestamptz, p_since timestamptz)
-returns table (watch text, scope text, key text, owner bigint, reason text, detail jsonb)
+returns table (family text, scope text, watch text, key text, owner bigint, reason text, detail jsonb)
 language plpgsql
 volatile
 security definer
@@ -6384,37 +6962,45 @@ begin
     end if;
     for v_row in
         select d.* from recovery._run_as_owner(p_watch.runner, recovery._due_sql(p_watch), v_about) as j
-        cross join lateral jsonb_to_record(j) as d (key text, grp text, owner bigint, kind text, started timestamptz, moved timestamptz,
+        cross join lateral jsonb_to_record(j) as d (
+            key text, grp text, owner bigint, kind text, started timestamptz, moved timestamptz,
             child_at timestamptz, tool interval, task interval, wall interval, held boolean, child text)
     loop
         continue when v_row.held or not (v_ours or recovery._issued_here(v_row.owner));
         -- Work that moves for ever has a cap of its own, whatever it waits for; not at once after a break in watching.
-        v_wall := coalesce(v_row.started + v_row.wall < p_now and p_since + least(v_row.wall, interval '1 minute') < p_now, false);
+        v_wall := coalesce(v_row.started + v_row.wall < p_now
+            and p_since + least(v_row.wall, interval '1 minute') < p_now, false);
         v_task := v_row.child is not null or v_row.child_at is not null;
-        if v_row.child is not null and not v_wall and recovery._is_group_open(p_watch.family, recovery._group_tree(p_watch.family, array[v_row.child], false)) then
+        if v_row.child is not null and not v_wall
+            and recovery._is_group_open(p_watch.family, recovery._group_tree(p_watch.family, array[v_row.child], false))
+        then
             insert into recovery.touch as t (family, scope, watch, key, child_at)
             values (p_watch.family, 'row', p_watch.name, v_row.key, p_now)
-            on conflict (family, scope, watch, key) do update set child_at = excluded.child_at;
+            on conflict (family, scope, key, watch) do update set child_at = excluded.child_at;
             continue;
         end if;
-        continue when not v_ours and p_watch.cancel = 'group' and recovery._lives_elsewhere(p_watch.name, 'group', v_row.grp);
+        family := p_watch.family;
+        watch := p_watch.name;
+        -- A row without a group stands for itself.
+        scope := case when v_row.grp is null then 'row' else p_watch.cancel end;
+        key := case scope when 'group' then v_row.grp else v_row.key end;
+        continue when not v_ours and scope = 'group' and recovery._lives_elsewhere((family, scope, watch, key));
         if v_wall then
             reason := 'wall_timeout';
         elsif not v_task and v_row.moved + v_row.tool < p_now then
             reason := 'tool_timeout';
         elsif v_task and v_row.moved + v_row.task < p_now
-            and coalesce(v_row.child_at + recovery.get_setting('propagation_grace', p_watch.name, v_row.kind, v_row.grp)::interval < p_now, true) then
+            and coalesce(v_row.child_at + recovery.get_setting(
+                'propagation_grace', p_watch.name, v_row.kind, v_row.grp)::interval < p_now, true)
+        then
             reason := 'task_timeout';
         else
             continue;
         end if;
-        watch := p_watch.name;
-        -- A row without a group stands for itself.
-        scope := case when v_row.grp is null then 'row' else p_watch.cancel end;
-        key := case scope when 'group' then v_row.grp else v_row.key end;
         owner := v_row.owner;
         detail := jsonb_strip_nulls(jsonb_build_object('row', v_row.key, 'kind', v_row.kind,
-            'limit', case reason when 'wall_timeout' then v_row.wall when 'tool_timeout' then v_row.tool else v_row.task end,
+            'limit', case reason
+                when 'wall_timeout' then v_row.wall when 'tool_timeout' then v_row.tool else v_row.task end,
             'since', case reason when 'wall_timeout' then v_row.started else v_row.moved end,
             'child', v_row.child));
         return next;
@@ -6423,7 +7009,8 @@ end
 $$;
 --;
 comment on function recovery._due_rows(recovery.watch, timestamptz, timestamptz) is
-    'Rows of a watch past tool_timeout, task_timeout or wall_timeout: leaves only, nothing that is on hold or lives at a publisher; and the unit that is to be cancelled.';
+    'Rows of a watch past tool_timeout, task_timeout or wall_timeout: leaves only, nothing that is on hold or lives '
+    'at a publisher; and the unit that is to be cancelled.';
 --;
 revoke all on function recovery._due_rows(recovery.watch, timestamptz, timestamptz) from public;
 --;
@@ -6466,8 +7053,8 @@ begin
                     select t.at, t.child_at from recovery.own_touch as t
                     where t.family = %L and t.scope = 'row' and t.watch = %L and t.key = %s offset 0) as t on true
                 left join lateral (
-                    select g.at from recovery.own_touch as g
-                    where g.family = %L and g.scope = 'group' and g.watch = '' and g.key = %s offset 0) as g on true
+                    select max(g.at) as at from recovery.own_touch as g
+                    where g.family = %L and g.scope = 'group' and g.key = %s offset 0) as g on true
                 where (%s) and (%s)%s
             ) as x
         ) as y
@@ -6497,7 +7084,7 @@ revoke all on function recovery._due_sql(recovery.watch) from public;
 --;
 -- sql/watchdog/_due_units.sql
 create or replace function recovery._due_units()
-returns table (watch text, scope text, key text, owner bigint, reason text, detail jsonb)
+returns table (family text, scope text, watch text, key text, owner bigint, reason text, detail jsonb)
 language plpgsql
 volatile
 security definer
@@ -6509,11 +7096,15 @@ declare
     v_watch  recovery.watch;
     v_family text;
 begin
-    if not exists (select from recovery.setting as s where s.name like '%\_timeout') and not exists (select from recovery.watch as w where w.timeout is not null) then
+    if not exists (select from recovery.setting as s where s.name like '%\_timeout')
+        and not exists (select from recovery.watch as w where w.timeout is not null)
+    then
         return;
     end if;
-    -- After a break in watching (sleep, restart, failover) every clock begins anew: waking up times out nothing at once.
-    select case when o.since is null or o.because = 'first sweep' then '-infinity' else o.since end into v_since from recovery.observation as o;
+    -- After a break in watching (sleep, restart, failover) every clock begins anew: waking up times out nothing at
+    -- once.
+    select case when o.since is null or o.because = 'first sweep' then '-infinity' else o.since end into v_since
+    from recovery.observation as o;
     for v_watch in select w.* from recovery._attached_watches() as w order by w.family, w.position loop
         begin
             return query select d.* from recovery._due_rows(v_watch, v_now, v_since) as d;
@@ -6522,22 +7113,27 @@ begin
             perform recovery._note_broken_watch(v_watch.name, sqlstate, sqlerrm);
         end;
     end loop;
-    for v_family in select distinct w.family from recovery._attached_watches() as w where w.group_by is not null order by 1 loop
+    for v_family in
+        select distinct w.family from recovery._attached_watches() as w where w.group_by is not null order by 1
+    loop
         begin
             return query select d.* from recovery._idle_groups(v_family, v_now, v_since) as d;
         exception when others then
-            perform recovery._note_broken_watch((select min(w.name) from recovery._attached_watches() as w where w.family = v_family), sqlstate, sqlerrm);
+            perform recovery._note_broken_watch(
+                (select min(w.name) from recovery._attached_watches() as w where w.family = v_family),
+                sqlstate, sqlerrm);
         end;
     end loop;
 end
 $$;
 --;
-comment on function recovery._due_units() is 'Units of work whose timeout has run out, with the reason; nothing is done to them.';
+comment on function recovery._due_units() is
+    'Units of work whose timeout has run out, with the reason; nothing is done to them.';
 --;
 revoke all on function recovery._due_units() from public;
 --;
 -- sql/watchdog/_has_begun.sql
-create or replace function recovery._has_begun(p_watch text, p_group text, p_after timestamptz)
+create or replace function recovery._has_begun(p_unit recovery.unit, p_after timestamptz)
 returns boolean
 language plpgsql
 volatile
@@ -6549,11 +7145,11 @@ declare
     v_begun boolean := false;
     v_task  recovery.task;
 begin
-    v_task.key := p_group;
+    v_task.key := p_unit.key;
     v_task.since := p_after;
     for v_watch in
-        select w.* from recovery._attached_watches() as w join recovery.watch as u on u.name = p_watch and u.family = w.family
-        where w.group_by is not null and w.started is not null
+        select w.* from recovery._attached_watches() as w
+        where w.family = p_unit.family and w.group_by is not null and w.started is not null
     loop
         select b.* into v_begun from recovery._run_as_owner(v_watch.runner, format('select to_jsonb(exists (select from %s as r where (%s) = ($1).key::%s and (%s) and (%s) > ($1).since))',
             v_watch.relation, v_watch.group_by, v_watch.group_type, v_watch.open, v_watch.started), v_task) as b;
@@ -6563,13 +7159,14 @@ begin
 end
 $$;
 --;
-comment on function recovery._has_begun(text, text, timestamptz) is 'Whether a group has open work that began after a point in time.';
+comment on function recovery._has_begun(recovery.unit, timestamptz) is
+    'Whether a group has open work that began after a point in time.';
 --;
-revoke all on function recovery._has_begun(text, text, timestamptz) from public;
+revoke all on function recovery._has_begun(recovery.unit, timestamptz) from public;
 --;
 -- sql/watchdog/_idle_groups.sql
 create or replace function recovery._idle_groups(p_family text, p_now timestamptz, p_since timestamptz)
-returns table (watch text, scope text, key text, owner bigint, reason text, detail jsonb)
+returns table (family text, scope text, watch text, key text, owner bigint, reason text, detail jsonb)
 language plpgsql
 volatile
 security definer
@@ -6622,12 +7219,12 @@ begin
         select s.* into v_seen
         from recovery._run_as_owner(v_runner, format(
             $sql$select jsonb_build_object('owner', max(l.owner), 'moved', greatest(max(l.moved), max(t.at), ($1).since), 'held', bool_or(l.held))
-            from (%s) as l left join recovery.own_touch as t on t.family = %L and t.scope = 'group' and t.watch = '' and t.key = ($1).key$sql$, v_look, p_family), v_task) as j
+            from (%s) as l left join recovery.own_touch as t on t.family = %L and t.scope = 'group' and t.key = ($1).key$sql$, v_look, p_family), v_task) as j
         cross join lateral jsonb_to_record(j) as s (owner bigint, moved timestamptz, held boolean);
         select min(nullif(recovery.get_setting('idle_timeout', w.name, null, v_group), 'off')::interval) into v_limit
         from recovery._attached_watches() as w where w.family = p_family;
         continue when v_seen.held or v_limit is null or v_seen.moved is null or v_seen.moved + v_limit >= p_now;
-        continue when recovery._lives_elsewhere(v_name, 'group', v_group);
+        continue when recovery._lives_elsewhere((p_family, 'group', v_name, v_group));
         v_parent := null;
         if v_head.id is not null then
             select p.g #>> '{}' into v_parent from recovery._run_as_owner(v_runner, format('select to_jsonb((%s)::text) from %s as r where (%s) = ($1).key::%s',
@@ -6636,8 +7233,9 @@ begin
         continue when v_parent is null and coalesce(recovery.get_setting('idle_roots', null, null, v_group), 'false') <> 'true';
         -- Waiting for a subagent is not idling.
         continue when recovery._is_group_open(p_family, array_remove(recovery._group_tree(p_family, array[v_group], false), v_group));
-        watch := v_name;
+        family := p_family;
         scope := 'group';
+        watch := v_name;
         key := v_group;
         owner := v_seen.owner;
         reason := 'idle_timeout';
@@ -6648,7 +7246,8 @@ end
 $$;
 --;
 comment on function recovery._idle_groups(text, timestamptz, timestamptz) is
-    'Groups (sessions) of a family with open work and no activity for idle_timeout: child groups, roots only with idle_roots; none that waits for a human or for a subagent, or lives at a publisher.';
+    'Groups (sessions) of a family with open work and no activity for idle_timeout: child groups, roots only with '
+    'idle_roots; none that waits for a human or for a subagent, or lives at a publisher.';
 --;
 revoke all on function recovery._idle_groups(text, timestamptz, timestamptz) from public;
 --;
@@ -6735,6 +7334,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_asked   recovery.cancellation;
+    v_unit    recovery.unit;
     v_session jsonb;
     v_closed  jsonb;
 begin
@@ -6745,18 +7345,20 @@ begin
         return '{}';  -- acknowledged before, closed by its deadline, or no longer due
     end if;
     delete from recovery.cancellation as c where c.id = p_id;
-    if v_asked.scope = 'group' and recovery._has_begun(v_asked.detail ->> 'watch', v_asked.key, v_asked.requested) then
+    v_unit := (v_asked.family, v_asked.scope, v_asked.watch, v_asked.key);
+    if v_unit.scope = 'group' and recovery._has_begun(v_unit, v_asked.requested) then
         return '{}';  -- its group works on something new by now
     end if;
     v_session := recovery._session_settings();
-    v_closed := recovery._close_unit_tree(v_asked.detail ->> 'watch', v_asked.scope, v_asked.key, v_asked.reason, 'cancel:' || p_epoch);
+    v_closed := recovery._close_unit_tree(v_unit, v_asked.reason, 'cancel:' || p_epoch);
     perform recovery._restore_settings(v_session);
     return v_closed;
 end
 $$;
 --;
 comment on function recovery.acknowledge_cancellation(bigint, bigint, uuid) is
-    'The owner says that it has stopped what recovery.cancellation asked for: what it left open closes now. Counts per watch; harmless when repeated. RC001, RC002, RC003 as the heartbeat.';
+    'The owner says that it has stopped what recovery.cancellation asked for: what it left open closes now. '
+    'Counts per watch; harmless when repeated. RC001, RC002, RC003 as the heartbeat.';
 --;
 revoke all on function recovery.acknowledge_cancellation(bigint, bigint, uuid) from public;
 --;
@@ -6914,30 +7516,33 @@ revoke all on function recovery.get_setting(text, text, text, text) from public;
 --;
 -- sql/watchdog/pending_cancellations.sql
 create or replace function recovery.pending_cancellations(p_epoch bigint)
-returns table (id bigint, watch text, scope text, key text, reason text, detail jsonb, requested timestamptz, deadline timestamptz)
+returns table (
+    id bigint, watch text, scope text, key text, reason text, detail jsonb, requested timestamptz, deadline timestamptz
+)
 language sql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
-    select c.id, c.detail ->> 'watch', c.scope, c.key, c.reason, c.detail, c.requested, c.deadline
+    select c.id, c.watch, c.scope, c.key, c.reason, c.detail, c.requested, c.deadline
     from recovery.cancellation as c where c.server_epoch = p_epoch order by c.id
 $$;
 --;
-comment on function recovery.pending_cancellations(bigint) is 'What a server is asked to stop and has not acknowledged.';
+comment on function recovery.pending_cancellations(bigint) is
+    'What a server is asked to stop and has not acknowledged.';
 --;
 revoke all on function recovery.pending_cancellations(bigint) from public;
 --;
 -- sql/watchdog/supervise.sql
 create or replace function recovery.supervise(
     p_table    regclass,
-    p_kind     text default null,
-    p_activity text default null,
-    p_timeout  text default null,
-    p_hold     text default null,
-    p_child    text default null,
-    p_cancel   text default 'row',
-    p_started  text default null
+    p_kind     text default null,   -- text: kind of the work, by which settings differ
+    p_activity text default null,   -- timestamptz: when the row last moved
+    p_timeout  text default null,   -- interval: the row's own timeout, before any setting
+    p_hold     text default null,   -- condition: it waits for a human or a point in time, and no clock runs
+    p_child    text default null,   -- the group (session) that it waits for
+    p_cancel   text default 'row',  -- what a timeout closes: row, or group with all descendants
+    p_started  text default null    -- timestamptz, immutable: when it began; by default as recovery.attach was told
 )
 returns text
 language plpgsql
@@ -6949,30 +7554,24 @@ set row_security = on
 as $$
 declare
     v_watch  recovery.watch;
-    v_spec   jsonb;
-    v_schema regnamespace;
+    v_given  jsonb;
+    v_schema regnamespace := (select c.relnamespace from pg_class as c where c.oid = p_table);
 begin
     perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
     select w.* into v_watch from recovery.watch as w where w.relation = p_table;
     if not found then
-        perform recovery._fail('RC008', format('%s is not watched', coalesce(p_table::text, 'null')), 'Attach it first: recovery.attach.');
+        perform recovery._fail('RC008', format('%s is not watched', coalesce(p_table::text, 'null')),
+            'Attach it first: recovery.attach.');
     end if;
-    v_spec := jsonb_build_object('kind', p_kind, 'activity', p_activity, 'timeout', p_timeout, 'hold', p_hold, 'child', p_child,
+    v_given := jsonb_build_object(
+        'kind', p_kind, 'activity', p_activity, 'timeout', p_timeout, 'hold', p_hold, 'child', p_child,
         'cancel', p_cancel, 'started', coalesce(p_started, v_watch.supervised ->> 'started'));
-    if v_watch.supervised = v_spec then
+    if v_watch.supervised = v_given then
         return v_watch.name;
     end if;
-    if p_cancel is null or p_cancel not in ('row', 'group') then
-        perform recovery._fail('RC006', format('cancel %s of %s is not known', coalesce(quote_literal(p_cancel), 'null'), p_table), 'Allowed are row and group.');
-    elsif p_cancel = 'group' and v_watch.group_by is null then
-        perform recovery._fail('RC006', format('%s has no group to cancel', p_table), 'Attach it with p_group, or cancel rows.');
-    elsif p_child is not null and v_watch.group_by is null then
-        perform recovery._fail('RC006', format('%s has no groups, so a row cannot wait for one', p_table), 'Attach it with p_group.');
-    elsif coalesce(v_spec ->> 'started', v_watch.spec ->> 'started') is null then
-        perform recovery._fail('RC006', format('the watchdog needs to know when work of %s started', p_table), 'Give p_started, such as created_at.');
-    end if;
-    update recovery.watch as w set supervised = v_spec where w.relation = p_table returning w.* into v_watch;
-    select c.relnamespace into v_schema from pg_class as c where c.oid = p_table;
+    -- Check and compile: by the triggers of recovery.watch.
+    update recovery.watch as w set supervised = v_given where w.relation = p_table returning w.* into v_watch;
+    -- Index, rehearsal.
     execute format('drop index if exists %s.recovery_started_%s', v_schema, v_watch.id);
     perform recovery._complete_watch(v_watch);
     return v_watch.name;
@@ -6980,7 +7579,9 @@ end
 $$;
 --;
 comment on function recovery.supervise(regclass, text, text, text, text, text, text, text) is
-    'Puts a watch under the watchdog: kind of work, last activity, own timeout, hold, child group, what a timeout cancels (row or group), start. Timeouts themselves are settings (recovery.configure). Doing it again replaces it. RC006 cannot work, RC008 not watched.';
+    'Puts a watch under the watchdog: kind of work, last activity, own timeout, hold, child group, what a timeout '
+    'cancels (row or group), start. Timeouts themselves are settings (recovery.configure). Doing it again replaces it. '
+    'RC006 cannot work, RC008 not watched.';
 --;
 revoke all on function recovery.supervise(regclass, text, text, text, text, text, text, text) from public;
 --;
@@ -6993,15 +7594,15 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_family text := recovery._family_of(p_watch, p_scope, 'touch');
-    v_count  bigint;
+    v_unit  recovery.unit := recovery._unit_of(p_watch, p_scope, null, 'touch');
+    v_count bigint;
 begin
     perform recovery._check_key(k.key, 'touch') from unnest(p_keys) as k (key);
     -- In key order: two processes that touch the same rows do not deadlock. At most one write a second.
     insert into recovery.touch as t (family, scope, watch, key, at)
-    select v_family, p_scope, case p_scope when 'row' then p_watch else '' end, k.key, recovery._now()
+    select v_unit.family, v_unit.scope, v_unit.watch, k.key, recovery._now()
     from (select distinct u.key from unnest(p_keys) as u (key)) as k order by k.key
-    on conflict (family, scope, watch, key) do update set at = excluded.at
+    on conflict (family, scope, key, watch) do update set at = excluded.at
     where t.at is null or t.at < excluded.at - interval '1 second';
     get diagnostics v_count = row_count;
     return v_count;
@@ -7009,7 +7610,8 @@ end
 $$;
 --;
 comment on function recovery.touch(text, text[], text) is
-    'Says that rows (or groups) of a watch are moving, though they do not show it. Cheap enough for each second. Returns how many touches were written. RC008 not watched, RC010 bad scope.';
+    'Says that rows (or groups) of a watch are moving, though they do not show it. Cheap enough for each second. '
+    'Returns how many touches were written. RC008 not watched, RC010 bad scope.';
 --;
 revoke all on function recovery.touch(text, text[], text) from public;
 --;
@@ -7587,8 +8189,8 @@ comment on column recovery.own_failure.next_at is 'Not tried again before.';
 --;
 -- sql/fuse/fuse_state.sql
 -- Judged as of the last sweep and not as of now, and never by a time in which nobody watched or the database answered
--- nobody: see recovery.judgement. Before the first sweep there is nothing but the clock. The subqueries are no joins, so
--- that FOR UPDATE means the fuse alone.
+-- nobody: see recovery.judgement. Before the first sweep there is nothing but the clock. The subqueries are no joins,
+-- so that FOR UPDATE means the fuse alone.
 create or replace view recovery.fuse_state as
 select
     f.id, f.family, f.scope, f.watch, f.key, f.host, f.pid, f.lit, f.expires, f.process_dead, f.retry_at,
@@ -7598,16 +8200,21 @@ select
     w.spent
 from recovery.fuse as f
 cross join lateral (
-    select (select case when o.because is distinct from 'first sweep' then o.since end from recovery.observation as o) as since
+    select (
+        select case when o.because is distinct from 'first sweep' then o.since end from recovery.observation as o
+    ) as since
 ) as d
 cross join lateral (
     select f.looked_at is not null and coalesce(greatest(f.expires, greatest(d.since, f.looked_at) + f.ttl,
-               f.process_seen + greatest(f.ttl, interval '15 seconds')) < (select o.swept from recovery.observation as o), false) as burnt
+               f.process_seen + greatest(f.ttl, interval '15 seconds')
+           ) < (select o.swept from recovery.observation as o), false) as burnt
 ) as b
 cross join lateral (
     select b.burnt
-        or f.expires < (select case when o.swept is null then recovery._now() end from recovery.observation as o) is true
-        or coalesce(greatest(f.process_dead, case when f.process_dead is not null then d.since end) < (select recovery._now()) - interval '5 seconds', false) as spent
+        or f.expires < (
+            select case when o.swept is null then recovery._now() end from recovery.observation as o) is true
+        or coalesce(greatest(f.process_dead, case when f.process_dead is not null then d.since end)
+               < (select recovery._now()) - interval '5 seconds', false) as spent
 ) as s
 cross join lateral (
     select b.burnt, s.spent, not s.spent and recovery._problem_of(f.pid, f.process_start, f.expires) is null as burns
@@ -7621,7 +8228,7 @@ comment on column recovery.fuse_state.family is 'Family of the watch.';
 --;
 comment on column recovery.fuse_state.scope is 'row or group.';
 --;
-comment on column recovery.fuse_state.watch is 'Watch of the row; empty for a group.';
+comment on column recovery.fuse_state.watch is 'Watch of the row, or through which the group was named.';
 --;
 comment on column recovery.fuse_state.key is 'Key of the row, or of the group.';
 --;
@@ -7637,13 +8244,18 @@ comment on column recovery.fuse_state.retry_at is 'Not tried again before.';
 --;
 comment on column recovery.fuse_state.process_dead is 'When a sweeper on its host found the process dead.';
 --;
-comment on column recovery.fuse_state.burns is 'Neither spent nor impossible: its unit is not closed for another fuse''s sake.';
+comment on column recovery.fuse_state.burns is
+    'Neither spent nor impossible: its unit is not closed for another fuse''s sake.';
 --;
 comment on column recovery.fuse_state.guards is 'Burns, with a process that is not known dead. Its unit is kept.';
 --;
-comment on column recovery.fuse_state.burnt is 'A sweep found that it was not extended for its ttl of watching without a break, nor its process seen alive meanwhile: it cannot be extended any more.';
+comment on column recovery.fuse_state.burnt is
+    'A sweep found that it was not extended for its ttl of watching without a break, nor its process seen alive '
+    'meanwhile: it cannot be extended any more.';
 --;
-comment on column recovery.fuse_state.spent is 'Burnt out, or its process died; a server that lives gets a moment to book how the process ended. Its unit is to be closed, unless another fuse burns there.';
+comment on column recovery.fuse_state.spent is
+    'Burnt out, or its process died; a server that lives gets a moment to book how the process ended. Its unit is to '
+    'be closed, unless another fuse burns there.';
 --;
 -- sql/fuse/own_fuse.sql
 -- For runners, and so by current_user. A barrier: an expression of the host must not see the rows that it filters out.
@@ -7659,7 +8271,7 @@ comment on column recovery.own_fuse.family is 'Family of the watch.';
 --;
 comment on column recovery.own_fuse.scope is 'row or group.';
 --;
-comment on column recovery.own_fuse.watch is 'Watch of the row; empty for a group.';
+comment on column recovery.own_fuse.watch is 'Watch of the row, or through which the group was named.';
 --;
 comment on column recovery.own_fuse.key is 'Key of the row, or of the group.';
 --;
@@ -7765,7 +8377,7 @@ comment on column recovery.own_touch.family is 'Family of the watch.';
 --;
 comment on column recovery.own_touch.scope is 'row or group.';
 --;
-comment on column recovery.own_touch.watch is 'Watch of the row; empty for a group.';
+comment on column recovery.own_touch.watch is 'Watch of the row, or through which the group was named.';
 --;
 comment on column recovery.own_touch.key is 'Key of the row, or of the group.';
 --;
@@ -7971,13 +8583,17 @@ begin
         select c.oid::regclass as name, c.relkind from pg_catalog.pg_class as c
         where c.relnamespace = 'recovery'::regnamespace and c.relkind in ('r', 'v', 'S', 'c')
           and c.relname <> 'alembic_version'
-          and not exists (select from pg_catalog.pg_depend as d where d.objid = c.oid and d.deptype in ('a', 'i') and c.relkind = 'S')
+          and not exists (
+              select from pg_catalog.pg_depend as d
+              where d.objid = c.oid and d.deptype in ('a', 'i') and c.relkind = 'S')
     loop
         execute format('alter %s %s owner to recovery_owner',
-            case v_object.relkind when 'v' then 'view' when 'S' then 'sequence' when 'c' then 'type' else 'table' end, v_object.name);
+            case v_object.relkind when 'v' then 'view' when 'S' then 'sequence' when 'c' then 'type' else 'table' end,
+            v_object.name);
     end loop;
     for v_object in
-        select p.oid::regprocedure as name, p.prokind from pg_catalog.pg_proc as p where p.pronamespace = 'recovery'::regnamespace
+        select p.oid::regprocedure as name, p.prokind from pg_catalog.pg_proc as p
+        where p.pronamespace = 'recovery'::regnamespace
     loop
         execute format('alter %s %s owner to recovery_owner',
             case v_object.prokind when 'p' then 'procedure' else 'function' end, v_object.name);
@@ -7991,7 +8607,14 @@ grant usage on schema recovery to recovery_server, recovery_listener, recovery_r
 grant usage on schema recovery to public;
 --;
 grant execute on function
-    recovery.attach(regclass, text, jsonb, text, text, text, text, integer, text, text, text, text, text[], text[], text, interval, text, interval, jsonb, text, integer, text)
+    recovery.attach(
+        regclass, text, jsonb, text,
+        text, text, text, integer, text,
+        text, text, text, text[], text[],
+        text, interval, interval, text,
+        jsonb, text, integer,
+        text
+    )
 to public;
 --;
 -- Runners: the fence of their trigger functions, what they need to know of their own watches, no more.
@@ -8016,7 +8639,9 @@ grant execute on function
 to recovery_runner;
 --;
 grant select on recovery.event, recovery.watch, recovery.failure, recovery.sweep_run,
-    recovery.judgement, recovery.evidence, recovery.fuse, recovery.fuse_state, recovery.touch, recovery.cancellation, recovery.observation, recovery.server_status, recovery.watch_status, recovery.setting_status, recovery.problem to recovery_server, recovery_listener;
+    recovery.judgement, recovery.evidence, recovery.fuse, recovery.fuse_state, recovery.touch, recovery.cancellation,
+    recovery.observation, recovery.server_status, recovery.watch_status, recovery.setting_status, recovery.problem
+    to recovery_server, recovery_listener;
 --;
 -- The token is a secret between a server and the database.
 grant select (epoch, name, host, pid, process_start, version, lease, grace, booted, heartbeat, keeper,
@@ -8103,7 +8728,9 @@ grant execute on function
 to recovery_server;
 --;
 grant execute on procedure
-    recovery.boot(text, text, integer, timestamptz, text, interval, interval, text, interval, integer, interval, interval, boolean, bigint, uuid, jsonb),
+    recovery.boot(
+        text, text, integer, timestamptz, text, interval, interval, text, interval, integer, interval, interval,
+        boolean, bigint, uuid, jsonb),
     recovery.sweep(text, integer, interval, interval, jsonb),
     recovery.shutdown(bigint, uuid, bigint, integer, interval, jsonb),
     recovery._close_epoch(text, bigint, text, integer, interval, bigint, jsonb, boolean, bigint, uuid, timestamptz)

@@ -1,5 +1,5 @@
 create or replace function recovery._close_unit_tree(
-    p_watch text, p_scope text, p_key text, p_reason text, p_detector text, p_lock_wait interval default interval '2 seconds',
+    p_unit recovery.unit, p_reason text, p_detector text, p_lock_wait interval default interval '2 seconds',
     p_force boolean default false
 )
 returns jsonb
@@ -9,21 +9,22 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_watch  recovery.watch;
-    v_child  text;
+    v_watch  recovery.watch := recovery._watch_of_unit(p_unit);
+    v_child  recovery.unit;
     v_closed jsonb := '{}';
 begin
-    select w.* into v_watch from recovery._attached_watches() as w where w.name = p_watch;
-    v_child := case p_scope when 'row' then recovery._child_group(v_watch, p_key) end;
-    if v_child is not null then
-        -- Cancelling cascades to what the row waits for.
-        v_closed := recovery._close_unit(p_watch, 'group', v_child, p_reason, p_detector, p_lock_wait, p_force);
+    if p_unit.scope = 'row' then
+        v_child := (v_watch.family, 'group', v_watch.name, recovery._child_group(v_watch, p_unit.key));
     end if;
-    return recovery._add_counts(v_closed, recovery._close_unit(p_watch, p_scope, p_key, p_reason, p_detector, p_lock_wait, p_force));
+    if v_child.key is not null then
+        -- Cancelling cascades to what the row waits for.
+        v_closed := recovery._close_unit(v_child, p_reason, p_detector, p_lock_wait, p_force);
+    end if;
+    return recovery._add_counts(v_closed, recovery._close_unit(p_unit, p_reason, p_detector, p_lock_wait, p_force));
 end
 $$;
 
-comment on function recovery._close_unit_tree(text, text, text, text, text, interval, boolean) is
-    'Closes a row or group, whoever owns it, with the group that the row waits for and all descendants. Counts per watch.';
+comment on function recovery._close_unit_tree(recovery.unit, text, text, interval, boolean) is
+    'Closes a unit, whoever owns it, with the group that the row waits for and all descendants. Counts per watch.';
 
-revoke all on function recovery._close_unit_tree(text, text, text, text, text, interval, boolean) from public;
+revoke all on function recovery._close_unit_tree(recovery.unit, text, text, interval, boolean) from public;

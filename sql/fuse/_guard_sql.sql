@@ -11,7 +11,7 @@ as $$
         p_watch.family, p_watch.name, recovery._key_text(p_watch.key_columns, 'r'),
         case when p_watch.group_by is null then '' else format($sql$ or exists (
         select from recovery.own_fuse as f
-        where f.family = %1$L and f.scope = 'group' and f.watch = '' and f.key = (%2$s)::text)$sql$,
+        where f.family = %1$L and f.scope = 'group' and f.key = (%2$s)::text)$sql$,
         p_watch.family, p_watch.group_by) end)
 $$;
 

@@ -8,5 +8,5 @@ where f.guards and f.family in (
 comment on view recovery.own_fuse is 'The units of a runner''s watches that an active fuse guards.';
 comment on column recovery.own_fuse.family is 'Family of the watch.';
 comment on column recovery.own_fuse.scope is 'row or group.';
-comment on column recovery.own_fuse.watch is 'Watch of the row; empty for a group.';
+comment on column recovery.own_fuse.watch is 'Watch of the row, or through which the group was named.';
 comment on column recovery.own_fuse.key is 'Key of the row, or of the group.';

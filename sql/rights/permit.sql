@@ -9,18 +9,24 @@ begin
     perform recovery._make_runner(p_owner);
     execute format('grant usage on schema recovery to %s', p_owner);
     -- Row security lets an owner see and write the watches of its own tables only.
-    execute format('grant select, insert (relation, spec, path), update (spec, path, supervised), delete on recovery.watch to %s', p_owner);
+    execute format('grant select, insert (relation, spec, path), update (spec, path, supervised), delete
+        on recovery.watch to %s', p_owner);
     execute format('grant execute on function
         recovery._fail(text, text, text),
         recovery._owns_table(regclass),
+        recovery._check_owner(regclass),
         recovery._check_table(regclass),
+        recovery._prepare_runner(regclass),
+        recovery._add_owner_column(recovery.watch),
         recovery._runner_of(regclass),
         recovery._realias_sql(text, text),
         recovery._has_rewriting_trigger(regclass),
         recovery._is_stale(regclass),
         recovery._lacks_loan(regclass),
         recovery._complete_watch(recovery.watch),
+        recovery._make_definitions(recovery.watch),
         recovery._define_watch(regclass),
+        recovery._comment_triggers(regclass),
         recovery._watch_definitions(recovery.watch),
         recovery._check_definitions(regclass),
         recovery._drop_triggers(regclass),
@@ -34,6 +40,8 @@ end
 $$;
 
 comment on function recovery.permit(regrole) is
-    'The one statement by which a DBA permits the owner of tables to attach them: makes its runner and grants what recovery.attach needs. It gives no right on anybody else''s tables, nor on servers, tokens or events. Repeating it repairs. As recovery._make_runner; RC010 no such role.';
+    'The one statement by which a DBA permits the owner of tables to attach them: makes its runner and grants what '
+    'recovery.attach needs. It gives no right on anybody else''s tables, nor on servers, tokens or events. Repeating '
+    'it repairs. As recovery._make_runner; RC010 no such role.';
 
 revoke all on function recovery.permit(regrole) from public;

@@ -5,50 +5,15 @@ volatile
 security invoker
 set search_path = pg_catalog, pg_temp
 as $$
-declare
-    v_runner recovery.runner := recovery._runner_of(p_watch.relation);
-    v_owner  regrole;
-    v_schema regnamespace;
-    v_define record;
-    v_state  text;
-    v_error  text;
-    v_what   text;
 begin
-    select c.relowner, c.relnamespace into v_owner, v_schema from pg_class as c where c.oid = p_watch.relation;
-    v_what := case when exists (select from pg_class as c where c.relnamespace = v_schema and c.relname = 'recovery_open_' || p_watch.id)
-                   then 'the started expression' else 'the open or group expression' end;
-    begin
-        if not v_runner.privileged and has_schema_privilege(v_owner, v_schema, 'create') then
-            perform recovery._define_watch(p_watch.relation);
-        elsif v_runner.privileged or p_watch.plain then
-            -- With the caller's rights: the runner is no owner here, or may not make an index in this schema.
-            for v_define in select d.name, d.statement from recovery._watch_definitions(p_watch) as d loop
-                execute v_define.statement;
-            end loop;
-            perform recovery._check_definitions(p_watch.relation);
-        else
-            perform recovery._fail('42501', format('%s may not create in schema %s', v_owner, v_schema));
-        end if;
-    exception when others then
-        get stacked diagnostics v_state = returned_sqlstate, v_error = message_text;
-        if v_state like 'RC%' then
-            raise;
-        elsif v_state = '42501' then
-            perform recovery._fail('42501', v_error, format('attach makes an index beside the table: grant create on schema %s to %s;', v_schema, v_owner));
-        end if;
-        perform recovery._fail('RC006', format('%s for %s does not work: %s', v_what, p_watch.relation, v_error), 'It stands in an index, and must be immutable.');
-    end;
-    for v_define in
-        select t.tgname from pg_trigger as t where t.tgrelid = p_watch.relation and t.tgname ~ '^(zz_)?recovery_[0-9]{2}_' and obj_description(t.oid, 'pg_trigger') is null
-    loop
-        execute format('comment on trigger %I on %s is %L', v_define.tgname, p_watch.relation,
-            'pg-recovery: owner, fence and events of work in flight; made by recovery.attach, removed by recovery.detach.');
-    end loop;
+    perform recovery._make_definitions(p_watch);
+    perform recovery._comment_triggers(p_watch.relation);
     perform recovery._rehearse_watch(p_watch.relation);
 end
 $$;
 
 comment on function recovery._complete_watch(recovery.watch) is
-    'Last step of attach and supervise: makes the index and the triggers that a watch lacks, and plans its statements. RC006 they cannot work, 42501 no right to make an index.';
+    'Last steps of attach and supervise: makes the index and the triggers that a watch lacks, and plans its '
+    'statements. RC006 they cannot work, 42501 no right to make an index.';
 
 revoke all on function recovery._complete_watch(recovery.watch) from public;

@@ -8,7 +8,9 @@ as $$
 declare
     v_name text;
 begin
-    foreach v_name in array array['before_insert', 'before_update', 'before_delete', 'insert', 'update', 'delete', 'truncate'] loop
+    foreach v_name in array
+        array['before_insert', 'before_update', 'before_delete', 'insert', 'update', 'delete', 'truncate']
+    loop
         execute format('drop function if exists recovery.watch_%s_%s()', old.id, v_name);
     end loop;
     if exists (select from recovery.watch as w where w.family = old.family) then
@@ -21,13 +23,14 @@ begin
     end if;
     delete from recovery.failure as f where f.watch = old.name;
     delete from recovery.broken_watch as b where b.watch = old.name;
-    delete from recovery.cancellation as c where c.watch = old.name;
-    delete from recovery.touch as t where t.watch = old.name;
+    delete from recovery.cancellation as c where c.scope = 'row' and c.watch = old.name;
+    delete from recovery.touch as t where t.scope = 'row' and t.watch = old.name;
     return null;
 end
 $$;
 
 comment on function recovery._forget_watch() is
-    'Trigger function of recovery.watch: removes what was made for a watch. Fails while the table still has its triggers. Events stay.';
+    'Trigger function of recovery.watch: removes what was made for a watch. Fails while the table still has its '
+    'triggers. Events stay.';
 
 revoke all on function recovery._forget_watch() from public;

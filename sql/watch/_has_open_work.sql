@@ -1,4 +1,4 @@
-create or replace function recovery._has_open_work(p_watch text, p_scope text, p_key text)
+create or replace function recovery._has_open_work(p_unit recovery.unit)
 returns boolean
 language plpgsql
 volatile
@@ -6,14 +6,15 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    return exists (select from recovery._unit_rows(p_watch, p_scope, p_key));
+    return exists (select from recovery._unit_rows(p_unit));
 exception when others then
-    perform recovery._note_broken_watch(p_watch, sqlstate, sqlerrm);
+    perform recovery._note_broken_watch(p_unit.watch, sqlstate, sqlerrm);
     return false;
 end
 $$;
 
-comment on function recovery._has_open_work(text, text, text) is
-    'Whether anything of a row or group is open, with what it waits for and all descendants; false if that cannot be told, and then the watch is noted as broken.';
+comment on function recovery._has_open_work(recovery.unit) is
+    'Whether anything of a unit is open, with what it waits for and all descendants; false if that cannot be told, '
+    'and then the watch is noted as broken.';
 
-revoke all on function recovery._has_open_work(text, text, text) from public;
+revoke all on function recovery._has_open_work(recovery.unit) from public;

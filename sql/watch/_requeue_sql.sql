@@ -1,21 +1,30 @@
-create or replace function recovery._requeue_sql(p_table regclass, p_close jsonb, p_requeue jsonb, p_attempts text, p_max_attempts integer)
+create or replace function recovery._requeue_sql(
+    p_table regclass, p_close jsonb, p_requeue jsonb, p_attempts text, p_max_attempts integer
+)
 returns jsonb
-language sql
+language plpgsql
 stable
 security invoker
 set search_path = pg_catalog, pg_temp
 as $$
+begin
+    if p_attempts is null then
+        return p_close;
+    end if;
     -- While attempts are left the row goes back to the queue; the last one fails, and says so.
-    select case when p_attempts is null then p_close else (
-        select jsonb_object_agg(a.attname, format('case when coalesce(r.%I, 0) + 1 < %s then %s else %s end', p_attempts, p_max_attempts,
+    return (
+        select jsonb_object_agg(a.attname, format('case when coalesce(r.%I, 0) + 1 < %s then %s else %s end',
+                   p_attempts, p_max_attempts,
                    coalesce(p_requeue ->> a.attname, format('r.%I', a.attname)),
                    coalesce(recovery._gave_up_sql(p_close ->> a.attname, p_max_attempts), format('r.%I', a.attname))))
-               || jsonb_build_object(p_attempts, format('coalesce(r.%I, 0) + 1', p_attempts))
         from pg_attribute as a
-        where a.attrelid = p_table and a.attnum > 0 and (p_close ? a.attname or p_requeue ? a.attname)) end
+        where a.attrelid = p_table and a.attnum > 0 and (p_close ? a.attname or p_requeue ? a.attname)
+    ) || jsonb_build_object(p_attempts, format('coalesce(r.%I, 0) + 1', p_attempts));
+end
 $$;
 
 comment on function recovery._requeue_sql(regclass, jsonb, jsonb, text, integer) is
-    'What a closing sets where work is set back to its queue until a number of attempts: column -> compiled expression.';
+    'What a closing sets where work is set back to its queue until a number of attempts: '
+    'column -> compiled expression.';
 
 revoke all on function recovery._requeue_sql(regclass, jsonb, jsonb, text, integer) from public;

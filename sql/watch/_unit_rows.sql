@@ -1,4 +1,4 @@
-create or replace function recovery._unit_rows(p_watch text, p_scope text, p_key text)
+create or replace function recovery._unit_rows(p_unit recovery.unit)
 returns table (watch text, key text, group_key text, server_epoch bigint)
 language plpgsql
 volatile
@@ -6,29 +6,31 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_unit   recovery.watch;
+    v_named  recovery.watch := recovery._watch_of_unit(p_unit);
     v_watch  recovery.watch;
     v_group  text;
     v_groups text[];
     v_task   recovery.task;
 begin
-    select w.* into v_unit from recovery._attached_watches() as w where w.name = p_watch;
-    v_group := case p_scope when 'group' then p_key else recovery._child_group(v_unit, p_key) end;
-    v_groups := case when v_group is not null then recovery._group_tree(v_unit.family, array[v_group], false) end;
-    v_task.key := p_key;
+    v_group := case p_unit.scope when 'group' then p_unit.key
+                           else recovery._child_group(v_named, p_unit.key) end;
+    v_groups := case when v_group is not null then recovery._group_tree(v_named.family, array[v_group], false) end;
+    v_task.key := p_unit.key;
     v_task.keys := v_groups;
-    for v_watch in select w.* from recovery._attached_watches() as w where w.family = v_unit.family order by w.position, w.name loop
+    for v_watch in
+        select w.* from recovery._attached_watches() as w where w.family = v_named.family order by w.position, w.name
+    loop
         return query select v_watch.name, f.row ->> 0, f.row ->> 1, (f.row ->> 2)::bigint from recovery._run_as_owner(v_watch.runner, format(
             'select jsonb_build_array(%s, %s, r.server_epoch) from %s as r where (%s) and (%s) and (%s)',
             recovery._key_text(v_watch.key_columns, 'r'), coalesce('(' || v_watch.group_by || ')::text', 'null::text'),
             v_watch.relation, v_watch.open, coalesce(v_watch.only_if, 'true'),
             coalesce(nullif(concat_ws(' or ', case when v_groups is not null and v_watch.group_by is not null then recovery._key_sql(v_watch, 'groups') end,
-                case when p_scope = 'row' then case when v_watch.name = p_watch then recovery._key_text(v_watch.key_columns, 'r') || ' = ($1).key' else 'false' end end), ''), 'false')), v_task) as f (row);
+                case when p_unit.scope = 'row' then case when v_watch.name = p_unit.watch then recovery._key_text(v_watch.key_columns, 'r') || ' = ($1).key' else 'false' end end), ''), 'false')), v_task) as f (row);
     end loop;
 end
 $$;
 
-comment on function recovery._unit_rows(text, text, text) is
-    'Open rows of a row or group, with what the row waits for and all descendants: what closing it concerns.';
+comment on function recovery._unit_rows(recovery.unit) is
+    'Open rows of a unit, with what the row waits for and all descendants: what closing it concerns.';
 
-revoke all on function recovery._unit_rows(text, text, text) from public;
+revoke all on function recovery._unit_rows(recovery.unit) from public;

@@ -8,35 +8,41 @@ as $$
 declare
     v_now   timestamptz := recovery._now();
     v_asked recovery.cancellation;
+    v_unit  recovery.unit;
     v_count bigint := 0;
 begin
     for v_asked in
         with due as materialized (
-            select w.family, d.scope, case d.scope when 'row' then d.watch else '' end as watch, d.key, d.owner, d.reason,
-                   d.detail || jsonb_build_object('watch', d.watch) as detail,
+            select d.*,
                    -- A live owner is asked first; where there is none, the deadline is now.
                    case when exists (select from recovery.server as s where s.epoch = d.owner and s.ended is null)
-                        then recovery.get_setting('cancel_grace', d.watch, d.detail ->> 'kind', case d.scope when 'group' then d.key end)::interval
+                        then recovery.get_setting('cancel_grace', d.watch, d.detail ->> 'kind',
+                                                  case d.scope when 'group' then d.key end)::interval
                         else interval '0' end as grace
-            from recovery._due_units() as d join recovery.watch as w on w.name = d.watch
-            where d.scope <> 'row' or not exists (
+            from recovery._due_units() as d
+            where d.scope = 'group' or not exists (
                 select from recovery.fuse_state as f
-                where f.family = w.family and f.scope = 'row' and f.watch = d.watch and f.key = d.key and f.guards)
+                where f.family = d.family and f.scope = 'row' and f.watch = d.watch and f.key = d.key and f.guards)
         ),
         gone as (
             -- What moved again in time, or closed, is asked for no more.
             delete from recovery.cancellation as c
-            where (c.family, c.scope, c.watch, c.key) not in (select d.family, d.scope, d.watch, d.key from due as d)
+            where not exists (
+                select from due as d
+                where d.family = c.family and d.scope = c.scope and d.key = c.key
+                  and (d.scope = 'group' or d.watch = c.watch))
         )
-        insert into recovery.cancellation (family, scope, watch, key, server_epoch, reason, detail, requested, deadline)
+        insert into recovery.cancellation
+            (family, scope, watch, key, server_epoch, reason, detail, requested, deadline)
         select d.family, d.scope, d.watch, d.key, d.owner, d.reason, d.detail, v_now, v_now + d.grace from due as d
-        on conflict (family, scope, key, watch) do nothing
+        on conflict (family, scope, key, (case scope when 'row' then watch end)) do nothing
         returning *
     loop
-        if not recovery._has_open_work(v_asked.detail ->> 'watch', v_asked.scope, v_asked.key) then
+        v_unit := (v_asked.family, v_asked.scope, v_asked.watch, v_asked.key);
+        if not recovery._has_open_work(v_unit) then
             delete from recovery.cancellation as c where c.id = v_asked.id;  -- closed since we looked
         elsif v_asked.deadline > v_now then
-            perform recovery._send_cancel(v_asked.server_epoch, v_asked.detail ->> 'watch', v_asked.scope, v_asked.key, v_asked.reason, p_detector,
+            perform recovery._send_cancel(v_asked.server_epoch, v_unit, v_asked.reason, p_detector,
                 v_asked.detail || jsonb_build_object('cancellation', v_asked.id, 'deadline', v_asked.deadline));
             v_count := v_count + 1;
         end if;
@@ -46,6 +52,7 @@ end
 $$;
 
 comment on function recovery._ask_owners(text) is
-    'Notes every unit of recovery._due_units() in recovery.cancellation and asks its live owner, once, by an event of kind cancel; withdraws what is due no more. Returns how many were asked.';
+    'Notes every unit of recovery._due_units() in recovery.cancellation and asks its live owner, once, by an event of '
+    'kind cancel; withdraws what is due no more. Returns how many were asked.';
 
 revoke all on function recovery._ask_owners(text) from public;

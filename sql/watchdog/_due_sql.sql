@@ -36,8 +36,8 @@ begin
                     select t.at, t.child_at from recovery.own_touch as t
                     where t.family = %L and t.scope = 'row' and t.watch = %L and t.key = %s offset 0) as t on true
                 left join lateral (
-                    select g.at from recovery.own_touch as g
-                    where g.family = %L and g.scope = 'group' and g.watch = '' and g.key = %s offset 0) as g on true
+                    select max(g.at) as at from recovery.own_touch as g
+                    where g.family = %L and g.scope = 'group' and g.key = %s offset 0) as g on true
                 where (%s) and (%s)%s
             ) as x
         ) as y

@@ -1,4 +1,4 @@
-create or replace function recovery._has_begun(p_watch text, p_group text, p_after timestamptz)
+create or replace function recovery._has_begun(p_unit recovery.unit, p_after timestamptz)
 returns boolean
 language plpgsql
 volatile
@@ -10,11 +10,11 @@ declare
     v_begun boolean := false;
     v_task  recovery.task;
 begin
-    v_task.key := p_group;
+    v_task.key := p_unit.key;
     v_task.since := p_after;
     for v_watch in
-        select w.* from recovery._attached_watches() as w join recovery.watch as u on u.name = p_watch and u.family = w.family
-        where w.group_by is not null and w.started is not null
+        select w.* from recovery._attached_watches() as w
+        where w.family = p_unit.family and w.group_by is not null and w.started is not null
     loop
         select b.* into v_begun from recovery._run_as_owner(v_watch.runner, format('select to_jsonb(exists (select from %s as r where (%s) = ($1).key::%s and (%s) and (%s) > ($1).since))',
             v_watch.relation, v_watch.group_by, v_watch.group_type, v_watch.open, v_watch.started), v_task) as b;
@@ -24,6 +24,7 @@ begin
 end
 $$;
 
-comment on function recovery._has_begun(text, text, timestamptz) is 'Whether a group has open work that began after a point in time.';
+comment on function recovery._has_begun(recovery.unit, timestamptz) is
+    'Whether a group has open work that began after a point in time.';
 
-revoke all on function recovery._has_begun(text, text, timestamptz) from public;
+revoke all on function recovery._has_begun(recovery.unit, timestamptz) from public;

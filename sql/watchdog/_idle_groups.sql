@@ -1,5 +1,5 @@
 create or replace function recovery._idle_groups(p_family text, p_now timestamptz, p_since timestamptz)
-returns table (watch text, scope text, key text, owner bigint, reason text, detail jsonb)
+returns table (family text, scope text, watch text, key text, owner bigint, reason text, detail jsonb)
 language plpgsql
 volatile
 security definer
@@ -52,12 +52,12 @@ begin
         select s.* into v_seen
         from recovery._run_as_owner(v_runner, format(
             $sql$select jsonb_build_object('owner', max(l.owner), 'moved', greatest(max(l.moved), max(t.at), ($1).since), 'held', bool_or(l.held))
-            from (%s) as l left join recovery.own_touch as t on t.family = %L and t.scope = 'group' and t.watch = '' and t.key = ($1).key$sql$, v_look, p_family), v_task) as j
+            from (%s) as l left join recovery.own_touch as t on t.family = %L and t.scope = 'group' and t.key = ($1).key$sql$, v_look, p_family), v_task) as j
         cross join lateral jsonb_to_record(j) as s (owner bigint, moved timestamptz, held boolean);
         select min(nullif(recovery.get_setting('idle_timeout', w.name, null, v_group), 'off')::interval) into v_limit
         from recovery._attached_watches() as w where w.family = p_family;
         continue when v_seen.held or v_limit is null or v_seen.moved is null or v_seen.moved + v_limit >= p_now;
-        continue when recovery._lives_elsewhere(v_name, 'group', v_group);
+        continue when recovery._lives_elsewhere((p_family, 'group', v_name, v_group));
         v_parent := null;
         if v_head.id is not null then
             select p.g #>> '{}' into v_parent from recovery._run_as_owner(v_runner, format('select to_jsonb((%s)::text) from %s as r where (%s) = ($1).key::%s',
@@ -66,8 +66,9 @@ begin
         continue when v_parent is null and coalesce(recovery.get_setting('idle_roots', null, null, v_group), 'false') <> 'true';
         -- Waiting for a subagent is not idling.
         continue when recovery._is_group_open(p_family, array_remove(recovery._group_tree(p_family, array[v_group], false), v_group));
-        watch := v_name;
+        family := p_family;
         scope := 'group';
+        watch := v_name;
         key := v_group;
         owner := v_seen.owner;
         reason := 'idle_timeout';
@@ -78,6 +79,7 @@ end
 $$;
 
 comment on function recovery._idle_groups(text, timestamptz, timestamptz) is
-    'Groups (sessions) of a family with open work and no activity for idle_timeout: child groups, roots only with idle_roots; none that waits for a human or for a subagent, or lives at a publisher.';
+    'Groups (sessions) of a family with open work and no activity for idle_timeout: child groups, roots only with '
+    'idle_roots; none that waits for a human or for a subagent, or lives at a publisher.';
 
 revoke all on function recovery._idle_groups(text, timestamptz, timestamptz) from public;

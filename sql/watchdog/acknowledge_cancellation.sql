@@ -7,6 +7,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_asked   recovery.cancellation;
+    v_unit    recovery.unit;
     v_session jsonb;
     v_closed  jsonb;
 begin
@@ -17,17 +18,19 @@ begin
         return '{}';  -- acknowledged before, closed by its deadline, or no longer due
     end if;
     delete from recovery.cancellation as c where c.id = p_id;
-    if v_asked.scope = 'group' and recovery._has_begun(v_asked.detail ->> 'watch', v_asked.key, v_asked.requested) then
+    v_unit := (v_asked.family, v_asked.scope, v_asked.watch, v_asked.key);
+    if v_unit.scope = 'group' and recovery._has_begun(v_unit, v_asked.requested) then
         return '{}';  -- its group works on something new by now
     end if;
     v_session := recovery._session_settings();
-    v_closed := recovery._close_unit_tree(v_asked.detail ->> 'watch', v_asked.scope, v_asked.key, v_asked.reason, 'cancel:' || p_epoch);
+    v_closed := recovery._close_unit_tree(v_unit, v_asked.reason, 'cancel:' || p_epoch);
     perform recovery._restore_settings(v_session);
     return v_closed;
 end
 $$;
 
 comment on function recovery.acknowledge_cancellation(bigint, bigint, uuid) is
-    'The owner says that it has stopped what recovery.cancellation asked for: what it left open closes now. Counts per watch; harmless when repeated. RC001, RC002, RC003 as the heartbeat.';
+    'The owner says that it has stopped what recovery.cancellation asked for: what it left open closes now. '
+    'Counts per watch; harmless when repeated. RC001, RC002, RC003 as the heartbeat.';
 
 revoke all on function recovery.acknowledge_cancellation(bigint, bigint, uuid) from public;

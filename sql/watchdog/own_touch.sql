@@ -7,7 +7,7 @@ where t.family in (
 comment on view recovery.own_touch is 'Signs of life of a runner''s watches.';
 comment on column recovery.own_touch.family is 'Family of the watch.';
 comment on column recovery.own_touch.scope is 'row or group.';
-comment on column recovery.own_touch.watch is 'Watch of the row; empty for a group.';
+comment on column recovery.own_touch.watch is 'Watch of the row, or through which the group was named.';
 comment on column recovery.own_touch.key is 'Key of the row, or of the group.';
 comment on column recovery.own_touch.at is 'Last touch.';
 comment on column recovery.own_touch.child_at is 'When the child group of the row last had open work.';

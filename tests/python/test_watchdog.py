@@ -361,7 +361,10 @@ def test_touches_are_coalesced(
     wait_for(lambda: conn.execute("select from recovery.touch").rowcount == 4)
     assert len(sent) <= 2 * (2 + took)
     found = conn.execute("select scope, watch, key from recovery.touch order by scope, key")
-    assert found.fetchall() == [("group", "", "s1"), *(("row", "public.job", str(r)) for r in rows)]
+    assert found.fetchall() == [
+        ("group", "public.job", "s1"),
+        *(("row", "public.job", str(r)) for r in rows),
+    ]
 
 
 def test_touches_that_fail_are_repeated(

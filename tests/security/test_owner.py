@@ -109,7 +109,7 @@ DENIED_STATEMENTS = [
     "insert into recovery.outbox_{foreign} (watch, kind, key, detector) values ('b.secret', 'x', 'x', 'x')",
     "insert into recovery.outbox_{own} (watch, kind, key, detector) values ('app.job', 'x', 'x', 'x')",
     "select recovery._run_as_owner(1, 'select 1')",
-    "select recovery._compile_expression('b.secret', 'true', 'boolean')",
+    "select recovery._compile_expression('b.secret', 'open', 'true', 'boolean')",
     "select recovery.close('1')",
     "select recovery.preview()",
     "select recovery.permit('{team}')",

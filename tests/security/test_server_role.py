@@ -62,7 +62,7 @@ FOR_OTHERS = [
     "select recovery.close('1')",
     "select recovery._run_as_owner(1, 'select 1')",
     "select recovery._close_selection('app.job', 'any', null, 'ignore', null, 'app.job', array['1'], null, 1, 'x', 'x', '1 s', false, null)",
-    "select recovery._close_unit_tree('app.job', 'row', '1', 'x', 'x', '1 s')",
+    "select recovery._close_unit_tree(('app.job', 'row', 'app.job', '1')::recovery.unit, 'x', 'x', '1 s')",
     "select recovery.permit('recovery_server')",
     "select recovery.detach('app.job')",
     "select recovery.attach('app.job', 'true', '{}')",
