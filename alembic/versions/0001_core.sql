@@ -909,6 +909,73 @@ comment on function recovery._now() is 'The clock by which leases, fuses and tim
 --;
 revoke all on function recovery._now() from public;
 --;
+-- sql/setup/_render_sql.sql
+create or replace function recovery._render_sql(p_template text, p_holes jsonb)
+returns text
+language plpgsql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+/* {relation} is replaced by the value of that name as it is, {watch!l} by a literal, {column!i} by an identifier.
+   Values are inserted and not looked at: expressions of a host may hold braces. Any other brace stays.
+
+   A template that begins with a line break may be indented like the code around it: the indentation of its last
+   line, which holds nothing else, is taken from all its lines. A line that holds nothing but one hole goes away
+   where the value is empty. */
+declare
+    v_indent   text := E'\n' || repeat(' ', length(p_template) - length(rtrim(p_template, ' ')));
+    v_template text := case when p_template like E'\n%' || v_indent
+        then substr(replace(left(p_template, - length(v_indent)), v_indent, E'\n'), 2) else p_template end;
+    v_parts    text[] := string_to_array(v_template, '{');
+    v_text     text := coalesce(v_parts[1], '');
+    v_used     text[] := '{}';
+    v_part     text;
+    v_hole     text;
+    v_name     text;
+    v_value    text;
+    v_rest     text;
+begin
+    foreach v_part in array v_parts[2:] loop
+        v_name := split_part(v_part, '}', 1);
+        v_hole := v_name;
+        v_value := p_holes ->> v_name;
+        if v_value is null and v_part ~ '^[a-z_]+(![a-z]*)?\}' then
+            v_name := split_part(v_hole, '!', 1);
+            if p_holes ? v_name then
+                v_value := case right(v_hole, 2)
+                    when '!l' then quote_nullable(p_holes ->> v_name)
+                    when '!i' then quote_ident(p_holes ->> v_name) end;
+            end if;
+            if v_value is null then
+                raise exception 'hole {%} of a template has no value, or no such form', v_hole;
+            end if;
+        elsif v_value is null or v_hole = v_part then
+            v_text := v_text || '{' || v_part;
+            continue;
+        end if;
+        v_used := v_used || v_name;
+        v_rest := substr(v_part, length(v_hole) + 2);
+        if v_value = '' and (v_rest = '' or left(v_rest, 1) = E'\n') and right(rtrim(v_text, ' '), 1) = E'\n' then
+            v_text := rtrim(v_text, ' ');
+            v_rest := substr(v_rest, 2);
+        end if;
+        v_text := v_text || v_value || v_rest;
+    end loop;
+    if p_holes - v_used <> '{}' then
+        raise exception 'a template has no hole for %',
+            (select string_agg(k, ', ') from jsonb_object_keys(p_holes - v_used) as k);
+    end if;
+    return v_text;
+end
+$$;
+--;
+comment on function recovery._render_sql(text, jsonb) is
+    'Fills the named holes of a template of SQL: {a} as it is, {a!l} as a literal, {a!i} as an identifier. '
+    'Fails on a hole without a value and on a value without a hole.';
+--;
+revoke all on function recovery._render_sql(text, jsonb) from public;
+--;
 -- sql/setup/_stay_local.sql
 create or replace function recovery._stay_local()
 returns trigger
@@ -1039,21 +1106,18 @@ language plpgsql
 volatile
 security invoker
 set search_path = pg_catalog, pg_temp
-as $function$
-/* The runner executes the host's code, and so it owns the function that executes what it is given. An owner can alter
-   its function, and host code is the runner while it runs: it could make it security invoker, and whoever calls it
-   next would run the code. So it stands in a schema that is open to recovery_owner alone: nobody else can name it. */
+as $$
 declare
     v_runner recovery.runner;
     v_owner  text;
     v_tag    text;
-    v_call   text;
     v_given  boolean;
     v_new    boolean := current_setting('server_version_num')::integer >= 160000;  -- a membership says what it is for
     v_set    text := case when v_new then 'set' else 'member' end;
 begin
     if not exists (select from pg_roles as r where r.oid = p_owner) then
-        perform recovery._fail('RC010', format('role %s does not exist', coalesce(p_owner::text, 'null')), 'Give the role that owns the tables.');
+        perform recovery._fail('RC010', format('role %s does not exist', coalesce(p_owner::text, 'null')),
+            'Give the role that owns the tables.');
     end if;
     select r.rolname into v_owner from pg_roles as r where r.oid = p_owner;
     perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
@@ -1061,7 +1125,8 @@ begin
     set privileged = o.rolsuper or pg_has_role(o.oid, 'recovery_owner', 'member')
     from pg_roles as o where r.owner = p_owner and o.oid = p_owner returning r.* into v_runner;
     if not found then
-        v_tag := case when octet_length(v_owner) <= 40 then v_owner else left(v_owner, 16) || '_' || left(md5(v_owner), 16) end;
+        v_tag := case when octet_length(v_owner) <= 40 then v_owner
+                      else left(v_owner, 16) || '_' || left(md5(v_owner), 16) end;
         insert into recovery.runner (owner, role, privileged)
         select p_owner, 'recovery_runner_' || v_tag, r.rolsuper or pg_has_role(r.oid, 'recovery_owner', 'member')
         from pg_roles as r where r.oid = p_owner
@@ -1070,13 +1135,18 @@ begin
     if not exists (select from pg_roles as r where r.rolname = v_runner.role) then
         begin
             execute format('create role %I nologin', v_runner.role);
-            execute format('comment on role %I is %L', v_runner.role, format('pg-recovery: runner of %s, see recovery.permit.', v_owner));
+            execute format('comment on role %I is %L', v_runner.role,
+                format('pg-recovery: runner of %s, see recovery.permit.', v_owner));
         exception when duplicate_object or unique_violation then
             null;  -- of another database of this cluster, a moment ago
         end;
     end if;
-    if exists (select from pg_roles as r where r.rolname = v_runner.role and (r.rolcanlogin or r.rolsuper or r.rolcreaterole or r.rolreplication)) then
-        perform recovery._fail('RC010', format('role %I is not what pg-recovery made: it can log in or has rights of its own', v_runner.role),
+    if exists (
+        select from pg_roles as r
+        where r.rolname = v_runner.role and (r.rolcanlogin or r.rolsuper or r.rolcreaterole or r.rolreplication)
+    ) then
+        perform recovery._fail('RC010',
+            format('role %I is not what pg-recovery made: it can log in or has rights of its own', v_runner.role),
             format('alter role %I nologin nosuperuser nocreaterole noreplication;', v_runner.role));
     end if;
     if v_runner.privileged and pg_has_role(v_runner.role, p_owner, 'member') then
@@ -1091,71 +1161,104 @@ begin
     -- Who is no superuser must belong to a role to make something that belongs to it; until the end of this.
     v_given := not (pg_has_role(v_runner.role, 'usage') and pg_has_role(v_runner.role, v_set));
     if v_given then
-        execute format('grant %I to %I%s', v_runner.role, current_user, case when v_new then ' with inherit true, set true' else '' end);
+        execute format('grant %I to %I%s', v_runner.role, current_user,
+            case when v_new then ' with inherit true, set true' else '' end);
     end if;
     if not has_database_privilege(v_runner.role, current_database(), 'temporary') then
         execute format('grant temporary on database %I to %I', current_database(), v_runner.role);
     end if;
-    execute format($sql$
-        create or replace function recovery_private.run_%1$s(p_sql text, p_task recovery.task, p_mode text)
-        returns setof jsonb language plpgsql volatile security definer
-        set search_path = pg_catalog, pg_temp set standard_conforming_strings = on as %2$L$sql$,
-        v_runner.id, $body$
-declare
-    v_rows   refcursor;
-    v_answer jsonb;
-begin
-    if p_mode = 'read' then
-        return query execute p_sql using p_task;
-    elsif p_mode = 'write' then
-        -- Read and planned by our search_path, executed by that of the host's writers: its triggers see theirs.
-        open v_rows no scroll for execute p_sql using p_task;
-        perform pg_catalog.set_config('search_path', p_task.path, true);
-        loop
-            fetch v_rows into v_answer;
-            exit when not found;
-            return next v_answer;
-        end loop;
-        close v_rows;
-        -- A deferred constraint would fail at commit, where nothing could be split any more; and a
-        -- deferred trigger would run there, up to PostgreSQL 17 as whoever called us.
-        set constraints all immediate;
-    else
-        execute p_sql using p_task;
-        if p_mode = 'compile' then
-            -- How PostgreSQL prints the expression of a view, its type, and what it uses. Every name is qualified: the
-            -- text will be trusted, and the runner can alter the search_path of this function.
-            return query select pg_catalog.jsonb_build_object(
-                'text', pg_catalog.pg_get_viewdef(a.attrelid),
-                'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
-                'uses', (
-                    select pg_catalog.jsonb_agg(pg_catalog.jsonb_build_array(d.refclassid, d.refobjid, d.refobjsubid))
-                    from pg_catalog.pg_rewrite as w join pg_catalog.pg_depend as d
-                      on d.classid operator(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass and d.objid operator(pg_catalog.=) w.oid
-                    where w.ev_class operator(pg_catalog.=) a.attrelid))
-            from pg_catalog.pg_attribute as a
-            where a.attrelid operator(pg_catalog.=) p_task.key::pg_catalog.regclass and a.attnum operator(pg_catalog.=) 1;
-        end if;
-    end if;
-end$body$);
-    v_call := format('recovery_private.run_%s(text, recovery.task, text)', v_runner.id);
-    execute format('comment on function %s is %L', v_call, format('Executes a statement with the rights of %I, for tables of %I.', v_runner.role, v_owner));
-    execute format('grant create on schema recovery_private to %I', v_runner.role);
-    execute format('alter function %s owner to %I', v_call, v_runner.role);
-    execute format('revoke create on schema recovery_private from %I', v_runner.role);
-    execute format('revoke all on function %s from public', v_call);
-    execute format('grant execute on function %s to recovery_owner', v_call);
+    perform recovery._make_runner_function(v_runner, v_owner);
     if v_given then
         execute format('revoke %I from %I', v_runner.role, current_user);
     end if;
     return v_runner.id;
 end
-$function$;
+$$;
 --;
 comment on function recovery._make_runner(regrole) is
     'Makes, or repairs, the role and the function by which code of an owner''s tables is executed. Needs a superuser, or CREATEROLE, membership in recovery_owner and (from PostgreSQL 16 on) the admin option on the owner.';
 --;
 revoke all on function recovery._make_runner(regrole) from public;
+--;
+-- sql/rights/_make_runner_function.sql
+create or replace function recovery._make_runner_function(p_runner recovery.runner, p_owner text)
+returns void
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $function$
+/* The runner executes the host's code, and so it owns the function that executes what it is given. An owner can alter
+   its function, and host code is the runner while it runs: it could make it security invoker, and whoever calls it
+   next would run the code. So it stands in a schema that is open to recovery_owner alone: nobody else can name it. */
+declare
+    v_call text := format('recovery_private.run_%s(text, recovery.task, text)', p_runner.id);
+begin
+    execute recovery._render_sql($sql$
+        create or replace function recovery_private.run_{id}(p_sql text, p_task recovery.task, p_mode text)
+        returns setof jsonb
+        language plpgsql
+        volatile
+        security definer
+        set search_path = pg_catalog, pg_temp
+        set standard_conforming_strings = on
+        as $body$
+        declare
+            v_rows   refcursor;
+            v_answer jsonb;
+        begin
+            if p_mode = 'read' then
+                return query execute p_sql using p_task;
+            elsif p_mode = 'write' then
+                -- Read and planned by our search_path, executed by that of the host's writers: its triggers see theirs.
+                open v_rows no scroll for execute p_sql using p_task;
+                perform pg_catalog.set_config('search_path', p_task.path, true);
+                loop
+                    fetch v_rows into v_answer;
+                    exit when not found;
+                    return next v_answer;
+                end loop;
+                close v_rows;
+                -- A deferred constraint would fail at commit, where nothing could be split any more; and a
+                -- deferred trigger would run there, up to PostgreSQL 17 as whoever called us.
+                set constraints all immediate;
+            else
+                execute p_sql using p_task;
+                if p_mode = 'compile' then
+                    -- How PostgreSQL prints the expression of a view, its type, and what it uses. Every name is
+                    -- qualified: the text will be trusted, and the runner can alter the search_path of this function.
+                    return query select pg_catalog.jsonb_build_object(
+                        'text', pg_catalog.pg_get_viewdef(a.attrelid),
+                        'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
+                        'uses', (
+                            select pg_catalog.jsonb_agg(pg_catalog.jsonb_build_array(d.refclassid, d.refobjid, d.refobjsubid))
+                            from pg_catalog.pg_rewrite as w join pg_catalog.pg_depend as d
+                              on d.classid operator(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass
+                             and d.objid operator(pg_catalog.=) w.oid
+                            where w.ev_class operator(pg_catalog.=) a.attrelid))
+                    from pg_catalog.pg_attribute as a
+                    where a.attrelid operator(pg_catalog.=) p_task.key::pg_catalog.regclass
+                      and a.attnum operator(pg_catalog.=) 1;
+                end if;
+            end if;
+        end
+        $body$
+        $sql$, jsonb_build_object('id', p_runner.id));
+    execute format('comment on function %s is %L', v_call,
+        format('Executes a statement with the rights of %I, for tables of %I.', p_runner.role, p_owner));
+    execute format('grant create on schema recovery_private to %I', p_runner.role);
+    execute format('alter function %s owner to %I', v_call, p_runner.role);
+    execute format('revoke create on schema recovery_private from %I', p_runner.role);
+    execute format('revoke all on function %s from public', v_call);
+    execute format('grant execute on function %s to recovery_owner', v_call);
+end
+$function$;
+--;
+comment on function recovery._make_runner_function(recovery.runner, text) is
+    'Makes, or repairs, the function by which a runner executes statements, which belongs to it. '
+    'For recovery._make_runner.';
+--;
+revoke all on function recovery._make_runner_function(recovery.runner, text) from public;
 --;
 -- sql/rights/_owns_table.sql
 create or replace function recovery._owns_table(p_table regclass)
@@ -1420,6 +1523,202 @@ comment on function recovery.permit(regrole) is
 --;
 revoke all on function recovery.permit(regrole) from public;
 --;
+-- sql/watch/_after_delete_sql.sql
+create or replace function recovery._after_delete_sql(p_watch recovery.watch, p_moves boolean)
+returns text
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $function$
+declare
+    v_image   constant text := recovery._realias_sql(p_watch.image, 'old');
+    v_deleted constant text := $sql$'deleted'$sql$;
+    v_moved   text := '';
+begin
+    if p_moves then
+        v_moved := recovery._render_sql($sql$
+            if coalesce(nullif(current_setting(v_left, true), ''), '0') <> '0' then
+                perform set_config(v_left, (current_setting(v_left)::integer - 1)::text, true),
+                        set_config('recovery.was_{id}_' || pg_trigger_depth(), jsonb_build_object(
+                            'open', v_was, 'owner', old.server_epoch, 'image', {image}, 'key', {key})::text, true);
+                return null;
+            end if;
+        $sql$, jsonb_build_object(
+            'id', p_watch.id,
+            'image', v_image,
+            'key', case p_watch.events when 'closed' then 'null' else format(
+                'case when v_was then %s end', recovery._key_text(p_watch.key_columns, 'old')) end));
+    end if;
+    return recovery._render_sql($sql$
+        declare
+            v_left constant text := 'recovery.left_{id}_' || pg_trigger_depth();
+            v_was  constant boolean := {was_open};
+        begin
+            if not v_was then
+                perform recovery._fence_write(null, false);
+            else
+                if (case when old.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
+                          and current_setting('transaction_isolation') = 'read committed'
+                         then pg_advisory_xact_lock_shared(old.server_epoch) is not null end) then
+        {write_if_live}
+                end if;
+                if not found then
+                    perform recovery._fence_write(null, false);
+        {write}
+                end if;
+            end if;
+        {moved}
+            if not v_was then
+                return null;
+            end if;
+        {ring}
+            return null;
+        end
+        $sql$, jsonb_build_object(
+        'id', p_watch.id,
+        'was_open', recovery._state_sql(p_watch, 'old'),
+        'write_if_live', recovery._event_sql(p_watch, 'old', v_deleted, v_image, 'null::jsonb', false, true),
+        'write', recovery._event_sql(p_watch, 'old', v_deleted, v_image, 'null::jsonb', false, false),
+        'moved', v_moved,
+        'ring', recovery._ring_sql(p_watch)));
+end
+$function$;
+--;
+comment on function recovery._after_delete_sql(recovery.watch, boolean) is
+    'Body of the trigger function that fences and tells open rows that are deleted. See recovery._trigger_sql.';
+--;
+revoke all on function recovery._after_delete_sql(recovery.watch, boolean) from public;
+--;
+-- sql/watch/_after_insert_sql.sql
+create or replace function recovery._after_insert_sql(p_watch recovery.watch, p_moves boolean)
+returns text
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $function$
+declare
+    v_image  constant text := recovery._realias_sql(p_watch.image, 'new');
+    v_opened constant text := $sql$'opened'$sql$;
+    v_moved  text := '';
+begin
+    if p_moves then
+        v_moved := recovery._render_sql($sql$
+            if nullif(current_setting(v_left, true), '') is not null then
+                v_was := current_setting(v_left, true);
+                perform set_config(v_left, '', true), recovery._withdraw_deletion({watch!l}, v_was ->> 'key');
+                v_old := (v_was ->> 'open')::boolean;
+                v_new := {is_open};
+                if v_old and v_new and new.server_epoch is not distinct from (v_was ->> 'owner')::bigint
+                    or not v_old and not v_new
+                then
+                    return null;
+                end if;
+                perform recovery._fence_write(case when v_new then new.server_epoch end, v_new and not v_old);
+                v_kind := case when not v_new then 'closed' when v_old then 'adopted' else 'reopened' end;
+        {write}
+            {ring}
+                return null;
+            end if;
+        $sql$, jsonb_build_object(
+            'watch', p_watch.name,
+            'is_open', recovery._state_sql(p_watch, 'new'),
+            'write', recovery._event_sql(p_watch, 'new', 'v_kind', $sql$v_was -> 'image'$sql$, v_image, p_watch.diff, false),
+            'ring', recovery._ring_sql(p_watch)));
+    end if;
+    return recovery._render_sql($sql$
+        declare
+            v_left constant text := 'recovery.was_{id}_' || pg_trigger_depth();
+            v_was  jsonb;
+            v_old  boolean;
+            v_new  boolean;
+            v_kind text;
+        begin
+        {moved}
+            if not ({is_open}) then
+                return null;
+            end if;
+            if (case when new.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
+                      and current_setting('transaction_isolation') = 'read committed'
+                     then pg_advisory_xact_lock_shared(new.server_epoch) is not null end) then
+        {write_if_live}
+            end if;
+            if not found then
+                perform recovery._fence_write(new.server_epoch, true);
+        {write}
+            end if;
+        {ring}
+            return null;
+        end
+        $sql$, jsonb_build_object(
+        'id', p_watch.id,
+        'moved', v_moved,
+        'is_open', recovery._state_sql(p_watch, 'new'),
+        'write_if_live', recovery._event_sql(p_watch, 'new', v_opened, 'null::jsonb', v_image, false, true),
+        'write', recovery._event_sql(p_watch, 'new', v_opened, 'null::jsonb', v_image, false, false),
+        'ring', recovery._ring_sql(p_watch)));
+end
+$function$;
+--;
+comment on function recovery._after_insert_sql(recovery.watch, boolean) is
+    'Body of the trigger function that fences and tells open rows that are new, or come from another partition. '
+    'See recovery._trigger_sql.';
+--;
+revoke all on function recovery._after_insert_sql(recovery.watch, boolean) from public;
+--;
+-- sql/watch/_after_update_sql.sql
+create or replace function recovery._after_update_sql(p_watch recovery.watch)
+returns text
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $function$
+declare
+    v_old constant text := recovery._realias_sql(p_watch.image, 'old');
+    v_new constant text := recovery._realias_sql(p_watch.image, 'new');
+begin
+    return recovery._render_sql($sql$
+        declare
+            v_old  constant boolean := {was_open};
+            v_new  constant boolean := {is_open};
+            v_kind text;
+        begin
+            if v_old and v_new and new.server_epoch is not distinct from old.server_epoch then
+                return null;  -- still open
+            end if;
+            v_kind := case when not v_new then 'closed' when v_old then 'adopted' else 'reopened' end;
+            if (case when new.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
+                      and v_old <> v_new and (v_new or new.server_epoch = old.server_epoch)
+                      and current_setting('transaction_isolation') = 'read committed'
+                     then pg_advisory_xact_lock_shared(new.server_epoch) is not null end) then
+        {write_if_live}
+            end if;
+            if not found then
+                perform recovery._fence_write(case when v_new then new.server_epoch end, v_new and not v_old);
+                if not v_old and not v_new then
+                    return null;
+                end if;
+        {write}
+            end if;
+        {ring}
+            return null;
+        end
+        $sql$, jsonb_build_object(
+        'was_open', recovery._state_sql(p_watch, 'old'),
+        'is_open', recovery._state_sql(p_watch, 'new'),
+        'write_if_live', recovery._event_sql(p_watch, 'new', 'v_kind', v_old, v_new, p_watch.diff, true),
+        'write', recovery._event_sql(p_watch, 'new', 'v_kind', v_old, v_new, p_watch.diff, false),
+        'ring', recovery._ring_sql(p_watch)));
+end
+$function$;
+--;
+comment on function recovery._after_update_sql(recovery.watch) is
+    'Body of the trigger function that fences and tells rows that are opened, closed or adopted. See recovery._trigger_sql.';
+--;
+revoke all on function recovery._after_update_sql(recovery.watch) from public;
+--;
 -- sql/watch/_attached_watches.sql
 create or replace function recovery._attached_watches()
 returns setof recovery.watch
@@ -1434,6 +1733,166 @@ $$;
 comment on function recovery._attached_watches() is 'The watches whose table is still there: one that was dropped without recovery.detach harms no other.';
 --;
 revoke all on function recovery._attached_watches() from public;
+--;
+-- sql/watch/_before_delete_sql.sql
+create or replace function recovery._before_delete_sql(p_watch recovery.watch)
+returns text
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $function$
+    select recovery._render_sql($sql$
+        declare
+            v_move constant text := 'recovery.move_{id}_' || pg_trigger_depth();
+            v_left constant text := 'recovery.left_{id}_' || pg_trigger_depth();
+        begin
+            if current_setting(v_move, true) = tg_relid || ' ' || old.ctid then
+                perform set_config(v_move, 'moves', true),
+                        set_config(v_left, (coalesce(nullif(current_setting(v_left, true), ''), '0')::integer + 1)::text, true);
+            end if;
+            return old;
+        end
+        $sql$, jsonb_build_object('id', p_watch.id))
+$function$;
+--;
+comment on function recovery._before_delete_sql(recovery.watch) is
+    'Body of the trigger function that counts rows on their way to another partition. See recovery._trigger_sql.';
+--;
+revoke all on function recovery._before_delete_sql(recovery.watch) from public;
+--;
+-- sql/watch/_before_insert_sql.sql
+create or replace function recovery._before_insert_sql(p_watch recovery.watch, p_moves boolean)
+returns text
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $function$
+begin
+    return recovery._render_sql($sql$
+        declare
+            v_move constant text := 'recovery.move_{id}_' || pg_trigger_depth();
+        begin
+        {moved}
+            new.server_epoch := case when {is_open} then coalesce(
+                new.server_epoch, nullif(current_setting('recovery.server_epoch', true), '')::bigint) end;
+            return new;
+        end
+        $sql$, jsonb_build_object(
+        'id', p_watch.id,
+        'moved', case when p_moves then recovery._render_sql($sql$
+            if current_setting(v_move, true) = 'moves' then
+                perform set_config(v_move, '', true);
+                return new;  -- from another partition, where before_update has seen it
+            end if;
+        $sql$, '{}') else '' end,
+        'is_open', case when recovery._is_decided_late(p_watch) then 'true'
+                        else recovery._state_sql(p_watch, 'new') end));
+end
+$function$;
+--;
+comment on function recovery._before_insert_sql(recovery.watch, boolean) is
+    'Body of the trigger function that writes the owner into a new row. See recovery._trigger_sql.';
+--;
+revoke all on function recovery._before_insert_sql(recovery.watch, boolean) from public;
+--;
+-- sql/watch/_before_truncate_sql.sql
+create or replace function recovery._before_truncate_sql(p_watch recovery.watch)
+returns text
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $function$
+begin
+    return recovery._render_sql($sql$
+        begin
+            if nullif(current_setting('recovery.server_epoch', true), '')::bigint is not null then
+                perform recovery.assert_live(nullif(current_setting('recovery.server_epoch', true), '')::bigint);
+            end if;
+        {tell}
+            return null;
+        end
+        $sql$, jsonb_build_object(
+        'tell', case p_watch.events when 'closed' then '' else recovery._render_sql($sql$
+            begin
+        {write}
+                if found then
+                    perform recovery._announce_written();
+                end if;
+            exception when others then
+                raise warning 'recovery: the rows of % that were open leave no event: %', tg_relid::regclass, sqlerrm;
+            end;
+        $sql$, jsonb_build_object('write', recovery._event_sql(
+            p_watch, 'r', $sql$'deleted'$sql$, p_watch.image, 'null::jsonb', false, false))) end));
+end
+$function$;
+--;
+comment on function recovery._before_truncate_sql(recovery.watch) is
+    'Body of the trigger function that fences and tells the open rows of a table that is truncated. See recovery._trigger_sql.';
+--;
+revoke all on function recovery._before_truncate_sql(recovery.watch) from public;
+--;
+-- sql/watch/_before_update_sql.sql
+create or replace function recovery._before_update_sql(p_watch recovery.watch, p_moves boolean)
+returns text
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $function$
+begin
+    return recovery._render_sql($sql$
+        declare
+            v_writer constant bigint := nullif(current_setting('recovery.server_epoch', true), '')::bigint;
+            v_opens  boolean;
+        begin
+        {moves}
+            if {was_open} then
+                -- The NULL of an ORM that has not seen who owns the row says nothing.
+                if new.server_epoch is null and v_writer is not null then
+                    new.server_epoch := old.server_epoch;
+                end if;
+                return new;
+            end if;
+            v_opens := {is_open};
+            if old.server_epoch < 0 then
+                perform recovery._refuse_late_result(
+                    old.server_epoch, case when v_opens then new.server_epoch end, tg_relid);
+            end if;
+            if v_opens then
+                -- Ownership begins here. Who is no server leaves the owner that the row carries, and is refused if it has ended.
+                if new.server_epoch is null
+                    or new.server_epoch = old.server_epoch and (v_writer is not null or old.server_epoch < 0)
+                then
+                    new.server_epoch := v_writer;
+                end if;
+            else
+                if new.server_epoch <> old.server_epoch or old.server_epoch is null then
+                    new.server_epoch := old.server_epoch;
+                end if;
+                if v_writer is not null then
+                    perform recovery._fence_write(null, false);
+                end if;
+            end if;
+            return new;
+        end
+        $sql$, jsonb_build_object(
+        'moves', case when p_moves then recovery._render_sql($sql$
+            perform set_config('recovery.move_{id}_' || pg_trigger_depth(), tg_relid || ' ' || old.ctid, true),
+                    set_config('recovery.move_{id}', 'on', true);
+        $sql$, jsonb_build_object('id', p_watch.id)) else '' end,
+        'was_open', recovery._state_sql(p_watch, 'old'),
+        'is_open', case when recovery._is_decided_late(p_watch) then 'true'
+                        else recovery._state_sql(p_watch, 'new') end));
+end
+$function$;
+--;
+comment on function recovery._before_update_sql(recovery.watch, boolean) is
+    'Body of the trigger function that keeps the owner of a row, and fences writes of closed ones. See recovery._trigger_sql.';
+--;
+revoke all on function recovery._before_update_sql(recovery.watch, boolean) from public;
 --;
 -- sql/watch/_broken_watches.sql
 create or replace function recovery._broken_watches()
@@ -1640,8 +2099,10 @@ declare
 begin
     if p_watch.child is not null then
         v_task.key := p_key;
-        select c.* into v_child from recovery._run_as_owner(p_watch.runner, format('select to_jsonb((%s)::text) from %s as r where %s = ($1).key',
-            p_watch.child, p_watch.relation, recovery._key_text(p_watch.key_columns, 'r')), v_task) as c;
+        select c.* into v_child from recovery._run_as_owner(p_watch.runner, recovery._render_sql(
+            'select to_jsonb(({child})::text) from {relation} as r where {key} = ($1).key',
+            jsonb_build_object('child', p_watch.child, 'relation', p_watch.relation,
+                               'key', recovery._key_text(p_watch.key_columns, 'r'))), v_task) as c;
     end if;
     return v_child #>> '{}';
 end
@@ -1681,14 +2142,21 @@ begin
     -- the second column what makes an aggregate an error. All by the runner: reading an expression may
     -- execute code already (a literal of a type that holds a domain). The view does not stay.
     v_task.key := 'pg_temp.recovery_' || replace(gen_random_uuid()::text, '-', '');
-    select v.* into v_found from recovery._run_as_owner(v_runner.id, format(
-        E'create temporary view %s as select (%s\n)%s as recovery_value, r.tableoid as recovery_row from only %s as r cross join %s',
-        v_task.key, p_expression,
-        case when p_type is null then '' else '::' || p_type end,
-        p_table,
-        case when p_closing
-            then '(values (null::text, null::text, null::text, null::timestamptz, null::bigint, null::bigint)) as c (reason, message, detector, at, ms, epoch)'
-            else '(values (1)) as recovery_none (one)' end), v_task, 'compile') as v;
+    select v.* into v_found from recovery._run_as_owner(v_runner.id, recovery._render_sql($sql$
+        create temporary view {view} as
+        select ({expression}
+        ){type} as recovery_value, r.tableoid as recovery_row
+        from only {relation} as r
+        cross join {closing}
+        $sql$, jsonb_build_object(
+        'view', v_task.key,
+        'expression', p_expression,
+        'type', case when p_type is null then '' else '::' || p_type end,
+        'relation', p_table,
+        'closing', case when p_closing
+            then '(values (null::text, null::text, null::text, null::timestamptz, null::bigint, null::bigint))'
+                || ' as c (reason, message, detector, at, ms, epoch)'
+            else '(values (1)) as recovery_none (one)' end)), v_task, 'compile') as v;
     o_text := v_found ->> 'text';
     o_text := substr(o_text, 9, strpos(o_text, E' AS recovery_value,\n') - 9);
     o_type := v_found ->> 'type';
@@ -2017,6 +2485,56 @@ comment on function recovery._drop_triggers(regclass) is 'Removes our triggers f
 --;
 revoke all on function recovery._drop_triggers(regclass) from public;
 --;
+-- sql/watch/_event_sql.sql
+create or replace function recovery._event_sql(p_watch recovery.watch, p_row text, p_kind text, p_old text, p_new text, p_diff boolean, p_live boolean)
+returns text
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $function$
+declare
+    v_from text := '';
+begin
+    if p_live then
+        v_from := recovery._render_sql($sql$
+                from recovery.server as s
+        {difference}
+                where s.epoch = {row}.server_epoch and s.ended is null and s.pending is null and s.drain_until is null
+        $sql$, jsonb_build_object('row', p_row, 'difference', case when p_diff
+            then format('        cross join lateral recovery._json_difference(%s, %s) as d', p_old, p_new) else '' end));
+    elsif p_row = 'r' then
+        v_from := format('        from %s as r where %s', p_watch.relation, p_watch.open);
+    elsif p_diff then
+        v_from := format('        from recovery._json_difference(%s, %s) as d', p_old, p_new);
+    end if;
+    if p_watch.events = 'closed' then
+        return case when p_live then '        perform ' || ltrim(v_from) || ';' else '' end;
+    end if;
+    return recovery._render_sql($sql$
+            insert into recovery.outbox_{outbox}
+                (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+            select {row}.server_epoch, {watch!l}, {kind}, {topic!l}, {key}, {group},
+                   nullif(current_setting('recovery.reason', true), ''), 'writer', {values}{from};
+    $sql$, jsonb_build_object(
+        'outbox', p_watch.outbox,
+        'row', p_row,
+        'watch', p_watch.name,
+        'kind', p_kind,
+        'topic', p_watch.topic,
+        'key', recovery._key_text(p_watch.key_columns, p_row),
+        'group', coalesce('(' || recovery._realias_sql(p_watch.group_by, p_row) || ')::text', 'null'),
+        'values', case when p_diff then 'd.old, d.new' else p_old || ', ' || p_new end,
+        'from', case v_from when '' then '' else E'\n' || v_from end));
+end
+$function$;
+--;
+comment on function recovery._event_sql(recovery.watch, text, text, text, text, boolean, boolean) is
+    'The statement of a trigger function that writes an event of the row old, new or r (every open one): p_live only if its '
+    'epoch lives, p_diff only what differs. Nothing for a watch that tells only what recovery does.';
+--;
+revoke all on function recovery._event_sql(recovery.watch, text, text, text, text, boolean, boolean) from public;
+--;
 -- sql/watch/_family_of.sql
 create or replace function recovery._family_of(p_watch text, p_scope text, p_what text)
 returns text
@@ -2123,17 +2641,28 @@ begin
     foreach v_name in array v_names loop
         if exists (
             select from pg_proc as p
-            where p.pronamespace = 'recovery'::regnamespace and p.proname = format('watch_%s_%s', new.id, v_name) and p.proowner <> (select o.oid from pg_roles as o where o.rolname = v_runner.role)
+            where p.pronamespace = 'recovery'::regnamespace and p.proname = format('watch_%s_%s', new.id, v_name)
+              and p.proowner <> (select o.oid from pg_roles as o where o.rolname = v_runner.role)
         ) then
             execute format('drop function recovery.watch_%s_%s()', new.id, v_name);  -- the table has another owner now
         end if;
-        perform recovery._run_as_owner(new.runner, format(
-            'create or replace function recovery.watch_%1$s_%2$s() returns trigger language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as %3$L;'
-            ' comment on function recovery.watch_%1$s_%2$s() is %4$L;'
-            ' revoke all on function recovery.watch_%1$s_%2$s() from public;'
-            ' grant execute on function recovery.watch_%1$s_%2$s() to %5$s',
-            new.id, v_name, recovery._trigger_sql(new, v_name),
-            format('Generated for watch "%s": owner, fence and events of its rows, %s.', new.name, replace(v_name, '_', ' ')), v_runner.owner), null, 'make');
+        perform recovery._run_as_owner(new.runner, recovery._render_sql($sql$
+            create or replace function {function}()
+            returns trigger
+            language plpgsql
+            volatile
+            security definer
+            set search_path = pg_catalog, pg_temp
+            as {body!l};
+            comment on function {function}() is {comment!l};
+            revoke all on function {function}() from public;
+            grant execute on function {function}() to {owner}
+            $sql$, jsonb_build_object(
+            'function', format('recovery.watch_%s_%s', new.id, v_name),
+            'body', recovery._trigger_sql(new, v_name),
+            'comment', format('Generated for watch "%s": owner, fence and events of its rows, %s.',
+                              new.name, replace(v_name, '_', ' ')),
+            'owner', v_runner.owner)), null, 'make');
     end loop;
     execute format('revoke create on schema recovery from %I', v_runner.role);
     return null;
@@ -2164,24 +2693,30 @@ begin
     end if;
     v_task.keys := p_groups;
     v_task.max_rows := p_upward::integer;
-    select t.* into v_groups from recovery._run_as_owner(v_head.runner, format($sql$
+    select t.* into v_groups from recovery._run_as_owner(v_head.runner, recovery._render_sql($sql$
         with recursive
         up (g) as (
-            select unnest(($1).keys::%3$s[])
+            select unnest(($1).keys::{type}[])
             union
-            select %2$s from up join %1$s as r on %4$s = up.g where ($1).max_rows = 1 and %2$s is not null
+            select {parent} from up join {relation} as r on {group} = up.g where ($1).max_rows = 1 and {parent} is not null
         ),
         down (g, depth) as (
             select up.g, 0 from up
-            where not exists (select from %1$s as r where %4$s = up.g and %2$s in (select u.g from up as u))
+            where not exists (select from {relation} as r where {group} = up.g and {parent} in (select u.g from up as u))
             union
-            select %4$s, down.depth + 1 from down join %1$s as r on %2$s = down.g where down.depth < 100
+            select {group}, down.depth + 1 from down join {relation} as r on {parent} = down.g where down.depth < 100
         ),
         every (g, depth) as (
-            select x.g, max(x.depth) from (select down.g, down.depth from down union all select up.g, 0 from up) as x group by x.g
+            select x.g, max(x.depth)
+            from (select down.g, down.depth from down union all select up.g, 0 from up) as x
+            group by x.g
         )
         select to_jsonb(array_agg(g order by depth desc, g)::text[]) from every
-        $sql$, v_head.relation, v_head.parent, v_head.group_type, v_head.group_by), v_task) as t;
+        $sql$, jsonb_build_object(
+        'relation', v_head.relation,
+        'parent', v_head.parent,
+        'group', v_head.group_by,
+        'type', v_head.group_type)), v_task) as t;
     return recovery._to_texts(v_groups);
 end
 $$;
@@ -2289,6 +2824,40 @@ comment on function recovery._index_problem(recovery.watch, text) is
 --;
 revoke all on function recovery._index_problem(recovery.watch, text) from public;
 --;
+-- sql/watch/_index_sql.sql
+create or replace function recovery._index_sql(p_watch recovery.watch, p_kind text)
+returns text
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $function$
+    -- Of what began, not of what moves: a timeout index on a moving column would end HOT updates. The test
+    -- for null follows from any comparison and keeps it out of closings, which would read all open rows by it.
+    select case p_kind
+        when 'open' then recovery._render_sql(
+            'create index {name!i} on {relation} (server_epoch{group}, {key}) where ({open})',
+            jsonb_build_object(
+                'name', 'recovery_open_' || p_watch.id,
+                'relation', p_watch.relation,
+                'group', coalesce(', (' || recovery._realias_sql(p_watch.group_by, p_watch.relation::text) || ')', ''),
+                'key', (select string_agg(quote_ident(k.name), ', ' order by k.n)
+                        from unnest(p_watch.key_columns) with ordinality as k (name, n)),
+                'open', recovery._realias_sql(p_watch.open, p_watch.relation::text)))
+        when 'started' then recovery._render_sql(
+            'create index {name!i} on {relation} (({started})) where ({open}) and ({started}) is not null',
+            jsonb_build_object(
+                'name', 'recovery_started_' || p_watch.id,
+                'relation', p_watch.relation,
+                'started', recovery._realias_sql(p_watch.started, p_watch.relation::text),
+                'open', recovery._realias_sql(p_watch.open, p_watch.relation::text))) end
+$function$;
+--;
+comment on function recovery._index_sql(recovery.watch, text) is
+    'The statement that makes an index of a watch: open, by owner, group and key; started, for the watchdog.';
+--;
+revoke all on function recovery._index_sql(recovery.watch, text) from public;
+--;
 -- sql/watch/_is_decided_late.sql
 create or replace function recovery._is_decided_late(p_watch recovery.watch)
 returns boolean
@@ -2324,12 +2893,26 @@ begin
     v_task.keys := p_groups;
     for v_watch in select w.* from recovery._attached_watches() as w where w.family = p_family and w.group_by is not null order by w.position loop
         v_task.epochs := recovery._open_epochs(v_watch.name);
-        select o.* into v_open from recovery._run_as_owner(v_watch.runner, format(
-            'select to_jsonb(exists (select from unnest(($1).keys::%1$s[]) as g (g) cross join unnest(($1).epochs) as e (epoch) cross join lateral'
-            ' (select from %2$s as r where r.server_epoch = e.epoch and %3$s and (%4$s) and (%5$s) limit 1) as r)'
-            ' or exists (select from unnest(($1).keys::%1$s[]) as g (g) cross join lateral'
-            ' (select from %2$s as r where r.server_epoch is null and %3$s and (%4$s) and (%5$s) limit 1) as r))',
-            v_watch.group_type, v_watch.relation, recovery._key_sql(v_watch, 'group'), v_watch.open, coalesce(v_watch.only_if, 'true')), v_task) as o;
+        select o.* into v_open from recovery._run_as_owner(v_watch.runner, recovery._render_sql($sql$
+            select to_jsonb(
+                exists (
+                    select from unnest(($1).keys::{type}[]) as g (g)
+                    cross join unnest(($1).epochs) as e (epoch)
+                    cross join lateral (
+                        select from {relation} as r
+                        where r.server_epoch = e.epoch and {in_group} and ({open}) and ({meant}) limit 1) as r)
+                or exists (
+                    select from unnest(($1).keys::{type}[]) as g (g)
+                    cross join lateral (
+                        select from {relation} as r
+                        where r.server_epoch is null and {in_group} and ({open}) and ({meant}) limit 1) as r))
+            $sql$,
+            jsonb_build_object(
+                'type', v_watch.group_type,
+                'relation', v_watch.relation,
+                'in_group', recovery._key_sql(v_watch, 'group'),
+                'open', v_watch.open,
+                'meant', coalesce(v_watch.only_if, 'true'))), v_task) as o;
         if v_open then
             return true;
         end if;
@@ -2411,12 +2994,15 @@ as $$
     select case p_form
         when 'columns' then string_agg(format('r.%I', c.name), ', ' order by c.n)
         when 'parts' then format('array[%s]', string_agg(format('(r.%I)::text', c.name), ', ' order by c.n))
-        when 'between' then format('(($1).keys is null or (%1$s) > (%2$s)) and (($1).bound is null or (%1$s) <= (%3$s))',
-            string_agg(format('r.%I', c.name), ', ' order by c.n),
-            string_agg(format('(($1).keys[%s])::%s', c.n, p_watch.key_types[c.n]), ', ' order by c.n),
-            string_agg(format('(($1).bound[%s])::%s', c.n, p_watch.key_types[c.n]), ', ' order by c.n))
+        when 'between' then recovery._render_sql(
+            '(($1).keys is null or ({columns}) > ({after})) and (($1).bound is null or ({columns}) <= ({bound}))',
+            jsonb_build_object(
+                'columns', string_agg(format('r.%I', c.name), ', ' order by c.n),
+                'after', string_agg(format('(($1).keys[%s])::%s', c.n, p_watch.key_types[c.n]), ', ' order by c.n),
+                'bound', string_agg(format('(($1).bound[%s])::%s', c.n, p_watch.key_types[c.n]), ', ' order by c.n)))
         when 'loose' then format('(%s) is null', p_watch.group_by)
-        when 'equal' then string_agg(format('r.%I = (($1).keys[%s])::%s', c.name, c.n, p_watch.key_types[c.n]), ' and ' order by c.n)
+        when 'equal' then string_agg(
+            format('r.%I = (($1).keys[%s])::%s', c.name, c.n, p_watch.key_types[c.n]), ' and ' order by c.n)
         when 'group' then format('%s = g.g', p_watch.group_by)
         when 'groups' then format('%s = any(($1).keys::%s[])', p_watch.group_by, p_watch.group_type)
         end
@@ -2479,15 +3065,17 @@ declare
 begin
     select w.relation, w.open, w.runner into strict v_watch from recovery._attached_watches() as w where w.name = p_watch;
     -- Steps from one epoch to the next in the partial index, so the cost follows the number of owners.
-    select e.* into v_epochs from recovery._run_as_owner(v_watch.runner, format($sql$
+    select e.* into v_epochs from recovery._run_as_owner(v_watch.runner, recovery._render_sql($sql$
         with recursive e (epoch) as (
-            (select r.server_epoch from %1$s as r where r.server_epoch is not null and (%2$s) order by r.server_epoch limit 1)
+            (select r.server_epoch from {relation} as r
+             where r.server_epoch is not null and ({open}) order by r.server_epoch limit 1)
             union all
-            select (select r.server_epoch from %1$s as r where r.server_epoch > e.epoch and (%2$s) order by r.server_epoch limit 1)
+            select (select r.server_epoch from {relation} as r
+                    where r.server_epoch > e.epoch and ({open}) order by r.server_epoch limit 1)
             from e where e.epoch is not null
         )
         select to_jsonb(array_agg(e.epoch)) from e where e.epoch is not null
-        $sql$, v_watch.relation, v_watch.open)) as e;
+        $sql$, jsonb_build_object('relation', v_watch.relation, 'open', v_watch.open))) as e;
     return coalesce(recovery._to_texts(v_epochs)::bigint[], '{}');
 end
 $$;
@@ -2526,20 +3114,26 @@ as $$
 declare
     v_watch recovery.watch;
     v_task  recovery.task;
+    v_role  text;
     v_step  text := 'statement';
     v_state text;
     v_error text;
 begin
     select w.* into strict v_watch from recovery.watch as w where w.relation = p_table;
-    if (select to_jsonb(true) from recovery._run_as_owner(v_watch.runner, format('select pg_catalog.to_jsonb(pg_catalog.row_security_active(%L::pg_catalog.regclass))', p_table)) as r where r = 'true') then
-        perform recovery._fail('RC006', format('row security of %s would hide rows from %s', p_table, (select r.role from recovery.runner as r where r.id = v_watch.runner)),
-            format('Orphans would stay open: alter role %I bypassrls.', (select r.role from recovery.runner as r where r.id = v_watch.runner)));
+    select r.role into v_role from recovery.runner as r where r.id = v_watch.runner;
+    if exists (
+        select from recovery._run_as_owner(v_watch.runner, format(
+            'select pg_catalog.to_jsonb(pg_catalog.row_security_active(%L::pg_catalog.regclass))', p_table)) as r
+        where r = 'true'
+    ) then
+        perform recovery._fail('RC006', format('row security of %s would hide rows from %s', p_table, v_role),
+            format('Orphans would stay open: alter role %I bypassrls.', v_role));
     end if;
     -- The real statements, planned by the role that executes them.
-    perform recovery._run_as_owner(v_watch.runner, 'explain (costs off) ' || recovery._close_sql(v_watch.family, case when v_watch.group_by is null then 'range' else 'groups' end),
-        v_task, 'plan');
-    perform recovery._run_as_owner(v_watch.runner, 'explain (costs off) ' || recovery._close_sql(v_watch.family, 'row', 'any', 'without', true, true, false, v_watch.name),
-        v_task, 'plan');
+    perform recovery._run_as_owner(v_watch.runner, 'explain (costs off) ' || recovery._close_sql(
+        v_watch.family, case when v_watch.group_by is null then 'range' else 'groups' end), v_task, 'plan');
+    perform recovery._run_as_owner(v_watch.runner, 'explain (costs off) ' || recovery._close_sql(
+        v_watch.family, 'row', 'any', 'without', true, true, false, v_watch.name), v_task, 'plan');
     if v_watch.supervised is not null then
         v_step := 'watchdog';
         perform recovery._run_as_owner(v_watch.runner, 'explain (costs off) ' || recovery._due_sql(v_watch), v_task, 'plan');
@@ -2581,6 +3175,126 @@ comment on function recovery._requeue_sql(regclass, jsonb, jsonb, text, integer)
 --;
 revoke all on function recovery._requeue_sql(regclass, jsonb, jsonb, text, integer) from public;
 --;
+-- sql/watch/_ring_sql.sql
+create or replace function recovery._ring_sql(p_watch recovery.watch)
+returns text
+language sql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $function$
+    -- The bell: at most one NOTIFY in 20 ms, because NOTIFY serialises the commits of the whole cluster.
+    select case p_watch.events when 'closed' then '' else recovery._render_sql($sql$
+        if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
+               - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+            perform recovery._announce_written();
+        end if;
+    $sql$, '{}') end
+$function$;
+--;
+comment on function recovery._ring_sql(recovery.watch) is
+    'The end of a trigger function that has written an event: wakes the listeners.';
+--;
+revoke all on function recovery._ring_sql(recovery.watch) from public;
+--;
+-- sql/watch/_state_sql.sql
+create or replace function recovery._state_sql(p_watch recovery.watch, p_row text)
+returns text
+language sql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $function$
+    select format('(%s) is true', recovery._realias_sql(p_watch.open, p_row))
+$function$;
+--;
+comment on function recovery._state_sql(recovery.watch, text) is
+    'SQL text for whether the row old or new of a trigger is open.';
+--;
+revoke all on function recovery._state_sql(recovery.watch, text) from public;
+--;
+-- sql/watch/_trigger_definitions.sql
+create or replace function recovery._trigger_definitions(p_watch recovery.watch)
+returns table (name text, statement text)
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $function$
+/* PostgreSQL reads and plans a WHEN clause anew for each statement, half a microsecond for each of its
+   nodes, and a streaming update should not pay for that. So triggers name the columns that their conditions read,
+   and their functions decide; one short WHEN keeps streaming updates out of zz_recovery_20_update, which looks at
+   every update of a closed row. Where naming columns is not enough, because a BEFORE trigger of the host may change
+   one that the statement does not name, or does not help, because work streams into the json that says whether it is
+   open, recovery_20_update looks at every update.
+
+   The BEFORE triggers are called zz_ so that they fire after those of the host, and see the row as it will be.
+
+   Closings write their events themselves: they are the runner's statements, and no trigger of ours is for them. */
+declare
+    v_was     constant text := recovery._realias_sql(p_watch.open, 'old');
+    v_is      constant text := recovery._realias_sql(p_watch.open, 'new');
+    v_writes  constant text := format('(current_user <> %L or pg_trigger_depth() > 0)',
+                                      (recovery._runner_of(p_watch.relation)).role);
+    v_moves   text;
+    v_moved   text := '';
+    v_columns text;
+    v_trigger record;
+begin
+    if not recovery._has_rewriting_trigger(p_watch.relation) and p_watch.open !~ '\mr\.\*' then
+        select string_agg(format('%I', a.attname), ', ' order by a.attnum) into v_columns
+        from pg_attribute as a
+        where a.attrelid = p_watch.relation and not a.attisdropped
+          and (a.attnum = any(p_watch.open_columns) or a.attname = 'server_epoch' or a.attname = any(p_watch.key_columns))
+        having not bool_or(a.attgenerated <> '' or a.atttypid in ('json'::regtype, 'jsonb'::regtype));
+    end if;
+    if (select c.relkind from pg_class as c where c.oid = p_watch.relation) = 'p' then
+        -- A row may be on its way between partitions.
+        v_moves := format($sql$current_setting('recovery.move_%s', true) = 'on'$sql$, p_watch.id);
+        v_moved := ' or ' || v_moves;
+    end if;
+    for v_trigger in
+        select t.name, t.function, t.event,
+               t.condition || case when v_moves is null or t.event ~ 'update' then '' else ' and ' || v_writes end as condition
+        from (values
+            ('zz_recovery_10_insert', 'before_insert', 'before insert',
+                case when recovery._is_decided_late(p_watch) then '(new.server_epoch is null' || v_moved || ')'
+                     else '((' || v_is || ') is distinct from (new.server_epoch is not null)' || v_moved || ')' end),
+            ('zz_recovery_20_update', 'before_update', 'before update',
+                case when v_moves is null then '(' || v_was || ') is not true' else v_writes end),
+            ('zz_recovery_25_null', 'before_update', 'before update of server_epoch',
+                case when v_moves is null then
+                    'new.server_epoch is null and old.server_epoch is not null and (' || v_was || ') and ' || v_writes end),
+            ('zz_recovery_30_delete', 'before_delete', 'before delete', v_moves),
+            ('recovery_10_insert', 'insert', 'after insert', '(' || v_is || v_moved || ')'),
+            ('recovery_20_update', 'update', 'after update' || coalesce(' of ' || v_columns, ''), v_writes),
+            ('recovery_30_delete', 'delete', 'after delete',
+                '(' || v_was || $sql$ or current_setting('recovery.server_epoch', true) <> ''$sql$ || v_moved || ')'),
+            ('recovery_40_truncate', 'truncate', 'before truncate', '')
+        ) as t (name, function, event, condition)
+        where t.condition is not null
+    loop
+        name := v_trigger.name;
+        statement := recovery._render_sql(
+            'create trigger {name!i} {event} on {relation} for each {level} execute function recovery.watch_{id}_{function}()',
+            jsonb_build_object(
+                'name', v_trigger.name,
+                'event', v_trigger.event,
+                'relation', p_watch.relation,
+                'level', case v_trigger.function when 'truncate' then 'statement'
+                              else 'row when (' || v_trigger.condition || ')' end,
+                'id', p_watch.id,
+                'function', v_trigger.function));
+        return next;
+    end loop;
+end
+$function$;
+--;
+comment on function recovery._trigger_definitions(recovery.watch) is
+    'The statements that make the triggers of a watch, in the order in which they fire.';
+--;
+revoke all on function recovery._trigger_definitions(recovery.watch) from public;
+--;
 -- sql/watch/_trigger_sql.sql
 create or replace function recovery._trigger_sql(p_watch recovery.watch, p_operation text)
 returns text
@@ -2607,224 +3321,23 @@ as $function$
    triggers of the host come between. Anybody can set them, so nothing is left out because of them before the
    insert is there: AFTER DELETE fences and says what it says of every row, AFTER INSERT takes that back.       */
 declare
-    v_move   constant boolean := (select c.relkind = 'p' from pg_class as c where c.oid = p_watch.relation);
-    v_late   constant boolean := recovery._is_decided_late(p_watch);
-    v_was    constant text := format('(%s) is true', recovery._realias_sql(p_watch.open, 'old'));
-    v_is     constant text := format('(%s) is true', recovery._realias_sql(p_watch.open, 'new'));
-    v_writer constant text := $$nullif(current_setting('recovery.server_epoch', true), '')::bigint$$;
-    v_row    constant text := case p_operation when 'delete' then 'old' when 'truncate' then 'r' else 'new' end;
-    v_old    constant text := case p_operation when 'insert' then 'null::jsonb' when 'truncate' then p_watch.image else recovery._realias_sql(p_watch.image, 'old') end;
-    v_new    constant text := case when p_operation in ('delete', 'truncate') then 'null::jsonb' else recovery._realias_sql(p_watch.image, 'new') end;
-    v_diff   constant boolean := p_watch.diff and p_operation = 'update';
-    v_insert text;
-    v_values text;
-    v_event  text;
-    v_fast   text;
-    v_slow   text := '';
-    v_ring   text := '';
-    v_moved  text := '';
-    v_own    constant text := $$(case when %s and current_setting('transaction_isolation') = 'read committed'
-             then pg_advisory_xact_lock_shared(%s.server_epoch) is not null end)$$;
-    v_live   constant text := format('recovery.server as s%s where s.epoch = %s.server_epoch and s.ended is null and s.pending is null and s.drain_until is null',
-        case when v_diff then format(' cross join lateral recovery._json_difference(%s, %s) as d', v_old, v_new) else '' end, v_row);
+    v_moves constant boolean := (select c.relkind = 'p' from pg_class as c where c.oid = p_watch.relation);
 begin
-    case p_operation
-        when 'before_insert' then
-            return format($body$declare
-    v_move constant text := 'recovery.move_%1$s_' || pg_trigger_depth();
-begin%2$s
-    new.server_epoch := case when %3$s then coalesce(new.server_epoch, %4$s) end;
-    return new;
-end$body$,
-                p_watch.id, case when v_move then $$
-    if current_setting(v_move, true) = 'moves' then
-        perform set_config(v_move, '', true);
-        return new;  -- from another partition, where before_update has seen it
-    end if;$$ else '' end, case when v_late then 'true' else v_is end, v_writer);
-        when 'before_update' then
-            return format($body$declare
-    v_writer constant bigint := %1$s;
-    v_opens  boolean;
-begin%2$s
-    if %3$s then
-        -- The NULL of an ORM that has not seen who owns the row says nothing.
-        if new.server_epoch is null and v_writer is not null then
-            new.server_epoch := old.server_epoch;
-        end if;
-        return new;
-    end if;
-    v_opens := %4$s;
-    if old.server_epoch < 0 then
-        perform recovery._refuse_late_result(old.server_epoch, case when v_opens then new.server_epoch end, tg_relid);
-    end if;
-    if v_opens then
-        -- Ownership begins here. Who is no server leaves the owner that the row carries, and is refused if it has ended.
-        if new.server_epoch is null or new.server_epoch = old.server_epoch and (v_writer is not null or old.server_epoch < 0) then
-            new.server_epoch := v_writer;
-        end if;
-    else
-        if new.server_epoch <> old.server_epoch or old.server_epoch is null then
-            new.server_epoch := old.server_epoch;
-        end if;
-        if v_writer is not null then
-            perform recovery._fence_write(null, false);
-        end if;
-    end if;
-    return new;
-end$body$,
-                v_writer, case when v_move then format($$
-    perform set_config('recovery.move_%1$s_' || pg_trigger_depth(), tg_relid || ' ' || old.ctid, true),
-            set_config('recovery.move_%1$s', 'on', true);$$, p_watch.id) else '' end,
-                v_was, case when v_late then 'true' else v_is end);
-        when 'before_delete' then
-            return format($body$declare
-    v_move constant text := 'recovery.move_%1$s_' || pg_trigger_depth();
-    v_left constant text := 'recovery.left_%1$s_' || pg_trigger_depth();
-begin
-    if current_setting(v_move, true) = tg_relid || ' ' || old.ctid then
-        perform set_config(v_move, 'moves', true),
-                set_config(v_left, (coalesce(nullif(current_setting(v_left, true), ''), '0')::integer + 1)::text, true);
-    end if;
-    return old;
-end$body$, p_watch.id);
-        else
-            null;
-    end case;
-    if p_watch.events = 'closed' then
-        v_fast := format('perform from %s;', v_live);
-    else
-        v_insert := format(E'insert into recovery.outbox_%s (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)\n        select %s.server_epoch, %L, ',
-            p_watch.outbox, v_row, p_watch.name);
-        v_values := format($$, %L, %s, %s, nullif(current_setting('recovery.reason', true), ''), 'writer', $$,
-            p_watch.topic, recovery._key_text(p_watch.key_columns, v_row),
-            coalesce('(' || recovery._realias_sql(p_watch.group_by, v_row) || ')::text', 'null'));
-        v_event := v_insert || case p_operation when 'insert' then $$'opened'$$ when 'update' then 'v_kind' else $$'deleted'$$ end || v_values
-            || case when v_diff then 'd.old, d.new' else v_old || ', ' || v_new end;
-        v_fast := format(E'%s\n        from %s;', v_event, v_live);
-        v_slow := E'\n        ' || v_event || case when v_diff then format(E'\n        from recovery._json_difference(%s, %s) as d', v_old, v_new) else '' end || ';';
-        -- The bell: at most one NOTIFY in 20 ms, because NOTIFY serialises the commits of the whole cluster.
-        v_ring := $$
-    if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
-        perform recovery._announce_written();
-    end if;$$;
-    end if;
-    case p_operation
-        when 'insert' then
-            if v_move then
-                v_moved := format($$
-    if nullif(current_setting(v_left, true), '') is not null then
-        v_was := current_setting(v_left, true);
-        perform set_config(v_left, '', true), recovery._withdraw_deletion(%3$L, v_was ->> 'key');
-        v_old := (v_was ->> 'open')::boolean;
-        v_new := %1$s;
-        if v_old and v_new and new.server_epoch is not distinct from (v_was ->> 'owner')::bigint or not v_old and not v_new then
-            return null;
-        end if;
-        perform recovery._fence_write(case when v_new then new.server_epoch end, v_new and not v_old);
-        v_kind := case when not v_new then 'closed' when v_old then 'adopted' else 'reopened' end;%2$s
-        return null;
-    end if;$$,
-                    v_is,
-                    coalesce(E'\n        ' || v_insert || 'v_kind' || v_values
-                    || case when p_watch.diff then format($$d.old, d.new from recovery._json_difference(v_was -> 'image', %s) as d$$, v_new)
-                            else $$v_was -> 'image', $$ || v_new end || ';' || v_ring, ''), p_watch.name);
-            end if;
-            return format($body$declare
-    v_left constant text := 'recovery.was_%1$s_' || pg_trigger_depth();
-    v_was  jsonb;
-    v_old  boolean;
-    v_new  boolean;
-    v_kind text;
-begin%2$s
-    if not (%3$s) then
-        return null;
-    end if;
-    if %4$s then
-        %5$s
-    end if;
-    if not found then
-        perform recovery._fence_write(new.server_epoch, true);%6$s
-    end if;%7$s
-    return null;
-end$body$,
-                p_watch.id, v_moved, v_is, format(v_own, 'new.server_epoch = ' || v_writer, 'new'), v_fast, v_slow, v_ring);
-        when 'delete' then
-            if v_move then
-                v_moved := format($$
-    if coalesce(nullif(current_setting(v_left, true), ''), '0') <> '0' then
-        perform set_config(v_left, (current_setting(v_left)::integer - 1)::text, true),
-                set_config('recovery.was_%1$s_' || pg_trigger_depth(),
-                    jsonb_build_object('open', v_was, 'owner', old.server_epoch, 'image', %2$s, 'key', %3$s)::text, true);
-        return null;
-    end if;$$, p_watch.id, v_old, case when v_event is null then 'null' else format('case when v_was then %s end', recovery._key_text(p_watch.key_columns, 'old')) end);
-            end if;
-            return format($body$declare
-    v_left constant text := 'recovery.left_%1$s_' || pg_trigger_depth();
-    v_was  constant boolean := %2$s;
-begin
-    if not v_was then
-        perform recovery._fence_write(null, false);
-    else
-        if %3$s then
-            %4$s
-        end if;
-        if not found then
-            perform recovery._fence_write(null, false);%5$s
-        end if;
-    end if;%6$s
-    if not v_was then
-        return null;
-    end if;%7$s
-    return null;
-end$body$,
-                p_watch.id, v_was, format(v_own, 'old.server_epoch = ' || v_writer, 'old'), v_fast, v_slow, v_moved, v_ring);
-        when 'truncate' then
-            return format($body$begin
-    if %1$s is not null then
-        perform recovery.assert_live(%1$s);
-    end if;%2$s
-    return null;
-end$body$,
-                v_writer, case when v_event is null then '' else format($$
-    begin
-        %1$s
-        from %2$s as r where %3$s;
-        if found then
-            perform recovery._announce_written();
-        end if;
-    exception when others then
-        raise warning 'recovery: the rows of %% that were open leave no event: %%', tg_relid::regclass, sqlerrm;
-    end;$$, v_event, p_watch.relation, p_watch.open) end);
-        else
-            return format($body$declare
-    v_old  constant boolean := %1$s;
-    v_new  constant boolean := %2$s;
-    v_kind text;
-begin
-    if v_old and v_new and new.server_epoch is not distinct from old.server_epoch then
-        return null;  -- still open
-    end if;
-    v_kind := case when not v_new then 'closed' when v_old then 'adopted' else 'reopened' end;
-    if %3$s then
-        %4$s
-    end if;
-    if not found then
-        perform recovery._fence_write(case when v_new then new.server_epoch end, v_new and not v_old);
-        if not v_old and not v_new then
-            return null;
-        end if;%5$s
-    end if;%6$s
-    return null;
-end$body$,
-                v_was, v_is,
-                format(v_own, 'new.server_epoch = ' || v_writer || ' and v_old <> v_new and (v_new or new.server_epoch = old.server_epoch)', 'new'),
-                v_fast, v_slow, v_ring);
-    end case;
+    return case p_operation
+        when 'before_insert' then recovery._before_insert_sql(p_watch, v_moves)
+        when 'before_update' then recovery._before_update_sql(p_watch, v_moves)
+        when 'before_delete' then recovery._before_delete_sql(p_watch)
+        when 'insert' then recovery._after_insert_sql(p_watch, v_moves)
+        when 'update' then recovery._after_update_sql(p_watch)
+        when 'delete' then recovery._after_delete_sql(p_watch, v_moves)
+        when 'truncate' then recovery._before_truncate_sql(p_watch)
+    end;
 end
 $function$;
 --;
 comment on function recovery._trigger_sql(recovery.watch, text) is
-    'Body of a trigger function of a watch: before_insert, before_update, before_delete: the owner, and the fence of closed rows; insert, update, delete, truncate: the fence, then the event, then the bell.';
+    'Body of a trigger function of a watch: before_insert, before_update, before_delete: the owner, and the fence of closed '
+    'rows; insert, update, delete, truncate: the fence, then the event, then the bell.';
 --;
 revoke all on function recovery._trigger_sql(recovery.watch, text) from public;
 --;
@@ -2840,6 +3353,7 @@ declare
     v_unit   recovery.watch;
     v_watch  recovery.watch;
     v_group  text;
+    v_key    text;
     v_groups text[];
     v_task   recovery.task;
 begin
@@ -2849,12 +3363,24 @@ begin
     v_task.key := p_key;
     v_task.keys := v_groups;
     for v_watch in select w.* from recovery._attached_watches() as w where w.family = v_unit.family order by w.position, w.name loop
-        return query select v_watch.name, f.row ->> 0, f.row ->> 1, (f.row ->> 2)::bigint from recovery._run_as_owner(v_watch.runner, format(
-            'select jsonb_build_array(%s, %s, r.server_epoch) from %s as r where (%s) and (%s) and (%s)',
-            recovery._key_text(v_watch.key_columns, 'r'), coalesce('(' || v_watch.group_by || ')::text', 'null::text'),
-            v_watch.relation, v_watch.open, coalesce(v_watch.only_if, 'true'),
-            coalesce(nullif(concat_ws(' or ', case when v_groups is not null and v_watch.group_by is not null then recovery._key_sql(v_watch, 'groups') end,
-                case when p_scope = 'row' then case when v_watch.name = p_watch then recovery._key_text(v_watch.key_columns, 'r') || ' = ($1).key' else 'false' end end), ''), 'false')), v_task) as f (row);
+        v_key := recovery._key_text(v_watch.key_columns, 'r');
+        return query select v_watch.name, f.row ->> 0, f.row ->> 1, (f.row ->> 2)::bigint
+            from recovery._run_as_owner(v_watch.runner, recovery._render_sql($sql$
+                select jsonb_build_array({key}, {group}, r.server_epoch)
+                from {relation} as r
+                where ({open}) and ({meant}) and ({of_unit})
+                $sql$, jsonb_build_object(
+                'key', v_key,
+                'group', coalesce('(' || v_watch.group_by || ')::text', 'null::text'),
+                'relation', v_watch.relation,
+                'open', v_watch.open,
+                'meant', coalesce(v_watch.only_if, 'true'),
+                'of_unit', coalesce(nullif(concat_ws(' or ',
+                    case when v_groups is not null and v_watch.group_by is not null
+                        then recovery._key_sql(v_watch, 'groups') end,
+                    case when p_scope <> 'row' then null
+                         when v_watch.name = p_watch then v_key || ' = ($1).key'
+                         else 'false' end), ''), 'false'))), v_task) as f (row);
     end loop;
 end
 $$;
@@ -2871,79 +3397,25 @@ language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-as $function$
-/* PostgreSQL reads and plans a WHEN clause anew for each statement, half a microsecond for each of its
-   nodes, and a streaming update should not pay for that. So triggers name the columns that their conditions read,
-   and their functions decide; one short WHEN keeps streaming updates out of zz_recovery_20_update, which looks at
-   every update of a closed row. Where naming columns is not enough, because a BEFORE trigger of the host may change
-   one that the statement does not name, or does not help, because work streams into the json that says whether it is
-   open, recovery_20_update looks at every update.
-
-   The BEFORE triggers are called zz_ so that they fire after those of the host, and see the row as it will be.
-
-   Closings write their events themselves: they are the runner's statements, and no trigger of ours is for them. */
+as $$
 declare
-    v_schema  oid := (select c.relnamespace from pg_class as c where c.oid = p_watch.relation);
-    v_was     constant text := recovery._realias_sql(p_watch.open, 'old');
-    v_is      constant text := recovery._realias_sql(p_watch.open, 'new');
-    v_writes  constant text := format('(current_user <> %L or pg_trigger_depth() > 0)', (recovery._runner_of(p_watch.relation)).role);
-    v_moves   text;
-    v_columns text;
-    v_trigger record;
+    v_kind text;
 begin
-    name := 'recovery_open_' || p_watch.id;
-    if not exists (select from pg_class as c where c.relnamespace = v_schema and c.relname = _watch_definitions.name) then
-        statement := format('create index %I on %s (server_epoch%s%s) where (%s)', name, p_watch.relation,
-            coalesce(', (' || recovery._realias_sql(p_watch.group_by, p_watch.relation::text) || ')', ''),
-            (select string_agg(format(', %I', k.name), '' order by k.n) from unnest(p_watch.key_columns) with ordinality as k (name, n)),
-            recovery._realias_sql(p_watch.open, p_watch.relation::text));
-        return next;
-    end if;
-    name := 'recovery_started_' || p_watch.id;
-    if p_watch.supervised is not null and not exists (select from pg_class as c where c.relnamespace = v_schema and c.relname = _watch_definitions.name) then
-        -- Of what began, not of what moves: a timeout index on a moving column would end HOT updates. The test
-        -- for null follows from any comparison and keeps it out of closings, which would read all open rows by it.
-        statement := format('create index %I on %s ((%s)) where (%s) and (%s) is not null', name, p_watch.relation,
-            recovery._realias_sql(p_watch.started, p_watch.relation::text), recovery._realias_sql(p_watch.open, p_watch.relation::text),
-            recovery._realias_sql(p_watch.started, p_watch.relation::text));
-        return next;
-    end if;
-    if not recovery._has_rewriting_trigger(p_watch.relation) and p_watch.open !~ '\mr\.\*' then
-        select string_agg(format('%I', a.attname), ', ' order by a.attnum) into v_columns
-        from pg_attribute as a
-        where a.attrelid = p_watch.relation and not a.attisdropped
-          and (a.attnum = any(p_watch.open_columns) or a.attname = 'server_epoch' or a.attname = any(p_watch.key_columns))
-        having not bool_or(a.attgenerated <> '' or a.atttypid in ('json'::regtype, 'jsonb'::regtype));
-    end if;
-    if (select c.relkind from pg_class as c where c.oid = p_watch.relation) = 'p' then
-        v_moves := format($$current_setting('recovery.move_%s', true) = 'on'$$, p_watch.id);  -- a row may be on its way between partitions
-    end if;
-    for v_trigger in
-        select t.name, t.function, t.event, t.condition || case when v_moves is null or t.event ~ 'update' then '' else ' and ' || v_writes end as condition
-        from (values
-            ('zz_recovery_10_insert', 'before_insert', 'before insert', format(
-                case when recovery._is_decided_late(p_watch) then '(new.server_epoch is null%2$s)' else '((%1$s) is distinct from (new.server_epoch is not null)%2$s)' end,
-                v_is, coalesce(' or ' || v_moves, ''))),
-            ('zz_recovery_20_update', 'before_update', 'before update', case when v_moves is null then format('(%s) is not true', v_was) else v_writes end),
-            ('zz_recovery_25_null', 'before_update', 'before update of server_epoch', case when v_moves is null then format(
-                'new.server_epoch is null and old.server_epoch is not null and (%s) and %s', v_was, v_writes) end),
-            ('zz_recovery_30_delete', 'before_delete', 'before delete', v_moves),
-            ('recovery_10_insert', 'insert', 'after insert', format('(%s%s)', v_is, coalesce(' or ' || v_moves, ''))),
-            ('recovery_20_update', 'update', 'after update' || coalesce(' of ' || v_columns, ''), v_writes),
-            ('recovery_30_delete', 'delete', 'after delete', format($$(%s or current_setting('recovery.server_epoch', true) <> ''%s)$$, v_was, coalesce(' or ' || v_moves, ''))),
-            ('recovery_40_truncate', 'truncate', 'before truncate', '')
-        ) as t (name, function, event, condition)
-        where t.condition is not null and not exists (select from pg_trigger as g where g.tgrelid = p_watch.relation and g.tgname = t.name)
-    loop
-        name := v_trigger.name;
-        statement := format('create trigger %I %s on %s for each %s execute function recovery.watch_%s_%s()',
-            v_trigger.name, v_trigger.event, p_watch.relation,
-            case v_trigger.function when 'truncate' then 'statement' else format('row when (%s)', v_trigger.condition) end,
-            p_watch.id, v_trigger.function);
-        return next;
+    foreach v_kind in array array['open', 'started'] loop
+        name := 'recovery_' || v_kind || '_' || p_watch.id;
+        if (v_kind = 'open' or p_watch.supervised is not null) and not exists (
+            select from pg_class as t join pg_class as c on c.relnamespace = t.relnamespace
+            where t.oid = p_watch.relation and c.relname = _watch_definitions.name)
+        then
+            statement := recovery._index_sql(p_watch, v_kind);
+            return next;
+        end if;
     end loop;
+    return query
+        select t.name, t.statement from recovery._trigger_definitions(p_watch) as t
+        where not exists (select from pg_trigger as g where g.tgrelid = p_watch.relation and g.tgname = t.name);
 end
-$function$;
+$$;
 --;
 comment on function recovery._watch_definitions(recovery.watch) is
     'The statements that make the index and the triggers of a watch, as far as its table does not have them.';
@@ -3912,19 +4384,20 @@ stable
 security invoker
 set search_path = pg_catalog, pg_temp
 as $$
-    select case p_owner
+    select concat_ws(E'\n      and ',
+        case p_owner
             when 'epoch' then 'r.server_epoch = ($1).epoch'
-            when 'none' then format('r.server_epoch is null and ($1).epoch is null and %s',
-                case when p_watch.unowned is null then 'false'
-                     else format('(%s) < ($1).at - %L::interval', p_watch.started, p_watch.unowned) end)
-            when 'any' then '($1).epoch is null and (r.server_epoch = any(($1).epochs) or r.server_epoch is null)' end
-        || format(' and (%s)', p_watch.open)
-        || case when p_watch.only_if is null or not p_only then '' else format(' and (%s)', p_watch.only_if) end
-        || case when p_watch.launch_grace is null or p_owner = 'any' or p_guard = 'with' then ''
-                else format(' and ((%s) >= ($1).at - %L::interval) is not true', p_watch.started, p_watch.launch_grace) end
-        || case p_guard when 'with' then format(' and (%s)', recovery._guard_sql(p_watch))
-                        when 'without' then format(' and not (%s)', recovery._guard_sql(p_watch))
-                        else '' end
+            when 'none' then 'r.server_epoch is null and ($1).epoch is null and ' || case when p_watch.unowned is null
+                then 'false'
+                else format('(%s) < ($1).at - %L::interval', p_watch.started, p_watch.unowned) end
+            when 'any' then '($1).epoch is null and (r.server_epoch = any(($1).epochs) or r.server_epoch is null)' end,
+        format('(%s)', p_watch.open),
+        case when p_only and p_watch.only_if is not null then format('(%s)', p_watch.only_if) end,
+        case when p_watch.launch_grace is not null and p_owner <> 'any' and p_guard <> 'with'
+            then format('((%s) >= ($1).at - %L::interval) is not true', p_watch.started, p_watch.launch_grace) end,
+        case p_guard
+            when 'with' then format('(%s)', recovery._guard_sql(p_watch))
+            when 'without' then format('not (%s)', recovery._guard_sql(p_watch)) end)
 $$;
 --;
 comment on function recovery._closable_sql(recovery.watch, text, text, boolean) is
@@ -4021,6 +4494,162 @@ comment on function recovery._close_batch(text, bigint, text, text[], integer, t
 --;
 revoke all on function recovery._close_batch(text, bigint, text, text[], integer, text, interval, boolean, bigint) from public;
 --;
+-- sql/closing/_close_event_sql.sql
+create or replace function recovery._close_event_sql(
+    p_watch recovery.watch, p_n integer, p_image jsonb, p_scope text, p_heir boolean
+)
+returns text
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_join  constant text := E'\n        cross join ';
+    v_plain constant boolean := (p_image -> 'plain')::boolean;
+    v_same  constant boolean := (p_image -> 'same')::boolean;
+    v_diff  constant boolean := p_watch.diff and not p_heir;
+    v_new   constant text := case when p_image ->> 'fixed' is not null then format('(select n.new from n%s as n)', p_n)
+                                  when v_plain then 'to_jsonb(j)'
+                                  else 'u.new' end;
+    v_old   constant text := case when v_same then format('case when %s then f.old else to_jsonb(i) end', p_image ->> 'equal')
+                                  when v_plain then 'to_jsonb(i)'
+                                  else 'u.old' end;
+begin
+    return recovery._render_sql($sql$
+                select {n} as pos, {watch!l}::text as watch, {kind}::text as kind, {topic!l}::text as topic,
+                       u.owner, u.key, u.grp,
+                       {values}, {order} as ord
+                from u{n} as u{joins}
+        $sql$, jsonb_build_object(
+        'n', p_n,
+        'watch', p_watch.name,
+        'kind', case when p_heir then $sql$'adopted'$sql$
+                     when p_watch.attempts is null then $sql$'closed'$sql$
+                     else format($sql$case when u.tries < %s then 'requeued' else 'closed' end$sql$, p_watch.max_attempts) end,
+        'topic', p_watch.topic,
+        'values', case when v_diff then 'd.old, d.new' else v_old || E' as old,\n               ' || v_new || ' as new' end,
+        'order', case when p_scope = 'groups' then 'row_number() over (order by u.ord)' else '0' end,
+        'joins', concat(
+            case when v_same then format('%sf%s as f', v_join, p_n) end,
+            case when v_plain then format('%slateral (select %s) as i', v_join, p_image ->> 'old') end,
+            case when v_plain and p_image ->> 'fixed' is null
+                then format('%slateral (select %s) as j', v_join, p_image ->> 'new') end,
+            case when v_diff
+                then format('%slateral recovery._json_difference(to_jsonb(i), %s) as d', v_join, v_new) end)));
+end
+$$;
+--;
+comment on function recovery._close_event_sql(recovery.watch, integer, jsonb, text, boolean) is
+    'The part of the statement that closes which lists the events of the rows of the n-th watch.';
+--;
+revoke all on function recovery._close_event_sql(recovery.watch, integer, jsonb, text, boolean) from public;
+--;
+-- sql/closing/_close_groups_sql.sql
+create or replace function recovery._close_groups_sql(
+    p_head recovery.watch, p_open text[], out o_ctes text, out o_event text
+)
+returns record
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+/* For a family whose groups have events of their own:
+
+   k  rows closed, by group
+   o  rows open, by group. A group of which nothing stays open is idle. */
+begin
+    o_ctes := recovery._render_sql($sql$
+        k as (
+            select c.grp, min(c.owner) as owner, count(*) as n
+            from ({closed}) as c
+            group by c.grp
+        ),
+        o as (
+            select jsonb_object_agg(c.grp, c.n) as n
+            from (
+                select c.grp, sum(c.n) as n
+                from (
+        {open}
+                ) as c
+                group by c.grp
+            ) as c
+        ),
+        $sql$, jsonb_build_object(
+        'closed', (
+            select string_agg(format('select u.owner, u.grp from u%s as u', n), ' union all ' order by n)
+            from generate_series(1, cardinality(p_open)) as n),
+        'open', array_to_string(p_open, E'\n            union all\n')));
+    o_event := recovery._render_sql($sql$
+                select 1000000, {watch!l}, t.kind, t.topic, k.owner, k.grp, k.grp,
+                       null::jsonb, jsonb_build_object('message', ($1).message), t.n
+                from k
+                cross join lateral (
+                    select 'failed' as kind, f.topic, f.n
+                    from unnest({failed!l}::text[]) with ordinality as f (topic, n)
+                    union all
+                    select 'idle', i.topic, 1000 + i.n
+                    from unnest({idle!l}::text[]) with ordinality as i (topic, n)
+                    where coalesce(((select o.n from o) ->> k.grp)::bigint, 0) <= k.n and k.grp <> all(($1).busy)) as t
+        $sql$,
+        jsonb_build_object('watch', p_head.name, 'failed', p_head.failed_topics::text, 'idle', p_head.idle_topics::text));
+end
+$$;
+--;
+comment on function recovery._close_groups_sql(recovery.watch, text[]) is
+    'The parts of the statement that closes which count the rows of each group (for each watch of the family, how many '
+    'are open is given) and list the events of the groups.';
+--;
+revoke all on function recovery._close_groups_sql(recovery.watch, text[]) from public;
+--;
+-- sql/closing/_close_image.sql
+create or replace function recovery._close_image(p_watch recovery.watch, p_heir boolean)
+returns jsonb
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+/* What a closing changes, before and after, as fragments of SQL:
+
+   plain    columns as they are, o1, o2 and n1, n2, of which the event makes json; else the image of the watch
+   fixed    the new values, where they are the same for every row
+   same     most rows are closed from the same values, which can be compared: json is made of the first row's
+   before   what is read of the row while it is open
+   kept     the same, from v<n>
+   after    what is read of the row once it is closed; null: see fixed
+   old, new, equal   from u<n>: the columns before and after by their names, and whether they are those of f<n> */
+declare
+    v_plain constant boolean := (p_watch.spec ->> 'image') is null and not p_heir;
+    v_image constant text := case when p_heir then $sql$jsonb_build_object('server_epoch', r.server_epoch)$sql$
+                                  else p_watch.image end;
+    v_fixed text;
+    v_list  jsonb;
+begin
+    if not v_plain then
+        return jsonb_build_object('plain', false, 'fixed', null, 'same', false,
+            'before', v_image || ' as old', 'kept', 'v.old', 'after', v_image || ' as new');
+    end if;
+    v_fixed := recovery._fixed_sql(p_watch);
+    select jsonb_build_object(
+        'before', string_agg(format('r.%I as o%s', s.name, s.n), ', ' order by s.n),
+        'kept', string_agg(format('v.o%s', s.n), ', ' order by s.n),
+        'after', case when v_fixed is null then string_agg(format('r.%I as n%s', s.name, s.n), ', ' order by s.n) end,
+        'old', string_agg(format('u.o%s as %I', s.n, s.name), ', ' order by s.n),
+        'new', string_agg(format('u.n%s as %I', s.n, s.name), ', ' order by s.n),
+        'equal', string_agg(format('u.o%s is not distinct from f.o%s', s.n, s.n), ' and ' order by s.n))
+    into v_list from jsonb_object_keys(p_watch.close) with ordinality as s (name, n);
+    return v_list || jsonb_build_object('plain', true, 'fixed', v_fixed,
+        'same', not p_watch.diff and coalesce(recovery._compares_exactly(p_watch), false));
+end
+$$;
+--;
+comment on function recovery._close_image(recovery.watch, boolean) is
+    'How the statement that closes reads, keeps and compares what it changes in the rows of a watch.';
+--;
+revoke all on function recovery._close_image(recovery.watch, boolean) from public;
+--;
 -- sql/closing/_close_rows.sql
 create or replace function recovery._close_rows(
     p_family text, p_scope text, p_owner text, p_guard text, p_task recovery.task,
@@ -4049,34 +4678,32 @@ begin
     for v_watch in select w.* from recovery._attached_watches() as w where w.family = p_family order by w.position, w.name loop
         v_sql := recovery._close_sql(p_family, 'row', p_owner, p_guard, true, true, p_task.heir is not null, v_watch.name);
         v_task.path := v_watch.path;
-        for v_row in select recovery._to_texts(f.row -> 0) as parts, f.row ->> 1 as key from recovery._run_as_owner(v_watch.runner, format(
-            'select jsonb_build_array(%1$s, %2$s) from %3$s as r where %4$s and %5$s and not exists (select from recovery.own_failure as f where f.watch = %6$L and f.key = %2$s and f.next_at > ($1).written) order by %7$s%8$s',
-            recovery._key_sql(v_watch, 'parts'), recovery._key_text(v_watch.key_columns, 'r'), v_watch.relation,
-            recovery._closable_sql(v_watch, p_owner, p_guard, false),
-            recovery._key_sql(v_watch, case p_scope when 'range' then 'between' else p_scope end),
-            v_watch.name,
-            case when p_scope <> 'groups' then recovery._key_sql(v_watch, 'columns')
-                 -- A map: a search through the groups for every row would be their product.
-                 else format('((select jsonb_object_agg(g.grp, g.n) from unnest(($1).keys) with ordinality as g (grp, n)) -> (%s)::text)::bigint, %s', v_watch.group_by, coalesce(v_watch.order_by, recovery._key_sql(v_watch, 'columns'))) end,
-            case p_scope when 'loose' then ' limit ($1).max_rows' else '' end), p_task) as f (row)
+        for v_row in
+            select recovery._to_texts(f.row -> 0) as parts, f.row ->> 1 as key
+            from recovery._run_as_owner(v_watch.runner, recovery._rows_of_batch_sql(v_watch, p_scope, p_owner, p_guard), p_task)
+                as f (row)
         loop
             begin
                 v_task.keys := v_row.parts;
                 v_task.written := clock_timestamp();
                 select d.* into v_done from recovery._run_as_owner(v_watch.runner, v_sql, v_task, 'write') as d;
                 if v_done <> '{}' then
-                    o_closed := o_closed || jsonb_build_object(v_watch.name, coalesce((o_closed ->> v_watch.name)::bigint, 0) + 1);
+                    o_closed := o_closed
+                        || jsonb_build_object(v_watch.name, coalesce((o_closed ->> v_watch.name)::bigint, 0) + 1);
                     delete from recovery.failure as f where f.watch = v_watch.name and f.key = v_row.key;
                 end if;
             exception when others then
                 get stacked diagnostics v_state = returned_sqlstate, v_error = message_text;
                 insert into recovery.failure as f (watch, key, key_parts, server_epoch, next_at, sqlstate, message)
-                values (v_watch.name, v_row.key, v_row.parts, p_task.epoch, clock_timestamp() + interval '10 seconds', v_state, v_error)
+                values (v_watch.name, v_row.key, v_row.parts, p_task.epoch, clock_timestamp() + interval '10 seconds',
+                        v_state, v_error)
                 on conflict (watch, key) do update
                 set attempts = f.attempts + 1, last_at = clock_timestamp(),
-                    next_at = clock_timestamp() + least(interval '10 seconds' * (2 ^ least(f.attempts, 10)), interval '1 hour'),
+                    next_at = clock_timestamp()
+                        + least(interval '10 seconds' * (2 ^ least(f.attempts, 10)), interval '1 hour'),
                     server_epoch = excluded.server_epoch, sqlstate = excluded.sqlstate, message = excluded.message;
-                o_failed := o_failed || jsonb_build_object(v_watch.name, coalesce((o_failed ->> v_watch.name)::bigint, 0) + 1);
+                o_failed := o_failed
+                    || jsonb_build_object(v_watch.name, coalesce((o_failed ->> v_watch.name)::bigint, 0) + 1);
             end;
         end loop;
     end loop;
@@ -4191,6 +4818,35 @@ comment on function recovery._close_selection(text, text, bigint, text, text[], 
 --;
 revoke all on function recovery._close_selection(text, text, bigint, text, text[], text, text[], text[], integer, text, text, interval, boolean, bigint) from public;
 --;
+-- sql/closing/_close_set_sql.sql
+create or replace function recovery._close_set_sql(p_watch recovery.watch, p_owner text, p_heir boolean)
+returns text
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if p_heir then
+        return 'server_epoch = ($1).heir';
+    end if;
+    return (select string_agg(format('%I = %s', s.key, s.value), E',\n        ') from jsonb_each_text(p_watch.close) as s)
+        || case
+            -- Taken from an owner that may live: the sign refuses its late result.
+            when p_owner = 'any' then E',\n        server_epoch = -abs(r.server_epoch)'
+            -- Back in the queue nobody owns it.
+            when p_watch.attempts is not null then format(
+                E',\n        server_epoch = case when coalesce(r.%I, 0) + 1 < %s then null else r.server_epoch end',
+                p_watch.attempts, p_watch.max_attempts)
+            else '' end;
+end
+$$;
+--;
+comment on function recovery._close_set_sql(recovery.watch, text, boolean) is
+    'What the statement that closes sets: the columns of the watch and the owner; or only the owner, for an heir.';
+--;
+revoke all on function recovery._close_set_sql(recovery.watch, text, boolean) from public;
+--;
 -- sql/closing/_close_sql.sql
 create or replace function recovery._close_sql(
     p_family  text,
@@ -4207,22 +4863,13 @@ language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-as $function$
+as $$
 /* One statement closes one batch of a family and writes its events.
 
-   v<n>  the orphans of watch n in the batch, with the image of what a closing changes. They are not
-         locked: a lock costs half as much as the update itself.
-   u<n>  the update. It meets its row by ctid and xmin, so it changes exactly the version that v<n> saw;
-         a row that somebody changed meanwhile no longer matches and is left to the next pass. It asks
-         again for the owner and for open-ness, which is what makes a second closer harmless (inside a case,
-         or the planner, which takes open rows for few, would look for them once more instead of by ctid).
-         From PostgreSQL 18 on the update returns old values itself, and v<n> is needed only to go round locks.
-   n<n>  the new values, where they are the same for every row.
-   f<n>  the first row's old values as json; rows with the same values share it.
-   k, o  for a family whose groups have events of their own: rows closed and rows open, by group; a group
-         of which nothing stays open is idle.
-   e     the events, ordered: groups as keys lists them, watches by position, rows by order_by, then the
-         group's own.
+   n<n>, v<n>, u<n>, f<n>  the rows of watch n: see recovery._close_update_sql
+   k, o                    groups with events of their own: see recovery._close_groups_sql
+   e                       the events, ordered: groups as keys lists them, watches by position, rows by order_by,
+                           then the group's own
 
    $1 is a recovery.task.
 
@@ -4238,26 +4885,14 @@ as $function$
 declare
     v_watch  recovery.watch;
     v_n      integer := 0;
+    v_image  jsonb;
     v_outbox integer;
-    v_direct boolean := current_setting('server_version_num')::integer >= 180000 and not p_careful and p_scope in ('groups', 'range');
-    v_ctes   text := '';
-    v_rows   text := '';
-    v_where  text;
-    v_again  text;
-    v_set    text;
-    v_group  text;
-    v_old    text;
-    v_new    text;
-    v_fixed  text;
-    v_plain  boolean;
-    v_kind   text;
-    v_closed text := '';
-    v_opened text := '';
-    v_counts text := '';
-    v_same   boolean;
-    v_list   record;
-    v_c      constant text := $$(values (($1).reason, ($1).message, ($1).detector, ($1).written, (date_part('epoch', ($1).written) * 1000)::bigint, ($1).epoch)) as c (reason, message, detector, at, ms, epoch)$$;
+    v_ctes   text[];
+    v_events text[];
+    v_counts text[];
+    v_open   text[];
     v_head   recovery.watch;
+    v_groups record;
 begin
     for v_watch in
         select w.* from recovery._attached_watches() as w
@@ -4266,128 +4901,51 @@ begin
     loop
         v_n := v_n + 1;
         v_outbox := v_watch.outbox;
-        v_group := coalesce('(' || v_watch.group_by || ')::text', 'null::text');
-        v_plain := (v_watch.spec ->> 'image') is null and not p_heir;
-        if p_heir then
-            v_set := 'server_epoch = ($1).heir';
-        else
-            select string_agg(format('%I = %s', s.key, s.value), ', ') into v_set from jsonb_each_text(v_watch.close) as s;
-            if p_owner = 'any' then
-                -- Taken from an owner that may live: the sign refuses its late result.
-                v_set := v_set || ', server_epoch = -abs(r.server_epoch)';
-            elsif v_watch.attempts is not null then
-                -- Back in the queue nobody owns it.
-                v_set := v_set || format(', server_epoch = case when coalesce(r.%I, 0) + 1 < %s then null else r.server_epoch end', v_watch.attempts, v_watch.max_attempts);
+        v_image := recovery._close_image(v_watch, p_heir);
+        v_ctes := v_ctes
+            || recovery._close_update_sql(v_watch, v_n, v_image, p_scope, p_owner, p_guard, p_careful, p_failing, p_heir);
+        v_events := v_events || recovery._close_event_sql(v_watch, v_n, v_image, p_scope, p_heir);
+        v_counts := v_counts || format('select %L::text, count(*) from u%s', v_watch.name, v_n);
+        if p_scope = 'groups' and not p_heir then
+            v_open := v_open || recovery._open_in_groups_sql(v_watch);
+            if v_watch.failed_topics is not null or v_watch.idle_topics is not null then
+                v_head := v_watch;
             end if;
-        end if;
-        v_where := recovery._closable_sql(v_watch, p_owner, p_guard) || ' and '
-            || recovery._key_sql(v_watch, case p_scope when 'range' then 'between' when 'row' then 'equal' when 'groups' then case when v_direct then 'groups' else 'group' end else p_scope end);
-        if p_failing then
-            v_where := v_where || format(
-                ' and not exists (select from recovery.own_failure as f where f.watch = %L and f.key = %s and f.next_at > ($1).written)',
-                v_watch.name, recovery._key_text(v_watch.key_columns, 'r'));
-        end if;
-
-        select string_agg(format('r.%I as o%s', s.name, s.n), ', ' order by s.n) as read,
-               string_agg(format('v.o%s', s.n), ', ' order by s.n) as kept,
-               string_agg(format('u.o%s as %I', s.n, s.name), ', ' order by s.n) as old,
-               string_agg(format('u.n%s as %I', s.n, s.name), ', ' order by s.n) as new,
-               string_agg(format('u.o%1$s is not distinct from f.o%1$s', s.n), ' and ' order by s.n) as same
-        into v_list from jsonb_object_keys(v_watch.close) with ordinality as s (name, n);
-        -- What the closing changes: columns as they are, for the event to make json of, or the watch's image.
-        v_old := case when p_heir then $$jsonb_build_object('server_epoch', r.server_epoch)$$
-                      when v_plain then v_list.read
-                      else v_watch.image end;
-        v_new := case when v_plain then replace(v_old, ' as o', ' as n') else v_old || ' as new' end;
-        v_old := case when v_plain then v_old else v_old || ' as old' end;
-        v_fixed := case when v_plain then recovery._fixed_sql(v_watch) end;
-        v_same := v_plain and not v_watch.diff and recovery._compares_exactly(v_watch);
-        if v_fixed is not null then
-            v_ctes := v_ctes || format(E'n%s as materialized (select %s as new from %s),\n', v_n, v_fixed, v_c);
-            v_new := null;
-        end if;
-        v_again := case when p_heir then '' else format(', case when (%s) then recovery._refuse_open_row(%L) end', v_watch.open, v_watch.name) end;
-
-        if v_direct then
-            v_ctes := v_ctes || format(
-                E'u%s as (update %s as r set %s from %s where %s returning old.server_epoch as owner, %s as key, %s as grp, %s',
-                v_n, v_watch.relation, v_set, v_c, v_where, recovery._key_text(v_watch.key_columns, 'r'), v_group,
-                recovery._realias_sql(v_old, 'old'));
-        else
-            if p_scope = 'loose' then
-                v_where := v_where || format(' order by %s limit ($1).max_rows', recovery._key_sql(v_watch, 'columns'));
-            end if;
-            v_ctes := v_ctes || format(
-                E'v%1$s as materialized (%14$sselect r.ctid as tid, r.xmin as xm, r.tableoid as tab, r.server_epoch as owner, %2$s from %3$s as r where %4$s%5$s%15$s),\n'
-                'u%1$s as (update %3$s as r set %6$s from v%1$s as v cross join %7$s where r.ctid = v.tid and r.xmin = v.xm%8$s and case when %9$s then %10$s end'
-                ' returning v.owner, %11$s as key, %12$s as grp, %13$s',
-                v_n, v_old, v_watch.relation, v_where, case when p_careful then ' for update of r skip locked' else '' end, v_set, v_c,
-                case (select c.relkind from pg_class as c where c.oid = v_watch.relation) when 'p' then ' and r.tableoid = v.tab' else '' end,
-                case p_owner when 'epoch' then 'r.server_epoch = ($1).epoch' when 'none' then 'r.server_epoch is null' else 'r.server_epoch is not distinct from v.owner' end,
-                v_watch.open, recovery._key_text(v_watch.key_columns, 'r'), v_group,
-                case when v_plain then v_list.kept else 'v.old' end,
-                -- Group by group: an estimate of one row must not make it read all open rows for each batch.
-                case p_scope when 'groups' then format('select s.* from unnest(($1).keys::%s[]) as g (g) cross join lateral (', v_watch.group_type) else '' end,
-                case p_scope when 'groups' then ' offset 0) as s' else '' end);
-        end if;
-        v_ctes := v_ctes || coalesce(', ' || v_new, '')
-            || case when p_scope = 'groups' then format(', %s as ord', coalesce(v_watch.order_by, format('row(%s)', recovery._key_sql(v_watch, 'columns')))) else '' end
-            || case when v_watch.attempts is not null then format(', r.%I as tries', v_watch.attempts) else '' end
-            || v_again || E'),\n';
-        -- Most rows are closed from the same values: their image is made once, for the first row.
-        v_ctes := v_ctes || case when v_same then format(
-            E'f%1$s as materialized (select u.*, to_jsonb(i) as old from u%1$s as u cross join lateral (select %2$s) as i limit 1),\n', v_n, v_list.old) else '' end;
-
-        v_kind := case when p_heir then $$'adopted'$$ when v_watch.attempts is null then $$'closed'$$
-                       else format($$case when u.tries < %s then 'requeued' else 'closed' end$$, v_watch.max_attempts) end || '::text';
-        v_rows := v_rows || case when v_n = 1 then '' else ' union all ' end || format(
-            'select %s as pos, %L::text as watch, %s as kind, %L::text as topic, u.owner, u.key, u.grp, %s, %s as ord from u%s as u%s',
-            v_n, v_watch.name, v_kind, v_watch.topic,
-            case when v_watch.diff and not p_heir then 'd.old, d.new'
-                 else case when v_same then 'case when ' || v_list.same || ' then f.old else to_jsonb(i) end'
-                           when v_plain then 'to_jsonb(i)' else 'u.old' end || ' as old, '
-                   || case when v_fixed is not null then format('(select n.new from n%s as n)', v_n) when v_plain then 'to_jsonb(j)' else 'u.new' end || ' as new' end,
-            case when p_scope = 'groups' then 'row_number() over (order by u.ord)' else '0' end,
-            v_n,
-            case when v_same then format(' cross join f%s as f', v_n) else '' end
-            || case when v_plain then format(' cross join lateral (select %s) as i', v_list.old) else '' end
-            || case when v_plain and v_fixed is null then format(' cross join lateral (select %s) as j', v_list.new) else '' end
-            || case when v_watch.diff and not p_heir then format(' cross join lateral recovery._json_difference(to_jsonb(i), %s) as d',
-                    case when v_fixed is null then 'to_jsonb(j)' else format('(select n.new from n%s as n)', v_n) end) else '' end);
-        v_closed := v_closed || case when v_n = 1 then '' else ' union all ' end || format('select u.owner, u.grp from u%1$s as u', v_n);
-        v_opened := v_opened || case when v_n = 1 then '' else ' union all ' end || format(
-            'select g.g::text as grp, s.n from unnest(($1).keys::%1$s[]) as g (g) cross join lateral ('
-            'select count(*) as n from unnest(($1).epochs) as w (epoch) cross join lateral (select from %2$s as r where r.server_epoch = w.epoch and %3$s and (%4$s)%5$s offset 0) as r'
-            ' union all select count(*) from %2$s as r where r.server_epoch is null and %3$s and (%4$s)%5$s offset 0) as s where s.n > 0',
-            v_watch.group_type, v_watch.relation, recovery._key_sql(v_watch, 'group'), v_watch.open,
-            coalesce(' and (' || v_watch.only_if || ')', ''));
-        v_counts := v_counts || case when v_n = 1 then '' else ' union all ' end || format('select %L::text, count(*) from u%s', v_watch.name, v_n);
-        if v_watch.failed_topics is not null or v_watch.idle_topics is not null then
-            v_head := v_watch;
         end if;
     end loop;
-    if v_head.id is not null and p_scope = 'groups' and not p_heir then
-        v_ctes := v_ctes || format(
-            E'k as (select c.grp, min(c.owner) as owner, count(*) as n from (%s) as c group by c.grp),\n'
-            'o as (select jsonb_object_agg(c.grp, c.n) as n from (select c.grp, sum(c.n) as n from (%s) as c group by c.grp) as c),\n', v_closed, v_opened);
-        v_rows := v_rows || format(
-            ' union all select 1000000, %L, t.kind, t.topic, k.owner, k.grp, k.grp, null::jsonb, jsonb_build_object(''message'', ($1).message), t.n from k cross join lateral ('
-            'select ''failed'' as kind, f.topic, f.n from unnest(%L::text[]) with ordinality as f (topic, n)'
-            ' union all select ''idle'', i.topic, 1000 + i.n from unnest(%L::text[]) with ordinality as i (topic, n)'
-            ' where coalesce(((select o.n from o) ->> k.grp)::bigint, 0) <= k.n and k.grp <> all(($1).busy)) as t',
-            v_head.name, v_head.failed_topics, v_head.idle_topics);
+    if v_head.id is not null then
+        v_groups := recovery._close_groups_sql(v_head, v_open);
+        v_ctes := v_ctes || v_groups.o_ctes;
+        v_events := v_events || v_groups.o_event;
     end if;
-    return 'with ' || v_ctes || format(
-        E'e as (insert into recovery.outbox_%s (at, server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)\n'
-        'select ($1).written, x.owner, x.watch, x.kind, x.topic, x.key, x.grp, ($1).reason, ($1).detector, x.old, x.new from (%s) as x%s)\n'
-        'select coalesce(jsonb_object_agg(s.watch, s.n) filter (where s.n > 0), ''{}'') from (%s) as s (watch, n)',
-        v_outbox, v_rows,
-        case when p_scope = 'groups'
-            -- A map rather than a join, which an estimate of one row would make a nested loop.
-            then ' order by ((select jsonb_object_agg(g.grp, g.n) from unnest(($1).keys) with ordinality as g (grp, n)) -> x.grp)::bigint, x.pos, x.ord' else '' end,
-        v_counts);
+    return recovery._render_sql($sql$
+        with {ctes}
+        e as (
+            insert into recovery.outbox_{outbox}
+                (at, server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+            select ($1).written, x.owner, x.watch, x.kind, x.topic, x.key, x.grp,
+                   ($1).reason, ($1).detector, x.old, x.new
+            from (
+        {events}
+            ) as x
+        {order}
+        )
+        select coalesce(jsonb_object_agg(s.watch, s.n) filter (where s.n > 0), '{}')
+        from (
+            {counts}
+        ) as s (watch, n)
+        $sql$, jsonb_build_object(
+        'ctes', array_to_string(v_ctes, E'\n'),
+        'outbox', v_outbox,
+        'events', array_to_string(v_events, E'\n        union all\n'),
+        -- A map rather than a join, which an estimate of one row would make a nested loop.
+        'order', case when p_scope = 'groups' then recovery._render_sql($sql$
+            order by ((select jsonb_object_agg(g.grp, g.n) from unnest(($1).keys) with ordinality as g (grp, n))
+                      -> x.grp)::bigint, x.pos, x.ord
+        $sql$, '{}') else '' end,
+        'counts', array_to_string(v_counts, E'\n    union all\n    ')));
 end
-$function$;
+$$;
 --;
 comment on function recovery._close_sql(text, text, text, text, boolean, boolean, boolean, text) is
     'Builds the statement that closes (or hands over) one batch of a family together with its events.';
@@ -4467,6 +5025,142 @@ comment on function recovery._close_unit_tree(text, text, text, text, text, inte
 --;
 revoke all on function recovery._close_unit_tree(text, text, text, text, text, interval, boolean) from public;
 --;
+-- sql/closing/_close_update_sql.sql
+create or replace function recovery._close_update_sql(
+    p_watch   recovery.watch,
+    p_n       integer,
+    p_image   jsonb,
+    p_scope   text,
+    p_owner   text,
+    p_guard   text,
+    p_careful boolean,
+    p_failing boolean,
+    p_heir    boolean
+)
+returns text
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+/* n<n>  the new values, where they are the same for every row.
+   v<n>  the orphans of watch n in the batch, with the image of what a closing changes. They are not
+         locked: a lock costs half as much as the update itself.
+   u<n>  the update. It meets its row by ctid and xmin, so it changes exactly the version that v<n> saw;
+         a row that somebody changed meanwhile no longer matches and is left to the next pass. It asks
+         again for the owner and for open-ness, which is what makes a second closer harmless (inside a case,
+         or the planner, which takes open rows for few, would look for them once more instead of by ctid).
+         From PostgreSQL 18 on the update returns old values itself, and v<n> is needed only to go round locks.
+   f<n>  the first row's old values as json; rows with the same values share it. */
+declare
+    v_direct constant boolean := current_setting('server_version_num')::integer >= 180000
+        and not p_careful and p_scope in ('groups', 'range');
+    v_c      constant text := $sql$(values (($1).reason, ($1).message, ($1).detector, ($1).written,
+                  (date_part('epoch', ($1).written) * 1000)::bigint, ($1).epoch))
+          as c (reason, message, detector, at, ms, epoch)$sql$;
+    v_comma  constant text := E',\n              ';
+    v_ctes   text := '';
+    v_holes  jsonb;
+begin
+    if p_image ->> 'fixed' is not null then
+        v_ctes := recovery._render_sql($sql$
+            n{n} as materialized (
+                select {fixed} as new
+                from {c}
+            ),
+            $sql$, jsonb_build_object('n', p_n, 'fixed', p_image -> 'fixed', 'c', v_c)) || E'\n';
+    end if;
+    v_holes := jsonb_build_object(
+        'n', p_n,
+        'relation', p_watch.relation,
+        'set', recovery._close_set_sql(p_watch, p_owner, p_heir),
+        'c', v_c,
+        'where', recovery._closable_sql(p_watch, p_owner, p_guard) || E'\n      and '
+            || recovery._key_sql(p_watch, case p_scope
+                when 'range' then 'between'
+                when 'row' then 'equal'
+                when 'groups' then case when v_direct then 'groups' else 'group' end
+                else p_scope end)
+            || case when p_failing then E'\n      and ' || recovery._not_failing_sql(p_watch) else '' end,
+        'key', recovery._key_text(p_watch.key_columns, 'r'),
+        'group', coalesce('(' || p_watch.group_by || ')::text', 'null::text'),
+        'more', concat(
+            v_comma || (p_image ->> 'after'),
+            case when p_scope = 'groups' then
+                v_comma || coalesce(p_watch.order_by, 'row(' || recovery._key_sql(p_watch, 'columns') || ')') || ' as ord' end,
+            v_comma || 'r.' || quote_ident(p_watch.attempts) || ' as tries',
+            case when not p_heir then v_comma || format(
+                'case when (%s) then recovery._refuse_open_row(%L) end', p_watch.open, p_watch.name) end));
+    if v_direct then
+        v_ctes := v_ctes || recovery._render_sql($sql$
+            u{n} as (
+                update {relation} as r set {set}
+                from {c}
+                where {where}
+                returning old.server_epoch as owner, {key} as key, {group} as grp,
+                          {before}{more}
+            ),
+            $sql$, v_holes || jsonb_build_object('before', recovery._realias_sql(p_image ->> 'before', 'old')));
+    else
+        v_ctes := v_ctes || recovery._render_sql($sql$
+            v{n} as materialized (
+                {each_group}
+                select r.ctid as tid, r.xmin as xm, r.tableoid as tab, r.server_epoch as owner, {before}
+                from {relation} as r
+                where {where}
+                {limit}
+                {locking}
+                {end_of_each}
+            ),
+            u{n} as (
+                update {relation} as r set {set}
+                from v{n} as v cross join {c}
+                where r.ctid = v.tid and r.xmin = v.xm{same_partition}
+                  and case when {owned} then {open} end
+                returning v.owner, {key} as key, {group} as grp,
+                          {kept}{more}
+            ),
+            $sql$, v_holes || jsonb_build_object(
+            'before', p_image -> 'before',
+            'kept', p_image -> 'kept',
+            -- Group by group: an estimate of one row must not make it read all open rows for each batch.
+            'each_group', case when p_scope = 'groups' then format(
+                'select s.* from unnest(($1).keys::%s[]) as g (g) cross join lateral (', p_watch.group_type) else '' end,
+            'end_of_each', case when p_scope = 'groups' then 'offset 0) as s' else '' end,
+            'limit', case when p_scope = 'loose' then format(
+                'order by %s limit ($1).max_rows', recovery._key_sql(p_watch, 'columns')) else '' end,
+            'locking', case when p_careful then 'for update of r skip locked' else '' end,
+            'same_partition', case (select c.relkind from pg_class as c where c.oid = p_watch.relation)
+                when 'p' then ' and r.tableoid = v.tab' else '' end,
+            'owned', case p_owner
+                when 'epoch' then 'r.server_epoch = ($1).epoch'
+                when 'none' then 'r.server_epoch is null'
+                else 'r.server_epoch is not distinct from v.owner' end,
+            'open', p_watch.open));
+    end if;
+    if (p_image -> 'same')::boolean then
+        v_ctes := v_ctes || E'\n' || recovery._render_sql($sql$
+            f{n} as materialized (
+                select u.*, to_jsonb(i) as old
+                from u{n} as u
+                cross join lateral (select {old}) as i
+                limit 1
+            ),
+            $sql$, jsonb_build_object('n', p_n, 'old', p_image -> 'old'));
+    end if;
+    return v_ctes;
+end
+$$;
+--;
+comment on function recovery._close_update_sql(
+    recovery.watch, integer, jsonb, text, text, text, boolean, boolean, boolean
+) is
+    'The part of the statement that closes which changes the rows of the n-th watch, as common table expressions.';
+--;
+revoke all on function recovery._close_update_sql(
+    recovery.watch, integer, jsonb, text, text, text, boolean, boolean, boolean
+) from public;
+--;
 -- sql/closing/_compares_exactly.sql
 create or replace function recovery._compares_exactly(p_watch recovery.watch)
 returns boolean
@@ -4511,9 +5205,20 @@ begin
     for v_watch in select w.* from recovery._attached_watches() as w where w.family = p_family and w.only_if is not null loop
         begin
             v_task.path := v_watch.path;
-            select n.* into v_count from recovery._run_as_owner(v_watch.runner, format(
-                'with u as (update %1$s as r set server_epoch = null where r.ctid = any(array(select r.ctid from %1$s as r where r.server_epoch = ($1).epoch and (%2$s) and (%3$s) is not true limit ($1).max_rows for update skip locked)) and r.server_epoch = ($1).epoch returning 1) select to_jsonb(count(*)) from u',
-                v_watch.relation, v_watch.open, v_watch.only_if), v_task, 'write') as n;
+            select n.* into v_count from recovery._run_as_owner(v_watch.runner, recovery._render_sql($sql$
+                with u as (
+                    update {relation} as r set server_epoch = null
+                    where r.ctid = any(array(
+                        select r.ctid from {relation} as r
+                        where r.server_epoch = ($1).epoch and ({open}) and ({only_if}) is not true
+                        limit ($1).max_rows for update skip locked)) and r.server_epoch = ($1).epoch
+                    returning 1
+                )
+                select to_jsonb(count(*)) from u
+                $sql$, jsonb_build_object(
+                'relation', v_watch.relation,
+                'open', v_watch.open,
+                'only_if', v_watch.only_if)), v_task, 'write') as n;
             v_total := v_total + v_count;
         exception when others then
             null;  -- only_if fails for some row: nothing is let go
@@ -4635,26 +5340,42 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_watch recovery.watch;
-    v_type  text;
     v_task  recovery.task;
     v_found jsonb;
-    v_sql   text := '';
+    v_some  text[];
 begin
     -- Each watch offers the groups of its next rows. The smallest of their last ones bounds the batch,
     -- so that no group is passed over that another watch has not reached yet.
     for v_watch in select w.* from recovery._attached_watches() as w where w.family = p_family loop
-        v_type := v_watch.group_type;
-        v_sql := v_sql || case when v_sql = '' then '' else ' union all ' end || format(
-            'select max(s.g) over () as top, count(*) over () as n, s.g from (select %1$s as g from %2$s as r where %3$s and %1$s is not null and (($1).key is null or %1$s > ($1).key::%4$s) order by %1$s limit ($1).max_rows) as s',
-            v_watch.group_by, v_watch.relation, recovery._closable_sql(v_watch, case when p_epoch is null then 'none' else 'epoch' end, p_guard, false), v_type);
+        v_some := v_some || recovery._render_sql($sql$
+            select max(s.g) over () as top, count(*) over () as n, s.g
+                from (
+                    select {group} as g
+                    from {relation} as r
+                    where {closable} and {group} is not null and (($1).key is null or {group} > ($1).key::{type})
+                    order by {group}
+                    limit ($1).max_rows
+                ) as s
+            $sql$, jsonb_build_object(
+            'group', v_watch.group_by,
+            'relation', v_watch.relation,
+            'closable', recovery._closable_sql(
+                v_watch, case when p_epoch is null then 'none' else 'epoch' end, p_guard, false),
+            'type', v_watch.group_type));
     end loop;
     v_task.epoch := p_epoch;
     v_task.key := p_after;
     v_task.max_rows := p_limit;
     v_task.at := recovery._now();
-    select f.* into v_found from recovery._run_as_owner(v_watch.runner, format(
-        'with s as materialized (%s), b as materialized (select min(top) as bound from s where n >= ($1).max_rows)
-         select jsonb_build_object(''groups'', array_agg(distinct s.g)::text[], ''last'', max(s.g)::text) from s, b where b.bound is null or s.g <= b.bound', v_sql), v_task) as f;
+    select f.* into v_found from recovery._run_as_owner(v_watch.runner, recovery._render_sql($sql$
+        with s as materialized (
+            {some}
+        ),
+        b as materialized (select min(top) as bound from s where n >= ($1).max_rows)
+        select jsonb_build_object('groups', array_agg(distinct s.g)::text[], 'last', max(s.g)::text)
+        from s, b where b.bound is null or s.g <= b.bound
+        $sql$, jsonb_build_object(
+        'some', array_to_string(v_some, ' union all '))), v_task) as f;
     o_groups := recovery._to_texts(v_found -> 'groups');
     o_last := v_found ->> 'last';
     -- Whole trees close together, deepest first: the batch takes in ancestors and descendants.
@@ -4686,11 +5407,22 @@ begin
     v_task.keys := p_after;
     v_task.max_rows := p_limit;
     v_task.at := recovery._now();
-    select k.* into v_key from recovery._run_as_owner(v_watch.runner, format(
-        'select to_jsonb(%1$s) from (select %2$s from %3$s as r where %4$s and %5$s order by %2$s offset ($1).max_rows - 1 limit 1) as r',
-        recovery._key_sql(v_watch, 'parts'), recovery._key_sql(v_watch, 'columns'), v_watch.relation,
-        recovery._closable_sql(v_watch, case when p_epoch is null then 'none' else 'epoch' end, 'ignore', false),
-        recovery._key_sql(v_watch, 'between')), v_task) as k;
+    select k.* into v_key from recovery._run_as_owner(v_watch.runner, recovery._render_sql($sql$
+        select to_jsonb({parts})
+        from (
+            select {columns}
+            from {relation} as r
+            where {closable} and {after}
+            order by {columns}
+            offset ($1).max_rows - 1 limit 1
+        ) as r
+        $sql$, jsonb_build_object(
+        'parts', recovery._key_sql(v_watch, 'parts'),
+        'columns', recovery._key_sql(v_watch, 'columns'),
+        'relation', v_watch.relation,
+        'closable', recovery._closable_sql(
+            v_watch, case when p_epoch is null then 'none' else 'epoch' end, 'ignore', false),
+        'after', recovery._key_sql(v_watch, 'between'))), v_task) as k;
     return recovery._to_texts(v_key);
 end
 $$;
@@ -4699,6 +5431,28 @@ comment on function recovery._next_key(text, bigint, text[], integer) is
     'Key of the p_limit-th open row after a key: where a batch of a watch without groups ends. Null: it takes all that is left.';
 --;
 revoke all on function recovery._next_key(text, bigint, text[], integer) from public;
+--;
+-- sql/closing/_not_failing_sql.sql
+create or replace function recovery._not_failing_sql(p_watch recovery.watch)
+returns text
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select recovery._render_sql($sql$
+        not exists (
+                  select from recovery.own_failure as f
+                  where f.watch = {watch!l} and f.key = {key} and f.next_at > ($1).written)
+        $sql$, jsonb_build_object(
+        'watch', p_watch.name,
+        'key', recovery._key_text(p_watch.key_columns, 'r')))
+$$;
+--;
+comment on function recovery._not_failing_sql(recovery.watch) is
+    'The condition for a row that is not recorded as failing, or is due again.';
+--;
+revoke all on function recovery._not_failing_sql(recovery.watch) from public;
 --;
 -- sql/closing/_open_elsewhere.sql
 create or replace function recovery._open_elsewhere(p_family text, p_task recovery.task, out o_groups text[], out o_epochs bigint[])
@@ -4720,17 +5474,22 @@ begin
     o_epochs := array[p_task.epoch];
     -- Of an owner at most as many rows are read as there are groups; who has more is asked group by group.
     for v_watch in select w.* from recovery._attached_watches() as w where w.family = p_family loop
-        select f.* into v_some from recovery._run_as_owner(v_watch.runner, format($sql$
+        select f.* into v_some from recovery._run_as_owner(v_watch.runner, recovery._render_sql($sql$
             with k as materialized (select jsonb_object_agg(g.g, 1) as map, count(*) as n from unnest(($1).keys) as g (g))
             select jsonb_build_object('groups', array_agg(distinct f.grp) filter (where not f.most),
                                       'epochs', array_agg(distinct e.epoch) filter (where f.most))
             from unnest(($1).epochs) as e (epoch)
             cross join lateral (
-                select (%1$s)::text as grp, row_number() over () = (select k.n from k) as most, %4$s as meant
-                from %2$s as r where r.server_epoch = e.epoch and (%3$s) limit (select k.n from k)) as f
+                select ({group})::text as grp, row_number() over () = (select k.n from k) as most, {meant} as meant
+                from {relation} as r where r.server_epoch = e.epoch and ({open}) limit (select k.n from k)) as f
             where e.epoch is distinct from ($1).epoch and (f.most or (select k.map from k) ? f.grp and f.meant)
-            $sql$, v_watch.group_by, v_watch.relation, v_watch.open,
-            case when v_watch.only_if is null then 'true' else format('case when (select k.map from k) ? (%s)::text then (%s) end', v_watch.group_by, v_watch.only_if) end), p_task) as f;
+            $sql$, jsonb_build_object(
+            'group', v_watch.group_by,
+            'relation', v_watch.relation,
+            'open', v_watch.open,
+            'meant', coalesce(
+                'case when (select k.map from k) ? (' || v_watch.group_by || ')::text then (' || v_watch.only_if || ') end',
+                'true'))), p_task) as f;
         o_groups := o_groups || recovery._to_texts(v_some -> 'groups');
         o_epochs := o_epochs || recovery._to_texts(v_some -> 'epochs')::bigint[];
     end loop;
@@ -4741,6 +5500,42 @@ comment on function recovery._open_elsewhere(text, recovery.task) is
     'For the groups of a task: those in which another owner has open work, and the owners that have too much of it to tell at once. So a closing does not look for every group at every server there is.';
 --;
 revoke all on function recovery._open_elsewhere(text, recovery.task) from public;
+--;
+-- sql/closing/_open_in_groups_sql.sql
+create or replace function recovery._open_in_groups_sql(p_watch recovery.watch)
+returns text
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return recovery._render_sql($sql$
+                    select g.g::text as grp, s.n
+                    from unnest(($1).keys::{type}[]) as g (g)
+                    cross join lateral (
+                        select count(*) as n
+                        from unnest(($1).epochs) as w (epoch)
+                        cross join lateral (
+                            select from {relation} as r
+                            where r.server_epoch = w.epoch and {in_group} and ({open}){meant} offset 0) as r
+                        union all
+                        select count(*) from {relation} as r
+                        where r.server_epoch is null and {in_group} and ({open}){meant} offset 0) as s
+                    where s.n > 0
+        $sql$, jsonb_build_object(
+        'type', p_watch.group_type,
+        'relation', p_watch.relation,
+        'in_group', recovery._key_sql(p_watch, 'group'),
+        'open', p_watch.open,
+        'meant', coalesce(' and (' || p_watch.only_if || ')', '')));
+end
+$$;
+--;
+comment on function recovery._open_in_groups_sql(recovery.watch) is
+    'The search that counts the open rows of a watch in each group of the task, whoever owns them.';
+--;
+revoke all on function recovery._open_in_groups_sql(recovery.watch) from public;
 --;
 -- sql/closing/_orphaned_epochs.sql
 create or replace function recovery._orphaned_epochs(p_name text default null)
@@ -4806,8 +5601,10 @@ begin
         if found then
             v_task.keys := v_failure.key_parts;
             begin
-                select o.* into v_open from recovery._run_as_owner(v_watch.runner, format('select to_jsonb(exists (select from %s as r where %s and (%s)))',
-                v_watch.relation, recovery._key_sql(v_watch, 'equal'), v_watch.open), v_task) as o;
+                select o.* into v_open from recovery._run_as_owner(v_watch.runner, recovery._render_sql(
+                    'select to_jsonb(exists (select from {relation} as r where {key_is} and ({open})))',
+                    jsonb_build_object('relation', v_watch.relation, 'key_is', recovery._key_sql(v_watch, 'equal'),
+                                       'open', v_watch.open)), v_task) as o;
             exception when others then
                 v_open := true;  -- the watch is broken: its failures stay
             end;
@@ -4911,23 +5708,31 @@ as $$
 declare
     v_watch  recovery.watch;
     v_owner  text := case when p_epoch is null then 'none' else 'epoch' end;
-    v_sql    text;
+    v_holes  jsonb;
     v_count  bigint;
     v_result jsonb := '{}';
     v_task   recovery.task;
+    v_template constant text := $sql$
+        select to_jsonb(count(*))
+        from {relation} as r
+        where {closable} and not exists (
+            select from recovery.own_failure as f where f.watch = {watch!l} and f.key = {key})
+        $sql$;
 begin
     v_task.epoch := p_epoch;
     v_task.at := recovery._now();
     for v_watch in select w.* from recovery._attached_watches() as w where w.family = p_family loop
-        v_sql := 'select to_jsonb(count(*)) from %s as r where %s and not exists (select from recovery.own_failure as f where f.watch = %L and f.key = %s)';
+        v_holes := jsonb_build_object(
+            'relation', v_watch.relation, 'watch', v_watch.name, 'key', recovery._key_text(v_watch.key_columns, 'r'));
         begin
-            select n.* into v_count from recovery._run_as_owner(v_watch.runner, format(v_sql, v_watch.relation, recovery._closable_sql(v_watch, v_owner, p_guard), v_watch.name,
-                recovery._key_text(v_watch.key_columns, 'r')), v_task) as n;
+            select n.* into v_count from recovery._run_as_owner(v_watch.runner, recovery._render_sql(v_template,
+                v_holes || jsonb_build_object('closable', recovery._closable_sql(v_watch, v_owner, p_guard))), v_task) as n;
         exception when others then
             begin
                 -- only_if fails for some row: count without it.
-                select n.* into v_count from recovery._run_as_owner(v_watch.runner, format(v_sql, v_watch.relation, recovery._closable_sql(v_watch, v_owner, p_guard, false), v_watch.name,
-                    recovery._key_text(v_watch.key_columns, 'r')), v_task) as n;
+                select n.* into v_count from recovery._run_as_owner(v_watch.runner, recovery._render_sql(v_template,
+                    v_holes || jsonb_build_object('closable', recovery._closable_sql(v_watch, v_owner, p_guard, false))),
+                    v_task) as n;
             exception when others then
                 perform recovery._note_broken_watch(v_watch.name, sqlstate, sqlerrm);
                 continue;
@@ -4945,6 +5750,42 @@ comment on function recovery._remaining_orphans(text, bigint, text) is
     'Orphans of an ended epoch that are still open and not recorded as failing: somebody holds them.';
 --;
 revoke all on function recovery._remaining_orphans(text, bigint, text) from public;
+--;
+-- sql/closing/_rows_of_batch_sql.sql
+create or replace function recovery._rows_of_batch_sql(
+    p_watch recovery.watch, p_scope text, p_owner text, p_guard text
+)
+returns text
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select recovery._render_sql($sql$
+        select jsonb_build_array({parts}, {key})
+        from {relation} as r
+        where {closable} and {in_batch} and {not_failing}
+        order by {order}{limit}
+        $sql$, jsonb_build_object(
+        'parts', recovery._key_sql(p_watch, 'parts'),
+        'key', recovery._key_text(p_watch.key_columns, 'r'),
+        'relation', p_watch.relation,
+        'closable', recovery._closable_sql(p_watch, p_owner, p_guard, false),
+        'in_batch', recovery._key_sql(p_watch, case p_scope when 'range' then 'between' else p_scope end),
+        'not_failing', recovery._not_failing_sql(p_watch),
+        'order', case when p_scope <> 'groups' then recovery._key_sql(p_watch, 'columns')
+            -- A map: a search through the groups for every row would be their product.
+            else format(
+                '((select jsonb_object_agg(g.grp, g.n) from unnest(($1).keys) with ordinality as g (grp, n))'
+                ' -> (%s)::text)::bigint, %s',
+                p_watch.group_by, coalesce(p_watch.order_by, recovery._key_sql(p_watch, 'columns'))) end,
+        'limit', case p_scope when 'loose' then ' limit ($1).max_rows' else '' end))
+$$;
+--;
+comment on function recovery._rows_of_batch_sql(recovery.watch, text, text, text) is
+    'The search for the rows of a batch, in the order in which they are closed one by one: [parts of the key, key].';
+--;
+revoke all on function recovery._rows_of_batch_sql(recovery.watch, text, text, text) from public;
 --;
 -- sql/closing/_unowned_work.sql
 create or replace function recovery._unowned_work()
@@ -4969,9 +5810,14 @@ begin
           and coalesce(recovery.get_setting('unowned_expected', w.name), 'false') <> 'true'
     loop
         begin
-            select n.* into v_count from recovery._run_as_owner(v_watch.runner, format(
-                'select to_jsonb(count(*)) from (select r.* from %s as r where r.server_epoch is null and (%s) limit 1000) as r where (%s)',
-                v_watch.relation, v_watch.open, coalesce(v_watch.only_if, 'true'))) as n;
+            select n.* into v_count from recovery._run_as_owner(v_watch.runner, recovery._render_sql($sql$
+                select to_jsonb(count(*))
+                from (select r.* from {relation} as r where r.server_epoch is null and ({open}) limit 1000) as r
+                where ({meant})
+                $sql$, jsonb_build_object(
+                'relation', v_watch.relation,
+                'open', v_watch.open,
+                'meant', coalesce(v_watch.only_if, 'true')))) as n;
         exception when others then
             continue;  -- recovery._orphaned_epochs notes it
         end;
@@ -5019,10 +5865,17 @@ begin
         for v_watch in select w.* from recovery._attached_watches() as w where w.family = p_family loop
             v_task.keys := v_groups;
             v_task.epochs := recovery._open_epochs(v_watch.name);
-            select s.* into v_some from recovery._run_as_owner(v_watch.runner, format(
-                'select to_jsonb(array_agg(distinct (%1$s)::text)) from %2$s as r where %1$s = any(($1).keys::%3$s[]) and (r.server_epoch = any(($1).epochs) or r.server_epoch is null) and (%4$s)%5$s',
-                v_watch.group_by, v_watch.relation, v_watch.group_type, v_watch.open,
-                case when v_watch.only_if is null then '' else format(' and (%s)', v_watch.only_if) end), v_task) as s;
+            select s.* into v_some from recovery._run_as_owner(v_watch.runner, recovery._render_sql($sql$
+                select to_jsonb(array_agg(distinct ({group})::text))
+                from {relation} as r
+                where {in_groups} and (r.server_epoch = any(($1).epochs) or r.server_epoch is null)
+                  and ({open}){meant}
+                $sql$, jsonb_build_object(
+                'group', v_watch.group_by,
+                'relation', v_watch.relation,
+                'in_groups', recovery._key_sql(v_watch, 'groups'),
+                'open', v_watch.open,
+                'meant', coalesce(' and (' || v_watch.only_if || ')', ''))), v_task) as s;
             v_busy := v_busy || recovery._to_texts(v_some);
         end loop;
     end if;
@@ -5098,8 +5951,10 @@ begin
         where p_scope is distinct from 'group' and (p_watch is null or w.name = p_watch) order by w.family, w.position, w.name
     loop
         begin
-            select o.* into v_open from recovery._run_as_owner(v_watch.runner, format('select to_jsonb(exists (select from %s as r where (%s) and %s = ($1).key))', v_watch.relation, v_watch.open,
-                recovery._key_text(v_watch.key_columns, 'r')), v_task) as o;
+            select o.* into v_open from recovery._run_as_owner(v_watch.runner, recovery._render_sql(
+                'select to_jsonb(exists (select from {relation} as r where ({open}) and {key} = ($1).key))',
+                jsonb_build_object('relation', v_watch.relation, 'open', v_watch.open,
+                                   'key', recovery._key_text(v_watch.key_columns, 'r'))), v_task) as o;
         exception when others then
             raise warning 'recovery: watch "%" is passed over: %', v_watch.name, sqlerrm;
             v_open := false;
@@ -5186,12 +6041,17 @@ declare
     v_fuse  record;
     v_name  text;
     v_fuses boolean;
+    v_holes jsonb;
     v_task  recovery.task;
 begin
     v_task.at := recovery._now();
     for v_watch in select w.* from recovery._attached_watches() as w order by w.family, w.position, w.name loop
         begin
             v_fuses := recovery._has_fuses(v_watch.family);
+            v_holes := jsonb_build_object(
+                'key', recovery._key_text(v_watch.key_columns, 'r'),
+                'group', coalesce('(' || v_watch.group_by || ')::text', 'null::text'),
+                'relation', v_watch.relation);
             for v_end in
                 select s.epoch, coalesce(s.reason, j.reason, 'superseded') as reason
                 from recovery.server as s left join recovery.judgement as j on j.epoch = s.epoch and j.dead
@@ -5202,17 +6062,22 @@ begin
             loop
                 v_task.epoch := v_end.epoch;
                 return query select f.row ->> 0, v_end.reason, v_watch.name, f.row ->> 1, f.row ->> 2, v_end.epoch
-                    from recovery._run_as_owner(v_watch.runner, format('select jsonb_build_array(case when %s then %L else %L end, %s, %s) from %s as r where %s',
-                        case when v_fuses then recovery._guard_sql(v_watch) else 'false' end, case when p_boot is null then 'keep' else 'adopt' end, 'close',
-                        recovery._key_text(v_watch.key_columns, 'r'), coalesce('(' || v_watch.group_by || ')::text', 'null::text'),
-                        v_watch.relation, recovery._closable_sql(v_watch, 'epoch', 'ignore')), v_task) as f (row);
+                    from recovery._run_as_owner(v_watch.runner, recovery._render_sql($sql$
+                        select jsonb_build_array(case when {guarded} then {spare!l} else 'close' end, {key}, {group})
+                        from {relation} as r
+                        where {closable}
+                        $sql$, v_holes || jsonb_build_object(
+                        'guarded', case when v_fuses then recovery._guard_sql(v_watch) else 'false' end,
+                        'spare', case when p_boot is null then 'keep' else 'adopt' end,
+                        'closable', recovery._closable_sql(v_watch, 'epoch', 'ignore'))), v_task) as f (row);
             end loop;
             if v_watch.unowned is not null and not recovery._is_replicated(v_watch.family) then
                 v_task.epoch := null;
                 return query select 'close'::text, 'unowned'::text, v_watch.name, f.row ->> 0, f.row ->> 1, null::bigint
-                    from recovery._run_as_owner(v_watch.runner, format('select jsonb_build_array(%s, %s) from %s as r where %s',
-                        recovery._key_text(v_watch.key_columns, 'r'), coalesce('(' || v_watch.group_by || ')::text', 'null::text'),
-                        v_watch.relation, recovery._closable_sql(v_watch, 'none', 'ignore')), v_task) as f (row);
+                    from recovery._run_as_owner(v_watch.runner, recovery._render_sql(
+                        'select jsonb_build_array({key}, {group}) from {relation} as r where {closable}',
+                        v_holes || jsonb_build_object('closable', recovery._closable_sql(v_watch, 'none', 'ignore'))),
+                        v_task) as f (row);
             end if;
         exception when others then
             raise warning 'recovery: watch "%" is passed over: %', v_watch.name, sqlerrm;
@@ -5555,14 +6420,20 @@ stable
 security invoker
 set search_path = pg_catalog, pg_temp
 as $$
-    select format($sql$(exists (
-        select from recovery.own_fuse as f
-        where f.family = %1$L and f.scope = 'row' and f.watch = %2$L and f.key = %3$s)%4$s)$sql$,
-        p_watch.family, p_watch.name, recovery._key_text(p_watch.key_columns, 'r'),
-        case when p_watch.group_by is null then '' else format($sql$ or exists (
-        select from recovery.own_fuse as f
-        where f.family = %1$L and f.scope = 'group' and f.watch = '' and f.key = (%2$s)::text)$sql$,
-        p_watch.family, p_watch.group_by) end)
+    select recovery._render_sql($sql$
+        (exists (
+                  select from recovery.own_fuse as f
+                  where f.family = {family!l} and f.scope = 'row' and f.watch = {watch!l} and f.key = {key})
+        {or_group})
+        $sql$, jsonb_build_object(
+        'family', p_watch.family,
+        'watch', p_watch.name,
+        'key', recovery._key_text(p_watch.key_columns, 'r'),
+        'or_group', case when p_watch.group_by is null then '' else recovery._render_sql($sql$
+               or exists (
+                  select from recovery.own_fuse as f
+                  where f.family = {family!l} and f.scope = 'group' and f.watch = '' and f.key = ({group})::text)
+        $sql$, jsonb_build_object('family', p_watch.family, 'group', p_watch.group_by)) end))
 $$;
 --;
 comment on function recovery._guard_sql(recovery.watch) is
@@ -5819,9 +6690,16 @@ begin
     -- A table that is being altered must not hold up a boot.
     perform set_config('lock_timeout', '1s', true);
     -- By the columns of the primary key, each in its own type: that is one probe of its index.
-    select f.* into v_found from recovery._run_as_owner(v_watch.runner, format('select jsonb_build_array(%s, r.server_epoch, coalesce((%s), false), %s) from %s as r where %s',
-        format('(%s)::text', coalesce(v_watch.group_by, 'null')), v_watch.open, recovery._guard_sql(v_watch),
-        v_watch.relation, recovery._key_sql(v_watch, 'equal')), v_task) as f;
+    select f.* into v_found from recovery._run_as_owner(v_watch.runner, recovery._render_sql($sql$
+        select jsonb_build_array(({group})::text, r.server_epoch, coalesce(({open}), false), {guarded})
+        from {relation} as r
+        where {key_is}
+        $sql$, jsonb_build_object(
+        'group', coalesce(v_watch.group_by, 'null'),
+        'open', v_watch.open,
+        'guarded', recovery._guard_sql(v_watch),
+        'relation', v_watch.relation,
+        'key_is', recovery._key_sql(v_watch, 'equal'))), v_task) as f;
     o_group := v_found ->> 0;
     o_owner := v_found ->> 1;
     o_open := v_found ->> 2;
@@ -6171,9 +7049,15 @@ declare
     v_column record;
 begin
     select string_agg(quote_literal(w.name), ', ' order by w.id) into v_names from recovery.watch as w where w.family = p_family;
-    execute format('create or replace view recovery.outbox_%s as select e.at, e.server_epoch, e.watch, e.kind, e.topic, e.key, e.group_key, e.reason, e.detector, e.old, e.new'
-        ' from recovery.event as e where e.watch in (%s) with check option', p_outbox, v_names);
-    execute format('comment on view recovery.outbox_%s is %L', p_outbox, format('Through this the runner of family "%s" appends events of its watches, and no others.', p_family));
+    execute recovery._render_sql($sql$
+        create or replace view recovery.outbox_{outbox} as
+        select e.at, e.server_epoch, e.watch, e.kind, e.topic, e.key, e.group_key, e.reason, e.detector, e.old, e.new
+        from recovery.event as e
+        where e.watch in ({names})
+        with check option
+        $sql$, jsonb_build_object('outbox', p_outbox, 'names', v_names));
+    execute format('comment on view recovery.outbox_%s is %L', p_outbox, format(
+        'Through this the runner of family "%s" appends events of its watches, and no others.', p_family));
     for v_column in
         select a.attname as name, col_description('recovery.event'::regclass, e.attnum) as text
         from pg_attribute as a join pg_attribute as e on e.attname = a.attname
@@ -6376,8 +7260,10 @@ begin
     v_about.span := v_least;
     -- Usually nothing is that old, and this is all that is asked.
     if p_watch.timeout is null then
-        select e.* into v_some from recovery._run_as_owner(p_watch.runner, format('select to_jsonb(exists (select from %s as r where (%s) and (%s) < ($1).at - ($1).span))',
-            p_watch.relation, p_watch.open, p_watch.started), v_about) as e;
+        select e.* into v_some from recovery._run_as_owner(p_watch.runner, recovery._render_sql(
+            'select to_jsonb(exists (select from {relation} as r where ({open}) and ({started}) < ($1).at - ($1).span))',
+            jsonb_build_object('relation', p_watch.relation, 'open', p_watch.open, 'started', p_watch.started)),
+            v_about) as e;
     end if;
     if not v_some then
         return;
@@ -6434,7 +7320,7 @@ language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-as $function$
+as $$
 /* Rows of one watch whose clock may have run out: the partial index on `started` finds those that began
    longer ago than the least timeout that is set; only for them the other expressions are asked.
 
@@ -6445,50 +7331,58 @@ declare
     v_tool  record;
     v_task  record;
     v_wall  record;
-    v_key   text := recovery._key_text(p_watch.key_columns, 'r');
-    v_group text := coalesce('(' || p_watch.group_by || ')::text', 'null::text');
 begin
     select * into v_tool from recovery._timeout_sql(p_watch, 'tool_timeout');
     select * into v_task from recovery._timeout_sql(p_watch, 'task_timeout');
     select * into v_wall from recovery._timeout_sql(p_watch, 'wall_timeout');
-    return format($sql$
+    return recovery._render_sql($sql$
         select to_jsonb(z) from (
         select y.key, y.grp, y.owner, y.kind, y.started, y.moved, y.child_at, y.tool, y.task, y.wall, y.held, y.child
         from (
             select x.key, x.grp, x.owner, x.kind, x.started, x.moved, x.child_at, x.held, x.child,
-                   %s as tool, %s as task, %s as wall
+                   {tool} as tool, {task} as task, {wall} as wall
             from (
-                select %s as key, %s as grp, r.server_epoch as owner, %s as kind, (%s) as started,
-                       greatest((%s), %s, t.at, g.at, ($1).since) as moved, t.child_at,
-                       %s as own, %s as held, %s as child
-                from %s as r
+                select {key} as key, {group} as grp, r.server_epoch as owner, {kind} as kind, ({started}) as started,
+                       greatest(({started}), {activity}, t.at, g.at, ($1).since) as moved, t.child_at,
+                       {own_timeout} as own, {hold} as held, {child} as child
+                from {relation} as r
                 left join lateral (
                     select t.at, t.child_at from recovery.own_touch as t
-                    where t.family = %L and t.scope = 'row' and t.watch = %L and t.key = %s offset 0) as t on true
+                    where t.family = {family!l} and t.scope = 'row' and t.watch = {watch!l} and t.key = {key}
+                    offset 0) as t on true
                 left join lateral (
                     select g.at from recovery.own_touch as g
-                    where g.family = %L and g.scope = 'group' and g.watch = '' and g.key = %s offset 0) as g on true
-                where (%s) and (%s)%s
+                    where g.family = {family!l} and g.scope = 'group' and g.watch = '' and g.key = {group}
+                    offset 0) as g on true
+                where ({open}) and ({meant}){old_enough}
             ) as x
         ) as y
         where y.moved + least(y.tool, y.task) < ($1).at or y.started + y.wall < ($1).at
         order by y.started) as z
-        $sql$,
-        case when p_watch.supervised is null then 'null::interval'
-             else format('coalesce(x.own, %s)', coalesce(case when p_watch.kind is not null then format('case when x.kind is not null then %s end', coalesce(v_tool.o_text, 'null::interval')) else v_tool.o_text end, 'null::interval')) end,
-        case when p_watch.child is null or v_task.o_text is null then 'null::interval' else v_task.o_text end,
-        coalesce(v_wall.o_text, 'null::interval'),
-        v_key, v_group, coalesce('(' || p_watch.kind || ')::text', 'null::text'), p_watch.started,
-        p_watch.started, coalesce('(' || p_watch.activity || ')', 'null'),
-        coalesce('(' || p_watch.timeout || ')', 'null::interval'),
-        coalesce('(' || p_watch.hold || ') is true', 'false'),
-        coalesce('(' || p_watch.child || ')::text', 'null::text'),
-        p_watch.relation, p_watch.family, p_watch.name, v_key, p_watch.family, v_group,
-        p_watch.open, coalesce(p_watch.only_if, 'true'),
+        $sql$, jsonb_build_object(
+        'tool', case when p_watch.supervised is null then 'null::interval' else format('coalesce(x.own, %s)',
+            case when p_watch.kind is null then coalesce(v_tool.o_text, 'null::interval') else format(
+                'case when x.kind is not null then %s end', coalesce(v_tool.o_text, 'null::interval')) end) end,
+        'task', case when p_watch.child is null then 'null::interval' else coalesce(v_task.o_text, 'null::interval') end,
+        'wall', coalesce(v_wall.o_text, 'null::interval'),
+        'key', recovery._key_text(p_watch.key_columns, 'r'),
+        'group', coalesce('(' || p_watch.group_by || ')::text', 'null::text'),
+        'kind', coalesce('(' || p_watch.kind || ')::text', 'null::text'),
+        'started', p_watch.started,
+        'activity', coalesce('(' || p_watch.activity || ')', 'null'),
+        'own_timeout', coalesce('(' || p_watch.timeout || ')', 'null::interval'),
+        'hold', coalesce('(' || p_watch.hold || ') is true', 'false'),
+        'child', coalesce('(' || p_watch.child || ')::text', 'null::text'),
+        'relation', p_watch.relation,
+        'family', p_watch.family,
+        'watch', p_watch.name,
+        'open', p_watch.open,
+        'meant', coalesce(p_watch.only_if, 'true'),
         -- A row's own timeout cannot be bounded before.
-        case when p_watch.timeout is null then format(' and (%s) < ($1).at - ($1).span', p_watch.started) else '' end);
+        'old_enough', case when p_watch.timeout is null
+            then format(' and (%s) < ($1).at - ($1).span', p_watch.started) else '' end));
 end
-$function$;
+$$;
 --;
 comment on function recovery._due_sql(recovery.watch) is
     'The search for rows of a watch whose timeout may have run out.';
@@ -6536,6 +7430,41 @@ comment on function recovery._due_units() is 'Units of work whose timeout has ru
 --;
 revoke all on function recovery._due_units() from public;
 --;
+-- sql/watchdog/_group_activity_sql.sql
+create or replace function recovery._group_activity_sql(p_watch recovery.watch)
+returns text
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select recovery._render_sql($sql$
+        select r.server_epoch as owner, greatest(({started}), {activity}, t.at) as moved, {hold} as held
+        from {relation} as r
+        left join lateral (
+            select t.at from recovery.own_touch as t
+            where t.family = {family!l} and t.scope = 'row' and t.watch = {watch!l} and t.key = {key} offset 0) as t on true
+        where ({group}) = ($1).key::{type} and ({open}) and ({meant})
+          and (r.server_epoch = any(($1).epochs) or r.server_epoch is null)
+        $sql$, jsonb_build_object(
+        'started', p_watch.started,
+        'activity', coalesce('(' || p_watch.activity || ')', 'null'),
+        'hold', coalesce('(' || p_watch.hold || ') is true', 'false'),
+        'relation', p_watch.relation,
+        'family', p_watch.family,
+        'watch', p_watch.name,
+        'key', recovery._key_text(p_watch.key_columns, 'r'),
+        'group', p_watch.group_by,
+        'type', p_watch.group_type,
+        'open', p_watch.open,
+        'meant', coalesce(p_watch.only_if, 'true')))
+$$;
+--;
+comment on function recovery._group_activity_sql(recovery.watch) is
+    'The open rows of a watch in the group of the task: owner, when they last moved, whether they are on hold.';
+--;
+revoke all on function recovery._group_activity_sql(recovery.watch) from public;
+--;
 -- sql/watchdog/_has_begun.sql
 create or replace function recovery._has_begun(p_watch text, p_group text, p_after timestamptz)
 returns boolean
@@ -6555,8 +7484,16 @@ begin
         select w.* from recovery._attached_watches() as w join recovery.watch as u on u.name = p_watch and u.family = w.family
         where w.group_by is not null and w.started is not null
     loop
-        select b.* into v_begun from recovery._run_as_owner(v_watch.runner, format('select to_jsonb(exists (select from %s as r where (%s) = ($1).key::%s and (%s) and (%s) > ($1).since))',
-            v_watch.relation, v_watch.group_by, v_watch.group_type, v_watch.open, v_watch.started), v_task) as b;
+        select b.* into v_begun from recovery._run_as_owner(v_watch.runner, recovery._render_sql($sql$
+            select to_jsonb(exists (
+                select from {relation} as r
+                where ({group}) = ($1).key::{type} and ({open}) and ({started}) > ($1).since))
+            $sql$, jsonb_build_object(
+            'relation', v_watch.relation,
+            'group', v_watch.group_by,
+            'type', v_watch.group_type,
+            'open', v_watch.open,
+            'started', v_watch.started)), v_task) as b;
         exit when v_begun;
     end loop;
     return v_begun;
@@ -6581,8 +7518,8 @@ declare
     v_head   recovery.watch;
     v_limit  interval;
     v_least  interval;
-    v_find   text := '';
-    v_look   text := '';
+    v_find   text[];
+    v_look   text[];
     v_task   recovery.task;
     v_runner integer;
     v_group  text;
@@ -6590,39 +7527,47 @@ declare
     v_seen   record;
     v_name   text;
 begin
-    for v_watch in select w.* from recovery._attached_watches() as w where w.family = p_family and w.group_by is not null order by w.position loop
+    for v_watch in
+        select w.* from recovery._attached_watches() as w
+        where w.family = p_family and w.group_by is not null order by w.position
+    loop
         v_runner := v_watch.runner;
         if v_watch.parent is not null then
             v_head := v_watch;
         end if;
         v_least := least(v_least, (recovery._timeout_sql(v_watch, 'idle_timeout')).o_least);
         continue when v_watch.started is null;
-        v_find := v_find || case when v_find = '' then '' else ' union ' end || format(
-            'select (%s)::text as g from %s as r where (%s) < ($1).at - ($1).span and (%s) and (%s)',
-            v_watch.group_by, v_watch.relation, v_watch.started, v_watch.open, coalesce(v_watch.only_if, 'true'));
-        v_look := v_look || case when v_look = '' then '' else ' union all ' end || format(
-            $sql$select r.server_epoch as owner, greatest((%s), %s, t.at) as moved, %s as held from %s as r
-            left join lateral (select t.at from recovery.own_touch as t where t.family = %L and t.scope = 'row' and t.watch = %L and t.key = %s offset 0) as t on true
-            where (%s) = ($1).key::%s and (%s) and (%s) and (r.server_epoch = any(($1).epochs) or r.server_epoch is null)$sql$,
-            v_watch.started, coalesce('(' || v_watch.activity || ')', 'null'), coalesce('(' || v_watch.hold || ') is true', 'false'),
-            v_watch.relation, p_family, v_watch.name, recovery._key_text(v_watch.key_columns, 'r'),
-            v_watch.group_by, v_watch.group_type, v_watch.open, coalesce(v_watch.only_if, 'true'));
+        v_find := v_find || recovery._old_groups_sql(v_watch);
+        v_look := v_look || recovery._group_activity_sql(v_watch);
     end loop;
-    if v_least is null or v_find = '' then
+    if v_least is null or v_find is null then
         return;
     end if;
-    v_name := coalesce(v_head.name, (select min(w.name) from recovery._attached_watches() as w where w.family = p_family));
+    v_name := coalesce(v_head.name, (
+        select min(w.name) from recovery._attached_watches() as w where w.family = p_family));
     v_task.at := p_now;
     v_task.since := p_since;
     v_task.span := v_least;
     select array_agg(distinct e.epoch) into v_task.epochs
-    from recovery._attached_watches() as w cross join lateral unnest(recovery._open_epochs(w.name)) as e (epoch) where w.family = p_family;
-    for v_group in select f.g #>> '{}' from recovery._run_as_owner(v_runner, format('select to_jsonb(f.g) from (%s) as f where f.g is not null', v_find), v_task) as f (g) loop
+    from recovery._attached_watches() as w cross join lateral unnest(recovery._open_epochs(w.name)) as e (epoch)
+    where w.family = p_family;
+    for v_group in
+        select f.g #>> '{}'
+        from recovery._run_as_owner(v_runner, format('select to_jsonb(f.g) from (%s) as f where f.g is not null',
+            array_to_string(v_find, E'\nunion\n')), v_task) as f (g)
+    loop
         v_task.key := v_group;
         select s.* into v_seen
-        from recovery._run_as_owner(v_runner, format(
-            $sql$select jsonb_build_object('owner', max(l.owner), 'moved', greatest(max(l.moved), max(t.at), ($1).since), 'held', bool_or(l.held))
-            from (%s) as l left join recovery.own_touch as t on t.family = %L and t.scope = 'group' and t.watch = '' and t.key = ($1).key$sql$, v_look, p_family), v_task) as j
+        from recovery._run_as_owner(v_runner, recovery._render_sql($sql$
+            select jsonb_build_object(
+                'owner', max(l.owner), 'moved', greatest(max(l.moved), max(t.at), ($1).since), 'held', bool_or(l.held))
+            from (
+                {look}
+            ) as l
+            left join recovery.own_touch as t
+              on t.family = {family!l} and t.scope = 'group' and t.watch = '' and t.key = ($1).key
+            $sql$,
+            jsonb_build_object('look', array_to_string(v_look, E'\nunion all\n'), 'family', p_family)), v_task) as j
         cross join lateral jsonb_to_record(j) as s (owner bigint, moved timestamptz, held boolean);
         select min(nullif(recovery.get_setting('idle_timeout', w.name, null, v_group), 'off')::interval) into v_limit
         from recovery._attached_watches() as w where w.family = p_family;
@@ -6630,12 +7575,16 @@ begin
         continue when recovery._lives_elsewhere(v_name, 'group', v_group);
         v_parent := null;
         if v_head.id is not null then
-            select p.g #>> '{}' into v_parent from recovery._run_as_owner(v_runner, format('select to_jsonb((%s)::text) from %s as r where (%s) = ($1).key::%s',
-                v_head.parent, v_head.relation, v_head.group_by, v_head.group_type), v_task) as p (g);
+            select p.g #>> '{}' into v_parent from recovery._run_as_owner(v_runner, recovery._render_sql(
+                'select to_jsonb(({parent})::text) from {relation} as r where ({group}) = ($1).key::{type}',
+                jsonb_build_object('parent', v_head.parent, 'relation', v_head.relation,
+                                   'group', v_head.group_by, 'type', v_head.group_type)), v_task) as p (g);
         end if;
-        continue when v_parent is null and coalesce(recovery.get_setting('idle_roots', null, null, v_group), 'false') <> 'true';
+        continue when v_parent is null
+            and coalesce(recovery.get_setting('idle_roots', null, null, v_group), 'false') <> 'true';
         -- Waiting for a subagent is not idling.
-        continue when recovery._is_group_open(p_family, array_remove(recovery._group_tree(p_family, array[v_group], false), v_group));
+        continue when recovery._is_group_open(
+            p_family, array_remove(recovery._group_tree(p_family, array[v_group], false), v_group));
         watch := v_name;
         scope := 'group';
         key := v_group;
@@ -6651,6 +7600,31 @@ comment on function recovery._idle_groups(text, timestamptz, timestamptz) is
     'Groups (sessions) of a family with open work and no activity for idle_timeout: child groups, roots only with idle_roots; none that waits for a human or for a subagent, or lives at a publisher.';
 --;
 revoke all on function recovery._idle_groups(text, timestamptz, timestamptz) from public;
+--;
+-- sql/watchdog/_old_groups_sql.sql
+create or replace function recovery._old_groups_sql(p_watch recovery.watch)
+returns text
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select recovery._render_sql($sql$
+        select ({group})::text as g
+        from {relation} as r
+        where ({started}) < ($1).at - ($1).span and ({open}) and ({meant})
+        $sql$, jsonb_build_object(
+        'group', p_watch.group_by,
+        'relation', p_watch.relation,
+        'started', p_watch.started,
+        'open', p_watch.open,
+        'meant', coalesce(p_watch.only_if, 'true')))
+$$;
+--;
+comment on function recovery._old_groups_sql(recovery.watch) is
+    'The search for groups with work of a watch that began longer ago than the least timeout.';
+--;
+revoke all on function recovery._old_groups_sql(recovery.watch) from public;
 --;
 -- sql/watchdog/_prune_touches.sql
 create or replace function recovery._prune_touches()

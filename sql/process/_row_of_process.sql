@@ -19,9 +19,16 @@ begin
     -- A table that is being altered must not hold up a boot.
     perform set_config('lock_timeout', '1s', true);
     -- By the columns of the primary key, each in its own type: that is one probe of its index.
-    select f.* into v_found from recovery._run_as_owner(v_watch.runner, format('select jsonb_build_array(%s, r.server_epoch, coalesce((%s), false), %s) from %s as r where %s',
-        format('(%s)::text', coalesce(v_watch.group_by, 'null')), v_watch.open, recovery._guard_sql(v_watch),
-        v_watch.relation, recovery._key_sql(v_watch, 'equal')), v_task) as f;
+    select f.* into v_found from recovery._run_as_owner(v_watch.runner, recovery._render_sql($sql$
+        select jsonb_build_array(({group})::text, r.server_epoch, coalesce(({open}), false), {guarded})
+        from {relation} as r
+        where {key_is}
+        $sql$, jsonb_build_object(
+        'group', coalesce(v_watch.group_by, 'null'),
+        'open', v_watch.open,
+        'guarded', recovery._guard_sql(v_watch),
+        'relation', v_watch.relation,
+        'key_is', recovery._key_sql(v_watch, 'equal'))), v_task) as f;
     o_group := v_found ->> 0;
     o_owner := v_found ->> 1;
     o_open := v_found ->> 2;

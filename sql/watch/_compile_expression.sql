@@ -27,14 +27,21 @@ begin
     -- the second column what makes an aggregate an error. All by the runner: reading an expression may
     -- execute code already (a literal of a type that holds a domain). The view does not stay.
     v_task.key := 'pg_temp.recovery_' || replace(gen_random_uuid()::text, '-', '');
-    select v.* into v_found from recovery._run_as_owner(v_runner.id, format(
-        E'create temporary view %s as select (%s\n)%s as recovery_value, r.tableoid as recovery_row from only %s as r cross join %s',
-        v_task.key, p_expression,
-        case when p_type is null then '' else '::' || p_type end,
-        p_table,
-        case when p_closing
-            then '(values (null::text, null::text, null::text, null::timestamptz, null::bigint, null::bigint)) as c (reason, message, detector, at, ms, epoch)'
-            else '(values (1)) as recovery_none (one)' end), v_task, 'compile') as v;
+    select v.* into v_found from recovery._run_as_owner(v_runner.id, recovery._render_sql($sql$
+        create temporary view {view} as
+        select ({expression}
+        ){type} as recovery_value, r.tableoid as recovery_row
+        from only {relation} as r
+        cross join {closing}
+        $sql$, jsonb_build_object(
+        'view', v_task.key,
+        'expression', p_expression,
+        'type', case when p_type is null then '' else '::' || p_type end,
+        'relation', p_table,
+        'closing', case when p_closing
+            then '(values (null::text, null::text, null::text, null::timestamptz, null::bigint, null::bigint))'
+                || ' as c (reason, message, detector, at, ms, epoch)'
+            else '(values (1)) as recovery_none (one)' end)), v_task, 'compile') as v;
     o_text := v_found ->> 'text';
     o_text := substr(o_text, 9, strpos(o_text, E' AS recovery_value,\n') - 9);
     o_type := v_found ->> 'type';
