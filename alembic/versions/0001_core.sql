@@ -39,10 +39,10 @@ set check_function_bodies = off;
                         asks whether it lives (the fence), and appends the event in the same transaction
      heartbeat          a keeper says every few seconds that the server lives, and holds the advisory lock -epoch
      boot               a new epoch; older ones of the same name end unless they are shown to be alive
-     sweep              _observe_servers -> judgement -> _end_dead_servers -> _orphaned_epochs -> _close_epoch, a batch a
-                        transaction; then burnt fuses, then overdue work
-     _close_batch       one statement (_close_sql) updates the orphans of a batch and writes their events; a bad batch is
-                        made smaller until the bad row stands alone in recovery.failure
+     sweep              _observe_servers -> judgement -> _end_dead_servers -> _orphaned_epochs -> _close_epoch, a batch
+                        a transaction; then burnt fuses, then overdue work
+     _close_batch       one statement (_close_sql) updates the orphans of a batch and writes their events; a bad batch
+                        is made smaller until the bad row stands alone in recovery.failure
      NOTIFY recovery    says only "look"; readers read recovery.event after their position, up to recovery.horizon()
 
    Rooms (folders of sql/, in this order)
@@ -91,8 +91,8 @@ end
 $$;
 --;
 -- sql/setup/schema.sql
--- pg-recovery's own environment has made the schema, for its version table. Nothing else may be in it: a downgrade would
--- drop it, and whoever owns a schema or a function in it could slip us theirs.
+-- pg-recovery's own environment has made the schema, for its version table. Nothing else may be in it: a downgrade
+-- would drop it, and whoever owns a schema or a function in it could slip us theirs.
 do $$
 begin
     if to_regnamespace('recovery') is null then
@@ -100,7 +100,8 @@ begin
     elsif exists (
             select from pg_depend as d
             where d.refclassid = 'pg_namespace'::regclass and d.refobjid = to_regnamespace('recovery')
-              and (d.classid <> 'pg_class'::regclass or d.objid is distinct from to_regclass('recovery.alembic_version')))
+              and (d.classid <> 'pg_class'::regclass
+                  or d.objid is distinct from to_regclass('recovery.alembic_version')))
         or not exists (
             select from pg_namespace as n join pg_roles as r on r.oid = n.nspowner
             where n.nspname = 'recovery' and (r.rolname in (current_user, 'recovery_owner') or r.rolsuper))
@@ -108,7 +109,8 @@ begin
         raise exception using
             errcode = 'duplicate_schema',
             message = 'schema "recovery" is in use already',
-            hint = 'If `recovery migrate` installed it: `alembic stamp` its revisions here, then drop table recovery.alembic_version. Else rename the schema.';
+            hint = 'If `recovery migrate` installed it: `alembic stamp` its revisions here, then drop table '
+                'recovery.alembic_version. Else rename the schema.';
     end if;
 end
 $$;
@@ -146,7 +148,8 @@ create type recovery.task as (
 );
 --;
 comment on type recovery.task is
-    'What a statement about watched rows is told, as ($1).field: the only way from our routines into those that a runner executes. The planner folds its fields, so that partial indexes serve.';
+    'What a statement about watched rows is told, as ($1).field: the only way from our routines into those that a '
+    'runner executes. The planner folds its fields, so that partial indexes serve.';
 --;
 comment on column recovery.task.epoch is 'Owner of the rows.';
 --;
@@ -190,7 +193,8 @@ create table recovery.clock (
 --;
 insert into recovery.clock default values;
 --;
-comment on table recovery.clock is 'Moves the clock by which leases, fuses and timeouts are judged; for tests, and only the owner can.';
+comment on table recovery.clock is
+    'Moves the clock by which leases, fuses and timeouts are judged; for tests, and only the owner can.';
 --;
 comment on column recovery.clock.one is 'There is one row.';
 --;
@@ -207,15 +211,18 @@ create table recovery.runner (
 );
 --;
 comment on table recovery.runner is
-    'For each owner of watched tables the role that executes what stands in them: expressions, triggers, defaults. Written by recovery.permit.';
+    'For each owner of watched tables the role that executes what stands in them: expressions, triggers, defaults. '
+    'Written by recovery.permit.';
 --;
 comment on column recovery.runner.id is 'Number of the runner; recovery_private.run_<id> is its function.';
 --;
 comment on column recovery.runner.owner is 'Whose tables.';
 --;
-comment on column recovery.runner.role is 'The runner: no login, a member of the owner (or, if that is privileged, granted what it needs table by table).';
+comment on column recovery.runner.role is
+    'The runner: no login, a member of the owner (or, if that is privileged, granted what it needs table by table).';
 --;
-comment on column recovery.runner.privileged is 'The owner is a superuser or belongs to recovery_owner: the runner is no member of it.';
+comment on column recovery.runner.privileged is
+    'The owner is a superuser or belongs to recovery_owner: the runner is no member of it.';
 --;
 -- sql/watch/broken_watch.sql
 create table recovery.broken_watch (
@@ -228,7 +235,8 @@ create table recovery.broken_watch (
 );
 --;
 comment on table recovery.broken_watch is
-    'Watches whose expressions, table or runner fail: their rows wait, all others are served. Written and cleared by boots and sweeps, shown by status.';
+    'Watches whose expressions, table or runner fail: their rows wait, all others are served. Written and cleared by '
+    'boots and sweeps, shown by status.';
 --;
 comment on column recovery.broken_watch.watch is 'Name of the watch.';
 --;
@@ -415,17 +423,20 @@ comment on table recovery.server is 'One row for each boot of a server; the epoc
 --;
 comment on column recovery.server.epoch is 'Grows, is never reused: at least the microsecond clock at boot.';
 --;
-comment on column recovery.server.name is 'Stable name of the server, e.g. api-1; a new boot supersedes older epochs of the same name.';
+comment on column recovery.server.name is
+    'Stable name of the server, e.g. api-1; a new boot supersedes older epochs of the same name.';
 --;
 comment on column recovery.server.host is 'Host the process runs on, as it said itself.';
 --;
 comment on column recovery.server.pid is 'Process id on that host.';
 --;
-comment on column recovery.server.process_start is 'When that process started: tells it from a later one with the same pid.';
+comment on column recovery.server.process_start is
+    'When that process started: tells it from a later one with the same pid.';
 --;
 comment on column recovery.server.version is 'Version of the application, for people.';
 --;
-comment on column recovery.server.token is 'Random secret of this boot: a heartbeat must show it, so an epoch issued twice is noticed.';
+comment on column recovery.server.token is
+    'Random secret of this boot: a heartbeat must show it, so an epoch issued twice is noticed.';
 --;
 comment on column recovery.server.lease is 'How long the server counts as alive after its last heartbeat.';
 --;
@@ -433,33 +444,44 @@ comment on column recovery.server.grace is 'How long a lost keeper connection is
 --;
 comment on column recovery.server.booted is 'When this epoch began.';
 --;
-comment on column recovery.server.heartbeat is 'Last heartbeat by the database clock; not indexed, so that it stays HOT.';
+comment on column recovery.server.heartbeat is
+    'Last heartbeat by the database clock; not indexed, so that it stays HOT.';
 --;
-comment on column recovery.server.keeper is 'Its keeper holds the session advisory lock -epoch: the absence of the lock means something.';
+comment on column recovery.server.keeper is
+    'Its keeper holds the session advisory lock -epoch: the absence of the lock means something.';
 --;
 comment on column recovery.server.beat is 'How often its keeper beats; null: it has not said.';
 --;
 comment on column recovery.server.suspected is 'When a sweep first missed that lock; a heartbeat clears it.';
 --;
-comment on column recovery.server.looked_at is 'From when on the want of a beat counts: the last sweep before the one that first found it late, or that one itself if the database may have stood still in between.';
+comment on column recovery.server.looked_at is
+    'From when on the want of a beat counts: the last sweep before the one that first found it late, or that one '
+    'itself if the database may have stood still in between.';
 --;
 comment on column recovery.server.looked_beat is 'The heartbeat that sweep found: a newer one makes it void.';
 --;
 comment on column recovery.server.process_dead is 'When a sweeper on its own host found the process dead.';
 --;
-comment on column recovery.server.process_seen is 'When a sweeper on its own host last saw the process alive; not indexed, so that it stays HOT.';
+comment on column recovery.server.process_seen is
+    'When a sweeper on its own host last saw the process alive; not indexed, so that it stays HOT.';
 --;
-comment on column recovery.server.drain_until is 'Drains: opens no new work, keeps what it owns until then, and is not superseded.';
+comment on column recovery.server.drain_until is
+    'Drains: opens no new work, keeps what it owns until then, and is not superseded.';
 --;
-comment on column recovery.server.pending is 'The reason with which it is to end, while a transaction still holds its row (a foreign key of the host does); it may not write any more, and its orphans are closed.';
+comment on column recovery.server.pending is
+    'The reason with which it is to end, while a transaction still holds its row (a foreign key of the host does); it '
+    'may not write any more, and its orphans are closed.';
 --;
 comment on column recovery.server.heir is 'Live epoch that takes over what it still owns.';
 --;
 comment on column recovery.server.ended is 'When the epoch ended; null while it may own work.';
 --;
-comment on column recovery.server.reason is 'Why it ended: shutdown, superseded, lease_expired, connection_lost, process_dead, drain_expired, evicted or epoch_lost.';
+comment on column recovery.server.reason is
+    'Why it ended: shutdown, superseded, lease_expired, connection_lost, process_dead, drain_expired, evicted or '
+    'epoch_lost.';
 --;
-comment on constraint server_epoch_ended_key on recovery.server is 'Makes ending a key update; see the fence in ARCHITECTURE.md.';
+comment on constraint server_epoch_ended_key on recovery.server is
+    'Makes ending a key update; see the fence in ARCHITECTURE.md.';
 --;
 comment on index recovery.server_name_live is 'Finds the live epochs of a name at boot.';
 --;
@@ -483,7 +505,8 @@ create table recovery.observation (
 insert into recovery.observation default values;
 --;
 comment on table recovery.observation is
-    'Since when sweepers have watched without a break. Silence means death only after a full lease of watching: a dead database, or sweepers that slept, are not dead servers.';
+    'Since when sweepers have watched without a break. Silence means death only after a full lease of watching: a '
+    'dead database, or sweepers that slept, are not dead servers.';
 --;
 comment on column recovery.observation.one is 'There is one row.';
 --;
@@ -501,9 +524,11 @@ comment on column recovery.observation.mass_since is 'Since when most servers lo
 --;
 comment on column recovery.observation.because is 'Why watching began anew.';
 --;
-comment on column recovery.observation.asked is 'When a server that stands by last asked whether to sweep: it watches, too.';
+comment on column recovery.observation.asked is
+    'When a server that stands by last asked whether to sweep: it watches, too.';
 --;
-comment on column recovery.observation.sweeper is 'Epoch of the server that sweeps for all; others stand by, see recovery.claim_sweep.';
+comment on column recovery.observation.sweeper is
+    'Epoch of the server that sweeps for all; others stand by, see recovery.claim_sweep.';
 --;
 comment on column recovery.observation.sweeper_every is 'How often it sweeps.';
 --;
@@ -522,7 +547,8 @@ create table recovery.failure (
     constraint failure_pkey primary key (watch, key)
 );
 --;
-comment on table recovery.failure is 'Orphans that could not be closed, with the error; retried with backoff, shown by status.';
+comment on table recovery.failure is
+    'Orphans that could not be closed, with the error; retried with backoff, shown by status.';
 --;
 comment on column recovery.failure.watch is 'Name of the watch.';
 --;
@@ -687,7 +713,8 @@ create table recovery.event (
 );
 --;
 comment on table recovery.event is
-    'One durable row for each transition of a watched row, in the transaction that made it. Append-only; ids of one row grow in the order of its changes.';
+    'One durable row for each transition of a watched row, in the transaction that made it. Append-only; ids of one '
+    'row grow in the order of its changes.';
 --;
 comment on column recovery.event.id is 'Grows in order of writing, not of commit: read with recovery.horizon().';
 --;
@@ -697,7 +724,9 @@ comment on column recovery.event.server_epoch is 'Owner of the row; for a closin
 --;
 comment on column recovery.event.watch is 'Name of the watch.';
 --;
-comment on column recovery.event.kind is 'opened, reopened, closed, requeued, deleted, adopted (a row); failed, idle (a group); cancel (a row or group: asks its owner to stop it).';
+comment on column recovery.event.kind is
+    'opened, reopened, closed, requeued, deleted, adopted (a row); failed, idle (a group); cancel (a row or group: '
+    'asks its owner to stop it).';
 --;
 comment on column recovery.event.topic is 'Name of the bus event, as the watch says.';
 --;
@@ -705,7 +734,8 @@ comment on column recovery.event.key is 'Primary key of the row as text; a JSON 
 --;
 comment on column recovery.event.group_key is 'Group (session) of the row as text.';
 --;
-comment on column recovery.event.reason is 'Why: superseded, shutdown, lease_expired, unowned, ...; for a writer the setting recovery.reason, else null.';
+comment on column recovery.event.reason is
+    'Why: superseded, shutdown, lease_expired, unowned, ...; for a writer the setting recovery.reason, else null.';
 --;
 comment on column recovery.event.detector is 'Who: writer, boot:<epoch>, sweep:<label>, shutdown:<epoch>.';
 --;
@@ -721,7 +751,9 @@ create sequence recovery.bell_event as bigint minvalue 0 start 0;
 --;
 comment on sequence recovery.bell_time is 'Milliseconds since 1970 of the last NOTIFY.';
 --;
-comment on sequence recovery.bell_event is 'Up to this event id a closing, a heartbeat or a sweep has rung; a write''s own ring does not count, it may be rolled back.';
+comment on sequence recovery.bell_event is
+    'Up to this event id a closing, a heartbeat or a sweep has rung; a write''s own ring does not count, it may be '
+    'rolled back.';
 --;
 -- sql/watchdog/cancellation.sql
 create table recovery.cancellation (
@@ -778,7 +810,8 @@ create table recovery.setting (
 );
 --;
 comment on table recovery.setting is
-    'Settings of the watchdog that differ from the built-in defaults: for everything, or only for a watch, a kind of work, a group. Written by recovery.configure, read by recovery.get_setting; every sweep reads them again.';
+    'Settings of the watchdog that differ from the built-in defaults: for everything, or only for a watch, a kind of '
+    'work, a group. Written by recovery.configure, read by recovery.get_setting; every sweep reads them again.';
 --;
 comment on column recovery.setting.name is 'Which setting, as recovery.setting_status lists them.';
 --;
@@ -788,7 +821,8 @@ comment on column recovery.setting.kind is 'Only for this kind of work; empty: f
 --;
 comment on column recovery.setting.group_key is 'Only for this group (session); empty: for all.';
 --;
-comment on column recovery.setting.value is 'Normalised: an interval as PostgreSQL prints it, off for no limit, true or false.';
+comment on column recovery.setting.value is
+    'Normalised: an interval as PostgreSQL prints it, off for no limit, true or false.';
 --;
 comment on column recovery.setting.changed_at is 'When it got this value.';
 --;
@@ -834,7 +868,8 @@ as $$
 $$;
 --;
 comment on function recovery._database_number() is
-    'The last three digits of every epoch that this database issues: a publisher and its subscribers do not issue the same, and a physical copy that became a database of its own knows which are not its own.';
+    'The last three digits of every epoch that this database issues: a publisher and its subscribers do not issue the '
+    'same, and a physical copy that became a database of its own knows which are not its own.';
 --;
 revoke all on function recovery._database_number() from public;
 --;
@@ -854,7 +889,8 @@ begin
 end
 $$;
 --;
-comment on function recovery._fail(text, text, text) is 'Raises an error of class RC; the codes stand in ARCHITECTURE.md.';
+comment on function recovery._fail(text, text, text) is
+    'Raises an error of class RC; the codes stand in ARCHITECTURE.md.';
 --;
 revoke all on function recovery._fail(text, text, text) from public;
 --;
@@ -868,11 +904,13 @@ set search_path = pg_catalog, pg_temp
 as $$
     select exists (
         select from recovery.server as s
-        where s.epoch = abs(p_epoch) and s.epoch % 1000 = recovery._database_number() and s.reason is distinct from 'epoch_lost')
+        where s.epoch = abs(p_epoch) and s.epoch % 1000 = recovery._database_number()
+            and s.reason is distinct from 'epoch_lost')
 $$;
 --;
 comment on function recovery._issued_here(bigint) is
-    'Whether a server of this database booted with the epoch. One that was booked as lost, or came with a copy of another database, is not of here.';
+    'Whether a server of this database booted with the epoch. One that was booked as lost, or came with a copy of '
+    'another database, is not of here.';
 --;
 revoke all on function recovery._issued_here(bigint) from public;
 --;
@@ -886,11 +924,13 @@ set search_path = pg_catalog, pg_temp
 as $$
     -- The first number from there on that ends as this database's do.
     select n.least + (recovery._database_number() - n.least % 1000 + 1000) % 1000
-    from (select greatest((date_part('epoch', clock_timestamp()) * 1000000)::bigint, max(s.epoch) + 1) as least from recovery.server as s) as n
+    from (select greatest((date_part('epoch', clock_timestamp()) * 1000000)::bigint, max(s.epoch) + 1) as least
+        from recovery.server as s) as n
 $$;
 --;
 comment on function recovery._next_epoch() is
-    'The next epoch: above all others, at least the microsecond clock (so that a failover cannot make it issue one again), ending with recovery._database_number().';
+    'The next epoch: above all others, at least the microsecond clock (so that a failover cannot make it issue one '
+    'again), ending with recovery._database_number().';
 --;
 revoke all on function recovery._next_epoch() from public;
 --;
@@ -905,7 +945,8 @@ as $$
     select clock_timestamp() + c.shift from recovery.clock as c
 $$;
 --;
-comment on function recovery._now() is 'The clock by which leases, fuses and timeouts are judged: the database clock, moved by recovery.clock in tests.';
+comment on function recovery._now() is
+    'The clock by which leases, fuses and timeouts are judged: the database clock, moved by recovery.clock in tests.';
 --;
 revoke all on function recovery._now() from public;
 --;
@@ -996,7 +1037,9 @@ end
 $$;
 --;
 comment on function recovery._stay_local() is
-    'Trigger function of all our own tables, fires for replicated rows only: a publication FOR ALL TABLES brings the publisher''s servers, fuses and watches, which mean nothing here (its locks, processes and oids are elsewhere), and drops them.';
+    'Trigger function of all our own tables, fires for replicated rows only: a publication FOR ALL TABLES brings the '
+    'publisher''s servers, fuses and watches, which mean nothing here (its locks, processes and oids are elsewhere), '
+    'and drops them.';
 --;
 revoke all on function recovery._stay_local() from public;
 --;
@@ -1009,7 +1052,8 @@ security invoker
 set search_path = pg_catalog, pg_temp
 as $$
     select case when jsonb_typeof(p_array) = 'array'
-        then array(select e.text from jsonb_array_elements_text(p_array) with ordinality as e (text, n) order by e.n) end
+        then array(select e.text from jsonb_array_elements_text(p_array) with ordinality as e (text, n)
+            order by e.n) end
 $$;
 --;
 comment on function recovery._to_texts(jsonb) is 'A json array as text[]; null if it is none.';
@@ -1027,7 +1071,8 @@ as $$
     select case when pg_is_in_recovery() then null else left(pg_walfile_name(pg_current_wal_lsn()), 8) end
 $$;
 --;
-comment on function recovery.timeline() is 'Timeline of the database; another one after each failover. Null on a standby.';
+comment on function recovery.timeline() is
+    'Timeline of the database; another one after each failover. Null on a standby.';
 --;
 revoke all on function recovery.timeline() from public;
 --;
@@ -1058,13 +1103,16 @@ as $$
     select exists (
         select from pg_class as t
         join recovery.runner as n on n.owner = t.relowner and n.privileged
-        join pg_class as c on c.relnamespace = t.relnamespace and c.relowner = t.relowner and c.relkind in ('r', 'p', 'v')
+        join pg_class as c on c.relnamespace = t.relnamespace and c.relowner = t.relowner
+            and c.relkind in ('r', 'p', 'v')
         where t.oid = p_table and not has_table_privilege(n.role, c.oid, 'insert')
-          and exists (select from pg_trigger as g where g.tgrelid = t.oid and not g.tgisinternal and g.tgname !~ '^(zz_)?recovery_[0-9]{2}_'))
+          and exists (select from pg_trigger as g where g.tgrelid = t.oid and not g.tgisinternal
+              and g.tgname !~ '^(zz_)?recovery_[0-9]{2}_'))
 $$;
 --;
 comment on function recovery._lacks_loan(regclass) is
-    'Whether a superuser''s table got triggers after it was attached: what they may write has not been lent to the runner yet.';
+    'Whether a superuser''s table got triggers after it was attached: what they may write has not been lent to the '
+    'runner yet.';
 --;
 revoke all on function recovery._lacks_loan(regclass) from public;
 --;
@@ -1079,23 +1127,30 @@ as $$
 declare
     v_other record;
 begin
-    execute format('grant usage on schema %s to %I', (select c.relnamespace::regnamespace from pg_class as c where c.oid = p_table), p_role);
-    -- The table; and where it has triggers or rules of its own, what these may need of the same owner in the same schema.
+    execute format('grant usage on schema %s to %I',
+        (select c.relnamespace::regnamespace from pg_class as c where c.oid = p_table), p_role);
+    -- The table; and where it has triggers or rules of its own, what these may need of the same owner in the same
+    -- schema.
     for v_other in
         select c.oid::regclass as name, c.relkind
-        from pg_class as t join pg_class as c on c.relnamespace = t.relnamespace and c.relowner = t.relowner and c.relkind in ('r', 'p', 'v', 'S')
+        from pg_class as t join pg_class as c on c.relnamespace = t.relnamespace and c.relowner = t.relowner
+            and c.relkind in ('r', 'p', 'v', 'S')
         where t.oid = p_table
           and (c.oid = t.oid
-               or exists (select from pg_trigger as g where g.tgrelid = t.oid and not g.tgisinternal and g.tgname !~ '^(zz_)?recovery_[0-9]{2}_')
+               or exists (select from pg_trigger as g where g.tgrelid = t.oid and not g.tgisinternal
+                   and g.tgname !~ '^(zz_)?recovery_[0-9]{2}_')
                or exists (select from pg_rewrite as r where r.ev_class = t.oid))
     loop
-        execute format('grant %s %s to %I', case v_other.relkind when 'S' then 'usage on sequence' else 'select, insert, update, delete on table' end, v_other.name, p_role);
+        execute format('grant %s %s to %I',
+            case v_other.relkind when 'S' then 'usage on sequence' else 'select, insert, update, delete on table' end,
+            v_other.name, p_role);
     end loop;
 end
 $$;
 --;
 comment on function recovery._lend_table(regclass, name) is
-    'Grants a runner what it needs of a table whose owner is a superuser or belongs to recovery_owner: there it cannot be a member.';
+    'Grants a runner what it needs of a table whose owner is a superuser or belongs to recovery_owner: there it '
+    'cannot be a member.';
 --;
 revoke all on function recovery._lend_table(regclass, name) from public;
 --;
@@ -1176,7 +1231,8 @@ end
 $$;
 --;
 comment on function recovery._make_runner(regrole) is
-    'Makes, or repairs, the role and the function by which code of an owner''s tables is executed. Needs a superuser, or CREATEROLE, membership in recovery_owner and (from PostgreSQL 16 on) the admin option on the owner.';
+    'Makes, or repairs, the role and the function by which code of an owner''s tables is executed. Needs a superuser, '
+    'or CREATEROLE, membership in recovery_owner and (from PostgreSQL 16 on) the admin option on the owner.';
 --;
 revoke all on function recovery._make_runner(regrole) from public;
 --;
@@ -1231,7 +1287,8 @@ begin
                         'text', pg_catalog.pg_get_viewdef(a.attrelid),
                         'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
                         'uses', (
-                            select pg_catalog.jsonb_agg(pg_catalog.jsonb_build_array(d.refclassid, d.refobjid, d.refobjsubid))
+                            select pg_catalog.jsonb_agg(
+                                pg_catalog.jsonb_build_array(d.refclassid, d.refobjid, d.refobjsubid))
                             from pg_catalog.pg_rewrite as w join pg_catalog.pg_depend as d
                               on d.classid operator(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass
                              and d.objid operator(pg_catalog.=) w.oid
@@ -1271,7 +1328,8 @@ as $$
     select coalesce((select pg_has_role(c.relowner, 'usage') from pg_class as c where c.oid = p_table), false)
 $$;
 --;
-comment on function recovery._owns_table(regclass) is 'Whether the caller has the rights of a table''s owner: row security of recovery.watch asks.';
+comment on function recovery._owns_table(regclass) is
+    'Whether the caller has the rights of a table''s owner: row security of recovery.watch asks.';
 --;
 revoke all on function recovery._owns_table(regclass) from public;
 --;
@@ -1295,9 +1353,11 @@ begin
     for v_other in
         select c.oid::regclass as name, c.relkind from pg_class as c
         where c.relnamespace = v_schema and c.relowner = v_owner and (v_last or c.oid = p_table)
-          and exists (select from aclexplode(c.relacl) as a where a.grantee = (select o.oid from pg_roles as o where o.rolname = p_role))
+          and exists (select from aclexplode(c.relacl) as a
+              where a.grantee = (select o.oid from pg_roles as o where o.rolname = p_role))
     loop
-        execute format('revoke all on %s %s from %I', case v_other.relkind when 'S' then 'sequence' else 'table' end, v_other.name, p_role);
+        execute format('revoke all on %s %s from %I', case v_other.relkind when 'S' then 'sequence' else 'table' end,
+            v_other.name, p_role);
     end loop;
     if v_last then
         execute format('revoke all on schema %s from %I', v_schema, p_role);
@@ -1305,7 +1365,8 @@ begin
 end
 $$;
 --;
-comment on function recovery._reclaim_table(regclass, name) is 'Takes back what recovery._lend_table granted; what other watches of the schema need stays until the last.';
+comment on function recovery._reclaim_table(regclass, name) is
+    'Takes back what recovery._lend_table granted; what other watches of the schema need stays until the last.';
 --;
 revoke all on function recovery._reclaim_table(regclass, name) from public;
 --;
@@ -1330,12 +1391,16 @@ end
 $$;
 --;
 comment on function recovery._restore_settings(jsonb) is
-    'Sets back what a trigger or function of the host has changed in this session by a plain SET, which outlives the transaction: else one table''s code could stop the sweeps of all others. To be called after a commit, when local settings are gone.';
+    'Sets back what a trigger or function of the host has changed in this session by a plain SET, which outlives the '
+    'transaction: else one table''s code could stop the sweeps of all others. To be called after a commit, when local '
+    'settings are gone.';
 --;
 revoke all on function recovery._restore_settings(jsonb) from public;
 --;
 -- sql/rights/_run_as_owner.sql
-create or replace function recovery._run_as_owner(p_runner integer, p_sql text, p_task recovery.task default null, p_mode text default 'read')
+create or replace function recovery._run_as_owner(
+    p_runner integer, p_sql text, p_task recovery.task default null, p_mode text default 'read'
+)
 returns setof jsonb
 language plpgsql
 volatile
@@ -1371,20 +1436,27 @@ begin
     -- Some things outlive the functions, and the transaction, in which host code makes them; the caller's session
     -- would go on with them. A plain SET of search_path and a cursor WITH HOLD are refused, which takes them back;
     -- temporary objects go.
-    for v_left in select o.what, o.removal from recovery._session_objects() as o where o.what <> all (v_before) order by o.what loop
+    for v_left in
+        select o.what, o.removal from recovery._session_objects() as o where o.what <> all (v_before) order by o.what
+    loop
         if v_left.removal is null then
-            perform recovery._fail('42501', format('code of %s leaves the %s in the session', v_owner, v_left.what), 'Let it use one without WITH HOLD.');
+            perform recovery._fail('42501', format('code of %s leaves the %s in the session', v_owner, v_left.what),
+                'Let it use one without WITH HOLD.');
         end if;
         perform recovery._run_as_owner(p_runner, v_left.removal, null, 'make');
     end loop;
     if current_setting('search_path') <> 'pg_catalog, pg_temp' then
-        perform recovery._fail('42501', format('code of %s sets search_path for the whole session', v_owner), 'Let it use SET LOCAL, or a SET clause of the function.');
+        perform recovery._fail('42501', format('code of %s sets search_path for the whole session', v_owner),
+            'Let it use SET LOCAL, or a SET clause of the function.');
     end if;
 end
 $$;
 --;
 comment on function recovery._run_as_owner(integer, text, recovery.task, text) is
-    'Executes a statement about watched rows with the rights of their owner''s runner: the only way in which code of the host runs because of us. Mode read, plan, compile: its answer, and nothing else stays; write: a closing, which fires the host''s triggers under its own search_path and all deferred ones at once; make: definitions of our own.';
+    'Executes a statement about watched rows with the rights of their owner''s runner: the only way in which code of '
+    'the host runs because of us. Mode read, plan, compile: its answer, and nothing else stays; write: a closing, '
+    'which fires the host''s triggers under its own search_path and all deferred ones at once; make: definitions of '
+    'our own.';
 --;
 revoke all on function recovery._run_as_owner(integer, text, recovery.task, text) from public;
 --;
@@ -1412,21 +1484,28 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    return query select format('cursor %I of %s', c.name, c.creation_time), null::text from pg_cursors as c where c.is_holdable;
+    return query select format('cursor %I of %s', c.name, c.creation_time), null::text from pg_cursors as c
+        where c.is_holdable;
     if pg_my_temp_schema() <> 0 then
         return query
             select format('%s %s', c.relname, c.oid), format('drop %s if exists pg_temp.%I cascade',
-                case c.relkind when 'v' then 'view' when 'S' then 'sequence' when 'c' then 'type' when 'f' then 'foreign table' else 'table' end, c.relname)
-            from pg_class as c where c.relnamespace = pg_my_temp_schema() and c.relkind in ('r', 'p', 'v', 'S', 'c', 'f')
+                case c.relkind when 'v' then 'view' when 'S' then 'sequence' when 'c' then 'type' when 'f'
+                    then 'foreign table' else 'table' end, c.relname)
+            from pg_class as c where c.relnamespace = pg_my_temp_schema()
+                and c.relkind in ('r', 'p', 'v', 'S', 'c', 'f')
             union all
-            select format('%s %s', t.typname, t.oid), format('drop %s if exists pg_temp.%I cascade', case t.typtype when 'd' then 'domain' else 'type' end, t.typname)
+            select format('%s %s', t.typname, t.oid),
+                format('drop %s if exists pg_temp.%I cascade', case t.typtype when 'd' then 'domain' else 'type' end,
+                t.typname)
             from pg_type as t where t.typnamespace = pg_my_temp_schema() and t.typtype in ('d', 'e', 'r');
     end if;
 end
 $$;
 --;
 comment on function recovery._session_objects() is
-    'What outlives a transaction in this session and can run code in it: cursors WITH HOLD, which are filled at commit by whoever is the user then, and temporary relations and types, which hide those of pg_catalog from whoever goes on; with the statement that removes it.';
+    'What outlives a transaction in this session and can run code in it: cursors WITH HOLD, which are filled at '
+    'commit by whoever is the user then, and temporary relations and types, which hide those of pg_catalog from '
+    'whoever goes on; with the statement that removes it.';
 --;
 revoke all on function recovery._session_objects() from public;
 --;
@@ -1441,13 +1520,15 @@ as $$
     select pg_catalog.jsonb_object_agg(n.name, pg_catalog.current_setting(n.name, true))
     from (
         select s.name from pg_catalog.pg_settings as s
-        where s.context operator(pg_catalog.=) 'user' and (s.name operator(pg_catalog.!~) '^transaction_' or s.name operator(pg_catalog.=) 'transaction_timeout')
+        where s.context operator(pg_catalog.=) 'user'
+            and (s.name operator(pg_catalog.!~) '^transaction_' or s.name operator(pg_catalog.=) 'transaction_timeout')
         union all
         select 'recovery.server_epoch' union all select 'recovery.reason' union all select 'recovery.notify'
     ) as n
 $$;
 --;
-comment on function recovery._session_settings() is 'Settings of the session that code of the host might leave behind changed; for recovery._restore_settings.';
+comment on function recovery._session_settings() is
+    'Settings of the session that code of the host might leave behind changed; for recovery._restore_settings.';
 --;
 revoke all on function recovery._session_settings() from public;
 --;
@@ -1467,18 +1548,22 @@ as $$
             where t.oid = p_object and t.oid >= 16384
               and (t.typtype in ('c', 'r', 'm') or e.typtype in ('c', 'd', 'r', 'm')
                    or p_privileged and not exists (
-                       select from pg_roles as o where o.oid = t.typowner and (o.rolsuper or pg_has_role(o.oid, 'recovery_owner', 'member')))))
+                       select from pg_roles as o where o.oid = t.typowner
+                           and (o.rolsuper or pg_has_role(o.oid, 'recovery_owner', 'member')))))
         when 'pg_proc'::regclass then (
             select format('function %s, which belongs to %s', p.oid::regprocedure, p.proowner::regrole)
             from pg_proc as p join pg_roles as o on o.oid = p.proowner
-            where p.oid = p_object and p_privileged and not (o.rolsuper or pg_has_role(o.oid, 'recovery_owner', 'member')))
+            where p.oid = p_object and p_privileged
+                and not (o.rolsuper or pg_has_role(o.oid, 'recovery_owner', 'member')))
         when 'pg_operator'::regclass then (
-            select recovery._untrusted_object('pg_proc'::regclass, o.oprcode, p_privileged) from pg_operator as o where o.oid = p_object)
+            select recovery._untrusted_object('pg_proc'::regclass, o.oprcode, p_privileged) from pg_operator as o
+                where o.oid = p_object)
         end
 $$;
 --;
 comment on function recovery._untrusted_object(oid, oid, boolean) is
-    'What is wrong with an object (of pg_type, pg_proc, pg_operator) in an expression of an index or trigger: it would run code when it is read, or, in a table of a superuser, code of somebody else. Null: nothing.';
+    'What is wrong with an object (of pg_type, pg_proc, pg_operator) in an expression of an index or trigger: it '
+    'would run code when it is read, or, in a table of a superuser, code of somebody else. Null: nothing.';
 --;
 revoke all on function recovery._untrusted_object(oid, oid, boolean) from public;
 --;
@@ -1494,7 +1579,9 @@ begin
     perform recovery._make_runner(p_owner);
     execute format('grant usage on schema recovery to %s', p_owner);
     -- Row security lets an owner see and write the watches of its own tables only.
-    execute format('grant select, insert (relation, spec, path), update (spec, path, supervised), delete on recovery.watch to %s', p_owner);
+    execute format(
+        'grant select, insert (relation, spec, path), update (spec, path, supervised), delete on recovery.watch to %s',
+        p_owner);
     execute format('grant execute on function
         recovery._fail(text, text, text),
         recovery._owns_table(regclass),
@@ -1519,7 +1606,9 @@ end
 $$;
 --;
 comment on function recovery.permit(regrole) is
-    'The one statement by which a DBA permits the owner of tables to attach them: makes its runner and grants what recovery.attach needs. It gives no right on anybody else''s tables, nor on servers, tokens or events. Repeating it repairs. As recovery._make_runner; RC010 no such role.';
+    'The one statement by which a DBA permits the owner of tables to attach them: makes its runner and grants what '
+    'recovery.attach needs. It gives no right on anybody else''s tables, nor on servers, tokens or events. Repeating '
+    'it repairs. As recovery._make_runner; RC010 no such role.';
 --;
 revoke all on function recovery.permit(regrole) from public;
 --;
@@ -1624,7 +1713,8 @@ begin
         $sql$, jsonb_build_object(
             'watch', p_watch.name,
             'is_open', recovery._state_sql(p_watch, 'new'),
-            'write', recovery._event_sql(p_watch, 'new', 'v_kind', $sql$v_was -> 'image'$sql$, v_image, p_watch.diff, false),
+            'write', recovery._event_sql(p_watch, 'new', 'v_kind', $sql$v_was -> 'image'$sql$, v_image, p_watch.diff,
+                false),
             'ring', recovery._ring_sql(p_watch)));
     end if;
     return recovery._render_sql($sql$
@@ -1715,7 +1805,8 @@ end
 $function$;
 --;
 comment on function recovery._after_update_sql(recovery.watch) is
-    'Body of the trigger function that fences and tells rows that are opened, closed or adopted. See recovery._trigger_sql.';
+    'Body of the trigger function that fences and tells rows that are opened, closed or adopted. See '
+    'recovery._trigger_sql.';
 --;
 revoke all on function recovery._after_update_sql(recovery.watch) from public;
 --;
@@ -1730,7 +1821,8 @@ as $$
     select w.* from recovery.watch as w where exists (select from pg_class as c where c.oid = w.relation)
 $$;
 --;
-comment on function recovery._attached_watches() is 'The watches whose table is still there: one that was dropped without recovery.detach harms no other.';
+comment on function recovery._attached_watches() is
+    'The watches whose table is still there: one that was dropped without recovery.detach harms no other.';
 --;
 revoke all on function recovery._attached_watches() from public;
 --;
@@ -1749,7 +1841,8 @@ as $function$
         begin
             if current_setting(v_move, true) = tg_relid || ' ' || old.ctid then
                 perform set_config(v_move, 'moves', true),
-                        set_config(v_left, (coalesce(nullif(current_setting(v_left, true), ''), '0')::integer + 1)::text, true);
+                        set_config(v_left, (coalesce(nullif(current_setting(v_left, true), ''),
+                            '0')::integer + 1)::text, true);
             end if;
             return old;
         end
@@ -1830,7 +1923,8 @@ end
 $function$;
 --;
 comment on function recovery._before_truncate_sql(recovery.watch) is
-    'Body of the trigger function that fences and tells the open rows of a table that is truncated. See recovery._trigger_sql.';
+    'Body of the trigger function that fences and tells the open rows of a table that is truncated. See '
+    'recovery._trigger_sql.';
 --;
 revoke all on function recovery._before_truncate_sql(recovery.watch) from public;
 --;
@@ -1862,7 +1956,8 @@ begin
                     old.server_epoch, case when v_opens then new.server_epoch end, tg_relid);
             end if;
             if v_opens then
-                -- Ownership begins here. Who is no server leaves the owner that the row carries, and is refused if it has ended.
+                -- Ownership begins here. Who is no server leaves the owner that the row carries, and is refused if it
+                -- has ended.
                 if new.server_epoch is null
                     or new.server_epoch = old.server_epoch and (v_writer is not null or old.server_epoch < 0)
                 then
@@ -1890,7 +1985,8 @@ end
 $function$;
 --;
 comment on function recovery._before_update_sql(recovery.watch, boolean) is
-    'Body of the trigger function that keeps the owner of a row, and fences writes of closed ones. See recovery._trigger_sql.';
+    'Body of the trigger function that keeps the owner of a row, and fences writes of closed ones. See '
+    'recovery._trigger_sql.';
 --;
 revoke all on function recovery._before_update_sql(recovery.watch, boolean) from public;
 --;
@@ -1918,7 +2014,8 @@ end
 $$;
 --;
 comment on function recovery._broken_watches() is
-    'Watches whose statements cannot be planned now: something that their expressions use is gone, or a right. Nothing is executed.';
+    'Watches whose statements cannot be planned now: something that their expressions use is gone, or a right. '
+    'Nothing is executed.';
 --;
 revoke all on function recovery._broken_watches() from public;
 --;
@@ -1937,7 +2034,8 @@ begin
     -- this takes back all that came of it.
     select u.what into v_what
     from pg_depend as d
-    cross join lateral recovery._untrusted_object(d.refclassid, d.refobjid, (recovery._runner_of(p_table)).privileged) as u (what)
+    cross join lateral recovery._untrusted_object(d.refclassid, d.refobjid,
+        (recovery._runner_of(p_table)).privileged) as u (what)
     where u.what is not null
       and (d.classid = 'pg_class'::regclass and d.objid in (
               select i.indexrelid from pg_index as i join pg_class as c on c.oid = i.indexrelid
@@ -1953,7 +2051,8 @@ begin
 end
 $$;
 --;
-comment on function recovery._check_definitions(regclass) is 'Refuses an index or trigger of ours in which a literal has run code: RC006.';
+comment on function recovery._check_definitions(regclass) is
+    'Refuses an index or trigger of ours in which a literal has run code: RC006.';
 --;
 revoke all on function recovery._check_definitions(regclass) from public;
 --;
@@ -1967,14 +2066,18 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
     if p_key is null or p_key = '' then
-        perform recovery._fail('RC010', format('a %s needs the key of a row or group', p_what), 'As recovery.event.key and group_key show it.');
+        perform recovery._fail('RC010', format('a %s needs the key of a row or group', p_what),
+            'As recovery.event.key and group_key show it.');
     elsif octet_length(p_key) > 2000 then
-        perform recovery._fail('RC010', format('the key %s... of a %s has %s bytes', left(p_key, 40), p_what, octet_length(p_key)), 'Give 1 to 2000 bytes.');
+        perform recovery._fail('RC010',
+            format('the key %s... of a %s has %s bytes', left(p_key, 40), p_what, octet_length(p_key)),
+            'Give 1 to 2000 bytes.');
     end if;
 end
 $$;
 --;
-comment on function recovery._check_key(text, text) is 'Refuses a key that no row or group can have: RC010. p_what (fuse, touch, process) names it in the error.';
+comment on function recovery._check_key(text, text) is
+    'Refuses a key that no row or group can have: RC010. p_what (fuse, touch, process) names it in the error.';
 --;
 revoke all on function recovery._check_key(text, text) from public;
 --;
@@ -2038,7 +2141,8 @@ declare
     v_class record;
 begin
     select c.relkind, c.relpersistence, c.relispartition, n.nspname, r.rolname into v_class
-    from pg_class as c join pg_namespace as n on n.oid = c.relnamespace join pg_roles as r on r.oid = c.relowner where c.oid = p_table;
+    from pg_class as c join pg_namespace as n on n.oid = c.relnamespace join pg_roles as r on r.oid = c.relowner
+        where c.oid = p_table;
     if not found then
         perform recovery._fail('RC006', format('table %s does not exist', coalesce(p_table::text, 'null')));
     elsif v_class.relkind not in ('r', 'p') then
@@ -2050,9 +2154,11 @@ begin
     elsif v_class.relpersistence = 't' then
         perform recovery._fail('RC006', format('%s is a temporary table: other sessions cannot see its rows', p_table));
     elsif v_class.nspname in ('recovery', 'pg_catalog', 'information_schema') then
-        perform recovery._fail('RC006', format('%s belongs to schema %s and cannot be watched', p_table, v_class.nspname));
+        perform recovery._fail('RC006',
+            format('%s belongs to schema %s and cannot be watched', p_table, v_class.nspname));
     elsif v_class.rolname = 'recovery_owner' then
-        perform recovery._fail('RC006', format('%s belongs to recovery_owner and cannot be watched', p_table), 'Give it to a role of the application.');
+        perform recovery._fail('RC006', format('%s belongs to recovery_owner and cannot be watched', p_table),
+            'Give it to a role of the application.');
     end if;
 end
 $$;
@@ -2108,7 +2214,8 @@ begin
 end
 $$;
 --;
-comment on function recovery._child_group(recovery.watch, text) is 'The group that a row waits for (a subagent''s session), or null.';
+comment on function recovery._child_group(recovery.watch, text) is
+    'The group that a row waits for (a subagent''s session), or null.';
 --;
 revoke all on function recovery._child_group(recovery.watch, text) from public;
 --;
@@ -2161,7 +2268,8 @@ begin
     o_text := substr(o_text, 9, strpos(o_text, E' AS recovery_value,\n') - 9);
     o_type := v_found ->> 'type';
     o_plain := not exists (
-        select from jsonb_array_elements(v_found -> 'uses') as u (pair) where (u.pair ->> 0)::oid = 'pg_type'::regclass and (u.pair ->> 1)::oid >= 16384);
+        select from jsonb_array_elements(v_found -> 'uses') as u (pair) where (u.pair ->> 0)::oid = 'pg_type'::regclass
+            and (u.pair ->> 1)::oid >= 16384);
     select array_agg(distinct (u.pair ->> 2)::smallint) into o_columns
     from jsonb_array_elements(v_found -> 'uses') as u (pair)
     where (u.pair ->> 0)::oid = 'pg_class'::regclass and (u.pair ->> 1)::oid = p_table and (u.pair ->> 2)::integer > 0;
@@ -2169,7 +2277,8 @@ begin
         -- Whoever makes the index and the triggers reads its literals with its own rights.
         select d.what into v_why
         from jsonb_array_elements(v_found -> 'uses') as u (pair)
-        cross join lateral recovery._untrusted_object((u.pair ->> 0)::oid, (u.pair ->> 1)::oid, v_runner.privileged) as d (what)
+        cross join lateral recovery._untrusted_object((u.pair ->> 0)::oid, (u.pair ->> 1)::oid,
+            v_runner.privileged) as d (what)
         where d.what is not null limit 1;
     end if;
     if v_why is not null then
@@ -2179,7 +2288,8 @@ begin
     o_text := v_found ->> 'text';
     o_text := substr(o_text, 9, strpos(o_text, E' AS recovery_value,\n') - 9);
     o_type := v_found ->> 'type';
-    -- It will stand in statements that a caller executes with its own rights (create index): one expression, and no more.
+    -- It will stand in statements that a caller executes with its own rights (create index): one expression, and no
+    -- more.
     if regexp_replace(o_text, $re$'(?:[^']|'')*'|"(?:[^"]|"")*"$re$, '', 'g') ~ ';' then
         perform recovery._fail('RC006', format('expression %s is more than one', p_expression));
     end if;
@@ -2187,7 +2297,9 @@ end
 $$;
 --;
 comment on function recovery._compile_expression(regclass, text, text, boolean, boolean) is
-    'Parses an expression over a row r of the table (and the closing c) with search_path pg_catalog and returns it fully qualified, with its type, the columns of the table that it reads, and whether it uses built-in types only. p_stored: it goes into an index and triggers, and must use nothing that runs code when it is read.';
+    'Parses an expression over a row r of the table (and the closing c) with search_path pg_catalog and returns it '
+    'fully qualified, with its type, the columns of the table that it reads, and whether it uses built-in types only. '
+    'p_stored: it goes into an index and triggers, and must use nothing that runs code when it is read.';
 --;
 revoke all on function recovery._compile_expression(regclass, text, text, boolean, boolean) from public;
 --;
@@ -2457,7 +2569,8 @@ end
 $$;
 --;
 comment on function recovery._define_watch(regclass) is
-    'Makes the index and the triggers of a watch that its table does not have, as the runner: whoever makes them reads the literals in them. Whoever may call it, it makes what the watch says.';
+    'Makes the index and the triggers of a watch that its table does not have, as the runner: whoever makes them '
+    'reads the literals in them. Whoever may call it, it makes what the watch says.';
 --;
 revoke all on function recovery._define_watch(regclass) from public;
 --;
@@ -2486,7 +2599,9 @@ comment on function recovery._drop_triggers(regclass) is 'Removes our triggers f
 revoke all on function recovery._drop_triggers(regclass) from public;
 --;
 -- sql/watch/_event_sql.sql
-create or replace function recovery._event_sql(p_watch recovery.watch, p_row text, p_kind text, p_old text, p_new text, p_diff boolean, p_live boolean)
+create or replace function recovery._event_sql(
+    p_watch recovery.watch, p_row text, p_kind text, p_old text, p_new text, p_diff boolean, p_live boolean
+)
 returns text
 language plpgsql
 stable
@@ -2502,7 +2617,8 @@ begin
         {difference}
                 where s.epoch = {row}.server_epoch and s.ended is null and s.pending is null and s.drain_until is null
         $sql$, jsonb_build_object('row', p_row, 'difference', case when p_diff
-            then format('        cross join lateral recovery._json_difference(%s, %s) as d', p_old, p_new) else '' end));
+            then format('        cross join lateral recovery._json_difference(%s, %s) as d', p_old, p_new)
+                else '' end));
     elsif p_row = 'r' then
         v_from := format('        from %s as r where %s', p_watch.relation, p_watch.open);
     elsif p_diff then
@@ -2530,8 +2646,8 @@ end
 $function$;
 --;
 comment on function recovery._event_sql(recovery.watch, text, text, text, text, boolean, boolean) is
-    'The statement of a trigger function that writes an event of the row old, new or r (every open one): p_live only if its '
-    'epoch lives, p_diff only what differs. Nothing for a watch that tells only what recovery does.';
+    'The statement of a trigger function that writes an event of the row old, new or r (every open one): p_live only '
+    'if its epoch lives, p_diff only what differs. Nothing for a watch that tells only what recovery does.';
 --;
 revoke all on function recovery._event_sql(recovery.watch, text, text, text, text, boolean, boolean) from public;
 --;
@@ -2548,16 +2664,20 @@ declare
 begin
     select w.family into v_family from recovery._attached_watches() as w where w.name = p_watch;
     if not found then
-        perform recovery._fail('RC008', format('nothing is watched as %s', coalesce(quote_literal(p_watch), 'null')), 'See recovery.watch for the names.');
+        perform recovery._fail('RC008', format('nothing is watched as %s', coalesce(quote_literal(p_watch), 'null')),
+            'See recovery.watch for the names.');
     elsif p_scope is null or p_scope not in ('row', 'group') then
-        perform recovery._fail('RC010', format('%s scope %s is not known', p_what, coalesce(quote_literal(p_scope), 'null')), 'Allowed are row and group.');
+        perform recovery._fail('RC010',
+            format('%s scope %s is not known', p_what, coalesce(quote_literal(p_scope), 'null')),
+            'Allowed are row and group.');
     end if;
     return v_family;
 end
 $$;
 --;
 comment on function recovery._family_of(text, text, text) is
-    'Family of a watch; p_what (fuse, touch, process) names what is wrong in errors. RC008 not watched, RC010 unknown scope.';
+    'Family of a watch; p_what (fuse, touch, process) names what is wrong in errors. RC008 not watched, RC010 unknown '
+    'scope.';
 --;
 revoke all on function recovery._family_of(text, text, text) from public;
 --;
@@ -2572,7 +2692,8 @@ as $$
 declare
     v_name text;
 begin
-    foreach v_name in array array['before_insert', 'before_update', 'before_delete', 'insert', 'update', 'delete', 'truncate'] loop
+    foreach v_name in array array['before_insert', 'before_update', 'before_delete', 'insert', 'update', 'delete',
+        'truncate'] loop
         execute format('drop function if exists recovery.watch_%s_%s()', old.id, v_name);
     end loop;
     if exists (select from recovery.watch as w where w.family = old.family) then
@@ -2592,7 +2713,8 @@ end
 $$;
 --;
 comment on function recovery._forget_watch() is
-    'Trigger function of recovery.watch: removes what was made for a watch. Fails while the table still has its triggers. Events stay.';
+    'Trigger function of recovery.watch: removes what was made for a watch. Fails while the table still has its '
+    'triggers. Events stay.';
 --;
 revoke all on function recovery._forget_watch() from public;
 --;
@@ -2606,13 +2728,15 @@ set search_path = pg_catalog, pg_temp
 as $$
     -- Tokens: a string, a quoted name, c.message, another word, any other character.
     select string_agg(case when t.token[1] = 'c.message'
-        then format('(c.message || %L)', format('; gave up after %s attempt%s', p_max_attempts, case p_max_attempts when 1 then '' else 's' end))
+        then format('(c.message || %L)',
+            format('; gave up after %s attempt%s', p_max_attempts, case p_max_attempts when 1 then '' else 's' end))
         else t.token[1] end, '' order by t.n)
     from regexp_matches(p_expression, $re$('(?:[^']|'')*'|"(?:[^"]|"")*"|\mc\.message\M|[a-zA-Z0-9_$]+|.)$re$, 'g')
          with ordinality as t (token, n)
 $$;
 --;
-comment on function recovery._gave_up_sql(text, integer) is 'A compiled close expression whose message says after how many attempts it gave up.';
+comment on function recovery._gave_up_sql(text, integer) is
+    'A compiled close expression whose message says after how many attempts it gave up.';
 --;
 revoke all on function recovery._gave_up_sql(text, integer) from public;
 --;
@@ -2670,7 +2794,8 @@ end
 $$;
 --;
 comment on function recovery._generate_watch() is
-    'Trigger function of recovery.watch: makes the trigger functions of a watch, which belong to its runner, and the view through which they append events.';
+    'Trigger function of recovery.watch: makes the trigger functions of a watch, which belong to its runner, and the '
+    'view through which they append events.';
 --;
 revoke all on function recovery._generate_watch() from public;
 --;
@@ -2698,11 +2823,13 @@ begin
         up (g) as (
             select unnest(($1).keys::{type}[])
             union
-            select {parent} from up join {relation} as r on {group} = up.g where ($1).max_rows = 1 and {parent} is not null
+            select {parent} from up join {relation} as r on {group} = up.g where ($1).max_rows = 1
+                and {parent} is not null
         ),
         down (g, depth) as (
             select up.g, 0 from up
-            where not exists (select from {relation} as r where {group} = up.g and {parent} in (select u.g from up as u))
+            where not exists (select from {relation} as r where {group} = up.g
+                and {parent} in (select u.g from up as u))
             union
             select {group}, down.depth + 1 from down join {relation} as r on {parent} = down.g where down.depth < 100
         ),
@@ -2722,7 +2849,8 @@ end
 $$;
 --;
 comment on function recovery._group_tree(text, text[], boolean) is
-    'Groups with all their descendants, and with p_upward their ancestors too, deepest first; as they are where a family has no parent expression. Cycles end at depth 100.';
+    'Groups with all their descendants, and with p_upward their ancestors too, deepest first; as they are where a '
+    'family has no parent expression. Cycles end at depth 100.';
 --;
 revoke all on function recovery._group_tree(text, text[], boolean) from public;
 --;
@@ -2743,7 +2871,8 @@ end
 $$;
 --;
 comment on function recovery._has_open_work(text, text, text) is
-    'Whether anything of a row or group is open, with what it waits for and all descendants; false if that cannot be told, and then the watch is noted as broken.';
+    'Whether anything of a row or group is open, with what it waits for and all descendants; false if that cannot be '
+    'told, and then the watch is noted as broken.';
 --;
 revoke all on function recovery._has_open_work(text, text, text) from public;
 --;
@@ -2763,12 +2892,15 @@ as $$
 $$;
 --;
 comment on function recovery._has_rewriting_trigger(regclass) is
-    'Whether a trigger of the host may change a row on its way into the table, or into one of its partitions: BEFORE UPDATE FOR EACH ROW.';
+    'Whether a trigger of the host may change a row on its way into the table, or into one of its partitions: BEFORE '
+    'UPDATE FOR EACH ROW.';
 --;
 revoke all on function recovery._has_rewriting_trigger(regclass) from public;
 --;
 -- sql/watch/_index_problem.sql
-create or replace function recovery._index_problem(p_watch recovery.watch, p_kind text, out problem text, out remedy text)
+create or replace function recovery._index_problem(
+    p_watch recovery.watch, p_kind text, out problem text, out remedy text
+)
 returns record
 language plpgsql
 stable
@@ -2796,21 +2928,26 @@ begin
         return;
     end if;
     -- Of a partitioned table's index every leaf's counts.
-    select i.indexrelid into v_bad from pg_partition_tree(v_index.indexrelid) as p join pg_index as i on i.indexrelid = p.relid
+    select i.indexrelid into v_bad from pg_partition_tree(v_index.indexrelid) as p
+        join pg_index as i on i.indexrelid = p.relid
     where p.isleaf and not (i.indisvalid and i.indisready and i.indislive) limit 1;
     if v_bad is not null or not v_index.well then
         problem := format('index %s is invalid: each sweep reads the whole table', coalesce(v_bad, v_index.name));
         remedy := format('reindex index concurrently %s;', coalesce(v_bad, v_index.name));
         return;
     end if;
-    select concat(string_agg(pg_get_indexdef(v_index.indexrelid, n, false), ','), '|', pg_get_expr(i.indpred, i.indrelid)) into v_is
-    from pg_index as i cross join generate_series(1, v_index.columns) as n where i.indexrelid = v_index.indexrelid group by i.indexrelid;
+    select concat(string_agg(pg_get_indexdef(v_index.indexrelid, n, false), ','), '|',
+        pg_get_expr(i.indpred, i.indrelid)) into v_is
+    from pg_index as i cross join generate_series(1, v_index.columns) as n where i.indexrelid = v_index.indexrelid
+        group by i.indexrelid;
     v_as := case p_kind
         when 'open' then concat('server_epoch,', p_watch.group_by || ',', (
-            select string_agg(quote_ident(k.name), ',' order by k.n) from unnest(p_watch.key_columns) with ordinality as k (name, n)), '|', p_watch.open)
+            select string_agg(quote_ident(k.name), ',' order by k.n)
+                from unnest(p_watch.key_columns) with ordinality as k (name, n)), '|', p_watch.open)
         else concat(p_watch.started, '|', p_watch.open, ' AND ', p_watch.started, ' IS NOT NULL') end;
     -- As an index prints it: without the alias, but for a whole row.
-    v_as := replace(replace(recovery._realias_sql(v_as, E'\x01'), E'\x01.*', quote_ident(v_index.of) || '.*'), E'\x01.', '');
+    v_as := replace(replace(recovery._realias_sql(v_as, E'\x01'), E'\x01.*', quote_ident(v_index.of) || '.*'), E'\x01.',
+        '');
     -- Where a view has more parentheses, and breaks the lines of a CASE, says nothing.
     if translate(v_is, E'() \n', '') <> translate(v_as, E'() \n', '') then
         problem := format('index %s is not the one that recovery.attach made', v_index.name);
@@ -2820,7 +2957,8 @@ end
 $$;
 --;
 comment on function recovery._index_problem(recovery.watch, text) is
-    'What is wrong with the index recovery_<kind>_<id> (kind open or started) of a watch: another table''s, invalid, another definition; null: nothing. That it is missing, recovery._watch_definitions says.';
+    'What is wrong with the index recovery_<kind>_<id> (kind open or started) of a watch: another table''s, invalid, '
+    'another definition; null: nothing. That it is missing, recovery._watch_definitions says.';
 --;
 revoke all on function recovery._index_problem(recovery.watch, text) from public;
 --;
@@ -2873,7 +3011,8 @@ as $$
 $$;
 --;
 comment on function recovery._is_decided_late(recovery.watch) is
-    'Whether the open predicate reads a generated column: PostgreSQL computes it after the BEFORE triggers, which do not know yet whether the row is open.';
+    'Whether the open predicate reads a generated column: PostgreSQL computes it after the BEFORE triggers, which do '
+    'not know yet whether the row is open.';
 --;
 revoke all on function recovery._is_decided_late(recovery.watch) from public;
 --;
@@ -2891,7 +3030,10 @@ declare
     v_task  recovery.task;
 begin
     v_task.keys := p_groups;
-    for v_watch in select w.* from recovery._attached_watches() as w where w.family = p_family and w.group_by is not null order by w.position loop
+    for v_watch in
+        select w.* from recovery._attached_watches() as w where w.family = p_family and w.group_by is not null
+        order by w.position
+    loop
         v_task.epochs := recovery._open_epochs(v_watch.name);
         select o.* into v_open from recovery._run_as_owner(v_watch.runner, recovery._render_sql($sql$
             select to_jsonb(
@@ -2921,7 +3063,8 @@ begin
 end
 $$;
 --;
-comment on function recovery._is_group_open(text, text[]) is 'Whether any row of these groups is open, whoever owns it.';
+comment on function recovery._is_group_open(text, text[]) is
+    'Whether any row of these groups is open, whoever owns it.';
 --;
 revoke all on function recovery._is_group_open(text, text[]) from public;
 --;
@@ -2933,8 +3076,8 @@ stable
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
-    -- A disabled subscription counts: its publisher goes on. With publish_via_partition_root the root is its target, else
-    -- the leaves. A family closes together, so one such table is enough.
+    -- A disabled subscription counts: its publisher goes on. With publish_via_partition_root the root is its target,
+    -- else the leaves. A family closes together, so one such table is enough.
     with recursive t (oid) as (
         select coalesce(pg_partition_root(w.relation)::oid, w.relation::oid) from recovery._attached_watches() as w
         where w.family = p_family and exists (select from pg_subscription_rel)
@@ -2945,7 +3088,8 @@ as $$
 $$;
 --;
 comment on function recovery._is_replicated(text) is
-    'Whether a subscription of logical replication, enabled or not, writes a table of this family: rows in it may be live at the publisher.';
+    'Whether a subscription of logical replication, enabled or not, writes a table of this family: rows in it may be '
+    'live at the publisher.';
 --;
 revoke all on function recovery._is_replicated(text) from public;
 --;
@@ -2959,11 +3103,14 @@ set search_path = pg_catalog, pg_temp
 as $$
     select recovery._lacks_loan(p_table)
         or recovery._has_rewriting_trigger(p_table)
-       and exists (select from pg_trigger as t where t.tgrelid = p_table and t.tgname = 'recovery_20_update' and t.tgattr::text <> '')
+       and exists (select from pg_trigger as t where t.tgrelid = p_table and t.tgname = 'recovery_20_update'
+           and t.tgattr::text <> '')
 $$;
 --;
 comment on function recovery._is_stale(regclass) is
-    'Whether the host has added a BEFORE UPDATE trigger since the table was attached: what that changes in columns that the statement does not name is not noticed until recovery.attach is called again; or triggers in a superuser''s table, whose runner is lent what they may write when it is attached.';
+    'Whether the host has added a BEFORE UPDATE trigger since the table was attached: what that changes in columns '
+    'that the statement does not name is not noticed until recovery.attach is called again; or triggers in a '
+    'superuser''s table, whose runner is lent what they may write when it is attached.';
 --;
 revoke all on function recovery._is_stale(regclass) from public;
 --;
@@ -2976,7 +3123,8 @@ security invoker
 set search_path = pg_catalog, pg_temp
 as $$
     select case when cardinality(p_watch.key_columns) = 1 then array[p_key]
-                else (select array_agg(k.part order by k.n) from jsonb_array_elements_text(p_key::jsonb) with ordinality as k (part, n)) end
+                else (select array_agg(k.part order by k.n)
+                    from jsonb_array_elements_text(p_key::jsonb) with ordinality as k (part, n)) end
 $$;
 --;
 comment on function recovery._key_parts(recovery.watch, text) is 'The columns of a primary key as events carry it.';
@@ -3010,7 +3158,8 @@ as $$
 $$;
 --;
 comment on function recovery._key_sql(recovery.watch, text) is
-    'SQL text about the key of a row r: its columns, its parts as text[], or its comparison with the task''s keys and bound.';
+    'SQL text about the key of a row r: its columns, its parts as text[], or its comparison with the task''s keys and '
+    'bound.';
 --;
 revoke all on function recovery._key_sql(recovery.watch, text) from public;
 --;
@@ -3024,11 +3173,13 @@ set search_path = pg_catalog, pg_temp
 as $$
     select case when cardinality(p_columns) = 1
         then format('(%s.%I)::text', p_alias, p_columns[1])
-        else (select format('jsonb_build_array(%s)::text', string_agg(format('%s.%I', p_alias, c.name), ', ' order by c.n))
+        else (select format('jsonb_build_array(%s)::text',
+            string_agg(format('%s.%I', p_alias, c.name), ', ' order by c.n))
               from unnest(p_columns) with ordinality as c (name, n)) end
 $$;
 --;
-comment on function recovery._key_text(text[], text) is 'SQL text that prints the primary key of a row as events carry it.';
+comment on function recovery._key_text(text[], text) is
+    'SQL text that prints the primary key of a row as events carry it.';
 --;
 revoke all on function recovery._key_text(text[], text) from public;
 --;
@@ -3047,7 +3198,8 @@ begin
 end
 $$;
 --;
-comment on function recovery._note_broken_watch(text, text, text) is 'Notes that a watch fails, so that its rows wait and all others are served.';
+comment on function recovery._note_broken_watch(text, text, text) is
+    'Notes that a watch fails, so that its rows wait and all others are served.';
 --;
 revoke all on function recovery._note_broken_watch(text, text, text) from public;
 --;
@@ -3063,7 +3215,8 @@ declare
     v_watch  record;
     v_epochs jsonb;
 begin
-    select w.relation, w.open, w.runner into strict v_watch from recovery._attached_watches() as w where w.name = p_watch;
+    select w.relation, w.open, w.runner into strict v_watch from recovery._attached_watches() as w
+        where w.name = p_watch;
     -- Steps from one epoch to the next in the partial index, so the cost follows the number of owners.
     select e.* into v_epochs from recovery._run_as_owner(v_watch.runner, recovery._render_sql($sql$
         with recursive e (epoch) as (
@@ -3136,7 +3289,8 @@ begin
         v_watch.family, 'row', 'any', 'without', true, true, false, v_watch.name), v_task, 'plan');
     if v_watch.supervised is not null then
         v_step := 'watchdog';
-        perform recovery._run_as_owner(v_watch.runner, 'explain (costs off) ' || recovery._due_sql(v_watch), v_task, 'plan');
+        perform recovery._run_as_owner(v_watch.runner, 'explain (costs off) ' || recovery._due_sql(v_watch), v_task,
+            'plan');
     end if;
 exception when others then
     get stacked diagnostics v_state = returned_sqlstate, v_error = message_text;
@@ -3148,12 +3302,15 @@ exception when others then
 end
 $$;
 --;
-comment on function recovery._rehearse_watch(regclass) is 'Plans the statements of a watch as its runner. RC006 they cannot work, 42501 the owner lacks a right.';
+comment on function recovery._rehearse_watch(regclass) is
+    'Plans the statements of a watch as its runner. RC006 they cannot work, 42501 the owner lacks a right.';
 --;
 revoke all on function recovery._rehearse_watch(regclass) from public;
 --;
 -- sql/watch/_requeue_sql.sql
-create or replace function recovery._requeue_sql(p_table regclass, p_close jsonb, p_requeue jsonb, p_attempts text, p_max_attempts integer)
+create or replace function recovery._requeue_sql(
+    p_table regclass, p_close jsonb, p_requeue jsonb, p_attempts text, p_max_attempts integer
+)
 returns jsonb
 language sql
 stable
@@ -3162,7 +3319,8 @@ set search_path = pg_catalog, pg_temp
 as $$
     -- While attempts are left the row goes back to the queue; the last one fails, and says so.
     select case when p_attempts is null then p_close else (
-        select jsonb_object_agg(a.attname, format('case when coalesce(r.%I, 0) + 1 < %s then %s else %s end', p_attempts, p_max_attempts,
+        select jsonb_object_agg(a.attname,
+            format('case when coalesce(r.%I, 0) + 1 < %s then %s else %s end', p_attempts, p_max_attempts,
                    coalesce(p_requeue ->> a.attname, format('r.%I', a.attname)),
                    coalesce(recovery._gave_up_sql(p_close ->> a.attname, p_max_attempts), format('r.%I', a.attname))))
                || jsonb_build_object(p_attempts, format('coalesce(r.%I, 0) + 1', p_attempts))
@@ -3171,7 +3329,8 @@ as $$
 $$;
 --;
 comment on function recovery._requeue_sql(regclass, jsonb, jsonb, text, integer) is
-    'What a closing sets where work is set back to its queue until a number of attempts: column -> compiled expression.';
+    'What a closing sets where work is set back to its queue until a number of attempts: column -> compiled '
+    'expression.';
 --;
 revoke all on function recovery._requeue_sql(regclass, jsonb, jsonb, text, integer) from public;
 --;
@@ -3245,7 +3404,8 @@ begin
         select string_agg(format('%I', a.attname), ', ' order by a.attnum) into v_columns
         from pg_attribute as a
         where a.attrelid = p_watch.relation and not a.attisdropped
-          and (a.attnum = any(p_watch.open_columns) or a.attname = 'server_epoch' or a.attname = any(p_watch.key_columns))
+          and (a.attnum = any(p_watch.open_columns) or a.attname = 'server_epoch'
+              or a.attname = any(p_watch.key_columns))
         having not bool_or(a.attgenerated <> '' or a.atttypid in ('json'::regtype, 'jsonb'::regtype));
     end if;
     if (select c.relkind from pg_class as c where c.oid = p_watch.relation) = 'p' then
@@ -3255,7 +3415,8 @@ begin
     end if;
     for v_trigger in
         select t.name, t.function, t.event,
-               t.condition || case when v_moves is null or t.event ~ 'update' then '' else ' and ' || v_writes end as condition
+               t.condition || case when v_moves is null or t.event ~ 'update' then '' else ' and '
+                   || v_writes end as condition
         from (values
             ('zz_recovery_10_insert', 'before_insert', 'before insert',
                 case when recovery._is_decided_late(p_watch) then '(new.server_epoch is null' || v_moved || ')'
@@ -3264,7 +3425,8 @@ begin
                 case when v_moves is null then '(' || v_was || ') is not true' else v_writes end),
             ('zz_recovery_25_null', 'before_update', 'before update of server_epoch',
                 case when v_moves is null then
-                    'new.server_epoch is null and old.server_epoch is not null and (' || v_was || ') and ' || v_writes end),
+                    'new.server_epoch is null and old.server_epoch is not null and (' || v_was || ') and '
+                        || v_writes end),
             ('zz_recovery_30_delete', 'before_delete', 'before delete', v_moves),
             ('recovery_10_insert', 'insert', 'after insert', '(' || v_is || v_moved || ')'),
             ('recovery_20_update', 'update', 'after update' || coalesce(' of ' || v_columns, ''), v_writes),
@@ -3276,7 +3438,8 @@ begin
     loop
         name := v_trigger.name;
         statement := recovery._render_sql(
-            'create trigger {name!i} {event} on {relation} for each {level} execute function recovery.watch_{id}_{function}()',
+            'create trigger {name!i} {event} on {relation} for each {level} execute function '
+            'recovery.watch_{id}_{function}()',
             jsonb_build_object(
                 'name', v_trigger.name,
                 'event', v_trigger.event,
@@ -3336,8 +3499,8 @@ end
 $function$;
 --;
 comment on function recovery._trigger_sql(recovery.watch, text) is
-    'Body of a trigger function of a watch: before_insert, before_update, before_delete: the owner, and the fence of closed '
-    'rows; insert, update, delete, truncate: the fence, then the event, then the bell.';
+    'Body of a trigger function of a watch: before_insert, before_update, before_delete: the owner, and the fence of '
+    'closed rows; insert, update, delete, truncate: the fence, then the event, then the bell.';
 --;
 revoke all on function recovery._trigger_sql(recovery.watch, text) from public;
 --;
@@ -3362,7 +3525,9 @@ begin
     v_groups := case when v_group is not null then recovery._group_tree(v_unit.family, array[v_group], false) end;
     v_task.key := p_key;
     v_task.keys := v_groups;
-    for v_watch in select w.* from recovery._attached_watches() as w where w.family = v_unit.family order by w.position, w.name loop
+    for v_watch in
+        select w.* from recovery._attached_watches() as w where w.family = v_unit.family order by w.position, w.name
+    loop
         v_key := recovery._key_text(v_watch.key_columns, 'r');
         return query select v_watch.name, f.row ->> 0, f.row ->> 1, (f.row ->> 2)::bigint
             from recovery._run_as_owner(v_watch.runner, recovery._render_sql($sql$
@@ -3543,7 +3708,8 @@ begin
     perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
     select w.* into v_watch from recovery.watch as w where w.relation = p_table;
     if not found then
-        perform recovery._fail('RC008', format('%s is not watched', p_table), 'See recovery.watch for the tables that are.');
+        perform recovery._fail('RC008', format('%s is not watched', p_table),
+            'See recovery.watch for the tables that are.');
     end if;
     select c.relnamespace into v_schema from pg_class as c where c.oid = p_table;
     if v_schema is not null then
@@ -3563,7 +3729,8 @@ end
 $$;
 --;
 comment on function recovery.detach(regclass) is
-    'Stops watching a table and restores it as it was before recovery.attach. Its events stay. RC008 if it is not watched, 42501 if the caller does not own it.';
+    'Stops watching a table and restores it as it was before recovery.attach. Its events stay. RC008 if it is not '
+    'watched, 42501 if the caller does not own it.';
 --;
 revoke all on function recovery.detach(regclass) from public;
 --;
@@ -3604,7 +3771,8 @@ begin
         perform recovery._fail('RC010', format('suspicion grace %s is not allowed', coalesce(p_grace::text, 'null')),
             format('Give an interval above 0 and up to the lease (%s).', p_lease));
     elsif p_policy is null or p_policy not in ('supersede', 'replace', 'wait', 'refuse') then
-        perform recovery._fail('RC010', format('boot policy %s is not known', coalesce(quote_literal(p_policy), 'null')),
+        perform recovery._fail('RC010',
+            format('boot policy %s is not known', coalesce(quote_literal(p_policy), 'null')),
             'Allowed are supersede, replace, wait and refuse.');
     end if;
     if p_beat is not null then
@@ -3612,14 +3780,16 @@ begin
     end if;
     perform recovery._check_process(p_host, p_pid, p_process_start, false);
     if octet_length(p_version) > 200 or p_version ~ '[[:cntrl:]]' then
-        perform recovery._fail('RC010', format('version %s is not allowed', quote_literal(left(p_version, 60))), 'Give up to 200 bytes without control characters.');
+        perform recovery._fail('RC010', format('version %s is not allowed', quote_literal(left(p_version, 60))),
+            'Give up to 200 bytes without control characters.');
     end if;
     -- One boot of a name at a time; a second one comes after and sees the first.
     perform set_config('lock_timeout', '30s', true);
     begin
         perform pg_advisory_xact_lock(hashtextextended('recovery.boot:' || p_name, 0));
     exception when lock_not_available then
-        perform recovery._fail('RC005', format('server name "%s" is being booted by another session since 30 s', p_name),
+        perform recovery._fail('RC005',
+            format('server name "%s" is being booted by another session since 30 s', p_name),
             'See pg_locks for the session that holds it.');
     end;
     if p_policy in ('wait', 'refuse') then
@@ -3630,15 +3800,18 @@ begin
         if found and p_policy = 'wait' then
             return;
         elsif found then
-            perform recovery._fail('RC005', format('server name "%s" is held by epoch %s (host %s, pid %s), whose lease holds until %s', p_name,
+            perform recovery._fail('RC005',
+                format('server name "%s" is held by epoch %s (host %s, pid %s), whose lease holds until %s', p_name,
                 v_holder.epoch, coalesce(v_holder.host, 'unknown'), coalesce(v_holder.pid::text, 'unknown'),
                 to_char(v_holder.until at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')),
                 'Stop that server, boot with policy supersede or replace, or give another name.');
         end if;
     end if;
     loop
-        insert into recovery.server (epoch, name, host, pid, process_start, version, lease, grace, booted, heartbeat, beat, keeper)
-        values (recovery._next_epoch(), p_name, p_host, p_pid, p_process_start, p_version, p_lease, p_grace, recovery._now(), recovery._now(),
+        insert into recovery.server (epoch, name, host, pid, process_start, version, lease, grace, booted, heartbeat,
+            beat, keeper)
+        values (recovery._next_epoch(), p_name, p_host, p_pid, p_process_start, p_version, p_lease, p_grace,
+            recovery._now(), recovery._now(),
             p_beat, p_beat is not null and coalesce(p_direct, true))
         on conflict (epoch) do nothing
         returning epoch, token into o_epoch, o_token;
@@ -3656,10 +3829,13 @@ begin
           and (p_policy = 'replace' or not recovery._is_sibling(s, p_host, p_pid, p_process_start))
         order by s.epoch
     loop
-        -- All of them or none: a zombie that is left may go on writing. Said in time, since PostgreSQL's own error would not say what to do.
+        -- All of them or none: a zombie that is left may go on writing. Said in time, since PostgreSQL's own error
+        -- would not say what to do.
         perform recovery._check_deadline();
         if recovery._end_epoch(v_older, 'superseded',
-            case when isfinite(v_until) then least(p_lock_wait, (v_until - clock_timestamp()) / 3 + interval '200 milliseconds') else p_lock_wait end)
+            case when isfinite(v_until)
+                then least(p_lock_wait, (v_until - clock_timestamp()) / 3 + interval '200 milliseconds')
+                else p_lock_wait end)
         then
             o_ended := o_ended || v_older;
         end if;
@@ -3667,10 +3843,16 @@ begin
 end
 $$;
 --;
-comment on function recovery._begin_boot(text, text, integer, timestamptz, text, interval, interval, text, interval, interval, boolean) is
-    'First transaction of a boot: makes the epoch and ends the older ones of the same name, save those that drain or are shown to be alive (policy replace ends these, too). Policy refuse raises RC005 if a live server holds the name, wait returns nulls. RC004 bad name, RC010 bad argument.';
+comment on function recovery._begin_boot(
+    text, text, integer, timestamptz, text, interval, interval, text, interval, interval, boolean
+) is
+    'First transaction of a boot: makes the epoch and ends the older ones of the same name, save those that drain or '
+    'are shown to be alive (policy replace ends these, too). Policy refuse raises RC005 if a live server holds the '
+    'name, wait returns nulls. RC004 bad name, RC010 bad argument.';
 --;
-revoke all on function recovery._begin_boot(text, text, integer, timestamptz, text, interval, interval, text, interval, interval, boolean) from public;
+revoke all on function recovery._begin_boot(
+    text, text, integer, timestamptz, text, interval, interval, text, interval, interval, boolean
+) from public;
 --;
 -- sql/server/_begin_shutdown.sql
 create or replace function recovery._begin_shutdown(p_epoch bigint, p_token uuid, p_heir bigint, p_lock_wait interval)
@@ -3685,17 +3867,22 @@ declare
 begin
     select s.name, s.token into v_server from recovery.server as s where s.epoch = p_epoch;
     if not found then
-        perform recovery._fail('RC002', format('epoch %s is unknown: no server booted with it', coalesce(p_epoch::text, 'null')),
+        perform recovery._fail('RC002',
+            format('epoch %s is unknown: no server booted with it', coalesce(p_epoch::text, 'null')),
             'Give the epoch that recovery.boot returned.');
     elsif p_token is null then
-        perform recovery._fail('RC003', format('epoch %s of server "%s" is not shut down without its token', p_epoch, v_server.name),
-            'Give the token that recovery.boot returned with the epoch; only a member of recovery_owner may go without.');
+        perform recovery._fail('RC003',
+            format('epoch %s of server "%s" is not shut down without its token', p_epoch, v_server.name),
+            'Give the token that recovery.boot returned with the epoch; only a member of recovery_owner may go '
+            'without.');
     elsif p_token <> v_server.token then
-        perform recovery._fail('RC003', format('epoch %s belongs to another boot of server "%s": the token does not match', p_epoch, v_server.name),
+        perform recovery._fail('RC003',
+            format('epoch %s belongs to another boot of server "%s": the token does not match', p_epoch, v_server.name),
             'After a failover an epoch may have been issued again; boot again to get a new one.');
     end if;
     if p_heir = p_epoch then
-        perform recovery._fail('RC010', format('epoch %s cannot be its own heir', p_heir), 'Give the epoch of another live server.');
+        perform recovery._fail('RC010', format('epoch %s cannot be its own heir', p_heir),
+            'Give the epoch of another live server.');
     elsif p_heir is not null then
         perform recovery.assert_live(p_heir);
         -- With the end itself: a sweep that comes between must hand over, too, and not close.
@@ -3751,7 +3938,8 @@ as $$
     where s.epoch = p_epoch
 $$;
 --;
-comment on function recovery._heir_of(bigint) is 'The live epoch to which an ended one left its work, else null: then its rows are orphans.';
+comment on function recovery._heir_of(bigint) is
+    'The live epoch to which an ended one left its work, else null: then its rows are orphans.';
 --;
 revoke all on function recovery._heir_of(bigint) from public;
 --;
@@ -3768,12 +3956,15 @@ as $$
     where s.ended is null and s.keeper
 $$;
 --;
-comment on function recovery._held_keeper_locks() is 'For each server with a keeper, whether its session advisory lock (-epoch) is held.';
+comment on function recovery._held_keeper_locks() is
+    'For each server with a keeper, whether its session advisory lock (-epoch) is held.';
 --;
 revoke all on function recovery._held_keeper_locks() from public;
 --;
 -- sql/server/_is_sibling.sql
-create or replace function recovery._is_sibling(p_server recovery.server, p_host text, p_pid integer, p_process_start timestamptz)
+create or replace function recovery._is_sibling(
+    p_server recovery.server, p_host text, p_pid integer, p_process_start timestamptz
+)
 returns boolean
 language sql
 volatile
@@ -3781,9 +3972,10 @@ security definer
 set search_path = pg_catalog, pg_temp
 set jit = off
 as $$
-    -- On our own host somebody has just looked at its process; not if it is our own, which may serve one name after another.
-    -- Elsewhere the lock of its keeper speaks, which goes with the connection; through a pooler only the lease does. All
-    -- locks went when the database restarted or failed over: who has not beaten since may be about to, and the lease speaks.
+    -- On our own host somebody has just looked at its process; not if it is our own, which may serve one name after
+    -- another. Elsewhere the lock of its keeper speaks, which goes with the connection; through a pooler only the lease
+    -- does. All locks went when the database restarted or failed over: who has not beaten since may be about to, and
+    -- the lease speaks.
     select (p_server.keeper or p_server.beat is not null) and p_server.pending is null and p_server.process_dead is null
        and (p_server.host = p_host and p_server.process_seen > recovery._now() - interval '10 seconds'
                 and (p_server.pid, p_server.process_start) is distinct from (p_pid, p_process_start)
@@ -3797,7 +3989,9 @@ as $$
 $$;
 --;
 comment on function recovery._is_sibling(recovery.server, text, integer, timestamptz) is
-    'Whether a holder of the name is shown to be alive to a process that boots (host, pid, start): it has a keeper, and on the same host its process lives; elsewhere the lease has not run out and its keeper''s lock is held now, or went with a restart or failover of the database since its last heartbeat. A boot leaves it alone.';
+    'Whether a holder of the name is shown to be alive to a process that boots (host, pid, start): it has a keeper, '
+    'and on the same host its process lives; elsewhere the lease has not run out and its keeper''s lock is held now, '
+    'or went with a restart or failover of the database since its last heartbeat. A boot leaves it alone.';
 --;
 revoke all on function recovery._is_sibling(recovery.server, text, integer, timestamptz) from public;
 --;
@@ -3830,7 +4024,8 @@ declare
     v_until timestamptz := recovery._now() + p_limit;
 begin
     if p_limit is null or p_limit <= interval '0' or p_limit > interval '7 days' then
-        perform recovery._fail('RC010', format('drain limit %s is not allowed', coalesce(p_limit::text, 'null')), 'Give an interval up to 7 days.');
+        perform recovery._fail('RC010', format('drain limit %s is not allowed', coalesce(p_limit::text, 'null')),
+            'Give an interval up to 7 days.');
     end if;
     perform recovery.heartbeat(p_epoch, p_token);
     update recovery.server as s set drain_until = v_until where s.epoch = p_epoch and s.ended is null;
@@ -3839,7 +4034,8 @@ end
 $$;
 --;
 comment on function recovery.drain(bigint, uuid, interval) is
-    'From now on the epoch opens no new work (RC011); what it owns stays its own until it is done or the limit is over, and a new boot of the name does not supersede it. Errors as recovery.heartbeat.';
+    'From now on the epoch opens no new work (RC011); what it owns stays its own until it is done or the limit is '
+    'over, and a new boot of the name does not supersede it. Errors as recovery.heartbeat.';
 --;
 revoke all on function recovery.drain(bigint, uuid, interval) from public;
 --;
@@ -3881,10 +4077,12 @@ begin
         end if;
     end loop;
     if v_evicted = '{}' and v_held is not null then
-        perform recovery._fail('55P03', format('epoch %s is not evicted: another transaction holds its row of recovery.server', v_held),
+        perform recovery._fail('55P03',
+            format('epoch %s is not evicted: another transaction holds its row of recovery.server', v_held),
             'See pg_locks for the transaction, or pg_prepared_xacts; end it and evict again.');
     elsif v_evicted = '{}' then
-        perform recovery._fail('RC002', format('no live server is called %s', coalesce(quote_literal(p_server), 'null')),
+        perform recovery._fail('RC002',
+            format('no live server is called %s', coalesce(quote_literal(p_server), 'null')),
             'Give a name or an epoch from recovery.server_status.');
     end if;
     return v_evicted;
@@ -3892,7 +4090,8 @@ end
 $$;
 --;
 comment on function recovery.evict(text, boolean) is
-    'An operator ends a server by name or epoch; the next sweep closes its work. With p_terminate its sessions are cut too (needs pg_signal_backend). RC002 if none is live.';
+    'An operator ends a server by name or epoch; the next sweep closes its work. With p_terminate its sessions are '
+    'cut too (needs pg_signal_backend). RC002 if none is live.';
 --;
 revoke all on function recovery.evict(text, boolean) from public;
 --;
@@ -3916,7 +4115,8 @@ begin
         select s.name into v_name from recovery.server as s
         where s.epoch = p_epoch and s.ended is null and s.token is distinct from p_token;
         if found then
-            perform recovery._fail('RC003', format('epoch %s belongs to another boot of server "%s": the token does not match', p_epoch, v_name),
+            perform recovery._fail('RC003',
+                format('epoch %s belongs to another boot of server "%s": the token does not match', p_epoch, v_name),
                 'After a failover an epoch may have been issued again; boot again to get a new one.');
         end if;
         perform recovery.assert_live(p_epoch);
@@ -3927,12 +4127,15 @@ end
 $$;
 --;
 comment on function recovery.heartbeat(bigint, uuid) is
-    'Extends the lease and returns until when it holds. RC001: the epoch has ended, the caller must stop; RC002: unknown; RC003: foreign token.';
+    'Extends the lease and returns until when it holds. RC001: the epoch has ended, the caller must stop; RC002: '
+    'unknown; RC003: foreign token.';
 --;
 revoke all on function recovery.heartbeat(bigint, uuid) from public;
 --;
 -- sql/server/keeper_heartbeat.sql
-create or replace function recovery.keeper_heartbeat(p_epoch bigint, p_token uuid, p_every interval default null, p_direct boolean default true)
+create or replace function recovery.keeper_heartbeat(
+    p_epoch bigint, p_token uuid, p_every interval default null, p_direct boolean default true
+)
 returns timestamptz
 language plpgsql
 volatile
@@ -3948,7 +4151,8 @@ begin
     end if;
     v_until := recovery.heartbeat(p_epoch, p_token);
     -- Held until this session ends. A former connection of the keeper may not be gone yet: the next call tries again.
-    v_held := p_direct and (exists (select from recovery.keeper_lock as l where l.epoch = p_epoch and l.pid = pg_backend_pid())
+    v_held := p_direct and (
+        exists (select from recovery.keeper_lock as l where l.epoch = p_epoch and l.pid = pg_backend_pid())
                             or pg_try_advisory_lock(-p_epoch));
     update recovery.server as s set keeper = p_direct and (s.keeper or v_held), beat = p_every
     where s.epoch = p_epoch and s.ended is null
@@ -3958,7 +4162,9 @@ end
 $$;
 --;
 comment on function recovery.keeper_heartbeat(bigint, uuid, interval, boolean) is
-    'The heartbeat of a keeper, on a connection of its own: holds the session advisory lock -epoch as well, whose absence is evidence that the keeper is gone, once the next beat, due p_every after the last, has not come. With p_direct false, through a pooler, it holds none. Returns and raises what recovery.heartbeat does.';
+    'The heartbeat of a keeper, on a connection of its own: holds the session advisory lock -epoch as well, whose '
+    'absence is evidence that the keeper is gone, once the next beat, due p_every after the last, has not come. With '
+    'p_direct false, through a pooler, it holds none. Returns and raises what recovery.heartbeat does.';
 --;
 revoke all on function recovery.keeper_heartbeat(bigint, uuid, interval, boolean) from public;
 --;
@@ -3986,7 +4192,8 @@ end
 $$;
 --;
 comment on function recovery._fence_write(bigint, boolean) is
-    'The whole fence of a write: its writer is live (and accepts new work, if it opens some), and so is the owner that it gives the row. RC001, RC002, RC011.';
+    'The whole fence of a write: its writer is live (and accepts new work, if it opens some), and so is the owner '
+    'that it gives the row. RC001, RC002, RC011.';
 --;
 revoke all on function recovery._fence_write(bigint, boolean) from public;
 --;
@@ -4000,14 +4207,17 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
     if recovery._writer_epoch() = -p_old and p_new is distinct from -p_old then
-        perform recovery._fail('RC013', format('the work in %s was taken from epoch %s: it was closed meanwhile', p_table, recovery._writer_epoch()),
+        perform recovery._fail('RC013',
+            format('the work in %s was taken from epoch %s: it was closed meanwhile', p_table,
+            recovery._writer_epoch()),
             'recovery.event says why. To take it up again, write server_epoch too.');
     end if;
 end
 $$;
 --;
 comment on function recovery._refuse_late_result(bigint, bigint, regclass) is
-    'Refuses the late result of a live server whose row a timeout or an operator has closed under it (the sign of server_epoch); p_new: the epoch that the write opens it under, null if it does not: RC013.';
+    'Refuses the late result of a live server whose row a timeout or an operator has closed under it (the sign of '
+    'server_epoch); p_new: the epoch that the write opens it under, null if it does not: RC013.';
 --;
 revoke all on function recovery._refuse_late_result(bigint, bigint, regclass) from public;
 --;
@@ -4022,7 +4232,8 @@ as $$
     select nullif(current_setting('recovery.server_epoch', true), '')::bigint
 $$;
 --;
-comment on function recovery._writer_epoch() is 'Epoch of the server that writes, from the setting recovery.server_epoch; null: not a server.';
+comment on function recovery._writer_epoch() is
+    'Epoch of the server that writes, from the setting recovery.server_epoch; null: not a server.';
 --;
 revoke all on function recovery._writer_epoch() from public;
 --;
@@ -4040,13 +4251,15 @@ begin
     perform recovery.assert_live(p_epoch);
     select s.name into v_name from recovery.server as s where s.epoch = p_epoch and s.drain_until is not null;
     if found then
-        perform recovery._fail('RC011', format('epoch %s of server "%s" is draining: it opens no new work', p_epoch, v_name),
+        perform recovery._fail('RC011',
+            format('epoch %s of server "%s" is draining: it opens no new work', p_epoch, v_name),
             'Send new work to another server.');
     end if;
 end
 $$;
 --;
-comment on function recovery.assert_accepting(bigint) is 'As recovery.assert_live, and RC011 if the server is draining: may it open new work?';
+comment on function recovery.assert_accepting(bigint) is
+    'As recovery.assert_live, and RC011 if the server is draining: may it open new work?';
 --;
 revoke all on function recovery.assert_accepting(bigint) from public;
 --;
@@ -4101,7 +4314,8 @@ end
 $$;
 --;
 comment on function recovery.assert_live(bigint) is
-    'The fence: raises RC001 if the epoch has ended, RC002 if it never was; until the transaction ends whoever ends the epoch waits for it, with a bound.';
+    'The fence: raises RC001 if the epoch has ended, RC002 if it never was; until the transaction ends whoever ends '
+    'the epoch waits for it, with a bound.';
 --;
 revoke all on function recovery.assert_live(bigint) from public;
 --;
@@ -4130,12 +4344,15 @@ begin
 end
 $$;
 --;
-comment on function recovery._end_dead_servers(interval) is 'Ends the servers that recovery.judgement holds for dead; their epochs.';
+comment on function recovery._end_dead_servers(interval) is
+    'Ends the servers that recovery.judgement holds for dead; their epochs.';
 --;
 revoke all on function recovery._end_dead_servers(interval) from public;
 --;
 -- sql/death/_end_epoch.sql
-create or replace function recovery._end_epoch(p_epoch bigint, p_reason text, p_lock_wait interval, p_dead_only boolean default false)
+create or replace function recovery._end_epoch(
+    p_epoch bigint, p_reason text, p_lock_wait interval, p_dead_only boolean default false
+)
 returns boolean
 language plpgsql
 volatile
@@ -4169,13 +4386,16 @@ begin
         where s.epoch = p_epoch and s.ended is null;
         return found;
     exception when lock_not_available or deadlock_detected then
-        return false;  -- somebody holds the row's key, as a foreign key does: it may not write any more, and the next sweep tries again
+        -- Somebody holds the row's key, as a foreign key does: it may not write any more, and the next sweep tries
+        -- again.
+        return false;
     end;
 end
 $$;
 --;
 comment on function recovery._end_epoch(bigint, text, interval, boolean) is
-    'Ends one epoch under its exclusive lock, waiting at most p_lock_wait for transactions in flight. With p_dead_only only if recovery.judgement still holds it for dead, read under the lock. True if it ended now.';
+    'Ends one epoch under its exclusive lock, waiting at most p_lock_wait for transactions in flight. With '
+    'p_dead_only only if recovery.judgement still holds it for dead, read under the lock. True if it ended now.';
 --;
 revoke all on function recovery._end_epoch(bigint, text, interval, boolean) from public;
 --;
@@ -4209,7 +4429,8 @@ end
 $$;
 --;
 comment on function recovery._end_lost_epochs() is
-    'Books epochs that own open rows but are not in recovery.server (lost in a failover or restore) as ended, so that their rows close. Not those in tables that a subscription writes: they are the publisher''s.';
+    'Books epochs that own open rows but are not in recovery.server (lost in a failover or restore) as ended, so that '
+    'their rows close. Not those in tables that a subscription writes: they are the publisher''s.';
 --;
 revoke all on function recovery._end_lost_epochs() from public;
 --;
@@ -4247,9 +4468,11 @@ begin
     update recovery.server as s set suspected = n.suspected, looked_at = n.looked_at, looked_beat = n.looked_beat
     from (
         select s.epoch,
-               case when k.held then null else coalesce(s.suspected, case when k.held is not null then v_now end) end as suspected,
+               case when k.held then null
+                   else coalesce(s.suspected, case when k.held is not null then v_now end) end as suspected,
                -- As long as sweeps come oftener than its beats the database has answered all the while.
-               case when not l.late then s.looked_at when v_because is null and v_gap <= e.late_since - s.heartbeat then v_last else v_now end as looked_at,
+               case when not l.late then s.looked_at when v_because is null and v_gap <= e.late_since - s.heartbeat
+                   then v_last else v_now end as looked_at,
                case when l.late then s.heartbeat else s.looked_beat end as looked_beat
         from recovery.server as s
         join recovery.evidence as e on e.epoch = s.epoch
@@ -4262,7 +4485,8 @@ begin
     -- The same for fuses: late is one that was not extended when a third of its ttl was over.
     update recovery.fuse as f set looked_at = n.looked_at
     from (
-        select f.id, case when v_seen.swept is null or v_because is null and v_gap <= d.extended then '-infinity' else v_now end as looked_at
+        select f.id, case when v_seen.swept is null or v_because is null and v_gap <= d.extended then '-infinity'
+            else v_now end as looked_at
         from recovery.fuse as f
         cross join lateral (select f.ttl / 3 + least(interval '1 second', f.ttl / 12) as extended) as d
         where f.looked_at is null and f.expires - f.ttl + d.extended < v_now
@@ -4282,7 +4506,9 @@ end
 $$;
 --;
 comment on function recovery._observe_servers() is
-    'First step of a sweep: notes who lost its keeper connection or is late with a beat, which fuses are late, and whether watching had a break (restart, failover, silence of the sweepers) or most servers look dead at once. recovery.judgement reads it.';
+    'First step of a sweep: notes who lost its keeper connection or is late with a beat, which fuses are late, and '
+    'whether watching had a break (restart, failover, silence of the sweepers) or most servers look dead at once. '
+    'recovery.judgement reads it.';
 --;
 revoke all on function recovery._observe_servers() from public;
 --;
@@ -4300,12 +4526,15 @@ as $$
     from recovery.server as s where s.ended is null
 $$;
 --;
-comment on function recovery._patience(interval) is 'How long nobody may look, where p_gap is usual, until that counts as a break in watching; null: no server lives.';
+comment on function recovery._patience(interval) is
+    'How long nobody may look, where p_gap is usual, until that counts as a break in watching; null: no server lives.';
 --;
 revoke all on function recovery._patience(interval) from public;
 --;
 -- sql/death/claim_sweep.sql
-create or replace function recovery.claim_sweep(p_epoch bigint, p_token uuid, p_every interval, out o_wait interval, out o_look boolean)
+create or replace function recovery.claim_sweep(
+    p_epoch bigint, p_token uuid, p_every interval, out o_wait interval, out o_look boolean
+)
 returns record
 language plpgsql
 volatile
@@ -4329,7 +4558,8 @@ begin
         return;  -- somebody sweeps at this moment
     end if;
     if v_seen.sweeper <> p_epoch and v_seen.sweeper_every * 0.9 <= p_every then
-        -- Its lock goes with its connection: tried, not looked up, as every process asks. Through a pooler there is none.
+        -- Its lock goes with its connection: tried, not looked up, as every process asks. Through a pooler there is
+        -- none.
         select v_seen.swept + v_seen.sweeper_every * 1.25 into v_free
         from recovery.server as s
         where s.epoch = v_seen.sweeper and s.ended is null and s.pending is null and s.process_dead is null
@@ -4351,7 +4581,9 @@ end
 $$;
 --;
 comment on function recovery.claim_sweep(bigint, uuid, interval) is
-    'Whether a server is to sweep now (o_wait 0), or who does so lives and it asks again after o_wait: one process sweeps for all, another takes over when that one is gone or late by a quarter of its interval. o_look: nobody has looked at the processes of its host lately. Errors as recovery.heartbeat; RC010.';
+    'Whether a server is to sweep now (o_wait 0), or who does so lives and it asks again after o_wait: one process '
+    'sweeps for all, another takes over when that one is gone or late by a quarter of its interval. o_look: nobody '
+    'has looked at the processes of its host lately. Errors as recovery.heartbeat; RC010.';
 --;
 revoke all on function recovery.claim_sweep(bigint, uuid, interval) from public;
 --;
@@ -4367,7 +4599,8 @@ begin
     -- A closing fires deferred triggers, so that none runs at commit. Those that our caller has queued before would be
     -- fired too early, and up to PostgreSQL 17 as the runner, whoever owns them.
     if pg_current_xact_id_if_assigned() is not null then
-        perform recovery._fail('RC010', 'rows are closed in a transaction of their own, and this one has written already', 'Commit first.');
+        perform recovery._fail('RC010',
+            'rows are closed in a transaction of their own, and this one has written already', 'Commit first.');
     end if;
 end
 $$;
@@ -4377,7 +4610,9 @@ comment on function recovery._check_fresh() is 'Refuses to close rows in a trans
 revoke all on function recovery._check_fresh() from public;
 --;
 -- sql/closing/_closable_sql.sql
-create or replace function recovery._closable_sql(p_watch recovery.watch, p_owner text, p_guard text, p_only boolean default true)
+create or replace function recovery._closable_sql(
+    p_watch recovery.watch, p_owner text, p_guard text, p_only boolean default true
+)
 returns text
 language sql
 stable
@@ -4401,7 +4636,9 @@ as $$
 $$;
 --;
 comment on function recovery._closable_sql(recovery.watch, text, text, boolean) is
-    'The condition for a row to close: open, meant by the watch, owned by the task''s epoch (or by none; or by any of its epochs), not too young; p_guard: ignore fuses, only rows without, or only with an active one; p_only false: also rows that the watch does not mean. The open predicate stands literally, so that the partial index serves it.';
+    'The condition for a row to close: open, meant by the watch, owned by the task''s epoch (or by none; or by any of '
+    'its epochs), not too young; p_guard: ignore fuses, only rows without, or only with an active one; p_only false: '
+    'also rows that the watch does not mean. The open predicate stands literally, so that the partial index serves it.';
 --;
 revoke all on function recovery._closable_sql(recovery.watch, text, text, boolean) from public;
 --;
@@ -4409,7 +4646,8 @@ revoke all on function recovery._closable_sql(recovery.watch, text, text, boolea
 create or replace function recovery._close_batch(
     p_family text, p_epoch bigint, p_guard text, p_after text[], p_limit integer, p_detector text,
     p_lock_wait interval, p_careful boolean, p_heir bigint default null,
-    out o_closed jsonb, out o_failed jsonb, out o_after text[], out o_done boolean, out o_careful boolean, out o_stopped boolean,
+    out o_closed jsonb, out o_failed jsonb, out o_after text[], out o_done boolean, out o_careful boolean,
+    out o_stopped boolean,
     out o_limit integer
 )
 returns record
@@ -4446,7 +4684,8 @@ begin
         end if;
     end if;
     begin
-        v_family := exists (select from recovery._attached_watches() as w where w.family = p_family and w.group_by is not null);
+        v_family := exists (select from recovery._attached_watches() as w where w.family = p_family
+            and w.group_by is not null);
         if v_family then
             select n.o_groups, n.o_last into v_groups, v_last
             from recovery._next_groups(p_family, p_epoch, p_guard, p_after[1], p_limit) as n;
@@ -4472,7 +4711,8 @@ begin
                        when v_family then o_closed = '{}'
                        else v_bound is null end;
     exception when query_canceled then
-        -- statement_timeout, which counts once a call, or an operator: what is closed stays so, the rest is the sweep's.
+        -- statement_timeout, which counts once a call, or an operator: what is closed stays so, the rest is the
+        -- sweep's.
         raise notice 'recovery: stopped (%)', sqlerrm;
         o_closed := '{}';
         o_failed := '{}';
@@ -4481,7 +4721,8 @@ begin
         o_stopped := true;
     when others then
         -- Not one row, which close_rows would have found, but the watch: its table, its runner, an expression.
-        perform recovery._note_broken_watch((select min(w.name) from recovery._attached_watches() as w where w.family = p_family), sqlstate, sqlerrm);
+        perform recovery._note_broken_watch(
+            (select min(w.name) from recovery._attached_watches() as w where w.family = p_family), sqlstate, sqlerrm);
         o_closed := '{}';
         o_failed := '{}';
         o_done := true;
@@ -4490,9 +4731,14 @@ end
 $$;
 --;
 comment on function recovery._close_batch(text, bigint, text, text[], integer, text, interval, boolean, bigint) is
-    'Closes the next batch of an ended epoch in one family (epoch null: rows that no server owns), or gives it to p_heir. Returns the counts per watch, where to go on, whether to skip locked rows from here on, whether it was stopped, and how many rows the next batch is to have: an eighth if this one failed, so that one bad row does not make thousands close one by one.';
+    'Closes the next batch of an ended epoch in one family (epoch null: rows that no server owns), or gives it to '
+    'p_heir. Returns the counts per watch, where to go on, whether to skip locked rows from here on, whether it was '
+    'stopped, and how many rows the next batch is to have: an eighth if this one failed, so that one bad row does not '
+    'make thousands close one by one.';
 --;
-revoke all on function recovery._close_batch(text, bigint, text, text[], integer, text, interval, boolean, bigint) from public;
+revoke all on function recovery._close_batch(
+    text, bigint, text, text[], integer, text, interval, boolean, bigint
+) from public;
 --;
 -- sql/closing/_close_event_sql.sql
 create or replace function recovery._close_event_sql(
@@ -4512,7 +4758,8 @@ declare
     v_new   constant text := case when p_image ->> 'fixed' is not null then format('(select n.new from n%s as n)', p_n)
                                   when v_plain then 'to_jsonb(j)'
                                   else 'u.new' end;
-    v_old   constant text := case when v_same then format('case when %s then f.old else to_jsonb(i) end', p_image ->> 'equal')
+    v_old   constant text := case when v_same then format(
+                                      'case when %s then f.old else to_jsonb(i) end', p_image ->> 'equal')
                                   when v_plain then 'to_jsonb(i)'
                                   else 'u.old' end;
 begin
@@ -4526,9 +4773,11 @@ begin
         'watch', p_watch.name,
         'kind', case when p_heir then $sql$'adopted'$sql$
                      when p_watch.attempts is null then $sql$'closed'$sql$
-                     else format($sql$case when u.tries < %s then 'requeued' else 'closed' end$sql$, p_watch.max_attempts) end,
+                     else format($sql$case when u.tries < %s then 'requeued' else 'closed' end$sql$,
+                         p_watch.max_attempts) end,
         'topic', p_watch.topic,
-        'values', case when v_diff then 'd.old, d.new' else v_old || E' as old,\n               ' || v_new || ' as new' end,
+        'values', case when v_diff then 'd.old, d.new' else v_old || E' as old,\n               ' || v_new
+            || ' as new' end,
         'order', case when p_scope = 'groups' then 'row_number() over (order by u.ord)' else '0' end,
         'joins', concat(
             case when v_same then format('%sf%s as f', v_join, p_n) end,
@@ -4593,7 +4842,8 @@ begin
                     from unnest({idle!l}::text[]) with ordinality as i (topic, n)
                     where coalesce(((select o.n from o) ->> k.grp)::bigint, 0) <= k.n and k.grp <> all(($1).busy)) as t
         $sql$,
-        jsonb_build_object('watch', p_head.name, 'failed', p_head.failed_topics::text, 'idle', p_head.idle_topics::text));
+        jsonb_build_object(
+            'watch', p_head.name, 'failed', p_head.failed_topics::text, 'idle', p_head.idle_topics::text));
 end
 $$;
 --;
@@ -4675,12 +4925,16 @@ begin
     v_task := p_task;
     v_task.max_rows := 1;
     v_task.bound := null;
-    for v_watch in select w.* from recovery._attached_watches() as w where w.family = p_family order by w.position, w.name loop
-        v_sql := recovery._close_sql(p_family, 'row', p_owner, p_guard, true, true, p_task.heir is not null, v_watch.name);
+    for v_watch in
+        select w.* from recovery._attached_watches() as w where w.family = p_family order by w.position, w.name
+    loop
+        v_sql := recovery._close_sql(p_family, 'row', p_owner, p_guard, true, true, p_task.heir is not null,
+            v_watch.name);
         v_task.path := v_watch.path;
         for v_row in
             select recovery._to_texts(f.row -> 0) as parts, f.row ->> 1 as key
-            from recovery._run_as_owner(v_watch.runner, recovery._rows_of_batch_sql(v_watch, p_scope, p_owner, p_guard), p_task)
+            from recovery._run_as_owner(v_watch.runner, recovery._rows_of_batch_sql(v_watch, p_scope, p_owner, p_guard),
+                p_task)
                 as f (row)
         loop
             begin
@@ -4711,13 +4965,15 @@ end
 $$;
 --;
 comment on function recovery._close_rows(text, text, text, text, recovery.task) is
-    'Closes a batch row by row after it failed as a whole: the bad rows go to recovery.failure with their error, all others close.';
+    'Closes a batch row by row after it failed as a whole: the bad rows go to recovery.failure with their error, all '
+    'others close.';
 --;
 revoke all on function recovery._close_rows(text, text, text, text, recovery.task) from public;
 --;
 -- sql/closing/_close_selection.sql
 create or replace function recovery._close_selection(
-    p_family text, p_owner text, p_epoch bigint, p_guard text, p_groups text[], p_watch text, p_key text[], p_bound text[], p_limit integer,
+    p_family text, p_owner text, p_epoch bigint, p_guard text, p_groups text[], p_watch text, p_key text[],
+    p_bound text[], p_limit integer,
     p_reason text, p_detector text, p_lock_wait interval, p_careful boolean, p_heir bigint,
     out o_closed jsonb, out o_failed jsonb, out o_careful boolean, out o_split boolean
 )
@@ -4757,20 +5013,25 @@ begin
     v_task.at := recovery._now();
     v_task.heir := p_heir;
     v_task.busy := '{}';
-    select min(w.runner), min(w.path) into v_runner, v_task.path from recovery._attached_watches() as w where w.family = p_family;
+    select min(w.runner), min(w.path) into v_runner, v_task.path from recovery._attached_watches() as w
+        where w.family = p_family;
     v_scope := case when p_groups is not null then 'groups' when p_watch is not null then 'row'
-                    when exists (select from recovery._attached_watches() as w where w.family = p_family and w.group_by is not null) then 'loose'
+                    when exists (select from recovery._attached_watches() as w where w.family = p_family
+                        and w.group_by is not null) then 'loose'
                     else 'range' end;
     v_failing := p_owner <> 'any' and exists (
-        select from recovery.failure as f join recovery._attached_watches() as w on w.name = f.watch where w.family = p_family);
+        select from recovery.failure as f join recovery._attached_watches() as w on w.name = f.watch
+            where w.family = p_family);
     if p_owner = 'any' or exists (
         select from recovery._attached_watches() as w
         where p_groups is not null and p_heir is null and w.family = p_family and w.idle_topics is not null)
     then
         select array_agg(distinct e.epoch) into v_task.epochs
-        from recovery._attached_watches() as w cross join lateral unnest(recovery._open_epochs(w.name)) as e (epoch) where w.family = p_family;
+        from recovery._attached_watches() as w cross join lateral unnest(recovery._open_epochs(w.name)) as e (epoch)
+            where w.family = p_family;
         if p_owner <> 'any' and cardinality(v_task.epochs) > 3 and cardinality(p_groups) > 100 then
-            select f.o_groups, f.o_epochs into v_task.busy, v_task.epochs from recovery._open_elsewhere(p_family, v_task) as f;
+            select f.o_groups, f.o_epochs into v_task.busy, v_task.epochs
+                from recovery._open_elsewhere(p_family, v_task) as f;
         end if;
     end if;
     perform set_config('lock_timeout', ceil(extract(epoch from p_lock_wait) * 1000)::text || 'ms', true);
@@ -4778,7 +5039,8 @@ begin
         begin
             v_task.written := clock_timestamp();
             select c.* into o_closed from recovery._run_as_owner(v_runner,
-                recovery._close_sql(p_family, v_scope, p_owner, p_guard, o_careful, v_failing, p_heir is not null, p_watch), v_task, 'write') as c;
+                recovery._close_sql(p_family, v_scope, p_owner, p_guard, o_careful, v_failing, p_heir is not null,
+                    p_watch), v_task, 'write') as c;
             exit;
         exception
             when lock_not_available or deadlock_detected then
@@ -4804,7 +5066,8 @@ begin
         v_to := currval('recovery.event_id_seq');
         if v_whole and v_failing then
             delete from recovery.failure as f using recovery.event as e
-            where e.id between v_from and v_to and e.kind in ('closed', 'requeued', 'adopted') and f.watch = e.watch and f.key = e.key;
+            where e.id between v_from and v_to and e.kind in ('closed', 'requeued', 'adopted') and f.watch = e.watch
+                and f.key = e.key;
         elsif not v_whole and p_groups is not null and p_heir is null then
             v_to := recovery._write_group_events(p_family, p_epoch, p_groups, v_from, v_to, p_reason, p_detector);
         end if;
@@ -4813,10 +5076,16 @@ begin
 end
 $$;
 --;
-comment on function recovery._close_selection(text, text, bigint, text, text[], text, text[], text[], integer, text, text, interval, boolean, bigint) is
-    'Closes (or hands to p_heir) one batch: the rows of p_groups, the row p_key of p_watch, those after key p_key up to p_bound, or p_limit rows without a group. Goes round locked rows, asks for smaller batches where a large one fails and finds the bad rows of a small one, writes the events of the groups, announces.';
+comment on function recovery._close_selection(
+    text, text, bigint, text, text[], text, text[], text[], integer, text, text, interval, boolean, bigint
+) is
+    'Closes (or hands to p_heir) one batch: the rows of p_groups, the row p_key of p_watch, those after key p_key up '
+    'to p_bound, or p_limit rows without a group. Goes round locked rows, asks for smaller batches where a large one '
+    'fails and finds the bad rows of a small one, writes the events of the groups, announces.';
 --;
-revoke all on function recovery._close_selection(text, text, bigint, text, text[], text, text[], text[], integer, text, text, interval, boolean, bigint) from public;
+revoke all on function recovery._close_selection(
+    text, text, bigint, text, text[], text, text[], text[], integer, text, text, interval, boolean, bigint
+) from public;
 --;
 -- sql/closing/_close_set_sql.sql
 create or replace function recovery._close_set_sql(p_watch recovery.watch, p_owner text, p_heir boolean)
@@ -4830,7 +5099,8 @@ begin
     if p_heir then
         return 'server_epoch = ($1).heir';
     end if;
-    return (select string_agg(format('%I = %s', s.key, s.value), E',\n        ') from jsonb_each_text(p_watch.close) as s)
+    return (select string_agg(format('%I = %s', s.key, s.value), E',\n        ')
+        from jsonb_each_text(p_watch.close) as s)
         || case
             -- Taken from an owner that may live: the sign refuses its late result.
             when p_owner = 'any' then E',\n        server_epoch = -abs(r.server_epoch)'
@@ -4903,7 +5173,8 @@ begin
         v_outbox := v_watch.outbox;
         v_image := recovery._close_image(v_watch, p_heir);
         v_ctes := v_ctes
-            || recovery._close_update_sql(v_watch, v_n, v_image, p_scope, p_owner, p_guard, p_careful, p_failing, p_heir);
+            || recovery._close_update_sql(v_watch, v_n, v_image, p_scope, p_owner, p_guard, p_careful, p_failing,
+                p_heir);
         v_events := v_events || recovery._close_event_sql(v_watch, v_n, v_image, p_scope, p_heir);
         v_counts := v_counts || format('select %L::text, count(*) from u%s', v_watch.name, v_n);
         if p_scope = 'groups' and not p_heir then
@@ -4954,7 +5225,8 @@ revoke all on function recovery._close_sql(text, text, text, text, boolean, bool
 --;
 -- sql/closing/_close_unit.sql
 create or replace function recovery._close_unit(
-    p_watch text, p_scope text, p_key text, p_reason text, p_detector text, p_lock_wait interval default interval '2 seconds',
+    p_watch text, p_scope text, p_key text, p_reason text, p_detector text,
+    p_lock_wait interval default interval '2 seconds',
     p_force boolean default false,
     out o_closed jsonb
 )
@@ -4972,7 +5244,8 @@ declare
 begin
     select w.* into v_watch from recovery._attached_watches() as w where w.name = p_watch;
     if not found then
-        perform recovery._fail('RC008', format('nothing is watched as %s', coalesce(quote_literal(p_watch), 'null')), 'See recovery.watch for the names.');
+        perform recovery._fail('RC008', format('nothing is watched as %s', coalesce(quote_literal(p_watch), 'null')),
+            'See recovery.watch for the names.');
     end if;
     if not p_force and recovery._lives_elsewhere(p_watch, p_scope, p_key) then
         o_closed := '{}';
@@ -4985,18 +5258,21 @@ begin
     end if;
     v_guard := case when not p_force and recovery._has_fuses(v_watch.family) then 'without' else 'ignore' end;
     select s.o_closed into o_closed from recovery._close_selection(v_watch.family, 'any', null, v_guard, v_groups,
-        case when v_groups is null then p_watch end, v_key, null, 1, p_reason, p_detector, p_lock_wait, false, null) as s;
+        case when v_groups is null then p_watch end, v_key, null, 1, p_reason, p_detector, p_lock_wait, false,
+            null) as s;
 end
 $$;
 --;
 comment on function recovery._close_unit(text, text, text, text, text, interval, boolean) is
-    'Closes one row, or one group with its descendants, whoever owns it; what an active fuse guards stays, and a unit with rows of a publisher, unless p_force. Counts per watch.';
+    'Closes one row, or one group with its descendants, whoever owns it; what an active fuse guards stays, and a unit '
+    'with rows of a publisher, unless p_force. Counts per watch.';
 --;
 revoke all on function recovery._close_unit(text, text, text, text, text, interval, boolean) from public;
 --;
 -- sql/closing/_close_unit_tree.sql
 create or replace function recovery._close_unit_tree(
-    p_watch text, p_scope text, p_key text, p_reason text, p_detector text, p_lock_wait interval default interval '2 seconds',
+    p_watch text, p_scope text, p_key text, p_reason text, p_detector text,
+    p_lock_wait interval default interval '2 seconds',
     p_force boolean default false
 )
 returns jsonb
@@ -5016,12 +5292,14 @@ begin
         -- Cancelling cascades to what the row waits for.
         v_closed := recovery._close_unit(p_watch, 'group', v_child, p_reason, p_detector, p_lock_wait, p_force);
     end if;
-    return recovery._add_counts(v_closed, recovery._close_unit(p_watch, p_scope, p_key, p_reason, p_detector, p_lock_wait, p_force));
+    return recovery._add_counts(v_closed,
+        recovery._close_unit(p_watch, p_scope, p_key, p_reason, p_detector, p_lock_wait, p_force));
 end
 $$;
 --;
 comment on function recovery._close_unit_tree(text, text, text, text, text, interval, boolean) is
-    'Closes a row or group, whoever owns it, with the group that the row waits for and all descendants. Counts per watch.';
+    'Closes a row or group, whoever owns it, with the group that the row waits for and all descendants. Counts per '
+    'watch.';
 --;
 revoke all on function recovery._close_unit_tree(text, text, text, text, text, interval, boolean) from public;
 --;
@@ -5087,7 +5365,8 @@ begin
         'more', concat(
             v_comma || (p_image ->> 'after'),
             case when p_scope = 'groups' then
-                v_comma || coalesce(p_watch.order_by, 'row(' || recovery._key_sql(p_watch, 'columns') || ')') || ' as ord' end,
+                v_comma || coalesce(p_watch.order_by, 'row(' || recovery._key_sql(p_watch, 'columns') || ')')
+                    || ' as ord' end,
             v_comma || 'r.' || quote_ident(p_watch.attempts) || ' as tries',
             case when not p_heir then v_comma || format(
                 'case when (%s) then recovery._refuse_open_row(%L) end', p_watch.open, p_watch.name) end));
@@ -5125,7 +5404,8 @@ begin
             'kept', p_image -> 'kept',
             -- Group by group: an estimate of one row must not make it read all open rows for each batch.
             'each_group', case when p_scope = 'groups' then format(
-                'select s.* from unnest(($1).keys::%s[]) as g (g) cross join lateral (', p_watch.group_type) else '' end,
+                'select s.* from unnest(($1).keys::%s[]) as g (g) cross join lateral (', p_watch.group_type)
+                    else '' end,
             'end_of_each', case when p_scope = 'groups' then 'offset 0) as s' else '' end,
             'limit', case when p_scope = 'loose' then format(
                 'order by %s limit ($1).max_rows', recovery._key_sql(p_watch, 'columns')) else '' end,
@@ -5171,14 +5451,16 @@ set search_path = pg_catalog, pg_temp
 as $$
     -- Not numeric (1.0 = 1.00), nor a collation that takes different texts for equal, nor what an extension brings.
     select bool_and(
-        a.atttypid in ('bool'::regtype, 'int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'text'::regtype, 'varchar'::regtype, 'uuid'::regtype, 'date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype)
+        a.atttypid in ('bool'::regtype, 'int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'text'::regtype,
+            'varchar'::regtype, 'uuid'::regtype, 'date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype)
         and coalesce((select c.collisdeterministic from pg_collation as c where c.oid = a.attcollation), true))
     from pg_attribute as a
     where a.attrelid = p_watch.relation and p_watch.close ? a.attname::text
 $$;
 --;
 comment on function recovery._compares_exactly(recovery.watch) is
-    'Whether equal values of the columns that a closing sets are the same values, so that events may share their image.';
+    'Whether equal values of the columns that a closing sets are the same values, so that events may share their '
+    'image.';
 --;
 revoke all on function recovery._compares_exactly(recovery.watch) from public;
 --;
@@ -5197,12 +5479,17 @@ declare
     v_total bigint := 0;
 begin
     perform recovery._check_fresh();
-    if not exists (select from recovery.server as s where s.epoch = p_epoch and (s.ended is not null or s.pending is not null)) then
-        perform recovery._fail('RC010', format('epoch %s has not ended: its rows are live', p_epoch), 'Only rows of ended epochs are let go.');
+    if not exists (select from recovery.server as s where s.epoch = p_epoch
+        and (s.ended is not null or s.pending is not null))
+    then
+        perform recovery._fail('RC010', format('epoch %s has not ended: its rows are live', p_epoch),
+            'Only rows of ended epochs are let go.');
     end if;
     v_task.epoch := p_epoch;
     v_task.max_rows := p_limit;
-    for v_watch in select w.* from recovery._attached_watches() as w where w.family = p_family and w.only_if is not null loop
+    for v_watch in
+        select w.* from recovery._attached_watches() as w where w.family = p_family and w.only_if is not null
+    loop
         begin
             v_task.path := v_watch.path;
             select n.* into v_count from recovery._run_as_owner(v_watch.runner, recovery._render_sql($sql$
@@ -5229,7 +5516,8 @@ end
 $$;
 --;
 comment on function recovery._disown_rows(text, bigint, integer) is
-    'Lets go of rows of an ended epoch that are open but not orphans by the watch''s only_if, so that no later boot looks at them again.';
+    'Lets go of rows of an ended epoch that are open but not orphans by the watch''s only_if, so that no later boot '
+    'looks at them again.';
 --;
 revoke all on function recovery._disown_rows(text, bigint, integer) from public;
 --;
@@ -5265,7 +5553,8 @@ as $$
 $$;
 --;
 comment on function recovery._is_elsewhere(text, bigint) is
-    'Whether rows of an owner (null: of nobody) came by logical replication, as far as anybody can tell: who does that work is known at the publisher only, so no boot, sweep or timeout touches them here.';
+    'Whether rows of an owner (null: of nobody) came by logical replication, as far as anybody can tell: who does '
+    'that work is known at the publisher only, so no boot, sweep or timeout touches them here.';
 --;
 revoke all on function recovery._is_elsewhere(text, bigint) from public;
 --;
@@ -5318,13 +5607,16 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    return exists (select from recovery._attached_watches() as w where w.name = p_watch and recovery._is_replicated(w.family))
-       and exists (select from recovery._unit_rows(p_watch, p_scope, p_key) as o where not recovery._issued_here(o.server_epoch));
+    return exists (select from recovery._attached_watches() as w where w.name = p_watch
+        and recovery._is_replicated(w.family))
+       and exists (select from recovery._unit_rows(p_watch, p_scope, p_key) as o
+           where not recovery._issued_here(o.server_epoch));
 end
 $$;
 --;
 comment on function recovery._lives_elsewhere(text, text, text) is
-    'Whether a row or group, with what closing it concerns, has open rows that came by logical replication: no timeout and no fuse closes it.';
+    'Whether a row or group, with what closing it concerns, has open rows that came by logical replication: no '
+    'timeout and no fuse closes it.';
 --;
 revoke all on function recovery._lives_elsewhere(text, text, text) from public;
 --;
@@ -5384,7 +5676,8 @@ end
 $$;
 --;
 comment on function recovery._next_groups(text, bigint, text, text, integer) is
-    'The next groups of a family in which an epoch has orphans, about p_limit rows in all, with their whole trees, deepest first.';
+    'The next groups of a family in which an epoch has orphans, about p_limit rows in all, with their whole trees, '
+    'deepest first.';
 --;
 revoke all on function recovery._next_groups(text, bigint, text, text, integer) from public;
 --;
@@ -5428,7 +5721,8 @@ end
 $$;
 --;
 comment on function recovery._next_key(text, bigint, text[], integer) is
-    'Key of the p_limit-th open row after a key: where a batch of a watch without groups ends. Null: it takes all that is left.';
+    'Key of the p_limit-th open row after a key: where a batch of a watch without groups ends. Null: it takes all '
+    'that is left.';
 --;
 revoke all on function recovery._next_key(text, bigint, text[], integer) from public;
 --;
@@ -5455,7 +5749,9 @@ comment on function recovery._not_failing_sql(recovery.watch) is
 revoke all on function recovery._not_failing_sql(recovery.watch) from public;
 --;
 -- sql/closing/_open_elsewhere.sql
-create or replace function recovery._open_elsewhere(p_family text, p_task recovery.task, out o_groups text[], out o_epochs bigint[])
+create or replace function recovery._open_elsewhere(
+    p_family text, p_task recovery.task, out o_groups text[], out o_epochs bigint[]
+)
 returns record
 language plpgsql
 volatile
@@ -5475,7 +5771,8 @@ begin
     -- Of an owner at most as many rows are read as there are groups; who has more is asked group by group.
     for v_watch in select w.* from recovery._attached_watches() as w where w.family = p_family loop
         select f.* into v_some from recovery._run_as_owner(v_watch.runner, recovery._render_sql($sql$
-            with k as materialized (select jsonb_object_agg(g.g, 1) as map, count(*) as n from unnest(($1).keys) as g (g))
+            with k as materialized (select jsonb_object_agg(g.g, 1) as map, count(*) as n
+                from unnest(($1).keys) as g (g))
             select jsonb_build_object('groups', array_agg(distinct f.grp) filter (where not f.most),
                                       'epochs', array_agg(distinct e.epoch) filter (where f.most))
             from unnest(($1).epochs) as e (epoch)
@@ -5488,7 +5785,8 @@ begin
             'relation', v_watch.relation,
             'open', v_watch.open,
             'meant', coalesce(
-                'case when (select k.map from k) ? (' || v_watch.group_by || ')::text then (' || v_watch.only_if || ') end',
+                'case when (select k.map from k) ? (' || v_watch.group_by || ')::text then (' || v_watch.only_if
+                    || ') end',
                 'true'))), p_task) as f;
         o_groups := o_groups || recovery._to_texts(v_some -> 'groups');
         o_epochs := o_epochs || recovery._to_texts(v_some -> 'epochs')::bigint[];
@@ -5497,7 +5795,8 @@ end
 $$;
 --;
 comment on function recovery._open_elsewhere(text, recovery.task) is
-    'For the groups of a task: those in which another owner has open work, and the owners that have too much of it to tell at once. So a closing does not look for every group at every server there is.';
+    'For the groups of a task: those in which another owner has open work, and the owners that have too much of it to '
+    'tell at once. So a closing does not look for every group at every server there is.';
 --;
 revoke all on function recovery._open_elsewhere(text, recovery.task) from public;
 --;
@@ -5550,8 +5849,10 @@ declare
     v_epochs bigint[];
 begin
     for v_watch in
-        select w.name, w.family, w.started, w.unowned, b.watch is not null as broken, recovery._is_replicated(w.family) as replicated
-        from recovery._attached_watches() as w left join recovery.broken_watch as b on b.watch = w.name order by w.family, w.position
+        select w.name, w.family, w.started, w.unowned, b.watch is not null as broken,
+            recovery._is_replicated(w.family) as replicated
+        from recovery._attached_watches() as w left join recovery.broken_watch as b on b.watch = w.name
+            order by w.family, w.position
     loop
         begin
             v_epochs := recovery._open_epochs(v_watch.name);
@@ -5576,7 +5877,9 @@ end
 $$;
 --;
 comment on function recovery._orphaned_epochs(text) is
-    'Families and epochs that have ended, or are to end and may write no more, that still own open rows (of one server name, or all); epoch null stands for rows that no server owns. Rows of a publisher are not among them. A watch that fails is noted in recovery.broken_watch and passed over.';
+    'Families and epochs that have ended, or are to end and may write no more, that still own open rows (of one '
+    'server name, or all); epoch null stands for rows that no server owns. Rows of a publisher are not among them. A '
+    'watch that fails is noted in recovery.broken_watch and passed over.';
 --;
 revoke all on function recovery._orphaned_epochs(text) from public;
 --;
@@ -5649,7 +5952,8 @@ as $$
     end
 $$;
 --;
-comment on function recovery._reason_message(text) is 'A reason in words for people: c.message in the expressions of a watch.';
+comment on function recovery._reason_message(text) is
+    'A reason in words for people: c.message in the expressions of a watch.';
 --;
 revoke all on function recovery._reason_message(text) from public;
 --;
@@ -5670,7 +5974,8 @@ begin
 end
 $$;
 --;
-comment on function recovery._record_sweep(text, timestamptz, jsonb) is 'Last step of a sweep: records it, forgets failures whose row is no longer open, rings for silent events.';
+comment on function recovery._record_sweep(text, timestamptz, jsonb) is
+    'Last step of a sweep: records it, forgets failures whose row is no longer open, rings for silent events.';
 --;
 revoke all on function recovery._record_sweep(text, timestamptz, jsonb) from public;
 --;
@@ -5687,7 +5992,8 @@ begin
 end
 $$;
 --;
-comment on function recovery._refuse_open_row(text) is 'Called by a closing for a row that it leaves open: raises RC006.';
+comment on function recovery._refuse_open_row(text) is
+    'Called by a closing for a row that it leaves open: raises RC006.';
 --;
 revoke all on function recovery._refuse_open_row(text) from public;
 --;
@@ -5726,12 +6032,14 @@ begin
             'relation', v_watch.relation, 'watch', v_watch.name, 'key', recovery._key_text(v_watch.key_columns, 'r'));
         begin
             select n.* into v_count from recovery._run_as_owner(v_watch.runner, recovery._render_sql(v_template,
-                v_holes || jsonb_build_object('closable', recovery._closable_sql(v_watch, v_owner, p_guard))), v_task) as n;
+                v_holes || jsonb_build_object('closable', recovery._closable_sql(v_watch, v_owner, p_guard))),
+                    v_task) as n;
         exception when others then
             begin
                 -- only_if fails for some row: count without it.
                 select n.* into v_count from recovery._run_as_owner(v_watch.runner, recovery._render_sql(v_template,
-                    v_holes || jsonb_build_object('closable', recovery._closable_sql(v_watch, v_owner, p_guard, false))),
+                    v_holes || jsonb_build_object('closable',
+                        recovery._closable_sql(v_watch, v_owner, p_guard, false))),
                     v_task) as n;
             exception when others then
                 perform recovery._note_broken_watch(v_watch.name, sqlstate, sqlerrm);
@@ -5830,7 +6138,9 @@ end
 $$;
 --;
 comment on function recovery._unowned_work() is
-    'Open rows that nobody owns, for each watch that has any, counted up to 1000: written without an epoch, so that nobody notices when their process dies. Not of watches that close them at boot (p_unowned), that a subscription writes, or whose setting unowned_expected is true.';
+    'Open rows that nobody owns, for each watch that has any, counted up to 1000: written without an epoch, so that '
+    'nobody notices when their process dies. Not of watches that close them at boot (p_unowned), that a subscription '
+    'writes, or whose setting unowned_expected is true.';
 --;
 revoke all on function recovery._unowned_work() from public;
 --;
@@ -5900,7 +6210,8 @@ end
 $$;
 --;
 comment on function recovery._write_group_events(text, bigint, text[], bigint, bigint, text, text) is
-    'Writes the events of the groups in which the events p_from..p_to closed rows: failed, and idle where nothing is open any more. Returns the last event id.';
+    'Writes the events of the groups in which the events p_from..p_to closed rows: failed, and idle where nothing is '
+    'open any more. Returns the last event id.';
 --;
 revoke all on function recovery._write_group_events(text, bigint, text[], bigint, bigint, text, text) from public;
 --;
@@ -5941,14 +6252,18 @@ begin
     if p_scope is not null and p_scope not in ('row', 'group') then
         perform recovery._fail('RC010', format('scope %L is not known', p_scope), 'Allowed are row and group.');
     elsif p_reason is null or btrim(p_reason) = '' or octet_length(p_reason) > 200 then
-        perform recovery._fail('RC010', format('reason %s is not allowed', coalesce(quote_literal(left(p_reason, 60)), 'null')), 'Give 1 to 200 bytes.');
+        perform recovery._fail('RC010',
+            format('reason %s is not allowed', coalesce(quote_literal(left(p_reason, 60)), 'null')),
+            'Give 1 to 200 bytes.');
     elsif p_watch is not null and not exists (select from recovery._attached_watches() as w where w.name = p_watch) then
-        perform recovery._fail('RC008', format('nothing is watched as %L', p_watch), 'See recovery.watch for the names.');
+        perform recovery._fail('RC008', format('nothing is watched as %L', p_watch),
+            'See recovery.watch for the names.');
     end if;
     v_task.key := p_key;
     for v_watch in
         select w.* from recovery._attached_watches() as w
-        where p_scope is distinct from 'group' and (p_watch is null or w.name = p_watch) order by w.family, w.position, w.name
+        where p_scope is distinct from 'group' and (p_watch is null or w.name = p_watch) order by w.family, w.position,
+            w.name
     loop
         begin
             select o.* into v_open from recovery._run_as_owner(v_watch.runner, recovery._render_sql(
@@ -5980,12 +6295,15 @@ begin
     end loop;
     -- A session that is open itself is a row and a group: the group includes it.
     select array_agg(f.name order by f.n) into v_found from (
-        select 'row of ' || w.name as name, w.name as n from recovery._attached_watches() as w where w.name = any(v_rows) and w.family <> all(v_groups)
+        select 'row of ' || w.name as name, w.name as n from recovery._attached_watches() as w
+            where w.name = any(v_rows) and w.family <> all(v_groups)
         union all select 'group of ' || g.name, g.name from unnest(v_groups) as g (name)) as f;
     if cardinality(v_found) > 1 then
-        perform recovery._fail('RC010', format('%L could be: %s', p_key, array_to_string(v_found, ', ')), 'Say which, by watch and scope (row or group).');
+        perform recovery._fail('RC010', format('%L could be: %s', p_key, array_to_string(v_found, ', ')),
+            'Say which, by watch and scope (row or group).');
     elsif v_found is null then
-        perform recovery._fail('RC010', format('nothing open has the key or group %s', coalesce(quote_literal(p_key), 'null')),
+        perform recovery._fail('RC010',
+            format('nothing open has the key or group %s', coalesce(quote_literal(p_key), 'null')),
             'Keys and groups are written as recovery.event shows them.');
     end if;
     v_scope := case v_groups when '{}' then 'row' else 'group' end;
@@ -6006,23 +6324,31 @@ begin
     for v_epoch in select distinct o.server_epoch from recovery._unit_rows(v_unit.name, v_scope, p_key) as o
         join recovery.server as s on s.epoch = o.server_epoch where s.ended is null
     loop
-        perform recovery._send_cancel(v_epoch, v_unit.name, v_scope, p_key, p_reason, v_by, jsonb_build_object('watch', v_unit.name, 'closed', true));
+        perform recovery._send_cancel(v_epoch, v_unit.name, v_scope, p_key, p_reason, v_by,
+            jsonb_build_object('watch', v_unit.name, 'closed', true));
     end loop;
     delete from recovery.fuse as f where f.family = v_unit.family and f.key = p_key
         and f.scope = v_scope and (v_scope = 'group' or f.watch = v_unit.name);
     v_session := recovery._session_settings();
     perform recovery._close_unit_tree(v_unit.name, v_scope, p_key, p_reason, v_by, interval '2 seconds', true);
     perform recovery._restore_settings(v_session);
-    select string_agg(format('%s of %s', o.key, o.watch), ', ') into v_left from recovery._unit_rows(v_unit.name, v_scope, p_key) as o;
+    select string_agg(format('%s of %s', o.key, o.watch), ', ') into v_left
+        from recovery._unit_rows(v_unit.name, v_scope, p_key) as o;
     if v_left is not null then
-        select f.message into v_why from recovery.failure as f join recovery._unit_rows(v_unit.name, v_scope, p_key) as o on f.watch = o.watch and f.key = o.key limit 1;
-        perform recovery._fail('55P03', format('nothing was closed: %s could not be (%s)', v_left, coalesce(v_why, 'another transaction holds it')));
+        select f.message into v_why from recovery.failure as f
+            join recovery._unit_rows(v_unit.name, v_scope, p_key) as o on f.watch = o.watch and f.key = o.key limit 1;
+        perform recovery._fail('55P03',
+            format('nothing was closed: %s could not be (%s)', v_left,
+            coalesce(v_why, 'another transaction holds it')));
     end if;
 end
 $$;
 --;
 comment on function recovery.close(text, text, text, text, boolean) is
-    'The escape hatch: closes one open row or group (session) with its descendants, whoever owns it and whatever guards it; live owners are told by an event of kind cancel. Returns the rows. With p_dry nothing changes. RC010 nothing or several things are called so, RC008 not watched, 55P03 somebody holds one of the rows (then nothing is closed).';
+    'The escape hatch: closes one open row or group (session) with its descendants, whoever owns it and whatever '
+    'guards it; live owners are told by an event of kind cancel. Returns the rows. With p_dry nothing changes. RC010 '
+    'nothing or several things are called so, RC008 not watched, 55P03 somebody holds one of the rows (then nothing '
+    'is closed).';
 --;
 revoke all on function recovery.close(text, text, text, text, boolean) from public;
 --;
@@ -6055,7 +6381,8 @@ begin
             for v_end in
                 select s.epoch, coalesce(s.reason, j.reason, 'superseded') as reason
                 from recovery.server as s left join recovery.judgement as j on j.epoch = s.epoch and j.dead
-                where s.epoch = any(recovery._open_epochs(v_watch.name)) and not recovery._is_elsewhere(v_watch.family, s.epoch)
+                where s.epoch = any(recovery._open_epochs(v_watch.name))
+                    and not recovery._is_elsewhere(v_watch.family, s.epoch)
                   and case when p_boot is null then s.ended is not null or j.dead
                            else s.name = p_boot and (s.ended is not null or j.dead
                                or s.drain_until is null and not recovery._is_sibling(s, s.host, null, null)) end
@@ -6088,26 +6415,35 @@ begin
     end if;
     for v_fuse in select f.* from recovery.fuse_state as f where f.spent and not exists (
         select from recovery.fuse_state as o
-        where o.family = f.family and o.scope = f.scope and o.watch = f.watch and o.key = f.key and o.burns) order by f.id
+        where o.family = f.family and o.scope = f.scope and o.watch = f.watch and o.key = f.key and o.burns)
+            order by f.id
     loop
-        select min(w.name) into v_name from recovery._attached_watches() as w where w.family = v_fuse.family and (v_fuse.watch in ('', w.name));
-        return query select 'close'::text, case when v_fuse.process_dead is null then 'fuse_expired' else 'process_dead' end,
+        select min(w.name) into v_name from recovery._attached_watches() as w where w.family = v_fuse.family
+            and (v_fuse.watch in ('', w.name));
+        return query select 'close'::text,
+            case when v_fuse.process_dead is null then 'fuse_expired' else 'process_dead' end,
             o.watch, o.key, o.group_key, o.server_epoch from recovery._unit_rows(v_name, v_fuse.scope, v_fuse.key) as o;
     end loop;
     for v_due in select d.* from recovery._due_units() as d loop
-        return query select case when exists (select from recovery.server as s where s.epoch = v_due.owner and s.ended is null)
-                                  and recovery.get_setting('cancel_grace', v_due.watch, v_due.detail ->> 'kind', case v_due.scope when 'group' then v_due.key end)::interval > interval '0'
+        return query select case
+            when exists (select from recovery.server as s where s.epoch = v_due.owner and s.ended is null)
+                                  and recovery.get_setting('cancel_grace', v_due.watch, v_due.detail ->> 'kind',
+                                      case v_due.scope when 'group' then v_due.key end)::interval > interval '0'
                                   and not exists (
-                                      select from recovery.cancellation as c join recovery.watch as w on w.name = v_due.watch and w.family = c.family
-                                      where c.scope = v_due.scope and c.key = v_due.key and c.watch in ('', v_due.watch) and c.deadline <= recovery._now())
+                                      select from recovery.cancellation as c
+                                          join recovery.watch as w on w.name = v_due.watch and w.family = c.family
+                                      where c.scope = v_due.scope and c.key = v_due.key and c.watch in ('', v_due.watch)
+                                          and c.deadline <= recovery._now())
                              then 'ask' else 'close' end,
-            v_due.reason, o.watch, o.key, o.group_key, o.server_epoch from recovery._unit_rows(v_due.watch, v_due.scope, v_due.key) as o;
+            v_due.reason, o.watch, o.key, o.group_key, o.server_epoch
+                from recovery._unit_rows(v_due.watch, v_due.scope, v_due.key) as o;
     end loop;
 end
 $$;
 --;
 comment on function recovery.preview(text) is
-    'What a sweep would do now, or with p_boot a boot of that name: rows with action (close, adopt, keep, ask) and reason. Nothing is done.';
+    'What a sweep would do now, or with p_boot a boot of that name: rows with action (close, adopt, keep, ask) and '
+    'reason. Nothing is done.';
 --;
 revoke all on function recovery.preview(text) from public;
 --;
@@ -6140,7 +6476,8 @@ as $$
     select jsonb_set(p_report, array[p_field], recovery._add_counts(p_report -> p_field, p_counts))
 $$;
 --;
-comment on function recovery._add_to_report(jsonb, text, jsonb) is 'A report with counts per watch added to one of its fields (closed, adopted, failed, busy).';
+comment on function recovery._add_to_report(jsonb, text, jsonb) is
+    'A report with counts per watch added to one of its fields (closed, adopted, failed, busy).';
 --;
 revoke all on function recovery._add_to_report(jsonb, text, jsonb) from public;
 --;
@@ -6162,7 +6499,8 @@ end
 $$;
 --;
 comment on function recovery._begin_step(interval) is
-    'Begins a transaction of boot, sweep or shutdown: its lock waits are bounded, the caller''s transaction_timeout does not end the session in its middle. False: no time is left before statement_timeout.';
+    'Begins a transaction of boot, sweep or shutdown: its lock waits are bounded, the caller''s transaction_timeout '
+    'does not end the session in its middle. False: no time is left before statement_timeout.';
 --;
 revoke all on function recovery._begin_step(interval) from public;
 --;
@@ -6179,7 +6517,9 @@ as $$
                 else statement_timestamp() + current_setting('statement_timeout')::interval - interval '1 second' end
 $$;
 --;
-comment on function recovery._call_deadline() is 'When boot, sweep and shutdown stop and leave the rest to the next sweep: a second before statement_timeout would end them half done.';
+comment on function recovery._call_deadline() is
+    'When boot, sweep and shutdown stop and leave the rest to the next sweep: a second before statement_timeout would '
+    'end them half done.';
 --;
 revoke all on function recovery._call_deadline() from public;
 --;
@@ -6193,21 +6533,27 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
     if p_batch is null or p_batch not between 1 and 100000 then
-        perform recovery._fail('RC010', format('batch %s is not allowed', coalesce(p_batch::text, 'null')), 'Give a number of rows from 1 to 100000.');
+        perform recovery._fail('RC010', format('batch %s is not allowed', coalesce(p_batch::text, 'null')),
+            'Give a number of rows from 1 to 100000.');
     end if;
     if p_lock_wait is null or p_lock_wait < interval '1 millisecond' or p_lock_wait > interval '1 hour' then
-        perform recovery._fail('RC010', format('lock wait %s is not allowed', coalesce(p_lock_wait::text, 'null')), 'Give an interval from 1 millisecond to 1 hour.');
+        perform recovery._fail('RC010', format('lock wait %s is not allowed', coalesce(p_lock_wait::text, 'null')),
+            'Give an interval from 1 millisecond to 1 hour.');
     end if;
     perform recovery._check_session();
     -- What is refused here has changed nothing.
     if recovery._call_deadline() < statement_timestamp() + interval '1 second' then
-        perform recovery._fail('RC010', format('statement_timeout of %s is too short: it would end this call half done', current_setting('statement_timeout')),
-            'Give it 2 seconds or more; best execute set statement_timeout = 0; before the call, in a statement of its own.');
+        perform recovery._fail('RC010',
+            format('statement_timeout of %s is too short: it would end this call half done',
+            current_setting('statement_timeout')),
+            'Give it 2 seconds or more; best execute set statement_timeout = 0; before the call, in a statement of '
+            'its own.');
     end if;
 end
 $$;
 --;
-comment on function recovery._check_call(integer, interval) is 'Refuses arguments with which boot, sweep and shutdown cannot work: RC010.';
+comment on function recovery._check_call(integer, interval) is
+    'Refuses arguments with which boot, sweep and shutdown cannot work: RC010.';
 --;
 revoke all on function recovery._check_call(integer, interval) from public;
 --;
@@ -6221,13 +6567,15 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
     if clock_timestamp() > recovery._call_deadline() then
-        perform recovery._fail('57014', format('statement_timeout of %s is over: nothing was changed', current_setting('statement_timeout')),
+        perform recovery._fail('57014',
+            format('statement_timeout of %s is over: nothing was changed', current_setting('statement_timeout')),
             'Execute set statement_timeout = 0; before the call, in a statement of its own.');
     end if;
 end
 $$;
 --;
-comment on function recovery._check_deadline() is 'Takes back the first transaction of a boot that took too long: 57014.';
+comment on function recovery._check_deadline() is
+    'Takes back the first transaction of a boot that took too long: 57014.';
 --;
 revoke all on function recovery._check_deadline() from public;
 --;
@@ -6248,7 +6596,8 @@ begin
 end
 $$;
 --;
-comment on function recovery._check_interval(text, interval, interval, interval) is 'Refuses an interval that is null or out of range, naming what it is for: RC010.';
+comment on function recovery._check_interval(text, interval, interval, interval) is
+    'Refuses an interval that is null or out of range, naming what it is for: RC010.';
 --;
 revoke all on function recovery._check_interval(text, interval, interval, interval) from public;
 --;
@@ -6262,7 +6611,8 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
     if btrim(p_label) = '' or octet_length(p_label) > 200 or p_label ~ '[[:cntrl:]]' then
-        perform recovery._fail('RC010', format('sweep label %s is not allowed', quote_literal(left(p_label, 60))), 'Give 1 to 200 bytes without control characters.');
+        perform recovery._fail('RC010', format('sweep label %s is not allowed', quote_literal(left(p_label, 60))),
+            'Give 1 to 200 bytes without control characters.');
     end if;
 end
 $$;
@@ -6283,8 +6633,10 @@ begin
     if current_setting('is_superuser') = 'on' and current_setting('server_version_num')::integer < 180000
        and coalesce(current_setting('recovery.warned', true), '') = '' then
         perform set_config('recovery.warned', 'on', false);
-        raise warning 'recovery: % is a superuser, and a deferred trigger of a watched table may run with its rights', session_user
-            using hint = 'Up to PostgreSQL 17 a deferred trigger that defers itself again runs at commit as the user of the session. Log in as a member of recovery_server.';
+        raise warning 'recovery: % is a superuser, and a deferred trigger of a watched table may run with its rights',
+            session_user
+            using hint = 'Up to PostgreSQL 17 a deferred trigger that defers itself again runs at commit as the user '
+                'of the session. Log in as a member of recovery_server.';
     end if;
 end
 $$;
@@ -6303,12 +6655,16 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
     select p_report || jsonb_build_object(
-        'suspected', coalesce((select jsonb_agg(s.epoch) from recovery.server as s where s.ended is null and s.suspected is not null), '[]'),
-        'due', (select round(extract(epoch from greatest(min(j.sure_at), recovery._now()) - recovery._now()), 3) from recovery.judgement as j having min(j.sure_at) is not null),
+        'suspected', coalesce((select jsonb_agg(s.epoch) from recovery.server as s where s.ended is null
+            and s.suspected is not null), '[]'),
+        'due', (select round(extract(epoch from greatest(min(j.sure_at), recovery._now()) - recovery._now()), 3)
+            from recovery.judgement as j having min(j.sure_at) is not null),
         'ms', round(extract(epoch from clock_timestamp() - p_start) * 1000, 3))
 $$;
 --;
-comment on function recovery._end_report(jsonb, timestamptz) is 'A report with the milliseconds it took the servers whose keeper connection is gone, and in how many seconds a sweep could end the next server.';
+comment on function recovery._end_report(jsonb, timestamptz) is
+    'A report with the milliseconds it took the servers whose keeper connection is gone, and in how many seconds a '
+    'sweep could end the next server.';
 --;
 revoke all on function recovery._end_report(jsonb, timestamptz) from public;
 --;
@@ -6321,11 +6677,13 @@ security invoker
 set search_path = pg_catalog, pg_temp
 as $$
     -- Ending one server takes up to three such waits.
-    select case when isfinite(d.until) then least(p_lock_wait, (d.until - statement_timestamp()) / 6) else p_lock_wait end
+    select case when isfinite(d.until) then least(p_lock_wait, (d.until - statement_timestamp()) / 6)
+        else p_lock_wait end
     from (values (recovery._call_deadline())) as d (until)
 $$;
 --;
-comment on function recovery._fit_lock_wait(interval) is 'A lock wait, shortened so that several fit into the caller''s statement_timeout.';
+comment on function recovery._fit_lock_wait(interval) is
+    'A lock wait, shortened so that several fit into the caller''s statement_timeout.';
 --;
 revoke all on function recovery._fit_lock_wait(interval) from public;
 --;
@@ -6337,10 +6695,13 @@ stable
 security invoker
 set search_path = pg_catalog, pg_temp
 as $$
-    select jsonb_build_object('ended', to_jsonb(p_ended), 'closed', '{}'::jsonb, 'adopted', '{}'::jsonb, 'failed', '{}'::jsonb, 'busy', '{}'::jsonb, 'more', false)
+    select jsonb_build_object('ended', to_jsonb(p_ended), 'closed', '{}'::jsonb, 'adopted', '{}'::jsonb, 'failed',
+        '{}'::jsonb, 'busy', '{}'::jsonb, 'more', false)
 $$;
 --;
-comment on function recovery._new_report(bigint[]) is 'An empty report: epochs that ended, and counts per watch of rows closed, failed, busy; more: it stopped in time, and the rest is left to the next sweep.';
+comment on function recovery._new_report(bigint[]) is
+    'An empty report: epochs that ended, and counts per watch of rows closed, failed, busy; more: it stopped in time, '
+    'and the rest is left to the next sweep.';
 --;
 revoke all on function recovery._new_report(bigint[]) from public;
 --;
@@ -6365,7 +6726,9 @@ comment on function recovery._check_ttl(interval) is 'Refuses a time to live tha
 revoke all on function recovery._check_ttl(interval) from public;
 --;
 -- sql/fuse/_close_burnt_fuse.sql
-create or replace function recovery._close_burnt_fuse(p_detector text, p_lock_wait interval, out o_closed jsonb, out o_more boolean)
+create or replace function recovery._close_burnt_fuse(
+    p_detector text, p_lock_wait interval, out o_closed jsonb, out o_more boolean
+)
 returns record
 language plpgsql
 volatile
@@ -6378,7 +6741,8 @@ declare
 begin
     perform recovery._check_fresh();
     o_closed := '{}';
-    -- One fuse a call: the caller commits. Another sweeper's fuse is skipped, an extension just committing is waited out by nobody.
+    -- One fuse a call: the caller commits. Another sweeper's fuse is skipped, an extension just committing is waited
+    -- out by nobody.
     select f.* into v_fuse from recovery.fuse_state as f where f.spent and f.retry_at <= recovery._now()
     order by f.id limit 1 for update skip locked;
     o_more := found;
@@ -6388,7 +6752,8 @@ begin
     -- Another fuse burns there: the unit is not over for this one's sake.
     if exists (
         select from recovery.fuse_state as f
-        where f.family = v_fuse.family and f.scope = v_fuse.scope and f.watch = v_fuse.watch and f.key = v_fuse.key and f.id <> v_fuse.id and f.burns
+        where f.family = v_fuse.family and f.scope = v_fuse.scope and f.watch = v_fuse.watch and f.key = v_fuse.key
+            and f.id <> v_fuse.id and f.burns
     ) then
         delete from recovery.fuse as f where f.id = v_fuse.id;
         return;
@@ -6399,7 +6764,8 @@ begin
         o_closed := recovery._close_unit(v_watch, v_fuse.scope, v_fuse.key,
             case when v_fuse.process_dead is null then 'fuse_expired' else 'process_dead' end, p_detector, p_lock_wait);
         -- A break in watching, noticed while the unit closed, has kept the unit: then the fuse stays, too.
-        delete from recovery.fuse as f using recovery.fuse_state as s where f.id = v_fuse.id and s.id = f.id and s.spent;
+        delete from recovery.fuse as f using recovery.fuse_state as s where f.id = v_fuse.id and s.id = f.id
+            and s.spent;
     exception when others then
         perform recovery._note_broken_watch(coalesce(v_watch, v_fuse.family), sqlstate, sqlerrm);
         update recovery.fuse as f set retry_at = recovery._now() + interval '10 seconds' where f.id = v_fuse.id;
@@ -6408,7 +6774,8 @@ end
 $$;
 --;
 comment on function recovery._close_burnt_fuse(text, interval) is
-    'Takes one fuse that burnt out or whose process died, closes its unit for the reason that is true unless another fuse burns there, and removes it. o_more false: there was none.';
+    'Takes one fuse that burnt out or whose process died, closes its unit for the reason that is true unless another '
+    'fuse burns there, and removes it. o_more false: there was none.';
 --;
 revoke all on function recovery._close_burnt_fuse(text, interval) from public;
 --;
@@ -6452,7 +6819,8 @@ as $$
     select exists (select from recovery.fuse as f where f.family = p_family)
 $$;
 --;
-comment on function recovery._has_fuses(text) is 'Whether any fuse burns in a family: only then do its statements look for guards.';
+comment on function recovery._has_fuses(text) is
+    'Whether any fuse burns in a family: only then do its statements look for guards.';
 --;
 revoke all on function recovery._has_fuses(text) from public;
 --;
@@ -6470,7 +6838,8 @@ begin
 end
 $$;
 --;
-comment on function recovery.cancel_fuse(bigint) is 'Puts a fuse out, at the stop of its work. False if it was not there any more.';
+comment on function recovery.cancel_fuse(bigint) is
+    'Puts a fuse out, at the stop of its work. False if it was not there any more.';
 --;
 revoke all on function recovery.cancel_fuse(bigint) from public;
 --;
@@ -6492,17 +6861,22 @@ begin
     -- out only once a sweep has found that.
     update recovery.fuse as f
     set expires = recovery._now() + coalesce(p_ttl, f.ttl), looked_at = null
-    where f.id = p_fuse and f.process_dead is null and not exists (select from recovery.fuse_state as s where s.id = f.id and s.burnt)
+    where f.id = p_fuse and f.process_dead is null
+        and not exists (select from recovery.fuse_state as s where s.id = f.id and s.burnt)
     returning f.expires into v_expires;
     if not found then
-        perform recovery._fail('RC012', format('fuse %s is not active: it burnt out, was cancelled, or its process died', coalesce(p_fuse::text, 'null')),
+        perform recovery._fail('RC012',
+            format('fuse %s is not active: it burnt out, was cancelled, or its process died',
+            coalesce(p_fuse::text, 'null')),
             'The work may have been closed; look at its row before you go on.');
     end if;
     return v_expires;
 end
 $$;
 --;
-comment on function recovery.extend_fuse(bigint, interval) is 'Lets a fuse burn for its ttl (or another) from now; as often as you like, there is no fixed end. RC012 if it burnt out, was cancelled, or its process died.';
+comment on function recovery.extend_fuse(bigint, interval) is
+    'Lets a fuse burn for its ttl (or another) from now; as often as you like, there is no fixed end. RC012 if it '
+    'burnt out, was cancelled, or its process died.';
 --;
 revoke all on function recovery.extend_fuse(bigint, interval) from public;
 --;
@@ -6534,7 +6908,8 @@ as $$
 $$;
 --;
 comment on function recovery.extend_fuses(bigint[]) is
-    'recovery.extend_fuse for many fuses: until when each burns now, null if it is out (burnt out, cancelled, or its process died).';
+    'recovery.extend_fuse for many fuses: until when each burns now, null if it is out (burnt out, cancelled, or its '
+    'process died).';
 --;
 revoke all on function recovery.extend_fuses(bigint[]) from public;
 --;
@@ -6562,7 +6937,8 @@ begin
     perform recovery._check_ttl(p_ttl);
     perform recovery._check_process(p_host, p_pid, p_process_start, false);
     insert into recovery.fuse as f (family, scope, watch, key, host, pid, process_start, ttl, expires, nonce)
-    values (v_family, p_scope, case p_scope when 'row' then p_watch else '' end, p_key, p_host, p_pid, p_process_start, p_ttl, recovery._now() + p_ttl, p_nonce)
+    values (v_family, p_scope, case p_scope when 'row' then p_watch else '' end, p_key, p_host, p_pid, p_process_start,
+        p_ttl, recovery._now() + p_ttl, p_nonce)
     -- A driver repeats a call whose answer was lost.
     on conflict (nonce) do update set expires = greatest(f.expires, excluded.expires)
     returning f.id into v_id;
@@ -6571,7 +6947,9 @@ end
 $$;
 --;
 comment on function recovery.light_fuse(text, text, interval, text, integer, timestamptz, text, uuid) is
-    'Lights a fuse on a row or group of a watch and returns its id. A unit may have several, each with its process; it is guarded while any burns. A call repeated with the same nonce makes no second one. RC008 not watched, RC010 bad argument.';
+    'Lights a fuse on a row or group of a watch and returns its id. A unit may have several, each with its process; '
+    'it is guarded while any burns. A call repeated with the same nonce makes no second one. RC008 not watched, RC010 '
+    'bad argument.';
 --;
 revoke all on function recovery.light_fuse(text, text, interval, text, integer, timestamptz, text, uuid) from public;
 --;
@@ -6587,12 +6965,15 @@ declare
     v_problem text := recovery._problem_of(p_pid, p_start);
 begin
     if octet_length(p_host) > 255 or p_host = '' or p_host ~ '[[:cntrl:]]' then
-        perform recovery._fail('RC010', format('host %s is not allowed', quote_literal(left(p_host, 60))), 'Give 1 to 255 bytes without control characters.');
+        perform recovery._fail('RC010', format('host %s is not allowed', quote_literal(left(p_host, 60))),
+            'Give 1 to 255 bytes without control characters.');
     elsif v_problem is not null then
         perform recovery._fail('RC010', format('process %s', v_problem),
-            'A pid is above 0; its start is a finite time that has passed by the database''s clock (5 minutes are forgiven).');
+            'A pid is above 0; its start is a finite time that has passed by the database''s clock (5 minutes are '
+            'forgiven).');
     elsif p_whole and (p_host is null or p_pid is null or p_start is null) then
-        perform recovery._fail('RC010', format('a process needs its host (%s), its pid (%s) and the time at which it started (%s)',
+        perform recovery._fail('RC010',
+            format('a process needs its host (%s), its pid (%s) and the time at which it started (%s)',
             coalesce(p_host, 'null'), coalesce(p_pid::text, 'null'), coalesce(p_start::text, 'null')),
             'A pid alone may belong to another process tomorrow, or on another host.');
     end if;
@@ -6631,7 +7012,8 @@ begin
         select from recovery.fuse_state as f
         where f.guards
           and (f.host = p_process.host and f.pid = p_process.pid
-               or f.family = p_process.family and f.scope = p_process.scope and f.watch = p_process.watch and f.key = p_process.key)
+               or f.family = p_process.family and f.scope = p_process.scope and f.watch = p_process.watch
+                   and f.key = p_process.key)
     ) then
         return true;
     end if;
@@ -6643,7 +7025,8 @@ end
 $$;
 --;
 comment on function recovery._is_process_in_use(recovery.process) is
-    'Whether the work of a process goes on without the epoch that started it: an heir or another live server has it, or an active fuse guards the process or its unit.';
+    'Whether the work of a process goes on without the epoch that started it: an heir or another live server has it, '
+    'or an active fuse guards the process or its unit.';
 --;
 revoke all on function recovery._is_process_in_use(recovery.process) from public;
 --;
@@ -6659,7 +7042,8 @@ as $$
     select case
         when p_pid <= 0 then format('pid %s is not above 0', p_pid)
         when not isfinite(p_start) then format('start %s is not finite', p_start)
-        when p_start > greatest(clock_timestamp(), recovery._now()) + interval '5 minutes' then format('start %s is in the future', p_start)
+        when p_start > greatest(clock_timestamp(), recovery._now()) + interval '5 minutes'
+            then format('start %s is in the future', p_start)
         when not isfinite(p_until) then format('end %s is not finite', p_until) end
 $$;
 --;
@@ -6669,7 +7053,9 @@ comment on function recovery._problem_of(bigint, timestamptz, timestamptz) is
 revoke all on function recovery._problem_of(bigint, timestamptz, timestamptz) from public;
 --;
 -- sql/process/_row_of_process.sql
-create or replace function recovery._row_of_process(p_process recovery.process, out o_group text, out o_owner bigint, out o_open boolean, out o_guarded boolean)
+create or replace function recovery._row_of_process(
+    p_process recovery.process, out o_group text, out o_owner bigint, out o_open boolean, out o_guarded boolean
+)
 returns record
 language plpgsql
 volatile
@@ -6682,7 +7068,8 @@ declare
     v_found jsonb;
     v_wait  text := current_setting('lock_timeout');
 begin
-    select w.* into v_watch from recovery._attached_watches() as w where p_process.scope = 'row' and w.name = p_process.watch;
+    select w.* into v_watch from recovery._attached_watches() as w where p_process.scope = 'row'
+        and w.name = p_process.watch;
     if not found then
         return;
     end if;
@@ -6716,7 +7103,8 @@ end
 $$;
 --;
 comment on function recovery._row_of_process(recovery.process) is
-    'The row that a process works on as it is now: its group, its owner, whether it is open, whether a fuse guards it. All null if there is no such row; if it cannot be looked at, it counts as guarded.';
+    'The row that a process works on as it is now: its group, its owner, whether it is open, whether a fuse guards '
+    'it. All null if there is no such row; if it cannot be looked at, it counts as guarded.';
 --;
 revoke all on function recovery._row_of_process(recovery.process) from public;
 --;
@@ -6737,7 +7125,9 @@ as $$
       and recovery._problem_of(f.pid, f.process_start) is null
 $$;
 --;
-comment on function recovery.host_processes(text) is 'Processes on a host that guard or own something: a sweeper there looks whether they live. None that recovery.problem lists: no client could read them.';
+comment on function recovery.host_processes(text) is
+    'Processes on a host that guard or own something: a sweeper there looks whether they live. None that '
+    'recovery.problem lists: no client could read them.';
 --;
 revoke all on function recovery.host_processes(text) from public;
 --;
@@ -6758,7 +7148,8 @@ as $$
 $$;
 --;
 comment on function recovery.orphaned_processes(text, bigint) is
-    'The processes on a host whose server has ended (or those of one epoch, ended or not), and that nobody goes on with: no heir, no other server that took the row over, no active fuse on the process or its unit.';
+    'The processes on a host whose server has ended (or those of one epoch, ended or not), and that nobody goes on '
+    'with: no heir, no other server that took the row over, no active fuse on the process or its unit.';
 --;
 revoke all on function recovery.orphaned_processes(text, bigint) from public;
 --;
@@ -6774,12 +7165,14 @@ declare
     v_count bigint;
 begin
     if p_age is null or p_age < interval '1 hour' then
-        perform recovery._fail('RC010', format('age %s is not allowed', coalesce(p_age::text, 'null')), 'Give an interval of at least 1 hour.');
+        perform recovery._fail('RC010', format('age %s is not allowed', coalesce(p_age::text, 'null')),
+            'Give an interval of at least 1 hour.');
     end if;
     -- Long ended, or forgotten by recovery.server altogether; what an heir or an adopter goes on with stays.
     delete from recovery.process as p
     where p.registered < recovery._now() - p_age
-      and not exists (select from recovery.server as s where s.epoch = p.server_epoch and (s.ended is null or s.ended >= recovery._now() - p_age))
+      and not exists (select from recovery.server as s where s.epoch = p.server_epoch
+          and (s.ended is null or s.ended >= recovery._now() - p_age))
       and not recovery._is_process_in_use(p);
     get diagnostics v_count = row_count;
     return v_count;
@@ -6787,12 +7180,15 @@ end
 $$;
 --;
 comment on function recovery.prune_processes(interval) is
-    'Forgets processes of servers that ended longer ago than that: their host (a container) did not come back to look. Returns how many. RC010 for less than 1 hour.';
+    'Forgets processes of servers that ended longer ago than that: their host (a container) did not come back to '
+    'look. Returns how many. RC010 for less than 1 hour.';
 --;
 revoke all on function recovery.prune_processes(interval) from public;
 --;
 -- sql/process/report_processes.sql
-create or replace function recovery.report_processes(p_host text, p_pids integer[], p_starts timestamptz[], p_alive boolean[])
+create or replace function recovery.report_processes(
+    p_host text, p_pids integer[], p_starts timestamptz[], p_alive boolean[]
+)
 returns bigint
 language plpgsql
 volatile
@@ -6806,7 +7202,8 @@ begin
     if p_host is null or p_pids is null or p_starts is null or p_alive is null
        or cardinality(p_pids) <> cardinality(p_starts) or cardinality(p_pids) <> cardinality(p_alive)
        or array_position(p_pids, null) is not null or array_position(p_alive, null) is not null then
-        perform recovery._fail('RC010', 'a report of processes needs their host and, for each, a pid, its start and whether it lives',
+        perform recovery._fail('RC010',
+            'a report of processes needs their host and, for each, a pid, its start and whether it lives',
             'Give three arrays of one length; only a start may be null.');
     end if;
     perform recovery._check_process(p_host, null, null, false);
@@ -6814,35 +7211,43 @@ begin
     -- Nobody is waited for: whoever holds a row is about to say something newer, and the next look comes soon. Who was
     -- seen a moment ago is not written again. (A sighting in the future is from before the clock went back.)
     with seen as (
-        select r.pid, r.start, bool_or(r.alive) as alive from unnest(p_pids, p_starts, p_alive) as r (pid, start, alive) group by r.pid, r.start
+        select r.pid, r.start, bool_or(r.alive) as alive from unnest(p_pids, p_starts, p_alive) as r (pid, start, alive)
+            group by r.pid, r.start
     ), servers as (
-        select s.epoch, r.alive from recovery.server as s join seen as r on r.pid = s.pid and r.start is not distinct from s.process_start
+        select s.epoch, r.alive from recovery.server as s join seen as r on r.pid = s.pid
+            and r.start is not distinct from s.process_start
         where s.ended is null and s.host = p_host and s.process_dead is null
           and (not r.alive or (s.process_seen between v_now - interval '1 second' and v_now) is not true)
         order by s.epoch for no key update of s skip locked
     ), noted_servers as (
         update recovery.server as s
-        set process_dead = case when not l.alive then v_now end, process_seen = case when l.alive then v_now else s.process_seen end
+        set process_dead = case when not l.alive then v_now end,
+            process_seen = case when l.alive then v_now else s.process_seen end
         from servers as l where s.epoch = l.epoch
         returning s.process_dead
     ), fuses as (
-        select f.id, r.alive from recovery.fuse as f join seen as r on r.pid = f.pid and r.start is not distinct from f.process_start
+        select f.id, r.alive from recovery.fuse as f join seen as r on r.pid = f.pid
+            and r.start is not distinct from f.process_start
         where f.host = p_host and f.process_dead is null
-          and (not r.alive or (f.process_seen between v_now - greatest(interval '1 second', f.ttl / 4) and v_now) is not true)
+          and (not r.alive or (f.process_seen between v_now - greatest(interval '1 second', f.ttl / 4)
+              and v_now) is not true)
         order by f.id for no key update of f skip locked
     ), noted_fuses as (
         update recovery.fuse as f
-        set process_dead = case when not l.alive then v_now end, process_seen = case when l.alive then v_now else f.process_seen end
+        set process_dead = case when not l.alive then v_now end,
+            process_seen = case when l.alive then v_now else f.process_seen end
         from fuses as l where f.id = l.id
         returning f.process_dead
     )
-    select count(n.process_dead) into v_dead from (select * from noted_servers union all select * from noted_fuses) as n;
+    select count(n.process_dead) into v_dead
+        from (select * from noted_servers union all select * from noted_fuses) as n;
     return v_dead;
 end
 $$;
 --;
 comment on function recovery.report_processes(text, integer[], timestamptz[], boolean[]) is
-    'Evidence from the processes'' own host: each is alive, or dead (gone, or its pid belongs to a process that started at another time). Returns how many servers and fuses were found dead. RC010 if one cannot be.';
+    'Evidence from the processes'' own host: each is alive, or dead (gone, or its pid belongs to a process that '
+    'started at another time). Returns how many servers and fuses were found dead. RC010 if one cannot be.';
 --;
 revoke all on function recovery.report_processes(text, integer[], timestamptz[], boolean[]) from public;
 --;
@@ -6890,7 +7295,8 @@ end
 $$;
 --;
 comment on function recovery.track_process(bigint, uuid, text, text, text, text, integer, timestamptz) is
-    'Registers a process that does a row or group of a watch for a live epoch, and returns its number. RC001, RC002, RC003 not that epoch''s; RC008 not watched, RC010 bad argument.';
+    'Registers a process that does a row or group of a watch for a live epoch, and returns its number. RC001, RC002, '
+    'RC003 not that epoch''s; RC008 not watched, RC010 bad argument.';
 --;
 revoke all on function recovery.track_process(bigint, uuid, text, text, text, text, integer, timestamptz) from public;
 --;
@@ -6908,7 +7314,8 @@ begin
 end
 $$;
 --;
-comment on function recovery.untrack_process(bigint) is 'Forgets a process, at the end of its work. False if it was not there any more.';
+comment on function recovery.untrack_process(bigint) is
+    'Forgets a process, at the end of its work. False if it was not there any more.';
 --;
 revoke all on function recovery.untrack_process(bigint) from public;
 --;
@@ -6947,7 +7354,8 @@ end
 $$;
 --;
 comment on function recovery.work_processes(text, text, text) is
-    'The processes that do a row, or a group with all its rows and descendant groups, whoever started them. RC008 not watched, RC010 bad scope.';
+    'The processes that do a row, or a group with all its rows and descendant groups, whoever started them. RC008 not '
+    'watched, RC010 bad scope.';
 --;
 revoke all on function recovery.work_processes(text, text, text) from public;
 --;
@@ -6981,7 +7389,8 @@ end
 $$;
 --;
 comment on function recovery._announce_events(bigint, bigint) is
-    'NOTIFY for a range of events: ids and kinds of at most 20, else only the range. Never user data: every role of the database can LISTEN.';
+    'NOTIFY for a range of events: ids and kinds of at most 20, else only the range. Never user data: every role of '
+    'the database can LISTEN.';
 --;
 revoke all on function recovery._announce_events(bigint, bigint) from public;
 --;
@@ -7008,7 +7417,8 @@ end
 $$;
 --;
 comment on function recovery._announce_silent() is
-    'Announces events that were written within 20 ms of another NOTIFY and so stayed silent; called by heartbeat and sweep. True if it rang.';
+    'Announces events that were written within 20 ms of another NOTIFY and so stayed silent; called by heartbeat and '
+    'sweep. True if it rang.';
 --;
 revoke all on function recovery._announce_silent() from public;
 --;
@@ -7027,12 +7437,14 @@ begin
     if current_setting('recovery.notify', true) is distinct from 'off' then
         select e.kind into v_kind from recovery.event as e where e.id = v_id;
         perform setval('recovery.bell_time', (date_part('epoch', clock_timestamp()) * 1000)::bigint);
-        perform pg_notify('recovery', format('{"from": %1$s, "to": %1$s, "count": 1, "events": [{"id": %1$s, "kind": "%2$s"}]}', v_id, v_kind));
+        perform pg_notify('recovery',
+            format('{"from": %1$s, "to": %1$s, "count": 1, "events": [{"id": %1$s, "kind": "%2$s"}]}', v_id, v_kind));
     end if;
 end
 $$;
 --;
-comment on function recovery._announce_written() is 'NOTIFY for the event that this transaction has just written; called by a trigger whose last ring is 20 ms old.';
+comment on function recovery._announce_written() is
+    'NOTIFY for the event that this transaction has just written; called by a trigger whose last ring is 20 ms old.';
 --;
 revoke all on function recovery._announce_written() from public;
 --;
@@ -7048,7 +7460,8 @@ declare
     v_names  text;
     v_column record;
 begin
-    select string_agg(quote_literal(w.name), ', ' order by w.id) into v_names from recovery.watch as w where w.family = p_family;
+    select string_agg(quote_literal(w.name), ', ' order by w.id) into v_names from recovery.watch as w
+        where w.family = p_family;
     execute recovery._render_sql($sql$
         create or replace view recovery.outbox_{outbox} as
         select e.at, e.server_epoch, e.watch, e.kind, e.topic, e.key, e.group_key, e.reason, e.detector, e.old, e.new
@@ -7061,14 +7474,16 @@ begin
     for v_column in
         select a.attname as name, col_description('recovery.event'::regclass, e.attnum) as text
         from pg_attribute as a join pg_attribute as e on e.attname = a.attname
-        where a.attrelid = format('recovery.outbox_%s', p_outbox)::regclass and e.attrelid = 'recovery.event'::regclass and a.attnum > 0
+        where a.attrelid = format('recovery.outbox_%s', p_outbox)::regclass and e.attrelid = 'recovery.event'::regclass
+            and a.attnum > 0
     loop
         execute format('comment on column recovery.outbox_%s.%I is %L', p_outbox, v_column.name, v_column.text);
     end loop;
 end
 $$;
 --;
-comment on function recovery._create_outbox(integer, text) is 'Makes the view by which a family''s runner may insert events: those of the family''s watches.';
+comment on function recovery._create_outbox(integer, text) is
+    'Makes the view by which a family''s runner may insert events: those of the family''s watches.';
 --;
 revoke all on function recovery._create_outbox(integer, text) from public;
 --;
@@ -7110,13 +7525,15 @@ begin
     -- The last event of this session and no other: who calls this can take back what it has just said, at most.
     if p_key is not null then
         delete from recovery.event as e
-        where e.id = currval('recovery.event_id_seq') and e.watch = p_watch and e.key = p_key and e.kind = 'deleted' and e.detector = 'writer';
+        where e.id = currval('recovery.event_id_seq') and e.watch = p_watch and e.key = p_key and e.kind = 'deleted'
+            and e.detector = 'writer';
     end if;
 end
 $$;
 --;
 comment on function recovery._withdraw_deletion(text, text) is
-    'A row that was told as deleted a moment ago has moved to another partition: removes that event, which nobody has seen yet.';
+    'A row that was told as deleted a moment ago has moved to another partition: removes that event, which nobody has '
+    'seen yet.';
 --;
 revoke all on function recovery._withdraw_deletion(text, text) from public;
 --;
@@ -7131,11 +7548,14 @@ as $$
     -- The snapshot is taken before the mark is: who holds an id up to last_id had a transaction id before
     -- it, and so below the mark. The snapshot's own xmax would not do, it ends at the newest transaction
     -- that has finished.
-    select coalesce((select max(id) from recovery.event), 0), pg_snapshot_xmin(pg_current_snapshot()), pg_current_xact_id()
+    select coalesce((select max(id) from recovery.event), 0), pg_snapshot_xmin(pg_current_snapshot()),
+        pg_current_xact_id()
 $$;
 --;
 comment on function recovery.horizon() is
-    'For consumers: the highest visible event id, the oldest transaction still running, and a mark. Ids missing up to last_id belong to transactions below the mark: once a later xmin has reached it, what is still missing was rolled back. Takes a transaction id.';
+    'For consumers: the highest visible event id, the oldest transaction still running, and a mark. Ids missing up to '
+    'last_id belong to transactions below the mark: once a later xmin has reached it, what is still missing was '
+    'rolled back. Takes a transaction id.';
 --;
 revoke all on function recovery.horizon() from public;
 --;
@@ -7154,11 +7574,13 @@ declare
 begin
     for v_asked in
         with due as materialized (
-            select w.family, d.scope, case d.scope when 'row' then d.watch else '' end as watch, d.key, d.owner, d.reason,
+            select w.family, d.scope, case d.scope when 'row' then d.watch else '' end as watch, d.key, d.owner,
+                d.reason,
                    d.detail || jsonb_build_object('watch', d.watch) as detail,
                    -- A live owner is asked first; where there is none, the deadline is now.
                    case when exists (select from recovery.server as s where s.epoch = d.owner and s.ended is null)
-                        then recovery.get_setting('cancel_grace', d.watch, d.detail ->> 'kind', case d.scope when 'group' then d.key end)::interval
+                        then recovery.get_setting('cancel_grace', d.watch, d.detail ->> 'kind',
+                            case d.scope when 'group' then d.key end)::interval
                         else interval '0' end as grace
             from recovery._due_units() as d join recovery.watch as w on w.name = d.watch
             where d.scope <> 'row' or not exists (
@@ -7178,7 +7600,8 @@ begin
         if not recovery._has_open_work(v_asked.detail ->> 'watch', v_asked.scope, v_asked.key) then
             delete from recovery.cancellation as c where c.id = v_asked.id;  -- closed since we looked
         elsif v_asked.deadline > v_now then
-            perform recovery._send_cancel(v_asked.server_epoch, v_asked.detail ->> 'watch', v_asked.scope, v_asked.key, v_asked.reason, p_detector,
+            perform recovery._send_cancel(v_asked.server_epoch, v_asked.detail ->> 'watch', v_asked.scope, v_asked.key,
+                v_asked.reason, p_detector,
                 v_asked.detail || jsonb_build_object('cancellation', v_asked.id, 'deadline', v_asked.deadline));
             v_count := v_count + 1;
         end if;
@@ -7188,12 +7611,15 @@ end
 $$;
 --;
 comment on function recovery._ask_owners(text) is
-    'Notes every unit of recovery._due_units() in recovery.cancellation and asks its live owner, once, by an event of kind cancel; withdraws what is due no more. Returns how many were asked.';
+    'Notes every unit of recovery._due_units() in recovery.cancellation and asks its live owner, once, by an event of '
+    'kind cancel; withdraws what is due no more. Returns how many were asked.';
 --;
 revoke all on function recovery._ask_owners(text) from public;
 --;
 -- sql/watchdog/_close_overdue_unit.sql
-create or replace function recovery._close_overdue_unit(p_detector text, p_lock_wait interval, out o_closed jsonb, out o_more boolean)
+create or replace function recovery._close_overdue_unit(
+    p_detector text, p_lock_wait interval, out o_closed jsonb, out o_more boolean
+)
 returns record
 language plpgsql
 volatile
@@ -7211,23 +7637,29 @@ begin
     o_more := found;
     if found then
         begin
-            o_closed := recovery._close_unit_tree(v_asked.detail ->> 'watch', v_asked.scope, v_asked.key, v_asked.reason, p_detector, p_lock_wait);
-            if o_closed = '{}' and exists (select from recovery._unit_rows(v_asked.detail ->> 'watch', v_asked.scope, v_asked.key)) then
+            o_closed := recovery._close_unit_tree(v_asked.detail ->> 'watch', v_asked.scope, v_asked.key,
+                v_asked.reason, p_detector, p_lock_wait);
+            if o_closed = '{}' and exists (select
+                from recovery._unit_rows(v_asked.detail ->> 'watch', v_asked.scope, v_asked.key))
+            then
                 -- Somebody holds its rows: later, and nobody is asked again.
-                update recovery.cancellation as c set deadline = recovery._now() + interval '5 seconds' where c.id = v_asked.id;
+                update recovery.cancellation as c set deadline = recovery._now() + interval '5 seconds'
+                    where c.id = v_asked.id;
             else
                 delete from recovery.cancellation as c where c.id = v_asked.id;
             end if;
         exception when others then
             perform recovery._note_broken_watch(v_asked.detail ->> 'watch', sqlstate, sqlerrm);
-            update recovery.cancellation as c set deadline = recovery._now() + interval '10 seconds' where c.id = v_asked.id;
+            update recovery.cancellation as c set deadline = recovery._now() + interval '10 seconds'
+                where c.id = v_asked.id;
         end;
     end if;
 end
 $$;
 --;
 comment on function recovery._close_overdue_unit(text, interval) is
-    'Closes one overdue unit that nobody acknowledged in time, for the reason that is true. o_more false: there was none.';
+    'Closes one overdue unit that nobody acknowledged in time, for the reason that is true. o_more false: there was '
+    'none.';
 --;
 revoke all on function recovery._close_overdue_unit(text, interval) from public;
 --;
@@ -7261,7 +7693,8 @@ begin
     -- Usually nothing is that old, and this is all that is asked.
     if p_watch.timeout is null then
         select e.* into v_some from recovery._run_as_owner(p_watch.runner, recovery._render_sql(
-            'select to_jsonb(exists (select from {relation} as r where ({open}) and ({started}) < ($1).at - ($1).span))',
+            'select to_jsonb(exists (select from {relation} as r where ({open}) and ({started}) < ($1).at - '
+            '($1).span))',
             jsonb_build_object('relation', p_watch.relation, 'open', p_watch.open, 'started', p_watch.started)),
             v_about) as e;
     end if;
@@ -7270,26 +7703,32 @@ begin
     end if;
     for v_row in
         select d.* from recovery._run_as_owner(p_watch.runner, recovery._due_sql(p_watch), v_about) as j
-        cross join lateral jsonb_to_record(j) as d (key text, grp text, owner bigint, kind text, started timestamptz, moved timestamptz,
+        cross join lateral jsonb_to_record(j) as d (key text, grp text, owner bigint, kind text, started timestamptz,
+            moved timestamptz,
             child_at timestamptz, tool interval, task interval, wall interval, held boolean, child text)
     loop
         continue when v_row.held or not (v_ours or recovery._issued_here(v_row.owner));
         -- Work that moves for ever has a cap of its own, whatever it waits for; not at once after a break in watching.
-        v_wall := coalesce(v_row.started + v_row.wall < p_now and p_since + least(v_row.wall, interval '1 minute') < p_now, false);
+        v_wall := coalesce(v_row.started + v_row.wall < p_now
+            and p_since + least(v_row.wall, interval '1 minute') < p_now, false);
         v_task := v_row.child is not null or v_row.child_at is not null;
-        if v_row.child is not null and not v_wall and recovery._is_group_open(p_watch.family, recovery._group_tree(p_watch.family, array[v_row.child], false)) then
+        if v_row.child is not null and not v_wall
+            and recovery._is_group_open(p_watch.family, recovery._group_tree(p_watch.family, array[v_row.child], false))
+        then
             insert into recovery.touch as t (family, scope, watch, key, child_at)
             values (p_watch.family, 'row', p_watch.name, v_row.key, p_now)
             on conflict (family, scope, watch, key) do update set child_at = excluded.child_at;
             continue;
         end if;
-        continue when not v_ours and p_watch.cancel = 'group' and recovery._lives_elsewhere(p_watch.name, 'group', v_row.grp);
+        continue when not v_ours and p_watch.cancel = 'group'
+            and recovery._lives_elsewhere(p_watch.name, 'group', v_row.grp);
         if v_wall then
             reason := 'wall_timeout';
         elsif not v_task and v_row.moved + v_row.tool < p_now then
             reason := 'tool_timeout';
         elsif v_task and v_row.moved + v_row.task < p_now
-            and coalesce(v_row.child_at + recovery.get_setting('propagation_grace', p_watch.name, v_row.kind, v_row.grp)::interval < p_now, true) then
+            and coalesce(v_row.child_at + recovery.get_setting('propagation_grace', p_watch.name, v_row.kind,
+                v_row.grp)::interval < p_now, true) then
             reason := 'task_timeout';
         else
             continue;
@@ -7300,7 +7739,8 @@ begin
         key := case scope when 'group' then v_row.grp else v_row.key end;
         owner := v_row.owner;
         detail := jsonb_strip_nulls(jsonb_build_object('row', v_row.key, 'kind', v_row.kind,
-            'limit', case reason when 'wall_timeout' then v_row.wall when 'tool_timeout' then v_row.tool else v_row.task end,
+            'limit', case reason when 'wall_timeout' then v_row.wall when 'tool_timeout' then v_row.tool
+                else v_row.task end,
             'since', case reason when 'wall_timeout' then v_row.started else v_row.moved end,
             'child', v_row.child));
         return next;
@@ -7309,7 +7749,8 @@ end
 $$;
 --;
 comment on function recovery._due_rows(recovery.watch, timestamptz, timestamptz) is
-    'Rows of a watch past tool_timeout, task_timeout or wall_timeout: leaves only, nothing that is on hold or lives at a publisher; and the unit that is to be cancelled.';
+    'Rows of a watch past tool_timeout, task_timeout or wall_timeout: leaves only, nothing that is on hold or lives '
+    'at a publisher; and the unit that is to be cancelled.';
 --;
 revoke all on function recovery._due_rows(recovery.watch, timestamptz, timestamptz) from public;
 --;
@@ -7363,7 +7804,8 @@ begin
         'tool', case when p_watch.supervised is null then 'null::interval' else format('coalesce(x.own, %s)',
             case when p_watch.kind is null then coalesce(v_tool.o_text, 'null::interval') else format(
                 'case when x.kind is not null then %s end', coalesce(v_tool.o_text, 'null::interval')) end) end,
-        'task', case when p_watch.child is null then 'null::interval' else coalesce(v_task.o_text, 'null::interval') end,
+        'task', case when p_watch.child is null then 'null::interval'
+            else coalesce(v_task.o_text, 'null::interval') end,
         'wall', coalesce(v_wall.o_text, 'null::interval'),
         'key', recovery._key_text(p_watch.key_columns, 'r'),
         'group', coalesce('(' || p_watch.group_by || ')::text', 'null::text'),
@@ -7403,11 +7845,15 @@ declare
     v_watch  recovery.watch;
     v_family text;
 begin
-    if not exists (select from recovery.setting as s where s.name like '%\_timeout') and not exists (select from recovery.watch as w where w.timeout is not null) then
+    if not exists (select from recovery.setting as s where s.name like '%\_timeout')
+        and not exists (select from recovery.watch as w where w.timeout is not null)
+    then
         return;
     end if;
-    -- After a break in watching (sleep, restart, failover) every clock begins anew: waking up times out nothing at once.
-    select case when o.since is null or o.because = 'first sweep' then '-infinity' else o.since end into v_since from recovery.observation as o;
+    -- After a break in watching (sleep, restart, failover) every clock begins anew: waking up times out nothing at
+    -- once.
+    select case when o.since is null or o.because = 'first sweep' then '-infinity' else o.since end into v_since
+        from recovery.observation as o;
     for v_watch in select w.* from recovery._attached_watches() as w order by w.family, w.position loop
         begin
             return query select d.* from recovery._due_rows(v_watch, v_now, v_since) as d;
@@ -7416,17 +7862,22 @@ begin
             perform recovery._note_broken_watch(v_watch.name, sqlstate, sqlerrm);
         end;
     end loop;
-    for v_family in select distinct w.family from recovery._attached_watches() as w where w.group_by is not null order by 1 loop
+    for v_family in
+        select distinct w.family from recovery._attached_watches() as w where w.group_by is not null order by 1
+    loop
         begin
             return query select d.* from recovery._idle_groups(v_family, v_now, v_since) as d;
         exception when others then
-            perform recovery._note_broken_watch((select min(w.name) from recovery._attached_watches() as w where w.family = v_family), sqlstate, sqlerrm);
+            perform recovery._note_broken_watch(
+                (select min(w.name) from recovery._attached_watches() as w where w.family = v_family), sqlstate,
+                sqlerrm);
         end;
     end loop;
 end
 $$;
 --;
-comment on function recovery._due_units() is 'Units of work whose timeout has run out, with the reason; nothing is done to them.';
+comment on function recovery._due_units() is
+    'Units of work whose timeout has run out, with the reason; nothing is done to them.';
 --;
 revoke all on function recovery._due_units() from public;
 --;
@@ -7443,7 +7894,8 @@ as $$
         from {relation} as r
         left join lateral (
             select t.at from recovery.own_touch as t
-            where t.family = {family!l} and t.scope = 'row' and t.watch = {watch!l} and t.key = {key} offset 0) as t on true
+            where t.family = {family!l} and t.scope = 'row' and t.watch = {watch!l}
+                and t.key = {key} offset 0) as t on true
         where ({group}) = ($1).key::{type} and ({open}) and ({meant})
           and (r.server_epoch = any(($1).epochs) or r.server_epoch is null)
         $sql$, jsonb_build_object(
@@ -7481,7 +7933,8 @@ begin
     v_task.key := p_group;
     v_task.since := p_after;
     for v_watch in
-        select w.* from recovery._attached_watches() as w join recovery.watch as u on u.name = p_watch and u.family = w.family
+        select w.* from recovery._attached_watches() as w join recovery.watch as u on u.name = p_watch
+            and u.family = w.family
         where w.group_by is not null and w.started is not null
     loop
         select b.* into v_begun from recovery._run_as_owner(v_watch.runner, recovery._render_sql($sql$
@@ -7500,7 +7953,8 @@ begin
 end
 $$;
 --;
-comment on function recovery._has_begun(text, text, timestamptz) is 'Whether a group has open work that began after a point in time.';
+comment on function recovery._has_begun(text, text, timestamptz) is
+    'Whether a group has open work that began after a point in time.';
 --;
 revoke all on function recovery._has_begun(text, text, timestamptz) from public;
 --;
@@ -7597,7 +8051,8 @@ end
 $$;
 --;
 comment on function recovery._idle_groups(text, timestamptz, timestamptz) is
-    'Groups (sessions) of a family with open work and no activity for idle_timeout: child groups, roots only with idle_roots; none that waits for a human or for a subagent, or lives at a publisher.';
+    'Groups (sessions) of a family with open work and no activity for idle_timeout: child groups, roots only with '
+    'idle_roots; none that waits for a human or for a subagent, or lives at a publisher.';
 --;
 revoke all on function recovery._idle_groups(text, timestamptz, timestamptz) from public;
 --;
@@ -7662,7 +8117,8 @@ begin
     if found then
         begin
             select n.* into v_count from recovery._run_as_owner(v_watch.runner,
-            format('select to_jsonb(count(*)) from %s as r where (%s) and (%s)', v_watch.relation, v_watch.open, v_watch.hold)) as n;
+            format('select to_jsonb(count(*)) from %s as r where (%s) and (%s)', v_watch.relation, v_watch.open,
+                v_watch.hold)) as n;
         exception when others then
             v_count := null;  -- broken: nobody knows
         end;
@@ -7671,12 +8127,15 @@ begin
 end
 $$;
 --;
-comment on function recovery._rows_on_hold(text) is 'Open rows of a watch that are on hold; null if that cannot be told.';
+comment on function recovery._rows_on_hold(text) is
+    'Open rows of a watch that are on hold; null if that cannot be told.';
 --;
 revoke all on function recovery._rows_on_hold(text) from public;
 --;
 -- sql/watchdog/_timeout_sql.sql
-create or replace function recovery._timeout_sql(p_watch recovery.watch, p_name text, out o_text text, out o_least interval)
+create or replace function recovery._timeout_sql(
+    p_watch recovery.watch, p_name text, out o_text text, out o_least interval
+)
 returns record
 language sql
 stable
@@ -7685,8 +8144,10 @@ set search_path = pg_catalog, pg_temp
 as $$
     -- The settings as they are now, the most specific first; as recovery.get_setting decides it.
     select 'case ' || string_agg(format('when %s then %s',
-               coalesce(nullif(concat_ws(' and ', case when s.group_key <> '' then format('x.grp = %L', s.group_key) end,
-                                                  case when s.kind <> '' then format('x.kind = %L', s.kind) end), ''), 'true'),
+               coalesce(nullif(concat_ws(' and ',
+                   case when s.group_key <> '' then format('x.grp = %L', s.group_key) end,
+                                                  case when s.kind <> '' then format('x.kind = %L', s.kind) end), ''),
+                                                      'true'),
                case s.value when 'off' then 'null' else quote_literal(s.value) || '::interval' end), ' '
                order by s.group_key <> '' desc, s.kind <> '' desc, s.watch <> '' desc) || ' end',
            min(nullif(s.value, 'off')::interval)
@@ -7695,7 +8156,8 @@ as $$
 $$;
 --;
 comment on function recovery._timeout_sql(recovery.watch, text) is
-    'A timeout of the rows of a watch as SQL over x.kind and x.grp, null where it is off or not set; and the least there is.';
+    'A timeout of the rows of a watch as SQL over x.kind and x.grp, null where it is off or not set; and the least '
+    'there is.';
 --;
 revoke all on function recovery._timeout_sql(recovery.watch, text) from public;
 --;
@@ -7723,14 +8185,16 @@ begin
         return '{}';  -- its group works on something new by now
     end if;
     v_session := recovery._session_settings();
-    v_closed := recovery._close_unit_tree(v_asked.detail ->> 'watch', v_asked.scope, v_asked.key, v_asked.reason, 'cancel:' || p_epoch);
+    v_closed := recovery._close_unit_tree(v_asked.detail ->> 'watch', v_asked.scope, v_asked.key, v_asked.reason,
+        'cancel:' || p_epoch);
     perform recovery._restore_settings(v_session);
     return v_closed;
 end
 $$;
 --;
 comment on function recovery.acknowledge_cancellation(bigint, bigint, uuid) is
-    'The owner says that it has stopped what recovery.cancellation asked for: what it left open closes now. Counts per watch; harmless when repeated. RC001, RC002, RC003 as the heartbeat.';
+    'The owner says that it has stopped what recovery.cancellation asked for: what it left open closes now. Counts '
+    'per watch; harmless when repeated. RC001, RC002, RC003 as the heartbeat.';
 --;
 revoke all on function recovery.acknowledge_cancellation(bigint, bigint, uuid) from public;
 --;
@@ -7745,10 +8209,12 @@ security invoker
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    c_pair  constant text := '([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*(us|ms|s|secs?|seconds?|mins?|minutes?|h|hrs?|hours?|d|days?|w|weeks?)(?![a-z])\s*';
+    c_pair  constant text := '([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*'
+        '(us|ms|s|secs?|seconds?|mins?|minutes?|h|hrs?|hours?|d|days?|w|weeks?)(?![a-z])\s*';
     c_clock constant text := '([0-9]{1,4}):([0-5]?[0-9]):([0-5]?[0-9](?:\.[0-9]{1,6})?)$';
     v_value text := lower(btrim(p_value, E' \t\r\n'));
-    v_hint  text := 'Allowed is a time up to 365 days with its units (ms, s, min, h, days), such as 90s, 10 min, 1 h 30 min or 00:10:00; ';
+    v_hint  text := 'Allowed is a time up to 365 days with its units (ms, s, min, h, days), '
+        'such as 90s, 10 min, 1 h 30 min or 00:10:00; ';
     v_why   text := '';
     v_clock text[];
     v_days  numeric := 0;
@@ -7763,8 +8229,10 @@ begin
         when p_name in ('idle_roots', 'unowned_expected') then
             v_hint := 'Allowed are true (on) and false (off).';
         else
-            perform recovery._fail('RC010', format('setting %s is not known', coalesce(quote_literal(left(p_name, 60)), 'null')),
-                'There are tool_timeout, task_timeout, idle_timeout, wall_timeout, propagation_grace, cancel_grace, idle_roots and unowned_expected.');
+            perform recovery._fail('RC010',
+                format('setting %s is not known', coalesce(quote_literal(left(p_name, 60)), 'null')),
+                'There are tool_timeout, task_timeout, idle_timeout, wall_timeout, propagation_grace, cancel_grace, '
+                'idle_roots and unowned_expected.');
     end case;
     if v_value is null or v_value = '' then
         return null;
@@ -7775,7 +8243,8 @@ begin
     elsif v_value = '0' or v_value ~ ('^(' || c_pair || ')+$') or v_value ~ ('^(' || c_pair || ')*' || c_clock) then
         select coalesce(sum(m[1]::numeric * case when m[2] ~ '^w' then 7 else 1 end) filter (where m[2] ~ '^[dw]'), 0),
                coalesce(sum(m[1]::numeric * case when m[2] = 'us' then 0.000001 when m[2] = 'ms' then 0.001
-                                                 when m[2] ~ '^s' then 1 when m[2] ~ '^m' then 60 else 3600 end) filter (where m[2] !~ '^[dw]'), 0)
+                                                 when m[2] ~ '^s' then 1 when m[2] ~ '^m' then 60
+                                                     else 3600 end) filter (where m[2] !~ '^[dw]'), 0)
         into v_days, v_secs
         from regexp_matches(v_value, c_pair, 'g') as m;
         v_clock := regexp_match(v_value, c_clock);
@@ -7793,7 +8262,9 @@ begin
         else
             return concat_ws(' ',
                 case v_days when 0 then null when 1 then '1 day' else v_days || ' days' end,
-                case when v_secs <> 0 or v_days = 0 then rtrim(rtrim(to_char(make_interval(secs => v_secs::double precision), 'HH24:MI:SS.US'), '0'), '.') end);
+                case when v_secs <> 0 or v_days = 0
+                    then rtrim(rtrim(to_char(make_interval(secs => v_secs::double precision), 'HH24:MI:SS.US'), '0'),
+                    '.') end);
         end if;
     elsif v_value ~ '^[0-9.]+$' then
         v_why := ', a number without a unit';
@@ -7802,13 +8273,15 @@ begin
     elsif v_value ~ '(^|[^a-z])(m|mons?|months?|y|yrs?|years?)($|[^a-z])' then
         v_why := ', whose unit has no fixed length or is not clear';
     end if;
-    perform recovery._fail('RC010', format('setting %s cannot be %s%s', p_name, quote_literal(left(p_value, 60)), v_why), v_hint);
+    perform recovery._fail('RC010',
+        format('setting %s cannot be %s%s', p_name, quote_literal(left(p_value, 60)), v_why), v_hint);
     return null;
 end
 $$;
 --;
 comment on function recovery.check_setting(text, text) is
-    'The value of a setting as it would be stored, and nothing stored; null for null or an empty one. RC010: no such setting, or the value is not allowed.';
+    'The value of a setting as it would be stored, and nothing stored; null for null or an empty one. RC010: no such '
+    'setting, or the value is not allowed.';
 --;
 revoke all on function recovery.check_setting(text, text) from public;
 --;
@@ -7834,12 +8307,15 @@ declare
 begin
     if v_value is null then
         -- Also for what is no longer watched: its settings must not stay for ever.
-        delete from recovery.setting as s where (s.name, s.watch, s.kind, s.group_key) = (p_name, v_watch, v_kind, v_group);
+        delete from recovery.setting as s
+            where (s.name, s.watch, s.kind, s.group_key) = (p_name, v_watch, v_kind, v_group);
         return null;
     elsif v_watch <> '' and not exists (select from recovery._attached_watches() as w where w.name = v_watch) then
-        perform recovery._fail('RC008', format('nothing is watched as %s', quote_literal(v_watch)), 'See recovery.watch for the names.');
+        perform recovery._fail('RC008', format('nothing is watched as %s', quote_literal(v_watch)),
+            'See recovery.watch for the names.');
     elsif octet_length(v_kind) + octet_length(v_group) > 2000 then
-        perform recovery._fail('RC010', format('kind and group of setting %s are too long', p_name), 'Together they may have 2000 bytes.');
+        perform recovery._fail('RC010', format('kind and group of setting %s are too long', p_name),
+            'Together they may have 2000 bytes.');
     end if;
     -- Many servers may boot with the same settings: the row tells who changed it, not who agreed.
     insert into recovery.setting as s (name, watch, kind, group_key, value)
@@ -7852,7 +8328,8 @@ end
 $$;
 --;
 comment on function recovery.configure(text, text, text, text, text) is
-    'Sets a setting of the watchdog for everything, a watch, a kind of work or a group, and returns it as it is stored; null removes it, so that the next wider one counts. RC008 not watched, RC010 bad name or value.';
+    'Sets a setting of the watchdog for everything, a watch, a kind of work or a group, and returns it as it is '
+    'stored; null removes it, so that the next wider one counts. RC008 not watched, RC010 bad name or value.';
 --;
 revoke all on function recovery.configure(text, text, text, text, text) from public;
 --;
@@ -7882,13 +8359,15 @@ end
 $$;
 --;
 comment on function recovery.get_setting(text, text, text, text) is
-    'The value of a setting that applies: the most specific one, group before kind before watch before all, else the built-in default; null if it is off. RC010: no such setting.';
+    'The value of a setting that applies: the most specific one, group before kind before watch before all, else the '
+    'built-in default; null if it is off. RC010: no such setting.';
 --;
 revoke all on function recovery.get_setting(text, text, text, text) from public;
 --;
 -- sql/watchdog/pending_cancellations.sql
 create or replace function recovery.pending_cancellations(p_epoch bigint)
-returns table (id bigint, watch text, scope text, key text, reason text, detail jsonb, requested timestamptz, deadline timestamptz)
+returns table (id bigint, watch text, scope text, key text, reason text, detail jsonb, requested timestamptz,
+    deadline timestamptz)
 language sql
 stable
 security definer
@@ -7898,7 +8377,8 @@ as $$
     from recovery.cancellation as c where c.server_epoch = p_epoch order by c.id
 $$;
 --;
-comment on function recovery.pending_cancellations(bigint) is 'What a server is asked to stop and has not acknowledged.';
+comment on function recovery.pending_cancellations(bigint) is
+    'What a server is asked to stop and has not acknowledged.';
 --;
 revoke all on function recovery.pending_cancellations(bigint) from public;
 --;
@@ -8013,25 +8493,33 @@ checks (n, name, well) as (values
     (14, 'failures', 'none'),
     (15, 'replication', 'no watched table is written by a subscription')
 ),
-w as materialized (select s.*, a.family, a.unowned is not null or recovery.get_setting('unowned_expected', s.watch) = 'true' as expected
+w as materialized (select s.*, a.family, a.unowned is not null
+    or recovery.get_setting('unowned_expected', s.watch) = 'true' as expected
                    from recovery.watch_status as s join recovery._attached_watches() as a on a.name = s.watch),
 p as materialized (select * from recovery.problem),
 found (name, state, subject, finding, remedy) as (
-    select 'login', 'problem', session_user::text, 'a superuser: up to PostgreSQL 17 a deferred trigger of a watched table may run with its rights',
+    select 'login', 'problem', session_user::text,
+        'a superuser: up to PostgreSQL 17 a deferred trigger of a watched table may run with its rights',
            'log in as a member of recovery_server'
-    from pg_roles as r where r.rolname = session_user and r.rolsuper and current_setting('server_version_num')::integer < 180000
+    from pg_roles as r where r.rolname = session_user and r.rolsuper
+        and current_setting('server_version_num')::integer < 180000
     union all
-    select 'login', 'note', session_user::text, 'may look, but neither boot nor sweep', format('grant recovery_server to %I;', session_user)
+    select 'login', 'note', session_user::text, 'may look, but neither boot nor sweep',
+        format('grant recovery_server to %I;', session_user)
     where not pg_has_role(session_user, 'recovery_server', 'usage')
     union all
-    select 'database', 'problem', current_database()::text, 'a standby: servers, sweeps and listeners need the primary', 'connect to the primary'
+    select 'database', 'problem', current_database()::text, 'a standby: servers, sweeps and listeners need the primary',
+        'connect to the primary'
     where pg_is_in_recovery()
     union all
     select 'database', 'problem', t.name, 'its one row is missing', format('insert into %s default values;', t.name)
-    from (values ('recovery.observation', exists (select from recovery.observation)), ('recovery.clock', exists (select from recovery.clock))) as t (name, filled)
+    from (values ('recovery.observation', exists (select from recovery.observation)),
+        ('recovery.clock', exists (select from recovery.clock))) as t (name, filled)
     where not t.filled
     union all
-    select 'database', 'problem', min(o.name), format('%s of %s objects of schema recovery do not belong to recovery_owner: restored without owners', count(*) filter (where not o.ours), count(*)),
+    select 'database', 'problem', min(o.name),
+        format('%s of %s objects of schema recovery do not belong to recovery_owner: restored without owners',
+        count(*) filter (where not o.ours), count(*)),
            'restore with owners, or give them back: alter ... owner to recovery_owner'
     from (
         select c.oid::regclass::text as name, c.relowner = 'recovery_owner'::regrole as ours from pg_class as c
@@ -8041,70 +8529,94 @@ found (name, state, subject, finding, remedy) as (
         where f.pronamespace = 'recovery'::regnamespace and f.proname !~ '^watch_[0-9]+_') as o
     having bool_or(not o.ours)
     union all
-    select 'roles', 'problem', coalesce(r.rolname, s.name), case when r.oid is null then 'does not exist' else 'can log in or has rights of its own' end,
-           case when r.oid is null then format('create role %I nologin;', s.name) else format('alter role %I nologin nosuperuser nocreaterole noreplication;', r.rolname) end
-    from (select * from unnest(array['recovery_server', 'recovery_listener', 'recovery_runner']) union select role::text from recovery.runner) as s (name)
+    select 'roles', 'problem', coalesce(r.rolname, s.name),
+        case when r.oid is null then 'does not exist' else 'can log in or has rights of its own' end,
+           case when r.oid is null then format('create role %I nologin;', s.name)
+               else format('alter role %I nologin nosuperuser nocreaterole noreplication;', r.rolname) end
+    from (select * from unnest(array['recovery_server', 'recovery_listener', 'recovery_runner']) union select role::text
+        from recovery.runner) as s (name)
     left join pg_roles as r on r.rolname = s.name
     where r.oid is null or r.rolcanlogin or r.rolsuper or r.rolcreaterole or r.rolreplication
     union all
-    select 'roles', 'problem', n.role::text, 'is not what runs for its owner any more', format('select recovery.permit(%L);', n.owner)
+    select 'roles', 'problem', n.role::text, 'is not what runs for its owner any more',
+        format('select recovery.permit(%L);', n.owner)
     from recovery.runner as n
-    where exists (select from pg_roles as r where r.rolname = n.role) and exists (select from pg_roles as r where r.oid = n.owner)
+    where exists (select from pg_roles as r where r.rolname = n.role)
+        and exists (select from pg_roles as r where r.oid = n.owner)
       and (not pg_has_role(n.role, 'recovery_runner', 'usage')
            or not n.privileged and not pg_has_role(n.role, n.owner, 'usage')
            or to_regprocedure(format('recovery_private.run_%s(text, recovery.task, text)', n.id)) is null)
     union all
-    select 'sweeper', 'problem', null, coalesce('nobody has swept for ' || date_trunc('second', recovery._now() - o.swept), 'nobody has swept yet'),
+    select 'sweeper', 'problem', null,
+        coalesce('nobody has swept for ' || date_trunc('second', recovery._now() - o.swept), 'nobody has swept yet'),
            'recovery sweep (cron), or recovery.serve in a process'
     from recovery.observation as o
-    where coalesce(o.swept < recovery._now() - interval '1 minute', true) and exists (select from recovery._attached_watches())
+    where coalesce(o.swept < recovery._now() - interval '1 minute', true)
+        and exists (select from recovery._attached_watches())
     union all
-    select case p.kind when 'watch' then 'watches' when 'trigger' then 'triggers' when 'index' then 'indexes' when 'setting' then 'sessions' else 'entries' end,
-           'problem', case when p.kind in ('fuse', 'process', 'server') then p.kind || ' ' || p.name else p.name end, p.problem, p.remedy
+    select case p.kind when 'watch' then 'watches' when 'trigger' then 'triggers' when 'index' then 'indexes'
+        when 'setting' then 'sessions' else 'entries' end,
+           'problem', case when p.kind in ('fuse', 'process', 'server') then p.kind || ' ' || p.name else p.name end,
+               p.problem, p.remedy
     from p
     union all
     select 'watches', 'problem', r.watch, r.problem, 'repair it, or detach and attach it with what there is'
     from recovery._broken_watches() as r where not exists (select from p where p.kind = 'watch' and p.name = r.watch)
     union all
-    select 'watches', 'problem', w.watch, 'its table has got a BEFORE UPDATE trigger since it was attached', 'call recovery.attach again' from w where w.stale
+    select 'watches', 'problem', w.watch, 'its table has got a BEFORE UPDATE trigger since it was attached',
+        'call recovery.attach again' from w where w.stale
     union all
-    select distinct 'watches', 'problem', t.tgrelid::regclass::text, 'has our triggers, and is not watched: restored without its watch',
+    select distinct 'watches', 'problem', t.tgrelid::regclass::text,
+        'has our triggers, and is not watched: restored without its watch',
            'drop its triggers recovery_..., then attach it'
     from pg_trigger as t join pg_class as c on c.oid = t.tgrelid
-    where t.tgname ~ '^(zz_)?recovery_[0-9]{2}_' and not t.tgisinternal and t.tgparentid = 0 and c.relnamespace <> 'recovery'::regnamespace
+    where t.tgname ~ '^(zz_)?recovery_[0-9]{2}_' and not t.tgisinternal and t.tgparentid = 0
+        and c.relnamespace <> 'recovery'::regnamespace
       and not exists (select from recovery.watch as a where a.relation = t.tgrelid)
     union all
-    select 'owners', 'problem', w.watch, format('%s open rows belong to nobody: no one notices when their process dies', w.unowned),
-           format('bind what writes them (recovery.serve), or, if that is meant: recovery config set unowned_expected true --watch %s', w.watch)
+    select 'owners', 'problem', w.watch,
+        format('%s open rows belong to nobody: no one notices when their process dies', w.unowned),
+           format('bind what writes them (recovery.serve), or, if that is meant: '
+               'recovery config set unowned_expected true --watch %s', w.watch)
     from w where w.unowned > 0 and w.expected is not true
     union all
-    select 'orphans', 'problem', w.watch, format('%s open rows of servers that have ended', w.orphans), 'recovery sweep; if they stay: recovery status'
+    select 'orphans', 'problem', w.watch, format('%s open rows of servers that have ended', w.orphans),
+        'recovery sweep; if they stay: recovery status'
     from w where w.orphans > 0
     union all
-    select 'silence', 'problem', format('%s (epoch %s)', s.name, s.epoch), format('looks dead, and is not declared dead%s: %s', ' before ' || date_trunc('second', s.held_until), s.held_because),
+    select 'silence', 'problem', format('%s (epoch %s)', s.name, s.epoch),
+        format('looks dead, and is not declared dead%s: %s', ' before ' || date_trunc('second', s.held_until),
+        s.held_because),
            format('wait, or: recovery evict %s', s.epoch)
     from recovery.server_status as s where s.state = 'held back'
     union all
-    select 'ends', 'problem', format('%s (epoch %s)', s.name, s.epoch), format('is to end (%s), but a transaction of its own is open%s', s.pending, l.held),
+    select 'ends', 'problem', format('%s (epoch %s)', s.name, s.epoch),
+        format('is to end (%s), but a transaction of its own is open%s', s.pending, l.held),
            format('recovery evict %s --terminate-backends', s.epoch)
     from recovery.server as s
     cross join lateral (
-        select ' in ' || string_agg(distinct coalesce('backend ' || l.pid, 'a prepared transaction'), ', ') as held from pg_locks as l
+        select ' in ' || string_agg(distinct coalesce('backend ' || l.pid, 'a prepared transaction'), ', ') as held
+            from pg_locks as l
         where l.locktype = 'advisory' and l.objsubid = 1 and (l.classid::bigint << 32) | l.objid::bigint = s.epoch) as l
     where s.pending is not null and s.ended is null
     union all
-    select 'failures', 'problem', f.watch, format('%s rows cannot be closed, the last one (%s): %s', count(*), (array_agg(f.key order by f.last_at desc))[1], (array_agg(f.message order by f.last_at desc))[1]),
+    select 'failures', 'problem', f.watch,
+        format('%s rows cannot be closed, the last one (%s): %s', count(*),
+        (array_agg(f.key order by f.last_at desc))[1], (array_agg(f.message order by f.last_at desc))[1]),
            'repair what refuses it: it is tried again by itself'
     from recovery.failure as f group by f.watch
     union all
-    select 'replication', 'note', w.watch, format('written by a subscription: %s open rows of its publisher are left alone', w.elsewhere),
+    select 'replication', 'note', w.watch,
+        format('written by a subscription: %s open rows of its publisher are left alone', w.elsewhere),
            'a server takes a row over by writing its server_epoch; dropping the subscription makes them orphans'
     from w where w.elsewhere is not null
     union all
-    select 'replication', 'note', 'schema recovery', format('subscription %I writes it, too: what it brings is dropped', b.subname),
+    select 'replication', 'note', 'schema recovery',
+        format('subscription %I writes it, too: what it brings is dropped', b.subname),
            'publish the application''s tables by name or by schema'
     from pg_subscription as b
-    where exists (select from pg_subscription_rel as s join pg_class as c on c.oid = s.srrelid where s.srsubid = b.oid and c.relnamespace = 'recovery'::regnamespace)
+    where exists (select from pg_subscription_rel as s join pg_class as c on c.oid = s.srrelid where s.srsubid = b.oid
+        and c.relnamespace = 'recovery'::regnamespace)
 )
 select c.name, coalesce(f.state, 'ok'), f.subject, coalesce(f.finding, c.well), f.remedy
 from checks as c left join found as f on f.name = c.name
@@ -8112,7 +8624,8 @@ order by c.n, f.subject, f.finding
 $$;
 --;
 comment on function recovery.examine() is
-    'What recovery doctor shows: each check with its findings (state ok, note or problem), and what to do. It changes nothing.';
+    'What recovery doctor shows: each check with its findings (state ok, note or problem), and what to do. It changes '
+    'nothing.';
 --;
 revoke all on function recovery.examine() from public;
 --;
@@ -8129,10 +8642,12 @@ declare
     v_sql   text;
 begin
     for v_watch in select w.* from recovery._attached_watches() as w order by w.family, w.position, w.name loop
-        v_sql := format('select jsonb_build_array(r.server_epoch, count(*)) from %s as r where (%s)', v_watch.relation, v_watch.open);
+        v_sql := format('select jsonb_build_array(r.server_epoch, count(*)) from %s as r where (%s)', v_watch.relation,
+            v_watch.open);
         begin
             return query select v_watch.name, (f.row ->> 0)::bigint, (f.row ->> 1)::bigint
-                from recovery._run_as_owner(v_watch.runner, v_sql || coalesce(' and (' || v_watch.only_if || ')', '') || ' group by r.server_epoch') as f (row);
+                from recovery._run_as_owner(v_watch.runner, v_sql || coalesce(' and (' || v_watch.only_if || ')', '')
+                    || ' group by r.server_epoch') as f (row);
         exception when others then
             begin
                 return query select v_watch.name, (f.row ->> 0)::bigint, (f.row ->> 1)::bigint
@@ -8187,7 +8702,8 @@ begin
         select r.o_epoch, r.o_token, r.o_ended into epoch, token, v_ended
         from recovery._begin_boot(p_name, p_host, p_pid, p_process_start, p_version, p_lease,
             least(p_grace, p_lease),
-            case when pg_catalog.clock_timestamp() operator(pg_catalog.>) (v_start operator(pg_catalog.+) p_wait) and p_policy operator(pg_catalog.=) 'wait' then 'refuse' else p_policy end,
+            case when pg_catalog.clock_timestamp() operator(pg_catalog.>) (v_start operator(pg_catalog.+) p_wait)
+                and p_policy operator(pg_catalog.=) 'wait' then 'refuse' else p_policy end,
             p_lock_wait, p_beat, p_direct) as r;
         -- A caller that gets an error instead of its epoch has superseded the others for nothing.
         perform recovery._check_deadline();
@@ -8197,23 +8713,37 @@ begin
     end loop;
     report := recovery._new_report(v_ended);
     perform recovery._begin_step(p_lock_wait);
-    for v_orphan in select distinct o.family, o.epoch from recovery._orphaned_epochs(p_name) as o order by o.family, o.epoch loop
+    for v_orphan in
+        select distinct o.family, o.epoch from recovery._orphaned_epochs(p_name) as o order by o.family, o.epoch
+    loop
         exit when (report operator(pg_catalog.->) 'more') operator(pg_catalog.=) 'true'::pg_catalog.jsonb;
         -- Work that an active fuse guards becomes this boot's; the rest closes.
         if recovery._has_fuses(v_orphan.family) then
-            call recovery._close_epoch(v_orphan.family, v_orphan.epoch, pg_catalog.concat('boot:', epoch), p_batch, p_lock_wait, epoch, report, true, epoch, token);
+            call recovery._close_epoch(v_orphan.family, v_orphan.epoch, pg_catalog.concat('boot:', epoch), p_batch,
+                p_lock_wait, epoch, report, true, epoch, token);
         end if;
-        call recovery._close_epoch(v_orphan.family, v_orphan.epoch, pg_catalog.concat('boot:', epoch), p_batch, p_lock_wait,
+        call recovery._close_epoch(v_orphan.family, v_orphan.epoch, pg_catalog.concat('boot:', epoch), p_batch,
+            p_lock_wait,
             recovery._heir_of(v_orphan.epoch), report, false, epoch, token);
     end loop;
     report := recovery._end_report(report, v_start);
 end
 $$;
 --;
-comment on procedure recovery.boot(text, text, integer, timestamptz, text, interval, interval, text, interval, integer, interval, interval, boolean, bigint, uuid, jsonb) is
-    'Boots a server: a new epoch and token; older epochs of the name end, unless they are shown to be alive, and their orphans close, a batch a transaction. With p_beat (how often it will beat) the calling session becomes the keeper''s and holds its lock; p_direct false: a pooler is in between, a lock proves nothing. Policies: supersede, replace, wait (at most p_wait), refuse. One CALL in autocommit. RC004 bad name, RC010 bad argument, RC005 name is being booted.';
+comment on procedure recovery.boot(
+    text, text, integer, timestamptz, text, interval, interval, text, interval, integer, interval, interval,
+    boolean, bigint, uuid, jsonb
+) is
+    'Boots a server: a new epoch and token; older epochs of the name end, unless they are shown to be alive, and '
+    'their orphans close, a batch a transaction. With p_beat (how often it will beat) the calling session becomes the '
+    'keeper''s and holds its lock; p_direct false: a pooler is in between, a lock proves nothing. Policies: '
+    'supersede, replace, wait (at most p_wait), refuse. One CALL in autocommit. RC004 bad name, RC010 bad argument, '
+    'RC005 name is being booted.';
 --;
-revoke all on procedure recovery.boot(text, text, integer, timestamptz, text, interval, interval, text, interval, integer, interval, interval, boolean, bigint, uuid, jsonb) from public;
+revoke all on procedure recovery.boot(
+    text, text, integer, timestamptz, text, interval, interval, text, interval, integer, interval, interval,
+    boolean, bigint, uuid, jsonb
+) from public;
 --;
 -- sql/server/shutdown.sql
 create or replace procedure recovery.shutdown(
@@ -8246,25 +8776,31 @@ begin
     commit; set transaction isolation level read committed, read write;
     report := recovery._new_report(case when v_ended then array[p_epoch] else array[]::bigint[] end);
     for v_family in select distinct w.family from recovery._attached_watches() as w
-        where exists (select from recovery.server as s where s.epoch operator(pg_catalog.=) p_epoch and (s.ended is not null or s.pending is not null))
+        where exists (select from recovery.server as s where s.epoch operator(pg_catalog.=) p_epoch
+            and (s.ended is not null or s.pending is not null))
         order by w.family
     loop
         exit when (report operator(pg_catalog.->) 'more') operator(pg_catalog.=) 'true'::pg_catalog.jsonb;
-        call recovery._close_epoch(v_family, p_epoch, pg_catalog.concat('shutdown:', p_epoch), p_batch, p_lock_wait, p_heir, report);
+        call recovery._close_epoch(v_family, p_epoch, pg_catalog.concat('shutdown:', p_epoch), p_batch, p_lock_wait,
+            p_heir, report);
     end loop;
     report := recovery._end_report(report, v_start);
 end
 $$;
 --;
 comment on procedure recovery.shutdown(bigint, uuid, bigint, integer, interval, jsonb) is
-    'Ends an epoch with reason shutdown and closes what it still owns, or hands it to the live epoch p_heir. Harmless when it has ended already. RC002 unknown epoch, RC003 no token or a foreign one (recovery_owner needs none), RC001 the heir has ended.';
+    'Ends an epoch with reason shutdown and closes what it still owns, or hands it to the live epoch p_heir. Harmless '
+    'when it has ended already. RC002 unknown epoch, RC003 no token or a foreign one (recovery_owner needs none), '
+    'RC001 the heir has ended.';
 --;
 revoke all on procedure recovery.shutdown(bigint, uuid, bigint, integer, interval, jsonb) from public;
 --;
 -- sql/closing/_close_epoch.sql
 create or replace procedure recovery._close_epoch(
-    p_family pg_catalog.text, p_epoch bigint, p_detector pg_catalog.text, p_batch integer, p_lock_wait interval, p_heir bigint,
-    inout report pg_catalog.jsonb, p_guarded boolean default false, p_self bigint default null, p_token pg_catalog.uuid default null,
+    p_family pg_catalog.text, p_epoch bigint, p_detector pg_catalog.text, p_batch integer, p_lock_wait interval,
+    p_heir bigint,
+    inout report pg_catalog.jsonb, p_guarded boolean default false, p_self bigint default null,
+    p_token pg_catalog.uuid default null,
     p_until pg_catalog.timestamptz default null
 )
 language plpgsql
@@ -8286,7 +8822,8 @@ declare
                            when p_heir is not null or not recovery._has_fuses(p_family) then 'ignore'
                            else 'without' end;
 begin
-    commit; set transaction isolation level read committed, read write;  -- each closing begins a transaction: see recovery._check_fresh
+    -- each closing begins a transaction: see recovery._check_fresh
+    commit; set transaction isolation level read committed, read write;
     v_session := recovery._session_settings();  -- not what begin_step has set for a transaction
     for v_pass in 1 .. 3 loop
         v_after := null;
@@ -8298,11 +8835,16 @@ begin
                 return;
             end if;
             select b.* into v_batch
-            from recovery._close_batch(p_family, p_epoch, v_guard, v_after, v_limit, p_detector, p_lock_wait, v_careful, p_heir) as b;
-            report := recovery._add_to_report(recovery._add_to_report(report, v_list, v_batch.o_closed), 'failed', v_batch.o_failed);
+            from recovery._close_batch(p_family, p_epoch, v_guard, v_after, v_limit, p_detector, p_lock_wait, v_careful,
+                p_heir) as b;
+            report := recovery._add_to_report(recovery._add_to_report(report, v_list, v_batch.o_closed), 'failed',
+                v_batch.o_failed);
             commit; set transaction isolation level read committed, read write;
             perform recovery._restore_settings(v_session);
-            if p_self is not null and pg_catalog.clock_timestamp() operator(pg_catalog.>) (v_beat operator(pg_catalog.+) interval '250 ms') then
+            if p_self is not null
+                and pg_catalog.clock_timestamp()
+                    operator(pg_catalog.>) (v_beat operator(pg_catalog.+) interval '250 ms')
+            then
                 perform recovery._renew_lease(p_self, p_token);  -- closing may take longer than the lease
                 commit; set transaction isolation level read committed, read write;
                 v_beat := pg_catalog.clock_timestamp();
@@ -8310,7 +8852,8 @@ begin
             v_some := v_some or v_batch.o_closed operator(pg_catalog.<>) '{}';
             v_careful := v_batch.o_careful;
             v_limit := least(v_batch.o_limit, p_batch);
-            if v_batch.o_stopped or not v_batch.o_done and pg_catalog.clock_timestamp() operator(pg_catalog.>) p_until then
+            if v_batch.o_stopped or not v_batch.o_done and pg_catalog.clock_timestamp() operator(pg_catalog.>) p_until
+            then
                 report := pg_catalog.jsonb_set(report, array['more'], 'true');
                 return;
             end if;
@@ -8325,7 +8868,8 @@ begin
     end loop;
     if v_left operator(pg_catalog.=) '{}' then
         if p_epoch is not null and p_heir is null and v_guard operator(pg_catalog.=) 'ignore' then
-            while recovery._begin_step(p_lock_wait) and recovery._disown_rows(p_family, p_epoch, p_batch) operator(pg_catalog.>) 0 loop
+            while recovery._begin_step(p_lock_wait)
+                and recovery._disown_rows(p_family, p_epoch, p_batch) operator(pg_catalog.>) 0 loop
                 commit; set transaction isolation level read committed, read write;
             end loop;
         end if;
@@ -8337,10 +8881,16 @@ begin
 end
 $$;
 --;
-comment on procedure recovery._close_epoch(text, bigint, text, integer, interval, bigint, jsonb, boolean, bigint, uuid, timestamptz) is
-    'Closes all orphans of one ended epoch in one family, a batch a transaction. Shared by boot, sweep and shutdown. With p_heir it hands them over instead, with p_guarded only those that an active fuse guards. Beats for the booting server p_self. Stops after p_until, and says more in the report.';
+comment on procedure recovery._close_epoch(
+    text, bigint, text, integer, interval, bigint, jsonb, boolean, bigint, uuid, timestamptz
+) is
+    'Closes all orphans of one ended epoch in one family, a batch a transaction. Shared by boot, sweep and shutdown. '
+    'With p_heir it hands them over instead, with p_guarded only those that an active fuse guards. Beats for the '
+    'booting server p_self. Stops after p_until, and says more in the report.';
 --;
-revoke all on procedure recovery._close_epoch(text, bigint, text, integer, interval, bigint, jsonb, boolean, bigint, uuid, timestamptz) from public;
+revoke all on procedure recovery._close_epoch(
+    text, bigint, text, integer, interval, bigint, jsonb, boolean, bigint, uuid, timestamptz
+) from public;
 --;
 -- sql/closing/sweep.sql
 create or replace procedure recovery.sweep(
@@ -8378,12 +8928,15 @@ begin
     commit; set transaction isolation level read committed, read write;
     report := recovery._new_report(v_ended);
     perform recovery._begin_step(p_lock_wait);
-    for v_orphan in select distinct o.family, o.epoch from recovery._orphaned_epochs() as o order by o.family, o.epoch loop
+    for v_orphan in
+        select distinct o.family, o.epoch from recovery._orphaned_epochs() as o order by o.family, o.epoch
+    loop
         call recovery._close_epoch(v_orphan.family, v_orphan.epoch, v_by, p_batch, p_lock_wait,
             recovery._heir_of(v_orphan.epoch), report, p_until => v_until);
         exit when (report operator(pg_catalog.->) 'more') operator(pg_catalog.=) 'true'::pg_catalog.jsonb;
     end loop;
-    commit; set transaction isolation level read committed, read write;  -- each closing begins a transaction: see recovery._check_fresh
+    -- each closing begins a transaction: see recovery._check_fresh
+    commit; set transaction isolation level read committed, read write;
     for v_n in 1 .. 100000 loop
         exit when not recovery._begin_step(p_lock_wait);
         select b.* into v_burnt from recovery._close_burnt_fuse(v_by, p_lock_wait) as b;
@@ -8418,7 +8971,8 @@ begin
     perform recovery._begin_step(p_lock_wait);
     perform recovery._prune_touches();
     report := pg_catalog.jsonb_set(report, array['unowned'], recovery._unowned_work());
-    report := recovery._end_report(pg_catalog.jsonb_set(report, array['asked'], pg_catalog.to_jsonb(coalesce(v_asked, 0))), v_start);
+    report := recovery._end_report(
+        pg_catalog.jsonb_set(report, array['asked'], pg_catalog.to_jsonb(coalesce(v_asked, 0))), v_start);
     perform recovery._record_sweep(v_label, v_start, report);
     commit; set transaction isolation level read committed, read write;
     perform recovery._restore_settings(v_session);
@@ -8426,7 +8980,10 @@ end
 $$;
 --;
 comment on procedure recovery.sweep(text, integer, interval, interval, jsonb) is
-    'The repeating pass: ends the servers that recovery.judgement holds for dead, closes the orphans of every ended epoch, the units of burnt-out fuses and, after asking a live owner, what is overdue. Any number at once, anywhere. With p_budget it stops after that time, between two batches; its report then says more. One CALL in autocommit.';
+    'The repeating pass: ends the servers that recovery.judgement holds for dead, closes the orphans of every ended '
+    'epoch, the units of burnt-out fuses and, after asking a live owner, what is overdue. Any number at once, '
+    'anywhere. With p_budget it stops after that time, between two batches; its report then says more. One CALL in '
+    'autocommit.';
 --;
 revoke all on procedure recovery.sweep(text, integer, interval, interval, jsonb) from public;
 --;
@@ -8438,7 +8995,8 @@ where l.locktype = 'advisory' and l.objsubid = 1 and l.granted and l.mode = 'Exc
   and l.database = (select d.oid from pg_catalog.pg_database as d where d.datname = current_database())
   and ((l.classid::bigint << 32) | l.objid::bigint) < 0;
 --;
-comment on view recovery.keeper_lock is 'Whose keepers are connected: the session advisory lock -epoch, which goes with its connection.';
+comment on view recovery.keeper_lock is
+    'Whose keepers are connected: the session advisory lock -epoch, which goes with its connection.';
 --;
 comment on column recovery.keeper_lock.epoch is 'Epoch of the server.';
 --;
@@ -8458,8 +9016,10 @@ select
     least(s.heartbeat + s.lease, l.until) < c.at as quiet,
     s.heartbeat + d.beat as late_since,
     least(case when k.at is not null then greatest(s.heartbeat + s.lease, k.at + d.beat) end,
-          -- A look that found it late may have come as the database came back. One that found it in time leaves the beat that is due.
-          case when l.until is not null then greatest(l.until, case when k.at > s.heartbeat + d.beat then k.at + d.beat end) end) as sure_since,
+          -- A look that found it late may have come as the database came back. One that found it in time leaves the
+          -- beat that is due.
+          case when l.until is not null
+              then greatest(l.until, case when k.at > s.heartbeat + d.beat then k.at + d.beat end) end) as sure_since,
     c.at
 from recovery.server as s
 -- Read once: the columns must not disagree. A subquery with OFFSET is not pulled up.
@@ -8485,19 +9045,24 @@ comment on column recovery.evidence.lease is 'Its lease.';
 --;
 comment on column recovery.evidence.lease_expired is 'No heartbeat within the lease.';
 --;
-comment on column recovery.evidence.connection_lost is 'Its keeper connection is gone, no heartbeat came within the grace after that was noticed, and one was due.';
+comment on column recovery.evidence.connection_lost is
+    'Its keeper connection is gone, no heartbeat came within the grace after that was noticed, and one was due.';
 --;
-comment on column recovery.evidence.pending is 'It was to end with this reason, and a transaction that holds its row held that up.';
+comment on column recovery.evidence.pending is
+    'It was to end with this reason, and a transaction that holds its row held that up.';
 --;
 comment on column recovery.evidence.process_dead is 'A sweeper on its own host found the process dead.';
 --;
 comment on column recovery.evidence.drain_expired is 'It drained, and the limit is over.';
 --;
-comment on column recovery.evidence.quiet is 'Silent: evidence that a failure of the database or of the sweepers would produce as well.';
+comment on column recovery.evidence.quiet is
+    'Silent: evidence that a failure of the database or of the sweepers would produce as well.';
 --;
 comment on column recovery.evidence.late_since is 'Its next beat should have come by then.';
 --;
-comment on column recovery.evidence.sure_since is 'A sweep after that is a second look, which convicts if it still finds the same heartbeat; null: there was no first one.';
+comment on column recovery.evidence.sure_since is
+    'A sweep after that is a second look, which convicts if it still finds the same heartbeat; null: there was no '
+    'first one.';
 --;
 comment on column recovery.evidence.at is 'The clock of this look.';
 --;
@@ -8522,13 +9087,15 @@ select
     case when not h.certain and not h.silent then h.sure_at end as sure_at
 from recovery.evidence as e
 cross join recovery.observation as o
-cross join lateral (select w.until, case when e.sure_since is not null then greatest(w.until, e.sure_since) end as sure_at,
+cross join lateral (select w.until,
+    case when e.sure_since is not null then greatest(w.until, e.sure_since) end as sure_at,
                            e.pending is not null or e.process_dead or e.drain_expired as certain,
                            coalesce(w.until < o.swept and e.sure_since < o.swept, false) as silent
                     from (select greatest(o.since, o.mass_since) + e.lease as until) as w) as h;
 --;
 comment on view recovery.judgement is
-    'The one place that says which server is dead, and why. Silence counts only after a full lease of watching without a break, and at a second look; a process found dead on its own host counts at once.';
+    'The one place that says which server is dead, and why. Silence counts only after a full lease of watching '
+    'without a break, and at a second look; a process found dead on its own host counts at once.';
 --;
 comment on column recovery.judgement.epoch is 'A server that has not ended.';
 --;
@@ -8542,7 +9109,9 @@ comment on column recovery.judgement.held_until is 'It looks dead, but nobody is
 --;
 comment on column recovery.judgement.held_because is 'Why that is held back.';
 --;
-comment on column recovery.judgement.sure_at is 'A sweep after that ends it, if there is no sign of life before; null: nothing speaks for its death yet, or it is dead.';
+comment on column recovery.judgement.sure_at is
+    'A sweep after that ends it, if there is no sign of life before; null: nothing speaks for its death yet, or it is '
+    'dead.';
 --;
 -- sql/closing/own_failure.sql
 create or replace view recovery.own_failure with (security_barrier) as
@@ -8561,8 +9130,8 @@ comment on column recovery.own_failure.next_at is 'Not tried again before.';
 --;
 -- sql/fuse/fuse_state.sql
 -- Judged as of the last sweep and not as of now, and never by a time in which nobody watched or the database answered
--- nobody: see recovery.judgement. Before the first sweep there is nothing but the clock. The subqueries are no joins, so
--- that FOR UPDATE means the fuse alone.
+-- nobody: see recovery.judgement. Before the first sweep there is nothing but the clock. The subqueries are no joins,
+-- so that FOR UPDATE means the fuse alone.
 create or replace view recovery.fuse_state as
 select
     f.id, f.family, f.scope, f.watch, f.key, f.host, f.pid, f.lit, f.expires, f.process_dead, f.retry_at,
@@ -8572,16 +9141,21 @@ select
     w.spent
 from recovery.fuse as f
 cross join lateral (
-    select (select case when o.because is distinct from 'first sweep' then o.since end from recovery.observation as o) as since
+    select (select case when o.because is distinct from 'first sweep' then o.since end
+        from recovery.observation as o) as since
 ) as d
 cross join lateral (
     select f.looked_at is not null and coalesce(greatest(f.expires, greatest(d.since, f.looked_at) + f.ttl,
-               f.process_seen + greatest(f.ttl, interval '15 seconds')) < (select o.swept from recovery.observation as o), false) as burnt
+               f.process_seen + greatest(f.ttl, interval '15 seconds')) < (select o.swept
+                   from recovery.observation as o), false) as burnt
 ) as b
 cross join lateral (
     select b.burnt
-        or f.expires < (select case when o.swept is null then recovery._now() end from recovery.observation as o) is true
-        or coalesce(greatest(f.process_dead, case when f.process_dead is not null then d.since end) < (select recovery._now()) - interval '5 seconds', false) as spent
+        or f.expires < (select case when o.swept is null then recovery._now() end
+            from recovery.observation as o) is true
+        or coalesce(greatest(f.process_dead,
+            case when f.process_dead is not null then d.since end) < (select recovery._now()) - interval '5 seconds',
+            false) as spent
 ) as s
 cross join lateral (
     select b.burnt, s.spent, not s.spent and recovery._problem_of(f.pid, f.process_start, f.expires) is null as burns
@@ -8611,13 +9185,18 @@ comment on column recovery.fuse_state.retry_at is 'Not tried again before.';
 --;
 comment on column recovery.fuse_state.process_dead is 'When a sweeper on its host found the process dead.';
 --;
-comment on column recovery.fuse_state.burns is 'Neither spent nor impossible: its unit is not closed for another fuse''s sake.';
+comment on column recovery.fuse_state.burns is
+    'Neither spent nor impossible: its unit is not closed for another fuse''s sake.';
 --;
 comment on column recovery.fuse_state.guards is 'Burns, with a process that is not known dead. Its unit is kept.';
 --;
-comment on column recovery.fuse_state.burnt is 'A sweep found that it was not extended for its ttl of watching without a break, nor its process seen alive meanwhile: it cannot be extended any more.';
+comment on column recovery.fuse_state.burnt is
+    'A sweep found that it was not extended for its ttl of watching without a break, nor its process seen alive '
+    'meanwhile: it cannot be extended any more.';
 --;
-comment on column recovery.fuse_state.spent is 'Burnt out, or its process died; a server that lives gets a moment to book how the process ended. Its unit is to be closed, unless another fuse burns there.';
+comment on column recovery.fuse_state.spent is
+    'Burnt out, or its process died; a server that lives gets a moment to book how the process ended. Its unit is to '
+    'be closed, unless another fuse burns there.';
 --;
 -- sql/fuse/own_fuse.sql
 -- For runners, and so by current_user. A barrier: an expression of the host must not see the rows that it filters out.
@@ -8640,7 +9219,8 @@ comment on column recovery.own_fuse.key is 'Key of the row, or of the group.';
 -- sql/process/problem.sql
 create or replace view recovery.problem as
 select 'fuse'::text as kind, f.id::text as name, p.problem, format('select recovery.cancel_fuse(%s);', f.id) as remedy
-from recovery.fuse as f cross join lateral (select recovery._problem_of(f.pid, f.process_start, f.expires) as problem) as p
+from recovery.fuse as f cross join lateral (
+    select recovery._problem_of(f.pid, f.process_start, f.expires) as problem) as p
 where p.problem is not null
 union all
 select 'server', format('%s (epoch %s)', s.name, s.epoch), p.problem, format('recovery evict %s', s.epoch)
@@ -8654,7 +9234,8 @@ union all
 select 'watch', b.watch, b.message, 'repair it: the next sweep finds it well'
 from recovery.broken_watch as b
 union all
-select 'watch', w.name, format('its table lacks %s', string_agg(d.name, ', ' order by d.name)), 'call recovery.attach again'
+select 'watch', w.name, format('its table lacks %s', string_agg(d.name, ', ' order by d.name)),
+    'call recovery.attach again'
 from recovery._attached_watches() as w cross join lateral recovery._watch_definitions(w) as d
 where not exists (select from recovery.broken_watch as b where b.watch = w.name)
 group by w.name
@@ -8678,7 +9259,8 @@ select 'trigger', w.name, format('%s of %s %s', t.tgname, t.tgrelid::regclass, c
            else 'is enabled for replicas, too: a subscription of this table stops at the fence' end),
        format('alter table %s enable trigger %s;', t.tgrelid::regclass, t.tgname)
 from recovery._attached_watches() as w
-cross join lateral (select w.relation::oid as oid union select p.relid from pg_catalog.pg_partition_tree(w.relation) as p) as l
+cross join lateral (select w.relation::oid as oid union select p.relid
+    from pg_catalog.pg_partition_tree(w.relation) as p) as l
 join pg_catalog.pg_trigger as t on t.tgrelid = l.oid
 where t.tgname ~ '^(zz_)?recovery_[0-9]{2}_' and t.tgenabled <> 'O'
 union all
@@ -8697,7 +9279,8 @@ where i.problem is not null and (k.kind = 'open' or w.supervised is not null)
 union all
 select 'setting', 'session_replication_role', format('%s: writes are neither fenced nor told', s.said), s.remedy
 from (
-    select format('replica for %s', concat_ws(' in ', case when d.setrole = 0 then 'every role' else format('role %I', r.rolname) end,
+    select format('replica for %s',
+        concat_ws(' in ', case when d.setrole = 0 then 'every role' else format('role %I', r.rolname) end,
                case when d.setdatabase <> 0 then format('database %I', pg_catalog.current_database()) end)) as said,
            format('alter %s reset session_replication_role;', case
                when d.setrole = 0 then format('database %I', pg_catalog.current_database())
@@ -8705,18 +9288,23 @@ from (
                else format('role %I in database %I', r.rolname, pg_catalog.current_database()) end) as remedy
     from pg_catalog.pg_db_role_setting as d left join pg_catalog.pg_roles as r on r.oid = d.setrole
     where 'session_replication_role=replica' = any(d.setconfig)
-      and d.setdatabase in (0, (select b.oid from pg_catalog.pg_database as b where b.datname = pg_catalog.current_database()))
+      and d.setdatabase in (0,
+          (select b.oid from pg_catalog.pg_database as b where b.datname = pg_catalog.current_database()))
     union all
     select case when p.source in ('configuration file', 'command line') then 'replica for the whole server'
                 else format('replica in this session (from %s)', p.source) end,
-           case when p.source in ('configuration file', 'command line') then 'alter system reset session_replication_role; select pg_reload_conf();'
+           case when p.source in ('configuration file', 'command line')
+               then 'alter system reset session_replication_role; select pg_reload_conf();'
                 else 'look for it in PGOPTIONS and in what connects' end
     from pg_catalog.pg_settings as p
-    where p.name = 'session_replication_role' and p.setting = 'replica' and p.source not in ('database', 'user', 'database user', 'global')
+    where p.name = 'session_replication_role' and p.setting = 'replica'
+        and p.source not in ('database', 'user', 'database user', 'global')
 ) as s;
 --;
 comment on view recovery.problem is
-    'What every sweep passes over, shown by status: impossible processes and fuses (they are refused where they enter; a fuse among them guards nothing), and watches whose table, runner or expressions fail; and what takes the fence from a table: its triggers, indexes and columns, and sessions in which triggers do not fire.';
+    'What every sweep passes over, shown by status: impossible processes and fuses (they are refused where they '
+    'enter; a fuse among them guards nothing), and watches whose table, runner or expressions fail; and what takes '
+    'the fence from a table: its triggers, indexes and columns, and sessions in which triggers do not fire.';
 --;
 comment on column recovery.problem.kind is 'fuse, server, process, watch, trigger, index or setting.';
 --;
@@ -8766,7 +9354,8 @@ from (values
 where not exists (select from recovery.setting as s where (s.name, s.watch, s.kind, s.group_key) = (d.name, '', '', ''))
 order by name, watch, kind, group_key;
 --;
-comment on view recovery.setting_status is 'Every setting of the watchdog: what was set, and the built-in default where nothing is set for everything.';
+comment on view recovery.setting_status is
+    'Every setting of the watchdog: what was set, and the built-in default where nothing is set for everything.';
 --;
 comment on column recovery.setting_status.name is 'Which setting.';
 --;
@@ -8808,7 +9397,8 @@ select
     coalesce(w.open_rows, 0)::bigint as open_rows
 from recovery.server as s
 left join recovery.judgement as v on v.epoch = s.epoch
-left join (select o.server_epoch, sum(o.open_rows) as open_rows from recovery.open_work() as o group by o.server_epoch) as w
+left join (select o.server_epoch, sum(o.open_rows) as open_rows from recovery.open_work() as o
+    group by o.server_epoch) as w
     on w.server_epoch = s.epoch;
 --;
 comment on view recovery.server_status is 'Every boot with its state (live, lapsed, ended) and the open rows it owns.';
@@ -8833,7 +9423,9 @@ comment on column recovery.server_status.ended is 'When it ended.';
 --;
 comment on column recovery.server_status.reason is 'Why it ended.';
 --;
-comment on column recovery.server_status.state is 'live, draining, suspected (keeper connection lost), held back (looks dead, but see held_because), dead (the next sweep ends it) or ended.';
+comment on column recovery.server_status.state is
+    'live, draining, suspected (keeper connection lost), held back (looks dead, but see held_because), dead (the next '
+    'sweep ends it) or ended.';
 --;
 comment on column recovery.server_status.held_until is 'Not declared dead before then.';
 --;
@@ -8852,8 +9444,10 @@ select
     w.name as watch,
     w.relation,
     coalesce(sum(o.open_rows), 0)::bigint as open_rows,
-    coalesce(sum(o.open_rows) filter (where (s.ended is not null or s.pending is not null) and not o.elsewhere), 0)::bigint as orphans,
-    coalesce(sum(o.open_rows) filter (where o.open_rows is not null and o.server_epoch is null and not o.elsewhere), 0)::bigint as unowned,
+    coalesce(sum(o.open_rows) filter (where (s.ended is not null or s.pending is not null) and not o.elsewhere),
+        0)::bigint as orphans,
+    coalesce(sum(o.open_rows) filter (where o.open_rows is not null and o.server_epoch is null and not o.elsewhere),
+        0)::bigint as unowned,
     (select count(*) from recovery.failure as f where f.watch = w.name) as failures,
     recovery._rows_on_hold(w.name) as waiting,
     recovery._is_stale(w.relation) as stale,
@@ -8874,15 +9468,21 @@ comment on column recovery.watch_status.open_rows is 'Rows of work in flight.';
 --;
 comment on column recovery.watch_status.orphans is 'Of these, owned by an ended epoch.';
 --;
-comment on column recovery.watch_status.unowned is 'Of these, owned by nobody: written without an epoch, so that nobody notices when their process dies.';
+comment on column recovery.watch_status.unowned is
+    'Of these, owned by nobody: written without an epoch, so that nobody notices when their process dies.';
 --;
-comment on column recovery.watch_status.waiting is 'Open rows that are on hold: they wait for a human, or for a point in time.';
+comment on column recovery.watch_status.waiting is
+    'Open rows that are on hold: they wait for a human, or for a point in time.';
 --;
 comment on column recovery.watch_status.failures is 'Rows that could not be closed.';
 --;
-comment on column recovery.watch_status.stale is 'The host has added a BEFORE UPDATE trigger since: call recovery.attach again, it makes our triggers notice what that one changes.';
+comment on column recovery.watch_status.stale is
+    'The host has added a BEFORE UPDATE trigger since: call recovery.attach again, it makes our triggers notice what '
+    'that one changes.';
 --;
-comment on column recovery.watch_status.elsewhere is 'Open rows that came by logical replication and are left alone: they belong to nobody here until a server writes its epoch into them, or the subscription is dropped. Null: no subscription writes the table.';
+comment on column recovery.watch_status.elsewhere is
+    'Open rows that came by logical replication and are left alone: they belong to nobody here until a server writes '
+    'its epoch into them, or the subscription is dropped. Null: no subscription writes the table.';
 --;
 -- sql/setup/stay_local.trigger.sql
 -- What is written often is never there to be updated: it was not let in.
@@ -8895,10 +9495,12 @@ begin
         from pg_catalog.pg_class as c
         where c.relnamespace = 'recovery'::regnamespace and c.relkind = 'r' order by c.relname
     loop
-        execute format('create trigger recovery_00_stay_local before insert%s on %s for each row execute function recovery._stay_local()',
+        execute format('create trigger recovery_00_stay_local before insert%s on %s '
+            'for each row execute function recovery._stay_local()',
             case when v_table.often then '' else ' or update or delete' end, v_table.name);
         execute format('alter table %s enable replica trigger recovery_00_stay_local', v_table.name);
-        execute format('comment on trigger recovery_00_stay_local on %s is %L', v_table.name, 'Drops what a subscription brings: our tables are of this database only.');
+        execute format('comment on trigger recovery_00_stay_local on %s is %L', v_table.name,
+            'Drops what a subscription brings: our tables are of this database only.');
     end loop;
 end
 $$;
@@ -8923,7 +9525,8 @@ create trigger recovery_20_generate after insert or update on recovery.watch
 create trigger recovery_30_forget after delete on recovery.watch
     for each row execute function recovery._forget_watch();
 --;
-comment on policy watch_of_owner on recovery.watch is 'Who has the rights of a table''s owner may watch it, and see that.';
+comment on policy watch_of_owner on recovery.watch is
+    'Who has the rights of a table''s owner may watch it, and see that.';
 --;
 comment on policy watch_is_read on recovery.watch is 'Servers and listeners see every watch.';
 --;
@@ -8945,13 +9548,16 @@ begin
         select c.oid::regclass as name, c.relkind from pg_catalog.pg_class as c
         where c.relnamespace = 'recovery'::regnamespace and c.relkind in ('r', 'v', 'S', 'c')
           and c.relname <> 'alembic_version'
-          and not exists (select from pg_catalog.pg_depend as d where d.objid = c.oid and d.deptype in ('a', 'i') and c.relkind = 'S')
+          and not exists (select from pg_catalog.pg_depend as d where d.objid = c.oid and d.deptype in ('a', 'i')
+              and c.relkind = 'S')
     loop
         execute format('alter %s %s owner to recovery_owner',
-            case v_object.relkind when 'v' then 'view' when 'S' then 'sequence' when 'c' then 'type' else 'table' end, v_object.name);
+            case v_object.relkind when 'v' then 'view' when 'S' then 'sequence' when 'c' then 'type' else 'table' end,
+                v_object.name);
     end loop;
     for v_object in
-        select p.oid::regprocedure as name, p.prokind from pg_catalog.pg_proc as p where p.pronamespace = 'recovery'::regnamespace
+        select p.oid::regprocedure as name, p.prokind from pg_catalog.pg_proc as p
+            where p.pronamespace = 'recovery'::regnamespace
     loop
         execute format('alter %s %s owner to recovery_owner',
             case v_object.prokind when 'p' then 'procedure' else 'function' end, v_object.name);
@@ -8965,7 +9571,8 @@ grant usage on schema recovery to recovery_server, recovery_listener, recovery_r
 grant usage on schema recovery to public;
 --;
 grant execute on function
-    recovery.attach(regclass, text, jsonb, text, text, text, text, integer, text, text, text, text, text[], text[], text, interval, text, interval, jsonb, text, integer, text)
+    recovery.attach(regclass, text, jsonb, text, text, text, text, integer, text, text, text, text, text[], text[],
+        text, interval, text, interval, jsonb, text, integer, text)
 to public;
 --;
 -- Runners: the fence of their trigger functions, what they need to know of their own watches, no more.
@@ -8990,7 +9597,9 @@ grant execute on function
 to recovery_runner;
 --;
 grant select on recovery.event, recovery.watch, recovery.failure, recovery.sweep_run,
-    recovery.judgement, recovery.evidence, recovery.fuse, recovery.fuse_state, recovery.touch, recovery.cancellation, recovery.observation, recovery.server_status, recovery.watch_status, recovery.setting_status, recovery.problem to recovery_server, recovery_listener;
+    recovery.judgement, recovery.evidence, recovery.fuse, recovery.fuse_state, recovery.touch, recovery.cancellation,
+    recovery.observation, recovery.server_status, recovery.watch_status, recovery.setting_status, recovery.problem
+    to recovery_server, recovery_listener;
 --;
 -- The token is a secret between a server and the database.
 grant select (epoch, name, host, pid, process_start, version, lease, grace, booted, heartbeat, keeper,
@@ -9077,7 +9686,8 @@ grant execute on function
 to recovery_server;
 --;
 grant execute on procedure
-    recovery.boot(text, text, integer, timestamptz, text, interval, interval, text, interval, integer, interval, interval, boolean, bigint, uuid, jsonb),
+    recovery.boot(text, text, integer, timestamptz, text, interval, interval, text, interval, integer, interval,
+        interval, boolean, bigint, uuid, jsonb),
     recovery.sweep(text, integer, interval, interval, jsonb),
     recovery.shutdown(bigint, uuid, bigint, integer, interval, jsonb),
     recovery._close_epoch(text, bigint, text, integer, interval, bigint, jsonb, boolean, bigint, uuid, timestamptz)

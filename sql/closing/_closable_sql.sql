@@ -1,4 +1,6 @@
-create or replace function recovery._closable_sql(p_watch recovery.watch, p_owner text, p_guard text, p_only boolean default true)
+create or replace function recovery._closable_sql(
+    p_watch recovery.watch, p_owner text, p_guard text, p_only boolean default true
+)
 returns text
 language sql
 stable
@@ -22,6 +24,8 @@ as $$
 $$;
 
 comment on function recovery._closable_sql(recovery.watch, text, text, boolean) is
-    'The condition for a row to close: open, meant by the watch, owned by the task''s epoch (or by none; or by any of its epochs), not too young; p_guard: ignore fuses, only rows without, or only with an active one; p_only false: also rows that the watch does not mean. The open predicate stands literally, so that the partial index serves it.';
+    'The condition for a row to close: open, meant by the watch, owned by the task''s epoch (or by none; or by any of '
+    'its epochs), not too young; p_guard: ignore fuses, only rows without, or only with an active one; p_only false: '
+    'also rows that the watch does not mean. The open predicate stands literally, so that the partial index serves it.';
 
 revoke all on function recovery._closable_sql(recovery.watch, text, text, boolean) from public;

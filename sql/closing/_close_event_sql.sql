@@ -15,7 +15,8 @@ declare
     v_new   constant text := case when p_image ->> 'fixed' is not null then format('(select n.new from n%s as n)', p_n)
                                   when v_plain then 'to_jsonb(j)'
                                   else 'u.new' end;
-    v_old   constant text := case when v_same then format('case when %s then f.old else to_jsonb(i) end', p_image ->> 'equal')
+    v_old   constant text := case when v_same then format(
+                                      'case when %s then f.old else to_jsonb(i) end', p_image ->> 'equal')
                                   when v_plain then 'to_jsonb(i)'
                                   else 'u.old' end;
 begin
@@ -29,9 +30,11 @@ begin
         'watch', p_watch.name,
         'kind', case when p_heir then $sql$'adopted'$sql$
                      when p_watch.attempts is null then $sql$'closed'$sql$
-                     else format($sql$case when u.tries < %s then 'requeued' else 'closed' end$sql$, p_watch.max_attempts) end,
+                     else format($sql$case when u.tries < %s then 'requeued' else 'closed' end$sql$,
+                         p_watch.max_attempts) end,
         'topic', p_watch.topic,
-        'values', case when v_diff then 'd.old, d.new' else v_old || E' as old,\n               ' || v_new || ' as new' end,
+        'values', case when v_diff then 'd.old, d.new' else v_old || E' as old,\n               ' || v_new
+            || ' as new' end,
         'order', case when p_scope = 'groups' then 'row_number() over (order by u.ord)' else '0' end,
         'joins', concat(
             case when v_same then format('%sf%s as f', v_join, p_n) end,

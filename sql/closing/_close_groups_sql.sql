@@ -45,7 +45,8 @@ begin
                     from unnest({idle!l}::text[]) with ordinality as i (topic, n)
                     where coalesce(((select o.n from o) ->> k.grp)::bigint, 0) <= k.n and k.grp <> all(($1).busy)) as t
         $sql$,
-        jsonb_build_object('watch', p_head.name, 'failed', p_head.failed_topics::text, 'idle', p_head.idle_topics::text));
+        jsonb_build_object(
+            'watch', p_head.name, 'failed', p_head.failed_topics::text, 'idle', p_head.idle_topics::text));
 end
 $$;
 

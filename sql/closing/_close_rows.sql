@@ -22,12 +22,16 @@ begin
     v_task := p_task;
     v_task.max_rows := 1;
     v_task.bound := null;
-    for v_watch in select w.* from recovery._attached_watches() as w where w.family = p_family order by w.position, w.name loop
-        v_sql := recovery._close_sql(p_family, 'row', p_owner, p_guard, true, true, p_task.heir is not null, v_watch.name);
+    for v_watch in
+        select w.* from recovery._attached_watches() as w where w.family = p_family order by w.position, w.name
+    loop
+        v_sql := recovery._close_sql(p_family, 'row', p_owner, p_guard, true, true, p_task.heir is not null,
+            v_watch.name);
         v_task.path := v_watch.path;
         for v_row in
             select recovery._to_texts(f.row -> 0) as parts, f.row ->> 1 as key
-            from recovery._run_as_owner(v_watch.runner, recovery._rows_of_batch_sql(v_watch, p_scope, p_owner, p_guard), p_task)
+            from recovery._run_as_owner(v_watch.runner, recovery._rows_of_batch_sql(v_watch, p_scope, p_owner, p_guard),
+                p_task)
                 as f (row)
         loop
             begin
@@ -58,6 +62,7 @@ end
 $$;
 
 comment on function recovery._close_rows(text, text, text, text, recovery.task) is
-    'Closes a batch row by row after it failed as a whole: the bad rows go to recovery.failure with their error, all others close.';
+    'Closes a batch row by row after it failed as a whole: the bad rows go to recovery.failure with their error, all '
+    'others close.';
 
 revoke all on function recovery._close_rows(text, text, text, text, recovery.task) from public;

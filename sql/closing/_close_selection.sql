@@ -1,5 +1,6 @@
 create or replace function recovery._close_selection(
-    p_family text, p_owner text, p_epoch bigint, p_guard text, p_groups text[], p_watch text, p_key text[], p_bound text[], p_limit integer,
+    p_family text, p_owner text, p_epoch bigint, p_guard text, p_groups text[], p_watch text, p_key text[],
+    p_bound text[], p_limit integer,
     p_reason text, p_detector text, p_lock_wait interval, p_careful boolean, p_heir bigint,
     out o_closed jsonb, out o_failed jsonb, out o_careful boolean, out o_split boolean
 )
@@ -39,20 +40,25 @@ begin
     v_task.at := recovery._now();
     v_task.heir := p_heir;
     v_task.busy := '{}';
-    select min(w.runner), min(w.path) into v_runner, v_task.path from recovery._attached_watches() as w where w.family = p_family;
+    select min(w.runner), min(w.path) into v_runner, v_task.path from recovery._attached_watches() as w
+        where w.family = p_family;
     v_scope := case when p_groups is not null then 'groups' when p_watch is not null then 'row'
-                    when exists (select from recovery._attached_watches() as w where w.family = p_family and w.group_by is not null) then 'loose'
+                    when exists (select from recovery._attached_watches() as w where w.family = p_family
+                        and w.group_by is not null) then 'loose'
                     else 'range' end;
     v_failing := p_owner <> 'any' and exists (
-        select from recovery.failure as f join recovery._attached_watches() as w on w.name = f.watch where w.family = p_family);
+        select from recovery.failure as f join recovery._attached_watches() as w on w.name = f.watch
+            where w.family = p_family);
     if p_owner = 'any' or exists (
         select from recovery._attached_watches() as w
         where p_groups is not null and p_heir is null and w.family = p_family and w.idle_topics is not null)
     then
         select array_agg(distinct e.epoch) into v_task.epochs
-        from recovery._attached_watches() as w cross join lateral unnest(recovery._open_epochs(w.name)) as e (epoch) where w.family = p_family;
+        from recovery._attached_watches() as w cross join lateral unnest(recovery._open_epochs(w.name)) as e (epoch)
+            where w.family = p_family;
         if p_owner <> 'any' and cardinality(v_task.epochs) > 3 and cardinality(p_groups) > 100 then
-            select f.o_groups, f.o_epochs into v_task.busy, v_task.epochs from recovery._open_elsewhere(p_family, v_task) as f;
+            select f.o_groups, f.o_epochs into v_task.busy, v_task.epochs
+                from recovery._open_elsewhere(p_family, v_task) as f;
         end if;
     end if;
     perform set_config('lock_timeout', ceil(extract(epoch from p_lock_wait) * 1000)::text || 'ms', true);
@@ -60,7 +66,8 @@ begin
         begin
             v_task.written := clock_timestamp();
             select c.* into o_closed from recovery._run_as_owner(v_runner,
-                recovery._close_sql(p_family, v_scope, p_owner, p_guard, o_careful, v_failing, p_heir is not null, p_watch), v_task, 'write') as c;
+                recovery._close_sql(p_family, v_scope, p_owner, p_guard, o_careful, v_failing, p_heir is not null,
+                    p_watch), v_task, 'write') as c;
             exit;
         exception
             when lock_not_available or deadlock_detected then
@@ -86,7 +93,8 @@ begin
         v_to := currval('recovery.event_id_seq');
         if v_whole and v_failing then
             delete from recovery.failure as f using recovery.event as e
-            where e.id between v_from and v_to and e.kind in ('closed', 'requeued', 'adopted') and f.watch = e.watch and f.key = e.key;
+            where e.id between v_from and v_to and e.kind in ('closed', 'requeued', 'adopted') and f.watch = e.watch
+                and f.key = e.key;
         elsif not v_whole and p_groups is not null and p_heir is null then
             v_to := recovery._write_group_events(p_family, p_epoch, p_groups, v_from, v_to, p_reason, p_detector);
         end if;
@@ -95,7 +103,13 @@ begin
 end
 $$;
 
-comment on function recovery._close_selection(text, text, bigint, text, text[], text, text[], text[], integer, text, text, interval, boolean, bigint) is
-    'Closes (or hands to p_heir) one batch: the rows of p_groups, the row p_key of p_watch, those after key p_key up to p_bound, or p_limit rows without a group. Goes round locked rows, asks for smaller batches where a large one fails and finds the bad rows of a small one, writes the events of the groups, announces.';
+comment on function recovery._close_selection(
+    text, text, bigint, text, text[], text, text[], text[], integer, text, text, interval, boolean, bigint
+) is
+    'Closes (or hands to p_heir) one batch: the rows of p_groups, the row p_key of p_watch, those after key p_key up '
+    'to p_bound, or p_limit rows without a group. Goes round locked rows, asks for smaller batches where a large one '
+    'fails and finds the bad rows of a small one, writes the events of the groups, announces.';
 
-revoke all on function recovery._close_selection(text, text, bigint, text, text[], text, text[], text[], integer, text, text, interval, boolean, bigint) from public;
+revoke all on function recovery._close_selection(
+    text, text, bigint, text, text[], text, text[], text[], integer, text, text, interval, boolean, bigint
+) from public;

@@ -9,7 +9,8 @@ begin
     if p_heir then
         return 'server_epoch = ($1).heir';
     end if;
-    return (select string_agg(format('%I = %s', s.key, s.value), E',\n        ') from jsonb_each_text(p_watch.close) as s)
+    return (select string_agg(format('%I = %s', s.key, s.value), E',\n        ')
+        from jsonb_each_text(p_watch.close) as s)
         || case
             -- Taken from an owner that may live: the sign refuses its late result.
             when p_owner = 'any' then E',\n        server_epoch = -abs(r.server_epoch)'

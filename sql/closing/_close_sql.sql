@@ -53,7 +53,8 @@ begin
         v_outbox := v_watch.outbox;
         v_image := recovery._close_image(v_watch, p_heir);
         v_ctes := v_ctes
-            || recovery._close_update_sql(v_watch, v_n, v_image, p_scope, p_owner, p_guard, p_careful, p_failing, p_heir);
+            || recovery._close_update_sql(v_watch, v_n, v_image, p_scope, p_owner, p_guard, p_careful, p_failing,
+                p_heir);
         v_events := v_events || recovery._close_event_sql(v_watch, v_n, v_image, p_scope, p_heir);
         v_counts := v_counts || format('select %L::text, count(*) from u%s', v_watch.name, v_n);
         if p_scope = 'groups' and not p_heir then

@@ -59,7 +59,8 @@ begin
         'more', concat(
             v_comma || (p_image ->> 'after'),
             case when p_scope = 'groups' then
-                v_comma || coalesce(p_watch.order_by, 'row(' || recovery._key_sql(p_watch, 'columns') || ')') || ' as ord' end,
+                v_comma || coalesce(p_watch.order_by, 'row(' || recovery._key_sql(p_watch, 'columns') || ')')
+                    || ' as ord' end,
             v_comma || 'r.' || quote_ident(p_watch.attempts) || ' as tries',
             case when not p_heir then v_comma || format(
                 'case when (%s) then recovery._refuse_open_row(%L) end', p_watch.open, p_watch.name) end));
@@ -97,7 +98,8 @@ begin
             'kept', p_image -> 'kept',
             -- Group by group: an estimate of one row must not make it read all open rows for each batch.
             'each_group', case when p_scope = 'groups' then format(
-                'select s.* from unnest(($1).keys::%s[]) as g (g) cross join lateral (', p_watch.group_type) else '' end,
+                'select s.* from unnest(($1).keys::%s[]) as g (g) cross join lateral (', p_watch.group_type)
+                    else '' end,
             'end_of_each', case when p_scope = 'groups' then 'offset 0) as s' else '' end,
             'limit', case when p_scope = 'loose' then format(
                 'order by %s limit ($1).max_rows', recovery._key_sql(p_watch, 'columns')) else '' end,

@@ -12,12 +12,17 @@ declare
     v_total bigint := 0;
 begin
     perform recovery._check_fresh();
-    if not exists (select from recovery.server as s where s.epoch = p_epoch and (s.ended is not null or s.pending is not null)) then
-        perform recovery._fail('RC010', format('epoch %s has not ended: its rows are live', p_epoch), 'Only rows of ended epochs are let go.');
+    if not exists (select from recovery.server as s where s.epoch = p_epoch
+        and (s.ended is not null or s.pending is not null))
+    then
+        perform recovery._fail('RC010', format('epoch %s has not ended: its rows are live', p_epoch),
+            'Only rows of ended epochs are let go.');
     end if;
     v_task.epoch := p_epoch;
     v_task.max_rows := p_limit;
-    for v_watch in select w.* from recovery._attached_watches() as w where w.family = p_family and w.only_if is not null loop
+    for v_watch in
+        select w.* from recovery._attached_watches() as w where w.family = p_family and w.only_if is not null
+    loop
         begin
             v_task.path := v_watch.path;
             select n.* into v_count from recovery._run_as_owner(v_watch.runner, recovery._render_sql($sql$
@@ -44,6 +49,7 @@ end
 $$;
 
 comment on function recovery._disown_rows(text, bigint, integer) is
-    'Lets go of rows of an ended epoch that are open but not orphans by the watch''s only_if, so that no later boot looks at them again.';
+    'Lets go of rows of an ended epoch that are open but not orphans by the watch''s only_if, so that no later boot '
+    'looks at them again.';
 
 revoke all on function recovery._disown_rows(text, bigint, integer) from public;

@@ -53,6 +53,7 @@ end
 $$;
 
 comment on function recovery._next_groups(text, bigint, text, text, integer) is
-    'The next groups of a family in which an epoch has orphans, about p_limit rows in all, with their whole trees, deepest first.';
+    'The next groups of a family in which an epoch has orphans, about p_limit rows in all, with their whole trees, '
+    'deepest first.';
 
 revoke all on function recovery._next_groups(text, bigint, text, text, integer) from public;

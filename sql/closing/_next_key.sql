@@ -37,6 +37,7 @@ end
 $$;
 
 comment on function recovery._next_key(text, bigint, text[], integer) is
-    'Key of the p_limit-th open row after a key: where a batch of a watch without groups ends. Null: it takes all that is left.';
+    'Key of the p_limit-th open row after a key: where a batch of a watch without groups ends. Null: it takes all '
+    'that is left.';
 
 revoke all on function recovery._next_key(text, bigint, text[], integer) from public;

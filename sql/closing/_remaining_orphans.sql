@@ -32,12 +32,14 @@ begin
             'relation', v_watch.relation, 'watch', v_watch.name, 'key', recovery._key_text(v_watch.key_columns, 'r'));
         begin
             select n.* into v_count from recovery._run_as_owner(v_watch.runner, recovery._render_sql(v_template,
-                v_holes || jsonb_build_object('closable', recovery._closable_sql(v_watch, v_owner, p_guard))), v_task) as n;
+                v_holes || jsonb_build_object('closable', recovery._closable_sql(v_watch, v_owner, p_guard))),
+                    v_task) as n;
         exception when others then
             begin
                 -- only_if fails for some row: count without it.
                 select n.* into v_count from recovery._run_as_owner(v_watch.runner, recovery._render_sql(v_template,
-                    v_holes || jsonb_build_object('closable', recovery._closable_sql(v_watch, v_owner, p_guard, false))),
+                    v_holes || jsonb_build_object('closable',
+                        recovery._closable_sql(v_watch, v_owner, p_guard, false))),
                     v_task) as n;
             exception when others then
                 perform recovery._note_broken_watch(v_watch.name, sqlstate, sqlerrm);

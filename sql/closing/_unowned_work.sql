@@ -40,6 +40,8 @@ end
 $$;
 
 comment on function recovery._unowned_work() is
-    'Open rows that nobody owns, for each watch that has any, counted up to 1000: written without an epoch, so that nobody notices when their process dies. Not of watches that close them at boot (p_unowned), that a subscription writes, or whose setting unowned_expected is true.';
+    'Open rows that nobody owns, for each watch that has any, counted up to 1000: written without an epoch, so that '
+    'nobody notices when their process dies. Not of watches that close them at boot (p_unowned), that a subscription '
+    'writes, or whose setting unowned_expected is true.';
 
 revoke all on function recovery._unowned_work() from public;

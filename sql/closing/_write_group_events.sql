@@ -63,6 +63,7 @@ end
 $$;
 
 comment on function recovery._write_group_events(text, bigint, text[], bigint, bigint, text, text) is
-    'Writes the events of the groups in which the events p_from..p_to closed rows: failed, and idle where nothing is open any more. Returns the last event id.';
+    'Writes the events of the groups in which the events p_from..p_to closed rows: failed, and idle where nothing is '
+    'open any more. Returns the last event id.';
 
 revoke all on function recovery._write_group_events(text, bigint, text[], bigint, bigint, text, text) from public;

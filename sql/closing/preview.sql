@@ -26,7 +26,8 @@ begin
             for v_end in
                 select s.epoch, coalesce(s.reason, j.reason, 'superseded') as reason
                 from recovery.server as s left join recovery.judgement as j on j.epoch = s.epoch and j.dead
-                where s.epoch = any(recovery._open_epochs(v_watch.name)) and not recovery._is_elsewhere(v_watch.family, s.epoch)
+                where s.epoch = any(recovery._open_epochs(v_watch.name))
+                    and not recovery._is_elsewhere(v_watch.family, s.epoch)
                   and case when p_boot is null then s.ended is not null or j.dead
                            else s.name = p_boot and (s.ended is not null or j.dead
                                or s.drain_until is null and not recovery._is_sibling(s, s.host, null, null)) end
@@ -59,25 +60,34 @@ begin
     end if;
     for v_fuse in select f.* from recovery.fuse_state as f where f.spent and not exists (
         select from recovery.fuse_state as o
-        where o.family = f.family and o.scope = f.scope and o.watch = f.watch and o.key = f.key and o.burns) order by f.id
+        where o.family = f.family and o.scope = f.scope and o.watch = f.watch and o.key = f.key and o.burns)
+            order by f.id
     loop
-        select min(w.name) into v_name from recovery._attached_watches() as w where w.family = v_fuse.family and (v_fuse.watch in ('', w.name));
-        return query select 'close'::text, case when v_fuse.process_dead is null then 'fuse_expired' else 'process_dead' end,
+        select min(w.name) into v_name from recovery._attached_watches() as w where w.family = v_fuse.family
+            and (v_fuse.watch in ('', w.name));
+        return query select 'close'::text,
+            case when v_fuse.process_dead is null then 'fuse_expired' else 'process_dead' end,
             o.watch, o.key, o.group_key, o.server_epoch from recovery._unit_rows(v_name, v_fuse.scope, v_fuse.key) as o;
     end loop;
     for v_due in select d.* from recovery._due_units() as d loop
-        return query select case when exists (select from recovery.server as s where s.epoch = v_due.owner and s.ended is null)
-                                  and recovery.get_setting('cancel_grace', v_due.watch, v_due.detail ->> 'kind', case v_due.scope when 'group' then v_due.key end)::interval > interval '0'
+        return query select case
+            when exists (select from recovery.server as s where s.epoch = v_due.owner and s.ended is null)
+                                  and recovery.get_setting('cancel_grace', v_due.watch, v_due.detail ->> 'kind',
+                                      case v_due.scope when 'group' then v_due.key end)::interval > interval '0'
                                   and not exists (
-                                      select from recovery.cancellation as c join recovery.watch as w on w.name = v_due.watch and w.family = c.family
-                                      where c.scope = v_due.scope and c.key = v_due.key and c.watch in ('', v_due.watch) and c.deadline <= recovery._now())
+                                      select from recovery.cancellation as c
+                                          join recovery.watch as w on w.name = v_due.watch and w.family = c.family
+                                      where c.scope = v_due.scope and c.key = v_due.key and c.watch in ('', v_due.watch)
+                                          and c.deadline <= recovery._now())
                              then 'ask' else 'close' end,
-            v_due.reason, o.watch, o.key, o.group_key, o.server_epoch from recovery._unit_rows(v_due.watch, v_due.scope, v_due.key) as o;
+            v_due.reason, o.watch, o.key, o.group_key, o.server_epoch
+                from recovery._unit_rows(v_due.watch, v_due.scope, v_due.key) as o;
     end loop;
 end
 $$;
 
 comment on function recovery.preview(text) is
-    'What a sweep would do now, or with p_boot a boot of that name: rows with action (close, adopt, keep, ask) and reason. Nothing is done.';
+    'What a sweep would do now, or with p_boot a boot of that name: rows with action (close, adopt, keep, ask) and '
+    'reason. Nothing is done.';
 
 revoke all on function recovery.preview(text) from public;

@@ -21,7 +21,8 @@ begin
     perform recovery._check_ttl(p_ttl);
     perform recovery._check_process(p_host, p_pid, p_process_start, false);
     insert into recovery.fuse as f (family, scope, watch, key, host, pid, process_start, ttl, expires, nonce)
-    values (v_family, p_scope, case p_scope when 'row' then p_watch else '' end, p_key, p_host, p_pid, p_process_start, p_ttl, recovery._now() + p_ttl, p_nonce)
+    values (v_family, p_scope, case p_scope when 'row' then p_watch else '' end, p_key, p_host, p_pid, p_process_start,
+        p_ttl, recovery._now() + p_ttl, p_nonce)
     -- A driver repeats a call whose answer was lost.
     on conflict (nonce) do update set expires = greatest(f.expires, excluded.expires)
     returning f.id into v_id;
@@ -30,6 +31,8 @@ end
 $$;
 
 comment on function recovery.light_fuse(text, text, interval, text, integer, timestamptz, text, uuid) is
-    'Lights a fuse on a row or group of a watch and returns its id. A unit may have several, each with its process; it is guarded while any burns. A call repeated with the same nonce makes no second one. RC008 not watched, RC010 bad argument.';
+    'Lights a fuse on a row or group of a watch and returns its id. A unit may have several, each with its process; '
+    'it is guarded while any burns. A call repeated with the same nonce makes no second one. RC008 not watched, RC010 '
+    'bad argument.';
 
 revoke all on function recovery.light_fuse(text, text, interval, text, integer, timestamptz, text, uuid) from public;

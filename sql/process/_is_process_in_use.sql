@@ -24,7 +24,8 @@ begin
         select from recovery.fuse_state as f
         where f.guards
           and (f.host = p_process.host and f.pid = p_process.pid
-               or f.family = p_process.family and f.scope = p_process.scope and f.watch = p_process.watch and f.key = p_process.key)
+               or f.family = p_process.family and f.scope = p_process.scope and f.watch = p_process.watch
+                   and f.key = p_process.key)
     ) then
         return true;
     end if;
@@ -36,6 +37,7 @@ end
 $$;
 
 comment on function recovery._is_process_in_use(recovery.process) is
-    'Whether the work of a process goes on without the epoch that started it: an heir or another live server has it, or an active fuse guards the process or its unit.';
+    'Whether the work of a process goes on without the epoch that started it: an heir or another live server has it, '
+    'or an active fuse guards the process or its unit.';
 
 revoke all on function recovery._is_process_in_use(recovery.process) from public;

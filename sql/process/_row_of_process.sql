@@ -1,4 +1,6 @@
-create or replace function recovery._row_of_process(p_process recovery.process, out o_group text, out o_owner bigint, out o_open boolean, out o_guarded boolean)
+create or replace function recovery._row_of_process(
+    p_process recovery.process, out o_group text, out o_owner bigint, out o_open boolean, out o_guarded boolean
+)
 returns record
 language plpgsql
 volatile
@@ -11,7 +13,8 @@ declare
     v_found jsonb;
     v_wait  text := current_setting('lock_timeout');
 begin
-    select w.* into v_watch from recovery._attached_watches() as w where p_process.scope = 'row' and w.name = p_process.watch;
+    select w.* into v_watch from recovery._attached_watches() as w where p_process.scope = 'row'
+        and w.name = p_process.watch;
     if not found then
         return;
     end if;
@@ -45,6 +48,7 @@ end
 $$;
 
 comment on function recovery._row_of_process(recovery.process) is
-    'The row that a process works on as it is now: its group, its owner, whether it is open, whether a fuse guards it. All null if there is no such row; if it cannot be looked at, it counts as guarded.';
+    'The row that a process works on as it is now: its group, its owner, whether it is open, whether a fuse guards '
+    'it. All null if there is no such row; if it cannot be looked at, it counts as guarded.';
 
 revoke all on function recovery._row_of_process(recovery.process) from public;

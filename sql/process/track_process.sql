@@ -41,6 +41,7 @@ end
 $$;
 
 comment on function recovery.track_process(bigint, uuid, text, text, text, text, integer, timestamptz) is
-    'Registers a process that does a row or group of a watch for a live epoch, and returns its number. RC001, RC002, RC003 not that epoch''s; RC008 not watched, RC010 bad argument.';
+    'Registers a process that does a row or group of a watch for a live epoch, and returns its number. RC001, RC002, '
+    'RC003 not that epoch''s; RC008 not watched, RC010 bad argument.';
 
 revoke all on function recovery.track_process(bigint, uuid, text, text, text, text, integer, timestamptz) from public;

@@ -32,6 +32,7 @@ end
 $$;
 
 comment on function recovery.work_processes(text, text, text) is
-    'The processes that do a row, or a group with all its rows and descendant groups, whoever started them. RC008 not watched, RC010 bad scope.';
+    'The processes that do a row, or a group with all its rows and descendant groups, whoever started them. RC008 not '
+    'watched, RC010 bad scope.';
 
 revoke all on function recovery.work_processes(text, text, text) from public;

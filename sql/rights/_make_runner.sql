@@ -74,6 +74,7 @@ end
 $$;
 
 comment on function recovery._make_runner(regrole) is
-    'Makes, or repairs, the role and the function by which code of an owner''s tables is executed. Needs a superuser, or CREATEROLE, membership in recovery_owner and (from PostgreSQL 16 on) the admin option on the owner.';
+    'Makes, or repairs, the role and the function by which code of an owner''s tables is executed. Needs a superuser, '
+    'or CREATEROLE, membership in recovery_owner and (from PostgreSQL 16 on) the admin option on the owner.';
 
 revoke all on function recovery._make_runner(regrole) from public;

@@ -48,7 +48,8 @@ begin
                         'text', pg_catalog.pg_get_viewdef(a.attrelid),
                         'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
                         'uses', (
-                            select pg_catalog.jsonb_agg(pg_catalog.jsonb_build_array(d.refclassid, d.refobjid, d.refobjsubid))
+                            select pg_catalog.jsonb_agg(
+                                pg_catalog.jsonb_build_array(d.refclassid, d.refobjid, d.refobjsubid))
                             from pg_catalog.pg_rewrite as w join pg_catalog.pg_depend as d
                               on d.classid operator(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass
                              and d.objid operator(pg_catalog.=) w.oid

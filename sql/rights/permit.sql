@@ -9,7 +9,9 @@ begin
     perform recovery._make_runner(p_owner);
     execute format('grant usage on schema recovery to %s', p_owner);
     -- Row security lets an owner see and write the watches of its own tables only.
-    execute format('grant select, insert (relation, spec, path), update (spec, path, supervised), delete on recovery.watch to %s', p_owner);
+    execute format(
+        'grant select, insert (relation, spec, path), update (spec, path, supervised), delete on recovery.watch to %s',
+        p_owner);
     execute format('grant execute on function
         recovery._fail(text, text, text),
         recovery._owns_table(regclass),
@@ -34,6 +36,8 @@ end
 $$;
 
 comment on function recovery.permit(regrole) is
-    'The one statement by which a DBA permits the owner of tables to attach them: makes its runner and grants what recovery.attach needs. It gives no right on anybody else''s tables, nor on servers, tokens or events. Repeating it repairs. As recovery._make_runner; RC010 no such role.';
+    'The one statement by which a DBA permits the owner of tables to attach them: makes its runner and grants what '
+    'recovery.attach needs. It gives no right on anybody else''s tables, nor on servers, tokens or events. Repeating '
+    'it repairs. As recovery._make_runner; RC010 no such role.';
 
 revoke all on function recovery.permit(regrole) from public;

@@ -9,13 +9,16 @@ begin
         select c.oid::regclass as name, c.relkind from pg_catalog.pg_class as c
         where c.relnamespace = 'recovery'::regnamespace and c.relkind in ('r', 'v', 'S', 'c')
           and c.relname <> 'alembic_version'
-          and not exists (select from pg_catalog.pg_depend as d where d.objid = c.oid and d.deptype in ('a', 'i') and c.relkind = 'S')
+          and not exists (select from pg_catalog.pg_depend as d where d.objid = c.oid and d.deptype in ('a', 'i')
+              and c.relkind = 'S')
     loop
         execute format('alter %s %s owner to recovery_owner',
-            case v_object.relkind when 'v' then 'view' when 'S' then 'sequence' when 'c' then 'type' else 'table' end, v_object.name);
+            case v_object.relkind when 'v' then 'view' when 'S' then 'sequence' when 'c' then 'type' else 'table' end,
+                v_object.name);
     end loop;
     for v_object in
-        select p.oid::regprocedure as name, p.prokind from pg_catalog.pg_proc as p where p.pronamespace = 'recovery'::regnamespace
+        select p.oid::regprocedure as name, p.prokind from pg_catalog.pg_proc as p
+            where p.pronamespace = 'recovery'::regnamespace
     loop
         execute format('alter %s %s owner to recovery_owner',
             case v_object.prokind when 'p' then 'procedure' else 'function' end, v_object.name);
@@ -28,7 +31,8 @@ grant usage on schema recovery to recovery_server, recovery_listener, recovery_r
 -- The one thing that is everybody's: it says what to ask a DBA for.
 grant usage on schema recovery to public;
 grant execute on function
-    recovery.attach(regclass, text, jsonb, text, text, text, text, integer, text, text, text, text, text[], text[], text, interval, text, interval, jsonb, text, integer, text)
+    recovery.attach(regclass, text, jsonb, text, text, text, text, integer, text, text, text, text, text[], text[],
+        text, interval, text, interval, jsonb, text, integer, text)
 to public;
 
 -- Runners: the fence of their trigger functions, what they need to know of their own watches, no more.
@@ -50,7 +54,9 @@ grant execute on function
 to recovery_runner;
 
 grant select on recovery.event, recovery.watch, recovery.failure, recovery.sweep_run,
-    recovery.judgement, recovery.evidence, recovery.fuse, recovery.fuse_state, recovery.touch, recovery.cancellation, recovery.observation, recovery.server_status, recovery.watch_status, recovery.setting_status, recovery.problem to recovery_server, recovery_listener;
+    recovery.judgement, recovery.evidence, recovery.fuse, recovery.fuse_state, recovery.touch, recovery.cancellation,
+    recovery.observation, recovery.server_status, recovery.watch_status, recovery.setting_status, recovery.problem
+    to recovery_server, recovery_listener;
 -- The token is a secret between a server and the database.
 grant select (epoch, name, host, pid, process_start, version, lease, grace, booted, heartbeat, keeper,
               suspected, looked_at, looked_beat, process_dead, process_seen, drain_until, pending, ended, reason)
@@ -136,7 +142,8 @@ grant execute on function
 to recovery_server;
 
 grant execute on procedure
-    recovery.boot(text, text, integer, timestamptz, text, interval, interval, text, interval, integer, interval, interval, boolean, bigint, uuid, jsonb),
+    recovery.boot(text, text, integer, timestamptz, text, interval, interval, text, interval, integer, interval,
+        interval, boolean, bigint, uuid, jsonb),
     recovery.sweep(text, integer, interval, interval, jsonb),
     recovery.shutdown(bigint, uuid, bigint, integer, interval, jsonb),
     recovery._close_epoch(text, bigint, text, integer, interval, bigint, jsonb, boolean, bigint, uuid, timestamptz)

@@ -31,7 +31,8 @@ begin
         $sql$, jsonb_build_object(
             'watch', p_watch.name,
             'is_open', recovery._state_sql(p_watch, 'new'),
-            'write', recovery._event_sql(p_watch, 'new', 'v_kind', $sql$v_was -> 'image'$sql$, v_image, p_watch.diff, false),
+            'write', recovery._event_sql(p_watch, 'new', 'v_kind', $sql$v_was -> 'image'$sql$, v_image, p_watch.diff,
+                false),
             'ring', recovery._ring_sql(p_watch)));
     end if;
     return recovery._render_sql($sql$

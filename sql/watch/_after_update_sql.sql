@@ -45,6 +45,7 @@ end
 $function$;
 
 comment on function recovery._after_update_sql(recovery.watch) is
-    'Body of the trigger function that fences and tells rows that are opened, closed or adopted. See recovery._trigger_sql.';
+    'Body of the trigger function that fences and tells rows that are opened, closed or adopted. See '
+    'recovery._trigger_sql.';
 
 revoke all on function recovery._after_update_sql(recovery.watch) from public;

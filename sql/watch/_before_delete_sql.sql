@@ -12,7 +12,8 @@ as $function$
         begin
             if current_setting(v_move, true) = tg_relid || ' ' || old.ctid then
                 perform set_config(v_move, 'moves', true),
-                        set_config(v_left, (coalesce(nullif(current_setting(v_left, true), ''), '0')::integer + 1)::text, true);
+                        set_config(v_left, (coalesce(nullif(current_setting(v_left, true), ''),
+                            '0')::integer + 1)::text, true);
             end if;
             return old;
         end

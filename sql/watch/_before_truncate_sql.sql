@@ -30,6 +30,7 @@ end
 $function$;
 
 comment on function recovery._before_truncate_sql(recovery.watch) is
-    'Body of the trigger function that fences and tells the open rows of a table that is truncated. See recovery._trigger_sql.';
+    'Body of the trigger function that fences and tells the open rows of a table that is truncated. See '
+    'recovery._trigger_sql.';
 
 revoke all on function recovery._before_truncate_sql(recovery.watch) from public;

@@ -25,7 +25,8 @@ begin
                     old.server_epoch, case when v_opens then new.server_epoch end, tg_relid);
             end if;
             if v_opens then
-                -- Ownership begins here. Who is no server leaves the owner that the row carries, and is refused if it has ended.
+                -- Ownership begins here. Who is no server leaves the owner that the row carries, and is refused if it
+                -- has ended.
                 if new.server_epoch is null
                     or new.server_epoch = old.server_epoch and (v_writer is not null or old.server_epoch < 0)
                 then
@@ -53,6 +54,7 @@ end
 $function$;
 
 comment on function recovery._before_update_sql(recovery.watch, boolean) is
-    'Body of the trigger function that keeps the owner of a row, and fences writes of closed ones. See recovery._trigger_sql.';
+    'Body of the trigger function that keeps the owner of a row, and fences writes of closed ones. See '
+    'recovery._trigger_sql.';
 
 revoke all on function recovery._before_update_sql(recovery.watch, boolean) from public;

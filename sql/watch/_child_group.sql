@@ -20,6 +20,7 @@ begin
 end
 $$;
 
-comment on function recovery._child_group(recovery.watch, text) is 'The group that a row waits for (a subagent''s session), or null.';
+comment on function recovery._child_group(recovery.watch, text) is
+    'The group that a row waits for (a subagent''s session), or null.';
 
 revoke all on function recovery._child_group(recovery.watch, text) from public;

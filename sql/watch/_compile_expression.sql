@@ -46,7 +46,8 @@ begin
     o_text := substr(o_text, 9, strpos(o_text, E' AS recovery_value,\n') - 9);
     o_type := v_found ->> 'type';
     o_plain := not exists (
-        select from jsonb_array_elements(v_found -> 'uses') as u (pair) where (u.pair ->> 0)::oid = 'pg_type'::regclass and (u.pair ->> 1)::oid >= 16384);
+        select from jsonb_array_elements(v_found -> 'uses') as u (pair) where (u.pair ->> 0)::oid = 'pg_type'::regclass
+            and (u.pair ->> 1)::oid >= 16384);
     select array_agg(distinct (u.pair ->> 2)::smallint) into o_columns
     from jsonb_array_elements(v_found -> 'uses') as u (pair)
     where (u.pair ->> 0)::oid = 'pg_class'::regclass and (u.pair ->> 1)::oid = p_table and (u.pair ->> 2)::integer > 0;
@@ -54,7 +55,8 @@ begin
         -- Whoever makes the index and the triggers reads its literals with its own rights.
         select d.what into v_why
         from jsonb_array_elements(v_found -> 'uses') as u (pair)
-        cross join lateral recovery._untrusted_object((u.pair ->> 0)::oid, (u.pair ->> 1)::oid, v_runner.privileged) as d (what)
+        cross join lateral recovery._untrusted_object((u.pair ->> 0)::oid, (u.pair ->> 1)::oid,
+            v_runner.privileged) as d (what)
         where d.what is not null limit 1;
     end if;
     if v_why is not null then
@@ -64,7 +66,8 @@ begin
     o_text := v_found ->> 'text';
     o_text := substr(o_text, 9, strpos(o_text, E' AS recovery_value,\n') - 9);
     o_type := v_found ->> 'type';
-    -- It will stand in statements that a caller executes with its own rights (create index): one expression, and no more.
+    -- It will stand in statements that a caller executes with its own rights (create index): one expression, and no
+    -- more.
     if regexp_replace(o_text, $re$'(?:[^']|'')*'|"(?:[^"]|"")*"$re$, '', 'g') ~ ';' then
         perform recovery._fail('RC006', format('expression %s is more than one', p_expression));
     end if;
@@ -72,6 +75,8 @@ end
 $$;
 
 comment on function recovery._compile_expression(regclass, text, text, boolean, boolean) is
-    'Parses an expression over a row r of the table (and the closing c) with search_path pg_catalog and returns it fully qualified, with its type, the columns of the table that it reads, and whether it uses built-in types only. p_stored: it goes into an index and triggers, and must use nothing that runs code when it is read.';
+    'Parses an expression over a row r of the table (and the closing c) with search_path pg_catalog and returns it '
+    'fully qualified, with its type, the columns of the table that it reads, and whether it uses built-in types only. '
+    'p_stored: it goes into an index and triggers, and must use nothing that runs code when it is read.';
 
 revoke all on function recovery._compile_expression(regclass, text, text, boolean, boolean) from public;

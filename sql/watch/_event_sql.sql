@@ -1,4 +1,6 @@
-create or replace function recovery._event_sql(p_watch recovery.watch, p_row text, p_kind text, p_old text, p_new text, p_diff boolean, p_live boolean)
+create or replace function recovery._event_sql(
+    p_watch recovery.watch, p_row text, p_kind text, p_old text, p_new text, p_diff boolean, p_live boolean
+)
 returns text
 language plpgsql
 stable
@@ -14,7 +16,8 @@ begin
         {difference}
                 where s.epoch = {row}.server_epoch and s.ended is null and s.pending is null and s.drain_until is null
         $sql$, jsonb_build_object('row', p_row, 'difference', case when p_diff
-            then format('        cross join lateral recovery._json_difference(%s, %s) as d', p_old, p_new) else '' end));
+            then format('        cross join lateral recovery._json_difference(%s, %s) as d', p_old, p_new)
+                else '' end));
     elsif p_row = 'r' then
         v_from := format('        from %s as r where %s', p_watch.relation, p_watch.open);
     elsif p_diff then
@@ -42,7 +45,7 @@ end
 $function$;
 
 comment on function recovery._event_sql(recovery.watch, text, text, text, text, boolean, boolean) is
-    'The statement of a trigger function that writes an event of the row old, new or r (every open one): p_live only if its '
-    'epoch lives, p_diff only what differs. Nothing for a watch that tells only what recovery does.';
+    'The statement of a trigger function that writes an event of the row old, new or r (every open one): p_live only '
+    'if its epoch lives, p_diff only what differs. Nothing for a watch that tells only what recovery does.';
 
 revoke all on function recovery._event_sql(recovery.watch, text, text, text, text, boolean, boolean) from public;

@@ -8,7 +8,8 @@ as $$
 declare
     v_name text;
 begin
-    foreach v_name in array array['before_insert', 'before_update', 'before_delete', 'insert', 'update', 'delete', 'truncate'] loop
+    foreach v_name in array array['before_insert', 'before_update', 'before_delete', 'insert', 'update', 'delete',
+        'truncate'] loop
         execute format('drop function if exists recovery.watch_%s_%s()', old.id, v_name);
     end loop;
     if exists (select from recovery.watch as w where w.family = old.family) then
@@ -28,6 +29,7 @@ end
 $$;
 
 comment on function recovery._forget_watch() is
-    'Trigger function of recovery.watch: removes what was made for a watch. Fails while the table still has its triggers. Events stay.';
+    'Trigger function of recovery.watch: removes what was made for a watch. Fails while the table still has its '
+    'triggers. Events stay.';
 
 revoke all on function recovery._forget_watch() from public;

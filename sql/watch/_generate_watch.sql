@@ -51,6 +51,7 @@ end
 $$;
 
 comment on function recovery._generate_watch() is
-    'Trigger function of recovery.watch: makes the trigger functions of a watch, which belong to its runner, and the view through which they append events.';
+    'Trigger function of recovery.watch: makes the trigger functions of a watch, which belong to its runner, and the '
+    'view through which they append events.';
 
 revoke all on function recovery._generate_watch() from public;

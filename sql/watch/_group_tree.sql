@@ -21,11 +21,13 @@ begin
         up (g) as (
             select unnest(($1).keys::{type}[])
             union
-            select {parent} from up join {relation} as r on {group} = up.g where ($1).max_rows = 1 and {parent} is not null
+            select {parent} from up join {relation} as r on {group} = up.g where ($1).max_rows = 1
+                and {parent} is not null
         ),
         down (g, depth) as (
             select up.g, 0 from up
-            where not exists (select from {relation} as r where {group} = up.g and {parent} in (select u.g from up as u))
+            where not exists (select from {relation} as r where {group} = up.g
+                and {parent} in (select u.g from up as u))
             union
             select {group}, down.depth + 1 from down join {relation} as r on {parent} = down.g where down.depth < 100
         ),
@@ -45,6 +47,7 @@ end
 $$;
 
 comment on function recovery._group_tree(text, text[], boolean) is
-    'Groups with all their descendants, and with p_upward their ancestors too, deepest first; as they are where a family has no parent expression. Cycles end at depth 100.';
+    'Groups with all their descendants, and with p_upward their ancestors too, deepest first; as they are where a '
+    'family has no parent expression. Cycles end at depth 100.';
 
 revoke all on function recovery._group_tree(text, text[], boolean) from public;

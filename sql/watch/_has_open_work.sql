@@ -14,6 +14,7 @@ end
 $$;
 
 comment on function recovery._has_open_work(text, text, text) is
-    'Whether anything of a row or group is open, with what it waits for and all descendants; false if that cannot be told, and then the watch is noted as broken.';
+    'Whether anything of a row or group is open, with what it waits for and all descendants; false if that cannot be '
+    'told, and then the watch is noted as broken.';
 
 revoke all on function recovery._has_open_work(text, text, text) from public;

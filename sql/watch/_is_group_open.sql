@@ -11,7 +11,10 @@ declare
     v_task  recovery.task;
 begin
     v_task.keys := p_groups;
-    for v_watch in select w.* from recovery._attached_watches() as w where w.family = p_family and w.group_by is not null order by w.position loop
+    for v_watch in
+        select w.* from recovery._attached_watches() as w where w.family = p_family and w.group_by is not null
+        order by w.position
+    loop
         v_task.epochs := recovery._open_epochs(v_watch.name);
         select o.* into v_open from recovery._run_as_owner(v_watch.runner, recovery._render_sql($sql$
             select to_jsonb(
@@ -41,6 +44,7 @@ begin
 end
 $$;
 
-comment on function recovery._is_group_open(text, text[]) is 'Whether any row of these groups is open, whoever owns it.';
+comment on function recovery._is_group_open(text, text[]) is
+    'Whether any row of these groups is open, whoever owns it.';
 
 revoke all on function recovery._is_group_open(text, text[]) from public;

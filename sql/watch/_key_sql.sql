@@ -24,6 +24,7 @@ as $$
 $$;
 
 comment on function recovery._key_sql(recovery.watch, text) is
-    'SQL text about the key of a row r: its columns, its parts as text[], or its comparison with the task''s keys and bound.';
+    'SQL text about the key of a row r: its columns, its parts as text[], or its comparison with the task''s keys and '
+    'bound.';
 
 revoke all on function recovery._key_sql(recovery.watch, text) from public;

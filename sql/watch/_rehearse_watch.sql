@@ -30,7 +30,8 @@ begin
         v_watch.family, 'row', 'any', 'without', true, true, false, v_watch.name), v_task, 'plan');
     if v_watch.supervised is not null then
         v_step := 'watchdog';
-        perform recovery._run_as_owner(v_watch.runner, 'explain (costs off) ' || recovery._due_sql(v_watch), v_task, 'plan');
+        perform recovery._run_as_owner(v_watch.runner, 'explain (costs off) ' || recovery._due_sql(v_watch), v_task,
+            'plan');
     end if;
 exception when others then
     get stacked diagnostics v_state = returned_sqlstate, v_error = message_text;
@@ -42,6 +43,7 @@ exception when others then
 end
 $$;
 
-comment on function recovery._rehearse_watch(regclass) is 'Plans the statements of a watch as its runner. RC006 they cannot work, 42501 the owner lacks a right.';
+comment on function recovery._rehearse_watch(regclass) is
+    'Plans the statements of a watch as its runner. RC006 they cannot work, 42501 the owner lacks a right.';
 
 revoke all on function recovery._rehearse_watch(regclass) from public;

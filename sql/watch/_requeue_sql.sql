@@ -1,4 +1,6 @@
-create or replace function recovery._requeue_sql(p_table regclass, p_close jsonb, p_requeue jsonb, p_attempts text, p_max_attempts integer)
+create or replace function recovery._requeue_sql(
+    p_table regclass, p_close jsonb, p_requeue jsonb, p_attempts text, p_max_attempts integer
+)
 returns jsonb
 language sql
 stable
@@ -7,7 +9,8 @@ set search_path = pg_catalog, pg_temp
 as $$
     -- While attempts are left the row goes back to the queue; the last one fails, and says so.
     select case when p_attempts is null then p_close else (
-        select jsonb_object_agg(a.attname, format('case when coalesce(r.%I, 0) + 1 < %s then %s else %s end', p_attempts, p_max_attempts,
+        select jsonb_object_agg(a.attname,
+            format('case when coalesce(r.%I, 0) + 1 < %s then %s else %s end', p_attempts, p_max_attempts,
                    coalesce(p_requeue ->> a.attname, format('r.%I', a.attname)),
                    coalesce(recovery._gave_up_sql(p_close ->> a.attname, p_max_attempts), format('r.%I', a.attname))))
                || jsonb_build_object(p_attempts, format('coalesce(r.%I, 0) + 1', p_attempts))
@@ -16,6 +19,7 @@ as $$
 $$;
 
 comment on function recovery._requeue_sql(regclass, jsonb, jsonb, text, integer) is
-    'What a closing sets where work is set back to its queue until a number of attempts: column -> compiled expression.';
+    'What a closing sets where work is set back to its queue until a number of attempts: column -> compiled '
+    'expression.';
 
 revoke all on function recovery._requeue_sql(regclass, jsonb, jsonb, text, integer) from public;

@@ -29,7 +29,8 @@ begin
         select string_agg(format('%I', a.attname), ', ' order by a.attnum) into v_columns
         from pg_attribute as a
         where a.attrelid = p_watch.relation and not a.attisdropped
-          and (a.attnum = any(p_watch.open_columns) or a.attname = 'server_epoch' or a.attname = any(p_watch.key_columns))
+          and (a.attnum = any(p_watch.open_columns) or a.attname = 'server_epoch'
+              or a.attname = any(p_watch.key_columns))
         having not bool_or(a.attgenerated <> '' or a.atttypid in ('json'::regtype, 'jsonb'::regtype));
     end if;
     if (select c.relkind from pg_class as c where c.oid = p_watch.relation) = 'p' then
@@ -39,7 +40,8 @@ begin
     end if;
     for v_trigger in
         select t.name, t.function, t.event,
-               t.condition || case when v_moves is null or t.event ~ 'update' then '' else ' and ' || v_writes end as condition
+               t.condition || case when v_moves is null or t.event ~ 'update' then '' else ' and '
+                   || v_writes end as condition
         from (values
             ('zz_recovery_10_insert', 'before_insert', 'before insert',
                 case when recovery._is_decided_late(p_watch) then '(new.server_epoch is null' || v_moved || ')'
@@ -48,7 +50,8 @@ begin
                 case when v_moves is null then '(' || v_was || ') is not true' else v_writes end),
             ('zz_recovery_25_null', 'before_update', 'before update of server_epoch',
                 case when v_moves is null then
-                    'new.server_epoch is null and old.server_epoch is not null and (' || v_was || ') and ' || v_writes end),
+                    'new.server_epoch is null and old.server_epoch is not null and (' || v_was || ') and '
+                        || v_writes end),
             ('zz_recovery_30_delete', 'before_delete', 'before delete', v_moves),
             ('recovery_10_insert', 'insert', 'after insert', '(' || v_is || v_moved || ')'),
             ('recovery_20_update', 'update', 'after update' || coalesce(' of ' || v_columns, ''), v_writes),
@@ -60,7 +63,8 @@ begin
     loop
         name := v_trigger.name;
         statement := recovery._render_sql(
-            'create trigger {name!i} {event} on {relation} for each {level} execute function recovery.watch_{id}_{function}()',
+            'create trigger {name!i} {event} on {relation} for each {level} execute function '
+            'recovery.watch_{id}_{function}()',
             jsonb_build_object(
                 'name', v_trigger.name,
                 'event', v_trigger.event,

@@ -38,7 +38,7 @@ end
 $function$;
 
 comment on function recovery._trigger_sql(recovery.watch, text) is
-    'Body of a trigger function of a watch: before_insert, before_update, before_delete: the owner, and the fence of closed '
-    'rows; insert, update, delete, truncate: the fence, then the event, then the bell.';
+    'Body of a trigger function of a watch: before_insert, before_update, before_delete: the owner, and the fence of '
+    'closed rows; insert, update, delete, truncate: the fence, then the event, then the bell.';
 
 revoke all on function recovery._trigger_sql(recovery.watch, text) from public;

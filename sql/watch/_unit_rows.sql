@@ -18,7 +18,9 @@ begin
     v_groups := case when v_group is not null then recovery._group_tree(v_unit.family, array[v_group], false) end;
     v_task.key := p_key;
     v_task.keys := v_groups;
-    for v_watch in select w.* from recovery._attached_watches() as w where w.family = v_unit.family order by w.position, w.name loop
+    for v_watch in
+        select w.* from recovery._attached_watches() as w where w.family = v_unit.family order by w.position, w.name
+    loop
         v_key := recovery._key_text(v_watch.key_columns, 'r');
         return query select v_watch.name, f.row ->> 0, f.row ->> 1, (f.row ->> 2)::bigint
             from recovery._run_as_owner(v_watch.runner, recovery._render_sql($sql$

@@ -47,7 +47,8 @@ begin
         'tool', case when p_watch.supervised is null then 'null::interval' else format('coalesce(x.own, %s)',
             case when p_watch.kind is null then coalesce(v_tool.o_text, 'null::interval') else format(
                 'case when x.kind is not null then %s end', coalesce(v_tool.o_text, 'null::interval')) end) end,
-        'task', case when p_watch.child is null then 'null::interval' else coalesce(v_task.o_text, 'null::interval') end,
+        'task', case when p_watch.child is null then 'null::interval'
+            else coalesce(v_task.o_text, 'null::interval') end,
         'wall', coalesce(v_wall.o_text, 'null::interval'),
         'key', recovery._key_text(p_watch.key_columns, 'r'),
         'group', coalesce('(' || p_watch.group_by || ')::text', 'null::text'),

@@ -10,7 +10,8 @@ as $$
         from {relation} as r
         left join lateral (
             select t.at from recovery.own_touch as t
-            where t.family = {family!l} and t.scope = 'row' and t.watch = {watch!l} and t.key = {key} offset 0) as t on true
+            where t.family = {family!l} and t.scope = 'row' and t.watch = {watch!l}
+                and t.key = {key} offset 0) as t on true
         where ({group}) = ($1).key::{type} and ({open}) and ({meant})
           and (r.server_epoch = any(($1).epochs) or r.server_epoch is null)
         $sql$, jsonb_build_object(

@@ -13,7 +13,8 @@ begin
     v_task.key := p_group;
     v_task.since := p_after;
     for v_watch in
-        select w.* from recovery._attached_watches() as w join recovery.watch as u on u.name = p_watch and u.family = w.family
+        select w.* from recovery._attached_watches() as w join recovery.watch as u on u.name = p_watch
+            and u.family = w.family
         where w.group_by is not null and w.started is not null
     loop
         select b.* into v_begun from recovery._run_as_owner(v_watch.runner, recovery._render_sql($sql$
@@ -32,6 +33,7 @@ begin
 end
 $$;
 
-comment on function recovery._has_begun(text, text, timestamptz) is 'Whether a group has open work that began after a point in time.';
+comment on function recovery._has_begun(text, text, timestamptz) is
+    'Whether a group has open work that began after a point in time.';
 
 revoke all on function recovery._has_begun(text, text, timestamptz) from public;

@@ -90,6 +90,7 @@ end
 $$;
 
 comment on function recovery._idle_groups(text, timestamptz, timestamptz) is
-    'Groups (sessions) of a family with open work and no activity for idle_timeout: child groups, roots only with idle_roots; none that waits for a human or for a subagent, or lives at a publisher.';
+    'Groups (sessions) of a family with open work and no activity for idle_timeout: child groups, roots only with '
+    'idle_roots; none that waits for a human or for a subagent, or lives at a publisher.';
 
 revoke all on function recovery._idle_groups(text, timestamptz, timestamptz) from public;

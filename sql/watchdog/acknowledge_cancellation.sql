@@ -21,13 +21,15 @@ begin
         return '{}';  -- its group works on something new by now
     end if;
     v_session := recovery._session_settings();
-    v_closed := recovery._close_unit_tree(v_asked.detail ->> 'watch', v_asked.scope, v_asked.key, v_asked.reason, 'cancel:' || p_epoch);
+    v_closed := recovery._close_unit_tree(v_asked.detail ->> 'watch', v_asked.scope, v_asked.key, v_asked.reason,
+        'cancel:' || p_epoch);
     perform recovery._restore_settings(v_session);
     return v_closed;
 end
 $$;
 
 comment on function recovery.acknowledge_cancellation(bigint, bigint, uuid) is
-    'The owner says that it has stopped what recovery.cancellation asked for: what it left open closes now. Counts per watch; harmless when repeated. RC001, RC002, RC003 as the heartbeat.';
+    'The owner says that it has stopped what recovery.cancellation asked for: what it left open closes now. Counts '
+    'per watch; harmless when repeated. RC001, RC002, RC003 as the heartbeat.';
 
 revoke all on function recovery.acknowledge_cancellation(bigint, bigint, uuid) from public;

@@ -1,5 +1,6 @@
 create or replace function recovery.pending_cancellations(p_epoch bigint)
-returns table (id bigint, watch text, scope text, key text, reason text, detail jsonb, requested timestamptz, deadline timestamptz)
+returns table (id bigint, watch text, scope text, key text, reason text, detail jsonb, requested timestamptz,
+    deadline timestamptz)
 language sql
 stable
 security definer
@@ -9,6 +10,7 @@ as $$
     from recovery.cancellation as c where c.server_epoch = p_epoch order by c.id
 $$;
 
-comment on function recovery.pending_cancellations(bigint) is 'What a server is asked to stop and has not acknowledged.';
+comment on function recovery.pending_cancellations(bigint) is
+    'What a server is asked to stop and has not acknowledged.';
 
 revoke all on function recovery.pending_cancellations(bigint) from public;

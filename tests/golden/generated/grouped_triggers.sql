@@ -28,7 +28,8 @@ begin
             old.server_epoch, case when v_opens then new.server_epoch end, tg_relid);
     end if;
     if v_opens then
-        -- Ownership begins here. Who is no server leaves the owner that the row carries, and is refused if it has ended.
+        -- Ownership begins here. Who is no server leaves the owner that the row carries, and is refused if it
+        -- has ended.
         if new.server_epoch is null
             or new.server_epoch = old.server_epoch and (v_writer is not null or old.server_epoch < 0)
         then
@@ -205,7 +206,8 @@ declare
 begin
     if current_setting(v_move, true) = tg_relid || ' ' || old.ctid then
         perform set_config(v_move, 'moves', true),
-                set_config(v_left, (coalesce(nullif(current_setting(v_left, true), ''), '0')::integer + 1)::text, true);
+                set_config(v_left, (coalesce(nullif(current_setting(v_left, true), ''),
+                    '0')::integer + 1)::text, true);
     end if;
     return old;
 end;
@@ -243,7 +245,8 @@ begin
             old.server_epoch, case when v_opens then new.server_epoch end, tg_relid);
     end if;
     if v_opens then
-        -- Ownership begins here. Who is no server leaves the owner that the row carries, and is refused if it has ended.
+        -- Ownership begins here. Who is no server leaves the owner that the row carries, and is refused if it
+        -- has ended.
         if new.server_epoch is null
             or new.server_epoch = old.server_epoch and (v_writer is not null or old.server_epoch < 0)
         then

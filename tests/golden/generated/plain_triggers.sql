@@ -28,7 +28,8 @@ begin
             old.server_epoch, case when v_opens then new.server_epoch end, tg_relid);
     end if;
     if v_opens then
-        -- Ownership begins here. Who is no server leaves the owner that the row carries, and is refused if it has ended.
+        -- Ownership begins here. Who is no server leaves the owner that the row carries, and is refused if it
+        -- has ended.
         if new.server_epoch is null
             or new.server_epoch = old.server_epoch and (v_writer is not null or old.server_epoch < 0)
         then
