@@ -66,6 +66,9 @@ ATTRIBUTE = re.compile(
 
 PINNED = "set search_path = pg_catalog, pg_temp"
 
+#: A line of sql/ has at most so many columns.
+WIDTH = 120
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -85,6 +88,8 @@ def check(path: Path) -> Iterator[Finding]:
     for number, line in enumerate(source.splitlines(), 1):
         if line != line.rstrip():
             yield Finding(path, number, "trailing white space")
+        if len(line) > WIDTH:
+            yield Finding(path, number, f"{len(line)} columns, at most {WIDTH}")
         if "\t" in line:
             yield Finding(path, number, "tab")
         if not line.isascii():

@@ -26,8 +26,11 @@ begin
     v_about.span := v_least;
     -- Usually nothing is that old, and this is all that is asked.
     if p_watch.timeout is null then
-        select e.* into v_some from recovery._run_as_owner(p_watch.runner, format('select to_jsonb(exists (select from %s as r where (%s) and (%s) < ($1).at - ($1).span))',
-            p_watch.relation, p_watch.open, p_watch.started), v_about) as e;
+        select e.* into v_some from recovery._run_as_owner(p_watch.runner, recovery._render_sql(
+            'select to_jsonb(exists (select from {relation} as r where ({open}) and ({started}) < ($1).at - '
+            '($1).span))',
+            jsonb_build_object('relation', p_watch.relation, 'open', p_watch.open, 'started', p_watch.started)),
+            v_about) as e;
     end if;
     if not v_some then
         return;
