@@ -18,10 +18,10 @@
                         asks whether it lives (the fence), and appends the event in the same transaction
      heartbeat          a keeper says every few seconds that the server lives, and holds the advisory lock -epoch
      boot               a new epoch; older ones of the same name end unless they are shown to be alive
-     sweep              _observe_servers -> judgement -> _end_dead_servers -> _orphaned_epochs -> _close_epoch, a batch a
-                        transaction; then burnt fuses, then overdue work
-     _close_batch       one statement (_close_sql) updates the orphans of a batch and writes their events; a bad batch is
-                        made smaller until the bad row stands alone in recovery.failure
+     sweep              _observe_servers -> judgement -> _end_dead_servers -> _orphaned_epochs -> _close_epoch, a batch
+                        a transaction; then burnt fuses, then overdue work
+     _close_batch       one statement (_close_sql) updates the orphans of a batch and writes their events; a bad batch
+                        is made smaller until the bad row stands alone in recovery.failure
      NOTIFY recovery    says only "look"; readers read recovery.event after their position, up to recovery.horizon()
 
    Rooms (folders of sql/, in this order)

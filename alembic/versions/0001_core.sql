@@ -40,10 +40,10 @@ set check_function_bodies = off;
                         asks whether it lives (the fence), and appends the event in the same transaction
      heartbeat          a keeper says every few seconds that the server lives, and holds the advisory lock -epoch
      boot               a new epoch; older ones of the same name end unless they are shown to be alive
-     sweep              _observe_servers -> judgement -> _end_dead_servers -> _orphaned_epochs -> _close_epoch, a batch a
-                        transaction; then burnt fuses, then overdue work
-     _close_batch       one statement (_close_sql) updates the orphans of a batch and writes their events; a bad batch is
-                        made smaller until the bad row stands alone in recovery.failure
+     sweep              _observe_servers -> judgement -> _end_dead_servers -> _orphaned_epochs -> _close_epoch, a batch
+                        a transaction; then burnt fuses, then overdue work
+     _close_batch       one statement (_close_sql) updates the orphans of a batch and writes their events; a bad batch
+                        is made smaller until the bad row stands alone in recovery.failure
      NOTIFY recovery    says only "look"; readers read recovery.event after their position, up to recovery.horizon()
 
    Rooms (folders of sql/, in this order)
@@ -92,8 +92,8 @@ end
 $$;
 --;
 -- sql/setup/schema.sql
--- pg-recovery's own environment has made the schema, for its version table. Nothing else may be in it: a downgrade would
--- drop it, and whoever owns a schema or a function in it could slip us theirs.
+-- pg-recovery's own environment has made the schema, for its version table. Nothing else may be in it: a downgrade
+-- would drop it, and whoever owns a schema or a function in it could slip us theirs.
 do $$
 begin
     if to_regnamespace('recovery') is null then
@@ -101,7 +101,8 @@ begin
     elsif exists (
             select from pg_depend as d
             where d.refclassid = 'pg_namespace'::regclass and d.refobjid = to_regnamespace('recovery')
-              and (d.classid <> 'pg_class'::regclass or d.objid is distinct from to_regclass('recovery.alembic_version')))
+              and (d.classid <> 'pg_class'::regclass
+                  or d.objid is distinct from to_regclass('recovery.alembic_version')))
         or not exists (
             select from pg_namespace as n join pg_roles as r on r.oid = n.nspowner
             where n.nspname = 'recovery' and (r.rolname in (current_user, 'recovery_owner') or r.rolsuper))
@@ -109,7 +110,8 @@ begin
         raise exception using
             errcode = 'duplicate_schema',
             message = 'schema "recovery" is in use already',
-            hint = 'If `recovery migrate` installed it: `alembic stamp` its revisions here, then drop table recovery.alembic_version. Else rename the schema.';
+            hint = 'If `recovery migrate` installed it: `alembic stamp` its revisions here, then drop table '
+                'recovery.alembic_version. Else rename the schema.';
     end if;
 end
 $$;
@@ -147,7 +149,8 @@ create type recovery.task as (
 );
 --;
 comment on type recovery.task is
-    'What a statement about watched rows is told, as ($1).field: the only way from our routines into those that a runner executes. The planner folds its fields, so that partial indexes serve.';
+    'What a statement about watched rows is told, as ($1).field: the only way from our routines into those that a '
+    'runner executes. The planner folds its fields, so that partial indexes serve.';
 --;
 comment on column recovery.task.epoch is 'Owner of the rows.';
 --;
@@ -212,7 +215,8 @@ create table recovery.clock (
 --;
 insert into recovery.clock default values;
 --;
-comment on table recovery.clock is 'Moves the clock by which leases, fuses and timeouts are judged; for tests, and only the owner can.';
+comment on table recovery.clock is
+    'Moves the clock by which leases, fuses and timeouts are judged; for tests, and only the owner can.';
 --;
 comment on column recovery.clock.one is 'There is one row.';
 --;
@@ -229,15 +233,18 @@ create table recovery.runner (
 );
 --;
 comment on table recovery.runner is
-    'For each owner of watched tables the role that executes what stands in them: expressions, triggers, defaults. Written by recovery.permit.';
+    'For each owner of watched tables the role that executes what stands in them: expressions, triggers, defaults. '
+    'Written by recovery.permit.';
 --;
 comment on column recovery.runner.id is 'Number of the runner; recovery_private.run_<id> is its function.';
 --;
 comment on column recovery.runner.owner is 'Whose tables.';
 --;
-comment on column recovery.runner.role is 'The runner: no login, a member of the owner (or, if that is privileged, granted what it needs table by table).';
+comment on column recovery.runner.role is
+    'The runner: no login, a member of the owner (or, if that is privileged, granted what it needs table by table).';
 --;
-comment on column recovery.runner.privileged is 'The owner is a superuser or belongs to recovery_owner: the runner is no member of it.';
+comment on column recovery.runner.privileged is
+    'The owner is a superuser or belongs to recovery_owner: the runner is no member of it.';
 --;
 -- sql/watch/broken_watch.sql
 create table recovery.broken_watch (
@@ -250,7 +257,8 @@ create table recovery.broken_watch (
 );
 --;
 comment on table recovery.broken_watch is
-    'Watches whose expressions, table or runner fail: their rows wait, all others are served. Written and cleared by boots and sweeps, shown by status.';
+    'Watches whose expressions, table or runner fail: their rows wait, all others are served. Written and cleared by '
+    'boots and sweeps, shown by status.';
 --;
 comment on column recovery.broken_watch.watch is 'Name of the watch.';
 --;
@@ -437,17 +445,20 @@ comment on table recovery.server is 'One row for each boot of a server; the epoc
 --;
 comment on column recovery.server.epoch is 'Grows, is never reused: at least the microsecond clock at boot.';
 --;
-comment on column recovery.server.name is 'Stable name of the server, e.g. api-1; a new boot supersedes older epochs of the same name.';
+comment on column recovery.server.name is
+    'Stable name of the server, e.g. api-1; a new boot supersedes older epochs of the same name.';
 --;
 comment on column recovery.server.host is 'Host the process runs on, as it said itself.';
 --;
 comment on column recovery.server.pid is 'Process id on that host.';
 --;
-comment on column recovery.server.process_start is 'When that process started: tells it from a later one with the same pid.';
+comment on column recovery.server.process_start is
+    'When that process started: tells it from a later one with the same pid.';
 --;
 comment on column recovery.server.version is 'Version of the application, for people.';
 --;
-comment on column recovery.server.token is 'Random secret of this boot: a heartbeat must show it, so an epoch issued twice is noticed.';
+comment on column recovery.server.token is
+    'Random secret of this boot: a heartbeat must show it, so an epoch issued twice is noticed.';
 --;
 comment on column recovery.server.lease is 'How long the server counts as alive after its last heartbeat.';
 --;
@@ -455,33 +466,44 @@ comment on column recovery.server.grace is 'How long a lost keeper connection is
 --;
 comment on column recovery.server.booted is 'When this epoch began.';
 --;
-comment on column recovery.server.heartbeat is 'Last heartbeat by the database clock; not indexed, so that it stays HOT.';
+comment on column recovery.server.heartbeat is
+    'Last heartbeat by the database clock; not indexed, so that it stays HOT.';
 --;
-comment on column recovery.server.keeper is 'Its keeper holds the session advisory lock -epoch: the absence of the lock means something.';
+comment on column recovery.server.keeper is
+    'Its keeper holds the session advisory lock -epoch: the absence of the lock means something.';
 --;
 comment on column recovery.server.beat is 'How often its keeper beats; null: it has not said.';
 --;
 comment on column recovery.server.suspected is 'When a sweep first missed that lock; a heartbeat clears it.';
 --;
-comment on column recovery.server.looked_at is 'From when on the want of a beat counts: the last sweep before the one that first found it late, or that one itself if the database may have stood still in between.';
+comment on column recovery.server.looked_at is
+    'From when on the want of a beat counts: the last sweep before the one that first found it late, or that one '
+    'itself if the database may have stood still in between.';
 --;
 comment on column recovery.server.looked_beat is 'The heartbeat that sweep found: a newer one makes it void.';
 --;
 comment on column recovery.server.process_dead is 'When a sweeper on its own host found the process dead.';
 --;
-comment on column recovery.server.process_seen is 'When a sweeper on its own host last saw the process alive; not indexed, so that it stays HOT.';
+comment on column recovery.server.process_seen is
+    'When a sweeper on its own host last saw the process alive; not indexed, so that it stays HOT.';
 --;
-comment on column recovery.server.drain_until is 'Drains: opens no new work, keeps what it owns until then, and is not superseded.';
+comment on column recovery.server.drain_until is
+    'Drains: opens no new work, keeps what it owns until then, and is not superseded.';
 --;
-comment on column recovery.server.pending is 'The reason with which it is to end, while a transaction still holds its row (a foreign key of the host does); it may not write any more, and its orphans are closed.';
+comment on column recovery.server.pending is
+    'The reason with which it is to end, while a transaction still holds its row (a foreign key of the host does); it '
+    'may not write any more, and its orphans are closed.';
 --;
 comment on column recovery.server.heir is 'Live epoch that takes over what it still owns.';
 --;
 comment on column recovery.server.ended is 'When the epoch ended; null while it may own work.';
 --;
-comment on column recovery.server.reason is 'Why it ended: shutdown, superseded, lease_expired, connection_lost, process_dead, drain_expired, evicted or epoch_lost.';
+comment on column recovery.server.reason is
+    'Why it ended: shutdown, superseded, lease_expired, connection_lost, process_dead, drain_expired, evicted or '
+    'epoch_lost.';
 --;
-comment on constraint server_epoch_ended_key on recovery.server is 'Makes ending a key update; see the fence in ARCHITECTURE.md.';
+comment on constraint server_epoch_ended_key on recovery.server is
+    'Makes ending a key update; see the fence in ARCHITECTURE.md.';
 --;
 comment on index recovery.server_name_live is 'Finds the live epochs of a name at boot.';
 --;
@@ -505,7 +527,8 @@ create table recovery.observation (
 insert into recovery.observation default values;
 --;
 comment on table recovery.observation is
-    'Since when sweepers have watched without a break. Silence means death only after a full lease of watching: a dead database, or sweepers that slept, are not dead servers.';
+    'Since when sweepers have watched without a break. Silence means death only after a full lease of watching: a '
+    'dead database, or sweepers that slept, are not dead servers.';
 --;
 comment on column recovery.observation.one is 'There is one row.';
 --;
@@ -523,9 +546,11 @@ comment on column recovery.observation.mass_since is 'Since when most servers lo
 --;
 comment on column recovery.observation.because is 'Why watching began anew.';
 --;
-comment on column recovery.observation.asked is 'When a server that stands by last asked whether to sweep: it watches, too.';
+comment on column recovery.observation.asked is
+    'When a server that stands by last asked whether to sweep: it watches, too.';
 --;
-comment on column recovery.observation.sweeper is 'Epoch of the server that sweeps for all; others stand by, see recovery.claim_sweep.';
+comment on column recovery.observation.sweeper is
+    'Epoch of the server that sweeps for all; others stand by, see recovery.claim_sweep.';
 --;
 comment on column recovery.observation.sweeper_every is 'How often it sweeps.';
 --;
@@ -544,7 +569,8 @@ create table recovery.failure (
     constraint failure_pkey primary key (watch, key)
 );
 --;
-comment on table recovery.failure is 'Orphans that could not be closed, with the error; retried with backoff, shown by status.';
+comment on table recovery.failure is
+    'Orphans that could not be closed, with the error; retried with backoff, shown by status.';
 --;
 comment on column recovery.failure.watch is 'Name of the watch.';
 --;
@@ -726,7 +752,8 @@ create table recovery.event (
 );
 --;
 comment on table recovery.event is
-    'One durable row for each transition of a watched row, in the transaction that made it. Append-only; ids of one row grow in the order of its changes.';
+    'One durable row for each transition of a watched row, in the transaction that made it. Append-only; ids of one '
+    'row grow in the order of its changes.';
 --;
 comment on column recovery.event.id is 'Grows in order of writing, not of commit: read with recovery.horizon().';
 --;
@@ -736,7 +763,9 @@ comment on column recovery.event.server_epoch is 'Owner of the row; for a closin
 --;
 comment on column recovery.event.watch is 'Name of the watch.';
 --;
-comment on column recovery.event.kind is 'opened, reopened, closed, requeued, deleted, adopted (a row); failed, idle (a group); cancel (a row or group: asks its owner to stop it).';
+comment on column recovery.event.kind is
+    'opened, reopened, closed, requeued, deleted, adopted (a row); failed, idle (a group); cancel (a row or group: '
+    'asks its owner to stop it).';
 --;
 comment on column recovery.event.topic is 'Name of the bus event, as the watch says.';
 --;
@@ -744,7 +773,8 @@ comment on column recovery.event.key is 'Primary key of the row as text; a JSON 
 --;
 comment on column recovery.event.group_key is 'Group (session) of the row as text.';
 --;
-comment on column recovery.event.reason is 'Why: superseded, shutdown, lease_expired, unowned, ...; for a writer the setting recovery.reason, else null.';
+comment on column recovery.event.reason is
+    'Why: superseded, shutdown, lease_expired, unowned, ...; for a writer the setting recovery.reason, else null.';
 --;
 comment on column recovery.event.detector is 'Who: writer, boot:<epoch>, sweep:<label>, shutdown:<epoch>.';
 --;
@@ -760,7 +790,9 @@ create sequence recovery.bell_event as bigint minvalue 0 start 0;
 --;
 comment on sequence recovery.bell_time is 'Milliseconds since 1970 of the last NOTIFY.';
 --;
-comment on sequence recovery.bell_event is 'Up to this event id a closing, a heartbeat or a sweep has rung; a write''s own ring does not count, it may be rolled back.';
+comment on sequence recovery.bell_event is
+    'Up to this event id a closing, a heartbeat or a sweep has rung; a write''s own ring does not count, it may be '
+    'rolled back.';
 --;
 -- sql/watchdog/cancellation.sql
 create table recovery.cancellation (
@@ -824,7 +856,8 @@ create table recovery.setting (
 );
 --;
 comment on table recovery.setting is
-    'Settings of the watchdog that differ from the built-in defaults: for everything, or only for a watch, a kind of work, a group. Written by recovery.configure, read by recovery.get_setting; every sweep reads them again.';
+    'Settings of the watchdog that differ from the built-in defaults: for everything, or only for a watch, a kind of '
+    'work, a group. Written by recovery.configure, read by recovery.get_setting; every sweep reads them again.';
 --;
 comment on column recovery.setting.name is 'Which setting, as recovery.setting_status lists them.';
 --;
@@ -834,7 +867,8 @@ comment on column recovery.setting.kind is 'Only for this kind of work; empty: f
 --;
 comment on column recovery.setting.group_key is 'Only for this group (session); empty: for all.';
 --;
-comment on column recovery.setting.value is 'Normalised: an interval as PostgreSQL prints it, off for no limit, true or false.';
+comment on column recovery.setting.value is
+    'Normalised: an interval as PostgreSQL prints it, off for no limit, true or false.';
 --;
 comment on column recovery.setting.changed_at is 'When it got this value.';
 --;
@@ -882,7 +916,8 @@ as $$
 $$;
 --;
 comment on function recovery._database_number() is
-    'The last three digits of every epoch that this database issues: a publisher and its subscribers do not issue the same, and a physical copy that became a database of its own knows which are not its own.';
+    'The last three digits of every epoch that this database issues: a publisher and its subscribers do not issue the '
+    'same, and a physical copy that became a database of its own knows which are not its own.';
 --;
 revoke all on function recovery._database_number() from public;
 --;
@@ -902,7 +937,8 @@ begin
 end
 $$;
 --;
-comment on function recovery._fail(text, text, text) is 'Raises an error of class RC; the codes stand in ARCHITECTURE.md.';
+comment on function recovery._fail(text, text, text) is
+    'Raises an error of class RC; the codes stand in ARCHITECTURE.md.';
 --;
 revoke all on function recovery._fail(text, text, text) from public;
 --;
@@ -916,11 +952,13 @@ set search_path = pg_catalog, pg_temp
 as $$
     select exists (
         select from recovery.server as s
-        where s.epoch = abs(p_epoch) and s.epoch % 1000 = recovery._database_number() and s.reason is distinct from 'epoch_lost')
+        where s.epoch = abs(p_epoch) and s.epoch % 1000 = recovery._database_number()
+            and s.reason is distinct from 'epoch_lost')
 $$;
 --;
 comment on function recovery._issued_here(bigint) is
-    'Whether a server of this database booted with the epoch. One that was booked as lost, or came with a copy of another database, is not of here.';
+    'Whether a server of this database booted with the epoch. One that was booked as lost, or came with a copy of '
+    'another database, is not of here.';
 --;
 revoke all on function recovery._issued_here(bigint) from public;
 --;
@@ -934,11 +972,13 @@ set search_path = pg_catalog, pg_temp
 as $$
     -- The first number from there on that ends as this database's do.
     select n.least + (recovery._database_number() - n.least % 1000 + 1000) % 1000
-    from (select greatest((date_part('epoch', clock_timestamp()) * 1000000)::bigint, max(s.epoch) + 1) as least from recovery.server as s) as n
+    from (select greatest((date_part('epoch', clock_timestamp()) * 1000000)::bigint, max(s.epoch) + 1) as least
+        from recovery.server as s) as n
 $$;
 --;
 comment on function recovery._next_epoch() is
-    'The next epoch: above all others, at least the microsecond clock (so that a failover cannot make it issue one again), ending with recovery._database_number().';
+    'The next epoch: above all others, at least the microsecond clock (so that a failover cannot make it issue one '
+    'again), ending with recovery._database_number().';
 --;
 revoke all on function recovery._next_epoch() from public;
 --;
@@ -953,9 +993,77 @@ as $$
     select clock_timestamp() + c.shift from recovery.clock as c
 $$;
 --;
-comment on function recovery._now() is 'The clock by which leases, fuses and timeouts are judged: the database clock, moved by recovery.clock in tests.';
+comment on function recovery._now() is
+    'The clock by which leases, fuses and timeouts are judged: the database clock, moved by recovery.clock in tests.';
 --;
 revoke all on function recovery._now() from public;
+--;
+-- sql/setup/_render_sql.sql
+create or replace function recovery._render_sql(p_template text, p_holes jsonb)
+returns text
+language plpgsql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+/* {relation} is replaced by the value of that name as it is, {watch!l} by a literal, {column!i} by an identifier.
+   Values are inserted and not looked at: expressions of a host may hold braces. Any other brace stays.
+
+   A template that begins with a line break may be indented like the code around it: the indentation of its last
+   line, which holds nothing else, is taken from all its lines. A line that holds nothing but one hole goes away
+   where the value is empty. */
+declare
+    v_indent   text := E'\n' || repeat(' ', length(p_template) - length(rtrim(p_template, ' ')));
+    v_template text := case when p_template like E'\n%' || v_indent
+        then substr(replace(left(p_template, - length(v_indent)), v_indent, E'\n'), 2) else p_template end;
+    v_parts    text[] := string_to_array(v_template, '{');
+    v_text     text := coalesce(v_parts[1], '');
+    v_used     text[] := '{}';
+    v_part     text;
+    v_hole     text;
+    v_name     text;
+    v_value    text;
+    v_rest     text;
+begin
+    foreach v_part in array v_parts[2:] loop
+        v_name := split_part(v_part, '}', 1);
+        v_hole := v_name;
+        v_value := p_holes ->> v_name;
+        if v_value is null and v_part ~ '^[a-z_]+(![a-z]*)?\}' then
+            v_name := split_part(v_hole, '!', 1);
+            if p_holes ? v_name then
+                v_value := case right(v_hole, 2)
+                    when '!l' then quote_nullable(p_holes ->> v_name)
+                    when '!i' then quote_ident(p_holes ->> v_name) end;
+            end if;
+            if v_value is null then
+                raise exception 'hole {%} of a template has no value, or no such form', v_hole;
+            end if;
+        elsif v_value is null or v_hole = v_part then
+            v_text := v_text || '{' || v_part;
+            continue;
+        end if;
+        v_used := v_used || v_name;
+        v_rest := substr(v_part, length(v_hole) + 2);
+        if v_value = '' and (v_rest = '' or left(v_rest, 1) = E'\n') and right(rtrim(v_text, ' '), 1) = E'\n' then
+            v_text := rtrim(v_text, ' ');
+            v_rest := substr(v_rest, 2);
+        end if;
+        v_text := v_text || v_value || v_rest;
+    end loop;
+    if p_holes - v_used <> '{}' then
+        raise exception 'a template has no hole for %',
+            (select string_agg(k, ', ') from jsonb_object_keys(p_holes - v_used) as k);
+    end if;
+    return v_text;
+end
+$$;
+--;
+comment on function recovery._render_sql(text, jsonb) is
+    'Fills the named holes of a template of SQL: {a} as it is, {a!l} as a literal, {a!i} as an identifier. '
+    'Fails on a hole without a value and on a value without a hole.';
+--;
+revoke all on function recovery._render_sql(text, jsonb) from public;
 --;
 -- sql/setup/_stay_local.sql
 create or replace function recovery._stay_local()
@@ -977,7 +1085,9 @@ end
 $$;
 --;
 comment on function recovery._stay_local() is
-    'Trigger function of all our own tables, fires for replicated rows only: a publication FOR ALL TABLES brings the publisher''s servers, fuses and watches, which mean nothing here (its locks, processes and oids are elsewhere), and drops them.';
+    'Trigger function of all our own tables, fires for replicated rows only: a publication FOR ALL TABLES brings the '
+    'publisher''s servers, fuses and watches, which mean nothing here (its locks, processes and oids are elsewhere), '
+    'and drops them.';
 --;
 revoke all on function recovery._stay_local() from public;
 --;
@@ -990,7 +1100,8 @@ security invoker
 set search_path = pg_catalog, pg_temp
 as $$
     select case when jsonb_typeof(p_array) = 'array'
-        then array(select e.text from jsonb_array_elements_text(p_array) with ordinality as e (text, n) order by e.n) end
+        then array(select e.text from jsonb_array_elements_text(p_array) with ordinality as e (text, n)
+            order by e.n) end
 $$;
 --;
 comment on function recovery._to_texts(jsonb) is 'A json array as text[]; null if it is none.';
@@ -1008,7 +1119,8 @@ as $$
     select case when pg_is_in_recovery() then null else left(pg_walfile_name(pg_current_wal_lsn()), 8) end
 $$;
 --;
-comment on function recovery.timeline() is 'Timeline of the database; another one after each failover. Null on a standby.';
+comment on function recovery.timeline() is
+    'Timeline of the database; another one after each failover. Null on a standby.';
 --;
 revoke all on function recovery.timeline() from public;
 --;
@@ -1039,13 +1151,16 @@ as $$
     select exists (
         select from pg_class as t
         join recovery.runner as n on n.owner = t.relowner and n.privileged
-        join pg_class as c on c.relnamespace = t.relnamespace and c.relowner = t.relowner and c.relkind in ('r', 'p', 'v')
+        join pg_class as c on c.relnamespace = t.relnamespace and c.relowner = t.relowner
+            and c.relkind in ('r', 'p', 'v')
         where t.oid = p_table and not has_table_privilege(n.role, c.oid, 'insert')
-          and exists (select from pg_trigger as g where g.tgrelid = t.oid and not g.tgisinternal and g.tgname !~ '^(zz_)?recovery_[0-9]{2}_'))
+          and exists (select from pg_trigger as g where g.tgrelid = t.oid and not g.tgisinternal
+              and g.tgname !~ '^(zz_)?recovery_[0-9]{2}_'))
 $$;
 --;
 comment on function recovery._lacks_loan(regclass) is
-    'Whether a superuser''s table got triggers after it was attached: what they may write has not been lent to the runner yet.';
+    'Whether a superuser''s table got triggers after it was attached: what they may write has not been lent to the '
+    'runner yet.';
 --;
 revoke all on function recovery._lacks_loan(regclass) from public;
 --;
@@ -1060,23 +1175,30 @@ as $$
 declare
     v_other record;
 begin
-    execute format('grant usage on schema %s to %I', (select c.relnamespace::regnamespace from pg_class as c where c.oid = p_table), p_role);
-    -- The table; and where it has triggers or rules of its own, what these may need of the same owner in the same schema.
+    execute format('grant usage on schema %s to %I',
+        (select c.relnamespace::regnamespace from pg_class as c where c.oid = p_table), p_role);
+    -- The table; and where it has triggers or rules of its own, what these may need of the same owner in the same
+    -- schema.
     for v_other in
         select c.oid::regclass as name, c.relkind
-        from pg_class as t join pg_class as c on c.relnamespace = t.relnamespace and c.relowner = t.relowner and c.relkind in ('r', 'p', 'v', 'S')
+        from pg_class as t join pg_class as c on c.relnamespace = t.relnamespace and c.relowner = t.relowner
+            and c.relkind in ('r', 'p', 'v', 'S')
         where t.oid = p_table
           and (c.oid = t.oid
-               or exists (select from pg_trigger as g where g.tgrelid = t.oid and not g.tgisinternal and g.tgname !~ '^(zz_)?recovery_[0-9]{2}_')
+               or exists (select from pg_trigger as g where g.tgrelid = t.oid and not g.tgisinternal
+                   and g.tgname !~ '^(zz_)?recovery_[0-9]{2}_')
                or exists (select from pg_rewrite as r where r.ev_class = t.oid))
     loop
-        execute format('grant %s %s to %I', case v_other.relkind when 'S' then 'usage on sequence' else 'select, insert, update, delete on table' end, v_other.name, p_role);
+        execute format('grant %s %s to %I',
+            case v_other.relkind when 'S' then 'usage on sequence' else 'select, insert, update, delete on table' end,
+            v_other.name, p_role);
     end loop;
 end
 $$;
 --;
 comment on function recovery._lend_table(regclass, name) is
-    'Grants a runner what it needs of a table whose owner is a superuser or belongs to recovery_owner: there it cannot be a member.';
+    'Grants a runner what it needs of a table whose owner is a superuser or belongs to recovery_owner: there it '
+    'cannot be a member.';
 --;
 revoke all on function recovery._lend_table(regclass, name) from public;
 --;
@@ -1087,21 +1209,18 @@ language plpgsql
 volatile
 security invoker
 set search_path = pg_catalog, pg_temp
-as $function$
-/* The runner executes the host's code, and so it owns the function that executes what it is given. An owner can alter
-   its function, and host code is the runner while it runs: it could make it security invoker, and whoever calls it
-   next would run the code. So it stands in a schema that is open to recovery_owner alone: nobody else can name it. */
+as $$
 declare
     v_runner recovery.runner;
     v_owner  text;
     v_tag    text;
-    v_call   text;
     v_given  boolean;
     v_new    boolean := current_setting('server_version_num')::integer >= 160000;  -- a membership says what it is for
     v_set    text := case when v_new then 'set' else 'member' end;
 begin
     if not exists (select from pg_roles as r where r.oid = p_owner) then
-        perform recovery._fail('RC010', format('role %s does not exist', coalesce(p_owner::text, 'null')), 'Give the role that owns the tables.');
+        perform recovery._fail('RC010', format('role %s does not exist', coalesce(p_owner::text, 'null')),
+            'Give the role that owns the tables.');
     end if;
     select r.rolname into v_owner from pg_roles as r where r.oid = p_owner;
     perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
@@ -1109,7 +1228,8 @@ begin
     set privileged = o.rolsuper or pg_has_role(o.oid, 'recovery_owner', 'member')
     from pg_roles as o where r.owner = p_owner and o.oid = p_owner returning r.* into v_runner;
     if not found then
-        v_tag := case when octet_length(v_owner) <= 40 then v_owner else left(v_owner, 16) || '_' || left(md5(v_owner), 16) end;
+        v_tag := case when octet_length(v_owner) <= 40 then v_owner
+                      else left(v_owner, 16) || '_' || left(md5(v_owner), 16) end;
         insert into recovery.runner (owner, role, privileged)
         select p_owner, 'recovery_runner_' || v_tag, r.rolsuper or pg_has_role(r.oid, 'recovery_owner', 'member')
         from pg_roles as r where r.oid = p_owner
@@ -1118,13 +1238,18 @@ begin
     if not exists (select from pg_roles as r where r.rolname = v_runner.role) then
         begin
             execute format('create role %I nologin', v_runner.role);
-            execute format('comment on role %I is %L', v_runner.role, format('pg-recovery: runner of %s, see recovery.permit.', v_owner));
+            execute format('comment on role %I is %L', v_runner.role,
+                format('pg-recovery: runner of %s, see recovery.permit.', v_owner));
         exception when duplicate_object or unique_violation then
             null;  -- of another database of this cluster, a moment ago
         end;
     end if;
-    if exists (select from pg_roles as r where r.rolname = v_runner.role and (r.rolcanlogin or r.rolsuper or r.rolcreaterole or r.rolreplication)) then
-        perform recovery._fail('RC010', format('role %I is not what pg-recovery made: it can log in or has rights of its own', v_runner.role),
+    if exists (
+        select from pg_roles as r
+        where r.rolname = v_runner.role and (r.rolcanlogin or r.rolsuper or r.rolcreaterole or r.rolreplication)
+    ) then
+        perform recovery._fail('RC010',
+            format('role %I is not what pg-recovery made: it can log in or has rights of its own', v_runner.role),
             format('alter role %I nologin nosuperuser nocreaterole noreplication;', v_runner.role));
     end if;
     if v_runner.privileged and pg_has_role(v_runner.role, p_owner, 'member') then
@@ -1139,71 +1264,106 @@ begin
     -- Who is no superuser must belong to a role to make something that belongs to it; until the end of this.
     v_given := not (pg_has_role(v_runner.role, 'usage') and pg_has_role(v_runner.role, v_set));
     if v_given then
-        execute format('grant %I to %I%s', v_runner.role, current_user, case when v_new then ' with inherit true, set true' else '' end);
+        execute format('grant %I to %I%s', v_runner.role, current_user,
+            case when v_new then ' with inherit true, set true' else '' end);
     end if;
     if not has_database_privilege(v_runner.role, current_database(), 'temporary') then
         execute format('grant temporary on database %I to %I', current_database(), v_runner.role);
     end if;
-    execute format($sql$
-        create or replace function recovery_private.run_%1$s(p_sql text, p_task recovery.task, p_mode text)
-        returns setof jsonb language plpgsql volatile security definer
-        set search_path = pg_catalog, pg_temp set standard_conforming_strings = on as %2$L$sql$,
-        v_runner.id, $body$
-declare
-    v_rows   refcursor;
-    v_answer jsonb;
-begin
-    if p_mode = 'read' then
-        return query execute p_sql using p_task;
-    elsif p_mode = 'write' then
-        -- Read and planned by our search_path, executed by that of the host's writers: its triggers see theirs.
-        open v_rows no scroll for execute p_sql using p_task;
-        perform pg_catalog.set_config('search_path', p_task.path, true);
-        loop
-            fetch v_rows into v_answer;
-            exit when not found;
-            return next v_answer;
-        end loop;
-        close v_rows;
-        -- A deferred constraint would fail at commit, where nothing could be split any more; and a
-        -- deferred trigger would run there, up to PostgreSQL 17 as whoever called us.
-        set constraints all immediate;
-    else
-        execute p_sql using p_task;
-        if p_mode = 'compile' then
-            -- How PostgreSQL prints the expression of a view, its type, and what it uses. Every name is qualified: the
-            -- text will be trusted, and the runner can alter the search_path of this function.
-            return query select pg_catalog.jsonb_build_object(
-                'text', pg_catalog.pg_get_viewdef(a.attrelid),
-                'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
-                'uses', (
-                    select pg_catalog.jsonb_agg(pg_catalog.jsonb_build_array(d.refclassid, d.refobjid, d.refobjsubid))
-                    from pg_catalog.pg_rewrite as w join pg_catalog.pg_depend as d
-                      on d.classid operator(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass and d.objid operator(pg_catalog.=) w.oid
-                    where w.ev_class operator(pg_catalog.=) a.attrelid))
-            from pg_catalog.pg_attribute as a
-            where a.attrelid operator(pg_catalog.=) p_task.key::pg_catalog.regclass and a.attnum operator(pg_catalog.=) 1;
-        end if;
-    end if;
-end$body$);
-    v_call := format('recovery_private.run_%s(text, recovery.task, text)', v_runner.id);
-    execute format('comment on function %s is %L', v_call, format('Executes a statement with the rights of %I, for tables of %I.', v_runner.role, v_owner));
-    execute format('grant create on schema recovery_private to %I', v_runner.role);
-    execute format('alter function %s owner to %I', v_call, v_runner.role);
-    execute format('revoke create on schema recovery_private from %I', v_runner.role);
-    execute format('revoke all on function %s from public', v_call);
-    execute format('grant execute on function %s to recovery_owner', v_call);
+    perform recovery._make_runner_function(v_runner, v_owner);
     if v_given then
         execute format('revoke %I from %I', v_runner.role, current_user);
     end if;
     return v_runner.id;
 end
-$function$;
+$$;
 --;
 comment on function recovery._make_runner(regrole) is
-    'Makes, or repairs, the role and the function by which code of an owner''s tables is executed. Needs a superuser, or CREATEROLE, membership in recovery_owner and (from PostgreSQL 16 on) the admin option on the owner.';
+    'Makes, or repairs, the role and the function by which code of an owner''s tables is executed. Needs a superuser, '
+    'or CREATEROLE, membership in recovery_owner and (from PostgreSQL 16 on) the admin option on the owner.';
 --;
 revoke all on function recovery._make_runner(regrole) from public;
+--;
+-- sql/rights/_make_runner_function.sql
+create or replace function recovery._make_runner_function(p_runner recovery.runner, p_owner text)
+returns void
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $function$
+/* The runner executes the host's code, and so it owns the function that executes what it is given. An owner can alter
+   its function, and host code is the runner while it runs: it could make it security invoker, and whoever calls it
+   next would run the code. So it stands in a schema that is open to recovery_owner alone: nobody else can name it. */
+declare
+    v_call text := format('recovery_private.run_%s(text, recovery.task, text)', p_runner.id);
+begin
+    execute recovery._render_sql($sql$
+        create or replace function recovery_private.run_{id}(p_sql text, p_task recovery.task, p_mode text)
+        returns setof jsonb
+        language plpgsql
+        volatile
+        security definer
+        set search_path = pg_catalog, pg_temp
+        set standard_conforming_strings = on
+        as $body$
+        declare
+            v_rows   refcursor;
+            v_answer jsonb;
+        begin
+            if p_mode = 'read' then
+                return query execute p_sql using p_task;
+            elsif p_mode = 'write' then
+                -- Read and planned by our search_path, executed by that of the host's writers: its triggers see theirs.
+                open v_rows no scroll for execute p_sql using p_task;
+                perform pg_catalog.set_config('search_path', p_task.path, true);
+                loop
+                    fetch v_rows into v_answer;
+                    exit when not found;
+                    return next v_answer;
+                end loop;
+                close v_rows;
+                -- A deferred constraint would fail at commit, where nothing could be split any more; and a
+                -- deferred trigger would run there, up to PostgreSQL 17 as whoever called us.
+                set constraints all immediate;
+            else
+                execute p_sql using p_task;
+                if p_mode = 'compile' then
+                    -- How PostgreSQL prints the expression of a view, its type, and what it uses. Every name is
+                    -- qualified: the text will be trusted, and the runner can alter the search_path of this function.
+                    return query select pg_catalog.jsonb_build_object(
+                        'text', pg_catalog.pg_get_viewdef(a.attrelid),
+                        'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
+                        'uses', (
+                            select pg_catalog.jsonb_agg(
+                                pg_catalog.jsonb_build_array(d.refclassid, d.refobjid, d.refobjsubid))
+                            from pg_catalog.pg_rewrite as w join pg_catalog.pg_depend as d
+                              on d.classid operator(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass
+                             and d.objid operator(pg_catalog.=) w.oid
+                            where w.ev_class operator(pg_catalog.=) a.attrelid))
+                    from pg_catalog.pg_attribute as a
+                    where a.attrelid operator(pg_catalog.=) p_task.key::pg_catalog.regclass
+                      and a.attnum operator(pg_catalog.=) 1;
+                end if;
+            end if;
+        end
+        $body$
+        $sql$, jsonb_build_object('id', p_runner.id));
+    execute format('comment on function %s is %L', v_call,
+        format('Executes a statement with the rights of %I, for tables of %I.', p_runner.role, p_owner));
+    execute format('grant create on schema recovery_private to %I', p_runner.role);
+    execute format('alter function %s owner to %I', v_call, p_runner.role);
+    execute format('revoke create on schema recovery_private from %I', p_runner.role);
+    execute format('revoke all on function %s from public', v_call);
+    execute format('grant execute on function %s to recovery_owner', v_call);
+end
+$function$;
+--;
+comment on function recovery._make_runner_function(recovery.runner, text) is
+    'Makes, or repairs, the function by which a runner executes statements, which belongs to it. '
+    'For recovery._make_runner.';
+--;
+revoke all on function recovery._make_runner_function(recovery.runner, text) from public;
 --;
 -- sql/rights/_owns_table.sql
 create or replace function recovery._owns_table(p_table regclass)
@@ -1216,7 +1376,8 @@ as $$
     select coalesce((select pg_has_role(c.relowner, 'usage') from pg_class as c where c.oid = p_table), false)
 $$;
 --;
-comment on function recovery._owns_table(regclass) is 'Whether the caller has the rights of a table''s owner: row security of recovery.watch asks.';
+comment on function recovery._owns_table(regclass) is
+    'Whether the caller has the rights of a table''s owner: row security of recovery.watch asks.';
 --;
 revoke all on function recovery._owns_table(regclass) from public;
 --;
@@ -1240,9 +1401,11 @@ begin
     for v_other in
         select c.oid::regclass as name, c.relkind from pg_class as c
         where c.relnamespace = v_schema and c.relowner = v_owner and (v_last or c.oid = p_table)
-          and exists (select from aclexplode(c.relacl) as a where a.grantee = (select o.oid from pg_roles as o where o.rolname = p_role))
+          and exists (select from aclexplode(c.relacl) as a
+              where a.grantee = (select o.oid from pg_roles as o where o.rolname = p_role))
     loop
-        execute format('revoke all on %s %s from %I', case v_other.relkind when 'S' then 'sequence' else 'table' end, v_other.name, p_role);
+        execute format('revoke all on %s %s from %I', case v_other.relkind when 'S' then 'sequence' else 'table' end,
+            v_other.name, p_role);
     end loop;
     if v_last then
         execute format('revoke all on schema %s from %I', v_schema, p_role);
@@ -1250,7 +1413,8 @@ begin
 end
 $$;
 --;
-comment on function recovery._reclaim_table(regclass, name) is 'Takes back what recovery._lend_table granted; what other watches of the schema need stays until the last.';
+comment on function recovery._reclaim_table(regclass, name) is
+    'Takes back what recovery._lend_table granted; what other watches of the schema need stays until the last.';
 --;
 revoke all on function recovery._reclaim_table(regclass, name) from public;
 --;
@@ -1275,12 +1439,16 @@ end
 $$;
 --;
 comment on function recovery._restore_settings(jsonb) is
-    'Sets back what a trigger or function of the host has changed in this session by a plain SET, which outlives the transaction: else one table''s code could stop the sweeps of all others. To be called after a commit, when local settings are gone.';
+    'Sets back what a trigger or function of the host has changed in this session by a plain SET, which outlives the '
+    'transaction: else one table''s code could stop the sweeps of all others. To be called after a commit, when local '
+    'settings are gone.';
 --;
 revoke all on function recovery._restore_settings(jsonb) from public;
 --;
 -- sql/rights/_run_as_owner.sql
-create or replace function recovery._run_as_owner(p_runner integer, p_sql text, p_task recovery.task default null, p_mode text default 'read')
+create or replace function recovery._run_as_owner(
+    p_runner integer, p_sql text, p_task recovery.task default null, p_mode text default 'read'
+)
 returns setof jsonb
 language plpgsql
 volatile
@@ -1316,20 +1484,27 @@ begin
     -- Some things outlive the functions, and the transaction, in which host code makes them; the caller's session
     -- would go on with them. A plain SET of search_path and a cursor WITH HOLD are refused, which takes them back;
     -- temporary objects go.
-    for v_left in select o.what, o.removal from recovery._session_objects() as o where o.what <> all (v_before) order by o.what loop
+    for v_left in
+        select o.what, o.removal from recovery._session_objects() as o where o.what <> all (v_before) order by o.what
+    loop
         if v_left.removal is null then
-            perform recovery._fail('42501', format('code of %s leaves the %s in the session', v_owner, v_left.what), 'Let it use one without WITH HOLD.');
+            perform recovery._fail('42501', format('code of %s leaves the %s in the session', v_owner, v_left.what),
+                'Let it use one without WITH HOLD.');
         end if;
         perform recovery._run_as_owner(p_runner, v_left.removal, null, 'make');
     end loop;
     if current_setting('search_path') <> 'pg_catalog, pg_temp' then
-        perform recovery._fail('42501', format('code of %s sets search_path for the whole session', v_owner), 'Let it use SET LOCAL, or a SET clause of the function.');
+        perform recovery._fail('42501', format('code of %s sets search_path for the whole session', v_owner),
+            'Let it use SET LOCAL, or a SET clause of the function.');
     end if;
 end
 $$;
 --;
 comment on function recovery._run_as_owner(integer, text, recovery.task, text) is
-    'Executes a statement about watched rows with the rights of their owner''s runner: the only way in which code of the host runs because of us. Mode read, plan, compile: its answer, and nothing else stays; write: a closing, which fires the host''s triggers under its own search_path and all deferred ones at once; make: definitions of our own.';
+    'Executes a statement about watched rows with the rights of their owner''s runner: the only way in which code of '
+    'the host runs because of us. Mode read, plan, compile: its answer, and nothing else stays; write: a closing, '
+    'which fires the host''s triggers under its own search_path and all deferred ones at once; make: definitions of '
+    'our own.';
 --;
 revoke all on function recovery._run_as_owner(integer, text, recovery.task, text) from public;
 --;
@@ -1357,21 +1532,28 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    return query select format('cursor %I of %s', c.name, c.creation_time), null::text from pg_cursors as c where c.is_holdable;
+    return query select format('cursor %I of %s', c.name, c.creation_time), null::text from pg_cursors as c
+        where c.is_holdable;
     if pg_my_temp_schema() <> 0 then
         return query
             select format('%s %s', c.relname, c.oid), format('drop %s if exists pg_temp.%I cascade',
-                case c.relkind when 'v' then 'view' when 'S' then 'sequence' when 'c' then 'type' when 'f' then 'foreign table' else 'table' end, c.relname)
-            from pg_class as c where c.relnamespace = pg_my_temp_schema() and c.relkind in ('r', 'p', 'v', 'S', 'c', 'f')
+                case c.relkind when 'v' then 'view' when 'S' then 'sequence' when 'c' then 'type' when 'f'
+                    then 'foreign table' else 'table' end, c.relname)
+            from pg_class as c where c.relnamespace = pg_my_temp_schema()
+                and c.relkind in ('r', 'p', 'v', 'S', 'c', 'f')
             union all
-            select format('%s %s', t.typname, t.oid), format('drop %s if exists pg_temp.%I cascade', case t.typtype when 'd' then 'domain' else 'type' end, t.typname)
+            select format('%s %s', t.typname, t.oid),
+                format('drop %s if exists pg_temp.%I cascade', case t.typtype when 'd' then 'domain' else 'type' end,
+                t.typname)
             from pg_type as t where t.typnamespace = pg_my_temp_schema() and t.typtype in ('d', 'e', 'r');
     end if;
 end
 $$;
 --;
 comment on function recovery._session_objects() is
-    'What outlives a transaction in this session and can run code in it: cursors WITH HOLD, which are filled at commit by whoever is the user then, and temporary relations and types, which hide those of pg_catalog from whoever goes on; with the statement that removes it.';
+    'What outlives a transaction in this session and can run code in it: cursors WITH HOLD, which are filled at '
+    'commit by whoever is the user then, and temporary relations and types, which hide those of pg_catalog from '
+    'whoever goes on; with the statement that removes it.';
 --;
 revoke all on function recovery._session_objects() from public;
 --;
@@ -1386,13 +1568,15 @@ as $$
     select pg_catalog.jsonb_object_agg(n.name, pg_catalog.current_setting(n.name, true))
     from (
         select s.name from pg_catalog.pg_settings as s
-        where s.context operator(pg_catalog.=) 'user' and (s.name operator(pg_catalog.!~) '^transaction_' or s.name operator(pg_catalog.=) 'transaction_timeout')
+        where s.context operator(pg_catalog.=) 'user'
+            and (s.name operator(pg_catalog.!~) '^transaction_' or s.name operator(pg_catalog.=) 'transaction_timeout')
         union all
         select 'recovery.server_epoch' union all select 'recovery.reason' union all select 'recovery.notify'
     ) as n
 $$;
 --;
-comment on function recovery._session_settings() is 'Settings of the session that code of the host might leave behind changed; for recovery._restore_settings.';
+comment on function recovery._session_settings() is
+    'Settings of the session that code of the host might leave behind changed; for recovery._restore_settings.';
 --;
 revoke all on function recovery._session_settings() from public;
 --;
@@ -1412,18 +1596,22 @@ as $$
             where t.oid = p_object and t.oid >= 16384
               and (t.typtype in ('c', 'r', 'm') or e.typtype in ('c', 'd', 'r', 'm')
                    or p_privileged and not exists (
-                       select from pg_roles as o where o.oid = t.typowner and (o.rolsuper or pg_has_role(o.oid, 'recovery_owner', 'member')))))
+                       select from pg_roles as o where o.oid = t.typowner
+                           and (o.rolsuper or pg_has_role(o.oid, 'recovery_owner', 'member')))))
         when 'pg_proc'::regclass then (
             select format('function %s, which belongs to %s', p.oid::regprocedure, p.proowner::regrole)
             from pg_proc as p join pg_roles as o on o.oid = p.proowner
-            where p.oid = p_object and p_privileged and not (o.rolsuper or pg_has_role(o.oid, 'recovery_owner', 'member')))
+            where p.oid = p_object and p_privileged
+                and not (o.rolsuper or pg_has_role(o.oid, 'recovery_owner', 'member')))
         when 'pg_operator'::regclass then (
-            select recovery._untrusted_object('pg_proc'::regclass, o.oprcode, p_privileged) from pg_operator as o where o.oid = p_object)
+            select recovery._untrusted_object('pg_proc'::regclass, o.oprcode, p_privileged) from pg_operator as o
+                where o.oid = p_object)
         end
 $$;
 --;
 comment on function recovery._untrusted_object(oid, oid, boolean) is
-    'What is wrong with an object (of pg_type, pg_proc, pg_operator) in an expression of an index or trigger: it would run code when it is read, or, in a table of a superuser, code of somebody else. Null: nothing.';
+    'What is wrong with an object (of pg_type, pg_proc, pg_operator) in an expression of an index or trigger: it '
+    'would run code when it is read, or, in a table of a superuser, code of somebody else. Null: nothing.';
 --;
 revoke all on function recovery._untrusted_object(oid, oid, boolean) from public;
 --;
@@ -1498,6 +1686,204 @@ comment on function recovery._add_owner_column(recovery.watch) is
 --;
 revoke all on function recovery._add_owner_column(recovery.watch) from public;
 --;
+-- sql/watch/_after_delete_sql.sql
+create or replace function recovery._after_delete_sql(p_watch recovery.watch, p_moves boolean)
+returns text
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $function$
+declare
+    v_image   constant text := recovery._realias_sql(p_watch.image, 'old');
+    v_deleted constant text := $sql$'deleted'$sql$;
+    v_moved   text := '';
+begin
+    if p_moves then
+        v_moved := recovery._render_sql($sql$
+            if coalesce(nullif(current_setting(v_left, true), ''), '0') <> '0' then
+                perform set_config(v_left, (current_setting(v_left)::integer - 1)::text, true),
+                        set_config('recovery.was_{id}_' || pg_trigger_depth(), jsonb_build_object(
+                            'open', v_was, 'owner', old.server_epoch, 'image', {image}, 'key', {key})::text, true);
+                return null;
+            end if;
+        $sql$, jsonb_build_object(
+            'id', p_watch.id,
+            'image', v_image,
+            'key', case p_watch.events when 'closed' then 'null' else format(
+                'case when v_was then %s end', recovery._key_text(p_watch.key_columns, 'old')) end));
+    end if;
+    return recovery._render_sql($sql$
+        declare
+            v_left constant text := 'recovery.left_{id}_' || pg_trigger_depth();
+            v_was  constant boolean := {was_open};
+        begin
+            if not v_was then
+                perform recovery._fence_write(null, false);
+            else
+                if (case when old.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
+                          and current_setting('transaction_isolation') = 'read committed'
+                         then pg_advisory_xact_lock_shared(old.server_epoch) is not null end) then
+        {write_if_live}
+                end if;
+                if not found then
+                    perform recovery._fence_write(null, false);
+        {write}
+                end if;
+            end if;
+        {moved}
+            if not v_was then
+                return null;
+            end if;
+        {ring}
+            return null;
+        end
+        $sql$, jsonb_build_object(
+        'id', p_watch.id,
+        'was_open', recovery._state_sql(p_watch, 'old'),
+        'write_if_live', recovery._event_sql(p_watch, 'old', v_deleted, v_image, 'null::jsonb', false, true),
+        'write', recovery._event_sql(p_watch, 'old', v_deleted, v_image, 'null::jsonb', false, false),
+        'moved', v_moved,
+        'ring', recovery._ring_sql(p_watch)));
+end
+$function$;
+--;
+comment on function recovery._after_delete_sql(recovery.watch, boolean) is
+    'Body of the trigger function that fences and tells open rows that are deleted. See recovery._trigger_sql.';
+--;
+revoke all on function recovery._after_delete_sql(recovery.watch, boolean) from public;
+--;
+-- sql/watch/_after_insert_sql.sql
+create or replace function recovery._after_insert_sql(p_watch recovery.watch, p_moves boolean)
+returns text
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $function$
+declare
+    v_image  constant text := recovery._realias_sql(p_watch.image, 'new');
+    v_opened constant text := $sql$'opened'$sql$;
+    v_moved  text := '';
+begin
+    if p_moves then
+        v_moved := recovery._render_sql($sql$
+            if nullif(current_setting(v_left, true), '') is not null then
+                v_was := current_setting(v_left, true);
+                perform set_config(v_left, '', true), recovery._withdraw_deletion({watch!l}, v_was ->> 'key');
+                v_old := (v_was ->> 'open')::boolean;
+                v_new := {is_open};
+                if v_old and v_new and new.server_epoch is not distinct from (v_was ->> 'owner')::bigint
+                    or not v_old and not v_new
+                then
+                    return null;
+                end if;
+                perform recovery._fence_write(case when v_new then new.server_epoch end, v_new and not v_old);
+                v_kind := case when not v_new then 'closed' when v_old then 'adopted' else 'reopened' end;
+        {write}
+            {ring}
+                return null;
+            end if;
+        $sql$, jsonb_build_object(
+            'watch', p_watch.name,
+            'is_open', recovery._state_sql(p_watch, 'new'),
+            'write', recovery._event_sql(p_watch, 'new', 'v_kind', $sql$v_was -> 'image'$sql$, v_image, p_watch.diff,
+                false),
+            'ring', recovery._ring_sql(p_watch)));
+    end if;
+    return recovery._render_sql($sql$
+        declare
+            v_left constant text := 'recovery.was_{id}_' || pg_trigger_depth();
+            v_was  jsonb;
+            v_old  boolean;
+            v_new  boolean;
+            v_kind text;
+        begin
+        {moved}
+            if not ({is_open}) then
+                return null;
+            end if;
+            if (case when new.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
+                      and current_setting('transaction_isolation') = 'read committed'
+                     then pg_advisory_xact_lock_shared(new.server_epoch) is not null end) then
+        {write_if_live}
+            end if;
+            if not found then
+                perform recovery._fence_write(new.server_epoch, true);
+        {write}
+            end if;
+        {ring}
+            return null;
+        end
+        $sql$, jsonb_build_object(
+        'id', p_watch.id,
+        'moved', v_moved,
+        'is_open', recovery._state_sql(p_watch, 'new'),
+        'write_if_live', recovery._event_sql(p_watch, 'new', v_opened, 'null::jsonb', v_image, false, true),
+        'write', recovery._event_sql(p_watch, 'new', v_opened, 'null::jsonb', v_image, false, false),
+        'ring', recovery._ring_sql(p_watch)));
+end
+$function$;
+--;
+comment on function recovery._after_insert_sql(recovery.watch, boolean) is
+    'Body of the trigger function that fences and tells open rows that are new, or come from another partition. '
+    'See recovery._trigger_sql.';
+--;
+revoke all on function recovery._after_insert_sql(recovery.watch, boolean) from public;
+--;
+-- sql/watch/_after_update_sql.sql
+create or replace function recovery._after_update_sql(p_watch recovery.watch)
+returns text
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $function$
+declare
+    v_old constant text := recovery._realias_sql(p_watch.image, 'old');
+    v_new constant text := recovery._realias_sql(p_watch.image, 'new');
+begin
+    return recovery._render_sql($sql$
+        declare
+            v_old  constant boolean := {was_open};
+            v_new  constant boolean := {is_open};
+            v_kind text;
+        begin
+            if v_old and v_new and new.server_epoch is not distinct from old.server_epoch then
+                return null;  -- still open
+            end if;
+            v_kind := case when not v_new then 'closed' when v_old then 'adopted' else 'reopened' end;
+            if (case when new.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
+                      and v_old <> v_new and (v_new or new.server_epoch = old.server_epoch)
+                      and current_setting('transaction_isolation') = 'read committed'
+                     then pg_advisory_xact_lock_shared(new.server_epoch) is not null end) then
+        {write_if_live}
+            end if;
+            if not found then
+                perform recovery._fence_write(case when v_new then new.server_epoch end, v_new and not v_old);
+                if not v_old and not v_new then
+                    return null;
+                end if;
+        {write}
+            end if;
+        {ring}
+            return null;
+        end
+        $sql$, jsonb_build_object(
+        'was_open', recovery._state_sql(p_watch, 'old'),
+        'is_open', recovery._state_sql(p_watch, 'new'),
+        'write_if_live', recovery._event_sql(p_watch, 'new', 'v_kind', v_old, v_new, p_watch.diff, true),
+        'write', recovery._event_sql(p_watch, 'new', 'v_kind', v_old, v_new, p_watch.diff, false),
+        'ring', recovery._ring_sql(p_watch)));
+end
+$function$;
+--;
+comment on function recovery._after_update_sql(recovery.watch) is
+    'Body of the trigger function that fences and tells rows that are opened, closed or adopted. See '
+    'recovery._trigger_sql.';
+--;
+revoke all on function recovery._after_update_sql(recovery.watch) from public;
+--;
 -- sql/watch/_attached_watches.sql
 create or replace function recovery._attached_watches()
 returns setof recovery.watch
@@ -1509,9 +1895,174 @@ as $$
     select w.* from recovery.watch as w where exists (select from pg_class as c where c.oid = w.relation)
 $$;
 --;
-comment on function recovery._attached_watches() is 'The watches whose table is still there: one that was dropped without recovery.detach harms no other.';
+comment on function recovery._attached_watches() is
+    'The watches whose table is still there: one that was dropped without recovery.detach harms no other.';
 --;
 revoke all on function recovery._attached_watches() from public;
+--;
+-- sql/watch/_before_delete_sql.sql
+create or replace function recovery._before_delete_sql(p_watch recovery.watch)
+returns text
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $function$
+    select recovery._render_sql($sql$
+        declare
+            v_move constant text := 'recovery.move_{id}_' || pg_trigger_depth();
+            v_left constant text := 'recovery.left_{id}_' || pg_trigger_depth();
+        begin
+            if current_setting(v_move, true) = tg_relid || ' ' || old.ctid then
+                perform set_config(v_move, 'moves', true),
+                        set_config(v_left, (coalesce(nullif(current_setting(v_left, true), ''),
+                            '0')::integer + 1)::text, true);
+            end if;
+            return old;
+        end
+        $sql$, jsonb_build_object('id', p_watch.id))
+$function$;
+--;
+comment on function recovery._before_delete_sql(recovery.watch) is
+    'Body of the trigger function that counts rows on their way to another partition. See recovery._trigger_sql.';
+--;
+revoke all on function recovery._before_delete_sql(recovery.watch) from public;
+--;
+-- sql/watch/_before_insert_sql.sql
+create or replace function recovery._before_insert_sql(p_watch recovery.watch, p_moves boolean)
+returns text
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $function$
+begin
+    return recovery._render_sql($sql$
+        declare
+            v_move constant text := 'recovery.move_{id}_' || pg_trigger_depth();
+        begin
+        {moved}
+            new.server_epoch := case when {is_open} then coalesce(
+                new.server_epoch, nullif(current_setting('recovery.server_epoch', true), '')::bigint) end;
+            return new;
+        end
+        $sql$, jsonb_build_object(
+        'id', p_watch.id,
+        'moved', case when p_moves then recovery._render_sql($sql$
+            if current_setting(v_move, true) = 'moves' then
+                perform set_config(v_move, '', true);
+                return new;  -- from another partition, where before_update has seen it
+            end if;
+        $sql$, '{}') else '' end,
+        'is_open', case when recovery._is_decided_late(p_watch) then 'true'
+                        else recovery._state_sql(p_watch, 'new') end));
+end
+$function$;
+--;
+comment on function recovery._before_insert_sql(recovery.watch, boolean) is
+    'Body of the trigger function that writes the owner into a new row. See recovery._trigger_sql.';
+--;
+revoke all on function recovery._before_insert_sql(recovery.watch, boolean) from public;
+--;
+-- sql/watch/_before_truncate_sql.sql
+create or replace function recovery._before_truncate_sql(p_watch recovery.watch)
+returns text
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $function$
+begin
+    return recovery._render_sql($sql$
+        begin
+            if nullif(current_setting('recovery.server_epoch', true), '')::bigint is not null then
+                perform recovery.assert_live(nullif(current_setting('recovery.server_epoch', true), '')::bigint);
+            end if;
+        {tell}
+            return null;
+        end
+        $sql$, jsonb_build_object(
+        'tell', case p_watch.events when 'closed' then '' else recovery._render_sql($sql$
+            begin
+        {write}
+                if found then
+                    perform recovery._announce_written();
+                end if;
+            exception when others then
+                raise warning 'recovery: the rows of % that were open leave no event: %', tg_relid::regclass, sqlerrm;
+            end;
+        $sql$, jsonb_build_object('write', recovery._event_sql(
+            p_watch, 'r', $sql$'deleted'$sql$, p_watch.image, 'null::jsonb', false, false))) end));
+end
+$function$;
+--;
+comment on function recovery._before_truncate_sql(recovery.watch) is
+    'Body of the trigger function that fences and tells the open rows of a table that is truncated. See '
+    'recovery._trigger_sql.';
+--;
+revoke all on function recovery._before_truncate_sql(recovery.watch) from public;
+--;
+-- sql/watch/_before_update_sql.sql
+create or replace function recovery._before_update_sql(p_watch recovery.watch, p_moves boolean)
+returns text
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $function$
+begin
+    return recovery._render_sql($sql$
+        declare
+            v_writer constant bigint := nullif(current_setting('recovery.server_epoch', true), '')::bigint;
+            v_opens  boolean;
+        begin
+        {moves}
+            if {was_open} then
+                -- The NULL of an ORM that has not seen who owns the row says nothing.
+                if new.server_epoch is null and v_writer is not null then
+                    new.server_epoch := old.server_epoch;
+                end if;
+                return new;
+            end if;
+            v_opens := {is_open};
+            if old.server_epoch < 0 then
+                perform recovery._refuse_late_result(
+                    old.server_epoch, case when v_opens then new.server_epoch end, tg_relid);
+            end if;
+            if v_opens then
+                -- Ownership begins here. Who is no server leaves the owner that the row carries, and is refused if it
+                -- has ended.
+                if new.server_epoch is null
+                    or new.server_epoch = old.server_epoch and (v_writer is not null or old.server_epoch < 0)
+                then
+                    new.server_epoch := v_writer;
+                end if;
+            else
+                if new.server_epoch <> old.server_epoch or old.server_epoch is null then
+                    new.server_epoch := old.server_epoch;
+                end if;
+                if v_writer is not null then
+                    perform recovery._fence_write(null, false);
+                end if;
+            end if;
+            return new;
+        end
+        $sql$, jsonb_build_object(
+        'moves', case when p_moves then recovery._render_sql($sql$
+            perform set_config('recovery.move_{id}_' || pg_trigger_depth(), tg_relid || ' ' || old.ctid, true),
+                    set_config('recovery.move_{id}', 'on', true);
+        $sql$, jsonb_build_object('id', p_watch.id)) else '' end,
+        'was_open', recovery._state_sql(p_watch, 'old'),
+        'is_open', case when recovery._is_decided_late(p_watch) then 'true'
+                        else recovery._state_sql(p_watch, 'new') end));
+end
+$function$;
+--;
+comment on function recovery._before_update_sql(recovery.watch, boolean) is
+    'Body of the trigger function that keeps the owner of a row, and fences writes of closed ones. See '
+    'recovery._trigger_sql.';
+--;
+revoke all on function recovery._before_update_sql(recovery.watch, boolean) from public;
 --;
 -- sql/watch/_broken_watches.sql
 create or replace function recovery._broken_watches()
@@ -1537,7 +2088,8 @@ end
 $$;
 --;
 comment on function recovery._broken_watches() is
-    'Watches whose statements cannot be planned now: something that their expressions use is gone, or a right. Nothing is executed.';
+    'Watches whose statements cannot be planned now: something that their expressions use is gone, or a right. '
+    'Nothing is executed.';
 --;
 revoke all on function recovery._broken_watches() from public;
 --;
@@ -1556,7 +2108,8 @@ begin
     -- this takes back all that came of it.
     select u.what into v_what
     from pg_depend as d
-    cross join lateral recovery._untrusted_object(d.refclassid, d.refobjid, (recovery._runner_of(p_table)).privileged) as u (what)
+    cross join lateral recovery._untrusted_object(d.refclassid, d.refobjid,
+        (recovery._runner_of(p_table)).privileged) as u (what)
     where u.what is not null
       and (d.classid = 'pg_class'::regclass and d.objid in (
               select i.indexrelid from pg_index as i join pg_class as c on c.oid = i.indexrelid
@@ -1572,7 +2125,8 @@ begin
 end
 $$;
 --;
-comment on function recovery._check_definitions(regclass) is 'Refuses an index or trigger of ours in which a literal has run code: RC006.';
+comment on function recovery._check_definitions(regclass) is
+    'Refuses an index or trigger of ours in which a literal has run code: RC006.';
 --;
 revoke all on function recovery._check_definitions(regclass) from public;
 --;
@@ -1625,14 +2179,18 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
     if p_key is null or p_key = '' then
-        perform recovery._fail('RC010', format('a %s needs the key of a row or group', p_what), 'As recovery.event.key and group_key show it.');
+        perform recovery._fail('RC010', format('a %s needs the key of a row or group', p_what),
+            'As recovery.event.key and group_key show it.');
     elsif octet_length(p_key) > 2000 then
-        perform recovery._fail('RC010', format('the key %s... of a %s has %s bytes', left(p_key, 40), p_what, octet_length(p_key)), 'Give 1 to 2000 bytes.');
+        perform recovery._fail('RC010',
+            format('the key %s... of a %s has %s bytes', left(p_key, 40), p_what, octet_length(p_key)),
+            'Give 1 to 2000 bytes.');
     end if;
 end
 $$;
 --;
-comment on function recovery._check_key(text, text) is 'Refuses a key that no row or group can have: RC010. p_what (fuse, touch, process) names it in the error.';
+comment on function recovery._check_key(text, text) is
+    'Refuses a key that no row or group can have: RC010. p_what (fuse, touch, process) names it in the error.';
 --;
 revoke all on function recovery._check_key(text, text) from public;
 --;
@@ -1842,14 +2400,17 @@ declare
 begin
     if p_watch.child is not null then
         v_task.key := p_key;
-        select c.* into v_child from recovery._run_as_owner(p_watch.runner, format('select to_jsonb((%s)::text) from %s as r where %s = ($1).key',
-            p_watch.child, p_watch.relation, recovery._key_text(p_watch.key_columns, 'r')), v_task) as c;
+        select c.* into v_child from recovery._run_as_owner(p_watch.runner, recovery._render_sql(
+            'select to_jsonb(({child})::text) from {relation} as r where {key} = ($1).key',
+            jsonb_build_object('child', p_watch.child, 'relation', p_watch.relation,
+                               'key', recovery._key_text(p_watch.key_columns, 'r'))), v_task) as c;
     end if;
     return v_child #>> '{}';
 end
 $$;
 --;
-comment on function recovery._child_group(recovery.watch, text) is 'The group that a row waits for (a subagent''s session), or null.';
+comment on function recovery._child_group(recovery.watch, text) is
+    'The group that a row waits for (a subagent''s session), or null.';
 --;
 revoke all on function recovery._child_group(recovery.watch, text) from public;
 --;
@@ -2184,7 +2745,8 @@ end
 $$;
 --;
 comment on function recovery._define_watch(regclass) is
-    'Makes the index and the triggers of a watch that its table does not have, as the runner: whoever makes them reads the literals in them. Whoever may call it, it makes what the watch says.';
+    'Makes the index and the triggers of a watch that its table does not have, as the runner: whoever makes them '
+    'reads the literals in them. Whoever may call it, it makes what the watch says.';
 --;
 revoke all on function recovery._define_watch(regclass) from public;
 --;
@@ -2211,6 +2773,59 @@ $$;
 comment on function recovery._drop_triggers(regclass) is 'Removes our triggers from a table.';
 --;
 revoke all on function recovery._drop_triggers(regclass) from public;
+--;
+-- sql/watch/_event_sql.sql
+create or replace function recovery._event_sql(
+    p_watch recovery.watch, p_row text, p_kind text, p_old text, p_new text, p_diff boolean, p_live boolean
+)
+returns text
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $function$
+declare
+    v_from text := '';
+begin
+    if p_live then
+        v_from := recovery._render_sql($sql$
+                from recovery.server as s
+        {difference}
+                where s.epoch = {row}.server_epoch and s.ended is null and s.pending is null and s.drain_until is null
+        $sql$, jsonb_build_object('row', p_row, 'difference', case when p_diff
+            then format('        cross join lateral recovery._json_difference(%s, %s) as d', p_old, p_new)
+                else '' end));
+    elsif p_row = 'r' then
+        v_from := format('        from %s as r where %s', p_watch.relation, p_watch.open);
+    elsif p_diff then
+        v_from := format('        from recovery._json_difference(%s, %s) as d', p_old, p_new);
+    end if;
+    if p_watch.events = 'closed' then
+        return case when p_live then '        perform ' || ltrim(v_from) || ';' else '' end;
+    end if;
+    return recovery._render_sql($sql$
+            insert into recovery.outbox_{outbox}
+                (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+            select {row}.server_epoch, {watch!l}, {kind}, {topic!l}, {key}, {group},
+                   nullif(current_setting('recovery.reason', true), ''), 'writer', {values}{from};
+    $sql$, jsonb_build_object(
+        'outbox', p_watch.outbox,
+        'row', p_row,
+        'watch', p_watch.name,
+        'kind', p_kind,
+        'topic', p_watch.topic,
+        'key', recovery._key_text(p_watch.key_columns, p_row),
+        'group', coalesce('(' || recovery._realias_sql(p_watch.group_by, p_row) || ')::text', 'null'),
+        'values', case when p_diff then 'd.old, d.new' else p_old || ', ' || p_new end,
+        'from', case v_from when '' then '' else E'\n' || v_from end));
+end
+$function$;
+--;
+comment on function recovery._event_sql(recovery.watch, text, text, text, text, boolean, boolean) is
+    'The statement of a trigger function that writes an event of the row old, new or r (every open one): p_live only '
+    'if its epoch lives, p_diff only what differs. Nothing for a watch that tells only what recovery does.';
+--;
+revoke all on function recovery._event_sql(recovery.watch, text, text, text, text, boolean, boolean) from public;
 --;
 -- sql/watch/_fail_expression.sql
 create or replace function recovery._fail_expression(p_table regclass, p_what text, p_problem text)
@@ -2280,13 +2895,15 @@ set search_path = pg_catalog, pg_temp
 as $$
     -- Tokens: a string, a quoted name, c.message, another word, any other character.
     select string_agg(case when t.token[1] = 'c.message'
-        then format('(c.message || %L)', format('; gave up after %s attempt%s', p_max_attempts, case p_max_attempts when 1 then '' else 's' end))
+        then format('(c.message || %L)',
+            format('; gave up after %s attempt%s', p_max_attempts, case p_max_attempts when 1 then '' else 's' end))
         else t.token[1] end, '' order by t.n)
     from regexp_matches(p_expression, $re$('(?:[^']|'')*'|"(?:[^"]|"")*"|\mc\.message\M|[a-zA-Z0-9_$]+|.)$re$, 'g')
          with ordinality as t (token, n)
 $$;
 --;
-comment on function recovery._gave_up_sql(text, integer) is 'A compiled close expression whose message says after how many attempts it gave up.';
+comment on function recovery._gave_up_sql(text, integer) is
+    'A compiled close expression whose message says after how many attempts it gave up.';
 --;
 revoke all on function recovery._gave_up_sql(text, integer) from public;
 --;
@@ -2315,17 +2932,28 @@ begin
     foreach v_name in array v_names loop
         if exists (
             select from pg_proc as p
-            where p.pronamespace = 'recovery'::regnamespace and p.proname = format('watch_%s_%s', new.id, v_name) and p.proowner <> (select o.oid from pg_roles as o where o.rolname = v_runner.role)
+            where p.pronamespace = 'recovery'::regnamespace and p.proname = format('watch_%s_%s', new.id, v_name)
+              and p.proowner <> (select o.oid from pg_roles as o where o.rolname = v_runner.role)
         ) then
             execute format('drop function recovery.watch_%s_%s()', new.id, v_name);  -- the table has another owner now
         end if;
-        perform recovery._run_as_owner(new.runner, format(
-            'create or replace function recovery.watch_%1$s_%2$s() returns trigger language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as %3$L;'
-            ' comment on function recovery.watch_%1$s_%2$s() is %4$L;'
-            ' revoke all on function recovery.watch_%1$s_%2$s() from public;'
-            ' grant execute on function recovery.watch_%1$s_%2$s() to %5$s',
-            new.id, v_name, recovery._trigger_sql(new, v_name),
-            format('Generated for watch "%s": owner, fence and events of its rows, %s.', new.name, replace(v_name, '_', ' ')), v_runner.owner), null, 'make');
+        perform recovery._run_as_owner(new.runner, recovery._render_sql($sql$
+            create or replace function {function}()
+            returns trigger
+            language plpgsql
+            volatile
+            security definer
+            set search_path = pg_catalog, pg_temp
+            as {body!l};
+            comment on function {function}() is {comment!l};
+            revoke all on function {function}() from public;
+            grant execute on function {function}() to {owner}
+            $sql$, jsonb_build_object(
+            'function', format('recovery.watch_%s_%s', new.id, v_name),
+            'body', recovery._trigger_sql(new, v_name),
+            'comment', format('Generated for watch "%s": owner, fence and events of its rows, %s.',
+                              new.name, replace(v_name, '_', ' ')),
+            'owner', v_runner.owner)), null, 'make');
     end loop;
     execute format('revoke create on schema recovery from %I', v_runner.role);
     return null;
@@ -2333,7 +2961,8 @@ end
 $$;
 --;
 comment on function recovery._generate_watch() is
-    'Trigger function of recovery.watch: makes the trigger functions of a watch, which belong to its runner, and the view through which they append events.';
+    'Trigger function of recovery.watch: makes the trigger functions of a watch, which belong to its runner, and the '
+    'view through which they append events.';
 --;
 revoke all on function recovery._generate_watch() from public;
 --;
@@ -2356,30 +2985,39 @@ begin
     end if;
     v_task.keys := p_groups;
     v_task.max_rows := p_upward::integer;
-    select t.* into v_groups from recovery._run_as_owner(v_head.runner, format($sql$
+    select t.* into v_groups from recovery._run_as_owner(v_head.runner, recovery._render_sql($sql$
         with recursive
         up (g) as (
-            select unnest(($1).keys::%3$s[])
+            select unnest(($1).keys::{type}[])
             union
-            select %2$s from up join %1$s as r on %4$s = up.g where ($1).max_rows = 1 and %2$s is not null
+            select {parent} from up join {relation} as r on {group} = up.g where ($1).max_rows = 1
+                and {parent} is not null
         ),
         down (g, depth) as (
             select up.g, 0 from up
-            where not exists (select from %1$s as r where %4$s = up.g and %2$s in (select u.g from up as u))
+            where not exists (select from {relation} as r where {group} = up.g
+                and {parent} in (select u.g from up as u))
             union
-            select %4$s, down.depth + 1 from down join %1$s as r on %2$s = down.g where down.depth < 100
+            select {group}, down.depth + 1 from down join {relation} as r on {parent} = down.g where down.depth < 100
         ),
         every (g, depth) as (
-            select x.g, max(x.depth) from (select down.g, down.depth from down union all select up.g, 0 from up) as x group by x.g
+            select x.g, max(x.depth)
+            from (select down.g, down.depth from down union all select up.g, 0 from up) as x
+            group by x.g
         )
         select to_jsonb(array_agg(g order by depth desc, g)::text[]) from every
-        $sql$, v_head.relation, v_head.parent, v_head.group_type, v_head.group_by), v_task) as t;
+        $sql$, jsonb_build_object(
+        'relation', v_head.relation,
+        'parent', v_head.parent,
+        'group', v_head.group_by,
+        'type', v_head.group_type)), v_task) as t;
     return recovery._to_texts(v_groups);
 end
 $$;
 --;
 comment on function recovery._group_tree(text, text[], boolean) is
-    'Groups with all their descendants, and with p_upward their ancestors too, deepest first; as they are where a family has no parent expression. Cycles end at depth 100.';
+    'Groups with all their descendants, and with p_upward their ancestors too, deepest first; as they are where a '
+    'family has no parent expression. Cycles end at depth 100.';
 --;
 revoke all on function recovery._group_tree(text, text[], boolean) from public;
 --;
@@ -2421,12 +3059,15 @@ as $$
 $$;
 --;
 comment on function recovery._has_rewriting_trigger(regclass) is
-    'Whether a trigger of the host may change a row on its way into the table, or into one of its partitions: BEFORE UPDATE FOR EACH ROW.';
+    'Whether a trigger of the host may change a row on its way into the table, or into one of its partitions: BEFORE '
+    'UPDATE FOR EACH ROW.';
 --;
 revoke all on function recovery._has_rewriting_trigger(regclass) from public;
 --;
 -- sql/watch/_index_problem.sql
-create or replace function recovery._index_problem(p_watch recovery.watch, p_kind text, out problem text, out remedy text)
+create or replace function recovery._index_problem(
+    p_watch recovery.watch, p_kind text, out problem text, out remedy text
+)
 returns record
 language plpgsql
 stable
@@ -2454,21 +3095,26 @@ begin
         return;
     end if;
     -- Of a partitioned table's index every leaf's counts.
-    select i.indexrelid into v_bad from pg_partition_tree(v_index.indexrelid) as p join pg_index as i on i.indexrelid = p.relid
+    select i.indexrelid into v_bad from pg_partition_tree(v_index.indexrelid) as p
+        join pg_index as i on i.indexrelid = p.relid
     where p.isleaf and not (i.indisvalid and i.indisready and i.indislive) limit 1;
     if v_bad is not null or not v_index.well then
         problem := format('index %s is invalid: each sweep reads the whole table', coalesce(v_bad, v_index.name));
         remedy := format('reindex index concurrently %s;', coalesce(v_bad, v_index.name));
         return;
     end if;
-    select concat(string_agg(pg_get_indexdef(v_index.indexrelid, n, false), ','), '|', pg_get_expr(i.indpred, i.indrelid)) into v_is
-    from pg_index as i cross join generate_series(1, v_index.columns) as n where i.indexrelid = v_index.indexrelid group by i.indexrelid;
+    select concat(string_agg(pg_get_indexdef(v_index.indexrelid, n, false), ','), '|',
+        pg_get_expr(i.indpred, i.indrelid)) into v_is
+    from pg_index as i cross join generate_series(1, v_index.columns) as n where i.indexrelid = v_index.indexrelid
+        group by i.indexrelid;
     v_as := case p_kind
         when 'open' then concat('server_epoch,', p_watch.group_by || ',', (
-            select string_agg(quote_ident(k.name), ',' order by k.n) from unnest(p_watch.key_columns) with ordinality as k (name, n)), '|', p_watch.open)
+            select string_agg(quote_ident(k.name), ',' order by k.n)
+                from unnest(p_watch.key_columns) with ordinality as k (name, n)), '|', p_watch.open)
         else concat(p_watch.started, '|', p_watch.open, ' AND ', p_watch.started, ' IS NOT NULL') end;
     -- As an index prints it: without the alias, but for a whole row.
-    v_as := replace(replace(recovery._realias_sql(v_as, E'\x01'), E'\x01.*', quote_ident(v_index.of) || '.*'), E'\x01.', '');
+    v_as := replace(replace(recovery._realias_sql(v_as, E'\x01'), E'\x01.*', quote_ident(v_index.of) || '.*'), E'\x01.',
+        '');
     -- Where a view has more parentheses, and breaks the lines of a CASE, says nothing.
     if translate(v_is, E'() \n', '') <> translate(v_as, E'() \n', '') then
         problem := format('index %s is not the one that recovery.attach made', v_index.name);
@@ -2478,9 +3124,44 @@ end
 $$;
 --;
 comment on function recovery._index_problem(recovery.watch, text) is
-    'What is wrong with the index recovery_<kind>_<id> (kind open or started) of a watch: another table''s, invalid, another definition; null: nothing. That it is missing, recovery._watch_definitions says.';
+    'What is wrong with the index recovery_<kind>_<id> (kind open or started) of a watch: another table''s, invalid, '
+    'another definition; null: nothing. That it is missing, recovery._watch_definitions says.';
 --;
 revoke all on function recovery._index_problem(recovery.watch, text) from public;
+--;
+-- sql/watch/_index_sql.sql
+create or replace function recovery._index_sql(p_watch recovery.watch, p_kind text)
+returns text
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $function$
+    -- Of what began, not of what moves: a timeout index on a moving column would end HOT updates. The test
+    -- for null follows from any comparison and keeps it out of closings, which would read all open rows by it.
+    select case p_kind
+        when 'open' then recovery._render_sql(
+            'create index {name!i} on {relation} (server_epoch{group}, {key}) where ({open})',
+            jsonb_build_object(
+                'name', 'recovery_open_' || p_watch.id,
+                'relation', p_watch.relation,
+                'group', coalesce(', (' || recovery._realias_sql(p_watch.group_by, p_watch.relation::text) || ')', ''),
+                'key', (select string_agg(quote_ident(k.name), ', ' order by k.n)
+                        from unnest(p_watch.key_columns) with ordinality as k (name, n)),
+                'open', recovery._realias_sql(p_watch.open, p_watch.relation::text)))
+        when 'started' then recovery._render_sql(
+            'create index {name!i} on {relation} (({started})) where ({open}) and ({started}) is not null',
+            jsonb_build_object(
+                'name', 'recovery_started_' || p_watch.id,
+                'relation', p_watch.relation,
+                'started', recovery._realias_sql(p_watch.started, p_watch.relation::text),
+                'open', recovery._realias_sql(p_watch.open, p_watch.relation::text))) end
+$function$;
+--;
+comment on function recovery._index_sql(recovery.watch, text) is
+    'The statement that makes an index of a watch: open, by owner, group and key; started, for the watchdog.';
+--;
+revoke all on function recovery._index_sql(recovery.watch, text) from public;
 --;
 -- sql/watch/_is_decided_late.sql
 create or replace function recovery._is_decided_late(p_watch recovery.watch)
@@ -2497,7 +3178,8 @@ as $$
 $$;
 --;
 comment on function recovery._is_decided_late(recovery.watch) is
-    'Whether the open predicate reads a generated column: PostgreSQL computes it after the BEFORE triggers, which do not know yet whether the row is open.';
+    'Whether the open predicate reads a generated column: PostgreSQL computes it after the BEFORE triggers, which do '
+    'not know yet whether the row is open.';
 --;
 revoke all on function recovery._is_decided_late(recovery.watch) from public;
 --;
@@ -2515,14 +3197,31 @@ declare
     v_task  recovery.task;
 begin
     v_task.keys := p_groups;
-    for v_watch in select w.* from recovery._attached_watches() as w where w.family = p_family and w.group_by is not null order by w.position loop
+    for v_watch in
+        select w.* from recovery._attached_watches() as w where w.family = p_family and w.group_by is not null
+        order by w.position
+    loop
         v_task.epochs := recovery._open_epochs(v_watch.name);
-        select o.* into v_open from recovery._run_as_owner(v_watch.runner, format(
-            'select to_jsonb(exists (select from unnest(($1).keys::%1$s[]) as g (g) cross join unnest(($1).epochs) as e (epoch) cross join lateral'
-            ' (select from %2$s as r where r.server_epoch = e.epoch and %3$s and (%4$s) and (%5$s) limit 1) as r)'
-            ' or exists (select from unnest(($1).keys::%1$s[]) as g (g) cross join lateral'
-            ' (select from %2$s as r where r.server_epoch is null and %3$s and (%4$s) and (%5$s) limit 1) as r))',
-            v_watch.group_type, v_watch.relation, recovery._key_sql(v_watch, 'group'), v_watch.open, coalesce(v_watch.only_if, 'true')), v_task) as o;
+        select o.* into v_open from recovery._run_as_owner(v_watch.runner, recovery._render_sql($sql$
+            select to_jsonb(
+                exists (
+                    select from unnest(($1).keys::{type}[]) as g (g)
+                    cross join unnest(($1).epochs) as e (epoch)
+                    cross join lateral (
+                        select from {relation} as r
+                        where r.server_epoch = e.epoch and {in_group} and ({open}) and ({meant}) limit 1) as r)
+                or exists (
+                    select from unnest(($1).keys::{type}[]) as g (g)
+                    cross join lateral (
+                        select from {relation} as r
+                        where r.server_epoch is null and {in_group} and ({open}) and ({meant}) limit 1) as r))
+            $sql$,
+            jsonb_build_object(
+                'type', v_watch.group_type,
+                'relation', v_watch.relation,
+                'in_group', recovery._key_sql(v_watch, 'group'),
+                'open', v_watch.open,
+                'meant', coalesce(v_watch.only_if, 'true'))), v_task) as o;
         if v_open then
             return true;
         end if;
@@ -2531,7 +3230,8 @@ begin
 end
 $$;
 --;
-comment on function recovery._is_group_open(text, text[]) is 'Whether any row of these groups is open, whoever owns it.';
+comment on function recovery._is_group_open(text, text[]) is
+    'Whether any row of these groups is open, whoever owns it.';
 --;
 revoke all on function recovery._is_group_open(text, text[]) from public;
 --;
@@ -2543,8 +3243,8 @@ stable
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
-    -- A disabled subscription counts: its publisher goes on. With publish_via_partition_root the root is its target, else
-    -- the leaves. A family closes together, so one such table is enough.
+    -- A disabled subscription counts: its publisher goes on. With publish_via_partition_root the root is its target,
+    -- else the leaves. A family closes together, so one such table is enough.
     with recursive t (oid) as (
         select coalesce(pg_partition_root(w.relation)::oid, w.relation::oid) from recovery._attached_watches() as w
         where w.family = p_family and exists (select from pg_subscription_rel)
@@ -2555,7 +3255,8 @@ as $$
 $$;
 --;
 comment on function recovery._is_replicated(text) is
-    'Whether a subscription of logical replication, enabled or not, writes a table of this family: rows in it may be live at the publisher.';
+    'Whether a subscription of logical replication, enabled or not, writes a table of this family: rows in it may be '
+    'live at the publisher.';
 --;
 revoke all on function recovery._is_replicated(text) from public;
 --;
@@ -2569,11 +3270,14 @@ set search_path = pg_catalog, pg_temp
 as $$
     select recovery._lacks_loan(p_table)
         or recovery._has_rewriting_trigger(p_table)
-       and exists (select from pg_trigger as t where t.tgrelid = p_table and t.tgname = 'recovery_20_update' and t.tgattr::text <> '')
+       and exists (select from pg_trigger as t where t.tgrelid = p_table and t.tgname = 'recovery_20_update'
+           and t.tgattr::text <> '')
 $$;
 --;
 comment on function recovery._is_stale(regclass) is
-    'Whether the host has added a BEFORE UPDATE trigger since the table was attached: what that changes in columns that the statement does not name is not noticed until recovery.attach is called again; or triggers in a superuser''s table, whose runner is lent what they may write when it is attached.';
+    'Whether the host has added a BEFORE UPDATE trigger since the table was attached: what that changes in columns '
+    'that the statement does not name is not noticed until recovery.attach is called again; or triggers in a '
+    'superuser''s table, whose runner is lent what they may write when it is attached.';
 --;
 revoke all on function recovery._is_stale(regclass) from public;
 --;
@@ -2586,7 +3290,8 @@ security invoker
 set search_path = pg_catalog, pg_temp
 as $$
     select case when cardinality(p_watch.key_columns) = 1 then array[p_key]
-                else (select array_agg(k.part order by k.n) from jsonb_array_elements_text(p_key::jsonb) with ordinality as k (part, n)) end
+                else (select array_agg(k.part order by k.n)
+                    from jsonb_array_elements_text(p_key::jsonb) with ordinality as k (part, n)) end
 $$;
 --;
 comment on function recovery._key_parts(recovery.watch, text) is 'The columns of a primary key as events carry it.';
@@ -2604,12 +3309,15 @@ as $$
     select case p_form
         when 'columns' then string_agg(format('r.%I', c.name), ', ' order by c.n)
         when 'parts' then format('array[%s]', string_agg(format('(r.%I)::text', c.name), ', ' order by c.n))
-        when 'between' then format('(($1).keys is null or (%1$s) > (%2$s)) and (($1).bound is null or (%1$s) <= (%3$s))',
-            string_agg(format('r.%I', c.name), ', ' order by c.n),
-            string_agg(format('(($1).keys[%s])::%s', c.n, p_watch.key_types[c.n]), ', ' order by c.n),
-            string_agg(format('(($1).bound[%s])::%s', c.n, p_watch.key_types[c.n]), ', ' order by c.n))
+        when 'between' then recovery._render_sql(
+            '(($1).keys is null or ({columns}) > ({after})) and (($1).bound is null or ({columns}) <= ({bound}))',
+            jsonb_build_object(
+                'columns', string_agg(format('r.%I', c.name), ', ' order by c.n),
+                'after', string_agg(format('(($1).keys[%s])::%s', c.n, p_watch.key_types[c.n]), ', ' order by c.n),
+                'bound', string_agg(format('(($1).bound[%s])::%s', c.n, p_watch.key_types[c.n]), ', ' order by c.n)))
         when 'loose' then format('(%s) is null', p_watch.group_by)
-        when 'equal' then string_agg(format('r.%I = (($1).keys[%s])::%s', c.name, c.n, p_watch.key_types[c.n]), ' and ' order by c.n)
+        when 'equal' then string_agg(
+            format('r.%I = (($1).keys[%s])::%s', c.name, c.n, p_watch.key_types[c.n]), ' and ' order by c.n)
         when 'group' then format('%s = g.g', p_watch.group_by)
         when 'groups' then format('%s = any(($1).keys::%s[])', p_watch.group_by, p_watch.group_type)
         end
@@ -2617,7 +3325,8 @@ as $$
 $$;
 --;
 comment on function recovery._key_sql(recovery.watch, text) is
-    'SQL text about the key of a row r: its columns, its parts as text[], or its comparison with the task''s keys and bound.';
+    'SQL text about the key of a row r: its columns, its parts as text[], or its comparison with the task''s keys and '
+    'bound.';
 --;
 revoke all on function recovery._key_sql(recovery.watch, text) from public;
 --;
@@ -2631,11 +3340,13 @@ set search_path = pg_catalog, pg_temp
 as $$
     select case when cardinality(p_columns) = 1
         then format('(%s.%I)::text', p_alias, p_columns[1])
-        else (select format('jsonb_build_array(%s)::text', string_agg(format('%s.%I', p_alias, c.name), ', ' order by c.n))
+        else (select format('jsonb_build_array(%s)::text',
+            string_agg(format('%s.%I', p_alias, c.name), ', ' order by c.n))
               from unnest(p_columns) with ordinality as c (name, n)) end
 $$;
 --;
-comment on function recovery._key_text(text[], text) is 'SQL text that prints the primary key of a row as events carry it.';
+comment on function recovery._key_text(text[], text) is
+    'SQL text that prints the primary key of a row as events carry it.';
 --;
 revoke all on function recovery._key_text(text[], text) from public;
 --;
@@ -2706,7 +3417,8 @@ begin
 end
 $$;
 --;
-comment on function recovery._note_broken_watch(text, text, text) is 'Notes that a watch fails, so that its rows wait and all others are served.';
+comment on function recovery._note_broken_watch(text, text, text) is
+    'Notes that a watch fails, so that its rows wait and all others are served.';
 --;
 revoke all on function recovery._note_broken_watch(text, text, text) from public;
 --;
@@ -2722,17 +3434,20 @@ declare
     v_watch  record;
     v_epochs jsonb;
 begin
-    select w.relation, w.open, w.runner into strict v_watch from recovery._attached_watches() as w where w.name = p_watch;
+    select w.relation, w.open, w.runner into strict v_watch from recovery._attached_watches() as w
+        where w.name = p_watch;
     -- Steps from one epoch to the next in the partial index, so the cost follows the number of owners.
-    select e.* into v_epochs from recovery._run_as_owner(v_watch.runner, format($sql$
+    select e.* into v_epochs from recovery._run_as_owner(v_watch.runner, recovery._render_sql($sql$
         with recursive e (epoch) as (
-            (select r.server_epoch from %1$s as r where r.server_epoch is not null and (%2$s) order by r.server_epoch limit 1)
+            (select r.server_epoch from {relation} as r
+             where r.server_epoch is not null and ({open}) order by r.server_epoch limit 1)
             union all
-            select (select r.server_epoch from %1$s as r where r.server_epoch > e.epoch and (%2$s) order by r.server_epoch limit 1)
+            select (select r.server_epoch from {relation} as r
+                    where r.server_epoch > e.epoch and ({open}) order by r.server_epoch limit 1)
             from e where e.epoch is not null
         )
         select to_jsonb(array_agg(e.epoch)) from e where e.epoch is not null
-        $sql$, v_watch.relation, v_watch.open)) as e;
+        $sql$, jsonb_build_object('relation', v_watch.relation, 'open', v_watch.open))) as e;
     return coalesce(recovery._to_texts(v_epochs)::bigint[], '{}');
 end
 $$;
@@ -2765,11 +3480,18 @@ declare
     v_text    text;
 begin
     v_task.key := 'pg_temp.recovery_' || replace(gen_random_uuid()::text, '-', '');
-    select v.* into v_found from recovery._run_as_owner((recovery._runner_of(p_table)).id, format(
-        E'create temporary view %s as select (%s\n)%s as recovery_value, r.tableoid as recovery_row'
-        ' from only %s as r cross join %s',
-        v_task.key, p_expression, coalesce('::' || p_type, ''), p_table,
-        case when p_closing then v_closing else v_nothing end), v_task, 'compile') as v;
+    select v.* into v_found from recovery._run_as_owner((recovery._runner_of(p_table)).id, recovery._render_sql($sql$
+        create temporary view {view} as
+        select ({expression}
+        ){type} as recovery_value, r.tableoid as recovery_row
+        from only {relation} as r
+        cross join {closing}
+        $sql$, jsonb_build_object(
+        'view', v_task.key,
+        'expression', p_expression,
+        'type', coalesce('::' || p_type, ''),
+        'relation', p_table,
+        'closing', case when p_closing then v_closing else v_nothing end)), v_task, 'compile') as v;
     v_text := v_found ->> 'text';
     return v_found || jsonb_build_object(
         'text', substr(v_text, 9, strpos(v_text, E' AS recovery_value,\n') - 9));
@@ -2940,23 +3662,30 @@ as $$
 declare
     v_watch recovery.watch;
     v_task  recovery.task;
+    v_role  text;
     v_step  text := 'statement';
     v_state text;
     v_error text;
 begin
     select w.* into strict v_watch from recovery.watch as w where w.relation = p_table;
-    if (select to_jsonb(true) from recovery._run_as_owner(v_watch.runner, format('select pg_catalog.to_jsonb(pg_catalog.row_security_active(%L::pg_catalog.regclass))', p_table)) as r where r = 'true') then
-        perform recovery._fail('RC006', format('row security of %s would hide rows from %s', p_table, (select r.role from recovery.runner as r where r.id = v_watch.runner)),
-            format('Orphans would stay open: alter role %I bypassrls.', (select r.role from recovery.runner as r where r.id = v_watch.runner)));
+    select r.role into v_role from recovery.runner as r where r.id = v_watch.runner;
+    if exists (
+        select from recovery._run_as_owner(v_watch.runner, format(
+            'select pg_catalog.to_jsonb(pg_catalog.row_security_active(%L::pg_catalog.regclass))', p_table)) as r
+        where r = 'true'
+    ) then
+        perform recovery._fail('RC006', format('row security of %s would hide rows from %s', p_table, v_role),
+            format('Orphans would stay open: alter role %I bypassrls.', v_role));
     end if;
     -- The real statements, planned by the role that executes them.
-    perform recovery._run_as_owner(v_watch.runner, 'explain (costs off) ' || recovery._close_sql(v_watch.family, case when v_watch.group_by is null then 'range' else 'groups' end),
-        v_task, 'plan');
-    perform recovery._run_as_owner(v_watch.runner, 'explain (costs off) ' || recovery._close_sql(v_watch.family, 'row', 'any', 'without', true, true, false, v_watch.name),
-        v_task, 'plan');
+    perform recovery._run_as_owner(v_watch.runner, 'explain (costs off) ' || recovery._close_sql(
+        v_watch.family, case when v_watch.group_by is null then 'range' else 'groups' end), v_task, 'plan');
+    perform recovery._run_as_owner(v_watch.runner, 'explain (costs off) ' || recovery._close_sql(
+        v_watch.family, 'row', 'any', 'without', true, true, false, v_watch.name), v_task, 'plan');
     if v_watch.supervised is not null then
         v_step := 'watchdog';
-        perform recovery._run_as_owner(v_watch.runner, 'explain (costs off) ' || recovery._due_sql(v_watch), v_task, 'plan');
+        perform recovery._run_as_owner(v_watch.runner, 'explain (costs off) ' || recovery._due_sql(v_watch), v_task,
+            'plan');
     end if;
 exception when others then
     get stacked diagnostics v_state = returned_sqlstate, v_error = message_text;
@@ -2968,7 +3697,8 @@ exception when others then
 end
 $$;
 --;
-comment on function recovery._rehearse_watch(regclass) is 'Plans the statements of a watch as its runner. RC006 they cannot work, 42501 the owner lacks a right.';
+comment on function recovery._rehearse_watch(regclass) is
+    'Plans the statements of a watch as its runner. RC006 they cannot work, 42501 the owner lacks a right.';
 --;
 revoke all on function recovery._rehearse_watch(regclass) from public;
 --;
@@ -3004,6 +3734,130 @@ comment on function recovery._requeue_sql(regclass, jsonb, jsonb, text, integer)
 --;
 revoke all on function recovery._requeue_sql(regclass, jsonb, jsonb, text, integer) from public;
 --;
+-- sql/watch/_ring_sql.sql
+create or replace function recovery._ring_sql(p_watch recovery.watch)
+returns text
+language sql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $function$
+    -- The bell: at most one NOTIFY in 20 ms, because NOTIFY serialises the commits of the whole cluster.
+    select case p_watch.events when 'closed' then '' else recovery._render_sql($sql$
+        if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
+               - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+            perform recovery._announce_written();
+        end if;
+    $sql$, '{}') end
+$function$;
+--;
+comment on function recovery._ring_sql(recovery.watch) is
+    'The end of a trigger function that has written an event: wakes the listeners.';
+--;
+revoke all on function recovery._ring_sql(recovery.watch) from public;
+--;
+-- sql/watch/_state_sql.sql
+create or replace function recovery._state_sql(p_watch recovery.watch, p_row text)
+returns text
+language sql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $function$
+    select format('(%s) is true', recovery._realias_sql(p_watch.open, p_row))
+$function$;
+--;
+comment on function recovery._state_sql(recovery.watch, text) is
+    'SQL text for whether the row old or new of a trigger is open.';
+--;
+revoke all on function recovery._state_sql(recovery.watch, text) from public;
+--;
+-- sql/watch/_trigger_definitions.sql
+create or replace function recovery._trigger_definitions(p_watch recovery.watch)
+returns table (name text, statement text)
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $function$
+/* PostgreSQL reads and plans a WHEN clause anew for each statement, half a microsecond for each of its
+   nodes, and a streaming update should not pay for that. So triggers name the columns that their conditions read,
+   and their functions decide; one short WHEN keeps streaming updates out of zz_recovery_20_update, which looks at
+   every update of a closed row. Where naming columns is not enough, because a BEFORE trigger of the host may change
+   one that the statement does not name, or does not help, because work streams into the json that says whether it is
+   open, recovery_20_update looks at every update.
+
+   The BEFORE triggers are called zz_ so that they fire after those of the host, and see the row as it will be.
+
+   Closings write their events themselves: they are the runner's statements, and no trigger of ours is for them. */
+declare
+    v_was     constant text := recovery._realias_sql(p_watch.open, 'old');
+    v_is      constant text := recovery._realias_sql(p_watch.open, 'new');
+    v_writes  constant text := format('(current_user <> %L or pg_trigger_depth() > 0)',
+                                      (recovery._runner_of(p_watch.relation)).role);
+    v_moves   text;
+    v_moved   text := '';
+    v_columns text;
+    v_trigger record;
+begin
+    if not recovery._has_rewriting_trigger(p_watch.relation) and p_watch.open !~ '\mr\.\*' then
+        select string_agg(format('%I', a.attname), ', ' order by a.attnum) into v_columns
+        from pg_attribute as a
+        where a.attrelid = p_watch.relation and not a.attisdropped
+          and (a.attnum = any(p_watch.open_columns) or a.attname = 'server_epoch'
+              or a.attname = any(p_watch.key_columns))
+        having not bool_or(a.attgenerated <> '' or a.atttypid in ('json'::regtype, 'jsonb'::regtype));
+    end if;
+    if (select c.relkind from pg_class as c where c.oid = p_watch.relation) = 'p' then
+        -- A row may be on its way between partitions.
+        v_moves := format($sql$current_setting('recovery.move_%s', true) = 'on'$sql$, p_watch.id);
+        v_moved := ' or ' || v_moves;
+    end if;
+    for v_trigger in
+        select t.name, t.function, t.event,
+               t.condition || case when v_moves is null or t.event ~ 'update' then '' else ' and '
+                   || v_writes end as condition
+        from (values
+            ('zz_recovery_10_insert', 'before_insert', 'before insert',
+                case when recovery._is_decided_late(p_watch) then '(new.server_epoch is null' || v_moved || ')'
+                     else '((' || v_is || ') is distinct from (new.server_epoch is not null)' || v_moved || ')' end),
+            ('zz_recovery_20_update', 'before_update', 'before update',
+                case when v_moves is null then '(' || v_was || ') is not true' else v_writes end),
+            ('zz_recovery_25_null', 'before_update', 'before update of server_epoch',
+                case when v_moves is null then
+                    'new.server_epoch is null and old.server_epoch is not null and (' || v_was || ') and '
+                        || v_writes end),
+            ('zz_recovery_30_delete', 'before_delete', 'before delete', v_moves),
+            ('recovery_10_insert', 'insert', 'after insert', '(' || v_is || v_moved || ')'),
+            ('recovery_20_update', 'update', 'after update' || coalesce(' of ' || v_columns, ''), v_writes),
+            ('recovery_30_delete', 'delete', 'after delete',
+                '(' || v_was || $sql$ or current_setting('recovery.server_epoch', true) <> ''$sql$ || v_moved || ')'),
+            ('recovery_40_truncate', 'truncate', 'before truncate', '')
+        ) as t (name, function, event, condition)
+        where t.condition is not null
+    loop
+        name := v_trigger.name;
+        statement := recovery._render_sql(
+            'create trigger {name!i} {event} on {relation} for each {level} execute function '
+            'recovery.watch_{id}_{function}()',
+            jsonb_build_object(
+                'name', v_trigger.name,
+                'event', v_trigger.event,
+                'relation', p_watch.relation,
+                'level', case v_trigger.function when 'truncate' then 'statement'
+                              else 'row when (' || v_trigger.condition || ')' end,
+                'id', p_watch.id,
+                'function', v_trigger.function));
+        return next;
+    end loop;
+end
+$function$;
+--;
+comment on function recovery._trigger_definitions(recovery.watch) is
+    'The statements that make the triggers of a watch, in the order in which they fire.';
+--;
+revoke all on function recovery._trigger_definitions(recovery.watch) from public;
+--;
 -- sql/watch/_trigger_sql.sql
 create or replace function recovery._trigger_sql(p_watch recovery.watch, p_operation text)
 returns text
@@ -3030,224 +3884,23 @@ as $function$
    triggers of the host come between. Anybody can set them, so nothing is left out because of them before the
    insert is there: AFTER DELETE fences and says what it says of every row, AFTER INSERT takes that back.       */
 declare
-    v_move   constant boolean := (select c.relkind = 'p' from pg_class as c where c.oid = p_watch.relation);
-    v_late   constant boolean := recovery._is_decided_late(p_watch);
-    v_was    constant text := format('(%s) is true', recovery._realias_sql(p_watch.open, 'old'));
-    v_is     constant text := format('(%s) is true', recovery._realias_sql(p_watch.open, 'new'));
-    v_writer constant text := $$nullif(current_setting('recovery.server_epoch', true), '')::bigint$$;
-    v_row    constant text := case p_operation when 'delete' then 'old' when 'truncate' then 'r' else 'new' end;
-    v_old    constant text := case p_operation when 'insert' then 'null::jsonb' when 'truncate' then p_watch.image else recovery._realias_sql(p_watch.image, 'old') end;
-    v_new    constant text := case when p_operation in ('delete', 'truncate') then 'null::jsonb' else recovery._realias_sql(p_watch.image, 'new') end;
-    v_diff   constant boolean := p_watch.diff and p_operation = 'update';
-    v_insert text;
-    v_values text;
-    v_event  text;
-    v_fast   text;
-    v_slow   text := '';
-    v_ring   text := '';
-    v_moved  text := '';
-    v_own    constant text := $$(case when %s and current_setting('transaction_isolation') = 'read committed'
-             then pg_advisory_xact_lock_shared(%s.server_epoch) is not null end)$$;
-    v_live   constant text := format('recovery.server as s%s where s.epoch = %s.server_epoch and s.ended is null and s.pending is null and s.drain_until is null',
-        case when v_diff then format(' cross join lateral recovery._json_difference(%s, %s) as d', v_old, v_new) else '' end, v_row);
+    v_moves constant boolean := (select c.relkind = 'p' from pg_class as c where c.oid = p_watch.relation);
 begin
-    case p_operation
-        when 'before_insert' then
-            return format($body$declare
-    v_move constant text := 'recovery.move_%1$s_' || pg_trigger_depth();
-begin%2$s
-    new.server_epoch := case when %3$s then coalesce(new.server_epoch, %4$s) end;
-    return new;
-end$body$,
-                p_watch.id, case when v_move then $$
-    if current_setting(v_move, true) = 'moves' then
-        perform set_config(v_move, '', true);
-        return new;  -- from another partition, where before_update has seen it
-    end if;$$ else '' end, case when v_late then 'true' else v_is end, v_writer);
-        when 'before_update' then
-            return format($body$declare
-    v_writer constant bigint := %1$s;
-    v_opens  boolean;
-begin%2$s
-    if %3$s then
-        -- The NULL of an ORM that has not seen who owns the row says nothing.
-        if new.server_epoch is null and v_writer is not null then
-            new.server_epoch := old.server_epoch;
-        end if;
-        return new;
-    end if;
-    v_opens := %4$s;
-    if old.server_epoch < 0 then
-        perform recovery._refuse_late_result(old.server_epoch, case when v_opens then new.server_epoch end, tg_relid);
-    end if;
-    if v_opens then
-        -- Ownership begins here. Who is no server leaves the owner that the row carries, and is refused if it has ended.
-        if new.server_epoch is null or new.server_epoch = old.server_epoch and (v_writer is not null or old.server_epoch < 0) then
-            new.server_epoch := v_writer;
-        end if;
-    else
-        if new.server_epoch <> old.server_epoch or old.server_epoch is null then
-            new.server_epoch := old.server_epoch;
-        end if;
-        if v_writer is not null then
-            perform recovery._fence_write(null, false);
-        end if;
-    end if;
-    return new;
-end$body$,
-                v_writer, case when v_move then format($$
-    perform set_config('recovery.move_%1$s_' || pg_trigger_depth(), tg_relid || ' ' || old.ctid, true),
-            set_config('recovery.move_%1$s', 'on', true);$$, p_watch.id) else '' end,
-                v_was, case when v_late then 'true' else v_is end);
-        when 'before_delete' then
-            return format($body$declare
-    v_move constant text := 'recovery.move_%1$s_' || pg_trigger_depth();
-    v_left constant text := 'recovery.left_%1$s_' || pg_trigger_depth();
-begin
-    if current_setting(v_move, true) = tg_relid || ' ' || old.ctid then
-        perform set_config(v_move, 'moves', true),
-                set_config(v_left, (coalesce(nullif(current_setting(v_left, true), ''), '0')::integer + 1)::text, true);
-    end if;
-    return old;
-end$body$, p_watch.id);
-        else
-            null;
-    end case;
-    if p_watch.events = 'closed' then
-        v_fast := format('perform from %s;', v_live);
-    else
-        v_insert := format(E'insert into recovery.outbox_%s (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)\n        select %s.server_epoch, %L, ',
-            p_watch.outbox, v_row, p_watch.name);
-        v_values := format($$, %L, %s, %s, nullif(current_setting('recovery.reason', true), ''), 'writer', $$,
-            p_watch.topic, recovery._key_text(p_watch.key_columns, v_row),
-            coalesce('(' || recovery._realias_sql(p_watch.group_by, v_row) || ')::text', 'null'));
-        v_event := v_insert || case p_operation when 'insert' then $$'opened'$$ when 'update' then 'v_kind' else $$'deleted'$$ end || v_values
-            || case when v_diff then 'd.old, d.new' else v_old || ', ' || v_new end;
-        v_fast := format(E'%s\n        from %s;', v_event, v_live);
-        v_slow := E'\n        ' || v_event || case when v_diff then format(E'\n        from recovery._json_difference(%s, %s) as d', v_old, v_new) else '' end || ';';
-        -- The bell: at most one NOTIFY in 20 ms, because NOTIFY serialises the commits of the whole cluster.
-        v_ring := $$
-    if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
-        perform recovery._announce_written();
-    end if;$$;
-    end if;
-    case p_operation
-        when 'insert' then
-            if v_move then
-                v_moved := format($$
-    if nullif(current_setting(v_left, true), '') is not null then
-        v_was := current_setting(v_left, true);
-        perform set_config(v_left, '', true), recovery._withdraw_deletion(%3$L, v_was ->> 'key');
-        v_old := (v_was ->> 'open')::boolean;
-        v_new := %1$s;
-        if v_old and v_new and new.server_epoch is not distinct from (v_was ->> 'owner')::bigint or not v_old and not v_new then
-            return null;
-        end if;
-        perform recovery._fence_write(case when v_new then new.server_epoch end, v_new and not v_old);
-        v_kind := case when not v_new then 'closed' when v_old then 'adopted' else 'reopened' end;%2$s
-        return null;
-    end if;$$,
-                    v_is,
-                    coalesce(E'\n        ' || v_insert || 'v_kind' || v_values
-                    || case when p_watch.diff then format($$d.old, d.new from recovery._json_difference(v_was -> 'image', %s) as d$$, v_new)
-                            else $$v_was -> 'image', $$ || v_new end || ';' || v_ring, ''), p_watch.name);
-            end if;
-            return format($body$declare
-    v_left constant text := 'recovery.was_%1$s_' || pg_trigger_depth();
-    v_was  jsonb;
-    v_old  boolean;
-    v_new  boolean;
-    v_kind text;
-begin%2$s
-    if not (%3$s) then
-        return null;
-    end if;
-    if %4$s then
-        %5$s
-    end if;
-    if not found then
-        perform recovery._fence_write(new.server_epoch, true);%6$s
-    end if;%7$s
-    return null;
-end$body$,
-                p_watch.id, v_moved, v_is, format(v_own, 'new.server_epoch = ' || v_writer, 'new'), v_fast, v_slow, v_ring);
-        when 'delete' then
-            if v_move then
-                v_moved := format($$
-    if coalesce(nullif(current_setting(v_left, true), ''), '0') <> '0' then
-        perform set_config(v_left, (current_setting(v_left)::integer - 1)::text, true),
-                set_config('recovery.was_%1$s_' || pg_trigger_depth(),
-                    jsonb_build_object('open', v_was, 'owner', old.server_epoch, 'image', %2$s, 'key', %3$s)::text, true);
-        return null;
-    end if;$$, p_watch.id, v_old, case when v_event is null then 'null' else format('case when v_was then %s end', recovery._key_text(p_watch.key_columns, 'old')) end);
-            end if;
-            return format($body$declare
-    v_left constant text := 'recovery.left_%1$s_' || pg_trigger_depth();
-    v_was  constant boolean := %2$s;
-begin
-    if not v_was then
-        perform recovery._fence_write(null, false);
-    else
-        if %3$s then
-            %4$s
-        end if;
-        if not found then
-            perform recovery._fence_write(null, false);%5$s
-        end if;
-    end if;%6$s
-    if not v_was then
-        return null;
-    end if;%7$s
-    return null;
-end$body$,
-                p_watch.id, v_was, format(v_own, 'old.server_epoch = ' || v_writer, 'old'), v_fast, v_slow, v_moved, v_ring);
-        when 'truncate' then
-            return format($body$begin
-    if %1$s is not null then
-        perform recovery.assert_live(%1$s);
-    end if;%2$s
-    return null;
-end$body$,
-                v_writer, case when v_event is null then '' else format($$
-    begin
-        %1$s
-        from %2$s as r where %3$s;
-        if found then
-            perform recovery._announce_written();
-        end if;
-    exception when others then
-        raise warning 'recovery: the rows of %% that were open leave no event: %%', tg_relid::regclass, sqlerrm;
-    end;$$, v_event, p_watch.relation, p_watch.open) end);
-        else
-            return format($body$declare
-    v_old  constant boolean := %1$s;
-    v_new  constant boolean := %2$s;
-    v_kind text;
-begin
-    if v_old and v_new and new.server_epoch is not distinct from old.server_epoch then
-        return null;  -- still open
-    end if;
-    v_kind := case when not v_new then 'closed' when v_old then 'adopted' else 'reopened' end;
-    if %3$s then
-        %4$s
-    end if;
-    if not found then
-        perform recovery._fence_write(case when v_new then new.server_epoch end, v_new and not v_old);
-        if not v_old and not v_new then
-            return null;
-        end if;%5$s
-    end if;%6$s
-    return null;
-end$body$,
-                v_was, v_is,
-                format(v_own, 'new.server_epoch = ' || v_writer || ' and v_old <> v_new and (v_new or new.server_epoch = old.server_epoch)', 'new'),
-                v_fast, v_slow, v_ring);
-    end case;
+    return case p_operation
+        when 'before_insert' then recovery._before_insert_sql(p_watch, v_moves)
+        when 'before_update' then recovery._before_update_sql(p_watch, v_moves)
+        when 'before_delete' then recovery._before_delete_sql(p_watch)
+        when 'insert' then recovery._after_insert_sql(p_watch, v_moves)
+        when 'update' then recovery._after_update_sql(p_watch)
+        when 'delete' then recovery._after_delete_sql(p_watch, v_moves)
+        when 'truncate' then recovery._before_truncate_sql(p_watch)
+    end;
 end
 $function$;
 --;
 comment on function recovery._trigger_sql(recovery.watch, text) is
-    'Body of a trigger function of a watch: before_insert, before_update, before_delete: the owner, and the fence of closed rows; insert, update, delete, truncate: the fence, then the event, then the bell.';
+    'Body of a trigger function of a watch: before_insert, before_update, before_delete: the owner, and the fence of '
+    'closed rows; insert, update, delete, truncate: the fence, then the event, then the bell.';
 --;
 revoke all on function recovery._trigger_sql(recovery.watch, text) from public;
 --;
@@ -3293,6 +3946,7 @@ declare
     v_named  recovery.watch := recovery._watch_of_unit(p_unit);
     v_watch  recovery.watch;
     v_group  text;
+    v_key    text;
     v_groups text[];
     v_task   recovery.task;
 begin
@@ -3304,12 +3958,24 @@ begin
     for v_watch in
         select w.* from recovery._attached_watches() as w where w.family = v_named.family order by w.position, w.name
     loop
-        return query select v_watch.name, f.row ->> 0, f.row ->> 1, (f.row ->> 2)::bigint from recovery._run_as_owner(v_watch.runner, format(
-            'select jsonb_build_array(%s, %s, r.server_epoch) from %s as r where (%s) and (%s) and (%s)',
-            recovery._key_text(v_watch.key_columns, 'r'), coalesce('(' || v_watch.group_by || ')::text', 'null::text'),
-            v_watch.relation, v_watch.open, coalesce(v_watch.only_if, 'true'),
-            coalesce(nullif(concat_ws(' or ', case when v_groups is not null and v_watch.group_by is not null then recovery._key_sql(v_watch, 'groups') end,
-                case when p_unit.scope = 'row' then case when v_watch.name = p_unit.watch then recovery._key_text(v_watch.key_columns, 'r') || ' = ($1).key' else 'false' end end), ''), 'false')), v_task) as f (row);
+        v_key := recovery._key_text(v_watch.key_columns, 'r');
+        return query select v_watch.name, f.row ->> 0, f.row ->> 1, (f.row ->> 2)::bigint
+            from recovery._run_as_owner(v_watch.runner, recovery._render_sql($sql$
+                select jsonb_build_array({key}, {group}, r.server_epoch)
+                from {relation} as r
+                where ({open}) and ({meant}) and ({of_unit})
+                $sql$, jsonb_build_object(
+                'key', v_key,
+                'group', coalesce('(' || v_watch.group_by || ')::text', 'null::text'),
+                'relation', v_watch.relation,
+                'open', v_watch.open,
+                'meant', coalesce(v_watch.only_if, 'true'),
+                'of_unit', coalesce(nullif(concat_ws(' or ',
+                    case when v_groups is not null and v_watch.group_by is not null
+                        then recovery._key_sql(v_watch, 'groups') end,
+                    case when p_unit.scope <> 'row' then null
+                         when v_watch.name = p_unit.watch then v_key || ' = ($1).key'
+                         else 'false' end), ''), 'false'))), v_task) as f (row);
     end loop;
 end
 $$;
@@ -3326,79 +3992,25 @@ language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-as $function$
-/* PostgreSQL reads and plans a WHEN clause anew for each statement, half a microsecond for each of its
-   nodes, and a streaming update should not pay for that. So triggers name the columns that their conditions read,
-   and their functions decide; one short WHEN keeps streaming updates out of zz_recovery_20_update, which looks at
-   every update of a closed row. Where naming columns is not enough, because a BEFORE trigger of the host may change
-   one that the statement does not name, or does not help, because work streams into the json that says whether it is
-   open, recovery_20_update looks at every update.
-
-   The BEFORE triggers are called zz_ so that they fire after those of the host, and see the row as it will be.
-
-   Closings write their events themselves: they are the runner's statements, and no trigger of ours is for them. */
+as $$
 declare
-    v_schema  oid := (select c.relnamespace from pg_class as c where c.oid = p_watch.relation);
-    v_was     constant text := recovery._realias_sql(p_watch.open, 'old');
-    v_is      constant text := recovery._realias_sql(p_watch.open, 'new');
-    v_writes  constant text := format('(current_user <> %L or pg_trigger_depth() > 0)', (recovery._runner_of(p_watch.relation)).role);
-    v_moves   text;
-    v_columns text;
-    v_trigger record;
+    v_kind text;
 begin
-    name := 'recovery_open_' || p_watch.id;
-    if not exists (select from pg_class as c where c.relnamespace = v_schema and c.relname = _watch_definitions.name) then
-        statement := format('create index %I on %s (server_epoch%s%s) where (%s)', name, p_watch.relation,
-            coalesce(', (' || recovery._realias_sql(p_watch.group_by, p_watch.relation::text) || ')', ''),
-            (select string_agg(format(', %I', k.name), '' order by k.n) from unnest(p_watch.key_columns) with ordinality as k (name, n)),
-            recovery._realias_sql(p_watch.open, p_watch.relation::text));
-        return next;
-    end if;
-    name := 'recovery_started_' || p_watch.id;
-    if p_watch.supervised is not null and not exists (select from pg_class as c where c.relnamespace = v_schema and c.relname = _watch_definitions.name) then
-        -- Of what began, not of what moves: a timeout index on a moving column would end HOT updates. The test
-        -- for null follows from any comparison and keeps it out of closings, which would read all open rows by it.
-        statement := format('create index %I on %s ((%s)) where (%s) and (%s) is not null', name, p_watch.relation,
-            recovery._realias_sql(p_watch.started, p_watch.relation::text), recovery._realias_sql(p_watch.open, p_watch.relation::text),
-            recovery._realias_sql(p_watch.started, p_watch.relation::text));
-        return next;
-    end if;
-    if not recovery._has_rewriting_trigger(p_watch.relation) and p_watch.open !~ '\mr\.\*' then
-        select string_agg(format('%I', a.attname), ', ' order by a.attnum) into v_columns
-        from pg_attribute as a
-        where a.attrelid = p_watch.relation and not a.attisdropped
-          and (a.attnum = any(p_watch.open_columns) or a.attname = 'server_epoch' or a.attname = any(p_watch.key_columns))
-        having not bool_or(a.attgenerated <> '' or a.atttypid in ('json'::regtype, 'jsonb'::regtype));
-    end if;
-    if (select c.relkind from pg_class as c where c.oid = p_watch.relation) = 'p' then
-        v_moves := format($$current_setting('recovery.move_%s', true) = 'on'$$, p_watch.id);  -- a row may be on its way between partitions
-    end if;
-    for v_trigger in
-        select t.name, t.function, t.event, t.condition || case when v_moves is null or t.event ~ 'update' then '' else ' and ' || v_writes end as condition
-        from (values
-            ('zz_recovery_10_insert', 'before_insert', 'before insert', format(
-                case when recovery._is_decided_late(p_watch) then '(new.server_epoch is null%2$s)' else '((%1$s) is distinct from (new.server_epoch is not null)%2$s)' end,
-                v_is, coalesce(' or ' || v_moves, ''))),
-            ('zz_recovery_20_update', 'before_update', 'before update', case when v_moves is null then format('(%s) is not true', v_was) else v_writes end),
-            ('zz_recovery_25_null', 'before_update', 'before update of server_epoch', case when v_moves is null then format(
-                'new.server_epoch is null and old.server_epoch is not null and (%s) and %s', v_was, v_writes) end),
-            ('zz_recovery_30_delete', 'before_delete', 'before delete', v_moves),
-            ('recovery_10_insert', 'insert', 'after insert', format('(%s%s)', v_is, coalesce(' or ' || v_moves, ''))),
-            ('recovery_20_update', 'update', 'after update' || coalesce(' of ' || v_columns, ''), v_writes),
-            ('recovery_30_delete', 'delete', 'after delete', format($$(%s or current_setting('recovery.server_epoch', true) <> ''%s)$$, v_was, coalesce(' or ' || v_moves, ''))),
-            ('recovery_40_truncate', 'truncate', 'before truncate', '')
-        ) as t (name, function, event, condition)
-        where t.condition is not null and not exists (select from pg_trigger as g where g.tgrelid = p_watch.relation and g.tgname = t.name)
-    loop
-        name := v_trigger.name;
-        statement := format('create trigger %I %s on %s for each %s execute function recovery.watch_%s_%s()',
-            v_trigger.name, v_trigger.event, p_watch.relation,
-            case v_trigger.function when 'truncate' then 'statement' else format('row when (%s)', v_trigger.condition) end,
-            p_watch.id, v_trigger.function);
-        return next;
+    foreach v_kind in array array['open', 'started'] loop
+        name := 'recovery_' || v_kind || '_' || p_watch.id;
+        if (v_kind = 'open' or p_watch.supervised is not null) and not exists (
+            select from pg_class as t join pg_class as c on c.relnamespace = t.relnamespace
+            where t.oid = p_watch.relation and c.relname = _watch_definitions.name)
+        then
+            statement := recovery._index_sql(p_watch, v_kind);
+            return next;
+        end if;
     end loop;
+    return query
+        select t.name, t.statement from recovery._trigger_definitions(p_watch) as t
+        where not exists (select from pg_trigger as g where g.tgrelid = p_watch.relation and g.tgname = t.name);
 end
-$function$;
+$$;
 --;
 comment on function recovery._watch_definitions(recovery.watch) is
     'The statements that make the index and the triggers of a watch, as far as its table does not have them.';
@@ -3560,7 +4172,8 @@ begin
     perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
     select w.* into v_watch from recovery.watch as w where w.relation = p_table;
     if not found then
-        perform recovery._fail('RC008', format('%s is not watched', p_table), 'See recovery.watch for the tables that are.');
+        perform recovery._fail('RC008', format('%s is not watched', p_table),
+            'See recovery.watch for the tables that are.');
     end if;
     select c.relnamespace into v_schema from pg_class as c where c.oid = p_table;
     if v_schema is not null then
@@ -3580,7 +4193,8 @@ end
 $$;
 --;
 comment on function recovery.detach(regclass) is
-    'Stops watching a table and restores it as it was before recovery.attach. Its events stay. RC008 if it is not watched, 42501 if the caller does not own it.';
+    'Stops watching a table and restores it as it was before recovery.attach. Its events stay. RC008 if it is not '
+    'watched, 42501 if the caller does not own it.';
 --;
 revoke all on function recovery.detach(regclass) from public;
 --;
@@ -3621,7 +4235,8 @@ begin
         perform recovery._fail('RC010', format('suspicion grace %s is not allowed', coalesce(p_grace::text, 'null')),
             format('Give an interval above 0 and up to the lease (%s).', p_lease));
     elsif p_policy is null or p_policy not in ('supersede', 'replace', 'wait', 'refuse') then
-        perform recovery._fail('RC010', format('boot policy %s is not known', coalesce(quote_literal(p_policy), 'null')),
+        perform recovery._fail('RC010',
+            format('boot policy %s is not known', coalesce(quote_literal(p_policy), 'null')),
             'Allowed are supersede, replace, wait and refuse.');
     end if;
     if p_beat is not null then
@@ -3629,14 +4244,16 @@ begin
     end if;
     perform recovery._check_process(p_host, p_pid, p_process_start, false);
     if octet_length(p_version) > 200 or p_version ~ '[[:cntrl:]]' then
-        perform recovery._fail('RC010', format('version %s is not allowed', quote_literal(left(p_version, 60))), 'Give up to 200 bytes without control characters.');
+        perform recovery._fail('RC010', format('version %s is not allowed', quote_literal(left(p_version, 60))),
+            'Give up to 200 bytes without control characters.');
     end if;
     -- One boot of a name at a time; a second one comes after and sees the first.
     perform set_config('lock_timeout', '30s', true);
     begin
         perform pg_advisory_xact_lock(hashtextextended('recovery.boot:' || p_name, 0));
     exception when lock_not_available then
-        perform recovery._fail('RC005', format('server name "%s" is being booted by another session since 30 s', p_name),
+        perform recovery._fail('RC005',
+            format('server name "%s" is being booted by another session since 30 s', p_name),
             'See pg_locks for the session that holds it.');
     end;
     if p_policy in ('wait', 'refuse') then
@@ -3647,15 +4264,18 @@ begin
         if found and p_policy = 'wait' then
             return;
         elsif found then
-            perform recovery._fail('RC005', format('server name "%s" is held by epoch %s (host %s, pid %s), whose lease holds until %s', p_name,
+            perform recovery._fail('RC005',
+                format('server name "%s" is held by epoch %s (host %s, pid %s), whose lease holds until %s', p_name,
                 v_holder.epoch, coalesce(v_holder.host, 'unknown'), coalesce(v_holder.pid::text, 'unknown'),
                 to_char(v_holder.until at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')),
                 'Stop that server, boot with policy supersede or replace, or give another name.');
         end if;
     end if;
     loop
-        insert into recovery.server (epoch, name, host, pid, process_start, version, lease, grace, booted, heartbeat, beat, keeper)
-        values (recovery._next_epoch(), p_name, p_host, p_pid, p_process_start, p_version, p_lease, p_grace, recovery._now(), recovery._now(),
+        insert into recovery.server (epoch, name, host, pid, process_start, version, lease, grace, booted, heartbeat,
+            beat, keeper)
+        values (recovery._next_epoch(), p_name, p_host, p_pid, p_process_start, p_version, p_lease, p_grace,
+            recovery._now(), recovery._now(),
             p_beat, p_beat is not null and coalesce(p_direct, true))
         on conflict (epoch) do nothing
         returning epoch, token into o_epoch, o_token;
@@ -3673,10 +4293,13 @@ begin
           and (p_policy = 'replace' or not recovery._is_sibling(s, p_host, p_pid, p_process_start))
         order by s.epoch
     loop
-        -- All of them or none: a zombie that is left may go on writing. Said in time, since PostgreSQL's own error would not say what to do.
+        -- All of them or none: a zombie that is left may go on writing. Said in time, since PostgreSQL's own error
+        -- would not say what to do.
         perform recovery._check_deadline();
         if recovery._end_epoch(v_older, 'superseded',
-            case when isfinite(v_until) then least(p_lock_wait, (v_until - clock_timestamp()) / 3 + interval '200 milliseconds') else p_lock_wait end)
+            case when isfinite(v_until)
+                then least(p_lock_wait, (v_until - clock_timestamp()) / 3 + interval '200 milliseconds')
+                else p_lock_wait end)
         then
             o_ended := o_ended || v_older;
         end if;
@@ -3684,10 +4307,16 @@ begin
 end
 $$;
 --;
-comment on function recovery._begin_boot(text, text, integer, timestamptz, text, interval, interval, text, interval, interval, boolean) is
-    'First transaction of a boot: makes the epoch and ends the older ones of the same name, save those that drain or are shown to be alive (policy replace ends these, too). Policy refuse raises RC005 if a live server holds the name, wait returns nulls. RC004 bad name, RC010 bad argument.';
+comment on function recovery._begin_boot(
+    text, text, integer, timestamptz, text, interval, interval, text, interval, interval, boolean
+) is
+    'First transaction of a boot: makes the epoch and ends the older ones of the same name, save those that drain or '
+    'are shown to be alive (policy replace ends these, too). Policy refuse raises RC005 if a live server holds the '
+    'name, wait returns nulls. RC004 bad name, RC010 bad argument.';
 --;
-revoke all on function recovery._begin_boot(text, text, integer, timestamptz, text, interval, interval, text, interval, interval, boolean) from public;
+revoke all on function recovery._begin_boot(
+    text, text, integer, timestamptz, text, interval, interval, text, interval, interval, boolean
+) from public;
 --;
 -- sql/server/_begin_shutdown.sql
 create or replace function recovery._begin_shutdown(p_epoch bigint, p_token uuid, p_heir bigint, p_lock_wait interval)
@@ -3702,17 +4331,22 @@ declare
 begin
     select s.name, s.token into v_server from recovery.server as s where s.epoch = p_epoch;
     if not found then
-        perform recovery._fail('RC002', format('epoch %s is unknown: no server booted with it', coalesce(p_epoch::text, 'null')),
+        perform recovery._fail('RC002',
+            format('epoch %s is unknown: no server booted with it', coalesce(p_epoch::text, 'null')),
             'Give the epoch that recovery.boot returned.');
     elsif p_token is null then
-        perform recovery._fail('RC003', format('epoch %s of server "%s" is not shut down without its token', p_epoch, v_server.name),
-            'Give the token that recovery.boot returned with the epoch; only a member of recovery_owner may go without.');
+        perform recovery._fail('RC003',
+            format('epoch %s of server "%s" is not shut down without its token', p_epoch, v_server.name),
+            'Give the token that recovery.boot returned with the epoch; only a member of recovery_owner may go '
+            'without.');
     elsif p_token <> v_server.token then
-        perform recovery._fail('RC003', format('epoch %s belongs to another boot of server "%s": the token does not match', p_epoch, v_server.name),
+        perform recovery._fail('RC003',
+            format('epoch %s belongs to another boot of server "%s": the token does not match', p_epoch, v_server.name),
             'After a failover an epoch may have been issued again; boot again to get a new one.');
     end if;
     if p_heir = p_epoch then
-        perform recovery._fail('RC010', format('epoch %s cannot be its own heir', p_heir), 'Give the epoch of another live server.');
+        perform recovery._fail('RC010', format('epoch %s cannot be its own heir', p_heir),
+            'Give the epoch of another live server.');
     elsif p_heir is not null then
         perform recovery.assert_live(p_heir);
         -- With the end itself: a sweep that comes between must hand over, too, and not close.
@@ -3768,7 +4402,8 @@ as $$
     where s.epoch = p_epoch
 $$;
 --;
-comment on function recovery._heir_of(bigint) is 'The live epoch to which an ended one left its work, else null: then its rows are orphans.';
+comment on function recovery._heir_of(bigint) is
+    'The live epoch to which an ended one left its work, else null: then its rows are orphans.';
 --;
 revoke all on function recovery._heir_of(bigint) from public;
 --;
@@ -3785,12 +4420,15 @@ as $$
     where s.ended is null and s.keeper
 $$;
 --;
-comment on function recovery._held_keeper_locks() is 'For each server with a keeper, whether its session advisory lock (-epoch) is held.';
+comment on function recovery._held_keeper_locks() is
+    'For each server with a keeper, whether its session advisory lock (-epoch) is held.';
 --;
 revoke all on function recovery._held_keeper_locks() from public;
 --;
 -- sql/server/_is_sibling.sql
-create or replace function recovery._is_sibling(p_server recovery.server, p_host text, p_pid integer, p_process_start timestamptz)
+create or replace function recovery._is_sibling(
+    p_server recovery.server, p_host text, p_pid integer, p_process_start timestamptz
+)
 returns boolean
 language sql
 volatile
@@ -3798,9 +4436,10 @@ security definer
 set search_path = pg_catalog, pg_temp
 set jit = off
 as $$
-    -- On our own host somebody has just looked at its process; not if it is our own, which may serve one name after another.
-    -- Elsewhere the lock of its keeper speaks, which goes with the connection; through a pooler only the lease does. All
-    -- locks went when the database restarted or failed over: who has not beaten since may be about to, and the lease speaks.
+    -- On our own host somebody has just looked at its process; not if it is our own, which may serve one name after
+    -- another. Elsewhere the lock of its keeper speaks, which goes with the connection; through a pooler only the lease
+    -- does. All locks went when the database restarted or failed over: who has not beaten since may be about to, and
+    -- the lease speaks.
     select (p_server.keeper or p_server.beat is not null) and p_server.pending is null and p_server.process_dead is null
        and (p_server.host = p_host and p_server.process_seen > recovery._now() - interval '10 seconds'
                 and (p_server.pid, p_server.process_start) is distinct from (p_pid, p_process_start)
@@ -3814,7 +4453,9 @@ as $$
 $$;
 --;
 comment on function recovery._is_sibling(recovery.server, text, integer, timestamptz) is
-    'Whether a holder of the name is shown to be alive to a process that boots (host, pid, start): it has a keeper, and on the same host its process lives; elsewhere the lease has not run out and its keeper''s lock is held now, or went with a restart or failover of the database since its last heartbeat. A boot leaves it alone.';
+    'Whether a holder of the name is shown to be alive to a process that boots (host, pid, start): it has a keeper, '
+    'and on the same host its process lives; elsewhere the lease has not run out and its keeper''s lock is held now, '
+    'or went with a restart or failover of the database since its last heartbeat. A boot leaves it alone.';
 --;
 revoke all on function recovery._is_sibling(recovery.server, text, integer, timestamptz) from public;
 --;
@@ -3847,7 +4488,8 @@ declare
     v_until timestamptz := recovery._now() + p_limit;
 begin
     if p_limit is null or p_limit <= interval '0' or p_limit > interval '7 days' then
-        perform recovery._fail('RC010', format('drain limit %s is not allowed', coalesce(p_limit::text, 'null')), 'Give an interval up to 7 days.');
+        perform recovery._fail('RC010', format('drain limit %s is not allowed', coalesce(p_limit::text, 'null')),
+            'Give an interval up to 7 days.');
     end if;
     perform recovery.heartbeat(p_epoch, p_token);
     update recovery.server as s set drain_until = v_until where s.epoch = p_epoch and s.ended is null;
@@ -3856,7 +4498,8 @@ end
 $$;
 --;
 comment on function recovery.drain(bigint, uuid, interval) is
-    'From now on the epoch opens no new work (RC011); what it owns stays its own until it is done or the limit is over, and a new boot of the name does not supersede it. Errors as recovery.heartbeat.';
+    'From now on the epoch opens no new work (RC011); what it owns stays its own until it is done or the limit is '
+    'over, and a new boot of the name does not supersede it. Errors as recovery.heartbeat.';
 --;
 revoke all on function recovery.drain(bigint, uuid, interval) from public;
 --;
@@ -3898,10 +4541,12 @@ begin
         end if;
     end loop;
     if v_evicted = '{}' and v_held is not null then
-        perform recovery._fail('55P03', format('epoch %s is not evicted: another transaction holds its row of recovery.server', v_held),
+        perform recovery._fail('55P03',
+            format('epoch %s is not evicted: another transaction holds its row of recovery.server', v_held),
             'See pg_locks for the transaction, or pg_prepared_xacts; end it and evict again.');
     elsif v_evicted = '{}' then
-        perform recovery._fail('RC002', format('no live server is called %s', coalesce(quote_literal(p_server), 'null')),
+        perform recovery._fail('RC002',
+            format('no live server is called %s', coalesce(quote_literal(p_server), 'null')),
             'Give a name or an epoch from recovery.server_status.');
     end if;
     return v_evicted;
@@ -3909,7 +4554,8 @@ end
 $$;
 --;
 comment on function recovery.evict(text, boolean) is
-    'An operator ends a server by name or epoch; the next sweep closes its work. With p_terminate its sessions are cut too (needs pg_signal_backend). RC002 if none is live.';
+    'An operator ends a server by name or epoch; the next sweep closes its work. With p_terminate its sessions are '
+    'cut too (needs pg_signal_backend). RC002 if none is live.';
 --;
 revoke all on function recovery.evict(text, boolean) from public;
 --;
@@ -3933,7 +4579,8 @@ begin
         select s.name into v_name from recovery.server as s
         where s.epoch = p_epoch and s.ended is null and s.token is distinct from p_token;
         if found then
-            perform recovery._fail('RC003', format('epoch %s belongs to another boot of server "%s": the token does not match', p_epoch, v_name),
+            perform recovery._fail('RC003',
+                format('epoch %s belongs to another boot of server "%s": the token does not match', p_epoch, v_name),
                 'After a failover an epoch may have been issued again; boot again to get a new one.');
         end if;
         perform recovery.assert_live(p_epoch);
@@ -3944,12 +4591,15 @@ end
 $$;
 --;
 comment on function recovery.heartbeat(bigint, uuid) is
-    'Extends the lease and returns until when it holds. RC001: the epoch has ended, the caller must stop; RC002: unknown; RC003: foreign token.';
+    'Extends the lease and returns until when it holds. RC001: the epoch has ended, the caller must stop; RC002: '
+    'unknown; RC003: foreign token.';
 --;
 revoke all on function recovery.heartbeat(bigint, uuid) from public;
 --;
 -- sql/server/keeper_heartbeat.sql
-create or replace function recovery.keeper_heartbeat(p_epoch bigint, p_token uuid, p_every interval default null, p_direct boolean default true)
+create or replace function recovery.keeper_heartbeat(
+    p_epoch bigint, p_token uuid, p_every interval default null, p_direct boolean default true
+)
 returns timestamptz
 language plpgsql
 volatile
@@ -3965,7 +4615,8 @@ begin
     end if;
     v_until := recovery.heartbeat(p_epoch, p_token);
     -- Held until this session ends. A former connection of the keeper may not be gone yet: the next call tries again.
-    v_held := p_direct and (exists (select from recovery.keeper_lock as l where l.epoch = p_epoch and l.pid = pg_backend_pid())
+    v_held := p_direct and (
+        exists (select from recovery.keeper_lock as l where l.epoch = p_epoch and l.pid = pg_backend_pid())
                             or pg_try_advisory_lock(-p_epoch));
     update recovery.server as s set keeper = p_direct and (s.keeper or v_held), beat = p_every
     where s.epoch = p_epoch and s.ended is null
@@ -3975,7 +4626,9 @@ end
 $$;
 --;
 comment on function recovery.keeper_heartbeat(bigint, uuid, interval, boolean) is
-    'The heartbeat of a keeper, on a connection of its own: holds the session advisory lock -epoch as well, whose absence is evidence that the keeper is gone, once the next beat, due p_every after the last, has not come. With p_direct false, through a pooler, it holds none. Returns and raises what recovery.heartbeat does.';
+    'The heartbeat of a keeper, on a connection of its own: holds the session advisory lock -epoch as well, whose '
+    'absence is evidence that the keeper is gone, once the next beat, due p_every after the last, has not come. With '
+    'p_direct false, through a pooler, it holds none. Returns and raises what recovery.heartbeat does.';
 --;
 revoke all on function recovery.keeper_heartbeat(bigint, uuid, interval, boolean) from public;
 --;
@@ -4003,7 +4656,8 @@ end
 $$;
 --;
 comment on function recovery._fence_write(bigint, boolean) is
-    'The whole fence of a write: its writer is live (and accepts new work, if it opens some), and so is the owner that it gives the row. RC001, RC002, RC011.';
+    'The whole fence of a write: its writer is live (and accepts new work, if it opens some), and so is the owner '
+    'that it gives the row. RC001, RC002, RC011.';
 --;
 revoke all on function recovery._fence_write(bigint, boolean) from public;
 --;
@@ -4017,14 +4671,17 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
     if recovery._writer_epoch() = -p_old and p_new is distinct from -p_old then
-        perform recovery._fail('RC013', format('the work in %s was taken from epoch %s: it was closed meanwhile', p_table, recovery._writer_epoch()),
+        perform recovery._fail('RC013',
+            format('the work in %s was taken from epoch %s: it was closed meanwhile', p_table,
+            recovery._writer_epoch()),
             'recovery.event says why. To take it up again, write server_epoch too.');
     end if;
 end
 $$;
 --;
 comment on function recovery._refuse_late_result(bigint, bigint, regclass) is
-    'Refuses the late result of a live server whose row a timeout or an operator has closed under it (the sign of server_epoch); p_new: the epoch that the write opens it under, null if it does not: RC013.';
+    'Refuses the late result of a live server whose row a timeout or an operator has closed under it (the sign of '
+    'server_epoch); p_new: the epoch that the write opens it under, null if it does not: RC013.';
 --;
 revoke all on function recovery._refuse_late_result(bigint, bigint, regclass) from public;
 --;
@@ -4039,7 +4696,8 @@ as $$
     select nullif(current_setting('recovery.server_epoch', true), '')::bigint
 $$;
 --;
-comment on function recovery._writer_epoch() is 'Epoch of the server that writes, from the setting recovery.server_epoch; null: not a server.';
+comment on function recovery._writer_epoch() is
+    'Epoch of the server that writes, from the setting recovery.server_epoch; null: not a server.';
 --;
 revoke all on function recovery._writer_epoch() from public;
 --;
@@ -4057,13 +4715,15 @@ begin
     perform recovery.assert_live(p_epoch);
     select s.name into v_name from recovery.server as s where s.epoch = p_epoch and s.drain_until is not null;
     if found then
-        perform recovery._fail('RC011', format('epoch %s of server "%s" is draining: it opens no new work', p_epoch, v_name),
+        perform recovery._fail('RC011',
+            format('epoch %s of server "%s" is draining: it opens no new work', p_epoch, v_name),
             'Send new work to another server.');
     end if;
 end
 $$;
 --;
-comment on function recovery.assert_accepting(bigint) is 'As recovery.assert_live, and RC011 if the server is draining: may it open new work?';
+comment on function recovery.assert_accepting(bigint) is
+    'As recovery.assert_live, and RC011 if the server is draining: may it open new work?';
 --;
 revoke all on function recovery.assert_accepting(bigint) from public;
 --;
@@ -4118,7 +4778,8 @@ end
 $$;
 --;
 comment on function recovery.assert_live(bigint) is
-    'The fence: raises RC001 if the epoch has ended, RC002 if it never was; until the transaction ends whoever ends the epoch waits for it, with a bound.';
+    'The fence: raises RC001 if the epoch has ended, RC002 if it never was; until the transaction ends whoever ends '
+    'the epoch waits for it, with a bound.';
 --;
 revoke all on function recovery.assert_live(bigint) from public;
 --;
@@ -4147,12 +4808,15 @@ begin
 end
 $$;
 --;
-comment on function recovery._end_dead_servers(interval) is 'Ends the servers that recovery.judgement holds for dead; their epochs.';
+comment on function recovery._end_dead_servers(interval) is
+    'Ends the servers that recovery.judgement holds for dead; their epochs.';
 --;
 revoke all on function recovery._end_dead_servers(interval) from public;
 --;
 -- sql/death/_end_epoch.sql
-create or replace function recovery._end_epoch(p_epoch bigint, p_reason text, p_lock_wait interval, p_dead_only boolean default false)
+create or replace function recovery._end_epoch(
+    p_epoch bigint, p_reason text, p_lock_wait interval, p_dead_only boolean default false
+)
 returns boolean
 language plpgsql
 volatile
@@ -4186,13 +4850,16 @@ begin
         where s.epoch = p_epoch and s.ended is null;
         return found;
     exception when lock_not_available or deadlock_detected then
-        return false;  -- somebody holds the row's key, as a foreign key does: it may not write any more, and the next sweep tries again
+        -- Somebody holds the row's key, as a foreign key does: it may not write any more, and the next sweep tries
+        -- again.
+        return false;
     end;
 end
 $$;
 --;
 comment on function recovery._end_epoch(bigint, text, interval, boolean) is
-    'Ends one epoch under its exclusive lock, waiting at most p_lock_wait for transactions in flight. With p_dead_only only if recovery.judgement still holds it for dead, read under the lock. True if it ended now.';
+    'Ends one epoch under its exclusive lock, waiting at most p_lock_wait for transactions in flight. With '
+    'p_dead_only only if recovery.judgement still holds it for dead, read under the lock. True if it ended now.';
 --;
 revoke all on function recovery._end_epoch(bigint, text, interval, boolean) from public;
 --;
@@ -4226,7 +4893,8 @@ end
 $$;
 --;
 comment on function recovery._end_lost_epochs() is
-    'Books epochs that own open rows but are not in recovery.server (lost in a failover or restore) as ended, so that their rows close. Not those in tables that a subscription writes: they are the publisher''s.';
+    'Books epochs that own open rows but are not in recovery.server (lost in a failover or restore) as ended, so that '
+    'their rows close. Not those in tables that a subscription writes: they are the publisher''s.';
 --;
 revoke all on function recovery._end_lost_epochs() from public;
 --;
@@ -4264,9 +4932,11 @@ begin
     update recovery.server as s set suspected = n.suspected, looked_at = n.looked_at, looked_beat = n.looked_beat
     from (
         select s.epoch,
-               case when k.held then null else coalesce(s.suspected, case when k.held is not null then v_now end) end as suspected,
+               case when k.held then null
+                   else coalesce(s.suspected, case when k.held is not null then v_now end) end as suspected,
                -- As long as sweeps come oftener than its beats the database has answered all the while.
-               case when not l.late then s.looked_at when v_because is null and v_gap <= e.late_since - s.heartbeat then v_last else v_now end as looked_at,
+               case when not l.late then s.looked_at when v_because is null and v_gap <= e.late_since - s.heartbeat
+                   then v_last else v_now end as looked_at,
                case when l.late then s.heartbeat else s.looked_beat end as looked_beat
         from recovery.server as s
         join recovery.evidence as e on e.epoch = s.epoch
@@ -4279,7 +4949,8 @@ begin
     -- The same for fuses: late is one that was not extended when a third of its ttl was over.
     update recovery.fuse as f set looked_at = n.looked_at
     from (
-        select f.id, case when v_seen.swept is null or v_because is null and v_gap <= d.extended then '-infinity' else v_now end as looked_at
+        select f.id, case when v_seen.swept is null or v_because is null and v_gap <= d.extended then '-infinity'
+            else v_now end as looked_at
         from recovery.fuse as f
         cross join lateral (select f.ttl / 3 + least(interval '1 second', f.ttl / 12) as extended) as d
         where f.looked_at is null and f.expires - f.ttl + d.extended < v_now
@@ -4299,7 +4970,9 @@ end
 $$;
 --;
 comment on function recovery._observe_servers() is
-    'First step of a sweep: notes who lost its keeper connection or is late with a beat, which fuses are late, and whether watching had a break (restart, failover, silence of the sweepers) or most servers look dead at once. recovery.judgement reads it.';
+    'First step of a sweep: notes who lost its keeper connection or is late with a beat, which fuses are late, and '
+    'whether watching had a break (restart, failover, silence of the sweepers) or most servers look dead at once. '
+    'recovery.judgement reads it.';
 --;
 revoke all on function recovery._observe_servers() from public;
 --;
@@ -4317,12 +4990,15 @@ as $$
     from recovery.server as s where s.ended is null
 $$;
 --;
-comment on function recovery._patience(interval) is 'How long nobody may look, where p_gap is usual, until that counts as a break in watching; null: no server lives.';
+comment on function recovery._patience(interval) is
+    'How long nobody may look, where p_gap is usual, until that counts as a break in watching; null: no server lives.';
 --;
 revoke all on function recovery._patience(interval) from public;
 --;
 -- sql/death/claim_sweep.sql
-create or replace function recovery.claim_sweep(p_epoch bigint, p_token uuid, p_every interval, out o_wait interval, out o_look boolean)
+create or replace function recovery.claim_sweep(
+    p_epoch bigint, p_token uuid, p_every interval, out o_wait interval, out o_look boolean
+)
 returns record
 language plpgsql
 volatile
@@ -4346,7 +5022,8 @@ begin
         return;  -- somebody sweeps at this moment
     end if;
     if v_seen.sweeper <> p_epoch and v_seen.sweeper_every * 0.9 <= p_every then
-        -- Its lock goes with its connection: tried, not looked up, as every process asks. Through a pooler there is none.
+        -- Its lock goes with its connection: tried, not looked up, as every process asks. Through a pooler there is
+        -- none.
         select v_seen.swept + v_seen.sweeper_every * 1.25 into v_free
         from recovery.server as s
         where s.epoch = v_seen.sweeper and s.ended is null and s.pending is null and s.process_dead is null
@@ -4368,7 +5045,9 @@ end
 $$;
 --;
 comment on function recovery.claim_sweep(bigint, uuid, interval) is
-    'Whether a server is to sweep now (o_wait 0), or who does so lives and it asks again after o_wait: one process sweeps for all, another takes over when that one is gone or late by a quarter of its interval. o_look: nobody has looked at the processes of its host lately. Errors as recovery.heartbeat; RC010.';
+    'Whether a server is to sweep now (o_wait 0), or who does so lives and it asks again after o_wait: one process '
+    'sweeps for all, another takes over when that one is gone or late by a quarter of its interval. o_look: nobody '
+    'has looked at the processes of its host lately. Errors as recovery.heartbeat; RC010.';
 --;
 revoke all on function recovery.claim_sweep(bigint, uuid, interval) from public;
 --;
@@ -4384,7 +5063,8 @@ begin
     -- A closing fires deferred triggers, so that none runs at commit. Those that our caller has queued before would be
     -- fired too early, and up to PostgreSQL 17 as the runner, whoever owns them.
     if pg_current_xact_id_if_assigned() is not null then
-        perform recovery._fail('RC010', 'rows are closed in a transaction of their own, and this one has written already', 'Commit first.');
+        perform recovery._fail('RC010',
+            'rows are closed in a transaction of their own, and this one has written already', 'Commit first.');
     end if;
 end
 $$;
@@ -4394,30 +5074,35 @@ comment on function recovery._check_fresh() is 'Refuses to close rows in a trans
 revoke all on function recovery._check_fresh() from public;
 --;
 -- sql/closing/_closable_sql.sql
-create or replace function recovery._closable_sql(p_watch recovery.watch, p_owner text, p_guard text, p_only boolean default true)
+create or replace function recovery._closable_sql(
+    p_watch recovery.watch, p_owner text, p_guard text, p_only boolean default true
+)
 returns text
 language sql
 stable
 security invoker
 set search_path = pg_catalog, pg_temp
 as $$
-    select case p_owner
+    select concat_ws(E'\n      and ',
+        case p_owner
             when 'epoch' then 'r.server_epoch = ($1).epoch'
-            when 'none' then format('r.server_epoch is null and ($1).epoch is null and %s',
-                case when p_watch.unowned is null then 'false'
-                     else format('(%s) < ($1).at - %L::interval', p_watch.started, p_watch.unowned) end)
-            when 'any' then '($1).epoch is null and (r.server_epoch = any(($1).epochs) or r.server_epoch is null)' end
-        || format(' and (%s)', p_watch.open)
-        || case when p_watch.only_if is null or not p_only then '' else format(' and (%s)', p_watch.only_if) end
-        || case when p_watch.launch_grace is null or p_owner = 'any' or p_guard = 'with' then ''
-                else format(' and ((%s) >= ($1).at - %L::interval) is not true', p_watch.started, p_watch.launch_grace) end
-        || case p_guard when 'with' then format(' and (%s)', recovery._guard_sql(p_watch))
-                        when 'without' then format(' and not (%s)', recovery._guard_sql(p_watch))
-                        else '' end
+            when 'none' then 'r.server_epoch is null and ($1).epoch is null and ' || case when p_watch.unowned is null
+                then 'false'
+                else format('(%s) < ($1).at - %L::interval', p_watch.started, p_watch.unowned) end
+            when 'any' then '($1).epoch is null and (r.server_epoch = any(($1).epochs) or r.server_epoch is null)' end,
+        format('(%s)', p_watch.open),
+        case when p_only and p_watch.only_if is not null then format('(%s)', p_watch.only_if) end,
+        case when p_watch.launch_grace is not null and p_owner <> 'any' and p_guard <> 'with'
+            then format('((%s) >= ($1).at - %L::interval) is not true', p_watch.started, p_watch.launch_grace) end,
+        case p_guard
+            when 'with' then format('(%s)', recovery._guard_sql(p_watch))
+            when 'without' then format('not (%s)', recovery._guard_sql(p_watch)) end)
 $$;
 --;
 comment on function recovery._closable_sql(recovery.watch, text, text, boolean) is
-    'The condition for a row to close: open, meant by the watch, owned by the task''s epoch (or by none; or by any of its epochs), not too young; p_guard: ignore fuses, only rows without, or only with an active one; p_only false: also rows that the watch does not mean. The open predicate stands literally, so that the partial index serves it.';
+    'The condition for a row to close: open, meant by the watch, owned by the task''s epoch (or by none; or by any of '
+    'its epochs), not too young; p_guard: ignore fuses, only rows without, or only with an active one; p_only false: '
+    'also rows that the watch does not mean. The open predicate stands literally, so that the partial index serves it.';
 --;
 revoke all on function recovery._closable_sql(recovery.watch, text, text, boolean) from public;
 --;
@@ -4425,7 +5110,8 @@ revoke all on function recovery._closable_sql(recovery.watch, text, text, boolea
 create or replace function recovery._close_batch(
     p_family text, p_epoch bigint, p_guard text, p_after text[], p_limit integer, p_detector text,
     p_lock_wait interval, p_careful boolean, p_heir bigint default null,
-    out o_closed jsonb, out o_failed jsonb, out o_after text[], out o_done boolean, out o_careful boolean, out o_stopped boolean,
+    out o_closed jsonb, out o_failed jsonb, out o_after text[], out o_done boolean, out o_careful boolean,
+    out o_stopped boolean,
     out o_limit integer
 )
 returns record
@@ -4462,7 +5148,8 @@ begin
         end if;
     end if;
     begin
-        v_family := exists (select from recovery._attached_watches() as w where w.family = p_family and w.group_by is not null);
+        v_family := exists (select from recovery._attached_watches() as w where w.family = p_family
+            and w.group_by is not null);
         if v_family then
             select n.o_groups, n.o_last into v_groups, v_last
             from recovery._next_groups(p_family, p_epoch, p_guard, p_after[1], p_limit) as n;
@@ -4488,7 +5175,8 @@ begin
                        when v_family then o_closed = '{}'
                        else v_bound is null end;
     exception when query_canceled then
-        -- statement_timeout, which counts once a call, or an operator: what is closed stays so, the rest is the sweep's.
+        -- statement_timeout, which counts once a call, or an operator: what is closed stays so, the rest is the
+        -- sweep's.
         raise notice 'recovery: stopped (%)', sqlerrm;
         o_closed := '{}';
         o_failed := '{}';
@@ -4497,7 +5185,8 @@ begin
         o_stopped := true;
     when others then
         -- Not one row, which close_rows would have found, but the watch: its table, its runner, an expression.
-        perform recovery._note_broken_watch((select min(w.name) from recovery._attached_watches() as w where w.family = p_family), sqlstate, sqlerrm);
+        perform recovery._note_broken_watch(
+            (select min(w.name) from recovery._attached_watches() as w where w.family = p_family), sqlstate, sqlerrm);
         o_closed := '{}';
         o_failed := '{}';
         o_done := true;
@@ -4506,13 +5195,178 @@ end
 $$;
 --;
 comment on function recovery._close_batch(text, bigint, text, text[], integer, text, interval, boolean, bigint) is
-    'Closes the next batch of an ended epoch in one family (epoch null: rows that no server owns), or gives it to p_heir. Returns the counts per watch, where to go on, whether to skip locked rows from here on, whether it was stopped, and how many rows the next batch is to have: an eighth if this one failed, so that one bad row does not make thousands close one by one.';
+    'Closes the next batch of an ended epoch in one family (epoch null: rows that no server owns), or gives it to '
+    'p_heir. Returns the counts per watch, where to go on, whether to skip locked rows from here on, whether it was '
+    'stopped, and how many rows the next batch is to have: an eighth if this one failed, so that one bad row does not '
+    'make thousands close one by one.';
 --;
-revoke all on function recovery._close_batch(text, bigint, text, text[], integer, text, interval, boolean, bigint) from public;
+revoke all on function recovery._close_batch(
+    text, bigint, text, text[], integer, text, interval, boolean, bigint
+) from public;
+--;
+-- sql/closing/_close_event_sql.sql
+create or replace function recovery._close_event_sql(
+    p_watch recovery.watch, p_n integer, p_image jsonb, p_selection text, p_heir boolean
+)
+returns text
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_join  constant text := E'\n        cross join ';
+    v_plain constant boolean := (p_image -> 'plain')::boolean;
+    v_same  constant boolean := (p_image -> 'same')::boolean;
+    v_diff  constant boolean := p_watch.diff and not p_heir;
+    v_new   constant text := case when p_image ->> 'fixed' is not null then format('(select n.new from n%s as n)', p_n)
+                                  when v_plain then 'to_jsonb(j)'
+                                  else 'u.new' end;
+    v_old   constant text := case when v_same then format(
+                                      'case when %s then f.old else to_jsonb(i) end', p_image ->> 'equal')
+                                  when v_plain then 'to_jsonb(i)'
+                                  else 'u.old' end;
+begin
+    return recovery._render_sql($sql$
+                select {n} as pos, {watch!l}::text as watch, {kind}::text as kind, {topic!l}::text as topic,
+                       u.owner, u.key, u.grp,
+                       {values}, {order} as ord
+                from u{n} as u{joins}
+        $sql$, jsonb_build_object(
+        'n', p_n,
+        'watch', p_watch.name,
+        'kind', case when p_heir then $sql$'adopted'$sql$
+                     when p_watch.attempts is null then $sql$'closed'$sql$
+                     else format($sql$case when u.tries < %s then 'requeued' else 'closed' end$sql$,
+                         p_watch.max_attempts) end,
+        'topic', p_watch.topic,
+        'values', case when v_diff then 'd.old, d.new' else v_old || E' as old,\n               ' || v_new
+            || ' as new' end,
+        'order', case when p_selection = 'groups' then 'row_number() over (order by u.ord)' else '0' end,
+        'joins', concat(
+            case when v_same then format('%sf%s as f', v_join, p_n) end,
+            case when v_plain then format('%slateral (select %s) as i', v_join, p_image ->> 'old') end,
+            case when v_plain and p_image ->> 'fixed' is null
+                then format('%slateral (select %s) as j', v_join, p_image ->> 'new') end,
+            case when v_diff
+                then format('%slateral recovery._json_difference(to_jsonb(i), %s) as d', v_join, v_new) end)));
+end
+$$;
+--;
+comment on function recovery._close_event_sql(recovery.watch, integer, jsonb, text, boolean) is
+    'The part of the statement that closes which lists the events of the rows of the n-th watch.';
+--;
+revoke all on function recovery._close_event_sql(recovery.watch, integer, jsonb, text, boolean) from public;
+--;
+-- sql/closing/_close_groups_sql.sql
+create or replace function recovery._close_groups_sql(
+    p_head recovery.watch, p_open text[], out o_ctes text, out o_event text
+)
+returns record
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+/* For a family whose groups have events of their own:
+
+   k  rows closed, by group
+   o  rows open, by group. A group of which nothing stays open is idle. */
+begin
+    o_ctes := recovery._render_sql($sql$
+        k as (
+            select c.grp, min(c.owner) as owner, count(*) as n
+            from ({closed}) as c
+            group by c.grp
+        ),
+        o as (
+            select jsonb_object_agg(c.grp, c.n) as n
+            from (
+                select c.grp, sum(c.n) as n
+                from (
+        {open}
+                ) as c
+                group by c.grp
+            ) as c
+        ),
+        $sql$, jsonb_build_object(
+        'closed', (
+            select string_agg(format('select u.owner, u.grp from u%s as u', n), ' union all ' order by n)
+            from generate_series(1, cardinality(p_open)) as n),
+        'open', array_to_string(p_open, E'\n            union all\n')));
+    o_event := recovery._render_sql($sql$
+                select 1000000, {watch!l}, t.kind, t.topic, k.owner, k.grp, k.grp,
+                       null::jsonb, jsonb_build_object('message', ($1).message), t.n
+                from k
+                cross join lateral (
+                    select 'failed' as kind, f.topic, f.n
+                    from unnest({failed!l}::text[]) with ordinality as f (topic, n)
+                    union all
+                    select 'idle', i.topic, 1000 + i.n
+                    from unnest({idle!l}::text[]) with ordinality as i (topic, n)
+                    where coalesce(((select o.n from o) ->> k.grp)::bigint, 0) <= k.n and k.grp <> all(($1).busy)) as t
+        $sql$,
+        jsonb_build_object(
+            'watch', p_head.name, 'failed', p_head.failed_topics::text, 'idle', p_head.idle_topics::text));
+end
+$$;
+--;
+comment on function recovery._close_groups_sql(recovery.watch, text[]) is
+    'The parts of the statement that closes which count the rows of each group (for each watch of the family, how many '
+    'are open is given) and list the events of the groups.';
+--;
+revoke all on function recovery._close_groups_sql(recovery.watch, text[]) from public;
+--;
+-- sql/closing/_close_image.sql
+create or replace function recovery._close_image(p_watch recovery.watch, p_heir boolean)
+returns jsonb
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+/* What a closing changes, before and after, as fragments of SQL:
+
+   plain    columns as they are, o1, o2 and n1, n2, of which the event makes json; else the image of the watch
+   fixed    the new values, where they are the same for every row
+   same     most rows are closed from the same values, which can be compared: json is made of the first row's
+   before   what is read of the row while it is open
+   kept     the same, from v<n>
+   after    what is read of the row once it is closed; null: see fixed
+   old, new, equal   from u<n>: the columns before and after by their names, and whether they are those of f<n> */
+declare
+    v_plain constant boolean := (p_watch.spec ->> 'image') is null and not p_heir;
+    v_image constant text := case when p_heir then $sql$jsonb_build_object('server_epoch', r.server_epoch)$sql$
+                                  else p_watch.image end;
+    v_fixed text;
+    v_list  jsonb;
+begin
+    if not v_plain then
+        return jsonb_build_object('plain', false, 'fixed', null, 'same', false,
+            'before', v_image || ' as old', 'kept', 'v.old', 'after', v_image || ' as new');
+    end if;
+    v_fixed := recovery._fixed_sql(p_watch);
+    select jsonb_build_object(
+        'before', string_agg(format('r.%I as o%s', s.name, s.n), ', ' order by s.n),
+        'kept', string_agg(format('v.o%s', s.n), ', ' order by s.n),
+        'after', case when v_fixed is null then string_agg(format('r.%I as n%s', s.name, s.n), ', ' order by s.n) end,
+        'old', string_agg(format('u.o%s as %I', s.n, s.name), ', ' order by s.n),
+        'new', string_agg(format('u.n%s as %I', s.n, s.name), ', ' order by s.n),
+        'equal', string_agg(format('u.o%s is not distinct from f.o%s', s.n, s.n), ' and ' order by s.n))
+    into v_list from jsonb_object_keys(p_watch.close) with ordinality as s (name, n);
+    return v_list || jsonb_build_object('plain', true, 'fixed', v_fixed,
+        'same', not p_watch.diff and coalesce(recovery._compares_exactly(p_watch), false));
+end
+$$;
+--;
+comment on function recovery._close_image(recovery.watch, boolean) is
+    'How the statement that closes reads, keeps and compares what it changes in the rows of a watch.';
+--;
+revoke all on function recovery._close_image(recovery.watch, boolean) from public;
 --;
 -- sql/closing/_close_rows.sql
 create or replace function recovery._close_rows(
-    p_family text, p_scope text, p_owner text, p_guard text, p_task recovery.task,
+    p_family text, p_selection text, p_owner text, p_guard text, p_task recovery.task,
     out o_closed jsonb, out o_failed jsonb
 )
 returns record
@@ -4535,37 +5389,38 @@ begin
     v_task := p_task;
     v_task.max_rows := 1;
     v_task.bound := null;
-    for v_watch in select w.* from recovery._attached_watches() as w where w.family = p_family order by w.position, w.name loop
-        v_sql := recovery._close_sql(p_family, 'row', p_owner, p_guard, true, true, p_task.heir is not null, v_watch.name);
+    for v_watch in
+        select w.* from recovery._attached_watches() as w where w.family = p_family order by w.position, w.name
+    loop
+        v_sql := recovery._close_sql(p_family, 'row', p_owner, p_guard, true, true, p_task.heir is not null,
+            v_watch.name);
         v_task.path := v_watch.path;
-        for v_row in select recovery._to_texts(f.row -> 0) as parts, f.row ->> 1 as key from recovery._run_as_owner(v_watch.runner, format(
-            'select jsonb_build_array(%1$s, %2$s) from %3$s as r where %4$s and %5$s and not exists (select from recovery.own_failure as f where f.watch = %6$L and f.key = %2$s and f.next_at > ($1).written) order by %7$s%8$s',
-            recovery._key_sql(v_watch, 'parts'), recovery._key_text(v_watch.key_columns, 'r'), v_watch.relation,
-            recovery._closable_sql(v_watch, p_owner, p_guard, false),
-            recovery._key_sql(v_watch, case p_scope when 'range' then 'between' else p_scope end),
-            v_watch.name,
-            case when p_scope <> 'groups' then recovery._key_sql(v_watch, 'columns')
-                 -- A map: a search through the groups for every row would be their product.
-                 else format('((select jsonb_object_agg(g.grp, g.n) from unnest(($1).keys) with ordinality as g (grp, n)) -> (%s)::text)::bigint, %s', v_watch.group_by, coalesce(v_watch.order_by, recovery._key_sql(v_watch, 'columns'))) end,
-            case p_scope when 'loose' then ' limit ($1).max_rows' else '' end), p_task) as f (row)
+        for v_row in
+            select recovery._to_texts(f.row -> 0) as parts, f.row ->> 1 as key
+            from recovery._run_as_owner(v_watch.runner,
+                recovery._rows_of_batch_sql(v_watch, p_selection, p_owner, p_guard), p_task) as f (row)
         loop
             begin
                 v_task.keys := v_row.parts;
                 v_task.written := clock_timestamp();
                 select d.* into v_done from recovery._run_as_owner(v_watch.runner, v_sql, v_task, 'write') as d;
                 if v_done <> '{}' then
-                    o_closed := o_closed || jsonb_build_object(v_watch.name, coalesce((o_closed ->> v_watch.name)::bigint, 0) + 1);
+                    o_closed := o_closed
+                        || jsonb_build_object(v_watch.name, coalesce((o_closed ->> v_watch.name)::bigint, 0) + 1);
                     delete from recovery.failure as f where f.watch = v_watch.name and f.key = v_row.key;
                 end if;
             exception when others then
                 get stacked diagnostics v_state = returned_sqlstate, v_error = message_text;
                 insert into recovery.failure as f (watch, key, key_parts, server_epoch, next_at, sqlstate, message)
-                values (v_watch.name, v_row.key, v_row.parts, p_task.epoch, clock_timestamp() + interval '10 seconds', v_state, v_error)
+                values (v_watch.name, v_row.key, v_row.parts, p_task.epoch, clock_timestamp() + interval '10 seconds',
+                        v_state, v_error)
                 on conflict (watch, key) do update
                 set attempts = f.attempts + 1, last_at = clock_timestamp(),
-                    next_at = clock_timestamp() + least(interval '10 seconds' * (2 ^ least(f.attempts, 10)), interval '1 hour'),
+                    next_at = clock_timestamp()
+                        + least(interval '10 seconds' * (2 ^ least(f.attempts, 10)), interval '1 hour'),
                     server_epoch = excluded.server_epoch, sqlstate = excluded.sqlstate, message = excluded.message;
-                o_failed := o_failed || jsonb_build_object(v_watch.name, coalesce((o_failed ->> v_watch.name)::bigint, 0) + 1);
+                o_failed := o_failed
+                    || jsonb_build_object(v_watch.name, coalesce((o_failed ->> v_watch.name)::bigint, 0) + 1);
             end;
         end loop;
     end loop;
@@ -4573,7 +5428,8 @@ end
 $$;
 --;
 comment on function recovery._close_rows(text, text, text, text, recovery.task) is
-    'Closes a batch row by row after it failed as a whole: the bad rows go to recovery.failure with their error, all others close.';
+    'Closes a batch row by row after it failed as a whole: the bad rows go to recovery.failure with their error, all '
+    'others close.';
 --;
 revoke all on function recovery._close_rows(text, text, text, text, recovery.task) from public;
 --;
@@ -4697,10 +5553,40 @@ revoke all on function recovery._close_selection(
     text, text, bigint, text, text[], text, text[], text[], integer, text, text, interval, boolean, bigint
 ) from public;
 --;
+-- sql/closing/_close_set_sql.sql
+create or replace function recovery._close_set_sql(p_watch recovery.watch, p_owner text, p_heir boolean)
+returns text
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if p_heir then
+        return 'server_epoch = ($1).heir';
+    end if;
+    return (select string_agg(format('%I = %s', s.key, s.value), E',\n        ')
+        from jsonb_each_text(p_watch.close) as s)
+        || case
+            -- Taken from an owner that may live: the sign refuses its late result.
+            when p_owner = 'any' then E',\n        server_epoch = -abs(r.server_epoch)'
+            -- Back in the queue nobody owns it.
+            when p_watch.attempts is not null then format(
+                E',\n        server_epoch = case when coalesce(r.%I, 0) + 1 < %s then null else r.server_epoch end',
+                p_watch.attempts, p_watch.max_attempts)
+            else '' end;
+end
+$$;
+--;
+comment on function recovery._close_set_sql(recovery.watch, text, boolean) is
+    'What the statement that closes sets: the columns of the watch and the owner; or only the owner, for an heir.';
+--;
+revoke all on function recovery._close_set_sql(recovery.watch, text, boolean) from public;
+--;
 -- sql/closing/_close_sql.sql
 create or replace function recovery._close_sql(
     p_family  text,
-    p_scope   text,
+    p_selection   text,
     p_owner   text    default 'epoch',
     p_guard   text    default 'ignore',
     p_careful boolean default false,
@@ -4713,26 +5599,17 @@ language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-as $function$
+as $$
 /* One statement closes one batch of a family and writes its events.
 
-   v<n>  the orphans of watch n in the batch, with the image of what a closing changes. They are not
-         locked: a lock costs half as much as the update itself.
-   u<n>  the update. It meets its row by ctid and xmin, so it changes exactly the version that v<n> saw;
-         a row that somebody changed meanwhile no longer matches and is left to the next pass. It asks
-         again for the owner and for open-ness, which is what makes a second closer harmless (inside a case,
-         or the planner, which takes open rows for few, would look for them once more instead of by ctid).
-         From PostgreSQL 18 on the update returns old values itself, and v<n> is needed only to go round locks.
-   n<n>  the new values, where they are the same for every row.
-   f<n>  the first row's old values as json; rows with the same values share it.
-   k, o  for a family whose groups have events of their own: rows closed and rows open, by group; a group
-         of which nothing stays open is idle.
-   e     the events, ordered: groups as keys lists them, watches by position, rows by order_by, then the
-         group's own.
+   n<n>, v<n>, u<n>, f<n>  the rows of watch n: see recovery._close_update_sql
+   k, o                    groups with events of their own: see recovery._close_groups_sql
+   e                       the events, ordered: groups as keys lists them, watches by position, rows by order_by,
+                           then the group's own
 
    $1 is a recovery.task.
 
-   p_scope    groups: rows of the groups in keys;  range: rows after key keys up to key bound;  loose: max_rows rows
+   p_selection    groups: rows of the groups in keys;  range: rows after key keys up to key bound;  loose: max_rows rows
               without a group;  row: the row with key keys
    p_owner    epoch: rows of epoch;  none: rows without an owner;  any: whoever owns them, one of epochs or nobody
    p_guard    fuses: ignore, without (leave guarded rows alone), with (only guarded rows)
@@ -4744,26 +5621,14 @@ as $function$
 declare
     v_watch  recovery.watch;
     v_n      integer := 0;
+    v_image  jsonb;
     v_outbox integer;
-    v_direct boolean := current_setting('server_version_num')::integer >= 180000 and not p_careful and p_scope in ('groups', 'range');
-    v_ctes   text := '';
-    v_rows   text := '';
-    v_where  text;
-    v_again  text;
-    v_set    text;
-    v_group  text;
-    v_old    text;
-    v_new    text;
-    v_fixed  text;
-    v_plain  boolean;
-    v_kind   text;
-    v_closed text := '';
-    v_opened text := '';
-    v_counts text := '';
-    v_same   boolean;
-    v_list   record;
-    v_c      constant text := $$(values (($1).reason, ($1).message, ($1).detector, ($1).written, (date_part('epoch', ($1).written) * 1000)::bigint, ($1).epoch)) as c (reason, message, detector, at, ms, epoch)$$;
+    v_ctes   text[];
+    v_events text[];
+    v_counts text[];
+    v_open   text[];
     v_head   recovery.watch;
+    v_groups record;
 begin
     for v_watch in
         select w.* from recovery._attached_watches() as w
@@ -4772,128 +5637,52 @@ begin
     loop
         v_n := v_n + 1;
         v_outbox := v_watch.outbox;
-        v_group := coalesce('(' || v_watch.group_by || ')::text', 'null::text');
-        v_plain := (v_watch.spec ->> 'image') is null and not p_heir;
-        if p_heir then
-            v_set := 'server_epoch = ($1).heir';
-        else
-            select string_agg(format('%I = %s', s.key, s.value), ', ') into v_set from jsonb_each_text(v_watch.close) as s;
-            if p_owner = 'any' then
-                -- Taken from an owner that may live: the sign refuses its late result.
-                v_set := v_set || ', server_epoch = -abs(r.server_epoch)';
-            elsif v_watch.attempts is not null then
-                -- Back in the queue nobody owns it.
-                v_set := v_set || format(', server_epoch = case when coalesce(r.%I, 0) + 1 < %s then null else r.server_epoch end', v_watch.attempts, v_watch.max_attempts);
+        v_image := recovery._close_image(v_watch, p_heir);
+        v_ctes := v_ctes
+            || recovery._close_update_sql(v_watch, v_n, v_image, p_selection, p_owner, p_guard, p_careful, p_failing,
+                p_heir);
+        v_events := v_events || recovery._close_event_sql(v_watch, v_n, v_image, p_selection, p_heir);
+        v_counts := v_counts || format('select %L::text, count(*) from u%s', v_watch.name, v_n);
+        if p_selection = 'groups' and not p_heir then
+            v_open := v_open || recovery._open_in_groups_sql(v_watch);
+            if v_watch.failed_topics is not null or v_watch.idle_topics is not null then
+                v_head := v_watch;
             end if;
-        end if;
-        v_where := recovery._closable_sql(v_watch, p_owner, p_guard) || ' and '
-            || recovery._key_sql(v_watch, case p_scope when 'range' then 'between' when 'row' then 'equal' when 'groups' then case when v_direct then 'groups' else 'group' end else p_scope end);
-        if p_failing then
-            v_where := v_where || format(
-                ' and not exists (select from recovery.own_failure as f where f.watch = %L and f.key = %s and f.next_at > ($1).written)',
-                v_watch.name, recovery._key_text(v_watch.key_columns, 'r'));
-        end if;
-
-        select string_agg(format('r.%I as o%s', s.name, s.n), ', ' order by s.n) as read,
-               string_agg(format('v.o%s', s.n), ', ' order by s.n) as kept,
-               string_agg(format('u.o%s as %I', s.n, s.name), ', ' order by s.n) as old,
-               string_agg(format('u.n%s as %I', s.n, s.name), ', ' order by s.n) as new,
-               string_agg(format('u.o%1$s is not distinct from f.o%1$s', s.n), ' and ' order by s.n) as same
-        into v_list from jsonb_object_keys(v_watch.close) with ordinality as s (name, n);
-        -- What the closing changes: columns as they are, for the event to make json of, or the watch's image.
-        v_old := case when p_heir then $$jsonb_build_object('server_epoch', r.server_epoch)$$
-                      when v_plain then v_list.read
-                      else v_watch.image end;
-        v_new := case when v_plain then replace(v_old, ' as o', ' as n') else v_old || ' as new' end;
-        v_old := case when v_plain then v_old else v_old || ' as old' end;
-        v_fixed := case when v_plain then recovery._fixed_sql(v_watch) end;
-        v_same := v_plain and not v_watch.diff and recovery._compares_exactly(v_watch);
-        if v_fixed is not null then
-            v_ctes := v_ctes || format(E'n%s as materialized (select %s as new from %s),\n', v_n, v_fixed, v_c);
-            v_new := null;
-        end if;
-        v_again := case when p_heir then '' else format(', case when (%s) then recovery._refuse_open_row(%L) end', v_watch.open, v_watch.name) end;
-
-        if v_direct then
-            v_ctes := v_ctes || format(
-                E'u%s as (update %s as r set %s from %s where %s returning old.server_epoch as owner, %s as key, %s as grp, %s',
-                v_n, v_watch.relation, v_set, v_c, v_where, recovery._key_text(v_watch.key_columns, 'r'), v_group,
-                recovery._realias_sql(v_old, 'old'));
-        else
-            if p_scope = 'loose' then
-                v_where := v_where || format(' order by %s limit ($1).max_rows', recovery._key_sql(v_watch, 'columns'));
-            end if;
-            v_ctes := v_ctes || format(
-                E'v%1$s as materialized (%14$sselect r.ctid as tid, r.xmin as xm, r.tableoid as tab, r.server_epoch as owner, %2$s from %3$s as r where %4$s%5$s%15$s),\n'
-                'u%1$s as (update %3$s as r set %6$s from v%1$s as v cross join %7$s where r.ctid = v.tid and r.xmin = v.xm%8$s and case when %9$s then %10$s end'
-                ' returning v.owner, %11$s as key, %12$s as grp, %13$s',
-                v_n, v_old, v_watch.relation, v_where, case when p_careful then ' for update of r skip locked' else '' end, v_set, v_c,
-                case (select c.relkind from pg_class as c where c.oid = v_watch.relation) when 'p' then ' and r.tableoid = v.tab' else '' end,
-                case p_owner when 'epoch' then 'r.server_epoch = ($1).epoch' when 'none' then 'r.server_epoch is null' else 'r.server_epoch is not distinct from v.owner' end,
-                v_watch.open, recovery._key_text(v_watch.key_columns, 'r'), v_group,
-                case when v_plain then v_list.kept else 'v.old' end,
-                -- Group by group: an estimate of one row must not make it read all open rows for each batch.
-                case p_scope when 'groups' then format('select s.* from unnest(($1).keys::%s[]) as g (g) cross join lateral (', v_watch.group_type) else '' end,
-                case p_scope when 'groups' then ' offset 0) as s' else '' end);
-        end if;
-        v_ctes := v_ctes || coalesce(', ' || v_new, '')
-            || case when p_scope = 'groups' then format(', %s as ord', coalesce(v_watch.order_by, format('row(%s)', recovery._key_sql(v_watch, 'columns')))) else '' end
-            || case when v_watch.attempts is not null then format(', r.%I as tries', v_watch.attempts) else '' end
-            || v_again || E'),\n';
-        -- Most rows are closed from the same values: their image is made once, for the first row.
-        v_ctes := v_ctes || case when v_same then format(
-            E'f%1$s as materialized (select u.*, to_jsonb(i) as old from u%1$s as u cross join lateral (select %2$s) as i limit 1),\n', v_n, v_list.old) else '' end;
-
-        v_kind := case when p_heir then $$'adopted'$$ when v_watch.attempts is null then $$'closed'$$
-                       else format($$case when u.tries < %s then 'requeued' else 'closed' end$$, v_watch.max_attempts) end || '::text';
-        v_rows := v_rows || case when v_n = 1 then '' else ' union all ' end || format(
-            'select %s as pos, %L::text as watch, %s as kind, %L::text as topic, u.owner, u.key, u.grp, %s, %s as ord from u%s as u%s',
-            v_n, v_watch.name, v_kind, v_watch.topic,
-            case when v_watch.diff and not p_heir then 'd.old, d.new'
-                 else case when v_same then 'case when ' || v_list.same || ' then f.old else to_jsonb(i) end'
-                           when v_plain then 'to_jsonb(i)' else 'u.old' end || ' as old, '
-                   || case when v_fixed is not null then format('(select n.new from n%s as n)', v_n) when v_plain then 'to_jsonb(j)' else 'u.new' end || ' as new' end,
-            case when p_scope = 'groups' then 'row_number() over (order by u.ord)' else '0' end,
-            v_n,
-            case when v_same then format(' cross join f%s as f', v_n) else '' end
-            || case when v_plain then format(' cross join lateral (select %s) as i', v_list.old) else '' end
-            || case when v_plain and v_fixed is null then format(' cross join lateral (select %s) as j', v_list.new) else '' end
-            || case when v_watch.diff and not p_heir then format(' cross join lateral recovery._json_difference(to_jsonb(i), %s) as d',
-                    case when v_fixed is null then 'to_jsonb(j)' else format('(select n.new from n%s as n)', v_n) end) else '' end);
-        v_closed := v_closed || case when v_n = 1 then '' else ' union all ' end || format('select u.owner, u.grp from u%1$s as u', v_n);
-        v_opened := v_opened || case when v_n = 1 then '' else ' union all ' end || format(
-            'select g.g::text as grp, s.n from unnest(($1).keys::%1$s[]) as g (g) cross join lateral ('
-            'select count(*) as n from unnest(($1).epochs) as w (epoch) cross join lateral (select from %2$s as r where r.server_epoch = w.epoch and %3$s and (%4$s)%5$s offset 0) as r'
-            ' union all select count(*) from %2$s as r where r.server_epoch is null and %3$s and (%4$s)%5$s offset 0) as s where s.n > 0',
-            v_watch.group_type, v_watch.relation, recovery._key_sql(v_watch, 'group'), v_watch.open,
-            coalesce(' and (' || v_watch.only_if || ')', ''));
-        v_counts := v_counts || case when v_n = 1 then '' else ' union all ' end || format('select %L::text, count(*) from u%s', v_watch.name, v_n);
-        if v_watch.failed_topics is not null or v_watch.idle_topics is not null then
-            v_head := v_watch;
         end if;
     end loop;
-    if v_head.id is not null and p_scope = 'groups' and not p_heir then
-        v_ctes := v_ctes || format(
-            E'k as (select c.grp, min(c.owner) as owner, count(*) as n from (%s) as c group by c.grp),\n'
-            'o as (select jsonb_object_agg(c.grp, c.n) as n from (select c.grp, sum(c.n) as n from (%s) as c group by c.grp) as c),\n', v_closed, v_opened);
-        v_rows := v_rows || format(
-            ' union all select 1000000, %L, t.kind, t.topic, k.owner, k.grp, k.grp, null::jsonb, jsonb_build_object(''message'', ($1).message), t.n from k cross join lateral ('
-            'select ''failed'' as kind, f.topic, f.n from unnest(%L::text[]) with ordinality as f (topic, n)'
-            ' union all select ''idle'', i.topic, 1000 + i.n from unnest(%L::text[]) with ordinality as i (topic, n)'
-            ' where coalesce(((select o.n from o) ->> k.grp)::bigint, 0) <= k.n and k.grp <> all(($1).busy)) as t',
-            v_head.name, v_head.failed_topics, v_head.idle_topics);
+    if v_head.id is not null then
+        v_groups := recovery._close_groups_sql(v_head, v_open);
+        v_ctes := v_ctes || v_groups.o_ctes;
+        v_events := v_events || v_groups.o_event;
     end if;
-    return 'with ' || v_ctes || format(
-        E'e as (insert into recovery.outbox_%s (at, server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)\n'
-        'select ($1).written, x.owner, x.watch, x.kind, x.topic, x.key, x.grp, ($1).reason, ($1).detector, x.old, x.new from (%s) as x%s)\n'
-        'select coalesce(jsonb_object_agg(s.watch, s.n) filter (where s.n > 0), ''{}'') from (%s) as s (watch, n)',
-        v_outbox, v_rows,
-        case when p_scope = 'groups'
-            -- A map rather than a join, which an estimate of one row would make a nested loop.
-            then ' order by ((select jsonb_object_agg(g.grp, g.n) from unnest(($1).keys) with ordinality as g (grp, n)) -> x.grp)::bigint, x.pos, x.ord' else '' end,
-        v_counts);
+    return recovery._render_sql($sql$
+        with {ctes}
+        e as (
+            insert into recovery.outbox_{outbox}
+                (at, server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+            select ($1).written, x.owner, x.watch, x.kind, x.topic, x.key, x.grp,
+                   ($1).reason, ($1).detector, x.old, x.new
+            from (
+        {events}
+            ) as x
+        {order}
+        )
+        select coalesce(jsonb_object_agg(s.watch, s.n) filter (where s.n > 0), '{}')
+        from (
+            {counts}
+        ) as s (watch, n)
+        $sql$, jsonb_build_object(
+        'ctes', array_to_string(v_ctes, E'\n'),
+        'outbox', v_outbox,
+        'events', array_to_string(v_events, E'\n        union all\n'),
+        -- A map rather than a join, which an estimate of one row would make a nested loop.
+        'order', case when p_selection = 'groups' then recovery._render_sql($sql$
+            order by ((select jsonb_object_agg(g.grp, g.n) from unnest(($1).keys) with ordinality as g (grp, n))
+                      -> x.grp)::bigint, x.pos, x.ord
+        $sql$, '{}') else '' end,
+        'counts', array_to_string(v_counts, E'\n    union all\n    ')));
 end
-$function$;
+$$;
 --;
 comment on function recovery._close_sql(text, text, text, text, boolean, boolean, boolean, text) is
     'Builds the statement that closes (or hands over) one batch of a family together with its events.';
@@ -4978,6 +5767,144 @@ comment on function recovery._close_unit_tree(recovery.unit, text, text, interva
 --;
 revoke all on function recovery._close_unit_tree(recovery.unit, text, text, interval, boolean) from public;
 --;
+-- sql/closing/_close_update_sql.sql
+create or replace function recovery._close_update_sql(
+    p_watch   recovery.watch,
+    p_n       integer,
+    p_image   jsonb,
+    p_selection   text,
+    p_owner   text,
+    p_guard   text,
+    p_careful boolean,
+    p_failing boolean,
+    p_heir    boolean
+)
+returns text
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+/* n<n>  the new values, where they are the same for every row.
+   v<n>  the orphans of watch n in the batch, with the image of what a closing changes. They are not
+         locked: a lock costs half as much as the update itself.
+   u<n>  the update. It meets its row by ctid and xmin, so it changes exactly the version that v<n> saw;
+         a row that somebody changed meanwhile no longer matches and is left to the next pass. It asks
+         again for the owner and for open-ness, which is what makes a second closer harmless (inside a case,
+         or the planner, which takes open rows for few, would look for them once more instead of by ctid).
+         From PostgreSQL 18 on the update returns old values itself, and v<n> is needed only to go round locks.
+   f<n>  the first row's old values as json; rows with the same values share it. */
+declare
+    v_direct constant boolean := current_setting('server_version_num')::integer >= 180000
+        and not p_careful and p_selection in ('groups', 'range');
+    v_c      constant text := $sql$(values (($1).reason, ($1).message, ($1).detector, ($1).written,
+                  (date_part('epoch', ($1).written) * 1000)::bigint, ($1).epoch))
+          as c (reason, message, detector, at, ms, epoch)$sql$;
+    v_comma  constant text := E',\n              ';
+    v_ctes   text := '';
+    v_holes  jsonb;
+begin
+    if p_image ->> 'fixed' is not null then
+        v_ctes := recovery._render_sql($sql$
+            n{n} as materialized (
+                select {fixed} as new
+                from {c}
+            ),
+            $sql$, jsonb_build_object('n', p_n, 'fixed', p_image -> 'fixed', 'c', v_c)) || E'\n';
+    end if;
+    v_holes := jsonb_build_object(
+        'n', p_n,
+        'relation', p_watch.relation,
+        'set', recovery._close_set_sql(p_watch, p_owner, p_heir),
+        'c', v_c,
+        'where', recovery._closable_sql(p_watch, p_owner, p_guard) || E'\n      and '
+            || recovery._key_sql(p_watch, case p_selection
+                when 'range' then 'between'
+                when 'row' then 'equal'
+                when 'groups' then case when v_direct then 'groups' else 'group' end
+                else p_selection end)
+            || case when p_failing then E'\n      and ' || recovery._not_failing_sql(p_watch) else '' end,
+        'key', recovery._key_text(p_watch.key_columns, 'r'),
+        'group', coalesce('(' || p_watch.group_by || ')::text', 'null::text'),
+        'more', concat(
+            v_comma || (p_image ->> 'after'),
+            case when p_selection = 'groups' then
+                v_comma || coalesce(p_watch.order_by, 'row(' || recovery._key_sql(p_watch, 'columns') || ')')
+                    || ' as ord' end,
+            v_comma || 'r.' || quote_ident(p_watch.attempts) || ' as tries',
+            case when not p_heir then v_comma || format(
+                'case when (%s) then recovery._refuse_open_row(%L) end', p_watch.open, p_watch.name) end));
+    if v_direct then
+        v_ctes := v_ctes || recovery._render_sql($sql$
+            u{n} as (
+                update {relation} as r set {set}
+                from {c}
+                where {where}
+                returning old.server_epoch as owner, {key} as key, {group} as grp,
+                          {before}{more}
+            ),
+            $sql$, v_holes || jsonb_build_object('before', recovery._realias_sql(p_image ->> 'before', 'old')));
+    else
+        v_ctes := v_ctes || recovery._render_sql($sql$
+            v{n} as materialized (
+                {each_group}
+                select r.ctid as tid, r.xmin as xm, r.tableoid as tab, r.server_epoch as owner, {before}
+                from {relation} as r
+                where {where}
+                {limit}
+                {locking}
+                {end_of_each}
+            ),
+            u{n} as (
+                update {relation} as r set {set}
+                from v{n} as v cross join {c}
+                where r.ctid = v.tid and r.xmin = v.xm{same_partition}
+                  and case when {owned} then {open} end
+                returning v.owner, {key} as key, {group} as grp,
+                          {kept}{more}
+            ),
+            $sql$, v_holes || jsonb_build_object(
+            'before', p_image -> 'before',
+            'kept', p_image -> 'kept',
+            -- Group by group: an estimate of one row must not make it read all open rows for each batch.
+            'each_group', case when p_selection = 'groups' then format(
+                'select s.* from unnest(($1).keys::%s[]) as g (g) cross join lateral (', p_watch.group_type)
+                    else '' end,
+            'end_of_each', case when p_selection = 'groups' then 'offset 0) as s' else '' end,
+            'limit', case when p_selection = 'loose' then format(
+                'order by %s limit ($1).max_rows', recovery._key_sql(p_watch, 'columns')) else '' end,
+            'locking', case when p_careful then 'for update of r skip locked' else '' end,
+            'same_partition', case (select c.relkind from pg_class as c where c.oid = p_watch.relation)
+                when 'p' then ' and r.tableoid = v.tab' else '' end,
+            'owned', case p_owner
+                when 'epoch' then 'r.server_epoch = ($1).epoch'
+                when 'none' then 'r.server_epoch is null'
+                else 'r.server_epoch is not distinct from v.owner' end,
+            'open', p_watch.open));
+    end if;
+    if (p_image -> 'same')::boolean then
+        v_ctes := v_ctes || E'\n' || recovery._render_sql($sql$
+            f{n} as materialized (
+                select u.*, to_jsonb(i) as old
+                from u{n} as u
+                cross join lateral (select {old}) as i
+                limit 1
+            ),
+            $sql$, jsonb_build_object('n', p_n, 'old', p_image -> 'old'));
+    end if;
+    return v_ctes;
+end
+$$;
+--;
+comment on function recovery._close_update_sql(
+    recovery.watch, integer, jsonb, text, text, text, boolean, boolean, boolean
+) is
+    'The part of the statement that closes which changes the rows of the n-th watch, as common table expressions.';
+--;
+revoke all on function recovery._close_update_sql(
+    recovery.watch, integer, jsonb, text, text, text, boolean, boolean, boolean
+) from public;
+--;
 -- sql/closing/_compares_exactly.sql
 create or replace function recovery._compares_exactly(p_watch recovery.watch)
 returns boolean
@@ -4988,14 +5915,16 @@ set search_path = pg_catalog, pg_temp
 as $$
     -- Not numeric (1.0 = 1.00), nor a collation that takes different texts for equal, nor what an extension brings.
     select bool_and(
-        a.atttypid in ('bool'::regtype, 'int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'text'::regtype, 'varchar'::regtype, 'uuid'::regtype, 'date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype)
+        a.atttypid in ('bool'::regtype, 'int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'text'::regtype,
+            'varchar'::regtype, 'uuid'::regtype, 'date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype)
         and coalesce((select c.collisdeterministic from pg_collation as c where c.oid = a.attcollation), true))
     from pg_attribute as a
     where a.attrelid = p_watch.relation and p_watch.close ? a.attname::text
 $$;
 --;
 comment on function recovery._compares_exactly(recovery.watch) is
-    'Whether equal values of the columns that a closing sets are the same values, so that events may share their image.';
+    'Whether equal values of the columns that a closing sets are the same values, so that events may share their '
+    'image.';
 --;
 revoke all on function recovery._compares_exactly(recovery.watch) from public;
 --;
@@ -5014,17 +5943,33 @@ declare
     v_total bigint := 0;
 begin
     perform recovery._check_fresh();
-    if not exists (select from recovery.server as s where s.epoch = p_epoch and (s.ended is not null or s.pending is not null)) then
-        perform recovery._fail('RC010', format('epoch %s has not ended: its rows are live', p_epoch), 'Only rows of ended epochs are let go.');
+    if not exists (select from recovery.server as s where s.epoch = p_epoch
+        and (s.ended is not null or s.pending is not null))
+    then
+        perform recovery._fail('RC010', format('epoch %s has not ended: its rows are live', p_epoch),
+            'Only rows of ended epochs are let go.');
     end if;
     v_task.epoch := p_epoch;
     v_task.max_rows := p_limit;
-    for v_watch in select w.* from recovery._attached_watches() as w where w.family = p_family and w.only_if is not null loop
+    for v_watch in
+        select w.* from recovery._attached_watches() as w where w.family = p_family and w.only_if is not null
+    loop
         begin
             v_task.path := v_watch.path;
-            select n.* into v_count from recovery._run_as_owner(v_watch.runner, format(
-                'with u as (update %1$s as r set server_epoch = null where r.ctid = any(array(select r.ctid from %1$s as r where r.server_epoch = ($1).epoch and (%2$s) and (%3$s) is not true limit ($1).max_rows for update skip locked)) and r.server_epoch = ($1).epoch returning 1) select to_jsonb(count(*)) from u',
-                v_watch.relation, v_watch.open, v_watch.only_if), v_task, 'write') as n;
+            select n.* into v_count from recovery._run_as_owner(v_watch.runner, recovery._render_sql($sql$
+                with u as (
+                    update {relation} as r set server_epoch = null
+                    where r.ctid = any(array(
+                        select r.ctid from {relation} as r
+                        where r.server_epoch = ($1).epoch and ({open}) and ({only_if}) is not true
+                        limit ($1).max_rows for update skip locked)) and r.server_epoch = ($1).epoch
+                    returning 1
+                )
+                select to_jsonb(count(*)) from u
+                $sql$, jsonb_build_object(
+                'relation', v_watch.relation,
+                'open', v_watch.open,
+                'only_if', v_watch.only_if)), v_task, 'write') as n;
             v_total := v_total + v_count;
         exception when others then
             null;  -- only_if fails for some row: nothing is let go
@@ -5035,7 +5980,8 @@ end
 $$;
 --;
 comment on function recovery._disown_rows(text, bigint, integer) is
-    'Lets go of rows of an ended epoch that are open but not orphans by the watch''s only_if, so that no later boot looks at them again.';
+    'Lets go of rows of an ended epoch that are open but not orphans by the watch''s only_if, so that no later boot '
+    'looks at them again.';
 --;
 revoke all on function recovery._disown_rows(text, bigint, integer) from public;
 --;
@@ -5064,9 +6010,10 @@ begin
         order by w.family, w.position, w.name
     loop
         begin
-            select o.* into v_open from recovery._run_as_owner(v_watch.runner, format(
-                'select to_jsonb(exists (select from %s as r where (%s) and %s = ($1).key))',
-                v_watch.relation, v_watch.open, recovery._key_text(v_watch.key_columns, 'r')), v_task) as o;
+            select o.* into v_open from recovery._run_as_owner(v_watch.runner, recovery._render_sql(
+                'select to_jsonb(exists (select from {relation} as r where ({open}) and {key} = ($1).key))',
+                jsonb_build_object('relation', v_watch.relation, 'open', v_watch.open,
+                                   'key', recovery._key_text(v_watch.key_columns, 'r'))), v_task) as o;
         exception when others then
             raise warning 'recovery: watch "%" is passed over: %', v_watch.name, sqlerrm;
             v_open := false;
@@ -5150,7 +6097,8 @@ as $$
 $$;
 --;
 comment on function recovery._is_elsewhere(text, bigint) is
-    'Whether rows of an owner (null: of nobody) came by logical replication, as far as anybody can tell: who does that work is known at the publisher only, so no boot, sweep or timeout touches them here.';
+    'Whether rows of an owner (null: of nobody) came by logical replication, as far as anybody can tell: who does '
+    'that work is known at the publisher only, so no boot, sweep or timeout touches them here.';
 --;
 revoke all on function recovery._is_elsewhere(text, bigint) from public;
 --;
@@ -5226,26 +6174,42 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_watch recovery.watch;
-    v_type  text;
     v_task  recovery.task;
     v_found jsonb;
-    v_sql   text := '';
+    v_some  text[];
 begin
     -- Each watch offers the groups of its next rows. The smallest of their last ones bounds the batch,
     -- so that no group is passed over that another watch has not reached yet.
     for v_watch in select w.* from recovery._attached_watches() as w where w.family = p_family loop
-        v_type := v_watch.group_type;
-        v_sql := v_sql || case when v_sql = '' then '' else ' union all ' end || format(
-            'select max(s.g) over () as top, count(*) over () as n, s.g from (select %1$s as g from %2$s as r where %3$s and %1$s is not null and (($1).key is null or %1$s > ($1).key::%4$s) order by %1$s limit ($1).max_rows) as s',
-            v_watch.group_by, v_watch.relation, recovery._closable_sql(v_watch, case when p_epoch is null then 'none' else 'epoch' end, p_guard, false), v_type);
+        v_some := v_some || recovery._render_sql($sql$
+            select max(s.g) over () as top, count(*) over () as n, s.g
+                from (
+                    select {group} as g
+                    from {relation} as r
+                    where {closable} and {group} is not null and (($1).key is null or {group} > ($1).key::{type})
+                    order by {group}
+                    limit ($1).max_rows
+                ) as s
+            $sql$, jsonb_build_object(
+            'group', v_watch.group_by,
+            'relation', v_watch.relation,
+            'closable', recovery._closable_sql(
+                v_watch, case when p_epoch is null then 'none' else 'epoch' end, p_guard, false),
+            'type', v_watch.group_type));
     end loop;
     v_task.epoch := p_epoch;
     v_task.key := p_after;
     v_task.max_rows := p_limit;
     v_task.at := recovery._now();
-    select f.* into v_found from recovery._run_as_owner(v_watch.runner, format(
-        'with s as materialized (%s), b as materialized (select min(top) as bound from s where n >= ($1).max_rows)
-         select jsonb_build_object(''groups'', array_agg(distinct s.g)::text[], ''last'', max(s.g)::text) from s, b where b.bound is null or s.g <= b.bound', v_sql), v_task) as f;
+    select f.* into v_found from recovery._run_as_owner(v_watch.runner, recovery._render_sql($sql$
+        with s as materialized (
+            {some}
+        ),
+        b as materialized (select min(top) as bound from s where n >= ($1).max_rows)
+        select jsonb_build_object('groups', array_agg(distinct s.g)::text[], 'last', max(s.g)::text)
+        from s, b where b.bound is null or s.g <= b.bound
+        $sql$, jsonb_build_object(
+        'some', array_to_string(v_some, ' union all '))), v_task) as f;
     o_groups := recovery._to_texts(v_found -> 'groups');
     o_last := v_found ->> 'last';
     -- Whole trees close together, deepest first: the batch takes in ancestors and descendants.
@@ -5254,7 +6218,8 @@ end
 $$;
 --;
 comment on function recovery._next_groups(text, bigint, text, text, integer) is
-    'The next groups of a family in which an epoch has orphans, about p_limit rows in all, with their whole trees, deepest first.';
+    'The next groups of a family in which an epoch has orphans, about p_limit rows in all, with their whole trees, '
+    'deepest first.';
 --;
 revoke all on function recovery._next_groups(text, bigint, text, text, integer) from public;
 --;
@@ -5277,22 +6242,58 @@ begin
     v_task.keys := p_after;
     v_task.max_rows := p_limit;
     v_task.at := recovery._now();
-    select k.* into v_key from recovery._run_as_owner(v_watch.runner, format(
-        'select to_jsonb(%1$s) from (select %2$s from %3$s as r where %4$s and %5$s order by %2$s offset ($1).max_rows - 1 limit 1) as r',
-        recovery._key_sql(v_watch, 'parts'), recovery._key_sql(v_watch, 'columns'), v_watch.relation,
-        recovery._closable_sql(v_watch, case when p_epoch is null then 'none' else 'epoch' end, 'ignore', false),
-        recovery._key_sql(v_watch, 'between')), v_task) as k;
+    select k.* into v_key from recovery._run_as_owner(v_watch.runner, recovery._render_sql($sql$
+        select to_jsonb({parts})
+        from (
+            select {columns}
+            from {relation} as r
+            where {closable} and {after}
+            order by {columns}
+            offset ($1).max_rows - 1 limit 1
+        ) as r
+        $sql$, jsonb_build_object(
+        'parts', recovery._key_sql(v_watch, 'parts'),
+        'columns', recovery._key_sql(v_watch, 'columns'),
+        'relation', v_watch.relation,
+        'closable', recovery._closable_sql(
+            v_watch, case when p_epoch is null then 'none' else 'epoch' end, 'ignore', false),
+        'after', recovery._key_sql(v_watch, 'between'))), v_task) as k;
     return recovery._to_texts(v_key);
 end
 $$;
 --;
 comment on function recovery._next_key(text, bigint, text[], integer) is
-    'Key of the p_limit-th open row after a key: where a batch of a watch without groups ends. Null: it takes all that is left.';
+    'Key of the p_limit-th open row after a key: where a batch of a watch without groups ends. Null: it takes all '
+    'that is left.';
 --;
 revoke all on function recovery._next_key(text, bigint, text[], integer) from public;
 --;
+-- sql/closing/_not_failing_sql.sql
+create or replace function recovery._not_failing_sql(p_watch recovery.watch)
+returns text
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select recovery._render_sql($sql$
+        not exists (
+                  select from recovery.own_failure as f
+                  where f.watch = {watch!l} and f.key = {key} and f.next_at > ($1).written)
+        $sql$, jsonb_build_object(
+        'watch', p_watch.name,
+        'key', recovery._key_text(p_watch.key_columns, 'r')))
+$$;
+--;
+comment on function recovery._not_failing_sql(recovery.watch) is
+    'The condition for a row that is not recorded as failing, or is due again.';
+--;
+revoke all on function recovery._not_failing_sql(recovery.watch) from public;
+--;
 -- sql/closing/_open_elsewhere.sql
-create or replace function recovery._open_elsewhere(p_family text, p_task recovery.task, out o_groups text[], out o_epochs bigint[])
+create or replace function recovery._open_elsewhere(
+    p_family text, p_task recovery.task, out o_groups text[], out o_epochs bigint[]
+)
 returns record
 language plpgsql
 volatile
@@ -5311,17 +6312,24 @@ begin
     o_epochs := array[p_task.epoch];
     -- Of an owner at most as many rows are read as there are groups; who has more is asked group by group.
     for v_watch in select w.* from recovery._attached_watches() as w where w.family = p_family loop
-        select f.* into v_some from recovery._run_as_owner(v_watch.runner, format($sql$
-            with k as materialized (select jsonb_object_agg(g.g, 1) as map, count(*) as n from unnest(($1).keys) as g (g))
+        select f.* into v_some from recovery._run_as_owner(v_watch.runner, recovery._render_sql($sql$
+            with k as materialized (select jsonb_object_agg(g.g, 1) as map, count(*) as n
+                from unnest(($1).keys) as g (g))
             select jsonb_build_object('groups', array_agg(distinct f.grp) filter (where not f.most),
                                       'epochs', array_agg(distinct e.epoch) filter (where f.most))
             from unnest(($1).epochs) as e (epoch)
             cross join lateral (
-                select (%1$s)::text as grp, row_number() over () = (select k.n from k) as most, %4$s as meant
-                from %2$s as r where r.server_epoch = e.epoch and (%3$s) limit (select k.n from k)) as f
+                select ({group})::text as grp, row_number() over () = (select k.n from k) as most, {meant} as meant
+                from {relation} as r where r.server_epoch = e.epoch and ({open}) limit (select k.n from k)) as f
             where e.epoch is distinct from ($1).epoch and (f.most or (select k.map from k) ? f.grp and f.meant)
-            $sql$, v_watch.group_by, v_watch.relation, v_watch.open,
-            case when v_watch.only_if is null then 'true' else format('case when (select k.map from k) ? (%s)::text then (%s) end', v_watch.group_by, v_watch.only_if) end), p_task) as f;
+            $sql$, jsonb_build_object(
+            'group', v_watch.group_by,
+            'relation', v_watch.relation,
+            'open', v_watch.open,
+            'meant', coalesce(
+                'case when (select k.map from k) ? (' || v_watch.group_by || ')::text then (' || v_watch.only_if
+                    || ') end',
+                'true'))), p_task) as f;
         o_groups := o_groups || recovery._to_texts(v_some -> 'groups');
         o_epochs := o_epochs || recovery._to_texts(v_some -> 'epochs')::bigint[];
     end loop;
@@ -5329,9 +6337,46 @@ end
 $$;
 --;
 comment on function recovery._open_elsewhere(text, recovery.task) is
-    'For the groups of a task: those in which another owner has open work, and the owners that have too much of it to tell at once. So a closing does not look for every group at every server there is.';
+    'For the groups of a task: those in which another owner has open work, and the owners that have too much of it to '
+    'tell at once. So a closing does not look for every group at every server there is.';
 --;
 revoke all on function recovery._open_elsewhere(text, recovery.task) from public;
+--;
+-- sql/closing/_open_in_groups_sql.sql
+create or replace function recovery._open_in_groups_sql(p_watch recovery.watch)
+returns text
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return recovery._render_sql($sql$
+                    select g.g::text as grp, s.n
+                    from unnest(($1).keys::{type}[]) as g (g)
+                    cross join lateral (
+                        select count(*) as n
+                        from unnest(($1).epochs) as w (epoch)
+                        cross join lateral (
+                            select from {relation} as r
+                            where r.server_epoch = w.epoch and {in_group} and ({open}){meant} offset 0) as r
+                        union all
+                        select count(*) from {relation} as r
+                        where r.server_epoch is null and {in_group} and ({open}){meant} offset 0) as s
+                    where s.n > 0
+        $sql$, jsonb_build_object(
+        'type', p_watch.group_type,
+        'relation', p_watch.relation,
+        'in_group', recovery._key_sql(p_watch, 'group'),
+        'open', p_watch.open,
+        'meant', coalesce(' and (' || p_watch.only_if || ')', '')));
+end
+$$;
+--;
+comment on function recovery._open_in_groups_sql(recovery.watch) is
+    'The search that counts the open rows of a watch in each group of the task, whoever owns them.';
+--;
+revoke all on function recovery._open_in_groups_sql(recovery.watch) from public;
 --;
 -- sql/closing/_orphaned_epochs.sql
 create or replace function recovery._orphaned_epochs(p_name text default null)
@@ -5346,8 +6391,10 @@ declare
     v_epochs bigint[];
 begin
     for v_watch in
-        select w.name, w.family, w.started, w.unowned, b.watch is not null as broken, recovery._is_replicated(w.family) as replicated
-        from recovery._attached_watches() as w left join recovery.broken_watch as b on b.watch = w.name order by w.family, w.position
+        select w.name, w.family, w.started, w.unowned, b.watch is not null as broken,
+            recovery._is_replicated(w.family) as replicated
+        from recovery._attached_watches() as w left join recovery.broken_watch as b on b.watch = w.name
+            order by w.family, w.position
     loop
         begin
             v_epochs := recovery._open_epochs(v_watch.name);
@@ -5372,7 +6419,9 @@ end
 $$;
 --;
 comment on function recovery._orphaned_epochs(text) is
-    'Families and epochs that have ended, or are to end and may write no more, that still own open rows (of one server name, or all); epoch null stands for rows that no server owns. Rows of a publisher are not among them. A watch that fails is noted in recovery.broken_watch and passed over.';
+    'Families and epochs that have ended, or are to end and may write no more, that still own open rows (of one '
+    'server name, or all); epoch null stands for rows that no server owns. Rows of a publisher are not among them. A '
+    'watch that fails is noted in recovery.broken_watch and passed over.';
 --;
 revoke all on function recovery._orphaned_epochs(text) from public;
 --;
@@ -5397,8 +6446,10 @@ begin
         if found then
             v_task.keys := v_failure.key_parts;
             begin
-                select o.* into v_open from recovery._run_as_owner(v_watch.runner, format('select to_jsonb(exists (select from %s as r where %s and (%s)))',
-                v_watch.relation, recovery._key_sql(v_watch, 'equal'), v_watch.open), v_task) as o;
+                select o.* into v_open from recovery._run_as_owner(v_watch.runner, recovery._render_sql(
+                    'select to_jsonb(exists (select from {relation} as r where {key_is} and ({open})))',
+                    jsonb_build_object('relation', v_watch.relation, 'key_is', recovery._key_sql(v_watch, 'equal'),
+                                       'open', v_watch.open)), v_task) as o;
             exception when others then
                 v_open := true;  -- the watch is broken: its failures stay
             end;
@@ -5443,7 +6494,8 @@ as $$
     end
 $$;
 --;
-comment on function recovery._reason_message(text) is 'A reason in words for people: c.message in the expressions of a watch.';
+comment on function recovery._reason_message(text) is
+    'A reason in words for people: c.message in the expressions of a watch.';
 --;
 revoke all on function recovery._reason_message(text) from public;
 --;
@@ -5464,7 +6516,8 @@ begin
 end
 $$;
 --;
-comment on function recovery._record_sweep(text, timestamptz, jsonb) is 'Last step of a sweep: records it, forgets failures whose row is no longer open, rings for silent events.';
+comment on function recovery._record_sweep(text, timestamptz, jsonb) is
+    'Last step of a sweep: records it, forgets failures whose row is no longer open, rings for silent events.';
 --;
 revoke all on function recovery._record_sweep(text, timestamptz, jsonb) from public;
 --;
@@ -5481,7 +6534,8 @@ begin
 end
 $$;
 --;
-comment on function recovery._refuse_open_row(text) is 'Called by a closing for a row that it leaves open: raises RC006.';
+comment on function recovery._refuse_open_row(text) is
+    'Called by a closing for a row that it leaves open: raises RC006.';
 --;
 revoke all on function recovery._refuse_open_row(text) from public;
 --;
@@ -5502,23 +6556,33 @@ as $$
 declare
     v_watch  recovery.watch;
     v_owner  text := case when p_epoch is null then 'none' else 'epoch' end;
-    v_sql    text;
+    v_holes  jsonb;
     v_count  bigint;
     v_result jsonb := '{}';
     v_task   recovery.task;
+    v_template constant text := $sql$
+        select to_jsonb(count(*))
+        from {relation} as r
+        where {closable} and not exists (
+            select from recovery.own_failure as f where f.watch = {watch!l} and f.key = {key})
+        $sql$;
 begin
     v_task.epoch := p_epoch;
     v_task.at := recovery._now();
     for v_watch in select w.* from recovery._attached_watches() as w where w.family = p_family loop
-        v_sql := 'select to_jsonb(count(*)) from %s as r where %s and not exists (select from recovery.own_failure as f where f.watch = %L and f.key = %s)';
+        v_holes := jsonb_build_object(
+            'relation', v_watch.relation, 'watch', v_watch.name, 'key', recovery._key_text(v_watch.key_columns, 'r'));
         begin
-            select n.* into v_count from recovery._run_as_owner(v_watch.runner, format(v_sql, v_watch.relation, recovery._closable_sql(v_watch, v_owner, p_guard), v_watch.name,
-                recovery._key_text(v_watch.key_columns, 'r')), v_task) as n;
+            select n.* into v_count from recovery._run_as_owner(v_watch.runner, recovery._render_sql(v_template,
+                v_holes || jsonb_build_object('closable', recovery._closable_sql(v_watch, v_owner, p_guard))),
+                    v_task) as n;
         exception when others then
             begin
                 -- only_if fails for some row: count without it.
-                select n.* into v_count from recovery._run_as_owner(v_watch.runner, format(v_sql, v_watch.relation, recovery._closable_sql(v_watch, v_owner, p_guard, false), v_watch.name,
-                    recovery._key_text(v_watch.key_columns, 'r')), v_task) as n;
+                select n.* into v_count from recovery._run_as_owner(v_watch.runner, recovery._render_sql(v_template,
+                    v_holes || jsonb_build_object('closable',
+                        recovery._closable_sql(v_watch, v_owner, p_guard, false))),
+                    v_task) as n;
             exception when others then
                 perform recovery._note_broken_watch(v_watch.name, sqlstate, sqlerrm);
                 continue;
@@ -5536,6 +6600,42 @@ comment on function recovery._remaining_orphans(text, bigint, text) is
     'Orphans of an ended epoch that are still open and not recorded as failing: somebody holds them.';
 --;
 revoke all on function recovery._remaining_orphans(text, bigint, text) from public;
+--;
+-- sql/closing/_rows_of_batch_sql.sql
+create or replace function recovery._rows_of_batch_sql(
+    p_watch recovery.watch, p_selection text, p_owner text, p_guard text
+)
+returns text
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select recovery._render_sql($sql$
+        select jsonb_build_array({parts}, {key})
+        from {relation} as r
+        where {closable} and {in_batch} and {not_failing}
+        order by {order}{limit}
+        $sql$, jsonb_build_object(
+        'parts', recovery._key_sql(p_watch, 'parts'),
+        'key', recovery._key_text(p_watch.key_columns, 'r'),
+        'relation', p_watch.relation,
+        'closable', recovery._closable_sql(p_watch, p_owner, p_guard, false),
+        'in_batch', recovery._key_sql(p_watch, case p_selection when 'range' then 'between' else p_selection end),
+        'not_failing', recovery._not_failing_sql(p_watch),
+        'order', case when p_selection <> 'groups' then recovery._key_sql(p_watch, 'columns')
+            -- A map: a search through the groups for every row would be their product.
+            else format(
+                '((select jsonb_object_agg(g.grp, g.n) from unnest(($1).keys) with ordinality as g (grp, n))'
+                ' -> (%s)::text)::bigint, %s',
+                p_watch.group_by, coalesce(p_watch.order_by, recovery._key_sql(p_watch, 'columns'))) end,
+        'limit', case p_selection when 'loose' then ' limit ($1).max_rows' else '' end))
+$$;
+--;
+comment on function recovery._rows_of_batch_sql(recovery.watch, text, text, text) is
+    'The search for the rows of a batch, in the order in which they are closed one by one: [parts of the key, key].';
+--;
+revoke all on function recovery._rows_of_batch_sql(recovery.watch, text, text, text) from public;
 --;
 -- sql/closing/_unowned_work.sql
 create or replace function recovery._unowned_work()
@@ -5560,9 +6660,14 @@ begin
           and coalesce(recovery.get_setting('unowned_expected', w.name), 'false') <> 'true'
     loop
         begin
-            select n.* into v_count from recovery._run_as_owner(v_watch.runner, format(
-                'select to_jsonb(count(*)) from (select r.* from %s as r where r.server_epoch is null and (%s) limit 1000) as r where (%s)',
-                v_watch.relation, v_watch.open, coalesce(v_watch.only_if, 'true'))) as n;
+            select n.* into v_count from recovery._run_as_owner(v_watch.runner, recovery._render_sql($sql$
+                select to_jsonb(count(*))
+                from (select r.* from {relation} as r where r.server_epoch is null and ({open}) limit 1000) as r
+                where ({meant})
+                $sql$, jsonb_build_object(
+                'relation', v_watch.relation,
+                'open', v_watch.open,
+                'meant', coalesce(v_watch.only_if, 'true')))) as n;
         exception when others then
             continue;  -- recovery._orphaned_epochs notes it
         end;
@@ -5575,7 +6680,9 @@ end
 $$;
 --;
 comment on function recovery._unowned_work() is
-    'Open rows that nobody owns, for each watch that has any, counted up to 1000: written without an epoch, so that nobody notices when their process dies. Not of watches that close them at boot (p_unowned), that a subscription writes, or whose setting unowned_expected is true.';
+    'Open rows that nobody owns, for each watch that has any, counted up to 1000: written without an epoch, so that '
+    'nobody notices when their process dies. Not of watches that close them at boot (p_unowned), that a subscription '
+    'writes, or whose setting unowned_expected is true.';
 --;
 revoke all on function recovery._unowned_work() from public;
 --;
@@ -5610,10 +6717,17 @@ begin
         for v_watch in select w.* from recovery._attached_watches() as w where w.family = p_family loop
             v_task.keys := v_groups;
             v_task.epochs := recovery._open_epochs(v_watch.name);
-            select s.* into v_some from recovery._run_as_owner(v_watch.runner, format(
-                'select to_jsonb(array_agg(distinct (%1$s)::text)) from %2$s as r where %1$s = any(($1).keys::%3$s[]) and (r.server_epoch = any(($1).epochs) or r.server_epoch is null) and (%4$s)%5$s',
-                v_watch.group_by, v_watch.relation, v_watch.group_type, v_watch.open,
-                case when v_watch.only_if is null then '' else format(' and (%s)', v_watch.only_if) end), v_task) as s;
+            select s.* into v_some from recovery._run_as_owner(v_watch.runner, recovery._render_sql($sql$
+                select to_jsonb(array_agg(distinct ({group})::text))
+                from {relation} as r
+                where {in_groups} and (r.server_epoch = any(($1).epochs) or r.server_epoch is null)
+                  and ({open}){meant}
+                $sql$, jsonb_build_object(
+                'group', v_watch.group_by,
+                'relation', v_watch.relation,
+                'in_groups', recovery._key_sql(v_watch, 'groups'),
+                'open', v_watch.open,
+                'meant', coalesce(' and (' || v_watch.only_if || ')', ''))), v_task) as s;
             v_busy := v_busy || recovery._to_texts(v_some);
         end loop;
     end if;
@@ -5638,7 +6752,8 @@ end
 $$;
 --;
 comment on function recovery._write_group_events(text, bigint, text[], bigint, bigint, text, text) is
-    'Writes the events of the groups in which the events p_from..p_to closed rows: failed, and idle where nothing is open any more. Returns the last event id.';
+    'Writes the events of the groups in which the events p_from..p_to closed rows: failed, and idle where nothing is '
+    'open any more. Returns the last event id.';
 --;
 revoke all on function recovery._write_group_events(text, bigint, text[], bigint, bigint, text, text) from public;
 --;
@@ -5728,33 +6843,44 @@ declare
     v_fuse  record;
     v_unit  recovery.unit;
     v_fuses boolean;
+    v_holes jsonb;
     v_task  recovery.task;
 begin
     v_task.at := recovery._now();
     for v_watch in select w.* from recovery._attached_watches() as w order by w.family, w.position, w.name loop
         begin
             v_fuses := recovery._has_fuses(v_watch.family);
+            v_holes := jsonb_build_object(
+                'key', recovery._key_text(v_watch.key_columns, 'r'),
+                'group', coalesce('(' || v_watch.group_by || ')::text', 'null::text'),
+                'relation', v_watch.relation);
             for v_end in
                 select s.epoch, coalesce(s.reason, j.reason, 'superseded') as reason
                 from recovery.server as s left join recovery.judgement as j on j.epoch = s.epoch and j.dead
-                where s.epoch = any(recovery._open_epochs(v_watch.name)) and not recovery._is_elsewhere(v_watch.family, s.epoch)
+                where s.epoch = any(recovery._open_epochs(v_watch.name))
+                    and not recovery._is_elsewhere(v_watch.family, s.epoch)
                   and case when p_boot is null then s.ended is not null or j.dead
                            else s.name = p_boot and (s.ended is not null or j.dead
                                or s.drain_until is null and not recovery._is_sibling(s, s.host, null, null)) end
             loop
                 v_task.epoch := v_end.epoch;
                 return query select f.row ->> 0, v_end.reason, v_watch.name, f.row ->> 1, f.row ->> 2, v_end.epoch
-                    from recovery._run_as_owner(v_watch.runner, format('select jsonb_build_array(case when %s then %L else %L end, %s, %s) from %s as r where %s',
-                        case when v_fuses then recovery._guard_sql(v_watch) else 'false' end, case when p_boot is null then 'keep' else 'adopt' end, 'close',
-                        recovery._key_text(v_watch.key_columns, 'r'), coalesce('(' || v_watch.group_by || ')::text', 'null::text'),
-                        v_watch.relation, recovery._closable_sql(v_watch, 'epoch', 'ignore')), v_task) as f (row);
+                    from recovery._run_as_owner(v_watch.runner, recovery._render_sql($sql$
+                        select jsonb_build_array(case when {guarded} then {spare!l} else 'close' end, {key}, {group})
+                        from {relation} as r
+                        where {closable}
+                        $sql$, v_holes || jsonb_build_object(
+                        'guarded', case when v_fuses then recovery._guard_sql(v_watch) else 'false' end,
+                        'spare', case when p_boot is null then 'keep' else 'adopt' end,
+                        'closable', recovery._closable_sql(v_watch, 'epoch', 'ignore'))), v_task) as f (row);
             end loop;
             if v_watch.unowned is not null and not recovery._is_replicated(v_watch.family) then
                 v_task.epoch := null;
                 return query select 'close'::text, 'unowned'::text, v_watch.name, f.row ->> 0, f.row ->> 1, null::bigint
-                    from recovery._run_as_owner(v_watch.runner, format('select jsonb_build_array(%s, %s) from %s as r where %s',
-                        recovery._key_text(v_watch.key_columns, 'r'), coalesce('(' || v_watch.group_by || ')::text', 'null::text'),
-                        v_watch.relation, recovery._closable_sql(v_watch, 'none', 'ignore')), v_task) as f (row);
+                    from recovery._run_as_owner(v_watch.runner, recovery._render_sql(
+                        'select jsonb_build_array({key}, {group}) from {relation} as r where {closable}',
+                        v_holes || jsonb_build_object('closable', recovery._closable_sql(v_watch, 'none', 'ignore'))),
+                        v_task) as f (row);
             end if;
         exception when others then
             raise warning 'recovery: watch "%" is passed over: %', v_watch.name, sqlerrm;
@@ -5826,7 +6952,8 @@ as $$
     select jsonb_set(p_report, array[p_field], recovery._add_counts(p_report -> p_field, p_counts))
 $$;
 --;
-comment on function recovery._add_to_report(jsonb, text, jsonb) is 'A report with counts per watch added to one of its fields (closed, adopted, failed, busy).';
+comment on function recovery._add_to_report(jsonb, text, jsonb) is
+    'A report with counts per watch added to one of its fields (closed, adopted, failed, busy).';
 --;
 revoke all on function recovery._add_to_report(jsonb, text, jsonb) from public;
 --;
@@ -5848,7 +6975,8 @@ end
 $$;
 --;
 comment on function recovery._begin_step(interval) is
-    'Begins a transaction of boot, sweep or shutdown: its lock waits are bounded, the caller''s transaction_timeout does not end the session in its middle. False: no time is left before statement_timeout.';
+    'Begins a transaction of boot, sweep or shutdown: its lock waits are bounded, the caller''s transaction_timeout '
+    'does not end the session in its middle. False: no time is left before statement_timeout.';
 --;
 revoke all on function recovery._begin_step(interval) from public;
 --;
@@ -5865,7 +6993,9 @@ as $$
                 else statement_timestamp() + current_setting('statement_timeout')::interval - interval '1 second' end
 $$;
 --;
-comment on function recovery._call_deadline() is 'When boot, sweep and shutdown stop and leave the rest to the next sweep: a second before statement_timeout would end them half done.';
+comment on function recovery._call_deadline() is
+    'When boot, sweep and shutdown stop and leave the rest to the next sweep: a second before statement_timeout would '
+    'end them half done.';
 --;
 revoke all on function recovery._call_deadline() from public;
 --;
@@ -5879,21 +7009,27 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
     if p_batch is null or p_batch not between 1 and 100000 then
-        perform recovery._fail('RC010', format('batch %s is not allowed', coalesce(p_batch::text, 'null')), 'Give a number of rows from 1 to 100000.');
+        perform recovery._fail('RC010', format('batch %s is not allowed', coalesce(p_batch::text, 'null')),
+            'Give a number of rows from 1 to 100000.');
     end if;
     if p_lock_wait is null or p_lock_wait < interval '1 millisecond' or p_lock_wait > interval '1 hour' then
-        perform recovery._fail('RC010', format('lock wait %s is not allowed', coalesce(p_lock_wait::text, 'null')), 'Give an interval from 1 millisecond to 1 hour.');
+        perform recovery._fail('RC010', format('lock wait %s is not allowed', coalesce(p_lock_wait::text, 'null')),
+            'Give an interval from 1 millisecond to 1 hour.');
     end if;
     perform recovery._check_session();
     -- What is refused here has changed nothing.
     if recovery._call_deadline() < statement_timestamp() + interval '1 second' then
-        perform recovery._fail('RC010', format('statement_timeout of %s is too short: it would end this call half done', current_setting('statement_timeout')),
-            'Give it 2 seconds or more; best execute set statement_timeout = 0; before the call, in a statement of its own.');
+        perform recovery._fail('RC010',
+            format('statement_timeout of %s is too short: it would end this call half done',
+            current_setting('statement_timeout')),
+            'Give it 2 seconds or more; best execute set statement_timeout = 0; before the call, in a statement of '
+            'its own.');
     end if;
 end
 $$;
 --;
-comment on function recovery._check_call(integer, interval) is 'Refuses arguments with which boot, sweep and shutdown cannot work: RC010.';
+comment on function recovery._check_call(integer, interval) is
+    'Refuses arguments with which boot, sweep and shutdown cannot work: RC010.';
 --;
 revoke all on function recovery._check_call(integer, interval) from public;
 --;
@@ -5907,13 +7043,15 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
     if clock_timestamp() > recovery._call_deadline() then
-        perform recovery._fail('57014', format('statement_timeout of %s is over: nothing was changed', current_setting('statement_timeout')),
+        perform recovery._fail('57014',
+            format('statement_timeout of %s is over: nothing was changed', current_setting('statement_timeout')),
             'Execute set statement_timeout = 0; before the call, in a statement of its own.');
     end if;
 end
 $$;
 --;
-comment on function recovery._check_deadline() is 'Takes back the first transaction of a boot that took too long: 57014.';
+comment on function recovery._check_deadline() is
+    'Takes back the first transaction of a boot that took too long: 57014.';
 --;
 revoke all on function recovery._check_deadline() from public;
 --;
@@ -5934,7 +7072,8 @@ begin
 end
 $$;
 --;
-comment on function recovery._check_interval(text, interval, interval, interval) is 'Refuses an interval that is null or out of range, naming what it is for: RC010.';
+comment on function recovery._check_interval(text, interval, interval, interval) is
+    'Refuses an interval that is null or out of range, naming what it is for: RC010.';
 --;
 revoke all on function recovery._check_interval(text, interval, interval, interval) from public;
 --;
@@ -5948,7 +7087,8 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
     if btrim(p_label) = '' or octet_length(p_label) > 200 or p_label ~ '[[:cntrl:]]' then
-        perform recovery._fail('RC010', format('sweep label %s is not allowed', quote_literal(left(p_label, 60))), 'Give 1 to 200 bytes without control characters.');
+        perform recovery._fail('RC010', format('sweep label %s is not allowed', quote_literal(left(p_label, 60))),
+            'Give 1 to 200 bytes without control characters.');
     end if;
 end
 $$;
@@ -5969,8 +7109,10 @@ begin
     if current_setting('is_superuser') = 'on' and current_setting('server_version_num')::integer < 180000
        and coalesce(current_setting('recovery.warned', true), '') = '' then
         perform set_config('recovery.warned', 'on', false);
-        raise warning 'recovery: % is a superuser, and a deferred trigger of a watched table may run with its rights', session_user
-            using hint = 'Up to PostgreSQL 17 a deferred trigger that defers itself again runs at commit as the user of the session. Log in as a member of recovery_server.';
+        raise warning 'recovery: % is a superuser, and a deferred trigger of a watched table may run with its rights',
+            session_user
+            using hint = 'Up to PostgreSQL 17 a deferred trigger that defers itself again runs at commit as the user '
+                'of the session. Log in as a member of recovery_server.';
     end if;
 end
 $$;
@@ -5989,12 +7131,16 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
     select p_report || jsonb_build_object(
-        'suspected', coalesce((select jsonb_agg(s.epoch) from recovery.server as s where s.ended is null and s.suspected is not null), '[]'),
-        'due', (select round(extract(epoch from greatest(min(j.sure_at), recovery._now()) - recovery._now()), 3) from recovery.judgement as j having min(j.sure_at) is not null),
+        'suspected', coalesce((select jsonb_agg(s.epoch) from recovery.server as s where s.ended is null
+            and s.suspected is not null), '[]'),
+        'due', (select round(extract(epoch from greatest(min(j.sure_at), recovery._now()) - recovery._now()), 3)
+            from recovery.judgement as j having min(j.sure_at) is not null),
         'ms', round(extract(epoch from clock_timestamp() - p_start) * 1000, 3))
 $$;
 --;
-comment on function recovery._end_report(jsonb, timestamptz) is 'A report with the milliseconds it took the servers whose keeper connection is gone, and in how many seconds a sweep could end the next server.';
+comment on function recovery._end_report(jsonb, timestamptz) is
+    'A report with the milliseconds it took the servers whose keeper connection is gone, and in how many seconds a '
+    'sweep could end the next server.';
 --;
 revoke all on function recovery._end_report(jsonb, timestamptz) from public;
 --;
@@ -6007,11 +7153,13 @@ security invoker
 set search_path = pg_catalog, pg_temp
 as $$
     -- Ending one server takes up to three such waits.
-    select case when isfinite(d.until) then least(p_lock_wait, (d.until - statement_timestamp()) / 6) else p_lock_wait end
+    select case when isfinite(d.until) then least(p_lock_wait, (d.until - statement_timestamp()) / 6)
+        else p_lock_wait end
     from (values (recovery._call_deadline())) as d (until)
 $$;
 --;
-comment on function recovery._fit_lock_wait(interval) is 'A lock wait, shortened so that several fit into the caller''s statement_timeout.';
+comment on function recovery._fit_lock_wait(interval) is
+    'A lock wait, shortened so that several fit into the caller''s statement_timeout.';
 --;
 revoke all on function recovery._fit_lock_wait(interval) from public;
 --;
@@ -6023,10 +7171,13 @@ stable
 security invoker
 set search_path = pg_catalog, pg_temp
 as $$
-    select jsonb_build_object('ended', to_jsonb(p_ended), 'closed', '{}'::jsonb, 'adopted', '{}'::jsonb, 'failed', '{}'::jsonb, 'busy', '{}'::jsonb, 'more', false)
+    select jsonb_build_object('ended', to_jsonb(p_ended), 'closed', '{}'::jsonb, 'adopted', '{}'::jsonb, 'failed',
+        '{}'::jsonb, 'busy', '{}'::jsonb, 'more', false)
 $$;
 --;
-comment on function recovery._new_report(bigint[]) is 'An empty report: epochs that ended, and counts per watch of rows closed, failed, busy; more: it stopped in time, and the rest is left to the next sweep.';
+comment on function recovery._new_report(bigint[]) is
+    'An empty report: epochs that ended, and counts per watch of rows closed, failed, busy; more: it stopped in time, '
+    'and the rest is left to the next sweep.';
 --;
 revoke all on function recovery._new_report(bigint[]) from public;
 --;
@@ -6112,14 +7263,20 @@ stable
 security invoker
 set search_path = pg_catalog, pg_temp
 as $$
-    select format($sql$(exists (
-        select from recovery.own_fuse as f
-        where f.family = %1$L and f.scope = 'row' and f.watch = %2$L and f.key = %3$s)%4$s)$sql$,
-        p_watch.family, p_watch.name, recovery._key_text(p_watch.key_columns, 'r'),
-        case when p_watch.group_by is null then '' else format($sql$ or exists (
-        select from recovery.own_fuse as f
-        where f.family = %1$L and f.scope = 'group' and f.key = (%2$s)::text)$sql$,
-        p_watch.family, p_watch.group_by) end)
+    select recovery._render_sql($sql$
+        (exists (
+                  select from recovery.own_fuse as f
+                  where f.family = {family!l} and f.scope = 'row' and f.watch = {watch!l} and f.key = {key})
+        {or_group})
+        $sql$, jsonb_build_object(
+        'family', p_watch.family,
+        'watch', p_watch.name,
+        'key', recovery._key_text(p_watch.key_columns, 'r'),
+        'or_group', case when p_watch.group_by is null then '' else recovery._render_sql($sql$
+               or exists (
+                  select from recovery.own_fuse as f
+                  where f.family = {family!l} and f.scope = 'group' and f.key = ({group})::text)
+        $sql$, jsonb_build_object('family', p_watch.family, 'group', p_watch.group_by)) end))
 $$;
 --;
 comment on function recovery._guard_sql(recovery.watch) is
@@ -6138,7 +7295,8 @@ as $$
     select exists (select from recovery.fuse as f where f.family = p_family)
 $$;
 --;
-comment on function recovery._has_fuses(text) is 'Whether any fuse burns in a family: only then do its statements look for guards.';
+comment on function recovery._has_fuses(text) is
+    'Whether any fuse burns in a family: only then do its statements look for guards.';
 --;
 revoke all on function recovery._has_fuses(text) from public;
 --;
@@ -6156,7 +7314,8 @@ begin
 end
 $$;
 --;
-comment on function recovery.cancel_fuse(bigint) is 'Puts a fuse out, at the stop of its work. False if it was not there any more.';
+comment on function recovery.cancel_fuse(bigint) is
+    'Puts a fuse out, at the stop of its work. False if it was not there any more.';
 --;
 revoke all on function recovery.cancel_fuse(bigint) from public;
 --;
@@ -6178,17 +7337,22 @@ begin
     -- out only once a sweep has found that.
     update recovery.fuse as f
     set expires = recovery._now() + coalesce(p_ttl, f.ttl), looked_at = null
-    where f.id = p_fuse and f.process_dead is null and not exists (select from recovery.fuse_state as s where s.id = f.id and s.burnt)
+    where f.id = p_fuse and f.process_dead is null
+        and not exists (select from recovery.fuse_state as s where s.id = f.id and s.burnt)
     returning f.expires into v_expires;
     if not found then
-        perform recovery._fail('RC012', format('fuse %s is not active: it burnt out, was cancelled, or its process died', coalesce(p_fuse::text, 'null')),
+        perform recovery._fail('RC012',
+            format('fuse %s is not active: it burnt out, was cancelled, or its process died',
+            coalesce(p_fuse::text, 'null')),
             'The work may have been closed; look at its row before you go on.');
     end if;
     return v_expires;
 end
 $$;
 --;
-comment on function recovery.extend_fuse(bigint, interval) is 'Lets a fuse burn for its ttl (or another) from now; as often as you like, there is no fixed end. RC012 if it burnt out, was cancelled, or its process died.';
+comment on function recovery.extend_fuse(bigint, interval) is
+    'Lets a fuse burn for its ttl (or another) from now; as often as you like, there is no fixed end. RC012 if it '
+    'burnt out, was cancelled, or its process died.';
 --;
 revoke all on function recovery.extend_fuse(bigint, interval) from public;
 --;
@@ -6220,7 +7384,8 @@ as $$
 $$;
 --;
 comment on function recovery.extend_fuses(bigint[]) is
-    'recovery.extend_fuse for many fuses: until when each burns now, null if it is out (burnt out, cancelled, or its process died).';
+    'recovery.extend_fuse for many fuses: until when each burns now, null if it is out (burnt out, cancelled, or its '
+    'process died).';
 --;
 revoke all on function recovery.extend_fuses(bigint[]) from public;
 --;
@@ -6276,12 +7441,15 @@ declare
     v_problem text := recovery._problem_of(p_pid, p_start);
 begin
     if octet_length(p_host) > 255 or p_host = '' or p_host ~ '[[:cntrl:]]' then
-        perform recovery._fail('RC010', format('host %s is not allowed', quote_literal(left(p_host, 60))), 'Give 1 to 255 bytes without control characters.');
+        perform recovery._fail('RC010', format('host %s is not allowed', quote_literal(left(p_host, 60))),
+            'Give 1 to 255 bytes without control characters.');
     elsif v_problem is not null then
         perform recovery._fail('RC010', format('process %s', v_problem),
-            'A pid is above 0; its start is a finite time that has passed by the database''s clock (5 minutes are forgiven).');
+            'A pid is above 0; its start is a finite time that has passed by the database''s clock (5 minutes are '
+            'forgiven).');
     elsif p_whole and (p_host is null or p_pid is null or p_start is null) then
-        perform recovery._fail('RC010', format('a process needs its host (%s), its pid (%s) and the time at which it started (%s)',
+        perform recovery._fail('RC010',
+            format('a process needs its host (%s), its pid (%s) and the time at which it started (%s)',
             coalesce(p_host, 'null'), coalesce(p_pid::text, 'null'), coalesce(p_start::text, 'null')),
             'A pid alone may belong to another process tomorrow, or on another host.');
     end if;
@@ -6350,7 +7518,8 @@ as $$
     select case
         when p_pid <= 0 then format('pid %s is not above 0', p_pid)
         when not isfinite(p_start) then format('start %s is not finite', p_start)
-        when p_start > greatest(clock_timestamp(), recovery._now()) + interval '5 minutes' then format('start %s is in the future', p_start)
+        when p_start > greatest(clock_timestamp(), recovery._now()) + interval '5 minutes'
+            then format('start %s is in the future', p_start)
         when not isfinite(p_until) then format('end %s is not finite', p_until) end
 $$;
 --;
@@ -6360,7 +7529,9 @@ comment on function recovery._problem_of(bigint, timestamptz, timestamptz) is
 revoke all on function recovery._problem_of(bigint, timestamptz, timestamptz) from public;
 --;
 -- sql/process/_row_of_process.sql
-create or replace function recovery._row_of_process(p_process recovery.process, out o_group text, out o_owner bigint, out o_open boolean, out o_guarded boolean)
+create or replace function recovery._row_of_process(
+    p_process recovery.process, out o_group text, out o_owner bigint, out o_open boolean, out o_guarded boolean
+)
 returns record
 language plpgsql
 volatile
@@ -6373,7 +7544,8 @@ declare
     v_found jsonb;
     v_wait  text := current_setting('lock_timeout');
 begin
-    select w.* into v_watch from recovery._attached_watches() as w where p_process.scope = 'row' and w.name = p_process.watch;
+    select w.* into v_watch from recovery._attached_watches() as w where p_process.scope = 'row'
+        and w.name = p_process.watch;
     if not found then
         return;
     end if;
@@ -6381,9 +7553,16 @@ begin
     -- A table that is being altered must not hold up a boot.
     perform set_config('lock_timeout', '1s', true);
     -- By the columns of the primary key, each in its own type: that is one probe of its index.
-    select f.* into v_found from recovery._run_as_owner(v_watch.runner, format('select jsonb_build_array(%s, r.server_epoch, coalesce((%s), false), %s) from %s as r where %s',
-        format('(%s)::text', coalesce(v_watch.group_by, 'null')), v_watch.open, recovery._guard_sql(v_watch),
-        v_watch.relation, recovery._key_sql(v_watch, 'equal')), v_task) as f;
+    select f.* into v_found from recovery._run_as_owner(v_watch.runner, recovery._render_sql($sql$
+        select jsonb_build_array(({group})::text, r.server_epoch, coalesce(({open}), false), {guarded})
+        from {relation} as r
+        where {key_is}
+        $sql$, jsonb_build_object(
+        'group', coalesce(v_watch.group_by, 'null'),
+        'open', v_watch.open,
+        'guarded', recovery._guard_sql(v_watch),
+        'relation', v_watch.relation,
+        'key_is', recovery._key_sql(v_watch, 'equal'))), v_task) as f;
     o_group := v_found ->> 0;
     o_owner := v_found ->> 1;
     o_open := v_found ->> 2;
@@ -6400,7 +7579,8 @@ end
 $$;
 --;
 comment on function recovery._row_of_process(recovery.process) is
-    'The row that a process works on as it is now: its group, its owner, whether it is open, whether a fuse guards it. All null if there is no such row; if it cannot be looked at, it counts as guarded.';
+    'The row that a process works on as it is now: its group, its owner, whether it is open, whether a fuse guards '
+    'it. All null if there is no such row; if it cannot be looked at, it counts as guarded.';
 --;
 revoke all on function recovery._row_of_process(recovery.process) from public;
 --;
@@ -6421,7 +7601,9 @@ as $$
       and recovery._problem_of(f.pid, f.process_start) is null
 $$;
 --;
-comment on function recovery.host_processes(text) is 'Processes on a host that guard or own something: a sweeper there looks whether they live. None that recovery.problem lists: no client could read them.';
+comment on function recovery.host_processes(text) is
+    'Processes on a host that guard or own something: a sweeper there looks whether they live. None that '
+    'recovery.problem lists: no client could read them.';
 --;
 revoke all on function recovery.host_processes(text) from public;
 --;
@@ -6442,7 +7624,8 @@ as $$
 $$;
 --;
 comment on function recovery.orphaned_processes(text, bigint) is
-    'The processes on a host whose server has ended (or those of one epoch, ended or not), and that nobody goes on with: no heir, no other server that took the row over, no active fuse on the process or its unit.';
+    'The processes on a host whose server has ended (or those of one epoch, ended or not), and that nobody goes on '
+    'with: no heir, no other server that took the row over, no active fuse on the process or its unit.';
 --;
 revoke all on function recovery.orphaned_processes(text, bigint) from public;
 --;
@@ -6458,12 +7641,14 @@ declare
     v_count bigint;
 begin
     if p_age is null or p_age < interval '1 hour' then
-        perform recovery._fail('RC010', format('age %s is not allowed', coalesce(p_age::text, 'null')), 'Give an interval of at least 1 hour.');
+        perform recovery._fail('RC010', format('age %s is not allowed', coalesce(p_age::text, 'null')),
+            'Give an interval of at least 1 hour.');
     end if;
     -- Long ended, or forgotten by recovery.server altogether; what an heir or an adopter goes on with stays.
     delete from recovery.process as p
     where p.registered < recovery._now() - p_age
-      and not exists (select from recovery.server as s where s.epoch = p.server_epoch and (s.ended is null or s.ended >= recovery._now() - p_age))
+      and not exists (select from recovery.server as s where s.epoch = p.server_epoch
+          and (s.ended is null or s.ended >= recovery._now() - p_age))
       and not recovery._is_process_in_use(p);
     get diagnostics v_count = row_count;
     return v_count;
@@ -6471,12 +7656,15 @@ end
 $$;
 --;
 comment on function recovery.prune_processes(interval) is
-    'Forgets processes of servers that ended longer ago than that: their host (a container) did not come back to look. Returns how many. RC010 for less than 1 hour.';
+    'Forgets processes of servers that ended longer ago than that: their host (a container) did not come back to '
+    'look. Returns how many. RC010 for less than 1 hour.';
 --;
 revoke all on function recovery.prune_processes(interval) from public;
 --;
 -- sql/process/report_processes.sql
-create or replace function recovery.report_processes(p_host text, p_pids integer[], p_starts timestamptz[], p_alive boolean[])
+create or replace function recovery.report_processes(
+    p_host text, p_pids integer[], p_starts timestamptz[], p_alive boolean[]
+)
 returns bigint
 language plpgsql
 volatile
@@ -6490,7 +7678,8 @@ begin
     if p_host is null or p_pids is null or p_starts is null or p_alive is null
        or cardinality(p_pids) <> cardinality(p_starts) or cardinality(p_pids) <> cardinality(p_alive)
        or array_position(p_pids, null) is not null or array_position(p_alive, null) is not null then
-        perform recovery._fail('RC010', 'a report of processes needs their host and, for each, a pid, its start and whether it lives',
+        perform recovery._fail('RC010',
+            'a report of processes needs their host and, for each, a pid, its start and whether it lives',
             'Give three arrays of one length; only a start may be null.');
     end if;
     perform recovery._check_process(p_host, null, null, false);
@@ -6498,35 +7687,43 @@ begin
     -- Nobody is waited for: whoever holds a row is about to say something newer, and the next look comes soon. Who was
     -- seen a moment ago is not written again. (A sighting in the future is from before the clock went back.)
     with seen as (
-        select r.pid, r.start, bool_or(r.alive) as alive from unnest(p_pids, p_starts, p_alive) as r (pid, start, alive) group by r.pid, r.start
+        select r.pid, r.start, bool_or(r.alive) as alive from unnest(p_pids, p_starts, p_alive) as r (pid, start, alive)
+            group by r.pid, r.start
     ), servers as (
-        select s.epoch, r.alive from recovery.server as s join seen as r on r.pid = s.pid and r.start is not distinct from s.process_start
+        select s.epoch, r.alive from recovery.server as s join seen as r on r.pid = s.pid
+            and r.start is not distinct from s.process_start
         where s.ended is null and s.host = p_host and s.process_dead is null
           and (not r.alive or (s.process_seen between v_now - interval '1 second' and v_now) is not true)
         order by s.epoch for no key update of s skip locked
     ), noted_servers as (
         update recovery.server as s
-        set process_dead = case when not l.alive then v_now end, process_seen = case when l.alive then v_now else s.process_seen end
+        set process_dead = case when not l.alive then v_now end,
+            process_seen = case when l.alive then v_now else s.process_seen end
         from servers as l where s.epoch = l.epoch
         returning s.process_dead
     ), fuses as (
-        select f.id, r.alive from recovery.fuse as f join seen as r on r.pid = f.pid and r.start is not distinct from f.process_start
+        select f.id, r.alive from recovery.fuse as f join seen as r on r.pid = f.pid
+            and r.start is not distinct from f.process_start
         where f.host = p_host and f.process_dead is null
-          and (not r.alive or (f.process_seen between v_now - greatest(interval '1 second', f.ttl / 4) and v_now) is not true)
+          and (not r.alive or (f.process_seen between v_now - greatest(interval '1 second', f.ttl / 4)
+              and v_now) is not true)
         order by f.id for no key update of f skip locked
     ), noted_fuses as (
         update recovery.fuse as f
-        set process_dead = case when not l.alive then v_now end, process_seen = case when l.alive then v_now else f.process_seen end
+        set process_dead = case when not l.alive then v_now end,
+            process_seen = case when l.alive then v_now else f.process_seen end
         from fuses as l where f.id = l.id
         returning f.process_dead
     )
-    select count(n.process_dead) into v_dead from (select * from noted_servers union all select * from noted_fuses) as n;
+    select count(n.process_dead) into v_dead
+        from (select * from noted_servers union all select * from noted_fuses) as n;
     return v_dead;
 end
 $$;
 --;
 comment on function recovery.report_processes(text, integer[], timestamptz[], boolean[]) is
-    'Evidence from the processes'' own host: each is alive, or dead (gone, or its pid belongs to a process that started at another time). Returns how many servers and fuses were found dead. RC010 if one cannot be.';
+    'Evidence from the processes'' own host: each is alive, or dead (gone, or its pid belongs to a process that '
+    'started at another time). Returns how many servers and fuses were found dead. RC010 if one cannot be.';
 --;
 revoke all on function recovery.report_processes(text, integer[], timestamptz[], boolean[]) from public;
 --;
@@ -6593,7 +7790,8 @@ begin
 end
 $$;
 --;
-comment on function recovery.untrack_process(bigint) is 'Forgets a process, at the end of its work. False if it was not there any more.';
+comment on function recovery.untrack_process(bigint) is
+    'Forgets a process, at the end of its work. False if it was not there any more.';
 --;
 revoke all on function recovery.untrack_process(bigint) from public;
 --;
@@ -6667,7 +7865,8 @@ end
 $$;
 --;
 comment on function recovery._announce_events(bigint, bigint) is
-    'NOTIFY for a range of events: ids and kinds of at most 20, else only the range. Never user data: every role of the database can LISTEN.';
+    'NOTIFY for a range of events: ids and kinds of at most 20, else only the range. Never user data: every role of '
+    'the database can LISTEN.';
 --;
 revoke all on function recovery._announce_events(bigint, bigint) from public;
 --;
@@ -6694,7 +7893,8 @@ end
 $$;
 --;
 comment on function recovery._announce_silent() is
-    'Announces events that were written within 20 ms of another NOTIFY and so stayed silent; called by heartbeat and sweep. True if it rang.';
+    'Announces events that were written within 20 ms of another NOTIFY and so stayed silent; called by heartbeat and '
+    'sweep. True if it rang.';
 --;
 revoke all on function recovery._announce_silent() from public;
 --;
@@ -6713,12 +7913,14 @@ begin
     if current_setting('recovery.notify', true) is distinct from 'off' then
         select e.kind into v_kind from recovery.event as e where e.id = v_id;
         perform setval('recovery.bell_time', (date_part('epoch', clock_timestamp()) * 1000)::bigint);
-        perform pg_notify('recovery', format('{"from": %1$s, "to": %1$s, "count": 1, "events": [{"id": %1$s, "kind": "%2$s"}]}', v_id, v_kind));
+        perform pg_notify('recovery',
+            format('{"from": %1$s, "to": %1$s, "count": 1, "events": [{"id": %1$s, "kind": "%2$s"}]}', v_id, v_kind));
     end if;
 end
 $$;
 --;
-comment on function recovery._announce_written() is 'NOTIFY for the event that this transaction has just written; called by a trigger whose last ring is 20 ms old.';
+comment on function recovery._announce_written() is
+    'NOTIFY for the event that this transaction has just written; called by a trigger whose last ring is 20 ms old.';
 --;
 revoke all on function recovery._announce_written() from public;
 --;
@@ -6734,21 +7936,30 @@ declare
     v_names  text;
     v_column record;
 begin
-    select string_agg(quote_literal(w.name), ', ' order by w.id) into v_names from recovery.watch as w where w.family = p_family;
-    execute format('create or replace view recovery.outbox_%s as select e.at, e.server_epoch, e.watch, e.kind, e.topic, e.key, e.group_key, e.reason, e.detector, e.old, e.new'
-        ' from recovery.event as e where e.watch in (%s) with check option', p_outbox, v_names);
-    execute format('comment on view recovery.outbox_%s is %L', p_outbox, format('Through this the runner of family "%s" appends events of its watches, and no others.', p_family));
+    select string_agg(quote_literal(w.name), ', ' order by w.id) into v_names from recovery.watch as w
+        where w.family = p_family;
+    execute recovery._render_sql($sql$
+        create or replace view recovery.outbox_{outbox} as
+        select e.at, e.server_epoch, e.watch, e.kind, e.topic, e.key, e.group_key, e.reason, e.detector, e.old, e.new
+        from recovery.event as e
+        where e.watch in ({names})
+        with check option
+        $sql$, jsonb_build_object('outbox', p_outbox, 'names', v_names));
+    execute format('comment on view recovery.outbox_%s is %L', p_outbox, format(
+        'Through this the runner of family "%s" appends events of its watches, and no others.', p_family));
     for v_column in
         select a.attname as name, col_description('recovery.event'::regclass, e.attnum) as text
         from pg_attribute as a join pg_attribute as e on e.attname = a.attname
-        where a.attrelid = format('recovery.outbox_%s', p_outbox)::regclass and e.attrelid = 'recovery.event'::regclass and a.attnum > 0
+        where a.attrelid = format('recovery.outbox_%s', p_outbox)::regclass and e.attrelid = 'recovery.event'::regclass
+            and a.attnum > 0
     loop
         execute format('comment on column recovery.outbox_%s.%I is %L', p_outbox, v_column.name, v_column.text);
     end loop;
 end
 $$;
 --;
-comment on function recovery._create_outbox(integer, text) is 'Makes the view by which a family''s runner may insert events: those of the family''s watches.';
+comment on function recovery._create_outbox(integer, text) is
+    'Makes the view by which a family''s runner may insert events: those of the family''s watches.';
 --;
 revoke all on function recovery._create_outbox(integer, text) from public;
 --;
@@ -6790,13 +8001,15 @@ begin
     -- The last event of this session and no other: who calls this can take back what it has just said, at most.
     if p_key is not null then
         delete from recovery.event as e
-        where e.id = currval('recovery.event_id_seq') and e.watch = p_watch and e.key = p_key and e.kind = 'deleted' and e.detector = 'writer';
+        where e.id = currval('recovery.event_id_seq') and e.watch = p_watch and e.key = p_key and e.kind = 'deleted'
+            and e.detector = 'writer';
     end if;
 end
 $$;
 --;
 comment on function recovery._withdraw_deletion(text, text) is
-    'A row that was told as deleted a moment ago has moved to another partition: removes that event, which nobody has seen yet.';
+    'A row that was told as deleted a moment ago has moved to another partition: removes that event, which nobody has '
+    'seen yet.';
 --;
 revoke all on function recovery._withdraw_deletion(text, text) from public;
 --;
@@ -6811,11 +8024,14 @@ as $$
     -- The snapshot is taken before the mark is: who holds an id up to last_id had a transaction id before
     -- it, and so below the mark. The snapshot's own xmax would not do, it ends at the newest transaction
     -- that has finished.
-    select coalesce((select max(id) from recovery.event), 0), pg_snapshot_xmin(pg_current_snapshot()), pg_current_xact_id()
+    select coalesce((select max(id) from recovery.event), 0), pg_snapshot_xmin(pg_current_snapshot()),
+        pg_current_xact_id()
 $$;
 --;
 comment on function recovery.horizon() is
-    'For consumers: the highest visible event id, the oldest transaction still running, and a mark. Ids missing up to last_id belong to transactions below the mark: once a later xmin has reached it, what is still missing was rolled back. Takes a transaction id.';
+    'For consumers: the highest visible event id, the oldest transaction still running, and a mark. Ids missing up to '
+    'last_id belong to transactions below the mark: once a later xmin has reached it, what is still missing was '
+    'rolled back. Takes a transaction id.';
 --;
 revoke all on function recovery.horizon() from public;
 --;
@@ -6955,16 +8171,19 @@ begin
     v_about.span := v_least;
     -- Usually nothing is that old, and this is all that is asked.
     if p_watch.timeout is null then
-        select e.* into v_some from recovery._run_as_owner(p_watch.runner, format('select to_jsonb(exists (select from %s as r where (%s) and (%s) < ($1).at - ($1).span))',
-            p_watch.relation, p_watch.open, p_watch.started), v_about) as e;
+        select e.* into v_some from recovery._run_as_owner(p_watch.runner, recovery._render_sql(
+            'select to_jsonb(exists (select from {relation} as r where ({open}) and ({started}) < ($1).at - '
+            '($1).span))',
+            jsonb_build_object('relation', p_watch.relation, 'open', p_watch.open, 'started', p_watch.started)),
+            v_about) as e;
     end if;
     if not v_some then
         return;
     end if;
     for v_row in
         select d.* from recovery._run_as_owner(p_watch.runner, recovery._due_sql(p_watch), v_about) as j
-        cross join lateral jsonb_to_record(j) as d (
-            key text, grp text, owner bigint, kind text, started timestamptz, moved timestamptz,
+        cross join lateral jsonb_to_record(j) as d (key text, grp text, owner bigint, kind text, started timestamptz,
+            moved timestamptz,
             child_at timestamptz, tool interval, task interval, wall interval, held boolean, child text)
     loop
         continue when v_row.held or not (v_ours or recovery._issued_here(v_row.owner));
@@ -6991,17 +8210,16 @@ begin
         elsif not v_task and v_row.moved + v_row.tool < p_now then
             reason := 'tool_timeout';
         elsif v_task and v_row.moved + v_row.task < p_now
-            and coalesce(v_row.child_at + recovery.get_setting(
-                'propagation_grace', p_watch.name, v_row.kind, v_row.grp)::interval < p_now, true)
-        then
+            and coalesce(v_row.child_at + recovery.get_setting('propagation_grace', p_watch.name, v_row.kind,
+                v_row.grp)::interval < p_now, true) then
             reason := 'task_timeout';
         else
             continue;
         end if;
         owner := v_row.owner;
         detail := jsonb_strip_nulls(jsonb_build_object('row', v_row.key, 'kind', v_row.kind,
-            'limit', case reason
-                when 'wall_timeout' then v_row.wall when 'tool_timeout' then v_row.tool else v_row.task end,
+            'limit', case reason when 'wall_timeout' then v_row.wall when 'tool_timeout' then v_row.tool
+                else v_row.task end,
             'since', case reason when 'wall_timeout' then v_row.started else v_row.moved end,
             'child', v_row.child));
         return next;
@@ -7022,7 +8240,7 @@ language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-as $function$
+as $$
 /* Rows of one watch whose clock may have run out: the partial index on `started` finds those that began
    longer ago than the least timeout that is set; only for them the other expressions are asked.
 
@@ -7033,50 +8251,59 @@ declare
     v_tool  record;
     v_task  record;
     v_wall  record;
-    v_key   text := recovery._key_text(p_watch.key_columns, 'r');
-    v_group text := coalesce('(' || p_watch.group_by || ')::text', 'null::text');
 begin
     select * into v_tool from recovery._timeout_sql(p_watch, 'tool_timeout');
     select * into v_task from recovery._timeout_sql(p_watch, 'task_timeout');
     select * into v_wall from recovery._timeout_sql(p_watch, 'wall_timeout');
-    return format($sql$
+    return recovery._render_sql($sql$
         select to_jsonb(z) from (
         select y.key, y.grp, y.owner, y.kind, y.started, y.moved, y.child_at, y.tool, y.task, y.wall, y.held, y.child
         from (
             select x.key, x.grp, x.owner, x.kind, x.started, x.moved, x.child_at, x.held, x.child,
-                   %s as tool, %s as task, %s as wall
+                   {tool} as tool, {task} as task, {wall} as wall
             from (
-                select %s as key, %s as grp, r.server_epoch as owner, %s as kind, (%s) as started,
-                       greatest((%s), %s, t.at, g.at, ($1).since) as moved, t.child_at,
-                       %s as own, %s as held, %s as child
-                from %s as r
+                select {key} as key, {group} as grp, r.server_epoch as owner, {kind} as kind, ({started}) as started,
+                       greatest(({started}), {activity}, t.at, g.at, ($1).since) as moved, t.child_at,
+                       {own_timeout} as own, {hold} as held, {child} as child
+                from {relation} as r
                 left join lateral (
                     select t.at, t.child_at from recovery.own_touch as t
-                    where t.family = %L and t.scope = 'row' and t.watch = %L and t.key = %s offset 0) as t on true
+                    where t.family = {family!l} and t.scope = 'row' and t.watch = {watch!l} and t.key = {key}
+                    offset 0) as t on true
                 left join lateral (
                     select max(g.at) as at from recovery.own_touch as g
-                    where g.family = %L and g.scope = 'group' and g.key = %s offset 0) as g on true
-                where (%s) and (%s)%s
+                    where g.family = {family!l} and g.scope = 'group' and g.key = {group}
+                    offset 0) as g on true
+                where ({open}) and ({meant}){old_enough}
             ) as x
         ) as y
         where y.moved + least(y.tool, y.task) < ($1).at or y.started + y.wall < ($1).at
         order by y.started) as z
-        $sql$,
-        case when p_watch.supervised is null then 'null::interval'
-             else format('coalesce(x.own, %s)', coalesce(case when p_watch.kind is not null then format('case when x.kind is not null then %s end', coalesce(v_tool.o_text, 'null::interval')) else v_tool.o_text end, 'null::interval')) end,
-        case when p_watch.child is null or v_task.o_text is null then 'null::interval' else v_task.o_text end,
-        coalesce(v_wall.o_text, 'null::interval'),
-        v_key, v_group, coalesce('(' || p_watch.kind || ')::text', 'null::text'), p_watch.started,
-        p_watch.started, coalesce('(' || p_watch.activity || ')', 'null'),
-        coalesce('(' || p_watch.timeout || ')', 'null::interval'),
-        coalesce('(' || p_watch.hold || ') is true', 'false'),
-        coalesce('(' || p_watch.child || ')::text', 'null::text'),
-        p_watch.relation, p_watch.family, p_watch.name, v_key, p_watch.family, v_group,
-        p_watch.open, coalesce(p_watch.only_if, 'true'),
+        $sql$, jsonb_build_object(
+        'tool', case when p_watch.supervised is null then 'null::interval' else format('coalesce(x.own, %s)',
+            case when p_watch.kind is null then coalesce(v_tool.o_text, 'null::interval') else format(
+                'case when x.kind is not null then %s end', coalesce(v_tool.o_text, 'null::interval')) end) end,
+        'task', case when p_watch.child is null then 'null::interval'
+            else coalesce(v_task.o_text, 'null::interval') end,
+        'wall', coalesce(v_wall.o_text, 'null::interval'),
+        'key', recovery._key_text(p_watch.key_columns, 'r'),
+        'group', coalesce('(' || p_watch.group_by || ')::text', 'null::text'),
+        'kind', coalesce('(' || p_watch.kind || ')::text', 'null::text'),
+        'started', p_watch.started,
+        'activity', coalesce('(' || p_watch.activity || ')', 'null'),
+        'own_timeout', coalesce('(' || p_watch.timeout || ')', 'null::interval'),
+        'hold', coalesce('(' || p_watch.hold || ') is true', 'false'),
+        'child', coalesce('(' || p_watch.child || ')::text', 'null::text'),
+        'relation', p_watch.relation,
+        'family', p_watch.family,
+        'watch', p_watch.name,
+        'open', p_watch.open,
+        'meant', coalesce(p_watch.only_if, 'true'),
         -- A row's own timeout cannot be bounded before.
-        case when p_watch.timeout is null then format(' and (%s) < ($1).at - ($1).span', p_watch.started) else '' end);
+        'old_enough', case when p_watch.timeout is null
+            then format(' and (%s) < ($1).at - ($1).span', p_watch.started) else '' end));
 end
-$function$;
+$$;
 --;
 comment on function recovery._due_sql(recovery.watch) is
     'The search for rows of a watch whose timeout may have run out.';
@@ -7133,6 +8360,42 @@ comment on function recovery._due_units() is
 --;
 revoke all on function recovery._due_units() from public;
 --;
+-- sql/watchdog/_group_activity_sql.sql
+create or replace function recovery._group_activity_sql(p_watch recovery.watch)
+returns text
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select recovery._render_sql($sql$
+        select r.server_epoch as owner, greatest(({started}), {activity}, t.at) as moved, {hold} as held
+        from {relation} as r
+        left join lateral (
+            select t.at from recovery.own_touch as t
+            where t.family = {family!l} and t.scope = 'row' and t.watch = {watch!l}
+                and t.key = {key} offset 0) as t on true
+        where ({group}) = ($1).key::{type} and ({open}) and ({meant})
+          and (r.server_epoch = any(($1).epochs) or r.server_epoch is null)
+        $sql$, jsonb_build_object(
+        'started', p_watch.started,
+        'activity', coalesce('(' || p_watch.activity || ')', 'null'),
+        'hold', coalesce('(' || p_watch.hold || ') is true', 'false'),
+        'relation', p_watch.relation,
+        'family', p_watch.family,
+        'watch', p_watch.name,
+        'key', recovery._key_text(p_watch.key_columns, 'r'),
+        'group', p_watch.group_by,
+        'type', p_watch.group_type,
+        'open', p_watch.open,
+        'meant', coalesce(p_watch.only_if, 'true')))
+$$;
+--;
+comment on function recovery._group_activity_sql(recovery.watch) is
+    'The open rows of a watch in the group of the task: owner, when they last moved, whether they are on hold.';
+--;
+revoke all on function recovery._group_activity_sql(recovery.watch) from public;
+--;
 -- sql/watchdog/_has_begun.sql
 create or replace function recovery._has_begun(p_unit recovery.unit, p_after timestamptz)
 returns boolean
@@ -7152,8 +8415,16 @@ begin
         select w.* from recovery._attached_watches() as w
         where w.family = p_unit.family and w.group_by is not null and w.started is not null
     loop
-        select b.* into v_begun from recovery._run_as_owner(v_watch.runner, format('select to_jsonb(exists (select from %s as r where (%s) = ($1).key::%s and (%s) and (%s) > ($1).since))',
-            v_watch.relation, v_watch.group_by, v_watch.group_type, v_watch.open, v_watch.started), v_task) as b;
+        select b.* into v_begun from recovery._run_as_owner(v_watch.runner, recovery._render_sql($sql$
+            select to_jsonb(exists (
+                select from {relation} as r
+                where ({group}) = ($1).key::{type} and ({open}) and ({started}) > ($1).since))
+            $sql$, jsonb_build_object(
+            'relation', v_watch.relation,
+            'group', v_watch.group_by,
+            'type', v_watch.group_type,
+            'open', v_watch.open,
+            'started', v_watch.started)), v_task) as b;
         exit when v_begun;
     end loop;
     return v_begun;
@@ -7179,8 +8450,8 @@ declare
     v_head   recovery.watch;
     v_limit  interval;
     v_least  interval;
-    v_find   text := '';
-    v_look   text := '';
+    v_find   text[];
+    v_look   text[];
     v_task   recovery.task;
     v_runner integer;
     v_group  text;
@@ -7188,39 +8459,47 @@ declare
     v_seen   record;
     v_name   text;
 begin
-    for v_watch in select w.* from recovery._attached_watches() as w where w.family = p_family and w.group_by is not null order by w.position loop
+    for v_watch in
+        select w.* from recovery._attached_watches() as w
+        where w.family = p_family and w.group_by is not null order by w.position
+    loop
         v_runner := v_watch.runner;
         if v_watch.parent is not null then
             v_head := v_watch;
         end if;
         v_least := least(v_least, (recovery._timeout_sql(v_watch, 'idle_timeout')).o_least);
         continue when v_watch.started is null;
-        v_find := v_find || case when v_find = '' then '' else ' union ' end || format(
-            'select (%s)::text as g from %s as r where (%s) < ($1).at - ($1).span and (%s) and (%s)',
-            v_watch.group_by, v_watch.relation, v_watch.started, v_watch.open, coalesce(v_watch.only_if, 'true'));
-        v_look := v_look || case when v_look = '' then '' else ' union all ' end || format(
-            $sql$select r.server_epoch as owner, greatest((%s), %s, t.at) as moved, %s as held from %s as r
-            left join lateral (select t.at from recovery.own_touch as t where t.family = %L and t.scope = 'row' and t.watch = %L and t.key = %s offset 0) as t on true
-            where (%s) = ($1).key::%s and (%s) and (%s) and (r.server_epoch = any(($1).epochs) or r.server_epoch is null)$sql$,
-            v_watch.started, coalesce('(' || v_watch.activity || ')', 'null'), coalesce('(' || v_watch.hold || ') is true', 'false'),
-            v_watch.relation, p_family, v_watch.name, recovery._key_text(v_watch.key_columns, 'r'),
-            v_watch.group_by, v_watch.group_type, v_watch.open, coalesce(v_watch.only_if, 'true'));
+        v_find := v_find || recovery._old_groups_sql(v_watch);
+        v_look := v_look || recovery._group_activity_sql(v_watch);
     end loop;
-    if v_least is null or v_find = '' then
+    if v_least is null or v_find is null then
         return;
     end if;
-    v_name := coalesce(v_head.name, (select min(w.name) from recovery._attached_watches() as w where w.family = p_family));
+    v_name := coalesce(v_head.name, (
+        select min(w.name) from recovery._attached_watches() as w where w.family = p_family));
     v_task.at := p_now;
     v_task.since := p_since;
     v_task.span := v_least;
     select array_agg(distinct e.epoch) into v_task.epochs
-    from recovery._attached_watches() as w cross join lateral unnest(recovery._open_epochs(w.name)) as e (epoch) where w.family = p_family;
-    for v_group in select f.g #>> '{}' from recovery._run_as_owner(v_runner, format('select to_jsonb(f.g) from (%s) as f where f.g is not null', v_find), v_task) as f (g) loop
+    from recovery._attached_watches() as w cross join lateral unnest(recovery._open_epochs(w.name)) as e (epoch)
+    where w.family = p_family;
+    for v_group in
+        select f.g #>> '{}'
+        from recovery._run_as_owner(v_runner, format('select to_jsonb(f.g) from (%s) as f where f.g is not null',
+            array_to_string(v_find, E'\nunion\n')), v_task) as f (g)
+    loop
         v_task.key := v_group;
         select s.* into v_seen
-        from recovery._run_as_owner(v_runner, format(
-            $sql$select jsonb_build_object('owner', max(l.owner), 'moved', greatest(max(l.moved), max(t.at), ($1).since), 'held', bool_or(l.held))
-            from (%s) as l left join recovery.own_touch as t on t.family = %L and t.scope = 'group' and t.key = ($1).key$sql$, v_look, p_family), v_task) as j
+        from recovery._run_as_owner(v_runner, recovery._render_sql($sql$
+            select jsonb_build_object(
+                'owner', max(l.owner), 'moved', greatest(max(l.moved), max(t.at), ($1).since), 'held', bool_or(l.held))
+            from (
+                {look}
+            ) as l
+            left join recovery.own_touch as t
+              on t.family = {family!l} and t.scope = 'group' and t.key = ($1).key
+            $sql$,
+            jsonb_build_object('look', array_to_string(v_look, E'\nunion all\n'), 'family', p_family)), v_task) as j
         cross join lateral jsonb_to_record(j) as s (owner bigint, moved timestamptz, held boolean);
         select min(nullif(recovery.get_setting('idle_timeout', w.name, null, v_group), 'off')::interval) into v_limit
         from recovery._attached_watches() as w where w.family = p_family;
@@ -7228,12 +8507,16 @@ begin
         continue when recovery._lives_elsewhere((p_family, 'group', v_name, v_group));
         v_parent := null;
         if v_head.id is not null then
-            select p.g #>> '{}' into v_parent from recovery._run_as_owner(v_runner, format('select to_jsonb((%s)::text) from %s as r where (%s) = ($1).key::%s',
-                v_head.parent, v_head.relation, v_head.group_by, v_head.group_type), v_task) as p (g);
+            select p.g #>> '{}' into v_parent from recovery._run_as_owner(v_runner, recovery._render_sql(
+                'select to_jsonb(({parent})::text) from {relation} as r where ({group}) = ($1).key::{type}',
+                jsonb_build_object('parent', v_head.parent, 'relation', v_head.relation,
+                                   'group', v_head.group_by, 'type', v_head.group_type)), v_task) as p (g);
         end if;
-        continue when v_parent is null and coalesce(recovery.get_setting('idle_roots', null, null, v_group), 'false') <> 'true';
+        continue when v_parent is null
+            and coalesce(recovery.get_setting('idle_roots', null, null, v_group), 'false') <> 'true';
         -- Waiting for a subagent is not idling.
-        continue when recovery._is_group_open(p_family, array_remove(recovery._group_tree(p_family, array[v_group], false), v_group));
+        continue when recovery._is_group_open(
+            p_family, array_remove(recovery._group_tree(p_family, array[v_group], false), v_group));
         family := p_family;
         scope := 'group';
         watch := v_name;
@@ -7251,6 +8534,31 @@ comment on function recovery._idle_groups(text, timestamptz, timestamptz) is
     'idle_roots; none that waits for a human or for a subagent, or lives at a publisher.';
 --;
 revoke all on function recovery._idle_groups(text, timestamptz, timestamptz) from public;
+--;
+-- sql/watchdog/_old_groups_sql.sql
+create or replace function recovery._old_groups_sql(p_watch recovery.watch)
+returns text
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select recovery._render_sql($sql$
+        select ({group})::text as g
+        from {relation} as r
+        where ({started}) < ($1).at - ($1).span and ({open}) and ({meant})
+        $sql$, jsonb_build_object(
+        'group', p_watch.group_by,
+        'relation', p_watch.relation,
+        'started', p_watch.started,
+        'open', p_watch.open,
+        'meant', coalesce(p_watch.only_if, 'true')))
+$$;
+--;
+comment on function recovery._old_groups_sql(recovery.watch) is
+    'The search for groups with work of a watch that began longer ago than the least timeout.';
+--;
+revoke all on function recovery._old_groups_sql(recovery.watch) from public;
 --;
 -- sql/watchdog/_prune_touches.sql
 create or replace function recovery._prune_touches()
@@ -7288,7 +8596,8 @@ begin
     if found then
         begin
             select n.* into v_count from recovery._run_as_owner(v_watch.runner,
-            format('select to_jsonb(count(*)) from %s as r where (%s) and (%s)', v_watch.relation, v_watch.open, v_watch.hold)) as n;
+            format('select to_jsonb(count(*)) from %s as r where (%s) and (%s)', v_watch.relation, v_watch.open,
+                v_watch.hold)) as n;
         exception when others then
             v_count := null;  -- broken: nobody knows
         end;
@@ -7297,12 +8606,15 @@ begin
 end
 $$;
 --;
-comment on function recovery._rows_on_hold(text) is 'Open rows of a watch that are on hold; null if that cannot be told.';
+comment on function recovery._rows_on_hold(text) is
+    'Open rows of a watch that are on hold; null if that cannot be told.';
 --;
 revoke all on function recovery._rows_on_hold(text) from public;
 --;
 -- sql/watchdog/_timeout_sql.sql
-create or replace function recovery._timeout_sql(p_watch recovery.watch, p_name text, out o_text text, out o_least interval)
+create or replace function recovery._timeout_sql(
+    p_watch recovery.watch, p_name text, out o_text text, out o_least interval
+)
 returns record
 language sql
 stable
@@ -7311,8 +8623,10 @@ set search_path = pg_catalog, pg_temp
 as $$
     -- The settings as they are now, the most specific first; as recovery.get_setting decides it.
     select 'case ' || string_agg(format('when %s then %s',
-               coalesce(nullif(concat_ws(' and ', case when s.group_key <> '' then format('x.grp = %L', s.group_key) end,
-                                                  case when s.kind <> '' then format('x.kind = %L', s.kind) end), ''), 'true'),
+               coalesce(nullif(concat_ws(' and ',
+                   case when s.group_key <> '' then format('x.grp = %L', s.group_key) end,
+                                                  case when s.kind <> '' then format('x.kind = %L', s.kind) end), ''),
+                                                      'true'),
                case s.value when 'off' then 'null' else quote_literal(s.value) || '::interval' end), ' '
                order by s.group_key <> '' desc, s.kind <> '' desc, s.watch <> '' desc) || ' end',
            min(nullif(s.value, 'off')::interval)
@@ -7321,7 +8635,8 @@ as $$
 $$;
 --;
 comment on function recovery._timeout_sql(recovery.watch, text) is
-    'A timeout of the rows of a watch as SQL over x.kind and x.grp, null where it is off or not set; and the least there is.';
+    'A timeout of the rows of a watch as SQL over x.kind and x.grp, null where it is off or not set; and the least '
+    'there is.';
 --;
 revoke all on function recovery._timeout_sql(recovery.watch, text) from public;
 --;
@@ -7374,10 +8689,12 @@ security invoker
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    c_pair  constant text := '([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*(us|ms|s|secs?|seconds?|mins?|minutes?|h|hrs?|hours?|d|days?|w|weeks?)(?![a-z])\s*';
+    c_pair  constant text := '([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*'
+        '(us|ms|s|secs?|seconds?|mins?|minutes?|h|hrs?|hours?|d|days?|w|weeks?)(?![a-z])\s*';
     c_clock constant text := '([0-9]{1,4}):([0-5]?[0-9]):([0-5]?[0-9](?:\.[0-9]{1,6})?)$';
     v_value text := lower(btrim(p_value, E' \t\r\n'));
-    v_hint  text := 'Allowed is a time up to 365 days with its units (ms, s, min, h, days), such as 90s, 10 min, 1 h 30 min or 00:10:00; ';
+    v_hint  text := 'Allowed is a time up to 365 days with its units (ms, s, min, h, days), '
+        'such as 90s, 10 min, 1 h 30 min or 00:10:00; ';
     v_why   text := '';
     v_clock text[];
     v_days  numeric := 0;
@@ -7392,8 +8709,10 @@ begin
         when p_name in ('idle_roots', 'unowned_expected') then
             v_hint := 'Allowed are true (on) and false (off).';
         else
-            perform recovery._fail('RC010', format('setting %s is not known', coalesce(quote_literal(left(p_name, 60)), 'null')),
-                'There are tool_timeout, task_timeout, idle_timeout, wall_timeout, propagation_grace, cancel_grace, idle_roots and unowned_expected.');
+            perform recovery._fail('RC010',
+                format('setting %s is not known', coalesce(quote_literal(left(p_name, 60)), 'null')),
+                'There are tool_timeout, task_timeout, idle_timeout, wall_timeout, propagation_grace, cancel_grace, '
+                'idle_roots and unowned_expected.');
     end case;
     if v_value is null or v_value = '' then
         return null;
@@ -7404,7 +8723,8 @@ begin
     elsif v_value = '0' or v_value ~ ('^(' || c_pair || ')+$') or v_value ~ ('^(' || c_pair || ')*' || c_clock) then
         select coalesce(sum(m[1]::numeric * case when m[2] ~ '^w' then 7 else 1 end) filter (where m[2] ~ '^[dw]'), 0),
                coalesce(sum(m[1]::numeric * case when m[2] = 'us' then 0.000001 when m[2] = 'ms' then 0.001
-                                                 when m[2] ~ '^s' then 1 when m[2] ~ '^m' then 60 else 3600 end) filter (where m[2] !~ '^[dw]'), 0)
+                                                 when m[2] ~ '^s' then 1 when m[2] ~ '^m' then 60
+                                                     else 3600 end) filter (where m[2] !~ '^[dw]'), 0)
         into v_days, v_secs
         from regexp_matches(v_value, c_pair, 'g') as m;
         v_clock := regexp_match(v_value, c_clock);
@@ -7422,7 +8742,9 @@ begin
         else
             return concat_ws(' ',
                 case v_days when 0 then null when 1 then '1 day' else v_days || ' days' end,
-                case when v_secs <> 0 or v_days = 0 then rtrim(rtrim(to_char(make_interval(secs => v_secs::double precision), 'HH24:MI:SS.US'), '0'), '.') end);
+                case when v_secs <> 0 or v_days = 0
+                    then rtrim(rtrim(to_char(make_interval(secs => v_secs::double precision), 'HH24:MI:SS.US'), '0'),
+                    '.') end);
         end if;
     elsif v_value ~ '^[0-9.]+$' then
         v_why := ', a number without a unit';
@@ -7431,13 +8753,15 @@ begin
     elsif v_value ~ '(^|[^a-z])(m|mons?|months?|y|yrs?|years?)($|[^a-z])' then
         v_why := ', whose unit has no fixed length or is not clear';
     end if;
-    perform recovery._fail('RC010', format('setting %s cannot be %s%s', p_name, quote_literal(left(p_value, 60)), v_why), v_hint);
+    perform recovery._fail('RC010',
+        format('setting %s cannot be %s%s', p_name, quote_literal(left(p_value, 60)), v_why), v_hint);
     return null;
 end
 $$;
 --;
 comment on function recovery.check_setting(text, text) is
-    'The value of a setting as it would be stored, and nothing stored; null for null or an empty one. RC010: no such setting, or the value is not allowed.';
+    'The value of a setting as it would be stored, and nothing stored; null for null or an empty one. RC010: no such '
+    'setting, or the value is not allowed.';
 --;
 revoke all on function recovery.check_setting(text, text) from public;
 --;
@@ -7463,12 +8787,15 @@ declare
 begin
     if v_value is null then
         -- Also for what is no longer watched: its settings must not stay for ever.
-        delete from recovery.setting as s where (s.name, s.watch, s.kind, s.group_key) = (p_name, v_watch, v_kind, v_group);
+        delete from recovery.setting as s
+            where (s.name, s.watch, s.kind, s.group_key) = (p_name, v_watch, v_kind, v_group);
         return null;
     elsif v_watch <> '' and not exists (select from recovery._attached_watches() as w where w.name = v_watch) then
-        perform recovery._fail('RC008', format('nothing is watched as %s', quote_literal(v_watch)), 'See recovery.watch for the names.');
+        perform recovery._fail('RC008', format('nothing is watched as %s', quote_literal(v_watch)),
+            'See recovery.watch for the names.');
     elsif octet_length(v_kind) + octet_length(v_group) > 2000 then
-        perform recovery._fail('RC010', format('kind and group of setting %s are too long', p_name), 'Together they may have 2000 bytes.');
+        perform recovery._fail('RC010', format('kind and group of setting %s are too long', p_name),
+            'Together they may have 2000 bytes.');
     end if;
     -- Many servers may boot with the same settings: the row tells who changed it, not who agreed.
     insert into recovery.setting as s (name, watch, kind, group_key, value)
@@ -7481,7 +8808,8 @@ end
 $$;
 --;
 comment on function recovery.configure(text, text, text, text, text) is
-    'Sets a setting of the watchdog for everything, a watch, a kind of work or a group, and returns it as it is stored; null removes it, so that the next wider one counts. RC008 not watched, RC010 bad name or value.';
+    'Sets a setting of the watchdog for everything, a watch, a kind of work or a group, and returns it as it is '
+    'stored; null removes it, so that the next wider one counts. RC008 not watched, RC010 bad name or value.';
 --;
 revoke all on function recovery.configure(text, text, text, text, text) from public;
 --;
@@ -7511,7 +8839,8 @@ end
 $$;
 --;
 comment on function recovery.get_setting(text, text, text, text) is
-    'The value of a setting that applies: the most specific one, group before kind before watch before all, else the built-in default; null if it is off. RC010: no such setting.';
+    'The value of a setting that applies: the most specific one, group before kind before watch before all, else the '
+    'built-in default; null if it is off. RC010: no such setting.';
 --;
 revoke all on function recovery.get_setting(text, text, text, text) from public;
 --;
@@ -7642,25 +8971,33 @@ checks (n, name, well) as (values
     (14, 'failures', 'none'),
     (15, 'replication', 'no watched table is written by a subscription')
 ),
-w as materialized (select s.*, a.family, a.unowned is not null or recovery.get_setting('unowned_expected', s.watch) = 'true' as expected
+w as materialized (select s.*, a.family, a.unowned is not null
+    or recovery.get_setting('unowned_expected', s.watch) = 'true' as expected
                    from recovery.watch_status as s join recovery._attached_watches() as a on a.name = s.watch),
 p as materialized (select * from recovery.problem),
 found (name, state, subject, finding, remedy) as (
-    select 'login', 'problem', session_user::text, 'a superuser: up to PostgreSQL 17 a deferred trigger of a watched table may run with its rights',
+    select 'login', 'problem', session_user::text,
+        'a superuser: up to PostgreSQL 17 a deferred trigger of a watched table may run with its rights',
            'log in as a member of recovery_server'
-    from pg_roles as r where r.rolname = session_user and r.rolsuper and current_setting('server_version_num')::integer < 180000
+    from pg_roles as r where r.rolname = session_user and r.rolsuper
+        and current_setting('server_version_num')::integer < 180000
     union all
-    select 'login', 'note', session_user::text, 'may look, but neither boot nor sweep', format('grant recovery_server to %I;', session_user)
+    select 'login', 'note', session_user::text, 'may look, but neither boot nor sweep',
+        format('grant recovery_server to %I;', session_user)
     where not pg_has_role(session_user, 'recovery_server', 'usage')
     union all
-    select 'database', 'problem', current_database()::text, 'a standby: servers, sweeps and listeners need the primary', 'connect to the primary'
+    select 'database', 'problem', current_database()::text, 'a standby: servers, sweeps and listeners need the primary',
+        'connect to the primary'
     where pg_is_in_recovery()
     union all
     select 'database', 'problem', t.name, 'its one row is missing', format('insert into %s default values;', t.name)
-    from (values ('recovery.observation', exists (select from recovery.observation)), ('recovery.clock', exists (select from recovery.clock))) as t (name, filled)
+    from (values ('recovery.observation', exists (select from recovery.observation)),
+        ('recovery.clock', exists (select from recovery.clock))) as t (name, filled)
     where not t.filled
     union all
-    select 'database', 'problem', min(o.name), format('%s of %s objects of schema recovery do not belong to recovery_owner: restored without owners', count(*) filter (where not o.ours), count(*)),
+    select 'database', 'problem', min(o.name),
+        format('%s of %s objects of schema recovery do not belong to recovery_owner: restored without owners',
+        count(*) filter (where not o.ours), count(*)),
            'restore with owners, or give them back: alter ... owner to recovery_owner'
     from (
         select c.oid::regclass::text as name, c.relowner = 'recovery_owner'::regrole as ours from pg_class as c
@@ -7670,70 +9007,94 @@ found (name, state, subject, finding, remedy) as (
         where f.pronamespace = 'recovery'::regnamespace and f.proname !~ '^watch_[0-9]+_') as o
     having bool_or(not o.ours)
     union all
-    select 'roles', 'problem', coalesce(r.rolname, s.name), case when r.oid is null then 'does not exist' else 'can log in or has rights of its own' end,
-           case when r.oid is null then format('create role %I nologin;', s.name) else format('alter role %I nologin nosuperuser nocreaterole noreplication;', r.rolname) end
-    from (select * from unnest(array['recovery_server', 'recovery_listener', 'recovery_runner']) union select role::text from recovery.runner) as s (name)
+    select 'roles', 'problem', coalesce(r.rolname, s.name),
+        case when r.oid is null then 'does not exist' else 'can log in or has rights of its own' end,
+           case when r.oid is null then format('create role %I nologin;', s.name)
+               else format('alter role %I nologin nosuperuser nocreaterole noreplication;', r.rolname) end
+    from (select * from unnest(array['recovery_server', 'recovery_listener', 'recovery_runner']) union select role::text
+        from recovery.runner) as s (name)
     left join pg_roles as r on r.rolname = s.name
     where r.oid is null or r.rolcanlogin or r.rolsuper or r.rolcreaterole or r.rolreplication
     union all
-    select 'roles', 'problem', n.role::text, 'is not what runs for its owner any more', format('select recovery.permit(%L);', n.owner)
+    select 'roles', 'problem', n.role::text, 'is not what runs for its owner any more',
+        format('select recovery.permit(%L);', n.owner)
     from recovery.runner as n
-    where exists (select from pg_roles as r where r.rolname = n.role) and exists (select from pg_roles as r where r.oid = n.owner)
+    where exists (select from pg_roles as r where r.rolname = n.role)
+        and exists (select from pg_roles as r where r.oid = n.owner)
       and (not pg_has_role(n.role, 'recovery_runner', 'usage')
            or not n.privileged and not pg_has_role(n.role, n.owner, 'usage')
            or to_regprocedure(format('recovery_private.run_%s(text, recovery.task, text)', n.id)) is null)
     union all
-    select 'sweeper', 'problem', null, coalesce('nobody has swept for ' || date_trunc('second', recovery._now() - o.swept), 'nobody has swept yet'),
+    select 'sweeper', 'problem', null,
+        coalesce('nobody has swept for ' || date_trunc('second', recovery._now() - o.swept), 'nobody has swept yet'),
            'recovery sweep (cron), or recovery.serve in a process'
     from recovery.observation as o
-    where coalesce(o.swept < recovery._now() - interval '1 minute', true) and exists (select from recovery._attached_watches())
+    where coalesce(o.swept < recovery._now() - interval '1 minute', true)
+        and exists (select from recovery._attached_watches())
     union all
-    select case p.kind when 'watch' then 'watches' when 'trigger' then 'triggers' when 'index' then 'indexes' when 'setting' then 'sessions' else 'entries' end,
-           'problem', case when p.kind in ('fuse', 'process', 'server') then p.kind || ' ' || p.name else p.name end, p.problem, p.remedy
+    select case p.kind when 'watch' then 'watches' when 'trigger' then 'triggers' when 'index' then 'indexes'
+        when 'setting' then 'sessions' else 'entries' end,
+           'problem', case when p.kind in ('fuse', 'process', 'server') then p.kind || ' ' || p.name else p.name end,
+               p.problem, p.remedy
     from p
     union all
     select 'watches', 'problem', r.watch, r.problem, 'repair it, or detach and attach it with what there is'
     from recovery._broken_watches() as r where not exists (select from p where p.kind = 'watch' and p.name = r.watch)
     union all
-    select 'watches', 'problem', w.watch, 'its table has got a BEFORE UPDATE trigger since it was attached', 'call recovery.attach again' from w where w.stale
+    select 'watches', 'problem', w.watch, 'its table has got a BEFORE UPDATE trigger since it was attached',
+        'call recovery.attach again' from w where w.stale
     union all
-    select distinct 'watches', 'problem', t.tgrelid::regclass::text, 'has our triggers, and is not watched: restored without its watch',
+    select distinct 'watches', 'problem', t.tgrelid::regclass::text,
+        'has our triggers, and is not watched: restored without its watch',
            'drop its triggers recovery_..., then attach it'
     from pg_trigger as t join pg_class as c on c.oid = t.tgrelid
-    where t.tgname ~ '^(zz_)?recovery_[0-9]{2}_' and not t.tgisinternal and t.tgparentid = 0 and c.relnamespace <> 'recovery'::regnamespace
+    where t.tgname ~ '^(zz_)?recovery_[0-9]{2}_' and not t.tgisinternal and t.tgparentid = 0
+        and c.relnamespace <> 'recovery'::regnamespace
       and not exists (select from recovery.watch as a where a.relation = t.tgrelid)
     union all
-    select 'owners', 'problem', w.watch, format('%s open rows belong to nobody: no one notices when their process dies', w.unowned),
-           format('bind what writes them (recovery.serve), or, if that is meant: recovery config set unowned_expected true --watch %s', w.watch)
+    select 'owners', 'problem', w.watch,
+        format('%s open rows belong to nobody: no one notices when their process dies', w.unowned),
+           format('bind what writes them (recovery.serve), or, if that is meant: '
+               'recovery config set unowned_expected true --watch %s', w.watch)
     from w where w.unowned > 0 and w.expected is not true
     union all
-    select 'orphans', 'problem', w.watch, format('%s open rows of servers that have ended', w.orphans), 'recovery sweep; if they stay: recovery status'
+    select 'orphans', 'problem', w.watch, format('%s open rows of servers that have ended', w.orphans),
+        'recovery sweep; if they stay: recovery status'
     from w where w.orphans > 0
     union all
-    select 'silence', 'problem', format('%s (epoch %s)', s.name, s.epoch), format('looks dead, and is not declared dead%s: %s', ' before ' || date_trunc('second', s.held_until), s.held_because),
+    select 'silence', 'problem', format('%s (epoch %s)', s.name, s.epoch),
+        format('looks dead, and is not declared dead%s: %s', ' before ' || date_trunc('second', s.held_until),
+        s.held_because),
            format('wait, or: recovery evict %s', s.epoch)
     from recovery.server_status as s where s.state = 'held back'
     union all
-    select 'ends', 'problem', format('%s (epoch %s)', s.name, s.epoch), format('is to end (%s), but a transaction of its own is open%s', s.pending, l.held),
+    select 'ends', 'problem', format('%s (epoch %s)', s.name, s.epoch),
+        format('is to end (%s), but a transaction of its own is open%s', s.pending, l.held),
            format('recovery evict %s --terminate-backends', s.epoch)
     from recovery.server as s
     cross join lateral (
-        select ' in ' || string_agg(distinct coalesce('backend ' || l.pid, 'a prepared transaction'), ', ') as held from pg_locks as l
+        select ' in ' || string_agg(distinct coalesce('backend ' || l.pid, 'a prepared transaction'), ', ') as held
+            from pg_locks as l
         where l.locktype = 'advisory' and l.objsubid = 1 and (l.classid::bigint << 32) | l.objid::bigint = s.epoch) as l
     where s.pending is not null and s.ended is null
     union all
-    select 'failures', 'problem', f.watch, format('%s rows cannot be closed, the last one (%s): %s', count(*), (array_agg(f.key order by f.last_at desc))[1], (array_agg(f.message order by f.last_at desc))[1]),
+    select 'failures', 'problem', f.watch,
+        format('%s rows cannot be closed, the last one (%s): %s', count(*),
+        (array_agg(f.key order by f.last_at desc))[1], (array_agg(f.message order by f.last_at desc))[1]),
            'repair what refuses it: it is tried again by itself'
     from recovery.failure as f group by f.watch
     union all
-    select 'replication', 'note', w.watch, format('written by a subscription: %s open rows of its publisher are left alone', w.elsewhere),
+    select 'replication', 'note', w.watch,
+        format('written by a subscription: %s open rows of its publisher are left alone', w.elsewhere),
            'a server takes a row over by writing its server_epoch; dropping the subscription makes them orphans'
     from w where w.elsewhere is not null
     union all
-    select 'replication', 'note', 'schema recovery', format('subscription %I writes it, too: what it brings is dropped', b.subname),
+    select 'replication', 'note', 'schema recovery',
+        format('subscription %I writes it, too: what it brings is dropped', b.subname),
            'publish the application''s tables by name or by schema'
     from pg_subscription as b
-    where exists (select from pg_subscription_rel as s join pg_class as c on c.oid = s.srrelid where s.srsubid = b.oid and c.relnamespace = 'recovery'::regnamespace)
+    where exists (select from pg_subscription_rel as s join pg_class as c on c.oid = s.srrelid where s.srsubid = b.oid
+        and c.relnamespace = 'recovery'::regnamespace)
 )
 select c.name, coalesce(f.state, 'ok'), f.subject, coalesce(f.finding, c.well), f.remedy
 from checks as c left join found as f on f.name = c.name
@@ -7741,7 +9102,8 @@ order by c.n, f.subject, f.finding
 $$;
 --;
 comment on function recovery.examine() is
-    'What recovery doctor shows: each check with its findings (state ok, note or problem), and what to do. It changes nothing.';
+    'What recovery doctor shows: each check with its findings (state ok, note or problem), and what to do. It changes '
+    'nothing.';
 --;
 revoke all on function recovery.examine() from public;
 --;
@@ -7758,10 +9120,12 @@ declare
     v_sql   text;
 begin
     for v_watch in select w.* from recovery._attached_watches() as w order by w.family, w.position, w.name loop
-        v_sql := format('select jsonb_build_array(r.server_epoch, count(*)) from %s as r where (%s)', v_watch.relation, v_watch.open);
+        v_sql := format('select jsonb_build_array(r.server_epoch, count(*)) from %s as r where (%s)', v_watch.relation,
+            v_watch.open);
         begin
             return query select v_watch.name, (f.row ->> 0)::bigint, (f.row ->> 1)::bigint
-                from recovery._run_as_owner(v_watch.runner, v_sql || coalesce(' and (' || v_watch.only_if || ')', '') || ' group by r.server_epoch') as f (row);
+                from recovery._run_as_owner(v_watch.runner, v_sql || coalesce(' and (' || v_watch.only_if || ')', '')
+                    || ' group by r.server_epoch') as f (row);
         exception when others then
             begin
                 return query select v_watch.name, (f.row ->> 0)::bigint, (f.row ->> 1)::bigint
@@ -7816,7 +9180,8 @@ begin
         select r.o_epoch, r.o_token, r.o_ended into epoch, token, v_ended
         from recovery._begin_boot(p_name, p_host, p_pid, p_process_start, p_version, p_lease,
             least(p_grace, p_lease),
-            case when pg_catalog.clock_timestamp() operator(pg_catalog.>) (v_start operator(pg_catalog.+) p_wait) and p_policy operator(pg_catalog.=) 'wait' then 'refuse' else p_policy end,
+            case when pg_catalog.clock_timestamp() operator(pg_catalog.>) (v_start operator(pg_catalog.+) p_wait)
+                and p_policy operator(pg_catalog.=) 'wait' then 'refuse' else p_policy end,
             p_lock_wait, p_beat, p_direct) as r;
         -- A caller that gets an error instead of its epoch has superseded the others for nothing.
         perform recovery._check_deadline();
@@ -7826,23 +9191,37 @@ begin
     end loop;
     report := recovery._new_report(v_ended);
     perform recovery._begin_step(p_lock_wait);
-    for v_orphan in select distinct o.family, o.epoch from recovery._orphaned_epochs(p_name) as o order by o.family, o.epoch loop
+    for v_orphan in
+        select distinct o.family, o.epoch from recovery._orphaned_epochs(p_name) as o order by o.family, o.epoch
+    loop
         exit when (report operator(pg_catalog.->) 'more') operator(pg_catalog.=) 'true'::pg_catalog.jsonb;
         -- Work that an active fuse guards becomes this boot's; the rest closes.
         if recovery._has_fuses(v_orphan.family) then
-            call recovery._close_epoch(v_orphan.family, v_orphan.epoch, pg_catalog.concat('boot:', epoch), p_batch, p_lock_wait, epoch, report, true, epoch, token);
+            call recovery._close_epoch(v_orphan.family, v_orphan.epoch, pg_catalog.concat('boot:', epoch), p_batch,
+                p_lock_wait, epoch, report, true, epoch, token);
         end if;
-        call recovery._close_epoch(v_orphan.family, v_orphan.epoch, pg_catalog.concat('boot:', epoch), p_batch, p_lock_wait,
+        call recovery._close_epoch(v_orphan.family, v_orphan.epoch, pg_catalog.concat('boot:', epoch), p_batch,
+            p_lock_wait,
             recovery._heir_of(v_orphan.epoch), report, false, epoch, token);
     end loop;
     report := recovery._end_report(report, v_start);
 end
 $$;
 --;
-comment on procedure recovery.boot(text, text, integer, timestamptz, text, interval, interval, text, interval, integer, interval, interval, boolean, bigint, uuid, jsonb) is
-    'Boots a server: a new epoch and token; older epochs of the name end, unless they are shown to be alive, and their orphans close, a batch a transaction. With p_beat (how often it will beat) the calling session becomes the keeper''s and holds its lock; p_direct false: a pooler is in between, a lock proves nothing. Policies: supersede, replace, wait (at most p_wait), refuse. One CALL in autocommit. RC004 bad name, RC010 bad argument, RC005 name is being booted.';
+comment on procedure recovery.boot(
+    text, text, integer, timestamptz, text, interval, interval, text, interval, integer, interval, interval,
+    boolean, bigint, uuid, jsonb
+) is
+    'Boots a server: a new epoch and token; older epochs of the name end, unless they are shown to be alive, and '
+    'their orphans close, a batch a transaction. With p_beat (how often it will beat) the calling session becomes the '
+    'keeper''s and holds its lock; p_direct false: a pooler is in between, a lock proves nothing. Policies: '
+    'supersede, replace, wait (at most p_wait), refuse. One CALL in autocommit. RC004 bad name, RC010 bad argument, '
+    'RC005 name is being booted.';
 --;
-revoke all on procedure recovery.boot(text, text, integer, timestamptz, text, interval, interval, text, interval, integer, interval, interval, boolean, bigint, uuid, jsonb) from public;
+revoke all on procedure recovery.boot(
+    text, text, integer, timestamptz, text, interval, interval, text, interval, integer, interval, interval,
+    boolean, bigint, uuid, jsonb
+) from public;
 --;
 -- sql/server/shutdown.sql
 create or replace procedure recovery.shutdown(
@@ -7875,25 +9254,31 @@ begin
     commit; set transaction isolation level read committed, read write;
     report := recovery._new_report(case when v_ended then array[p_epoch] else array[]::bigint[] end);
     for v_family in select distinct w.family from recovery._attached_watches() as w
-        where exists (select from recovery.server as s where s.epoch operator(pg_catalog.=) p_epoch and (s.ended is not null or s.pending is not null))
+        where exists (select from recovery.server as s where s.epoch operator(pg_catalog.=) p_epoch
+            and (s.ended is not null or s.pending is not null))
         order by w.family
     loop
         exit when (report operator(pg_catalog.->) 'more') operator(pg_catalog.=) 'true'::pg_catalog.jsonb;
-        call recovery._close_epoch(v_family, p_epoch, pg_catalog.concat('shutdown:', p_epoch), p_batch, p_lock_wait, p_heir, report);
+        call recovery._close_epoch(v_family, p_epoch, pg_catalog.concat('shutdown:', p_epoch), p_batch, p_lock_wait,
+            p_heir, report);
     end loop;
     report := recovery._end_report(report, v_start);
 end
 $$;
 --;
 comment on procedure recovery.shutdown(bigint, uuid, bigint, integer, interval, jsonb) is
-    'Ends an epoch with reason shutdown and closes what it still owns, or hands it to the live epoch p_heir. Harmless when it has ended already. RC002 unknown epoch, RC003 no token or a foreign one (recovery_owner needs none), RC001 the heir has ended.';
+    'Ends an epoch with reason shutdown and closes what it still owns, or hands it to the live epoch p_heir. Harmless '
+    'when it has ended already. RC002 unknown epoch, RC003 no token or a foreign one (recovery_owner needs none), '
+    'RC001 the heir has ended.';
 --;
 revoke all on procedure recovery.shutdown(bigint, uuid, bigint, integer, interval, jsonb) from public;
 --;
 -- sql/closing/_close_epoch.sql
 create or replace procedure recovery._close_epoch(
-    p_family pg_catalog.text, p_epoch bigint, p_detector pg_catalog.text, p_batch integer, p_lock_wait interval, p_heir bigint,
-    inout report pg_catalog.jsonb, p_guarded boolean default false, p_self bigint default null, p_token pg_catalog.uuid default null,
+    p_family pg_catalog.text, p_epoch bigint, p_detector pg_catalog.text, p_batch integer, p_lock_wait interval,
+    p_heir bigint,
+    inout report pg_catalog.jsonb, p_guarded boolean default false, p_self bigint default null,
+    p_token pg_catalog.uuid default null,
     p_until pg_catalog.timestamptz default null
 )
 language plpgsql
@@ -7915,7 +9300,8 @@ declare
                            when p_heir is not null or not recovery._has_fuses(p_family) then 'ignore'
                            else 'without' end;
 begin
-    commit; set transaction isolation level read committed, read write;  -- each closing begins a transaction: see recovery._check_fresh
+    -- each closing begins a transaction: see recovery._check_fresh
+    commit; set transaction isolation level read committed, read write;
     v_session := recovery._session_settings();  -- not what begin_step has set for a transaction
     for v_pass in 1 .. 3 loop
         v_after := null;
@@ -7927,11 +9313,16 @@ begin
                 return;
             end if;
             select b.* into v_batch
-            from recovery._close_batch(p_family, p_epoch, v_guard, v_after, v_limit, p_detector, p_lock_wait, v_careful, p_heir) as b;
-            report := recovery._add_to_report(recovery._add_to_report(report, v_list, v_batch.o_closed), 'failed', v_batch.o_failed);
+            from recovery._close_batch(p_family, p_epoch, v_guard, v_after, v_limit, p_detector, p_lock_wait, v_careful,
+                p_heir) as b;
+            report := recovery._add_to_report(recovery._add_to_report(report, v_list, v_batch.o_closed), 'failed',
+                v_batch.o_failed);
             commit; set transaction isolation level read committed, read write;
             perform recovery._restore_settings(v_session);
-            if p_self is not null and pg_catalog.clock_timestamp() operator(pg_catalog.>) (v_beat operator(pg_catalog.+) interval '250 ms') then
+            if p_self is not null
+                and pg_catalog.clock_timestamp()
+                    operator(pg_catalog.>) (v_beat operator(pg_catalog.+) interval '250 ms')
+            then
                 perform recovery._renew_lease(p_self, p_token);  -- closing may take longer than the lease
                 commit; set transaction isolation level read committed, read write;
                 v_beat := pg_catalog.clock_timestamp();
@@ -7939,7 +9330,8 @@ begin
             v_some := v_some or v_batch.o_closed operator(pg_catalog.<>) '{}';
             v_careful := v_batch.o_careful;
             v_limit := least(v_batch.o_limit, p_batch);
-            if v_batch.o_stopped or not v_batch.o_done and pg_catalog.clock_timestamp() operator(pg_catalog.>) p_until then
+            if v_batch.o_stopped or not v_batch.o_done and pg_catalog.clock_timestamp() operator(pg_catalog.>) p_until
+            then
                 report := pg_catalog.jsonb_set(report, array['more'], 'true');
                 return;
             end if;
@@ -7954,7 +9346,8 @@ begin
     end loop;
     if v_left operator(pg_catalog.=) '{}' then
         if p_epoch is not null and p_heir is null and v_guard operator(pg_catalog.=) 'ignore' then
-            while recovery._begin_step(p_lock_wait) and recovery._disown_rows(p_family, p_epoch, p_batch) operator(pg_catalog.>) 0 loop
+            while recovery._begin_step(p_lock_wait)
+                and recovery._disown_rows(p_family, p_epoch, p_batch) operator(pg_catalog.>) 0 loop
                 commit; set transaction isolation level read committed, read write;
             end loop;
         end if;
@@ -7966,10 +9359,16 @@ begin
 end
 $$;
 --;
-comment on procedure recovery._close_epoch(text, bigint, text, integer, interval, bigint, jsonb, boolean, bigint, uuid, timestamptz) is
-    'Closes all orphans of one ended epoch in one family, a batch a transaction. Shared by boot, sweep and shutdown. With p_heir it hands them over instead, with p_guarded only those that an active fuse guards. Beats for the booting server p_self. Stops after p_until, and says more in the report.';
+comment on procedure recovery._close_epoch(
+    text, bigint, text, integer, interval, bigint, jsonb, boolean, bigint, uuid, timestamptz
+) is
+    'Closes all orphans of one ended epoch in one family, a batch a transaction. Shared by boot, sweep and shutdown. '
+    'With p_heir it hands them over instead, with p_guarded only those that an active fuse guards. Beats for the '
+    'booting server p_self. Stops after p_until, and says more in the report.';
 --;
-revoke all on procedure recovery._close_epoch(text, bigint, text, integer, interval, bigint, jsonb, boolean, bigint, uuid, timestamptz) from public;
+revoke all on procedure recovery._close_epoch(
+    text, bigint, text, integer, interval, bigint, jsonb, boolean, bigint, uuid, timestamptz
+) from public;
 --;
 -- sql/closing/sweep.sql
 create or replace procedure recovery.sweep(
@@ -8007,12 +9406,15 @@ begin
     commit; set transaction isolation level read committed, read write;
     report := recovery._new_report(v_ended);
     perform recovery._begin_step(p_lock_wait);
-    for v_orphan in select distinct o.family, o.epoch from recovery._orphaned_epochs() as o order by o.family, o.epoch loop
+    for v_orphan in
+        select distinct o.family, o.epoch from recovery._orphaned_epochs() as o order by o.family, o.epoch
+    loop
         call recovery._close_epoch(v_orphan.family, v_orphan.epoch, v_by, p_batch, p_lock_wait,
             recovery._heir_of(v_orphan.epoch), report, p_until => v_until);
         exit when (report operator(pg_catalog.->) 'more') operator(pg_catalog.=) 'true'::pg_catalog.jsonb;
     end loop;
-    commit; set transaction isolation level read committed, read write;  -- each closing begins a transaction: see recovery._check_fresh
+    -- each closing begins a transaction: see recovery._check_fresh
+    commit; set transaction isolation level read committed, read write;
     for v_n in 1 .. 100000 loop
         exit when not recovery._begin_step(p_lock_wait);
         select b.* into v_burnt from recovery._close_burnt_fuse(v_by, p_lock_wait) as b;
@@ -8047,7 +9449,8 @@ begin
     perform recovery._begin_step(p_lock_wait);
     perform recovery._prune_touches();
     report := pg_catalog.jsonb_set(report, array['unowned'], recovery._unowned_work());
-    report := recovery._end_report(pg_catalog.jsonb_set(report, array['asked'], pg_catalog.to_jsonb(coalesce(v_asked, 0))), v_start);
+    report := recovery._end_report(
+        pg_catalog.jsonb_set(report, array['asked'], pg_catalog.to_jsonb(coalesce(v_asked, 0))), v_start);
     perform recovery._record_sweep(v_label, v_start, report);
     commit; set transaction isolation level read committed, read write;
     perform recovery._restore_settings(v_session);
@@ -8055,7 +9458,10 @@ end
 $$;
 --;
 comment on procedure recovery.sweep(text, integer, interval, interval, jsonb) is
-    'The repeating pass: ends the servers that recovery.judgement holds for dead, closes the orphans of every ended epoch, the units of burnt-out fuses and, after asking a live owner, what is overdue. Any number at once, anywhere. With p_budget it stops after that time, between two batches; its report then says more. One CALL in autocommit.';
+    'The repeating pass: ends the servers that recovery.judgement holds for dead, closes the orphans of every ended '
+    'epoch, the units of burnt-out fuses and, after asking a live owner, what is overdue. Any number at once, '
+    'anywhere. With p_budget it stops after that time, between two batches; its report then says more. One CALL in '
+    'autocommit.';
 --;
 revoke all on procedure recovery.sweep(text, integer, interval, interval, jsonb) from public;
 --;
@@ -8067,7 +9473,8 @@ where l.locktype = 'advisory' and l.objsubid = 1 and l.granted and l.mode = 'Exc
   and l.database = (select d.oid from pg_catalog.pg_database as d where d.datname = current_database())
   and ((l.classid::bigint << 32) | l.objid::bigint) < 0;
 --;
-comment on view recovery.keeper_lock is 'Whose keepers are connected: the session advisory lock -epoch, which goes with its connection.';
+comment on view recovery.keeper_lock is
+    'Whose keepers are connected: the session advisory lock -epoch, which goes with its connection.';
 --;
 comment on column recovery.keeper_lock.epoch is 'Epoch of the server.';
 --;
@@ -8087,8 +9494,10 @@ select
     least(s.heartbeat + s.lease, l.until) < c.at as quiet,
     s.heartbeat + d.beat as late_since,
     least(case when k.at is not null then greatest(s.heartbeat + s.lease, k.at + d.beat) end,
-          -- A look that found it late may have come as the database came back. One that found it in time leaves the beat that is due.
-          case when l.until is not null then greatest(l.until, case when k.at > s.heartbeat + d.beat then k.at + d.beat end) end) as sure_since,
+          -- A look that found it late may have come as the database came back. One that found it in time leaves the
+          -- beat that is due.
+          case when l.until is not null
+              then greatest(l.until, case when k.at > s.heartbeat + d.beat then k.at + d.beat end) end) as sure_since,
     c.at
 from recovery.server as s
 -- Read once: the columns must not disagree. A subquery with OFFSET is not pulled up.
@@ -8114,19 +9523,24 @@ comment on column recovery.evidence.lease is 'Its lease.';
 --;
 comment on column recovery.evidence.lease_expired is 'No heartbeat within the lease.';
 --;
-comment on column recovery.evidence.connection_lost is 'Its keeper connection is gone, no heartbeat came within the grace after that was noticed, and one was due.';
+comment on column recovery.evidence.connection_lost is
+    'Its keeper connection is gone, no heartbeat came within the grace after that was noticed, and one was due.';
 --;
-comment on column recovery.evidence.pending is 'It was to end with this reason, and a transaction that holds its row held that up.';
+comment on column recovery.evidence.pending is
+    'It was to end with this reason, and a transaction that holds its row held that up.';
 --;
 comment on column recovery.evidence.process_dead is 'A sweeper on its own host found the process dead.';
 --;
 comment on column recovery.evidence.drain_expired is 'It drained, and the limit is over.';
 --;
-comment on column recovery.evidence.quiet is 'Silent: evidence that a failure of the database or of the sweepers would produce as well.';
+comment on column recovery.evidence.quiet is
+    'Silent: evidence that a failure of the database or of the sweepers would produce as well.';
 --;
 comment on column recovery.evidence.late_since is 'Its next beat should have come by then.';
 --;
-comment on column recovery.evidence.sure_since is 'A sweep after that is a second look, which convicts if it still finds the same heartbeat; null: there was no first one.';
+comment on column recovery.evidence.sure_since is
+    'A sweep after that is a second look, which convicts if it still finds the same heartbeat; null: there was no '
+    'first one.';
 --;
 comment on column recovery.evidence.at is 'The clock of this look.';
 --;
@@ -8151,13 +9565,15 @@ select
     case when not h.certain and not h.silent then h.sure_at end as sure_at
 from recovery.evidence as e
 cross join recovery.observation as o
-cross join lateral (select w.until, case when e.sure_since is not null then greatest(w.until, e.sure_since) end as sure_at,
+cross join lateral (select w.until,
+    case when e.sure_since is not null then greatest(w.until, e.sure_since) end as sure_at,
                            e.pending is not null or e.process_dead or e.drain_expired as certain,
                            coalesce(w.until < o.swept and e.sure_since < o.swept, false) as silent
                     from (select greatest(o.since, o.mass_since) + e.lease as until) as w) as h;
 --;
 comment on view recovery.judgement is
-    'The one place that says which server is dead, and why. Silence counts only after a full lease of watching without a break, and at a second look; a process found dead on its own host counts at once.';
+    'The one place that says which server is dead, and why. Silence counts only after a full lease of watching '
+    'without a break, and at a second look; a process found dead on its own host counts at once.';
 --;
 comment on column recovery.judgement.epoch is 'A server that has not ended.';
 --;
@@ -8171,7 +9587,9 @@ comment on column recovery.judgement.held_until is 'It looks dead, but nobody is
 --;
 comment on column recovery.judgement.held_because is 'Why that is held back.';
 --;
-comment on column recovery.judgement.sure_at is 'A sweep after that ends it, if there is no sign of life before; null: nothing speaks for its death yet, or it is dead.';
+comment on column recovery.judgement.sure_at is
+    'A sweep after that ends it, if there is no sign of life before; null: nothing speaks for its death yet, or it is '
+    'dead.';
 --;
 -- sql/closing/own_failure.sql
 create or replace view recovery.own_failure with (security_barrier) as
@@ -8279,7 +9697,8 @@ comment on column recovery.own_fuse.key is 'Key of the row, or of the group.';
 -- sql/process/problem.sql
 create or replace view recovery.problem as
 select 'fuse'::text as kind, f.id::text as name, p.problem, format('select recovery.cancel_fuse(%s);', f.id) as remedy
-from recovery.fuse as f cross join lateral (select recovery._problem_of(f.pid, f.process_start, f.expires) as problem) as p
+from recovery.fuse as f cross join lateral (
+    select recovery._problem_of(f.pid, f.process_start, f.expires) as problem) as p
 where p.problem is not null
 union all
 select 'server', format('%s (epoch %s)', s.name, s.epoch), p.problem, format('recovery evict %s', s.epoch)
@@ -8293,7 +9712,8 @@ union all
 select 'watch', b.watch, b.message, 'repair it: the next sweep finds it well'
 from recovery.broken_watch as b
 union all
-select 'watch', w.name, format('its table lacks %s', string_agg(d.name, ', ' order by d.name)), 'call recovery.attach again'
+select 'watch', w.name, format('its table lacks %s', string_agg(d.name, ', ' order by d.name)),
+    'call recovery.attach again'
 from recovery._attached_watches() as w cross join lateral recovery._watch_definitions(w) as d
 where not exists (select from recovery.broken_watch as b where b.watch = w.name)
 group by w.name
@@ -8317,7 +9737,8 @@ select 'trigger', w.name, format('%s of %s %s', t.tgname, t.tgrelid::regclass, c
            else 'is enabled for replicas, too: a subscription of this table stops at the fence' end),
        format('alter table %s enable trigger %s;', t.tgrelid::regclass, t.tgname)
 from recovery._attached_watches() as w
-cross join lateral (select w.relation::oid as oid union select p.relid from pg_catalog.pg_partition_tree(w.relation) as p) as l
+cross join lateral (select w.relation::oid as oid union select p.relid
+    from pg_catalog.pg_partition_tree(w.relation) as p) as l
 join pg_catalog.pg_trigger as t on t.tgrelid = l.oid
 where t.tgname ~ '^(zz_)?recovery_[0-9]{2}_' and t.tgenabled <> 'O'
 union all
@@ -8336,7 +9757,8 @@ where i.problem is not null and (k.kind = 'open' or w.supervised is not null)
 union all
 select 'setting', 'session_replication_role', format('%s: writes are neither fenced nor told', s.said), s.remedy
 from (
-    select format('replica for %s', concat_ws(' in ', case when d.setrole = 0 then 'every role' else format('role %I', r.rolname) end,
+    select format('replica for %s',
+        concat_ws(' in ', case when d.setrole = 0 then 'every role' else format('role %I', r.rolname) end,
                case when d.setdatabase <> 0 then format('database %I', pg_catalog.current_database()) end)) as said,
            format('alter %s reset session_replication_role;', case
                when d.setrole = 0 then format('database %I', pg_catalog.current_database())
@@ -8344,18 +9766,23 @@ from (
                else format('role %I in database %I', r.rolname, pg_catalog.current_database()) end) as remedy
     from pg_catalog.pg_db_role_setting as d left join pg_catalog.pg_roles as r on r.oid = d.setrole
     where 'session_replication_role=replica' = any(d.setconfig)
-      and d.setdatabase in (0, (select b.oid from pg_catalog.pg_database as b where b.datname = pg_catalog.current_database()))
+      and d.setdatabase in (0,
+          (select b.oid from pg_catalog.pg_database as b where b.datname = pg_catalog.current_database()))
     union all
     select case when p.source in ('configuration file', 'command line') then 'replica for the whole server'
                 else format('replica in this session (from %s)', p.source) end,
-           case when p.source in ('configuration file', 'command line') then 'alter system reset session_replication_role; select pg_reload_conf();'
+           case when p.source in ('configuration file', 'command line')
+               then 'alter system reset session_replication_role; select pg_reload_conf();'
                 else 'look for it in PGOPTIONS and in what connects' end
     from pg_catalog.pg_settings as p
-    where p.name = 'session_replication_role' and p.setting = 'replica' and p.source not in ('database', 'user', 'database user', 'global')
+    where p.name = 'session_replication_role' and p.setting = 'replica'
+        and p.source not in ('database', 'user', 'database user', 'global')
 ) as s;
 --;
 comment on view recovery.problem is
-    'What every sweep passes over, shown by status: impossible processes and fuses (they are refused where they enter; a fuse among them guards nothing), and watches whose table, runner or expressions fail; and what takes the fence from a table: its triggers, indexes and columns, and sessions in which triggers do not fire.';
+    'What every sweep passes over, shown by status: impossible processes and fuses (they are refused where they '
+    'enter; a fuse among them guards nothing), and watches whose table, runner or expressions fail; and what takes '
+    'the fence from a table: its triggers, indexes and columns, and sessions in which triggers do not fire.';
 --;
 comment on column recovery.problem.kind is 'fuse, server, process, watch, trigger, index or setting.';
 --;
@@ -8405,7 +9832,8 @@ from (values
 where not exists (select from recovery.setting as s where (s.name, s.watch, s.kind, s.group_key) = (d.name, '', '', ''))
 order by name, watch, kind, group_key;
 --;
-comment on view recovery.setting_status is 'Every setting of the watchdog: what was set, and the built-in default where nothing is set for everything.';
+comment on view recovery.setting_status is
+    'Every setting of the watchdog: what was set, and the built-in default where nothing is set for everything.';
 --;
 comment on column recovery.setting_status.name is 'Which setting.';
 --;
@@ -8447,7 +9875,8 @@ select
     coalesce(w.open_rows, 0)::bigint as open_rows
 from recovery.server as s
 left join recovery.judgement as v on v.epoch = s.epoch
-left join (select o.server_epoch, sum(o.open_rows) as open_rows from recovery.open_work() as o group by o.server_epoch) as w
+left join (select o.server_epoch, sum(o.open_rows) as open_rows from recovery.open_work() as o
+    group by o.server_epoch) as w
     on w.server_epoch = s.epoch;
 --;
 comment on view recovery.server_status is 'Every boot with its state (live, lapsed, ended) and the open rows it owns.';
@@ -8472,7 +9901,9 @@ comment on column recovery.server_status.ended is 'When it ended.';
 --;
 comment on column recovery.server_status.reason is 'Why it ended.';
 --;
-comment on column recovery.server_status.state is 'live, draining, suspected (keeper connection lost), held back (looks dead, but see held_because), dead (the next sweep ends it) or ended.';
+comment on column recovery.server_status.state is
+    'live, draining, suspected (keeper connection lost), held back (looks dead, but see held_because), dead (the next '
+    'sweep ends it) or ended.';
 --;
 comment on column recovery.server_status.held_until is 'Not declared dead before then.';
 --;
@@ -8491,8 +9922,10 @@ select
     w.name as watch,
     w.relation,
     coalesce(sum(o.open_rows), 0)::bigint as open_rows,
-    coalesce(sum(o.open_rows) filter (where (s.ended is not null or s.pending is not null) and not o.elsewhere), 0)::bigint as orphans,
-    coalesce(sum(o.open_rows) filter (where o.open_rows is not null and o.server_epoch is null and not o.elsewhere), 0)::bigint as unowned,
+    coalesce(sum(o.open_rows) filter (where (s.ended is not null or s.pending is not null) and not o.elsewhere),
+        0)::bigint as orphans,
+    coalesce(sum(o.open_rows) filter (where o.open_rows is not null and o.server_epoch is null and not o.elsewhere),
+        0)::bigint as unowned,
     (select count(*) from recovery.failure as f where f.watch = w.name) as failures,
     recovery._rows_on_hold(w.name) as waiting,
     recovery._is_stale(w.relation) as stale,
@@ -8513,15 +9946,21 @@ comment on column recovery.watch_status.open_rows is 'Rows of work in flight.';
 --;
 comment on column recovery.watch_status.orphans is 'Of these, owned by an ended epoch.';
 --;
-comment on column recovery.watch_status.unowned is 'Of these, owned by nobody: written without an epoch, so that nobody notices when their process dies.';
+comment on column recovery.watch_status.unowned is
+    'Of these, owned by nobody: written without an epoch, so that nobody notices when their process dies.';
 --;
-comment on column recovery.watch_status.waiting is 'Open rows that are on hold: they wait for a human, or for a point in time.';
+comment on column recovery.watch_status.waiting is
+    'Open rows that are on hold: they wait for a human, or for a point in time.';
 --;
 comment on column recovery.watch_status.failures is 'Rows that could not be closed.';
 --;
-comment on column recovery.watch_status.stale is 'The host has added a BEFORE UPDATE trigger since: call recovery.attach again, it makes our triggers notice what that one changes.';
+comment on column recovery.watch_status.stale is
+    'The host has added a BEFORE UPDATE trigger since: call recovery.attach again, it makes our triggers notice what '
+    'that one changes.';
 --;
-comment on column recovery.watch_status.elsewhere is 'Open rows that came by logical replication and are left alone: they belong to nobody here until a server writes its epoch into them, or the subscription is dropped. Null: no subscription writes the table.';
+comment on column recovery.watch_status.elsewhere is
+    'Open rows that came by logical replication and are left alone: they belong to nobody here until a server writes '
+    'its epoch into them, or the subscription is dropped. Null: no subscription writes the table.';
 --;
 -- sql/setup/stay_local.trigger.sql
 -- What is written often is never there to be updated: it was not let in.
@@ -8534,10 +9973,12 @@ begin
         from pg_catalog.pg_class as c
         where c.relnamespace = 'recovery'::regnamespace and c.relkind = 'r' order by c.relname
     loop
-        execute format('create trigger recovery_00_stay_local before insert%s on %s for each row execute function recovery._stay_local()',
+        execute format('create trigger recovery_00_stay_local before insert%s on %s '
+            'for each row execute function recovery._stay_local()',
             case when v_table.often then '' else ' or update or delete' end, v_table.name);
         execute format('alter table %s enable replica trigger recovery_00_stay_local', v_table.name);
-        execute format('comment on trigger recovery_00_stay_local on %s is %L', v_table.name, 'Drops what a subscription brings: our tables are of this database only.');
+        execute format('comment on trigger recovery_00_stay_local on %s is %L', v_table.name,
+            'Drops what a subscription brings: our tables are of this database only.');
     end loop;
 end
 $$;
@@ -8562,7 +10003,8 @@ create trigger recovery_20_generate after insert or update on recovery.watch
 create trigger recovery_30_forget after delete on recovery.watch
     for each row execute function recovery._forget_watch();
 --;
-comment on policy watch_of_owner on recovery.watch is 'Who has the rights of a table''s owner may watch it, and see that.';
+comment on policy watch_of_owner on recovery.watch is
+    'Who has the rights of a table''s owner may watch it, and see that.';
 --;
 comment on policy watch_is_read on recovery.watch is 'Servers and listeners see every watch.';
 --;

@@ -46,7 +46,8 @@ create table agent.hold (
 create index hold_session_idx on agent.hold (session_id);
 --;
 comment on table agent.hold is
-    'Work that waits for a human (permission, question) or for the point in time at which a provider may be asked again (retry): no timeout runs meanwhile. It ends with the server that owns it.';
+    'Work that waits for a human (permission, question) or for the point in time at which a provider may be asked '
+    'again (retry): no timeout runs meanwhile. It ends with the server that owns it.';
 --;
 comment on column agent.hold.id is 'Id of the request (per_..., que_..., or any).';
 --;
@@ -60,7 +61,8 @@ comment on column agent.hold.until is 'Milliseconds since 1970: over by itself t
 --;
 comment on column agent.hold.time_created is 'Milliseconds since 1970.';
 --;
-comment on column agent.hold.time_ended is 'Milliseconds since 1970: answered, or ended with its owner; the clock of the tool goes on from there.';
+comment on column agent.hold.time_ended is
+    'Milliseconds since 1970: answered, or ended with its owner; the clock of the tool goes on from there.';
 --;
 comment on column agent.hold.data is 'What is asked.';
 --;
@@ -119,7 +121,8 @@ comment on column agent.part.time_created is 'Milliseconds since 1970.';
 --;
 comment on column agent.part.time_updated is 'Milliseconds since 1970.';
 --;
-comment on column agent.part.data is 'The part; a tool that is pending or running, or text and reasoning with a start and no end, is in flight.';
+comment on column agent.part.data is
+    'The part; a tool that is pending or running, or text and reasoning with a start and no end, is in flight.';
 --;
 comment on index agent.part_message_idx is 'Parts of a message in order.';
 --;
@@ -161,7 +164,8 @@ create table agent.session (
 --;
 create index session_parent_idx on agent.session (parent_id) where parent_id is not null;
 --;
-comment on table agent.session is 'A conversation; a subagent has its own, whose parent_id is the session that started it.';
+comment on table agent.session is
+    'A conversation; a subagent has its own, whose parent_id is the session that started it.';
 --;
 comment on column agent.session.id is 'Id of the session (ses_...).';
 --;
@@ -169,7 +173,8 @@ comment on column agent.session.project_id is 'Project.';
 --;
 comment on column agent.session.workspace_id is 'Workspace.';
 --;
-comment on column agent.session.parent_id is 'Session of the parent agent. No foreign key: a store may be loaded in any order.';
+comment on column agent.session.parent_id is
+    'Session of the parent agent. No foreign key: a store may be loaded in any order.';
 --;
 comment on column agent.session.slug is 'Short name.';
 --;
@@ -253,7 +258,8 @@ as $$
     -- the order in which both began, those with the task's own title first.
     with task as (
         select t.id, t.data -> 'state' -> 'input' ->> 'description' as description,
-               row_number() over (partition by t.data -> 'state' -> 'input' ->> 'description' order by t.time_created, t.id collate "C") as n
+               row_number() over (partition by t.data -> 'state' -> 'input' ->> 'description' order by t.time_created,
+                   t.id collate "C") as n
         from agent.part as t
         where t.session_id = p_part.session_id and t.data ->> 'type' = 'tool' and t.data ->> 'tool' = 'task'
           and t.data -> 'state' ->> 'status' in ('pending', 'running')
@@ -280,7 +286,8 @@ as $$
 $$;
 --;
 comment on function agent.child_of(agent.part) is
-    'For a task in flight that carries no child session yet: {"sessionId": ...} of the child that session.parent_id shows, else null.';
+    'For a task in flight that carries no child session yet: {"sessionId": ...} of the child that session.parent_id '
+    'shows, else null.';
 --;
 revoke all on function agent.child_of(agent.part) from public;
 --;
@@ -297,7 +304,8 @@ as $$
     where h.session_id = p_session and (h.part_id is null or p_part is null or h.part_id = p_part)
 $$;
 --;
-comment on function agent.held_until(text, text) is 'When a part (null: anything in the session) last stopped waiting: its clock goes on from there.';
+comment on function agent.held_until(text, text) is
+    'When a part (null: anything in the session) last stopped waiting: its clock goes on from there.';
 --;
 revoke all on function agent.held_until(text, text) from public;
 --;
@@ -315,7 +323,8 @@ as $$
           and h.time_ended is null and (h.until is null or to_timestamp(h.until / 1000.0) > (select recovery._now())))
 $$;
 --;
-comment on function agent.is_held(text, text) is 'Whether a part (null: anything in the session) waits for a human or a provider.';
+comment on function agent.is_held(text, text) is
+    'Whether a part (null: anything in the session) waits for a human or a provider.';
 --;
 revoke all on function agent.is_held(text, text) from public;
 --;
@@ -327,10 +336,12 @@ immutable
 security invoker
 as $$
     -- Without a SET clause, so that it is inlined: a closing asks it several times a row. All names are qualified.
-    select case when pg_catalog.jsonb_typeof(p_value) operator(pg_catalog.=) 'object' then p_value else '{}'::pg_catalog.jsonb end
+    select case when pg_catalog.jsonb_typeof(p_value) operator(pg_catalog.=) 'object' then p_value
+        else '{}'::pg_catalog.jsonb end
 $$;
 --;
-comment on function agent.object_of(jsonb) is 'The value if it is an object, else an empty one: a malformed row must close too.';
+comment on function agent.object_of(jsonb) is
+    'The value if it is an object, else an empty one: a malformed row must close too.';
 --;
 revoke all on function agent.object_of(jsonb) from public;
 --;
@@ -342,9 +353,11 @@ stable
 security invoker
 set search_path = pg_catalog, pg_temp
 as $$
-    -- The child's id stays in the error; and if the child had finished, its last words: they are not lost with the parent.
+    -- The child's id stays in the error; and if the child had finished, its last words: they are not lost with the
+    -- parent.
     with link as (
-        select coalesce(p_part.data -> 'state' -> 'metadata' ->> 'sessionId', agent.child_of(p_part) ->> 'sessionId') as id
+        select coalesce(p_part.data -> 'state' -> 'metadata' ->> 'sessionId',
+            agent.child_of(p_part) ->> 'sessionId') as id
     ),
     answer as (
         select m.id, m.data
@@ -361,30 +374,36 @@ as $$
         order by p.time_created desc, p.id collate "C" desc
         limit 1
     )
-    select jsonb_strip_nulls(jsonb_build_object('sessionId', l.id, 'result', (select w.text from words as w))) from link as l
+    select jsonb_strip_nulls(jsonb_build_object('sessionId', l.id, 'result', (select w.text from words as w)))
+        from link as l
 $$;
 --;
 comment on function agent.outcome_of(agent.part) is
-    'For a task in flight: {"sessionId": ...} of its child, and "result": the child''s last text, if the child had finished.';
+    'For a task in flight: {"sessionId": ...} of its child, and "result": the child''s last text, if the child had '
+    'finished.';
 --;
 revoke all on function agent.outcome_of(agent.part) from public;
 --;
 -- sql/agent_store/runnable.sql
 create or replace view agent.runnable as
 select m.session_id, m.id as message_id, m.time_created,
-       coalesce((select min(p.data ->> 'type') from agent.part as p where p.message_id = m.id and p.data ->> 'type' in ('subtask', 'compaction')),
+       coalesce((select min(p.data ->> 'type') from agent.part as p where p.message_id = m.id
+           and p.data ->> 'type' in ('subtask', 'compaction')),
                 'prompt') as kind
 from agent.message as m
 where m.data ->> 'role' = 'user'
   -- Any answer counts, an interrupted one too: what was begun is not silently begun again.
-  and not exists (select from agent.message as a where a.session_id = m.session_id and a.data ->> 'role' = 'assistant' and a.data ->> 'parentID' = m.id)
+  and not exists (select from agent.message as a where a.session_id = m.session_id and a.data ->> 'role' = 'assistant'
+      and a.data ->> 'parentID' = m.id)
   and not exists (
       select from agent.message as a
-      where a.session_id = m.session_id and a.data ->> 'role' = 'assistant' and (a.time_created, a.id collate "C") > (m.time_created, m.id collate "C")
+      where a.session_id = m.session_id and a.data ->> 'role' = 'assistant'
+          and (a.time_created, a.id collate "C") > (m.time_created, m.id collate "C")
         and a.data ->> 'parentID' is null);
 --;
 comment on view agent.runnable is
-    'Prompts, subtasks and compactions that nobody has begun to answer: what an agent server may run after a boot. An interrupted subtask or compaction is not among them.';
+    'Prompts, subtasks and compactions that nobody has begun to answer: what an agent server may run after a boot. An '
+    'interrupted subtask or compaction is not among them.';
 --;
 comment on column agent.runnable.session_id is 'Session.';
 --;
@@ -401,7 +420,8 @@ do $$
 declare
     v_runner text;
 begin
-    perform recovery._make_runner((select c.relowner from pg_catalog.pg_class as c where c.oid = 'agent.session'::regclass)::regrole);
+    perform recovery._make_runner(
+        (select c.relowner from pg_catalog.pg_class as c where c.oid = 'agent.session'::regclass)::regrole);
     v_runner := (recovery._runner_of('agent.session')).role;
     -- The expressions of one table read the others.
     execute format('grant usage on schema agent to %I', v_runner);
@@ -412,7 +432,8 @@ $$;
 --;
 select recovery.attach(
     'agent.part',
-    p_search_path => coalesce(nullif(current_setting('recovery.migrator_path', true), ''), current_setting('search_path')),
+    p_search_path => coalesce(nullif(current_setting('recovery.migrator_path', true), ''),
+        current_setting('search_path')),
     p_family => 'agent', p_position => 10, p_group => 'session_id', p_order => 'time_created, id collate "C"',
     p_topic => 'message.part.updated',
     p_started => 'to_timestamp(time_created / 1000.0)',
@@ -463,7 +484,8 @@ select recovery.attach(
 --;
 select recovery.attach(
     'agent.message',
-    p_search_path => coalesce(nullif(current_setting('recovery.migrator_path', true), ''), current_setting('search_path')),
+    p_search_path => coalesce(nullif(current_setting('recovery.migrator_path', true), ''),
+        current_setting('search_path')),
     p_family => 'agent', p_position => 20, p_group => 'session_id', p_order => 'time_created, id collate "C"',
     p_topic => 'message.updated',
     p_started => 'to_timestamp(time_created / 1000.0)',
@@ -481,13 +503,15 @@ select recovery.attach(
     p_image => $$
         jsonb_strip_nulls(jsonb_build_object(
             'time_updated', r.time_updated,
-            'data', jsonb_build_object('time', r.data -> 'time', 'error', r.data -> 'error', 'finish', r.data -> 'finish')))
+            'data', jsonb_build_object(
+                'time', r.data -> 'time', 'error', r.data -> 'error', 'finish', r.data -> 'finish')))
     $$
 );
 --;
 select recovery.attach(
     'agent.session',
-    p_search_path => coalesce(nullif(current_setting('recovery.migrator_path', true), ''), current_setting('search_path')),
+    p_search_path => coalesce(nullif(current_setting('recovery.migrator_path', true), ''),
+        current_setting('search_path')),
     p_family => 'agent', p_position => 30, p_group => 'id', p_parent => 'parent_id',
     p_topic => 'session.updated',
     p_failed_topics => array['session.error'],
@@ -499,7 +523,8 @@ select recovery.attach(
 --;
 select recovery.attach(
     'agent.hold',
-    p_search_path => coalesce(nullif(current_setting('recovery.migrator_path', true), ''), current_setting('search_path')),
+    p_search_path => coalesce(nullif(current_setting('recovery.migrator_path', true), ''),
+        current_setting('search_path')),
     p_family => 'agent', p_position => 5, p_group => 'session_id',
     p_topic => 'hold.ended',
     p_started => 'to_timestamp(time_created / 1000.0)',
@@ -541,7 +566,8 @@ grant usage on schema agent to recovery_server, recovery_listener;
 --;
 grant select, insert, update, delete on agent.session, agent.message, agent.part, agent.hold to recovery_server;
 --;
-grant select on agent.session, agent.message, agent.part, agent.hold, agent.runnable to recovery_server, recovery_listener;
+grant select on agent.session, agent.message, agent.part, agent.hold, agent.runnable
+    to recovery_server, recovery_listener;
 --;
 reset check_function_bodies;
 --;

@@ -10,7 +10,8 @@ as $$
     -- the order in which both began, those with the task's own title first.
     with task as (
         select t.id, t.data -> 'state' -> 'input' ->> 'description' as description,
-               row_number() over (partition by t.data -> 'state' -> 'input' ->> 'description' order by t.time_created, t.id collate "C") as n
+               row_number() over (partition by t.data -> 'state' -> 'input' ->> 'description' order by t.time_created,
+                   t.id collate "C") as n
         from agent.part as t
         where t.session_id = p_part.session_id and t.data ->> 'type' = 'tool' and t.data ->> 'tool' = 'task'
           and t.data -> 'state' ->> 'status' in ('pending', 'running')
@@ -37,6 +38,7 @@ as $$
 $$;
 
 comment on function agent.child_of(agent.part) is
-    'For a task in flight that carries no child session yet: {"sessionId": ...} of the child that session.parent_id shows, else null.';
+    'For a task in flight that carries no child session yet: {"sessionId": ...} of the child that session.parent_id '
+    'shows, else null.';
 
 revoke all on function agent.child_of(agent.part) from public;

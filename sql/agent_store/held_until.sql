@@ -10,6 +10,7 @@ as $$
     where h.session_id = p_session and (h.part_id is null or p_part is null or h.part_id = p_part)
 $$;
 
-comment on function agent.held_until(text, text) is 'When a part (null: anything in the session) last stopped waiting: its clock goes on from there.';
+comment on function agent.held_until(text, text) is
+    'When a part (null: anything in the session) last stopped waiting: its clock goes on from there.';
 
 revoke all on function agent.held_until(text, text) from public;

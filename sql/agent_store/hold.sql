@@ -15,13 +15,15 @@ create table agent.hold (
 create index hold_session_idx on agent.hold (session_id);
 
 comment on table agent.hold is
-    'Work that waits for a human (permission, question) or for the point in time at which a provider may be asked again (retry): no timeout runs meanwhile. It ends with the server that owns it.';
+    'Work that waits for a human (permission, question) or for the point in time at which a provider may be asked '
+    'again (retry): no timeout runs meanwhile. It ends with the server that owns it.';
 comment on column agent.hold.id is 'Id of the request (per_..., que_..., or any).';
 comment on column agent.hold.session_id is 'Session that waits.';
 comment on column agent.hold.part_id is 'Tool part that waits; null: the whole session.';
 comment on column agent.hold.kind is 'permission, question or retry.';
 comment on column agent.hold.until is 'Milliseconds since 1970: over by itself then; required for retry.';
 comment on column agent.hold.time_created is 'Milliseconds since 1970.';
-comment on column agent.hold.time_ended is 'Milliseconds since 1970: answered, or ended with its owner; the clock of the tool goes on from there.';
+comment on column agent.hold.time_ended is
+    'Milliseconds since 1970: answered, or ended with its owner; the clock of the tool goes on from there.';
 comment on column agent.hold.data is 'What is asked.';
 comment on index agent.hold_session_idx is 'Holds of a session.';

@@ -11,6 +11,7 @@ as $$
           and h.time_ended is null and (h.until is null or to_timestamp(h.until / 1000.0) > (select recovery._now())))
 $$;
 
-comment on function agent.is_held(text, text) is 'Whether a part (null: anything in the session) waits for a human or a provider.';
+comment on function agent.is_held(text, text) is
+    'Whether a part (null: anything in the session) waits for a human or a provider.';
 
 revoke all on function agent.is_held(text, text) from public;

@@ -17,6 +17,7 @@ comment on column agent.part.message_id is 'Its message.';
 comment on column agent.part.session_id is 'Its session.';
 comment on column agent.part.time_created is 'Milliseconds since 1970.';
 comment on column agent.part.time_updated is 'Milliseconds since 1970.';
-comment on column agent.part.data is 'The part; a tool that is pending or running, or text and reasoning with a start and no end, is in flight.';
+comment on column agent.part.data is
+    'The part; a tool that is pending or running, or text and reasoning with a start and no end, is in flight.';
 comment on index agent.part_message_idx is 'Parts of a message in order.';
 comment on index agent.part_session_idx is 'Parts of a session.';

@@ -1,18 +1,22 @@
 create or replace view agent.runnable as
 select m.session_id, m.id as message_id, m.time_created,
-       coalesce((select min(p.data ->> 'type') from agent.part as p where p.message_id = m.id and p.data ->> 'type' in ('subtask', 'compaction')),
+       coalesce((select min(p.data ->> 'type') from agent.part as p where p.message_id = m.id
+           and p.data ->> 'type' in ('subtask', 'compaction')),
                 'prompt') as kind
 from agent.message as m
 where m.data ->> 'role' = 'user'
   -- Any answer counts, an interrupted one too: what was begun is not silently begun again.
-  and not exists (select from agent.message as a where a.session_id = m.session_id and a.data ->> 'role' = 'assistant' and a.data ->> 'parentID' = m.id)
+  and not exists (select from agent.message as a where a.session_id = m.session_id and a.data ->> 'role' = 'assistant'
+      and a.data ->> 'parentID' = m.id)
   and not exists (
       select from agent.message as a
-      where a.session_id = m.session_id and a.data ->> 'role' = 'assistant' and (a.time_created, a.id collate "C") > (m.time_created, m.id collate "C")
+      where a.session_id = m.session_id and a.data ->> 'role' = 'assistant'
+          and (a.time_created, a.id collate "C") > (m.time_created, m.id collate "C")
         and a.data ->> 'parentID' is null);
 
 comment on view agent.runnable is
-    'Prompts, subtasks and compactions that nobody has begun to answer: what an agent server may run after a boot. An interrupted subtask or compaction is not among them.';
+    'Prompts, subtasks and compactions that nobody has begun to answer: what an agent server may run after a boot. An '
+    'interrupted subtask or compaction is not among them.';
 comment on column agent.runnable.session_id is 'Session.';
 comment on column agent.runnable.message_id is 'User message that waits for its answer.';
 comment on column agent.runnable.time_created is 'Milliseconds since 1970.';

@@ -33,11 +33,13 @@ create table agent.session (
 
 create index session_parent_idx on agent.session (parent_id) where parent_id is not null;
 
-comment on table agent.session is 'A conversation; a subagent has its own, whose parent_id is the session that started it.';
+comment on table agent.session is
+    'A conversation; a subagent has its own, whose parent_id is the session that started it.';
 comment on column agent.session.id is 'Id of the session (ses_...).';
 comment on column agent.session.project_id is 'Project.';
 comment on column agent.session.workspace_id is 'Workspace.';
-comment on column agent.session.parent_id is 'Session of the parent agent. No foreign key: a store may be loaded in any order.';
+comment on column agent.session.parent_id is
+    'Session of the parent agent. No foreign key: a store may be loaded in any order.';
 comment on column agent.session.slug is 'Short name.';
 comment on column agent.session.directory is 'Working directory.';
 comment on column agent.session.path is 'Path below the directory.';

@@ -4,7 +4,8 @@ do $$
 declare
     v_runner text;
 begin
-    perform recovery._make_runner((select c.relowner from pg_catalog.pg_class as c where c.oid = 'agent.session'::regclass)::regrole);
+    perform recovery._make_runner(
+        (select c.relowner from pg_catalog.pg_class as c where c.oid = 'agent.session'::regclass)::regrole);
     v_runner := (recovery._runner_of('agent.session')).role;
     -- The expressions of one table read the others.
     execute format('grant usage on schema agent to %I', v_runner);
@@ -15,7 +16,8 @@ $$;
 
 select recovery.attach(
     'agent.part',
-    p_search_path => coalesce(nullif(current_setting('recovery.migrator_path', true), ''), current_setting('search_path')),
+    p_search_path => coalesce(nullif(current_setting('recovery.migrator_path', true), ''),
+        current_setting('search_path')),
     p_family => 'agent', p_position => 10, p_group => 'session_id', p_order => 'time_created, id collate "C"',
     p_topic => 'message.part.updated',
     p_started => 'to_timestamp(time_created / 1000.0)',
@@ -66,7 +68,8 @@ select recovery.attach(
 
 select recovery.attach(
     'agent.message',
-    p_search_path => coalesce(nullif(current_setting('recovery.migrator_path', true), ''), current_setting('search_path')),
+    p_search_path => coalesce(nullif(current_setting('recovery.migrator_path', true), ''),
+        current_setting('search_path')),
     p_family => 'agent', p_position => 20, p_group => 'session_id', p_order => 'time_created, id collate "C"',
     p_topic => 'message.updated',
     p_started => 'to_timestamp(time_created / 1000.0)',
@@ -84,13 +87,15 @@ select recovery.attach(
     p_image => $$
         jsonb_strip_nulls(jsonb_build_object(
             'time_updated', r.time_updated,
-            'data', jsonb_build_object('time', r.data -> 'time', 'error', r.data -> 'error', 'finish', r.data -> 'finish')))
+            'data', jsonb_build_object(
+                'time', r.data -> 'time', 'error', r.data -> 'error', 'finish', r.data -> 'finish')))
     $$
 );
 
 select recovery.attach(
     'agent.session',
-    p_search_path => coalesce(nullif(current_setting('recovery.migrator_path', true), ''), current_setting('search_path')),
+    p_search_path => coalesce(nullif(current_setting('recovery.migrator_path', true), ''),
+        current_setting('search_path')),
     p_family => 'agent', p_position => 30, p_group => 'id', p_parent => 'parent_id',
     p_topic => 'session.updated',
     p_failed_topics => array['session.error'],
@@ -102,7 +107,8 @@ select recovery.attach(
 
 select recovery.attach(
     'agent.hold',
-    p_search_path => coalesce(nullif(current_setting('recovery.migrator_path', true), ''), current_setting('search_path')),
+    p_search_path => coalesce(nullif(current_setting('recovery.migrator_path', true), ''),
+        current_setting('search_path')),
     p_family => 'agent', p_position => 5, p_group => 'session_id',
     p_topic => 'hold.ended',
     p_started => 'to_timestamp(time_created / 1000.0)',

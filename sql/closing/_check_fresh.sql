@@ -9,7 +9,8 @@ begin
     -- A closing fires deferred triggers, so that none runs at commit. Those that our caller has queued before would be
     -- fired too early, and up to PostgreSQL 17 as the runner, whoever owns them.
     if pg_current_xact_id_if_assigned() is not null then
-        perform recovery._fail('RC010', 'rows are closed in a transaction of their own, and this one has written already', 'Commit first.');
+        perform recovery._fail('RC010',
+            'rows are closed in a transaction of their own, and this one has written already', 'Commit first.');
     end if;
 end
 $$;

@@ -1,7 +1,8 @@
 create or replace function recovery._close_batch(
     p_family text, p_epoch bigint, p_guard text, p_after text[], p_limit integer, p_detector text,
     p_lock_wait interval, p_careful boolean, p_heir bigint default null,
-    out o_closed jsonb, out o_failed jsonb, out o_after text[], out o_done boolean, out o_careful boolean, out o_stopped boolean,
+    out o_closed jsonb, out o_failed jsonb, out o_after text[], out o_done boolean, out o_careful boolean,
+    out o_stopped boolean,
     out o_limit integer
 )
 returns record
@@ -38,7 +39,8 @@ begin
         end if;
     end if;
     begin
-        v_family := exists (select from recovery._attached_watches() as w where w.family = p_family and w.group_by is not null);
+        v_family := exists (select from recovery._attached_watches() as w where w.family = p_family
+            and w.group_by is not null);
         if v_family then
             select n.o_groups, n.o_last into v_groups, v_last
             from recovery._next_groups(p_family, p_epoch, p_guard, p_after[1], p_limit) as n;
@@ -64,7 +66,8 @@ begin
                        when v_family then o_closed = '{}'
                        else v_bound is null end;
     exception when query_canceled then
-        -- statement_timeout, which counts once a call, or an operator: what is closed stays so, the rest is the sweep's.
+        -- statement_timeout, which counts once a call, or an operator: what is closed stays so, the rest is the
+        -- sweep's.
         raise notice 'recovery: stopped (%)', sqlerrm;
         o_closed := '{}';
         o_failed := '{}';
@@ -73,7 +76,8 @@ begin
         o_stopped := true;
     when others then
         -- Not one row, which close_rows would have found, but the watch: its table, its runner, an expression.
-        perform recovery._note_broken_watch((select min(w.name) from recovery._attached_watches() as w where w.family = p_family), sqlstate, sqlerrm);
+        perform recovery._note_broken_watch(
+            (select min(w.name) from recovery._attached_watches() as w where w.family = p_family), sqlstate, sqlerrm);
         o_closed := '{}';
         o_failed := '{}';
         o_done := true;
@@ -82,6 +86,11 @@ end
 $$;
 
 comment on function recovery._close_batch(text, bigint, text, text[], integer, text, interval, boolean, bigint) is
-    'Closes the next batch of an ended epoch in one family (epoch null: rows that no server owns), or gives it to p_heir. Returns the counts per watch, where to go on, whether to skip locked rows from here on, whether it was stopped, and how many rows the next batch is to have: an eighth if this one failed, so that one bad row does not make thousands close one by one.';
+    'Closes the next batch of an ended epoch in one family (epoch null: rows that no server owns), or gives it to '
+    'p_heir. Returns the counts per watch, where to go on, whether to skip locked rows from here on, whether it was '
+    'stopped, and how many rows the next batch is to have: an eighth if this one failed, so that one bad row does not '
+    'make thousands close one by one.';
 
-revoke all on function recovery._close_batch(text, bigint, text, text[], integer, text, interval, boolean, bigint) from public;
+revoke all on function recovery._close_batch(
+    text, bigint, text, text[], integer, text, interval, boolean, bigint
+) from public;

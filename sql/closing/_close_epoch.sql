@@ -1,6 +1,8 @@
 create or replace procedure recovery._close_epoch(
-    p_family pg_catalog.text, p_epoch bigint, p_detector pg_catalog.text, p_batch integer, p_lock_wait interval, p_heir bigint,
-    inout report pg_catalog.jsonb, p_guarded boolean default false, p_self bigint default null, p_token pg_catalog.uuid default null,
+    p_family pg_catalog.text, p_epoch bigint, p_detector pg_catalog.text, p_batch integer, p_lock_wait interval,
+    p_heir bigint,
+    inout report pg_catalog.jsonb, p_guarded boolean default false, p_self bigint default null,
+    p_token pg_catalog.uuid default null,
     p_until pg_catalog.timestamptz default null
 )
 language plpgsql
@@ -22,7 +24,8 @@ declare
                            when p_heir is not null or not recovery._has_fuses(p_family) then 'ignore'
                            else 'without' end;
 begin
-    commit; set transaction isolation level read committed, read write;  -- each closing begins a transaction: see recovery._check_fresh
+    -- each closing begins a transaction: see recovery._check_fresh
+    commit; set transaction isolation level read committed, read write;
     v_session := recovery._session_settings();  -- not what begin_step has set for a transaction
     for v_pass in 1 .. 3 loop
         v_after := null;
@@ -34,11 +37,16 @@ begin
                 return;
             end if;
             select b.* into v_batch
-            from recovery._close_batch(p_family, p_epoch, v_guard, v_after, v_limit, p_detector, p_lock_wait, v_careful, p_heir) as b;
-            report := recovery._add_to_report(recovery._add_to_report(report, v_list, v_batch.o_closed), 'failed', v_batch.o_failed);
+            from recovery._close_batch(p_family, p_epoch, v_guard, v_after, v_limit, p_detector, p_lock_wait, v_careful,
+                p_heir) as b;
+            report := recovery._add_to_report(recovery._add_to_report(report, v_list, v_batch.o_closed), 'failed',
+                v_batch.o_failed);
             commit; set transaction isolation level read committed, read write;
             perform recovery._restore_settings(v_session);
-            if p_self is not null and pg_catalog.clock_timestamp() operator(pg_catalog.>) (v_beat operator(pg_catalog.+) interval '250 ms') then
+            if p_self is not null
+                and pg_catalog.clock_timestamp()
+                    operator(pg_catalog.>) (v_beat operator(pg_catalog.+) interval '250 ms')
+            then
                 perform recovery._renew_lease(p_self, p_token);  -- closing may take longer than the lease
                 commit; set transaction isolation level read committed, read write;
                 v_beat := pg_catalog.clock_timestamp();
@@ -46,7 +54,8 @@ begin
             v_some := v_some or v_batch.o_closed operator(pg_catalog.<>) '{}';
             v_careful := v_batch.o_careful;
             v_limit := least(v_batch.o_limit, p_batch);
-            if v_batch.o_stopped or not v_batch.o_done and pg_catalog.clock_timestamp() operator(pg_catalog.>) p_until then
+            if v_batch.o_stopped or not v_batch.o_done and pg_catalog.clock_timestamp() operator(pg_catalog.>) p_until
+            then
                 report := pg_catalog.jsonb_set(report, array['more'], 'true');
                 return;
             end if;
@@ -61,7 +70,8 @@ begin
     end loop;
     if v_left operator(pg_catalog.=) '{}' then
         if p_epoch is not null and p_heir is null and v_guard operator(pg_catalog.=) 'ignore' then
-            while recovery._begin_step(p_lock_wait) and recovery._disown_rows(p_family, p_epoch, p_batch) operator(pg_catalog.>) 0 loop
+            while recovery._begin_step(p_lock_wait)
+                and recovery._disown_rows(p_family, p_epoch, p_batch) operator(pg_catalog.>) 0 loop
                 commit; set transaction isolation level read committed, read write;
             end loop;
         end if;
@@ -73,7 +83,13 @@ begin
 end
 $$;
 
-comment on procedure recovery._close_epoch(text, bigint, text, integer, interval, bigint, jsonb, boolean, bigint, uuid, timestamptz) is
-    'Closes all orphans of one ended epoch in one family, a batch a transaction. Shared by boot, sweep and shutdown. With p_heir it hands them over instead, with p_guarded only those that an active fuse guards. Beats for the booting server p_self. Stops after p_until, and says more in the report.';
+comment on procedure recovery._close_epoch(
+    text, bigint, text, integer, interval, bigint, jsonb, boolean, bigint, uuid, timestamptz
+) is
+    'Closes all orphans of one ended epoch in one family, a batch a transaction. Shared by boot, sweep and shutdown. '
+    'With p_heir it hands them over instead, with p_guarded only those that an active fuse guards. Beats for the '
+    'booting server p_self. Stops after p_until, and says more in the report.';
 
-revoke all on procedure recovery._close_epoch(text, bigint, text, integer, interval, bigint, jsonb, boolean, bigint, uuid, timestamptz) from public;
+revoke all on procedure recovery._close_epoch(
+    text, bigint, text, integer, interval, bigint, jsonb, boolean, bigint, uuid, timestamptz
+) from public;

@@ -9,6 +9,7 @@ as $$
 $$;
 
 comment on function recovery._is_elsewhere(text, bigint) is
-    'Whether rows of an owner (null: of nobody) came by logical replication, as far as anybody can tell: who does that work is known at the publisher only, so no boot, sweep or timeout touches them here.';
+    'Whether rows of an owner (null: of nobody) came by logical replication, as far as anybody can tell: who does '
+    'that work is known at the publisher only, so no boot, sweep or timeout touches them here.';
 
 revoke all on function recovery._is_elsewhere(text, bigint) from public;

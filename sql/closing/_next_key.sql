@@ -16,16 +16,28 @@ begin
     v_task.keys := p_after;
     v_task.max_rows := p_limit;
     v_task.at := recovery._now();
-    select k.* into v_key from recovery._run_as_owner(v_watch.runner, format(
-        'select to_jsonb(%1$s) from (select %2$s from %3$s as r where %4$s and %5$s order by %2$s offset ($1).max_rows - 1 limit 1) as r',
-        recovery._key_sql(v_watch, 'parts'), recovery._key_sql(v_watch, 'columns'), v_watch.relation,
-        recovery._closable_sql(v_watch, case when p_epoch is null then 'none' else 'epoch' end, 'ignore', false),
-        recovery._key_sql(v_watch, 'between')), v_task) as k;
+    select k.* into v_key from recovery._run_as_owner(v_watch.runner, recovery._render_sql($sql$
+        select to_jsonb({parts})
+        from (
+            select {columns}
+            from {relation} as r
+            where {closable} and {after}
+            order by {columns}
+            offset ($1).max_rows - 1 limit 1
+        ) as r
+        $sql$, jsonb_build_object(
+        'parts', recovery._key_sql(v_watch, 'parts'),
+        'columns', recovery._key_sql(v_watch, 'columns'),
+        'relation', v_watch.relation,
+        'closable', recovery._closable_sql(
+            v_watch, case when p_epoch is null then 'none' else 'epoch' end, 'ignore', false),
+        'after', recovery._key_sql(v_watch, 'between'))), v_task) as k;
     return recovery._to_texts(v_key);
 end
 $$;
 
 comment on function recovery._next_key(text, bigint, text[], integer) is
-    'Key of the p_limit-th open row after a key: where a batch of a watch without groups ends. Null: it takes all that is left.';
+    'Key of the p_limit-th open row after a key: where a batch of a watch without groups ends. Null: it takes all '
+    'that is left.';
 
 revoke all on function recovery._next_key(text, bigint, text[], integer) from public;

@@ -10,8 +10,10 @@ declare
     v_epochs bigint[];
 begin
     for v_watch in
-        select w.name, w.family, w.started, w.unowned, b.watch is not null as broken, recovery._is_replicated(w.family) as replicated
-        from recovery._attached_watches() as w left join recovery.broken_watch as b on b.watch = w.name order by w.family, w.position
+        select w.name, w.family, w.started, w.unowned, b.watch is not null as broken,
+            recovery._is_replicated(w.family) as replicated
+        from recovery._attached_watches() as w left join recovery.broken_watch as b on b.watch = w.name
+            order by w.family, w.position
     loop
         begin
             v_epochs := recovery._open_epochs(v_watch.name);
@@ -36,6 +38,8 @@ end
 $$;
 
 comment on function recovery._orphaned_epochs(text) is
-    'Families and epochs that have ended, or are to end and may write no more, that still own open rows (of one server name, or all); epoch null stands for rows that no server owns. Rows of a publisher are not among them. A watch that fails is noted in recovery.broken_watch and passed over.';
+    'Families and epochs that have ended, or are to end and may write no more, that still own open rows (of one '
+    'server name, or all); epoch null stands for rows that no server owns. Rows of a publisher are not among them. A '
+    'watch that fails is noted in recovery.broken_watch and passed over.';
 
 revoke all on function recovery._orphaned_epochs(text) from public;

@@ -18,8 +18,10 @@ begin
         if found then
             v_task.keys := v_failure.key_parts;
             begin
-                select o.* into v_open from recovery._run_as_owner(v_watch.runner, format('select to_jsonb(exists (select from %s as r where %s and (%s)))',
-                v_watch.relation, recovery._key_sql(v_watch, 'equal'), v_watch.open), v_task) as o;
+                select o.* into v_open from recovery._run_as_owner(v_watch.runner, recovery._render_sql(
+                    'select to_jsonb(exists (select from {relation} as r where {key_is} and ({open})))',
+                    jsonb_build_object('relation', v_watch.relation, 'key_is', recovery._key_sql(v_watch, 'equal'),
+                                       'open', v_watch.open)), v_task) as o;
             exception when others then
                 v_open := true;  -- the watch is broken: its failures stay
             end;

@@ -24,6 +24,7 @@ as $$
     end
 $$;
 
-comment on function recovery._reason_message(text) is 'A reason in words for people: c.message in the expressions of a watch.';
+comment on function recovery._reason_message(text) is
+    'A reason in words for people: c.message in the expressions of a watch.';
 
 revoke all on function recovery._reason_message(text) from public;

@@ -14,6 +14,7 @@ begin
 end
 $$;
 
-comment on function recovery._record_sweep(text, timestamptz, jsonb) is 'Last step of a sweep: records it, forgets failures whose row is no longer open, rings for silent events.';
+comment on function recovery._record_sweep(text, timestamptz, jsonb) is
+    'Last step of a sweep: records it, forgets failures whose row is no longer open, rings for silent events.';
 
 revoke all on function recovery._record_sweep(text, timestamptz, jsonb) from public;

@@ -10,6 +10,7 @@ begin
 end
 $$;
 
-comment on function recovery._refuse_open_row(text) is 'Called by a closing for a row that it leaves open: raises RC006.';
+comment on function recovery._refuse_open_row(text) is
+    'Called by a closing for a row that it leaves open: raises RC006.';
 
 revoke all on function recovery._refuse_open_row(text) from public;

@@ -14,23 +14,33 @@ as $$
 declare
     v_watch  recovery.watch;
     v_owner  text := case when p_epoch is null then 'none' else 'epoch' end;
-    v_sql    text;
+    v_holes  jsonb;
     v_count  bigint;
     v_result jsonb := '{}';
     v_task   recovery.task;
+    v_template constant text := $sql$
+        select to_jsonb(count(*))
+        from {relation} as r
+        where {closable} and not exists (
+            select from recovery.own_failure as f where f.watch = {watch!l} and f.key = {key})
+        $sql$;
 begin
     v_task.epoch := p_epoch;
     v_task.at := recovery._now();
     for v_watch in select w.* from recovery._attached_watches() as w where w.family = p_family loop
-        v_sql := 'select to_jsonb(count(*)) from %s as r where %s and not exists (select from recovery.own_failure as f where f.watch = %L and f.key = %s)';
+        v_holes := jsonb_build_object(
+            'relation', v_watch.relation, 'watch', v_watch.name, 'key', recovery._key_text(v_watch.key_columns, 'r'));
         begin
-            select n.* into v_count from recovery._run_as_owner(v_watch.runner, format(v_sql, v_watch.relation, recovery._closable_sql(v_watch, v_owner, p_guard), v_watch.name,
-                recovery._key_text(v_watch.key_columns, 'r')), v_task) as n;
+            select n.* into v_count from recovery._run_as_owner(v_watch.runner, recovery._render_sql(v_template,
+                v_holes || jsonb_build_object('closable', recovery._closable_sql(v_watch, v_owner, p_guard))),
+                    v_task) as n;
         exception when others then
             begin
                 -- only_if fails for some row: count without it.
-                select n.* into v_count from recovery._run_as_owner(v_watch.runner, format(v_sql, v_watch.relation, recovery._closable_sql(v_watch, v_owner, p_guard, false), v_watch.name,
-                    recovery._key_text(v_watch.key_columns, 'r')), v_task) as n;
+                select n.* into v_count from recovery._run_as_owner(v_watch.runner, recovery._render_sql(v_template,
+                    v_holes || jsonb_build_object('closable',
+                        recovery._closable_sql(v_watch, v_owner, p_guard, false))),
+                    v_task) as n;
             exception when others then
                 perform recovery._note_broken_watch(v_watch.name, sqlstate, sqlerrm);
                 continue;

@@ -20,9 +20,14 @@ begin
           and coalesce(recovery.get_setting('unowned_expected', w.name), 'false') <> 'true'
     loop
         begin
-            select n.* into v_count from recovery._run_as_owner(v_watch.runner, format(
-                'select to_jsonb(count(*)) from (select r.* from %s as r where r.server_epoch is null and (%s) limit 1000) as r where (%s)',
-                v_watch.relation, v_watch.open, coalesce(v_watch.only_if, 'true'))) as n;
+            select n.* into v_count from recovery._run_as_owner(v_watch.runner, recovery._render_sql($sql$
+                select to_jsonb(count(*))
+                from (select r.* from {relation} as r where r.server_epoch is null and ({open}) limit 1000) as r
+                where ({meant})
+                $sql$, jsonb_build_object(
+                'relation', v_watch.relation,
+                'open', v_watch.open,
+                'meant', coalesce(v_watch.only_if, 'true')))) as n;
         exception when others then
             continue;  -- recovery._orphaned_epochs notes it
         end;
@@ -35,6 +40,8 @@ end
 $$;
 
 comment on function recovery._unowned_work() is
-    'Open rows that nobody owns, for each watch that has any, counted up to 1000: written without an epoch, so that nobody notices when their process dies. Not of watches that close them at boot (p_unowned), that a subscription writes, or whose setting unowned_expected is true.';
+    'Open rows that nobody owns, for each watch that has any, counted up to 1000: written without an epoch, so that '
+    'nobody notices when their process dies. Not of watches that close them at boot (p_unowned), that a subscription '
+    'writes, or whose setting unowned_expected is true.';
 
 revoke all on function recovery._unowned_work() from public;

@@ -28,10 +28,17 @@ begin
         for v_watch in select w.* from recovery._attached_watches() as w where w.family = p_family loop
             v_task.keys := v_groups;
             v_task.epochs := recovery._open_epochs(v_watch.name);
-            select s.* into v_some from recovery._run_as_owner(v_watch.runner, format(
-                'select to_jsonb(array_agg(distinct (%1$s)::text)) from %2$s as r where %1$s = any(($1).keys::%3$s[]) and (r.server_epoch = any(($1).epochs) or r.server_epoch is null) and (%4$s)%5$s',
-                v_watch.group_by, v_watch.relation, v_watch.group_type, v_watch.open,
-                case when v_watch.only_if is null then '' else format(' and (%s)', v_watch.only_if) end), v_task) as s;
+            select s.* into v_some from recovery._run_as_owner(v_watch.runner, recovery._render_sql($sql$
+                select to_jsonb(array_agg(distinct ({group})::text))
+                from {relation} as r
+                where {in_groups} and (r.server_epoch = any(($1).epochs) or r.server_epoch is null)
+                  and ({open}){meant}
+                $sql$, jsonb_build_object(
+                'group', v_watch.group_by,
+                'relation', v_watch.relation,
+                'in_groups', recovery._key_sql(v_watch, 'groups'),
+                'open', v_watch.open,
+                'meant', coalesce(' and (' || v_watch.only_if || ')', ''))), v_task) as s;
             v_busy := v_busy || recovery._to_texts(v_some);
         end loop;
     end if;
@@ -56,6 +63,7 @@ end
 $$;
 
 comment on function recovery._write_group_events(text, bigint, text[], bigint, bigint, text, text) is
-    'Writes the events of the groups in which the events p_from..p_to closed rows: failed, and idle where nothing is open any more. Returns the last event id.';
+    'Writes the events of the groups in which the events p_from..p_to closed rows: failed, and idle where nothing is '
+    'open any more. Returns the last event id.';
 
 revoke all on function recovery._write_group_events(text, bigint, text[], bigint, bigint, text, text) from public;

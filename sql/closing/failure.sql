@@ -12,7 +12,8 @@ create table recovery.failure (
     constraint failure_pkey primary key (watch, key)
 );
 
-comment on table recovery.failure is 'Orphans that could not be closed, with the error; retried with backoff, shown by status.';
+comment on table recovery.failure is
+    'Orphans that could not be closed, with the error; retried with backoff, shown by status.';
 comment on column recovery.failure.watch is 'Name of the watch.';
 comment on column recovery.failure.key is 'Key of the row, as in recovery.event.';
 comment on column recovery.failure.key_parts is 'Its primary key columns as text.';

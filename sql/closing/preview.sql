@@ -12,33 +12,44 @@ declare
     v_fuse  record;
     v_unit  recovery.unit;
     v_fuses boolean;
+    v_holes jsonb;
     v_task  recovery.task;
 begin
     v_task.at := recovery._now();
     for v_watch in select w.* from recovery._attached_watches() as w order by w.family, w.position, w.name loop
         begin
             v_fuses := recovery._has_fuses(v_watch.family);
+            v_holes := jsonb_build_object(
+                'key', recovery._key_text(v_watch.key_columns, 'r'),
+                'group', coalesce('(' || v_watch.group_by || ')::text', 'null::text'),
+                'relation', v_watch.relation);
             for v_end in
                 select s.epoch, coalesce(s.reason, j.reason, 'superseded') as reason
                 from recovery.server as s left join recovery.judgement as j on j.epoch = s.epoch and j.dead
-                where s.epoch = any(recovery._open_epochs(v_watch.name)) and not recovery._is_elsewhere(v_watch.family, s.epoch)
+                where s.epoch = any(recovery._open_epochs(v_watch.name))
+                    and not recovery._is_elsewhere(v_watch.family, s.epoch)
                   and case when p_boot is null then s.ended is not null or j.dead
                            else s.name = p_boot and (s.ended is not null or j.dead
                                or s.drain_until is null and not recovery._is_sibling(s, s.host, null, null)) end
             loop
                 v_task.epoch := v_end.epoch;
                 return query select f.row ->> 0, v_end.reason, v_watch.name, f.row ->> 1, f.row ->> 2, v_end.epoch
-                    from recovery._run_as_owner(v_watch.runner, format('select jsonb_build_array(case when %s then %L else %L end, %s, %s) from %s as r where %s',
-                        case when v_fuses then recovery._guard_sql(v_watch) else 'false' end, case when p_boot is null then 'keep' else 'adopt' end, 'close',
-                        recovery._key_text(v_watch.key_columns, 'r'), coalesce('(' || v_watch.group_by || ')::text', 'null::text'),
-                        v_watch.relation, recovery._closable_sql(v_watch, 'epoch', 'ignore')), v_task) as f (row);
+                    from recovery._run_as_owner(v_watch.runner, recovery._render_sql($sql$
+                        select jsonb_build_array(case when {guarded} then {spare!l} else 'close' end, {key}, {group})
+                        from {relation} as r
+                        where {closable}
+                        $sql$, v_holes || jsonb_build_object(
+                        'guarded', case when v_fuses then recovery._guard_sql(v_watch) else 'false' end,
+                        'spare', case when p_boot is null then 'keep' else 'adopt' end,
+                        'closable', recovery._closable_sql(v_watch, 'epoch', 'ignore'))), v_task) as f (row);
             end loop;
             if v_watch.unowned is not null and not recovery._is_replicated(v_watch.family) then
                 v_task.epoch := null;
                 return query select 'close'::text, 'unowned'::text, v_watch.name, f.row ->> 0, f.row ->> 1, null::bigint
-                    from recovery._run_as_owner(v_watch.runner, format('select jsonb_build_array(%s, %s) from %s as r where %s',
-                        recovery._key_text(v_watch.key_columns, 'r'), coalesce('(' || v_watch.group_by || ')::text', 'null::text'),
-                        v_watch.relation, recovery._closable_sql(v_watch, 'none', 'ignore')), v_task) as f (row);
+                    from recovery._run_as_owner(v_watch.runner, recovery._render_sql(
+                        'select jsonb_build_array({key}, {group}) from {relation} as r where {closable}',
+                        v_holes || jsonb_build_object('closable', recovery._closable_sql(v_watch, 'none', 'ignore'))),
+                        v_task) as f (row);
             end if;
         exception when others then
             raise warning 'recovery: watch "%" is passed over: %', v_watch.name, sqlerrm;

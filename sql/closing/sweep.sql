@@ -33,12 +33,15 @@ begin
     commit; set transaction isolation level read committed, read write;
     report := recovery._new_report(v_ended);
     perform recovery._begin_step(p_lock_wait);
-    for v_orphan in select distinct o.family, o.epoch from recovery._orphaned_epochs() as o order by o.family, o.epoch loop
+    for v_orphan in
+        select distinct o.family, o.epoch from recovery._orphaned_epochs() as o order by o.family, o.epoch
+    loop
         call recovery._close_epoch(v_orphan.family, v_orphan.epoch, v_by, p_batch, p_lock_wait,
             recovery._heir_of(v_orphan.epoch), report, p_until => v_until);
         exit when (report operator(pg_catalog.->) 'more') operator(pg_catalog.=) 'true'::pg_catalog.jsonb;
     end loop;
-    commit; set transaction isolation level read committed, read write;  -- each closing begins a transaction: see recovery._check_fresh
+    -- each closing begins a transaction: see recovery._check_fresh
+    commit; set transaction isolation level read committed, read write;
     for v_n in 1 .. 100000 loop
         exit when not recovery._begin_step(p_lock_wait);
         select b.* into v_burnt from recovery._close_burnt_fuse(v_by, p_lock_wait) as b;
@@ -73,7 +76,8 @@ begin
     perform recovery._begin_step(p_lock_wait);
     perform recovery._prune_touches();
     report := pg_catalog.jsonb_set(report, array['unowned'], recovery._unowned_work());
-    report := recovery._end_report(pg_catalog.jsonb_set(report, array['asked'], pg_catalog.to_jsonb(coalesce(v_asked, 0))), v_start);
+    report := recovery._end_report(
+        pg_catalog.jsonb_set(report, array['asked'], pg_catalog.to_jsonb(coalesce(v_asked, 0))), v_start);
     perform recovery._record_sweep(v_label, v_start, report);
     commit; set transaction isolation level read committed, read write;
     perform recovery._restore_settings(v_session);
@@ -81,6 +85,9 @@ end
 $$;
 
 comment on procedure recovery.sweep(text, integer, interval, interval, jsonb) is
-    'The repeating pass: ends the servers that recovery.judgement holds for dead, closes the orphans of every ended epoch, the units of burnt-out fuses and, after asking a live owner, what is overdue. Any number at once, anywhere. With p_budget it stops after that time, between two batches; its report then says more. One CALL in autocommit.';
+    'The repeating pass: ends the servers that recovery.judgement holds for dead, closes the orphans of every ended '
+    'epoch, the units of burnt-out fuses and, after asking a live owner, what is overdue. Any number at once, '
+    'anywhere. With p_budget it stops after that time, between two batches; its report then says more. One CALL in '
+    'autocommit.';
 
 revoke all on procedure recovery.sweep(text, integer, interval, interval, jsonb) from public;

@@ -22,6 +22,7 @@ begin
 end
 $$;
 
-comment on function recovery._end_dead_servers(interval) is 'Ends the servers that recovery.judgement holds for dead; their epochs.';
+comment on function recovery._end_dead_servers(interval) is
+    'Ends the servers that recovery.judgement holds for dead; their epochs.';
 
 revoke all on function recovery._end_dead_servers(interval) from public;

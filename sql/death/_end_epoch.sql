@@ -1,4 +1,6 @@
-create or replace function recovery._end_epoch(p_epoch bigint, p_reason text, p_lock_wait interval, p_dead_only boolean default false)
+create or replace function recovery._end_epoch(
+    p_epoch bigint, p_reason text, p_lock_wait interval, p_dead_only boolean default false
+)
 returns boolean
 language plpgsql
 volatile
@@ -32,12 +34,15 @@ begin
         where s.epoch = p_epoch and s.ended is null;
         return found;
     exception when lock_not_available or deadlock_detected then
-        return false;  -- somebody holds the row's key, as a foreign key does: it may not write any more, and the next sweep tries again
+        -- Somebody holds the row's key, as a foreign key does: it may not write any more, and the next sweep tries
+        -- again.
+        return false;
     end;
 end
 $$;
 
 comment on function recovery._end_epoch(bigint, text, interval, boolean) is
-    'Ends one epoch under its exclusive lock, waiting at most p_lock_wait for transactions in flight. With p_dead_only only if recovery.judgement still holds it for dead, read under the lock. True if it ended now.';
+    'Ends one epoch under its exclusive lock, waiting at most p_lock_wait for transactions in flight. With '
+    'p_dead_only only if recovery.judgement still holds it for dead, read under the lock. True if it ended now.';
 
 revoke all on function recovery._end_epoch(bigint, text, interval, boolean) from public;

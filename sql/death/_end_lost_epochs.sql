@@ -27,6 +27,7 @@ end
 $$;
 
 comment on function recovery._end_lost_epochs() is
-    'Books epochs that own open rows but are not in recovery.server (lost in a failover or restore) as ended, so that their rows close. Not those in tables that a subscription writes: they are the publisher''s.';
+    'Books epochs that own open rows but are not in recovery.server (lost in a failover or restore) as ended, so that '
+    'their rows close. Not those in tables that a subscription writes: they are the publisher''s.';
 
 revoke all on function recovery._end_lost_epochs() from public;

@@ -31,9 +31,11 @@ begin
     update recovery.server as s set suspected = n.suspected, looked_at = n.looked_at, looked_beat = n.looked_beat
     from (
         select s.epoch,
-               case when k.held then null else coalesce(s.suspected, case when k.held is not null then v_now end) end as suspected,
+               case when k.held then null
+                   else coalesce(s.suspected, case when k.held is not null then v_now end) end as suspected,
                -- As long as sweeps come oftener than its beats the database has answered all the while.
-               case when not l.late then s.looked_at when v_because is null and v_gap <= e.late_since - s.heartbeat then v_last else v_now end as looked_at,
+               case when not l.late then s.looked_at when v_because is null and v_gap <= e.late_since - s.heartbeat
+                   then v_last else v_now end as looked_at,
                case when l.late then s.heartbeat else s.looked_beat end as looked_beat
         from recovery.server as s
         join recovery.evidence as e on e.epoch = s.epoch
@@ -46,7 +48,8 @@ begin
     -- The same for fuses: late is one that was not extended when a third of its ttl was over.
     update recovery.fuse as f set looked_at = n.looked_at
     from (
-        select f.id, case when v_seen.swept is null or v_because is null and v_gap <= d.extended then '-infinity' else v_now end as looked_at
+        select f.id, case when v_seen.swept is null or v_because is null and v_gap <= d.extended then '-infinity'
+            else v_now end as looked_at
         from recovery.fuse as f
         cross join lateral (select f.ttl / 3 + least(interval '1 second', f.ttl / 12) as extended) as d
         where f.looked_at is null and f.expires - f.ttl + d.extended < v_now
@@ -66,6 +69,8 @@ end
 $$;
 
 comment on function recovery._observe_servers() is
-    'First step of a sweep: notes who lost its keeper connection or is late with a beat, which fuses are late, and whether watching had a break (restart, failover, silence of the sweepers) or most servers look dead at once. recovery.judgement reads it.';
+    'First step of a sweep: notes who lost its keeper connection or is late with a beat, which fuses are late, and '
+    'whether watching had a break (restart, failover, silence of the sweepers) or most servers look dead at once. '
+    'recovery.judgement reads it.';
 
 revoke all on function recovery._observe_servers() from public;

@@ -11,6 +11,7 @@ as $$
     from recovery.server as s where s.ended is null
 $$;
 
-comment on function recovery._patience(interval) is 'How long nobody may look, where p_gap is usual, until that counts as a break in watching; null: no server lives.';
+comment on function recovery._patience(interval) is
+    'How long nobody may look, where p_gap is usual, until that counts as a break in watching; null: no server lives.';
 
 revoke all on function recovery._patience(interval) from public;

@@ -1,4 +1,6 @@
-create or replace function recovery.claim_sweep(p_epoch bigint, p_token uuid, p_every interval, out o_wait interval, out o_look boolean)
+create or replace function recovery.claim_sweep(
+    p_epoch bigint, p_token uuid, p_every interval, out o_wait interval, out o_look boolean
+)
 returns record
 language plpgsql
 volatile
@@ -22,7 +24,8 @@ begin
         return;  -- somebody sweeps at this moment
     end if;
     if v_seen.sweeper <> p_epoch and v_seen.sweeper_every * 0.9 <= p_every then
-        -- Its lock goes with its connection: tried, not looked up, as every process asks. Through a pooler there is none.
+        -- Its lock goes with its connection: tried, not looked up, as every process asks. Through a pooler there is
+        -- none.
         select v_seen.swept + v_seen.sweeper_every * 1.25 into v_free
         from recovery.server as s
         where s.epoch = v_seen.sweeper and s.ended is null and s.pending is null and s.process_dead is null
@@ -44,6 +47,8 @@ end
 $$;
 
 comment on function recovery.claim_sweep(bigint, uuid, interval) is
-    'Whether a server is to sweep now (o_wait 0), or who does so lives and it asks again after o_wait: one process sweeps for all, another takes over when that one is gone or late by a quarter of its interval. o_look: nobody has looked at the processes of its host lately. Errors as recovery.heartbeat; RC010.';
+    'Whether a server is to sweep now (o_wait 0), or who does so lives and it asks again after o_wait: one process '
+    'sweeps for all, another takes over when that one is gone or late by a quarter of its interval. o_look: nobody '
+    'has looked at the processes of its host lately. Errors as recovery.heartbeat; RC010.';
 
 revoke all on function recovery.claim_sweep(bigint, uuid, interval) from public;

@@ -11,8 +11,10 @@ select
     least(s.heartbeat + s.lease, l.until) < c.at as quiet,
     s.heartbeat + d.beat as late_since,
     least(case when k.at is not null then greatest(s.heartbeat + s.lease, k.at + d.beat) end,
-          -- A look that found it late may have come as the database came back. One that found it in time leaves the beat that is due.
-          case when l.until is not null then greatest(l.until, case when k.at > s.heartbeat + d.beat then k.at + d.beat end) end) as sure_since,
+          -- A look that found it late may have come as the database came back. One that found it in time leaves the
+          -- beat that is due.
+          case when l.until is not null
+              then greatest(l.until, case when k.at > s.heartbeat + d.beat then k.at + d.beat end) end) as sure_since,
     c.at
 from recovery.server as s
 -- Read once: the columns must not disagree. A subquery with OFFSET is not pulled up.
@@ -33,11 +35,16 @@ comment on column recovery.evidence.epoch is 'The server.';
 comment on column recovery.evidence.name is 'Its name.';
 comment on column recovery.evidence.lease is 'Its lease.';
 comment on column recovery.evidence.lease_expired is 'No heartbeat within the lease.';
-comment on column recovery.evidence.connection_lost is 'Its keeper connection is gone, no heartbeat came within the grace after that was noticed, and one was due.';
-comment on column recovery.evidence.pending is 'It was to end with this reason, and a transaction that holds its row held that up.';
+comment on column recovery.evidence.connection_lost is
+    'Its keeper connection is gone, no heartbeat came within the grace after that was noticed, and one was due.';
+comment on column recovery.evidence.pending is
+    'It was to end with this reason, and a transaction that holds its row held that up.';
 comment on column recovery.evidence.process_dead is 'A sweeper on its own host found the process dead.';
 comment on column recovery.evidence.drain_expired is 'It drained, and the limit is over.';
-comment on column recovery.evidence.quiet is 'Silent: evidence that a failure of the database or of the sweepers would produce as well.';
+comment on column recovery.evidence.quiet is
+    'Silent: evidence that a failure of the database or of the sweepers would produce as well.';
 comment on column recovery.evidence.late_since is 'Its next beat should have come by then.';
-comment on column recovery.evidence.sure_since is 'A sweep after that is a second look, which convicts if it still finds the same heartbeat; null: there was no first one.';
+comment on column recovery.evidence.sure_since is
+    'A sweep after that is a second look, which convicts if it still finds the same heartbeat; null: there was no '
+    'first one.';
 comment on column recovery.evidence.at is 'The clock of this look.';

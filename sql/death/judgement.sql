@@ -18,17 +18,21 @@ select
     case when not h.certain and not h.silent then h.sure_at end as sure_at
 from recovery.evidence as e
 cross join recovery.observation as o
-cross join lateral (select w.until, case when e.sure_since is not null then greatest(w.until, e.sure_since) end as sure_at,
+cross join lateral (select w.until,
+    case when e.sure_since is not null then greatest(w.until, e.sure_since) end as sure_at,
                            e.pending is not null or e.process_dead or e.drain_expired as certain,
                            coalesce(w.until < o.swept and e.sure_since < o.swept, false) as silent
                     from (select greatest(o.since, o.mass_since) + e.lease as until) as w) as h;
 
 comment on view recovery.judgement is
-    'The one place that says which server is dead, and why. Silence counts only after a full lease of watching without a break, and at a second look; a process found dead on its own host counts at once.';
+    'The one place that says which server is dead, and why. Silence counts only after a full lease of watching '
+    'without a break, and at a second look; a process found dead on its own host counts at once.';
 comment on column recovery.judgement.epoch is 'A server that has not ended.';
 comment on column recovery.judgement.name is 'Its name.';
 comment on column recovery.judgement.reason is 'The reason with which it would end.';
 comment on column recovery.judgement.dead is 'It is dead.';
 comment on column recovery.judgement.held_until is 'It looks dead, but nobody is declared dead before then.';
 comment on column recovery.judgement.held_because is 'Why that is held back.';
-comment on column recovery.judgement.sure_at is 'A sweep after that ends it, if there is no sign of life before; null: nothing speaks for its death yet, or it is dead.';
+comment on column recovery.judgement.sure_at is
+    'A sweep after that ends it, if there is no sign of life before; null: nothing speaks for its death yet, or it is '
+    'dead.';

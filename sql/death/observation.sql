@@ -17,7 +17,8 @@ create table recovery.observation (
 insert into recovery.observation default values;
 
 comment on table recovery.observation is
-    'Since when sweepers have watched without a break. Silence means death only after a full lease of watching: a dead database, or sweepers that slept, are not dead servers.';
+    'Since when sweepers have watched without a break. Silence means death only after a full lease of watching: a '
+    'dead database, or sweepers that slept, are not dead servers.';
 comment on column recovery.observation.one is 'There is one row.';
 comment on column recovery.observation.postmaster is 'Start of the PostgreSQL server that was seen last.';
 comment on column recovery.observation.timeline is 'Its timeline.';
@@ -26,6 +27,8 @@ comment on column recovery.observation.swept is 'Last sweep of anybody.';
 comment on column recovery.observation.gap is 'Time between the last two sweeps: what is usual here.';
 comment on column recovery.observation.mass_since is 'Since when most servers look dead at once.';
 comment on column recovery.observation.because is 'Why watching began anew.';
-comment on column recovery.observation.asked is 'When a server that stands by last asked whether to sweep: it watches, too.';
-comment on column recovery.observation.sweeper is 'Epoch of the server that sweeps for all; others stand by, see recovery.claim_sweep.';
+comment on column recovery.observation.asked is
+    'When a server that stands by last asked whether to sweep: it watches, too.';
+comment on column recovery.observation.sweeper is
+    'Epoch of the server that sweeps for all; others stand by, see recovery.claim_sweep.';
 comment on column recovery.observation.sweeper_every is 'How often it sweeps.';

@@ -27,6 +27,7 @@ end
 $$;
 
 comment on function recovery._announce_events(bigint, bigint) is
-    'NOTIFY for a range of events: ids and kinds of at most 20, else only the range. Never user data: every role of the database can LISTEN.';
+    'NOTIFY for a range of events: ids and kinds of at most 20, else only the range. Never user data: every role of '
+    'the database can LISTEN.';
 
 revoke all on function recovery._announce_events(bigint, bigint) from public;

@@ -12,11 +12,13 @@ begin
     if current_setting('recovery.notify', true) is distinct from 'off' then
         select e.kind into v_kind from recovery.event as e where e.id = v_id;
         perform setval('recovery.bell_time', (date_part('epoch', clock_timestamp()) * 1000)::bigint);
-        perform pg_notify('recovery', format('{"from": %1$s, "to": %1$s, "count": 1, "events": [{"id": %1$s, "kind": "%2$s"}]}', v_id, v_kind));
+        perform pg_notify('recovery',
+            format('{"from": %1$s, "to": %1$s, "count": 1, "events": [{"id": %1$s, "kind": "%2$s"}]}', v_id, v_kind));
     end if;
 end
 $$;
 
-comment on function recovery._announce_written() is 'NOTIFY for the event that this transaction has just written; called by a trigger whose last ring is 20 ms old.';
+comment on function recovery._announce_written() is
+    'NOTIFY for the event that this transaction has just written; called by a trigger whose last ring is 20 ms old.';
 
 revoke all on function recovery._announce_written() from public;

@@ -9,20 +9,29 @@ declare
     v_names  text;
     v_column record;
 begin
-    select string_agg(quote_literal(w.name), ', ' order by w.id) into v_names from recovery.watch as w where w.family = p_family;
-    execute format('create or replace view recovery.outbox_%s as select e.at, e.server_epoch, e.watch, e.kind, e.topic, e.key, e.group_key, e.reason, e.detector, e.old, e.new'
-        ' from recovery.event as e where e.watch in (%s) with check option', p_outbox, v_names);
-    execute format('comment on view recovery.outbox_%s is %L', p_outbox, format('Through this the runner of family "%s" appends events of its watches, and no others.', p_family));
+    select string_agg(quote_literal(w.name), ', ' order by w.id) into v_names from recovery.watch as w
+        where w.family = p_family;
+    execute recovery._render_sql($sql$
+        create or replace view recovery.outbox_{outbox} as
+        select e.at, e.server_epoch, e.watch, e.kind, e.topic, e.key, e.group_key, e.reason, e.detector, e.old, e.new
+        from recovery.event as e
+        where e.watch in ({names})
+        with check option
+        $sql$, jsonb_build_object('outbox', p_outbox, 'names', v_names));
+    execute format('comment on view recovery.outbox_%s is %L', p_outbox, format(
+        'Through this the runner of family "%s" appends events of its watches, and no others.', p_family));
     for v_column in
         select a.attname as name, col_description('recovery.event'::regclass, e.attnum) as text
         from pg_attribute as a join pg_attribute as e on e.attname = a.attname
-        where a.attrelid = format('recovery.outbox_%s', p_outbox)::regclass and e.attrelid = 'recovery.event'::regclass and a.attnum > 0
+        where a.attrelid = format('recovery.outbox_%s', p_outbox)::regclass and e.attrelid = 'recovery.event'::regclass
+            and a.attnum > 0
     loop
         execute format('comment on column recovery.outbox_%s.%I is %L', p_outbox, v_column.name, v_column.text);
     end loop;
 end
 $$;
 
-comment on function recovery._create_outbox(integer, text) is 'Makes the view by which a family''s runner may insert events: those of the family''s watches.';
+comment on function recovery._create_outbox(integer, text) is
+    'Makes the view by which a family''s runner may insert events: those of the family''s watches.';
 
 revoke all on function recovery._create_outbox(integer, text) from public;

@@ -9,12 +9,14 @@ begin
     -- The last event of this session and no other: who calls this can take back what it has just said, at most.
     if p_key is not null then
         delete from recovery.event as e
-        where e.id = currval('recovery.event_id_seq') and e.watch = p_watch and e.key = p_key and e.kind = 'deleted' and e.detector = 'writer';
+        where e.id = currval('recovery.event_id_seq') and e.watch = p_watch and e.key = p_key and e.kind = 'deleted'
+            and e.detector = 'writer';
     end if;
 end
 $$;
 
 comment on function recovery._withdraw_deletion(text, text) is
-    'A row that was told as deleted a moment ago has moved to another partition: removes that event, which nobody has seen yet.';
+    'A row that was told as deleted a moment ago has moved to another partition: removes that event, which nobody has '
+    'seen yet.';
 
 revoke all on function recovery._withdraw_deletion(text, text) from public;

@@ -21,6 +21,7 @@ end
 $$;
 
 comment on function recovery._fence_write(bigint, boolean) is
-    'The whole fence of a write: its writer is live (and accepts new work, if it opens some), and so is the owner that it gives the row. RC001, RC002, RC011.';
+    'The whole fence of a write: its writer is live (and accepts new work, if it opens some), and so is the owner '
+    'that it gives the row. RC001, RC002, RC011.';
 
 revoke all on function recovery._fence_write(bigint, boolean) from public;

@@ -8,6 +8,7 @@ as $$
     select nullif(current_setting('recovery.server_epoch', true), '')::bigint
 $$;
 
-comment on function recovery._writer_epoch() is 'Epoch of the server that writes, from the setting recovery.server_epoch; null: not a server.';
+comment on function recovery._writer_epoch() is
+    'Epoch of the server that writes, from the setting recovery.server_epoch; null: not a server.';
 
 revoke all on function recovery._writer_epoch() from public;

@@ -48,6 +48,7 @@ end
 $$;
 
 comment on function recovery.assert_live(bigint) is
-    'The fence: raises RC001 if the epoch has ended, RC002 if it never was; until the transaction ends whoever ends the epoch waits for it, with a bound.';
+    'The fence: raises RC001 if the epoch has ended, RC002 if it never was; until the transaction ends whoever ends '
+    'the epoch waits for it, with a bound.';
 
 revoke all on function recovery.assert_live(bigint) from public;

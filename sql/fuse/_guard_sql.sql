@@ -5,14 +5,20 @@ stable
 security invoker
 set search_path = pg_catalog, pg_temp
 as $$
-    select format($sql$(exists (
-        select from recovery.own_fuse as f
-        where f.family = %1$L and f.scope = 'row' and f.watch = %2$L and f.key = %3$s)%4$s)$sql$,
-        p_watch.family, p_watch.name, recovery._key_text(p_watch.key_columns, 'r'),
-        case when p_watch.group_by is null then '' else format($sql$ or exists (
-        select from recovery.own_fuse as f
-        where f.family = %1$L and f.scope = 'group' and f.key = (%2$s)::text)$sql$,
-        p_watch.family, p_watch.group_by) end)
+    select recovery._render_sql($sql$
+        (exists (
+                  select from recovery.own_fuse as f
+                  where f.family = {family!l} and f.scope = 'row' and f.watch = {watch!l} and f.key = {key})
+        {or_group})
+        $sql$, jsonb_build_object(
+        'family', p_watch.family,
+        'watch', p_watch.name,
+        'key', recovery._key_text(p_watch.key_columns, 'r'),
+        'or_group', case when p_watch.group_by is null then '' else recovery._render_sql($sql$
+               or exists (
+                  select from recovery.own_fuse as f
+                  where f.family = {family!l} and f.scope = 'group' and f.key = ({group})::text)
+        $sql$, jsonb_build_object('family', p_watch.family, 'group', p_watch.group_by)) end))
 $$;
 
 comment on function recovery._guard_sql(recovery.watch) is

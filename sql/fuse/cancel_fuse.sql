@@ -11,6 +11,7 @@ begin
 end
 $$;
 
-comment on function recovery.cancel_fuse(bigint) is 'Puts a fuse out, at the stop of its work. False if it was not there any more.';
+comment on function recovery.cancel_fuse(bigint) is
+    'Puts a fuse out, at the stop of its work. False if it was not there any more.';
 
 revoke all on function recovery.cancel_fuse(bigint) from public;

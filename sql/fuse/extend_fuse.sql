@@ -15,16 +15,21 @@ begin
     -- out only once a sweep has found that.
     update recovery.fuse as f
     set expires = recovery._now() + coalesce(p_ttl, f.ttl), looked_at = null
-    where f.id = p_fuse and f.process_dead is null and not exists (select from recovery.fuse_state as s where s.id = f.id and s.burnt)
+    where f.id = p_fuse and f.process_dead is null
+        and not exists (select from recovery.fuse_state as s where s.id = f.id and s.burnt)
     returning f.expires into v_expires;
     if not found then
-        perform recovery._fail('RC012', format('fuse %s is not active: it burnt out, was cancelled, or its process died', coalesce(p_fuse::text, 'null')),
+        perform recovery._fail('RC012',
+            format('fuse %s is not active: it burnt out, was cancelled, or its process died',
+            coalesce(p_fuse::text, 'null')),
             'The work may have been closed; look at its row before you go on.');
     end if;
     return v_expires;
 end
 $$;
 
-comment on function recovery.extend_fuse(bigint, interval) is 'Lets a fuse burn for its ttl (or another) from now; as often as you like, there is no fixed end. RC012 if it burnt out, was cancelled, or its process died.';
+comment on function recovery.extend_fuse(bigint, interval) is
+    'Lets a fuse burn for its ttl (or another) from now; as often as you like, there is no fixed end. RC012 if it '
+    'burnt out, was cancelled, or its process died.';
 
 revoke all on function recovery.extend_fuse(bigint, interval) from public;

@@ -25,6 +25,7 @@ as $$
 $$;
 
 comment on function recovery.extend_fuses(bigint[]) is
-    'recovery.extend_fuse for many fuses: until when each burns now, null if it is out (burnt out, cancelled, or its process died).';
+    'recovery.extend_fuse for many fuses: until when each burns now, null if it is out (burnt out, cancelled, or its '
+    'process died).';
 
 revoke all on function recovery.extend_fuses(bigint[]) from public;

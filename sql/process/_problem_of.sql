@@ -9,7 +9,8 @@ as $$
     select case
         when p_pid <= 0 then format('pid %s is not above 0', p_pid)
         when not isfinite(p_start) then format('start %s is not finite', p_start)
-        when p_start > greatest(clock_timestamp(), recovery._now()) + interval '5 minutes' then format('start %s is in the future', p_start)
+        when p_start > greatest(clock_timestamp(), recovery._now()) + interval '5 minutes'
+            then format('start %s is in the future', p_start)
         when not isfinite(p_until) then format('end %s is not finite', p_until) end
 $$;
 

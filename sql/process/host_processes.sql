@@ -14,6 +14,8 @@ as $$
       and recovery._problem_of(f.pid, f.process_start) is null
 $$;
 
-comment on function recovery.host_processes(text) is 'Processes on a host that guard or own something: a sweeper there looks whether they live. None that recovery.problem lists: no client could read them.';
+comment on function recovery.host_processes(text) is
+    'Processes on a host that guard or own something: a sweeper there looks whether they live. None that '
+    'recovery.problem lists: no client could read them.';
 
 revoke all on function recovery.host_processes(text) from public;

@@ -14,6 +14,7 @@ as $$
 $$;
 
 comment on function recovery.orphaned_processes(text, bigint) is
-    'The processes on a host whose server has ended (or those of one epoch, ended or not), and that nobody goes on with: no heir, no other server that took the row over, no active fuse on the process or its unit.';
+    'The processes on a host whose server has ended (or those of one epoch, ended or not), and that nobody goes on '
+    'with: no heir, no other server that took the row over, no active fuse on the process or its unit.';
 
 revoke all on function recovery.orphaned_processes(text, bigint) from public;

@@ -1,6 +1,7 @@
 create or replace view recovery.problem as
 select 'fuse'::text as kind, f.id::text as name, p.problem, format('select recovery.cancel_fuse(%s);', f.id) as remedy
-from recovery.fuse as f cross join lateral (select recovery._problem_of(f.pid, f.process_start, f.expires) as problem) as p
+from recovery.fuse as f cross join lateral (
+    select recovery._problem_of(f.pid, f.process_start, f.expires) as problem) as p
 where p.problem is not null
 union all
 select 'server', format('%s (epoch %s)', s.name, s.epoch), p.problem, format('recovery evict %s', s.epoch)
@@ -14,7 +15,8 @@ union all
 select 'watch', b.watch, b.message, 'repair it: the next sweep finds it well'
 from recovery.broken_watch as b
 union all
-select 'watch', w.name, format('its table lacks %s', string_agg(d.name, ', ' order by d.name)), 'call recovery.attach again'
+select 'watch', w.name, format('its table lacks %s', string_agg(d.name, ', ' order by d.name)),
+    'call recovery.attach again'
 from recovery._attached_watches() as w cross join lateral recovery._watch_definitions(w) as d
 where not exists (select from recovery.broken_watch as b where b.watch = w.name)
 group by w.name
@@ -38,7 +40,8 @@ select 'trigger', w.name, format('%s of %s %s', t.tgname, t.tgrelid::regclass, c
            else 'is enabled for replicas, too: a subscription of this table stops at the fence' end),
        format('alter table %s enable trigger %s;', t.tgrelid::regclass, t.tgname)
 from recovery._attached_watches() as w
-cross join lateral (select w.relation::oid as oid union select p.relid from pg_catalog.pg_partition_tree(w.relation) as p) as l
+cross join lateral (select w.relation::oid as oid union select p.relid
+    from pg_catalog.pg_partition_tree(w.relation) as p) as l
 join pg_catalog.pg_trigger as t on t.tgrelid = l.oid
 where t.tgname ~ '^(zz_)?recovery_[0-9]{2}_' and t.tgenabled <> 'O'
 union all
@@ -57,7 +60,8 @@ where i.problem is not null and (k.kind = 'open' or w.supervised is not null)
 union all
 select 'setting', 'session_replication_role', format('%s: writes are neither fenced nor told', s.said), s.remedy
 from (
-    select format('replica for %s', concat_ws(' in ', case when d.setrole = 0 then 'every role' else format('role %I', r.rolname) end,
+    select format('replica for %s',
+        concat_ws(' in ', case when d.setrole = 0 then 'every role' else format('role %I', r.rolname) end,
                case when d.setdatabase <> 0 then format('database %I', pg_catalog.current_database()) end)) as said,
            format('alter %s reset session_replication_role;', case
                when d.setrole = 0 then format('database %I', pg_catalog.current_database())
@@ -65,18 +69,23 @@ from (
                else format('role %I in database %I', r.rolname, pg_catalog.current_database()) end) as remedy
     from pg_catalog.pg_db_role_setting as d left join pg_catalog.pg_roles as r on r.oid = d.setrole
     where 'session_replication_role=replica' = any(d.setconfig)
-      and d.setdatabase in (0, (select b.oid from pg_catalog.pg_database as b where b.datname = pg_catalog.current_database()))
+      and d.setdatabase in (0,
+          (select b.oid from pg_catalog.pg_database as b where b.datname = pg_catalog.current_database()))
     union all
     select case when p.source in ('configuration file', 'command line') then 'replica for the whole server'
                 else format('replica in this session (from %s)', p.source) end,
-           case when p.source in ('configuration file', 'command line') then 'alter system reset session_replication_role; select pg_reload_conf();'
+           case when p.source in ('configuration file', 'command line')
+               then 'alter system reset session_replication_role; select pg_reload_conf();'
                 else 'look for it in PGOPTIONS and in what connects' end
     from pg_catalog.pg_settings as p
-    where p.name = 'session_replication_role' and p.setting = 'replica' and p.source not in ('database', 'user', 'database user', 'global')
+    where p.name = 'session_replication_role' and p.setting = 'replica'
+        and p.source not in ('database', 'user', 'database user', 'global')
 ) as s;
 
 comment on view recovery.problem is
-    'What every sweep passes over, shown by status: impossible processes and fuses (they are refused where they enter; a fuse among them guards nothing), and watches whose table, runner or expressions fail; and what takes the fence from a table: its triggers, indexes and columns, and sessions in which triggers do not fire.';
+    'What every sweep passes over, shown by status: impossible processes and fuses (they are refused where they '
+    'enter; a fuse among them guards nothing), and watches whose table, runner or expressions fail; and what takes '
+    'the fence from a table: its triggers, indexes and columns, and sessions in which triggers do not fire.';
 comment on column recovery.problem.kind is 'fuse, server, process, watch, trigger, index or setting.';
 comment on column recovery.problem.name is 'Its number, or name and epoch; of a trigger or index the watch.';
 comment on column recovery.problem.problem is 'What is wrong with it.';

@@ -11,6 +11,7 @@ begin
 end
 $$;
 
-comment on function recovery.untrack_process(bigint) is 'Forgets a process, at the end of its work. False if it was not there any more.';
+comment on function recovery.untrack_process(bigint) is
+    'Forgets a process, at the end of its work. False if it was not there any more.';
 
 revoke all on function recovery.untrack_process(bigint) from public;

@@ -9,12 +9,15 @@ as $$
     select exists (
         select from pg_class as t
         join recovery.runner as n on n.owner = t.relowner and n.privileged
-        join pg_class as c on c.relnamespace = t.relnamespace and c.relowner = t.relowner and c.relkind in ('r', 'p', 'v')
+        join pg_class as c on c.relnamespace = t.relnamespace and c.relowner = t.relowner
+            and c.relkind in ('r', 'p', 'v')
         where t.oid = p_table and not has_table_privilege(n.role, c.oid, 'insert')
-          and exists (select from pg_trigger as g where g.tgrelid = t.oid and not g.tgisinternal and g.tgname !~ '^(zz_)?recovery_[0-9]{2}_'))
+          and exists (select from pg_trigger as g where g.tgrelid = t.oid and not g.tgisinternal
+              and g.tgname !~ '^(zz_)?recovery_[0-9]{2}_'))
 $$;
 
 comment on function recovery._lacks_loan(regclass) is
-    'Whether a superuser''s table got triggers after it was attached: what they may write has not been lent to the runner yet.';
+    'Whether a superuser''s table got triggers after it was attached: what they may write has not been lent to the '
+    'runner yet.';
 
 revoke all on function recovery._lacks_loan(regclass) from public;

@@ -4,21 +4,18 @@ language plpgsql
 volatile
 security invoker
 set search_path = pg_catalog, pg_temp
-as $function$
-/* The runner executes the host's code, and so it owns the function that executes what it is given. An owner can alter
-   its function, and host code is the runner while it runs: it could make it security invoker, and whoever calls it
-   next would run the code. So it stands in a schema that is open to recovery_owner alone: nobody else can name it. */
+as $$
 declare
     v_runner recovery.runner;
     v_owner  text;
     v_tag    text;
-    v_call   text;
     v_given  boolean;
     v_new    boolean := current_setting('server_version_num')::integer >= 160000;  -- a membership says what it is for
     v_set    text := case when v_new then 'set' else 'member' end;
 begin
     if not exists (select from pg_roles as r where r.oid = p_owner) then
-        perform recovery._fail('RC010', format('role %s does not exist', coalesce(p_owner::text, 'null')), 'Give the role that owns the tables.');
+        perform recovery._fail('RC010', format('role %s does not exist', coalesce(p_owner::text, 'null')),
+            'Give the role that owns the tables.');
     end if;
     select r.rolname into v_owner from pg_roles as r where r.oid = p_owner;
     perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
@@ -26,7 +23,8 @@ begin
     set privileged = o.rolsuper or pg_has_role(o.oid, 'recovery_owner', 'member')
     from pg_roles as o where r.owner = p_owner and o.oid = p_owner returning r.* into v_runner;
     if not found then
-        v_tag := case when octet_length(v_owner) <= 40 then v_owner else left(v_owner, 16) || '_' || left(md5(v_owner), 16) end;
+        v_tag := case when octet_length(v_owner) <= 40 then v_owner
+                      else left(v_owner, 16) || '_' || left(md5(v_owner), 16) end;
         insert into recovery.runner (owner, role, privileged)
         select p_owner, 'recovery_runner_' || v_tag, r.rolsuper or pg_has_role(r.oid, 'recovery_owner', 'member')
         from pg_roles as r where r.oid = p_owner
@@ -35,13 +33,18 @@ begin
     if not exists (select from pg_roles as r where r.rolname = v_runner.role) then
         begin
             execute format('create role %I nologin', v_runner.role);
-            execute format('comment on role %I is %L', v_runner.role, format('pg-recovery: runner of %s, see recovery.permit.', v_owner));
+            execute format('comment on role %I is %L', v_runner.role,
+                format('pg-recovery: runner of %s, see recovery.permit.', v_owner));
         exception when duplicate_object or unique_violation then
             null;  -- of another database of this cluster, a moment ago
         end;
     end if;
-    if exists (select from pg_roles as r where r.rolname = v_runner.role and (r.rolcanlogin or r.rolsuper or r.rolcreaterole or r.rolreplication)) then
-        perform recovery._fail('RC010', format('role %I is not what pg-recovery made: it can log in or has rights of its own', v_runner.role),
+    if exists (
+        select from pg_roles as r
+        where r.rolname = v_runner.role and (r.rolcanlogin or r.rolsuper or r.rolcreaterole or r.rolreplication)
+    ) then
+        perform recovery._fail('RC010',
+            format('role %I is not what pg-recovery made: it can log in or has rights of its own', v_runner.role),
             format('alter role %I nologin nosuperuser nocreaterole noreplication;', v_runner.role));
     end if;
     if v_runner.privileged and pg_has_role(v_runner.role, p_owner, 'member') then
@@ -56,68 +59,22 @@ begin
     -- Who is no superuser must belong to a role to make something that belongs to it; until the end of this.
     v_given := not (pg_has_role(v_runner.role, 'usage') and pg_has_role(v_runner.role, v_set));
     if v_given then
-        execute format('grant %I to %I%s', v_runner.role, current_user, case when v_new then ' with inherit true, set true' else '' end);
+        execute format('grant %I to %I%s', v_runner.role, current_user,
+            case when v_new then ' with inherit true, set true' else '' end);
     end if;
     if not has_database_privilege(v_runner.role, current_database(), 'temporary') then
         execute format('grant temporary on database %I to %I', current_database(), v_runner.role);
     end if;
-    execute format($sql$
-        create or replace function recovery_private.run_%1$s(p_sql text, p_task recovery.task, p_mode text)
-        returns setof jsonb language plpgsql volatile security definer
-        set search_path = pg_catalog, pg_temp set standard_conforming_strings = on as %2$L$sql$,
-        v_runner.id, $body$
-declare
-    v_rows   refcursor;
-    v_answer jsonb;
-begin
-    if p_mode = 'read' then
-        return query execute p_sql using p_task;
-    elsif p_mode = 'write' then
-        -- Read and planned by our search_path, executed by that of the host's writers: its triggers see theirs.
-        open v_rows no scroll for execute p_sql using p_task;
-        perform pg_catalog.set_config('search_path', p_task.path, true);
-        loop
-            fetch v_rows into v_answer;
-            exit when not found;
-            return next v_answer;
-        end loop;
-        close v_rows;
-        -- A deferred constraint would fail at commit, where nothing could be split any more; and a
-        -- deferred trigger would run there, up to PostgreSQL 17 as whoever called us.
-        set constraints all immediate;
-    else
-        execute p_sql using p_task;
-        if p_mode = 'compile' then
-            -- How PostgreSQL prints the expression of a view, its type, and what it uses. Every name is qualified: the
-            -- text will be trusted, and the runner can alter the search_path of this function.
-            return query select pg_catalog.jsonb_build_object(
-                'text', pg_catalog.pg_get_viewdef(a.attrelid),
-                'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
-                'uses', (
-                    select pg_catalog.jsonb_agg(pg_catalog.jsonb_build_array(d.refclassid, d.refobjid, d.refobjsubid))
-                    from pg_catalog.pg_rewrite as w join pg_catalog.pg_depend as d
-                      on d.classid operator(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass and d.objid operator(pg_catalog.=) w.oid
-                    where w.ev_class operator(pg_catalog.=) a.attrelid))
-            from pg_catalog.pg_attribute as a
-            where a.attrelid operator(pg_catalog.=) p_task.key::pg_catalog.regclass and a.attnum operator(pg_catalog.=) 1;
-        end if;
-    end if;
-end$body$);
-    v_call := format('recovery_private.run_%s(text, recovery.task, text)', v_runner.id);
-    execute format('comment on function %s is %L', v_call, format('Executes a statement with the rights of %I, for tables of %I.', v_runner.role, v_owner));
-    execute format('grant create on schema recovery_private to %I', v_runner.role);
-    execute format('alter function %s owner to %I', v_call, v_runner.role);
-    execute format('revoke create on schema recovery_private from %I', v_runner.role);
-    execute format('revoke all on function %s from public', v_call);
-    execute format('grant execute on function %s to recovery_owner', v_call);
+    perform recovery._make_runner_function(v_runner, v_owner);
     if v_given then
         execute format('revoke %I from %I', v_runner.role, current_user);
     end if;
     return v_runner.id;
 end
-$function$;
+$$;
 
 comment on function recovery._make_runner(regrole) is
-    'Makes, or repairs, the role and the function by which code of an owner''s tables is executed. Needs a superuser, or CREATEROLE, membership in recovery_owner and (from PostgreSQL 16 on) the admin option on the owner.';
+    'Makes, or repairs, the role and the function by which code of an owner''s tables is executed. Needs a superuser, '
+    'or CREATEROLE, membership in recovery_owner and (from PostgreSQL 16 on) the admin option on the owner.';
 
 revoke all on function recovery._make_runner(regrole) from public;

@@ -18,6 +18,8 @@ end
 $$;
 
 comment on function recovery._restore_settings(jsonb) is
-    'Sets back what a trigger or function of the host has changed in this session by a plain SET, which outlives the transaction: else one table''s code could stop the sweeps of all others. To be called after a commit, when local settings are gone.';
+    'Sets back what a trigger or function of the host has changed in this session by a plain SET, which outlives the '
+    'transaction: else one table''s code could stop the sweeps of all others. To be called after a commit, when local '
+    'settings are gone.';
 
 revoke all on function recovery._restore_settings(jsonb) from public;

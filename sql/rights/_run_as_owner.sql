@@ -1,4 +1,6 @@
-create or replace function recovery._run_as_owner(p_runner integer, p_sql text, p_task recovery.task default null, p_mode text default 'read')
+create or replace function recovery._run_as_owner(
+    p_runner integer, p_sql text, p_task recovery.task default null, p_mode text default 'read'
+)
 returns setof jsonb
 language plpgsql
 volatile
@@ -34,19 +36,26 @@ begin
     -- Some things outlive the functions, and the transaction, in which host code makes them; the caller's session
     -- would go on with them. A plain SET of search_path and a cursor WITH HOLD are refused, which takes them back;
     -- temporary objects go.
-    for v_left in select o.what, o.removal from recovery._session_objects() as o where o.what <> all (v_before) order by o.what loop
+    for v_left in
+        select o.what, o.removal from recovery._session_objects() as o where o.what <> all (v_before) order by o.what
+    loop
         if v_left.removal is null then
-            perform recovery._fail('42501', format('code of %s leaves the %s in the session', v_owner, v_left.what), 'Let it use one without WITH HOLD.');
+            perform recovery._fail('42501', format('code of %s leaves the %s in the session', v_owner, v_left.what),
+                'Let it use one without WITH HOLD.');
         end if;
         perform recovery._run_as_owner(p_runner, v_left.removal, null, 'make');
     end loop;
     if current_setting('search_path') <> 'pg_catalog, pg_temp' then
-        perform recovery._fail('42501', format('code of %s sets search_path for the whole session', v_owner), 'Let it use SET LOCAL, or a SET clause of the function.');
+        perform recovery._fail('42501', format('code of %s sets search_path for the whole session', v_owner),
+            'Let it use SET LOCAL, or a SET clause of the function.');
     end if;
 end
 $$;
 
 comment on function recovery._run_as_owner(integer, text, recovery.task, text) is
-    'Executes a statement about watched rows with the rights of their owner''s runner: the only way in which code of the host runs because of us. Mode read, plan, compile: its answer, and nothing else stays; write: a closing, which fires the host''s triggers under its own search_path and all deferred ones at once; make: definitions of our own.';
+    'Executes a statement about watched rows with the rights of their owner''s runner: the only way in which code of '
+    'the host runs because of us. Mode read, plan, compile: its answer, and nothing else stays; write: a closing, '
+    'which fires the host''s triggers under its own search_path and all deferred ones at once; make: definitions of '
+    'our own.';
 
 revoke all on function recovery._run_as_owner(integer, text, recovery.task, text) from public;

@@ -8,8 +8,11 @@ create table recovery.runner (
 );
 
 comment on table recovery.runner is
-    'For each owner of watched tables the role that executes what stands in them: expressions, triggers, defaults. Written by recovery.permit.';
+    'For each owner of watched tables the role that executes what stands in them: expressions, triggers, defaults. '
+    'Written by recovery.permit.';
 comment on column recovery.runner.id is 'Number of the runner; recovery_private.run_<id> is its function.';
 comment on column recovery.runner.owner is 'Whose tables.';
-comment on column recovery.runner.role is 'The runner: no login, a member of the owner (or, if that is privileged, granted what it needs table by table).';
-comment on column recovery.runner.privileged is 'The owner is a superuser or belongs to recovery_owner: the runner is no member of it.';
+comment on column recovery.runner.role is
+    'The runner: no login, a member of the owner (or, if that is privileged, granted what it needs table by table).';
+comment on column recovery.runner.privileged is
+    'The owner is a superuser or belongs to recovery_owner: the runner is no member of it.';

@@ -18,7 +18,8 @@ create type recovery.task as (
 );
 
 comment on type recovery.task is
-    'What a statement about watched rows is told, as ($1).field: the only way from our routines into those that a runner executes. The planner folds its fields, so that partial indexes serve.';
+    'What a statement about watched rows is told, as ($1).field: the only way from our routines into those that a '
+    'runner executes. The planner folds its fields, so that partial indexes serve.';
 comment on column recovery.task.epoch is 'Owner of the rows.';
 comment on column recovery.task.keys is 'Groups, or the key after which to go on, or the key of one row.';
 comment on column recovery.task.bound is 'Last key of a range.';

@@ -34,7 +34,8 @@ begin
         perform recovery._fail('RC010', format('suspicion grace %s is not allowed', coalesce(p_grace::text, 'null')),
             format('Give an interval above 0 and up to the lease (%s).', p_lease));
     elsif p_policy is null or p_policy not in ('supersede', 'replace', 'wait', 'refuse') then
-        perform recovery._fail('RC010', format('boot policy %s is not known', coalesce(quote_literal(p_policy), 'null')),
+        perform recovery._fail('RC010',
+            format('boot policy %s is not known', coalesce(quote_literal(p_policy), 'null')),
             'Allowed are supersede, replace, wait and refuse.');
     end if;
     if p_beat is not null then
@@ -42,14 +43,16 @@ begin
     end if;
     perform recovery._check_process(p_host, p_pid, p_process_start, false);
     if octet_length(p_version) > 200 or p_version ~ '[[:cntrl:]]' then
-        perform recovery._fail('RC010', format('version %s is not allowed', quote_literal(left(p_version, 60))), 'Give up to 200 bytes without control characters.');
+        perform recovery._fail('RC010', format('version %s is not allowed', quote_literal(left(p_version, 60))),
+            'Give up to 200 bytes without control characters.');
     end if;
     -- One boot of a name at a time; a second one comes after and sees the first.
     perform set_config('lock_timeout', '30s', true);
     begin
         perform pg_advisory_xact_lock(hashtextextended('recovery.boot:' || p_name, 0));
     exception when lock_not_available then
-        perform recovery._fail('RC005', format('server name "%s" is being booted by another session since 30 s', p_name),
+        perform recovery._fail('RC005',
+            format('server name "%s" is being booted by another session since 30 s', p_name),
             'See pg_locks for the session that holds it.');
     end;
     if p_policy in ('wait', 'refuse') then
@@ -60,15 +63,18 @@ begin
         if found and p_policy = 'wait' then
             return;
         elsif found then
-            perform recovery._fail('RC005', format('server name "%s" is held by epoch %s (host %s, pid %s), whose lease holds until %s', p_name,
+            perform recovery._fail('RC005',
+                format('server name "%s" is held by epoch %s (host %s, pid %s), whose lease holds until %s', p_name,
                 v_holder.epoch, coalesce(v_holder.host, 'unknown'), coalesce(v_holder.pid::text, 'unknown'),
                 to_char(v_holder.until at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')),
                 'Stop that server, boot with policy supersede or replace, or give another name.');
         end if;
     end if;
     loop
-        insert into recovery.server (epoch, name, host, pid, process_start, version, lease, grace, booted, heartbeat, beat, keeper)
-        values (recovery._next_epoch(), p_name, p_host, p_pid, p_process_start, p_version, p_lease, p_grace, recovery._now(), recovery._now(),
+        insert into recovery.server (epoch, name, host, pid, process_start, version, lease, grace, booted, heartbeat,
+            beat, keeper)
+        values (recovery._next_epoch(), p_name, p_host, p_pid, p_process_start, p_version, p_lease, p_grace,
+            recovery._now(), recovery._now(),
             p_beat, p_beat is not null and coalesce(p_direct, true))
         on conflict (epoch) do nothing
         returning epoch, token into o_epoch, o_token;
@@ -86,10 +92,13 @@ begin
           and (p_policy = 'replace' or not recovery._is_sibling(s, p_host, p_pid, p_process_start))
         order by s.epoch
     loop
-        -- All of them or none: a zombie that is left may go on writing. Said in time, since PostgreSQL's own error would not say what to do.
+        -- All of them or none: a zombie that is left may go on writing. Said in time, since PostgreSQL's own error
+        -- would not say what to do.
         perform recovery._check_deadline();
         if recovery._end_epoch(v_older, 'superseded',
-            case when isfinite(v_until) then least(p_lock_wait, (v_until - clock_timestamp()) / 3 + interval '200 milliseconds') else p_lock_wait end)
+            case when isfinite(v_until)
+                then least(p_lock_wait, (v_until - clock_timestamp()) / 3 + interval '200 milliseconds')
+                else p_lock_wait end)
         then
             o_ended := o_ended || v_older;
         end if;
@@ -97,7 +106,13 @@ begin
 end
 $$;
 
-comment on function recovery._begin_boot(text, text, integer, timestamptz, text, interval, interval, text, interval, interval, boolean) is
-    'First transaction of a boot: makes the epoch and ends the older ones of the same name, save those that drain or are shown to be alive (policy replace ends these, too). Policy refuse raises RC005 if a live server holds the name, wait returns nulls. RC004 bad name, RC010 bad argument.';
+comment on function recovery._begin_boot(
+    text, text, integer, timestamptz, text, interval, interval, text, interval, interval, boolean
+) is
+    'First transaction of a boot: makes the epoch and ends the older ones of the same name, save those that drain or '
+    'are shown to be alive (policy replace ends these, too). Policy refuse raises RC005 if a live server holds the '
+    'name, wait returns nulls. RC004 bad name, RC010 bad argument.';
 
-revoke all on function recovery._begin_boot(text, text, integer, timestamptz, text, interval, interval, text, interval, interval, boolean) from public;
+revoke all on function recovery._begin_boot(
+    text, text, integer, timestamptz, text, interval, interval, text, interval, interval, boolean
+) from public;

@@ -10,17 +10,22 @@ declare
 begin
     select s.name, s.token into v_server from recovery.server as s where s.epoch = p_epoch;
     if not found then
-        perform recovery._fail('RC002', format('epoch %s is unknown: no server booted with it', coalesce(p_epoch::text, 'null')),
+        perform recovery._fail('RC002',
+            format('epoch %s is unknown: no server booted with it', coalesce(p_epoch::text, 'null')),
             'Give the epoch that recovery.boot returned.');
     elsif p_token is null then
-        perform recovery._fail('RC003', format('epoch %s of server "%s" is not shut down without its token', p_epoch, v_server.name),
-            'Give the token that recovery.boot returned with the epoch; only a member of recovery_owner may go without.');
+        perform recovery._fail('RC003',
+            format('epoch %s of server "%s" is not shut down without its token', p_epoch, v_server.name),
+            'Give the token that recovery.boot returned with the epoch; only a member of recovery_owner may go '
+            'without.');
     elsif p_token <> v_server.token then
-        perform recovery._fail('RC003', format('epoch %s belongs to another boot of server "%s": the token does not match', p_epoch, v_server.name),
+        perform recovery._fail('RC003',
+            format('epoch %s belongs to another boot of server "%s": the token does not match', p_epoch, v_server.name),
             'After a failover an epoch may have been issued again; boot again to get a new one.');
     end if;
     if p_heir = p_epoch then
-        perform recovery._fail('RC010', format('epoch %s cannot be its own heir', p_heir), 'Give the epoch of another live server.');
+        perform recovery._fail('RC010', format('epoch %s cannot be its own heir', p_heir),
+            'Give the epoch of another live server.');
     elsif p_heir is not null then
         perform recovery.assert_live(p_heir);
         -- With the end itself: a sweep that comes between must hand over, too, and not close.

@@ -11,6 +11,7 @@ as $$
     where s.epoch = p_epoch
 $$;
 
-comment on function recovery._heir_of(bigint) is 'The live epoch to which an ended one left its work, else null: then its rows are orphans.';
+comment on function recovery._heir_of(bigint) is
+    'The live epoch to which an ended one left its work, else null: then its rows are orphans.';
 
 revoke all on function recovery._heir_of(bigint) from public;

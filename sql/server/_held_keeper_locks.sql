@@ -10,6 +10,7 @@ as $$
     where s.ended is null and s.keeper
 $$;
 
-comment on function recovery._held_keeper_locks() is 'For each server with a keeper, whether its session advisory lock (-epoch) is held.';
+comment on function recovery._held_keeper_locks() is
+    'For each server with a keeper, whether its session advisory lock (-epoch) is held.';
 
 revoke all on function recovery._held_keeper_locks() from public;

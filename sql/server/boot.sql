@@ -35,7 +35,8 @@ begin
         select r.o_epoch, r.o_token, r.o_ended into epoch, token, v_ended
         from recovery._begin_boot(p_name, p_host, p_pid, p_process_start, p_version, p_lease,
             least(p_grace, p_lease),
-            case when pg_catalog.clock_timestamp() operator(pg_catalog.>) (v_start operator(pg_catalog.+) p_wait) and p_policy operator(pg_catalog.=) 'wait' then 'refuse' else p_policy end,
+            case when pg_catalog.clock_timestamp() operator(pg_catalog.>) (v_start operator(pg_catalog.+) p_wait)
+                and p_policy operator(pg_catalog.=) 'wait' then 'refuse' else p_policy end,
             p_lock_wait, p_beat, p_direct) as r;
         -- A caller that gets an error instead of its epoch has superseded the others for nothing.
         perform recovery._check_deadline();
@@ -45,20 +46,34 @@ begin
     end loop;
     report := recovery._new_report(v_ended);
     perform recovery._begin_step(p_lock_wait);
-    for v_orphan in select distinct o.family, o.epoch from recovery._orphaned_epochs(p_name) as o order by o.family, o.epoch loop
+    for v_orphan in
+        select distinct o.family, o.epoch from recovery._orphaned_epochs(p_name) as o order by o.family, o.epoch
+    loop
         exit when (report operator(pg_catalog.->) 'more') operator(pg_catalog.=) 'true'::pg_catalog.jsonb;
         -- Work that an active fuse guards becomes this boot's; the rest closes.
         if recovery._has_fuses(v_orphan.family) then
-            call recovery._close_epoch(v_orphan.family, v_orphan.epoch, pg_catalog.concat('boot:', epoch), p_batch, p_lock_wait, epoch, report, true, epoch, token);
+            call recovery._close_epoch(v_orphan.family, v_orphan.epoch, pg_catalog.concat('boot:', epoch), p_batch,
+                p_lock_wait, epoch, report, true, epoch, token);
         end if;
-        call recovery._close_epoch(v_orphan.family, v_orphan.epoch, pg_catalog.concat('boot:', epoch), p_batch, p_lock_wait,
+        call recovery._close_epoch(v_orphan.family, v_orphan.epoch, pg_catalog.concat('boot:', epoch), p_batch,
+            p_lock_wait,
             recovery._heir_of(v_orphan.epoch), report, false, epoch, token);
     end loop;
     report := recovery._end_report(report, v_start);
 end
 $$;
 
-comment on procedure recovery.boot(text, text, integer, timestamptz, text, interval, interval, text, interval, integer, interval, interval, boolean, bigint, uuid, jsonb) is
-    'Boots a server: a new epoch and token; older epochs of the name end, unless they are shown to be alive, and their orphans close, a batch a transaction. With p_beat (how often it will beat) the calling session becomes the keeper''s and holds its lock; p_direct false: a pooler is in between, a lock proves nothing. Policies: supersede, replace, wait (at most p_wait), refuse. One CALL in autocommit. RC004 bad name, RC010 bad argument, RC005 name is being booted.';
+comment on procedure recovery.boot(
+    text, text, integer, timestamptz, text, interval, interval, text, interval, integer, interval, interval,
+    boolean, bigint, uuid, jsonb
+) is
+    'Boots a server: a new epoch and token; older epochs of the name end, unless they are shown to be alive, and '
+    'their orphans close, a batch a transaction. With p_beat (how often it will beat) the calling session becomes the '
+    'keeper''s and holds its lock; p_direct false: a pooler is in between, a lock proves nothing. Policies: '
+    'supersede, replace, wait (at most p_wait), refuse. One CALL in autocommit. RC004 bad name, RC010 bad argument, '
+    'RC005 name is being booted.';
 
-revoke all on procedure recovery.boot(text, text, integer, timestamptz, text, interval, interval, text, interval, integer, interval, interval, boolean, bigint, uuid, jsonb) from public;
+revoke all on procedure recovery.boot(
+    text, text, integer, timestamptz, text, interval, interval, text, interval, integer, interval, interval,
+    boolean, bigint, uuid, jsonb
+) from public;

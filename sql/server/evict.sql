@@ -35,10 +35,12 @@ begin
         end if;
     end loop;
     if v_evicted = '{}' and v_held is not null then
-        perform recovery._fail('55P03', format('epoch %s is not evicted: another transaction holds its row of recovery.server', v_held),
+        perform recovery._fail('55P03',
+            format('epoch %s is not evicted: another transaction holds its row of recovery.server', v_held),
             'See pg_locks for the transaction, or pg_prepared_xacts; end it and evict again.');
     elsif v_evicted = '{}' then
-        perform recovery._fail('RC002', format('no live server is called %s', coalesce(quote_literal(p_server), 'null')),
+        perform recovery._fail('RC002',
+            format('no live server is called %s', coalesce(quote_literal(p_server), 'null')),
             'Give a name or an epoch from recovery.server_status.');
     end if;
     return v_evicted;
@@ -46,6 +48,7 @@ end
 $$;
 
 comment on function recovery.evict(text, boolean) is
-    'An operator ends a server by name or epoch; the next sweep closes its work. With p_terminate its sessions are cut too (needs pg_signal_backend). RC002 if none is live.';
+    'An operator ends a server by name or epoch; the next sweep closes its work. With p_terminate its sessions are '
+    'cut too (needs pg_signal_backend). RC002 if none is live.';
 
 revoke all on function recovery.evict(text, boolean) from public;

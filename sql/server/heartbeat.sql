@@ -17,7 +17,8 @@ begin
         select s.name into v_name from recovery.server as s
         where s.epoch = p_epoch and s.ended is null and s.token is distinct from p_token;
         if found then
-            perform recovery._fail('RC003', format('epoch %s belongs to another boot of server "%s": the token does not match', p_epoch, v_name),
+            perform recovery._fail('RC003',
+                format('epoch %s belongs to another boot of server "%s": the token does not match', p_epoch, v_name),
                 'After a failover an epoch may have been issued again; boot again to get a new one.');
         end if;
         perform recovery.assert_live(p_epoch);
@@ -28,6 +29,7 @@ end
 $$;
 
 comment on function recovery.heartbeat(bigint, uuid) is
-    'Extends the lease and returns until when it holds. RC001: the epoch has ended, the caller must stop; RC002: unknown; RC003: foreign token.';
+    'Extends the lease and returns until when it holds. RC001: the epoch has ended, the caller must stop; RC002: '
+    'unknown; RC003: foreign token.';
 
 revoke all on function recovery.heartbeat(bigint, uuid) from public;

@@ -28,17 +28,21 @@ begin
     commit; set transaction isolation level read committed, read write;
     report := recovery._new_report(case when v_ended then array[p_epoch] else array[]::bigint[] end);
     for v_family in select distinct w.family from recovery._attached_watches() as w
-        where exists (select from recovery.server as s where s.epoch operator(pg_catalog.=) p_epoch and (s.ended is not null or s.pending is not null))
+        where exists (select from recovery.server as s where s.epoch operator(pg_catalog.=) p_epoch
+            and (s.ended is not null or s.pending is not null))
         order by w.family
     loop
         exit when (report operator(pg_catalog.->) 'more') operator(pg_catalog.=) 'true'::pg_catalog.jsonb;
-        call recovery._close_epoch(v_family, p_epoch, pg_catalog.concat('shutdown:', p_epoch), p_batch, p_lock_wait, p_heir, report);
+        call recovery._close_epoch(v_family, p_epoch, pg_catalog.concat('shutdown:', p_epoch), p_batch, p_lock_wait,
+            p_heir, report);
     end loop;
     report := recovery._end_report(report, v_start);
 end
 $$;
 
 comment on procedure recovery.shutdown(bigint, uuid, bigint, integer, interval, jsonb) is
-    'Ends an epoch with reason shutdown and closes what it still owns, or hands it to the live epoch p_heir. Harmless when it has ended already. RC002 unknown epoch, RC003 no token or a foreign one (recovery_owner needs none), RC001 the heir has ended.';
+    'Ends an epoch with reason shutdown and closes what it still owns, or hands it to the live epoch p_heir. Harmless '
+    'when it has ended already. RC002 unknown epoch, RC003 no token or a foreign one (recovery_owner needs none), '
+    'RC001 the heir has ended.';
 
 revoke all on procedure recovery.shutdown(bigint, uuid, bigint, integer, interval, jsonb) from public;

@@ -10,6 +10,7 @@ as $$
 $$;
 
 comment on function recovery._database_number() is
-    'The last three digits of every epoch that this database issues: a publisher and its subscribers do not issue the same, and a physical copy that became a database of its own knows which are not its own.';
+    'The last three digits of every epoch that this database issues: a publisher and its subscribers do not issue the '
+    'same, and a physical copy that became a database of its own knows which are not its own.';
 
 revoke all on function recovery._database_number() from public;

@@ -13,6 +13,7 @@ begin
 end
 $$;
 
-comment on function recovery._fail(text, text, text) is 'Raises an error of class RC; the codes stand in ARCHITECTURE.md.';
+comment on function recovery._fail(text, text, text) is
+    'Raises an error of class RC; the codes stand in ARCHITECTURE.md.';
 
 revoke all on function recovery._fail(text, text, text) from public;

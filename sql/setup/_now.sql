@@ -8,6 +8,7 @@ as $$
     select clock_timestamp() + c.shift from recovery.clock as c
 $$;
 
-comment on function recovery._now() is 'The clock by which leases, fuses and timeouts are judged: the database clock, moved by recovery.clock in tests.';
+comment on function recovery._now() is
+    'The clock by which leases, fuses and timeouts are judged: the database clock, moved by recovery.clock in tests.';
 
 revoke all on function recovery._now() from public;

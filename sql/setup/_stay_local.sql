@@ -17,6 +17,8 @@ end
 $$;
 
 comment on function recovery._stay_local() is
-    'Trigger function of all our own tables, fires for replicated rows only: a publication FOR ALL TABLES brings the publisher''s servers, fuses and watches, which mean nothing here (its locks, processes and oids are elsewhere), and drops them.';
+    'Trigger function of all our own tables, fires for replicated rows only: a publication FOR ALL TABLES brings the '
+    'publisher''s servers, fuses and watches, which mean nothing here (its locks, processes and oids are elsewhere), '
+    'and drops them.';
 
 revoke all on function recovery._stay_local() from public;

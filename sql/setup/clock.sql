@@ -7,6 +7,7 @@ create table recovery.clock (
 
 insert into recovery.clock default values;
 
-comment on table recovery.clock is 'Moves the clock by which leases, fuses and timeouts are judged; for tests, and only the owner can.';
+comment on table recovery.clock is
+    'Moves the clock by which leases, fuses and timeouts are judged; for tests, and only the owner can.';
 comment on column recovery.clock.one is 'There is one row.';
 comment on column recovery.clock.shift is 'Added to the database clock.';

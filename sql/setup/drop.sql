@@ -10,9 +10,11 @@ begin
     end loop;
     select array_agg(r.role order by r.id) into v_roles from recovery.runner as r;
     drop schema recovery_private, recovery cascade;
-    foreach v_role in array v_roles || array['recovery_runner', 'recovery_listener', 'recovery_server', 'recovery_owner'] loop
+    foreach v_role in array v_roles
+        || array['recovery_runner', 'recovery_listener', 'recovery_server', 'recovery_owner'] loop
         begin
-            if exists (select from pg_catalog.pg_database as d cross join pg_catalog.aclexplode(d.datacl) as a join pg_catalog.pg_roles as r on r.oid = a.grantee
+            if exists (select from pg_catalog.pg_database as d cross join pg_catalog.aclexplode(d.datacl) as a
+                join pg_catalog.pg_roles as r on r.oid = a.grantee
                        where d.datname = pg_catalog.current_database() and r.rolname = v_role) then
                 execute format('revoke temporary on database %I from %I', pg_catalog.current_database(), v_role);
             end if;

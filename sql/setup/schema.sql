@@ -1,5 +1,5 @@
--- pg-recovery's own environment has made the schema, for its version table. Nothing else may be in it: a downgrade would
--- drop it, and whoever owns a schema or a function in it could slip us theirs.
+-- pg-recovery's own environment has made the schema, for its version table. Nothing else may be in it: a downgrade
+-- would drop it, and whoever owns a schema or a function in it could slip us theirs.
 do $$
 begin
     if to_regnamespace('recovery') is null then
@@ -7,7 +7,8 @@ begin
     elsif exists (
             select from pg_depend as d
             where d.refclassid = 'pg_namespace'::regclass and d.refobjid = to_regnamespace('recovery')
-              and (d.classid <> 'pg_class'::regclass or d.objid is distinct from to_regclass('recovery.alembic_version')))
+              and (d.classid <> 'pg_class'::regclass
+                  or d.objid is distinct from to_regclass('recovery.alembic_version')))
         or not exists (
             select from pg_namespace as n join pg_roles as r on r.oid = n.nspowner
             where n.nspname = 'recovery' and (r.rolname in (current_user, 'recovery_owner') or r.rolsuper))
@@ -15,7 +16,8 @@ begin
         raise exception using
             errcode = 'duplicate_schema',
             message = 'schema "recovery" is in use already',
-            hint = 'If `recovery migrate` installed it: `alembic stamp` its revisions here, then drop table recovery.alembic_version. Else rename the schema.';
+            hint = 'If `recovery migrate` installed it: `alembic stamp` its revisions here, then drop table '
+                'recovery.alembic_version. Else rename the schema.';
     end if;
 end
 $$;

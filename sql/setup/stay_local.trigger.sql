@@ -8,10 +8,12 @@ begin
         from pg_catalog.pg_class as c
         where c.relnamespace = 'recovery'::regnamespace and c.relkind = 'r' order by c.relname
     loop
-        execute format('create trigger recovery_00_stay_local before insert%s on %s for each row execute function recovery._stay_local()',
+        execute format('create trigger recovery_00_stay_local before insert%s on %s '
+            'for each row execute function recovery._stay_local()',
             case when v_table.often then '' else ' or update or delete' end, v_table.name);
         execute format('alter table %s enable replica trigger recovery_00_stay_local', v_table.name);
-        execute format('comment on trigger recovery_00_stay_local on %s is %L', v_table.name, 'Drops what a subscription brings: our tables are of this database only.');
+        execute format('comment on trigger recovery_00_stay_local on %s is %L', v_table.name,
+            'Drops what a subscription brings: our tables are of this database only.');
     end loop;
 end
 $$;

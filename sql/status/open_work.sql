@@ -10,10 +10,12 @@ declare
     v_sql   text;
 begin
     for v_watch in select w.* from recovery._attached_watches() as w order by w.family, w.position, w.name loop
-        v_sql := format('select jsonb_build_array(r.server_epoch, count(*)) from %s as r where (%s)', v_watch.relation, v_watch.open);
+        v_sql := format('select jsonb_build_array(r.server_epoch, count(*)) from %s as r where (%s)', v_watch.relation,
+            v_watch.open);
         begin
             return query select v_watch.name, (f.row ->> 0)::bigint, (f.row ->> 1)::bigint
-                from recovery._run_as_owner(v_watch.runner, v_sql || coalesce(' and (' || v_watch.only_if || ')', '') || ' group by r.server_epoch') as f (row);
+                from recovery._run_as_owner(v_watch.runner, v_sql || coalesce(' and (' || v_watch.only_if || ')', '')
+                    || ' group by r.server_epoch') as f (row);
         exception when others then
             begin
                 return query select v_watch.name, (f.row ->> 0)::bigint, (f.row ->> 1)::bigint

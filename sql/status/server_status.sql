@@ -21,7 +21,8 @@ select
     coalesce(w.open_rows, 0)::bigint as open_rows
 from recovery.server as s
 left join recovery.judgement as v on v.epoch = s.epoch
-left join (select o.server_epoch, sum(o.open_rows) as open_rows from recovery.open_work() as o group by o.server_epoch) as w
+left join (select o.server_epoch, sum(o.open_rows) as open_rows from recovery.open_work() as o
+    group by o.server_epoch) as w
     on w.server_epoch = s.epoch;
 
 comment on view recovery.server_status is 'Every boot with its state (live, lapsed, ended) and the open rows it owns.';
@@ -35,7 +36,9 @@ comment on column recovery.server_status.booted is 'When it booted.';
 comment on column recovery.server_status.heartbeat is 'Last heartbeat.';
 comment on column recovery.server_status.ended is 'When it ended.';
 comment on column recovery.server_status.reason is 'Why it ended.';
-comment on column recovery.server_status.state is 'live, draining, suspected (keeper connection lost), held back (looks dead, but see held_because), dead (the next sweep ends it) or ended.';
+comment on column recovery.server_status.state is
+    'live, draining, suspected (keeper connection lost), held back (looks dead, but see held_because), dead (the next '
+    'sweep ends it) or ended.';
 comment on column recovery.server_status.held_until is 'Not declared dead before then.';
 comment on column recovery.server_status.held_because is 'Why not.';
 comment on column recovery.server_status.open_rows is 'Open rows it owns.';

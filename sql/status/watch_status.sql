@@ -8,8 +8,10 @@ select
     w.name as watch,
     w.relation,
     coalesce(sum(o.open_rows), 0)::bigint as open_rows,
-    coalesce(sum(o.open_rows) filter (where (s.ended is not null or s.pending is not null) and not o.elsewhere), 0)::bigint as orphans,
-    coalesce(sum(o.open_rows) filter (where o.open_rows is not null and o.server_epoch is null and not o.elsewhere), 0)::bigint as unowned,
+    coalesce(sum(o.open_rows) filter (where (s.ended is not null or s.pending is not null) and not o.elsewhere),
+        0)::bigint as orphans,
+    coalesce(sum(o.open_rows) filter (where o.open_rows is not null and o.server_epoch is null and not o.elsewhere),
+        0)::bigint as unowned,
     (select count(*) from recovery.failure as f where f.watch = w.name) as failures,
     recovery._rows_on_hold(w.name) as waiting,
     recovery._is_stale(w.relation) as stale,
@@ -25,8 +27,14 @@ comment on column recovery.watch_status.watch is 'Name of the watch.';
 comment on column recovery.watch_status.relation is 'Watched table.';
 comment on column recovery.watch_status.open_rows is 'Rows of work in flight.';
 comment on column recovery.watch_status.orphans is 'Of these, owned by an ended epoch.';
-comment on column recovery.watch_status.unowned is 'Of these, owned by nobody: written without an epoch, so that nobody notices when their process dies.';
-comment on column recovery.watch_status.waiting is 'Open rows that are on hold: they wait for a human, or for a point in time.';
+comment on column recovery.watch_status.unowned is
+    'Of these, owned by nobody: written without an epoch, so that nobody notices when their process dies.';
+comment on column recovery.watch_status.waiting is
+    'Open rows that are on hold: they wait for a human, or for a point in time.';
 comment on column recovery.watch_status.failures is 'Rows that could not be closed.';
-comment on column recovery.watch_status.stale is 'The host has added a BEFORE UPDATE trigger since: call recovery.attach again, it makes our triggers notice what that one changes.';
-comment on column recovery.watch_status.elsewhere is 'Open rows that came by logical replication and are left alone: they belong to nobody here until a server writes its epoch into them, or the subscription is dropped. Null: no subscription writes the table.';
+comment on column recovery.watch_status.stale is
+    'The host has added a BEFORE UPDATE trigger since: call recovery.attach again, it makes our triggers notice what '
+    'that one changes.';
+comment on column recovery.watch_status.elsewhere is
+    'Open rows that came by logical replication and are left alone: they belong to nobody here until a server writes '
+    'its epoch into them, or the subscription is dropped. Null: no subscription writes the table.';

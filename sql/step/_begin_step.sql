@@ -15,6 +15,7 @@ end
 $$;
 
 comment on function recovery._begin_step(interval) is
-    'Begins a transaction of boot, sweep or shutdown: its lock waits are bounded, the caller''s transaction_timeout does not end the session in its middle. False: no time is left before statement_timeout.';
+    'Begins a transaction of boot, sweep or shutdown: its lock waits are bounded, the caller''s transaction_timeout '
+    'does not end the session in its middle. False: no time is left before statement_timeout.';
 
 revoke all on function recovery._begin_step(interval) from public;

@@ -10,6 +10,8 @@ as $$
                 else statement_timestamp() + current_setting('statement_timeout')::interval - interval '1 second' end
 $$;
 
-comment on function recovery._call_deadline() is 'When boot, sweep and shutdown stop and leave the rest to the next sweep: a second before statement_timeout would end them half done.';
+comment on function recovery._call_deadline() is
+    'When boot, sweep and shutdown stop and leave the rest to the next sweep: a second before statement_timeout would '
+    'end them half done.';
 
 revoke all on function recovery._call_deadline() from public;

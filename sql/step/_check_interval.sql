@@ -14,6 +14,7 @@ begin
 end
 $$;
 
-comment on function recovery._check_interval(text, interval, interval, interval) is 'Refuses an interval that is null or out of range, naming what it is for: RC010.';
+comment on function recovery._check_interval(text, interval, interval, interval) is
+    'Refuses an interval that is null or out of range, naming what it is for: RC010.';
 
 revoke all on function recovery._check_interval(text, interval, interval, interval) from public;

@@ -8,6 +8,7 @@ as $$
     select w.* from recovery.watch as w where exists (select from pg_class as c where c.oid = w.relation)
 $$;
 
-comment on function recovery._attached_watches() is 'The watches whose table is still there: one that was dropped without recovery.detach harms no other.';
+comment on function recovery._attached_watches() is
+    'The watches whose table is still there: one that was dropped without recovery.detach harms no other.';
 
 revoke all on function recovery._attached_watches() from public;

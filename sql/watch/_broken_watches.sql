@@ -21,6 +21,7 @@ end
 $$;
 
 comment on function recovery._broken_watches() is
-    'Watches whose statements cannot be planned now: something that their expressions use is gone, or a right. Nothing is executed.';
+    'Watches whose statements cannot be planned now: something that their expressions use is gone, or a right. '
+    'Nothing is executed.';
 
 revoke all on function recovery._broken_watches() from public;

@@ -12,7 +12,8 @@ begin
     -- this takes back all that came of it.
     select u.what into v_what
     from pg_depend as d
-    cross join lateral recovery._untrusted_object(d.refclassid, d.refobjid, (recovery._runner_of(p_table)).privileged) as u (what)
+    cross join lateral recovery._untrusted_object(d.refclassid, d.refobjid,
+        (recovery._runner_of(p_table)).privileged) as u (what)
     where u.what is not null
       and (d.classid = 'pg_class'::regclass and d.objid in (
               select i.indexrelid from pg_index as i join pg_class as c on c.oid = i.indexrelid
@@ -28,6 +29,7 @@ begin
 end
 $$;
 
-comment on function recovery._check_definitions(regclass) is 'Refuses an index or trigger of ours in which a literal has run code: RC006.';
+comment on function recovery._check_definitions(regclass) is
+    'Refuses an index or trigger of ours in which a literal has run code: RC006.';
 
 revoke all on function recovery._check_definitions(regclass) from public;

@@ -18,6 +18,7 @@ end
 $$;
 
 comment on function recovery._define_watch(regclass) is
-    'Makes the index and the triggers of a watch that its table does not have, as the runner: whoever makes them reads the literals in them. Whoever may call it, it makes what the watch says.';
+    'Makes the index and the triggers of a watch that its table does not have, as the runner: whoever makes them '
+    'reads the literals in them. Whoever may call it, it makes what the watch says.';
 
 revoke all on function recovery._define_watch(regclass) from public;

@@ -22,17 +22,28 @@ begin
     foreach v_name in array v_names loop
         if exists (
             select from pg_proc as p
-            where p.pronamespace = 'recovery'::regnamespace and p.proname = format('watch_%s_%s', new.id, v_name) and p.proowner <> (select o.oid from pg_roles as o where o.rolname = v_runner.role)
+            where p.pronamespace = 'recovery'::regnamespace and p.proname = format('watch_%s_%s', new.id, v_name)
+              and p.proowner <> (select o.oid from pg_roles as o where o.rolname = v_runner.role)
         ) then
             execute format('drop function recovery.watch_%s_%s()', new.id, v_name);  -- the table has another owner now
         end if;
-        perform recovery._run_as_owner(new.runner, format(
-            'create or replace function recovery.watch_%1$s_%2$s() returns trigger language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as %3$L;'
-            ' comment on function recovery.watch_%1$s_%2$s() is %4$L;'
-            ' revoke all on function recovery.watch_%1$s_%2$s() from public;'
-            ' grant execute on function recovery.watch_%1$s_%2$s() to %5$s',
-            new.id, v_name, recovery._trigger_sql(new, v_name),
-            format('Generated for watch "%s": owner, fence and events of its rows, %s.', new.name, replace(v_name, '_', ' ')), v_runner.owner), null, 'make');
+        perform recovery._run_as_owner(new.runner, recovery._render_sql($sql$
+            create or replace function {function}()
+            returns trigger
+            language plpgsql
+            volatile
+            security definer
+            set search_path = pg_catalog, pg_temp
+            as {body!l};
+            comment on function {function}() is {comment!l};
+            revoke all on function {function}() from public;
+            grant execute on function {function}() to {owner}
+            $sql$, jsonb_build_object(
+            'function', format('recovery.watch_%s_%s', new.id, v_name),
+            'body', recovery._trigger_sql(new, v_name),
+            'comment', format('Generated for watch "%s": owner, fence and events of its rows, %s.',
+                              new.name, replace(v_name, '_', ' ')),
+            'owner', v_runner.owner)), null, 'make');
     end loop;
     execute format('revoke create on schema recovery from %I', v_runner.role);
     return null;
@@ -40,6 +51,7 @@ end
 $$;
 
 comment on function recovery._generate_watch() is
-    'Trigger function of recovery.watch: makes the trigger functions of a watch, which belong to its runner, and the view through which they append events.';
+    'Trigger function of recovery.watch: makes the trigger functions of a watch, which belong to its runner, and the '
+    'view through which they append events.';
 
 revoke all on function recovery._generate_watch() from public;

@@ -13,6 +13,7 @@ as $$
 $$;
 
 comment on function recovery._has_rewriting_trigger(regclass) is
-    'Whether a trigger of the host may change a row on its way into the table, or into one of its partitions: BEFORE UPDATE FOR EACH ROW.';
+    'Whether a trigger of the host may change a row on its way into the table, or into one of its partitions: BEFORE '
+    'UPDATE FOR EACH ROW.';
 
 revoke all on function recovery._has_rewriting_trigger(regclass) from public;

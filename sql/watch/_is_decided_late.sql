@@ -12,6 +12,7 @@ as $$
 $$;
 
 comment on function recovery._is_decided_late(recovery.watch) is
-    'Whether the open predicate reads a generated column: PostgreSQL computes it after the BEFORE triggers, which do not know yet whether the row is open.';
+    'Whether the open predicate reads a generated column: PostgreSQL computes it after the BEFORE triggers, which do '
+    'not know yet whether the row is open.';
 
 revoke all on function recovery._is_decided_late(recovery.watch) from public;

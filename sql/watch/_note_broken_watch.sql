@@ -12,6 +12,7 @@ begin
 end
 $$;
 
-comment on function recovery._note_broken_watch(text, text, text) is 'Notes that a watch fails, so that its rows wait and all others are served.';
+comment on function recovery._note_broken_watch(text, text, text) is
+    'Notes that a watch fails, so that its rows wait and all others are served.';
 
 revoke all on function recovery._note_broken_watch(text, text, text) from public;

@@ -9,17 +9,20 @@ declare
     v_watch  record;
     v_epochs jsonb;
 begin
-    select w.relation, w.open, w.runner into strict v_watch from recovery._attached_watches() as w where w.name = p_watch;
+    select w.relation, w.open, w.runner into strict v_watch from recovery._attached_watches() as w
+        where w.name = p_watch;
     -- Steps from one epoch to the next in the partial index, so the cost follows the number of owners.
-    select e.* into v_epochs from recovery._run_as_owner(v_watch.runner, format($sql$
+    select e.* into v_epochs from recovery._run_as_owner(v_watch.runner, recovery._render_sql($sql$
         with recursive e (epoch) as (
-            (select r.server_epoch from %1$s as r where r.server_epoch is not null and (%2$s) order by r.server_epoch limit 1)
+            (select r.server_epoch from {relation} as r
+             where r.server_epoch is not null and ({open}) order by r.server_epoch limit 1)
             union all
-            select (select r.server_epoch from %1$s as r where r.server_epoch > e.epoch and (%2$s) order by r.server_epoch limit 1)
+            select (select r.server_epoch from {relation} as r
+                    where r.server_epoch > e.epoch and ({open}) order by r.server_epoch limit 1)
             from e where e.epoch is not null
         )
         select to_jsonb(array_agg(e.epoch)) from e where e.epoch is not null
-        $sql$, v_watch.relation, v_watch.open)) as e;
+        $sql$, jsonb_build_object('relation', v_watch.relation, 'open', v_watch.open))) as e;
     return coalesce(recovery._to_texts(v_epochs)::bigint[], '{}');
 end
 $$;

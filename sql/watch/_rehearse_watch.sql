@@ -8,23 +8,30 @@ as $$
 declare
     v_watch recovery.watch;
     v_task  recovery.task;
+    v_role  text;
     v_step  text := 'statement';
     v_state text;
     v_error text;
 begin
     select w.* into strict v_watch from recovery.watch as w where w.relation = p_table;
-    if (select to_jsonb(true) from recovery._run_as_owner(v_watch.runner, format('select pg_catalog.to_jsonb(pg_catalog.row_security_active(%L::pg_catalog.regclass))', p_table)) as r where r = 'true') then
-        perform recovery._fail('RC006', format('row security of %s would hide rows from %s', p_table, (select r.role from recovery.runner as r where r.id = v_watch.runner)),
-            format('Orphans would stay open: alter role %I bypassrls.', (select r.role from recovery.runner as r where r.id = v_watch.runner)));
+    select r.role into v_role from recovery.runner as r where r.id = v_watch.runner;
+    if exists (
+        select from recovery._run_as_owner(v_watch.runner, format(
+            'select pg_catalog.to_jsonb(pg_catalog.row_security_active(%L::pg_catalog.regclass))', p_table)) as r
+        where r = 'true'
+    ) then
+        perform recovery._fail('RC006', format('row security of %s would hide rows from %s', p_table, v_role),
+            format('Orphans would stay open: alter role %I bypassrls.', v_role));
     end if;
     -- The real statements, planned by the role that executes them.
-    perform recovery._run_as_owner(v_watch.runner, 'explain (costs off) ' || recovery._close_sql(v_watch.family, case when v_watch.group_by is null then 'range' else 'groups' end),
-        v_task, 'plan');
-    perform recovery._run_as_owner(v_watch.runner, 'explain (costs off) ' || recovery._close_sql(v_watch.family, 'row', 'any', 'without', true, true, false, v_watch.name),
-        v_task, 'plan');
+    perform recovery._run_as_owner(v_watch.runner, 'explain (costs off) ' || recovery._close_sql(
+        v_watch.family, case when v_watch.group_by is null then 'range' else 'groups' end), v_task, 'plan');
+    perform recovery._run_as_owner(v_watch.runner, 'explain (costs off) ' || recovery._close_sql(
+        v_watch.family, 'row', 'any', 'without', true, true, false, v_watch.name), v_task, 'plan');
     if v_watch.supervised is not null then
         v_step := 'watchdog';
-        perform recovery._run_as_owner(v_watch.runner, 'explain (costs off) ' || recovery._due_sql(v_watch), v_task, 'plan');
+        perform recovery._run_as_owner(v_watch.runner, 'explain (costs off) ' || recovery._due_sql(v_watch), v_task,
+            'plan');
     end if;
 exception when others then
     get stacked diagnostics v_state = returned_sqlstate, v_error = message_text;
@@ -36,6 +43,7 @@ exception when others then
 end
 $$;
 
-comment on function recovery._rehearse_watch(regclass) is 'Plans the statements of a watch as its runner. RC006 they cannot work, 42501 the owner lacks a right.';
+comment on function recovery._rehearse_watch(regclass) is
+    'Plans the statements of a watch as its runner. RC006 they cannot work, 42501 the owner lacks a right.';
 
 revoke all on function recovery._rehearse_watch(regclass) from public;

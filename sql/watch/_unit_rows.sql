@@ -9,6 +9,7 @@ declare
     v_named  recovery.watch := recovery._watch_of_unit(p_unit);
     v_watch  recovery.watch;
     v_group  text;
+    v_key    text;
     v_groups text[];
     v_task   recovery.task;
 begin
@@ -20,12 +21,24 @@ begin
     for v_watch in
         select w.* from recovery._attached_watches() as w where w.family = v_named.family order by w.position, w.name
     loop
-        return query select v_watch.name, f.row ->> 0, f.row ->> 1, (f.row ->> 2)::bigint from recovery._run_as_owner(v_watch.runner, format(
-            'select jsonb_build_array(%s, %s, r.server_epoch) from %s as r where (%s) and (%s) and (%s)',
-            recovery._key_text(v_watch.key_columns, 'r'), coalesce('(' || v_watch.group_by || ')::text', 'null::text'),
-            v_watch.relation, v_watch.open, coalesce(v_watch.only_if, 'true'),
-            coalesce(nullif(concat_ws(' or ', case when v_groups is not null and v_watch.group_by is not null then recovery._key_sql(v_watch, 'groups') end,
-                case when p_unit.scope = 'row' then case when v_watch.name = p_unit.watch then recovery._key_text(v_watch.key_columns, 'r') || ' = ($1).key' else 'false' end end), ''), 'false')), v_task) as f (row);
+        v_key := recovery._key_text(v_watch.key_columns, 'r');
+        return query select v_watch.name, f.row ->> 0, f.row ->> 1, (f.row ->> 2)::bigint
+            from recovery._run_as_owner(v_watch.runner, recovery._render_sql($sql$
+                select jsonb_build_array({key}, {group}, r.server_epoch)
+                from {relation} as r
+                where ({open}) and ({meant}) and ({of_unit})
+                $sql$, jsonb_build_object(
+                'key', v_key,
+                'group', coalesce('(' || v_watch.group_by || ')::text', 'null::text'),
+                'relation', v_watch.relation,
+                'open', v_watch.open,
+                'meant', coalesce(v_watch.only_if, 'true'),
+                'of_unit', coalesce(nullif(concat_ws(' or ',
+                    case when v_groups is not null and v_watch.group_by is not null
+                        then recovery._key_sql(v_watch, 'groups') end,
+                    case when p_unit.scope <> 'row' then null
+                         when v_watch.name = p_unit.watch then v_key || ' = ($1).key'
+                         else 'false' end), ''), 'false'))), v_task) as f (row);
     end loop;
 end
 $$;

@@ -8,7 +8,8 @@ create table recovery.broken_watch (
 );
 
 comment on table recovery.broken_watch is
-    'Watches whose expressions, table or runner fail: their rows wait, all others are served. Written and cleared by boots and sweeps, shown by status.';
+    'Watches whose expressions, table or runner fail: their rows wait, all others are served. Written and cleared by '
+    'boots and sweeps, shown by status.';
 comment on column recovery.broken_watch.watch is 'Name of the watch.';
 comment on column recovery.broken_watch.since is 'When it failed first.';
 comment on column recovery.broken_watch.at is 'When it failed last.';

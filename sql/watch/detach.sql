@@ -17,7 +17,8 @@ begin
     perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
     select w.* into v_watch from recovery.watch as w where w.relation = p_table;
     if not found then
-        perform recovery._fail('RC008', format('%s is not watched', p_table), 'See recovery.watch for the tables that are.');
+        perform recovery._fail('RC008', format('%s is not watched', p_table),
+            'See recovery.watch for the tables that are.');
     end if;
     select c.relnamespace into v_schema from pg_class as c where c.oid = p_table;
     if v_schema is not null then
@@ -37,6 +38,7 @@ end
 $$;
 
 comment on function recovery.detach(regclass) is
-    'Stops watching a table and restores it as it was before recovery.attach. Its events stay. RC008 if it is not watched, 42501 if the caller does not own it.';
+    'Stops watching a table and restores it as it was before recovery.attach. Its events stay. RC008 if it is not '
+    'watched, 42501 if the caller does not own it.';
 
 revoke all on function recovery.detach(regclass) from public;

@@ -14,7 +14,8 @@ create trigger recovery_20_generate after insert or update on recovery.watch
 create trigger recovery_30_forget after delete on recovery.watch
     for each row execute function recovery._forget_watch();
 
-comment on policy watch_of_owner on recovery.watch is 'Who has the rights of a table''s owner may watch it, and see that.';
+comment on policy watch_of_owner on recovery.watch is
+    'Who has the rights of a table''s owner may watch it, and see that.';
 comment on policy watch_is_read on recovery.watch is 'Servers and listeners see every watch.';
 comment on trigger recovery_10_compile on recovery.watch is 'Checks and compiles what an owner has written.';
 comment on trigger recovery_20_generate on recovery.watch is 'Makes the routines of the watch.';

@@ -26,16 +26,19 @@ begin
     v_about.span := v_least;
     -- Usually nothing is that old, and this is all that is asked.
     if p_watch.timeout is null then
-        select e.* into v_some from recovery._run_as_owner(p_watch.runner, format('select to_jsonb(exists (select from %s as r where (%s) and (%s) < ($1).at - ($1).span))',
-            p_watch.relation, p_watch.open, p_watch.started), v_about) as e;
+        select e.* into v_some from recovery._run_as_owner(p_watch.runner, recovery._render_sql(
+            'select to_jsonb(exists (select from {relation} as r where ({open}) and ({started}) < ($1).at - '
+            '($1).span))',
+            jsonb_build_object('relation', p_watch.relation, 'open', p_watch.open, 'started', p_watch.started)),
+            v_about) as e;
     end if;
     if not v_some then
         return;
     end if;
     for v_row in
         select d.* from recovery._run_as_owner(p_watch.runner, recovery._due_sql(p_watch), v_about) as j
-        cross join lateral jsonb_to_record(j) as d (
-            key text, grp text, owner bigint, kind text, started timestamptz, moved timestamptz,
+        cross join lateral jsonb_to_record(j) as d (key text, grp text, owner bigint, kind text, started timestamptz,
+            moved timestamptz,
             child_at timestamptz, tool interval, task interval, wall interval, held boolean, child text)
     loop
         continue when v_row.held or not (v_ours or recovery._issued_here(v_row.owner));
@@ -62,17 +65,16 @@ begin
         elsif not v_task and v_row.moved + v_row.tool < p_now then
             reason := 'tool_timeout';
         elsif v_task and v_row.moved + v_row.task < p_now
-            and coalesce(v_row.child_at + recovery.get_setting(
-                'propagation_grace', p_watch.name, v_row.kind, v_row.grp)::interval < p_now, true)
-        then
+            and coalesce(v_row.child_at + recovery.get_setting('propagation_grace', p_watch.name, v_row.kind,
+                v_row.grp)::interval < p_now, true) then
             reason := 'task_timeout';
         else
             continue;
         end if;
         owner := v_row.owner;
         detail := jsonb_strip_nulls(jsonb_build_object('row', v_row.key, 'kind', v_row.kind,
-            'limit', case reason
-                when 'wall_timeout' then v_row.wall when 'tool_timeout' then v_row.tool else v_row.task end,
+            'limit', case reason when 'wall_timeout' then v_row.wall when 'tool_timeout' then v_row.tool
+                else v_row.task end,
             'since', case reason when 'wall_timeout' then v_row.started else v_row.moved end,
             'child', v_row.child));
         return next;

@@ -16,8 +16,16 @@ begin
         select w.* from recovery._attached_watches() as w
         where w.family = p_unit.family and w.group_by is not null and w.started is not null
     loop
-        select b.* into v_begun from recovery._run_as_owner(v_watch.runner, format('select to_jsonb(exists (select from %s as r where (%s) = ($1).key::%s and (%s) and (%s) > ($1).since))',
-            v_watch.relation, v_watch.group_by, v_watch.group_type, v_watch.open, v_watch.started), v_task) as b;
+        select b.* into v_begun from recovery._run_as_owner(v_watch.runner, recovery._render_sql($sql$
+            select to_jsonb(exists (
+                select from {relation} as r
+                where ({group}) = ($1).key::{type} and ({open}) and ({started}) > ($1).since))
+            $sql$, jsonb_build_object(
+            'relation', v_watch.relation,
+            'group', v_watch.group_by,
+            'type', v_watch.group_type,
+            'open', v_watch.open,
+            'started', v_watch.started)), v_task) as b;
         exit when v_begun;
     end loop;
     return v_begun;

@@ -13,7 +13,8 @@ begin
     if found then
         begin
             select n.* into v_count from recovery._run_as_owner(v_watch.runner,
-            format('select to_jsonb(count(*)) from %s as r where (%s) and (%s)', v_watch.relation, v_watch.open, v_watch.hold)) as n;
+            format('select to_jsonb(count(*)) from %s as r where (%s) and (%s)', v_watch.relation, v_watch.open,
+                v_watch.hold)) as n;
         exception when others then
             v_count := null;  -- broken: nobody knows
         end;
@@ -22,6 +23,7 @@ begin
 end
 $$;
 
-comment on function recovery._rows_on_hold(text) is 'Open rows of a watch that are on hold; null if that cannot be told.';
+comment on function recovery._rows_on_hold(text) is
+    'Open rows of a watch that are on hold; null if that cannot be told.';
 
 revoke all on function recovery._rows_on_hold(text) from public;

@@ -23,6 +23,7 @@ end
 $$;
 
 comment on function recovery.get_setting(text, text, text, text) is
-    'The value of a setting that applies: the most specific one, group before kind before watch before all, else the built-in default; null if it is off. RC010: no such setting.';
+    'The value of a setting that applies: the most specific one, group before kind before watch before all, else the '
+    'built-in default; null if it is off. RC010: no such setting.';
 
 revoke all on function recovery.get_setting(text, text, text, text) from public;

@@ -12,11 +12,13 @@ create table recovery.setting (
 );
 
 comment on table recovery.setting is
-    'Settings of the watchdog that differ from the built-in defaults: for everything, or only for a watch, a kind of work, a group. Written by recovery.configure, read by recovery.get_setting; every sweep reads them again.';
+    'Settings of the watchdog that differ from the built-in defaults: for everything, or only for a watch, a kind of '
+    'work, a group. Written by recovery.configure, read by recovery.get_setting; every sweep reads them again.';
 comment on column recovery.setting.name is 'Which setting, as recovery.setting_status lists them.';
 comment on column recovery.setting.watch is 'Only for this watch; empty: for all.';
 comment on column recovery.setting.kind is 'Only for this kind of work; empty: for all.';
 comment on column recovery.setting.group_key is 'Only for this group (session); empty: for all.';
-comment on column recovery.setting.value is 'Normalised: an interval as PostgreSQL prints it, off for no limit, true or false.';
+comment on column recovery.setting.value is
+    'Normalised: an interval as PostgreSQL prints it, off for no limit, true or false.';
 comment on column recovery.setting.changed_at is 'When it got this value.';
 comment on column recovery.setting.changed_by is 'Role that gave it this value.';

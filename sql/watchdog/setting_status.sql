@@ -16,7 +16,8 @@ from (values
 where not exists (select from recovery.setting as s where (s.name, s.watch, s.kind, s.group_key) = (d.name, '', '', ''))
 order by name, watch, kind, group_key;
 
-comment on view recovery.setting_status is 'Every setting of the watchdog: what was set, and the built-in default where nothing is set for everything.';
+comment on view recovery.setting_status is
+    'Every setting of the watchdog: what was set, and the built-in default where nothing is set for everything.';
 comment on column recovery.setting_status.name is 'Which setting.';
 comment on column recovery.setting_status.watch is 'Only for this watch; empty: for all.';
 comment on column recovery.setting_status.kind is 'Only for this kind of work; empty: for all.';

@@ -1,0 +1,36 @@
+create or replace function recovery._before_truncate_sql(p_watch recovery.watch)
+returns text
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $function$
+begin
+    return recovery._render_sql($sql$
+        begin
+            if nullif(current_setting('recovery.server_epoch', true), '')::bigint is not null then
+                perform recovery.assert_live(nullif(current_setting('recovery.server_epoch', true), '')::bigint);
+            end if;
+        {tell}
+            return null;
+        end
+        $sql$, jsonb_build_object(
+        'tell', case p_watch.events when 'closed' then '' else recovery._render_sql($sql$
+            begin
+        {write}
+                if found then
+                    perform recovery._announce_written();
+                end if;
+            exception when others then
+                raise warning 'recovery: the rows of % that were open leave no event: %', tg_relid::regclass, sqlerrm;
+            end;
+        $sql$, jsonb_build_object('write', recovery._event_sql(
+            p_watch, 'r', $sql$'deleted'$sql$, p_watch.image, 'null::jsonb', false, false))) end));
+end
+$function$;
+
+comment on function recovery._before_truncate_sql(recovery.watch) is
+    'Body of the trigger function that fences and tells the open rows of a table that is truncated. See '
+    'recovery._trigger_sql.';
+
+revoke all on function recovery._before_truncate_sql(recovery.watch) from public;

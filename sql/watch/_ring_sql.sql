@@ -1,0 +1,20 @@
+create or replace function recovery._ring_sql(p_watch recovery.watch)
+returns text
+language sql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $function$
+    -- The bell: at most one NOTIFY in 20 ms, because NOTIFY serialises the commits of the whole cluster.
+    select case p_watch.events when 'closed' then '' else recovery._render_sql($sql$
+        if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
+               - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+            perform recovery._announce_written();
+        end if;
+    $sql$, '{}') end
+$function$;
+
+comment on function recovery._ring_sql(recovery.watch) is
+    'The end of a trigger function that has written an event: wakes the listeners.';
+
+revoke all on function recovery._ring_sql(recovery.watch) from public;
