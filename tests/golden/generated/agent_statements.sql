@@ -254,7 +254,7 @@ v1 as materialized (
           where f.family = 'agent' and f.scope = 'row' and f.watch = 'agent.hold' and f.key = (r.id)::text)
        or exists (
           select from recovery.own_fuse as f
-          where f.family = 'agent' and f.scope = 'group' and f.watch = '' and f.key = (r.session_id)::text)))
+          where f.family = 'agent' and f.scope = 'group' and f.key = (r.session_id)::text)))
       and r.session_id = g.g
       and not exists (
           select from recovery.own_failure as f
@@ -302,7 +302,7 @@ v2 as materialized (
           where f.family = 'agent' and f.scope = 'row' and f.watch = 'agent.part' and f.key = (r.id)::text)
        or exists (
           select from recovery.own_fuse as f
-          where f.family = 'agent' and f.scope = 'group' and f.watch = '' and f.key = (r.session_id)::text)))
+          where f.family = 'agent' and f.scope = 'group' and f.key = (r.session_id)::text)))
       and r.session_id = g.g
       and not exists (
           select from recovery.own_failure as f
@@ -350,7 +350,7 @@ v3 as materialized (
           where f.family = 'agent' and f.scope = 'row' and f.watch = 'agent.message' and f.key = (r.id)::text)
        or exists (
           select from recovery.own_fuse as f
-          where f.family = 'agent' and f.scope = 'group' and f.watch = '' and f.key = (r.session_id)::text)))
+          where f.family = 'agent' and f.scope = 'group' and f.key = (r.session_id)::text)))
       and r.session_id = g.g
       and not exists (
           select from recovery.own_failure as f
@@ -389,7 +389,7 @@ v4 as materialized (
           where f.family = 'agent' and f.scope = 'row' and f.watch = 'agent.session' and f.key = (r.id)::text)
        or exists (
           select from recovery.own_fuse as f
-          where f.family = 'agent' and f.scope = 'group' and f.watch = '' and f.key = (r.id)::text)))
+          where f.family = 'agent' and f.scope = 'group' and f.key = (r.id)::text)))
       and r.id = g.g
       and not exists (
           select from recovery.own_failure as f
@@ -555,7 +555,7 @@ with v1 as materialized (
           where f.family = 'agent' and f.scope = 'row' and f.watch = 'agent.hold' and f.key = (r.id)::text)
        or exists (
           select from recovery.own_fuse as f
-          where f.family = 'agent' and f.scope = 'group' and f.watch = '' and f.key = (r.session_id)::text)))
+          where f.family = 'agent' and f.scope = 'group' and f.key = (r.session_id)::text)))
       and r.session_id = g.g
     for update of r skip locked
     offset 0) as s
@@ -586,7 +586,7 @@ v2 as materialized (
           where f.family = 'agent' and f.scope = 'row' and f.watch = 'agent.part' and f.key = (r.id)::text)
        or exists (
           select from recovery.own_fuse as f
-          where f.family = 'agent' and f.scope = 'group' and f.watch = '' and f.key = (r.session_id)::text)))
+          where f.family = 'agent' and f.scope = 'group' and f.key = (r.session_id)::text)))
       and r.session_id = g.g
     for update of r skip locked
     offset 0) as s
@@ -614,7 +614,7 @@ v3 as materialized (
           where f.family = 'agent' and f.scope = 'row' and f.watch = 'agent.message' and f.key = (r.id)::text)
        or exists (
           select from recovery.own_fuse as f
-          where f.family = 'agent' and f.scope = 'group' and f.watch = '' and f.key = (r.session_id)::text)))
+          where f.family = 'agent' and f.scope = 'group' and f.key = (r.session_id)::text)))
       and r.session_id = g.g
     for update of r skip locked
     offset 0) as s
@@ -642,7 +642,7 @@ v4 as materialized (
           where f.family = 'agent' and f.scope = 'row' and f.watch = 'agent.session' and f.key = (r.id)::text)
        or exists (
           select from recovery.own_fuse as f
-          where f.family = 'agent' and f.scope = 'group' and f.watch = '' and f.key = (r.id)::text)))
+          where f.family = 'agent' and f.scope = 'group' and f.key = (r.id)::text)))
       and r.id = g.g
     for update of r skip locked
     offset 0) as s
@@ -720,7 +720,7 @@ v1 as materialized (
           where f.family = 'agent' and f.scope = 'row' and f.watch = 'agent.hold' and f.key = (r.id)::text)
        or exists (
           select from recovery.own_fuse as f
-          where f.family = 'agent' and f.scope = 'group' and f.watch = '' and f.key = (r.session_id)::text)))
+          where f.family = 'agent' and f.scope = 'group' and f.key = (r.session_id)::text)))
       and r.id = (($1).keys[1])::text
       and not exists (
           select from recovery.own_failure as f
@@ -787,8 +787,8 @@ from (
             where t.family = 'agent' and t.scope = 'row' and t.watch = 'agent.part' and t.key = (r.id)::text
             offset 0) as t on true
         left join lateral (
-            select g.at from recovery.own_touch as g
-            where g.family = 'agent' and g.scope = 'group' and g.watch = '' and g.key = (r.session_id)::text
+            select max(g.at) as at from recovery.own_touch as g
+            where g.family = 'agent' and g.scope = 'group' and g.key = (r.session_id)::text
             offset 0) as g on true
         where (((((r.data ->> 'type'::text) = 'tool'::text) AND (((r.data -> 'state'::text) ->> 'status'::text) = ANY (ARRAY['pending'::text, 'running'::text]))) OR (((r.data ->> 'type'::text) = ANY (ARRAY['text'::text, 'reasoning'::text])) AND (((r.data -> 'time'::text) ->> 'start'::text) IS NOT NULL) AND (((r.data -> 'time'::text) ->> 'end'::text) IS NULL)))) and ((((r.data ->> 'type'::text) = 'tool'::text) OR (EXISTS ( SELECT
            FROM agent.message m
@@ -816,8 +816,8 @@ from (
             where t.family = 'agent' and t.scope = 'row' and t.watch = 'agent.message' and t.key = (r.id)::text
             offset 0) as t on true
         left join lateral (
-            select g.at from recovery.own_touch as g
-            where g.family = 'agent' and g.scope = 'group' and g.watch = '' and g.key = (r.session_id)::text
+            select max(g.at) as at from recovery.own_touch as g
+            where g.family = 'agent' and g.scope = 'group' and g.key = (r.session_id)::text
             offset 0) as g on true
         where ((((r.data ->> 'role'::text) = 'assistant'::text) AND (((r.data -> 'time'::text) ->> 'completed'::text) IS NULL))) and (true) and (to_timestamp((((r.time_created)::numeric / 1000.0))::double precision)) < ($1).at - ($1).span
     ) as x
@@ -841,8 +841,8 @@ from (
             where t.family = 'agent' and t.scope = 'row' and t.watch = 'agent.session' and t.key = (r.id)::text
             offset 0) as t on true
         left join lateral (
-            select g.at from recovery.own_touch as g
-            where g.family = 'agent' and g.scope = 'group' and g.watch = '' and g.key = (r.id)::text
+            select max(g.at) as at from recovery.own_touch as g
+            where g.family = 'agent' and g.scope = 'group' and g.key = (r.id)::text
             offset 0) as g on true
         where ((r.time_compacting IS NOT NULL)) and (true) and (to_timestamp((((r.time_compacting)::numeric / 1000.0))::double precision)) < ($1).at - ($1).span
     ) as x

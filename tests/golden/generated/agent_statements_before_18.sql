@@ -286,7 +286,7 @@ v1 as materialized (
           where f.family = 'agent' and f.scope = 'row' and f.watch = 'agent.hold' and f.key = (r.id)::text)
        or exists (
           select from recovery.own_fuse as f
-          where f.family = 'agent' and f.scope = 'group' and f.watch = '' and f.key = (r.session_id)::text)))
+          where f.family = 'agent' and f.scope = 'group' and f.key = (r.session_id)::text)))
       and r.session_id = g.g
       and not exists (
           select from recovery.own_failure as f
@@ -334,7 +334,7 @@ v2 as materialized (
           where f.family = 'agent' and f.scope = 'row' and f.watch = 'agent.part' and f.key = (r.id)::text)
        or exists (
           select from recovery.own_fuse as f
-          where f.family = 'agent' and f.scope = 'group' and f.watch = '' and f.key = (r.session_id)::text)))
+          where f.family = 'agent' and f.scope = 'group' and f.key = (r.session_id)::text)))
       and r.session_id = g.g
       and not exists (
           select from recovery.own_failure as f
@@ -382,7 +382,7 @@ v3 as materialized (
           where f.family = 'agent' and f.scope = 'row' and f.watch = 'agent.message' and f.key = (r.id)::text)
        or exists (
           select from recovery.own_fuse as f
-          where f.family = 'agent' and f.scope = 'group' and f.watch = '' and f.key = (r.session_id)::text)))
+          where f.family = 'agent' and f.scope = 'group' and f.key = (r.session_id)::text)))
       and r.session_id = g.g
       and not exists (
           select from recovery.own_failure as f
@@ -421,7 +421,7 @@ v4 as materialized (
           where f.family = 'agent' and f.scope = 'row' and f.watch = 'agent.session' and f.key = (r.id)::text)
        or exists (
           select from recovery.own_fuse as f
-          where f.family = 'agent' and f.scope = 'group' and f.watch = '' and f.key = (r.id)::text)))
+          where f.family = 'agent' and f.scope = 'group' and f.key = (r.id)::text)))
       and r.id = g.g
       and not exists (
           select from recovery.own_failure as f
@@ -587,7 +587,7 @@ with v1 as materialized (
           where f.family = 'agent' and f.scope = 'row' and f.watch = 'agent.hold' and f.key = (r.id)::text)
        or exists (
           select from recovery.own_fuse as f
-          where f.family = 'agent' and f.scope = 'group' and f.watch = '' and f.key = (r.session_id)::text)))
+          where f.family = 'agent' and f.scope = 'group' and f.key = (r.session_id)::text)))
       and r.session_id = g.g
     for update of r skip locked
     offset 0) as s
@@ -618,7 +618,7 @@ v2 as materialized (
           where f.family = 'agent' and f.scope = 'row' and f.watch = 'agent.part' and f.key = (r.id)::text)
        or exists (
           select from recovery.own_fuse as f
-          where f.family = 'agent' and f.scope = 'group' and f.watch = '' and f.key = (r.session_id)::text)))
+          where f.family = 'agent' and f.scope = 'group' and f.key = (r.session_id)::text)))
       and r.session_id = g.g
     for update of r skip locked
     offset 0) as s
@@ -646,7 +646,7 @@ v3 as materialized (
           where f.family = 'agent' and f.scope = 'row' and f.watch = 'agent.message' and f.key = (r.id)::text)
        or exists (
           select from recovery.own_fuse as f
-          where f.family = 'agent' and f.scope = 'group' and f.watch = '' and f.key = (r.session_id)::text)))
+          where f.family = 'agent' and f.scope = 'group' and f.key = (r.session_id)::text)))
       and r.session_id = g.g
     for update of r skip locked
     offset 0) as s
@@ -674,7 +674,7 @@ v4 as materialized (
           where f.family = 'agent' and f.scope = 'row' and f.watch = 'agent.session' and f.key = (r.id)::text)
        or exists (
           select from recovery.own_fuse as f
-          where f.family = 'agent' and f.scope = 'group' and f.watch = '' and f.key = (r.id)::text)))
+          where f.family = 'agent' and f.scope = 'group' and f.key = (r.id)::text)))
       and r.id = g.g
     for update of r skip locked
     offset 0) as s
@@ -752,7 +752,7 @@ v1 as materialized (
           where f.family = 'agent' and f.scope = 'row' and f.watch = 'agent.hold' and f.key = (r.id)::text)
        or exists (
           select from recovery.own_fuse as f
-          where f.family = 'agent' and f.scope = 'group' and f.watch = '' and f.key = (r.session_id)::text)))
+          where f.family = 'agent' and f.scope = 'group' and f.key = (r.session_id)::text)))
       and r.id = (($1).keys[1])::text
       and not exists (
           select from recovery.own_failure as f
@@ -819,8 +819,8 @@ from (
             where t.family = 'agent' and t.scope = 'row' and t.watch = 'agent.part' and t.key = (r.id)::text
             offset 0) as t on true
         left join lateral (
-            select g.at from recovery.own_touch as g
-            where g.family = 'agent' and g.scope = 'group' and g.watch = '' and g.key = (r.session_id)::text
+            select max(g.at) as at from recovery.own_touch as g
+            where g.family = 'agent' and g.scope = 'group' and g.key = (r.session_id)::text
             offset 0) as g on true
         where (((((r.data ->> 'type'::text) = 'tool'::text) AND (((r.data -> 'state'::text) ->> 'status'::text) = ANY (ARRAY['pending'::text, 'running'::text]))) OR (((r.data ->> 'type'::text) = ANY (ARRAY['text'::text, 'reasoning'::text])) AND (((r.data -> 'time'::text) ->> 'start'::text) IS NOT NULL) AND (((r.data -> 'time'::text) ->> 'end'::text) IS NULL)))) and ((((r.data ->> 'type'::text) = 'tool'::text) OR (EXISTS ( SELECT
            FROM agent.message m
@@ -848,8 +848,8 @@ from (
             where t.family = 'agent' and t.scope = 'row' and t.watch = 'agent.message' and t.key = (r.id)::text
             offset 0) as t on true
         left join lateral (
-            select g.at from recovery.own_touch as g
-            where g.family = 'agent' and g.scope = 'group' and g.watch = '' and g.key = (r.session_id)::text
+            select max(g.at) as at from recovery.own_touch as g
+            where g.family = 'agent' and g.scope = 'group' and g.key = (r.session_id)::text
             offset 0) as g on true
         where ((((r.data ->> 'role'::text) = 'assistant'::text) AND (((r.data -> 'time'::text) ->> 'completed'::text) IS NULL))) and (true) and (to_timestamp((((r.time_created)::numeric / 1000.0))::double precision)) < ($1).at - ($1).span
     ) as x
@@ -873,8 +873,8 @@ from (
             where t.family = 'agent' and t.scope = 'row' and t.watch = 'agent.session' and t.key = (r.id)::text
             offset 0) as t on true
         left join lateral (
-            select g.at from recovery.own_touch as g
-            where g.family = 'agent' and g.scope = 'group' and g.watch = '' and g.key = (r.id)::text
+            select max(g.at) as at from recovery.own_touch as g
+            where g.family = 'agent' and g.scope = 'group' and g.key = (r.id)::text
             offset 0) as g on true
         where ((r.time_compacting IS NOT NULL)) and (true) and (to_timestamp((((r.time_compacting)::numeric / 1000.0))::double precision)) < ($1).at - ($1).span
     ) as x

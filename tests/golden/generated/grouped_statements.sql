@@ -139,7 +139,7 @@ with v1 as materialized (
           where f.family = 'sessions' and f.scope = 'row' and f.watch = 'app.task' and f.key = jsonb_build_array(r.session, r.number)::text)
        or exists (
           select from recovery.own_fuse as f
-          where f.family = 'sessions' and f.scope = 'group' and f.watch = '' and f.key = (r.session)::text)))
+          where f.family = 'sessions' and f.scope = 'group' and f.key = (r.session)::text)))
       and r.session = g.g
       and not exists (
           select from recovery.own_failure as f
@@ -181,7 +181,7 @@ v2 as materialized (
           where f.family = 'sessions' and f.scope = 'row' and f.watch = 'app.session' and f.key = (r.id)::text)
        or exists (
           select from recovery.own_fuse as f
-          where f.family = 'sessions' and f.scope = 'group' and f.watch = '' and f.key = (r.id)::text)))
+          where f.family = 'sessions' and f.scope = 'group' and f.key = (r.id)::text)))
       and r.id = g.g
       and not exists (
           select from recovery.own_failure as f
@@ -301,7 +301,7 @@ with v1 as materialized (
           where f.family = 'sessions' and f.scope = 'row' and f.watch = 'app.task' and f.key = jsonb_build_array(r.session, r.number)::text)
        or exists (
           select from recovery.own_fuse as f
-          where f.family = 'sessions' and f.scope = 'group' and f.watch = '' and f.key = (r.session)::text)))
+          where f.family = 'sessions' and f.scope = 'group' and f.key = (r.session)::text)))
       and r.session = g.g
     for update of r skip locked
     offset 0) as s
@@ -330,7 +330,7 @@ v2 as materialized (
           where f.family = 'sessions' and f.scope = 'row' and f.watch = 'app.session' and f.key = (r.id)::text)
        or exists (
           select from recovery.own_fuse as f
-          where f.family = 'sessions' and f.scope = 'group' and f.watch = '' and f.key = (r.id)::text)))
+          where f.family = 'sessions' and f.scope = 'group' and f.key = (r.id)::text)))
       and r.id = g.g
     for update of r skip locked
     offset 0) as s
@@ -392,7 +392,7 @@ v1 as materialized (
           where f.family = 'sessions' and f.scope = 'row' and f.watch = 'app.session' and f.key = (r.id)::text)
        or exists (
           select from recovery.own_fuse as f
-          where f.family = 'sessions' and f.scope = 'group' and f.watch = '' and f.key = (r.id)::text)))
+          where f.family = 'sessions' and f.scope = 'group' and f.key = (r.id)::text)))
       and r.id = (($1).keys[1])::uuid
       and not exists (
           select from recovery.own_failure as f
@@ -453,8 +453,8 @@ from (
             where t.family = 'sessions' and t.scope = 'row' and t.watch = 'app.task' and t.key = jsonb_build_array(r.session, r.number)::text
             offset 0) as t on true
         left join lateral (
-            select g.at from recovery.own_touch as g
-            where g.family = 'sessions' and g.scope = 'group' and g.watch = '' and g.key = (r.session)::text
+            select max(g.at) as at from recovery.own_touch as g
+            where g.family = 'sessions' and g.scope = 'group' and g.key = (r.session)::text
             offset 0) as g on true
         where ((r.status = 'running'::text)) and (true) and (r.created) < ($1).at - ($1).span
     ) as x

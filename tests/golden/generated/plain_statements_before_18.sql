@@ -238,8 +238,8 @@ from (
             where t.family = 'app.job' and t.scope = 'row' and t.watch = 'app.job' and t.key = (r.id)::text
             offset 0) as t on true
         left join lateral (
-            select g.at from recovery.own_touch as g
-            where g.family = 'app.job' and g.scope = 'group' and g.watch = '' and g.key = null::text
+            select max(g.at) as at from recovery.own_touch as g
+            where g.family = 'app.job' and g.scope = 'group' and g.key = null::text
             offset 0) as g on true
         where ((r.status = 'running'::text)) and ((r.note IS DISTINCT FROM 'kept'::text))
     ) as x
