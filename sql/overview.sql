@@ -9,7 +9,8 @@
      owner    column server_epoch of a watched row, written by the trigger that sees the work open
      orphan   an open row whose epoch has ended and that no active fuse guards
      fuse     a lease on one unit of work, which keeps it open while its process lives
-     unit     what is guarded, timed out or closed by hand: one row, or one group with all its rows
+     unit     what is guarded, timed out or closed by hand: one row (told by its watch and key), or one group with all
+              its rows (told by its family and key)
      runner   the role that executes a host's expressions and triggers, with the rights of the table's owner
 
    The path of a row

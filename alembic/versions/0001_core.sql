@@ -31,7 +31,8 @@ set check_function_bodies = off;
      owner    column server_epoch of a watched row, written by the trigger that sees the work open
      orphan   an open row whose epoch has ended and that no active fuse guards
      fuse     a lease on one unit of work, which keeps it open while its process lives
-     unit     what is guarded, timed out or closed by hand: one row, or one group with all its rows
+     unit     what is guarded, timed out or closed by hand: one row (told by its watch and key), or one group with all
+              its rows (told by its family and key)
      runner   the role that executes a host's expressions and triggers, with the rights of the table's owner
 
    The path of a row
@@ -3507,11 +3508,18 @@ declare
     v_text    text;
 begin
     v_task.key := 'pg_temp.recovery_' || replace(gen_random_uuid()::text, '-', '');
-    select v.* into v_found from recovery._run_as_owner((recovery._runner_of(p_table)).id, format(
-        E'create temporary view %s as select (%s\n)%s as recovery_value, r.tableoid as recovery_row'
-        ' from only %s as r cross join %s',
-        v_task.key, p_expression, coalesce('::' || p_type, ''), p_table,
-        case when p_closing then v_closing else v_nothing end), v_task, 'compile') as v;
+    select v.* into v_found from recovery._run_as_owner((recovery._runner_of(p_table)).id, recovery._render_sql($sql$
+        create temporary view {view} as
+        select ({expression}
+        ){type} as recovery_value, r.tableoid as recovery_row
+        from only {relation} as r
+        cross join {closing}
+        $sql$, jsonb_build_object(
+        'view', v_task.key,
+        'expression', p_expression,
+        'type', coalesce('::' || p_type, ''),
+        'relation', p_table,
+        'closing', case when p_closing then v_closing else v_nothing end)), v_task, 'compile') as v;
     v_text := v_found ->> 'text';
     return v_found || jsonb_build_object(
         'text', substr(v_text, 9, strpos(v_text, E' AS recovery_value,\n') - 9));
@@ -5226,7 +5234,7 @@ revoke all on function recovery._close_batch(
 --;
 -- sql/closing/_close_event_sql.sql
 create or replace function recovery._close_event_sql(
-    p_watch recovery.watch, p_n integer, p_image jsonb, p_scope text, p_heir boolean
+    p_watch recovery.watch, p_n integer, p_image jsonb, p_selection text, p_heir boolean
 )
 returns text
 language plpgsql
@@ -5262,7 +5270,7 @@ begin
         'topic', p_watch.topic,
         'values', case when v_diff then 'd.old, d.new' else v_old || E' as old,\n               ' || v_new
             || ' as new' end,
-        'order', case when p_scope = 'groups' then 'row_number() over (order by u.ord)' else '0' end,
+        'order', case when p_selection = 'groups' then 'row_number() over (order by u.ord)' else '0' end,
         'joins', concat(
             case when v_same then format('%sf%s as f', v_join, p_n) end,
             case when v_plain then format('%slateral (select %s) as i', v_join, p_image ->> 'old') end,
@@ -5386,7 +5394,7 @@ revoke all on function recovery._close_image(recovery.watch, boolean) from publi
 --;
 -- sql/closing/_close_rows.sql
 create or replace function recovery._close_rows(
-    p_family text, p_scope text, p_owner text, p_guard text, p_task recovery.task,
+    p_family text, p_selection text, p_owner text, p_guard text, p_task recovery.task,
     out o_closed jsonb, out o_failed jsonb
 )
 returns record
@@ -5417,9 +5425,8 @@ begin
         v_task.path := v_watch.path;
         for v_row in
             select recovery._to_texts(f.row -> 0) as parts, f.row ->> 1 as key
-            from recovery._run_as_owner(v_watch.runner, recovery._rows_of_batch_sql(v_watch, p_scope, p_owner, p_guard),
-                p_task)
-                as f (row)
+            from recovery._run_as_owner(v_watch.runner,
+                recovery._rows_of_batch_sql(v_watch, p_selection, p_owner, p_guard), p_task) as f (row)
         loop
             begin
                 v_task.keys := v_row.parts;
@@ -5607,7 +5614,7 @@ revoke all on function recovery._close_set_sql(recovery.watch, text, boolean) fr
 -- sql/closing/_close_sql.sql
 create or replace function recovery._close_sql(
     p_family  text,
-    p_scope   text,
+    p_selection   text,
     p_owner   text    default 'epoch',
     p_guard   text    default 'ignore',
     p_careful boolean default false,
@@ -5630,7 +5637,7 @@ as $$
 
    $1 is a recovery.task.
 
-   p_scope    groups: rows of the groups in keys;  range: rows after key keys up to key bound;  loose: max_rows rows
+   p_selection    groups: rows of the groups in keys;  range: rows after key keys up to key bound;  loose: max_rows rows
               without a group;  row: the row with key keys
    p_owner    epoch: rows of epoch;  none: rows without an owner;  any: whoever owns them, one of epochs or nobody
    p_guard    fuses: ignore, without (leave guarded rows alone), with (only guarded rows)
@@ -5660,11 +5667,11 @@ begin
         v_outbox := v_watch.outbox;
         v_image := recovery._close_image(v_watch, p_heir);
         v_ctes := v_ctes
-            || recovery._close_update_sql(v_watch, v_n, v_image, p_scope, p_owner, p_guard, p_careful, p_failing,
+            || recovery._close_update_sql(v_watch, v_n, v_image, p_selection, p_owner, p_guard, p_careful, p_failing,
                 p_heir);
-        v_events := v_events || recovery._close_event_sql(v_watch, v_n, v_image, p_scope, p_heir);
+        v_events := v_events || recovery._close_event_sql(v_watch, v_n, v_image, p_selection, p_heir);
         v_counts := v_counts || format('select %L::text, count(*) from u%s', v_watch.name, v_n);
-        if p_scope = 'groups' and not p_heir then
+        if p_selection = 'groups' and not p_heir then
             v_open := v_open || recovery._open_in_groups_sql(v_watch);
             if v_watch.failed_topics is not null or v_watch.idle_topics is not null then
                 v_head := v_watch;
@@ -5697,7 +5704,7 @@ begin
         'outbox', v_outbox,
         'events', array_to_string(v_events, E'\n        union all\n'),
         -- A map rather than a join, which an estimate of one row would make a nested loop.
-        'order', case when p_scope = 'groups' then recovery._render_sql($sql$
+        'order', case when p_selection = 'groups' then recovery._render_sql($sql$
             order by ((select jsonb_object_agg(g.grp, g.n) from unnest(($1).keys) with ordinality as g (grp, n))
                       -> x.grp)::bigint, x.pos, x.ord
         $sql$, '{}') else '' end,
@@ -5793,7 +5800,7 @@ create or replace function recovery._close_update_sql(
     p_watch   recovery.watch,
     p_n       integer,
     p_image   jsonb,
-    p_scope   text,
+    p_selection   text,
     p_owner   text,
     p_guard   text,
     p_careful boolean,
@@ -5817,7 +5824,7 @@ as $$
    f<n>  the first row's old values as json; rows with the same values share it. */
 declare
     v_direct constant boolean := current_setting('server_version_num')::integer >= 180000
-        and not p_careful and p_scope in ('groups', 'range');
+        and not p_careful and p_selection in ('groups', 'range');
     v_c      constant text := $sql$(values (($1).reason, ($1).message, ($1).detector, ($1).written,
                   (date_part('epoch', ($1).written) * 1000)::bigint, ($1).epoch))
           as c (reason, message, detector, at, ms, epoch)$sql$;
@@ -5839,17 +5846,17 @@ begin
         'set', recovery._close_set_sql(p_watch, p_owner, p_heir),
         'c', v_c,
         'where', recovery._closable_sql(p_watch, p_owner, p_guard) || E'\n      and '
-            || recovery._key_sql(p_watch, case p_scope
+            || recovery._key_sql(p_watch, case p_selection
                 when 'range' then 'between'
                 when 'row' then 'equal'
                 when 'groups' then case when v_direct then 'groups' else 'group' end
-                else p_scope end)
+                else p_selection end)
             || case when p_failing then E'\n      and ' || recovery._not_failing_sql(p_watch) else '' end,
         'key', recovery._key_text(p_watch.key_columns, 'r'),
         'group', coalesce('(' || p_watch.group_by || ')::text', 'null::text'),
         'more', concat(
             v_comma || (p_image ->> 'after'),
-            case when p_scope = 'groups' then
+            case when p_selection = 'groups' then
                 v_comma || coalesce(p_watch.order_by, 'row(' || recovery._key_sql(p_watch, 'columns') || ')')
                     || ' as ord' end,
             v_comma || 'r.' || quote_ident(p_watch.attempts) || ' as tries',
@@ -5888,11 +5895,11 @@ begin
             'before', p_image -> 'before',
             'kept', p_image -> 'kept',
             -- Group by group: an estimate of one row must not make it read all open rows for each batch.
-            'each_group', case when p_scope = 'groups' then format(
+            'each_group', case when p_selection = 'groups' then format(
                 'select s.* from unnest(($1).keys::%s[]) as g (g) cross join lateral (', p_watch.group_type)
                     else '' end,
-            'end_of_each', case when p_scope = 'groups' then 'offset 0) as s' else '' end,
-            'limit', case when p_scope = 'loose' then format(
+            'end_of_each', case when p_selection = 'groups' then 'offset 0) as s' else '' end,
+            'limit', case when p_selection = 'loose' then format(
                 'order by %s limit ($1).max_rows', recovery._key_sql(p_watch, 'columns')) else '' end,
             'locking', case when p_careful then 'for update of r skip locked' else '' end,
             'same_partition', case (select c.relkind from pg_class as c where c.oid = p_watch.relation)
@@ -6031,9 +6038,10 @@ begin
         order by w.family, w.position, w.name
     loop
         begin
-            select o.* into v_open from recovery._run_as_owner(v_watch.runner, format(
-                'select to_jsonb(exists (select from %s as r where (%s) and %s = ($1).key))',
-                v_watch.relation, v_watch.open, recovery._key_text(v_watch.key_columns, 'r')), v_task) as o;
+            select o.* into v_open from recovery._run_as_owner(v_watch.runner, recovery._render_sql(
+                'select to_jsonb(exists (select from {relation} as r where ({open}) and {key} = ($1).key))',
+                jsonb_build_object('relation', v_watch.relation, 'open', v_watch.open,
+                                   'key', recovery._key_text(v_watch.key_columns, 'r'))), v_task) as o;
         exception when others then
             raise warning 'recovery: watch "%" is passed over: %', v_watch.name, sqlerrm;
             v_open := false;
@@ -6623,7 +6631,7 @@ revoke all on function recovery._remaining_orphans(text, bigint, text) from publ
 --;
 -- sql/closing/_rows_of_batch_sql.sql
 create or replace function recovery._rows_of_batch_sql(
-    p_watch recovery.watch, p_scope text, p_owner text, p_guard text
+    p_watch recovery.watch, p_selection text, p_owner text, p_guard text
 )
 returns text
 language sql
@@ -6641,15 +6649,15 @@ as $$
         'key', recovery._key_text(p_watch.key_columns, 'r'),
         'relation', p_watch.relation,
         'closable', recovery._closable_sql(p_watch, p_owner, p_guard, false),
-        'in_batch', recovery._key_sql(p_watch, case p_scope when 'range' then 'between' else p_scope end),
+        'in_batch', recovery._key_sql(p_watch, case p_selection when 'range' then 'between' else p_selection end),
         'not_failing', recovery._not_failing_sql(p_watch),
-        'order', case when p_scope <> 'groups' then recovery._key_sql(p_watch, 'columns')
+        'order', case when p_selection <> 'groups' then recovery._key_sql(p_watch, 'columns')
             -- A map: a search through the groups for every row would be their product.
             else format(
                 '((select jsonb_object_agg(g.grp, g.n) from unnest(($1).keys) with ordinality as g (grp, n))'
                 ' -> (%s)::text)::bigint, %s',
                 p_watch.group_by, coalesce(p_watch.order_by, recovery._key_sql(p_watch, 'columns'))) end,
-        'limit', case p_scope when 'loose' then ' limit ($1).max_rows' else '' end))
+        'limit', case p_selection when 'loose' then ' limit ($1).max_rows' else '' end))
 $$;
 --;
 comment on function recovery._rows_of_batch_sql(recovery.watch, text, text, text) is
@@ -8202,8 +8210,8 @@ begin
     end if;
     for v_row in
         select d.* from recovery._run_as_owner(p_watch.runner, recovery._due_sql(p_watch), v_about) as j
-        cross join lateral jsonb_to_record(j) as d (
-            key text, grp text, owner bigint, kind text, started timestamptz, moved timestamptz,
+        cross join lateral jsonb_to_record(j) as d (key text, grp text, owner bigint, kind text, started timestamptz,
+            moved timestamptz,
             child_at timestamptz, tool interval, task interval, wall interval, held boolean, child text)
     loop
         continue when v_row.held or not (v_ours or recovery._issued_here(v_row.owner));
@@ -8230,17 +8238,16 @@ begin
         elsif not v_task and v_row.moved + v_row.tool < p_now then
             reason := 'tool_timeout';
         elsif v_task and v_row.moved + v_row.task < p_now
-            and coalesce(v_row.child_at + recovery.get_setting(
-                'propagation_grace', p_watch.name, v_row.kind, v_row.grp)::interval < p_now, true)
-        then
+            and coalesce(v_row.child_at + recovery.get_setting('propagation_grace', p_watch.name, v_row.kind,
+                v_row.grp)::interval < p_now, true) then
             reason := 'task_timeout';
         else
             continue;
         end if;
         owner := v_row.owner;
         detail := jsonb_strip_nulls(jsonb_build_object('row', v_row.key, 'kind', v_row.kind,
-            'limit', case reason
-                when 'wall_timeout' then v_row.wall when 'tool_timeout' then v_row.tool else v_row.task end,
+            'limit', case reason when 'wall_timeout' then v_row.wall when 'tool_timeout' then v_row.tool
+                else v_row.task end,
             'since', case reason when 'wall_timeout' then v_row.started else v_row.moved end,
             'child', v_row.child));
         return next;

@@ -28,7 +28,7 @@ class Process:
 
     id: int
     epoch: int
-    watch: str  #: empty for a group
+    watch: str  #: of a group, the one through which it was named
     scope: str
     key: str
     host: str

@@ -83,7 +83,7 @@ def fuses(limit: int = 20) -> Call[Records]:
     """Fuses, those that burn out first at the top."""
     return _records(
         # An infinite time got in past the checks: no client could read it.
-        "select id, coalesce(nullif(watch, ''), family), scope, key, pid, host, lit,"
+        "select id, case scope when 'row' then watch else family end, scope, key, pid, host, lit,"
         " case when isfinite(expires) then expires end,"
         " case when isfinite(expires) then expires - recovery._now() end, process_dead, case"
         " when not burns and not spent then 'impossible'"

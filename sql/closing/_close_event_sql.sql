@@ -1,5 +1,5 @@
 create or replace function recovery._close_event_sql(
-    p_watch recovery.watch, p_n integer, p_image jsonb, p_scope text, p_heir boolean
+    p_watch recovery.watch, p_n integer, p_image jsonb, p_selection text, p_heir boolean
 )
 returns text
 language plpgsql
@@ -35,7 +35,7 @@ begin
         'topic', p_watch.topic,
         'values', case when v_diff then 'd.old, d.new' else v_old || E' as old,\n               ' || v_new
             || ' as new' end,
-        'order', case when p_scope = 'groups' then 'row_number() over (order by u.ord)' else '0' end,
+        'order', case when p_selection = 'groups' then 'row_number() over (order by u.ord)' else '0' end,
         'joins', concat(
             case when v_same then format('%sf%s as f', v_join, p_n) end,
             case when v_plain then format('%slateral (select %s) as i', v_join, p_image ->> 'old') end,

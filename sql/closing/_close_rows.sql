@@ -1,5 +1,5 @@
 create or replace function recovery._close_rows(
-    p_family text, p_scope text, p_owner text, p_guard text, p_task recovery.task,
+    p_family text, p_selection text, p_owner text, p_guard text, p_task recovery.task,
     out o_closed jsonb, out o_failed jsonb
 )
 returns record
@@ -30,9 +30,8 @@ begin
         v_task.path := v_watch.path;
         for v_row in
             select recovery._to_texts(f.row -> 0) as parts, f.row ->> 1 as key
-            from recovery._run_as_owner(v_watch.runner, recovery._rows_of_batch_sql(v_watch, p_scope, p_owner, p_guard),
-                p_task)
-                as f (row)
+            from recovery._run_as_owner(v_watch.runner,
+                recovery._rows_of_batch_sql(v_watch, p_selection, p_owner, p_guard), p_task) as f (row)
         loop
             begin
                 v_task.keys := v_row.parts;

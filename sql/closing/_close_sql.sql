@@ -1,6 +1,6 @@
 create or replace function recovery._close_sql(
     p_family  text,
-    p_scope   text,
+    p_selection   text,
     p_owner   text    default 'epoch',
     p_guard   text    default 'ignore',
     p_careful boolean default false,
@@ -23,7 +23,7 @@ as $$
 
    $1 is a recovery.task.
 
-   p_scope    groups: rows of the groups in keys;  range: rows after key keys up to key bound;  loose: max_rows rows
+   p_selection    groups: rows of the groups in keys;  range: rows after key keys up to key bound;  loose: max_rows rows
               without a group;  row: the row with key keys
    p_owner    epoch: rows of epoch;  none: rows without an owner;  any: whoever owns them, one of epochs or nobody
    p_guard    fuses: ignore, without (leave guarded rows alone), with (only guarded rows)
@@ -53,11 +53,11 @@ begin
         v_outbox := v_watch.outbox;
         v_image := recovery._close_image(v_watch, p_heir);
         v_ctes := v_ctes
-            || recovery._close_update_sql(v_watch, v_n, v_image, p_scope, p_owner, p_guard, p_careful, p_failing,
+            || recovery._close_update_sql(v_watch, v_n, v_image, p_selection, p_owner, p_guard, p_careful, p_failing,
                 p_heir);
-        v_events := v_events || recovery._close_event_sql(v_watch, v_n, v_image, p_scope, p_heir);
+        v_events := v_events || recovery._close_event_sql(v_watch, v_n, v_image, p_selection, p_heir);
         v_counts := v_counts || format('select %L::text, count(*) from u%s', v_watch.name, v_n);
-        if p_scope = 'groups' and not p_heir then
+        if p_selection = 'groups' and not p_heir then
             v_open := v_open || recovery._open_in_groups_sql(v_watch);
             if v_watch.failed_topics is not null or v_watch.idle_topics is not null then
                 v_head := v_watch;
@@ -90,7 +90,7 @@ begin
         'outbox', v_outbox,
         'events', array_to_string(v_events, E'\n        union all\n'),
         -- A map rather than a join, which an estimate of one row would make a nested loop.
-        'order', case when p_scope = 'groups' then recovery._render_sql($sql$
+        'order', case when p_selection = 'groups' then recovery._render_sql($sql$
             order by ((select jsonb_object_agg(g.grp, g.n) from unnest(($1).keys) with ordinality as g (grp, n))
                       -> x.grp)::bigint, x.pos, x.ord
         $sql$, '{}') else '' end,

@@ -2,7 +2,7 @@ create or replace function recovery._close_update_sql(
     p_watch   recovery.watch,
     p_n       integer,
     p_image   jsonb,
-    p_scope   text,
+    p_selection   text,
     p_owner   text,
     p_guard   text,
     p_careful boolean,
@@ -26,7 +26,7 @@ as $$
    f<n>  the first row's old values as json; rows with the same values share it. */
 declare
     v_direct constant boolean := current_setting('server_version_num')::integer >= 180000
-        and not p_careful and p_scope in ('groups', 'range');
+        and not p_careful and p_selection in ('groups', 'range');
     v_c      constant text := $sql$(values (($1).reason, ($1).message, ($1).detector, ($1).written,
                   (date_part('epoch', ($1).written) * 1000)::bigint, ($1).epoch))
           as c (reason, message, detector, at, ms, epoch)$sql$;
@@ -48,17 +48,17 @@ begin
         'set', recovery._close_set_sql(p_watch, p_owner, p_heir),
         'c', v_c,
         'where', recovery._closable_sql(p_watch, p_owner, p_guard) || E'\n      and '
-            || recovery._key_sql(p_watch, case p_scope
+            || recovery._key_sql(p_watch, case p_selection
                 when 'range' then 'between'
                 when 'row' then 'equal'
                 when 'groups' then case when v_direct then 'groups' else 'group' end
-                else p_scope end)
+                else p_selection end)
             || case when p_failing then E'\n      and ' || recovery._not_failing_sql(p_watch) else '' end,
         'key', recovery._key_text(p_watch.key_columns, 'r'),
         'group', coalesce('(' || p_watch.group_by || ')::text', 'null::text'),
         'more', concat(
             v_comma || (p_image ->> 'after'),
-            case when p_scope = 'groups' then
+            case when p_selection = 'groups' then
                 v_comma || coalesce(p_watch.order_by, 'row(' || recovery._key_sql(p_watch, 'columns') || ')')
                     || ' as ord' end,
             v_comma || 'r.' || quote_ident(p_watch.attempts) || ' as tries',
@@ -97,11 +97,11 @@ begin
             'before', p_image -> 'before',
             'kept', p_image -> 'kept',
             -- Group by group: an estimate of one row must not make it read all open rows for each batch.
-            'each_group', case when p_scope = 'groups' then format(
+            'each_group', case when p_selection = 'groups' then format(
                 'select s.* from unnest(($1).keys::%s[]) as g (g) cross join lateral (', p_watch.group_type)
                     else '' end,
-            'end_of_each', case when p_scope = 'groups' then 'offset 0) as s' else '' end,
-            'limit', case when p_scope = 'loose' then format(
+            'end_of_each', case when p_selection = 'groups' then 'offset 0) as s' else '' end,
+            'limit', case when p_selection = 'loose' then format(
                 'order by %s limit ($1).max_rows', recovery._key_sql(p_watch, 'columns')) else '' end,
             'locking', case when p_careful then 'for update of r skip locked' else '' end,
             'same_partition', case (select c.relkind from pg_class as c where c.oid = p_watch.relation)

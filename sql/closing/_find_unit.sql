@@ -22,9 +22,10 @@ begin
         order by w.family, w.position, w.name
     loop
         begin
-            select o.* into v_open from recovery._run_as_owner(v_watch.runner, format(
-                'select to_jsonb(exists (select from %s as r where (%s) and %s = ($1).key))',
-                v_watch.relation, v_watch.open, recovery._key_text(v_watch.key_columns, 'r')), v_task) as o;
+            select o.* into v_open from recovery._run_as_owner(v_watch.runner, recovery._render_sql(
+                'select to_jsonb(exists (select from {relation} as r where ({open}) and {key} = ($1).key))',
+                jsonb_build_object('relation', v_watch.relation, 'open', v_watch.open,
+                                   'key', recovery._key_text(v_watch.key_columns, 'r'))), v_task) as o;
         exception when others then
             raise warning 'recovery: watch "%" is passed over: %', v_watch.name, sqlerrm;
             v_open := false;

@@ -1,5 +1,5 @@
 create or replace function recovery._rows_of_batch_sql(
-    p_watch recovery.watch, p_scope text, p_owner text, p_guard text
+    p_watch recovery.watch, p_selection text, p_owner text, p_guard text
 )
 returns text
 language sql
@@ -17,15 +17,15 @@ as $$
         'key', recovery._key_text(p_watch.key_columns, 'r'),
         'relation', p_watch.relation,
         'closable', recovery._closable_sql(p_watch, p_owner, p_guard, false),
-        'in_batch', recovery._key_sql(p_watch, case p_scope when 'range' then 'between' else p_scope end),
+        'in_batch', recovery._key_sql(p_watch, case p_selection when 'range' then 'between' else p_selection end),
         'not_failing', recovery._not_failing_sql(p_watch),
-        'order', case when p_scope <> 'groups' then recovery._key_sql(p_watch, 'columns')
+        'order', case when p_selection <> 'groups' then recovery._key_sql(p_watch, 'columns')
             -- A map: a search through the groups for every row would be their product.
             else format(
                 '((select jsonb_object_agg(g.grp, g.n) from unnest(($1).keys) with ordinality as g (grp, n))'
                 ' -> (%s)::text)::bigint, %s',
                 p_watch.group_by, coalesce(p_watch.order_by, recovery._key_sql(p_watch, 'columns'))) end,
-        'limit', case p_scope when 'loose' then ' limit ($1).max_rows' else '' end))
+        'limit', case p_selection when 'loose' then ' limit ($1).max_rows' else '' end))
 $$;
 
 comment on function recovery._rows_of_batch_sql(recovery.watch, text, text, text) is

@@ -21,11 +21,18 @@ declare
     v_text    text;
 begin
     v_task.key := 'pg_temp.recovery_' || replace(gen_random_uuid()::text, '-', '');
-    select v.* into v_found from recovery._run_as_owner((recovery._runner_of(p_table)).id, format(
-        E'create temporary view %s as select (%s\n)%s as recovery_value, r.tableoid as recovery_row'
-        ' from only %s as r cross join %s',
-        v_task.key, p_expression, coalesce('::' || p_type, ''), p_table,
-        case when p_closing then v_closing else v_nothing end), v_task, 'compile') as v;
+    select v.* into v_found from recovery._run_as_owner((recovery._runner_of(p_table)).id, recovery._render_sql($sql$
+        create temporary view {view} as
+        select ({expression}
+        ){type} as recovery_value, r.tableoid as recovery_row
+        from only {relation} as r
+        cross join {closing}
+        $sql$, jsonb_build_object(
+        'view', v_task.key,
+        'expression', p_expression,
+        'type', coalesce('::' || p_type, ''),
+        'relation', p_table,
+        'closing', case when p_closing then v_closing else v_nothing end)), v_task, 'compile') as v;
     v_text := v_found ->> 'text';
     return v_found || jsonb_build_object(
         'text', substr(v_text, 9, strpos(v_text, E' AS recovery_value,\n') - 9));

@@ -37,8 +37,8 @@ begin
     end if;
     for v_row in
         select d.* from recovery._run_as_owner(p_watch.runner, recovery._due_sql(p_watch), v_about) as j
-        cross join lateral jsonb_to_record(j) as d (
-            key text, grp text, owner bigint, kind text, started timestamptz, moved timestamptz,
+        cross join lateral jsonb_to_record(j) as d (key text, grp text, owner bigint, kind text, started timestamptz,
+            moved timestamptz,
             child_at timestamptz, tool interval, task interval, wall interval, held boolean, child text)
     loop
         continue when v_row.held or not (v_ours or recovery._issued_here(v_row.owner));
@@ -65,17 +65,16 @@ begin
         elsif not v_task and v_row.moved + v_row.tool < p_now then
             reason := 'tool_timeout';
         elsif v_task and v_row.moved + v_row.task < p_now
-            and coalesce(v_row.child_at + recovery.get_setting(
-                'propagation_grace', p_watch.name, v_row.kind, v_row.grp)::interval < p_now, true)
-        then
+            and coalesce(v_row.child_at + recovery.get_setting('propagation_grace', p_watch.name, v_row.kind,
+                v_row.grp)::interval < p_now, true) then
             reason := 'task_timeout';
         else
             continue;
         end if;
         owner := v_row.owner;
         detail := jsonb_strip_nulls(jsonb_build_object('row', v_row.key, 'kind', v_row.kind,
-            'limit', case reason
-                when 'wall_timeout' then v_row.wall when 'tool_timeout' then v_row.tool else v_row.task end,
+            'limit', case reason when 'wall_timeout' then v_row.wall when 'tool_timeout' then v_row.tool
+                else v_row.task end,
             'since', case reason when 'wall_timeout' then v_row.started else v_row.moved end,
             'child', v_row.child));
         return next;

@@ -152,3 +152,19 @@ def test_p01_row_security_that_would_hide_orphans(app: Connection) -> None:
     app.execute("alter table app.job enable row level security")
     with refused("RC006", "row.level security|row security"):
         attach(app)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ('{"cancel": "both"}', "cancel 'both' of app.job is not known"),
+        ('{"cancel": "group"}', "app.job has no group to cancel"),
+        ('{"cancel": "row", "child": "1"}', "app.job has no groups"),
+        ('{"cancel": "row"}', "needs to know when work of app.job started"),
+    ],
+)
+def test_what_supervise_refuses_cannot_be_written_either(
+    jobs: Connection, given: str, says: str
+) -> None:
+    with refused("RC006", says):
+        jobs.execute("update recovery.watch set supervised = %s where name = 'app.job'", (given,))
