@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sql.agent.store import Store, crash, rows
+from sql.agent_store.store import Store, crash, rows
 from sql.jobs import Connection, boot, events, last_event, sweep, value
 from sql.watchdog.clock import advance, asked, configure, due, later, reasons
 

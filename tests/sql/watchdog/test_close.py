@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sql.agent.store import Store, rows
+from sql.agent_store.store import Store, rows
 from sql.jobs import Connection, add, attach, boot, lapse, refused, sweep, value, write_as
 from sql.watchdog.clock import advance, configure, reasons
 

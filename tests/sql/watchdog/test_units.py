@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sql.agent.store import Store
+from sql.agent_store.store import Store
 from sql.jobs import Connection, attach, boot, value
 from sql.watchdog.clock import advance, configure, due, supervise
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sql.agent.store import START, Store, crash, data, rows, told
+from sql.agent_store.store import START, Store, crash, data, rows, told
 from sql.jobs import Connection, events, failures, last_event, sweep, value
 
 ERROR = "Tool execution was interrupted (server restart)"

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from helpers import wait_for
+from sql.death.test_death import move_clock, watch_for
 from sql.jobs import (
     Connection,
     add,
@@ -21,7 +22,6 @@ from sql.jobs import (
     value,
     write_as,
 )
-from sql.owners.test_death import move_clock, watch_for
 
 
 def test_refuse(jobs: Connection) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from sql.agent.store import START, Store, crash, data, rows, told
+from sql.agent_store.store import START, Store, crash, data, rows, told
 from sql.jobs import Connection, boot, events, last_event, shutdown, write_as
 
 

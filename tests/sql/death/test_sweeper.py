@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
+from sql.death.test_death import move_clock
 from sql.jobs import Booted, Connection, add, boot, refused, shutdown, statuses, sweep, value
-from sql.owners.test_death import move_clock
 
 Connect = Callable[..., Connection]
 

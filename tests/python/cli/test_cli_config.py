@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from python.test_cli import FAILED, SCHEMA, USAGE, bad, good, run
+from python.cli.test_cli import FAILED, SCHEMA, USAGE, bad, good, run
 
 # Each command is a process of its own, which takes its time on a busy machine.
 pytestmark = [pytest.mark.majors("newest"), pytest.mark.timeout(300)]

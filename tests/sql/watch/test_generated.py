@@ -17,7 +17,7 @@ from sql.jobs import Connection, attach
 GOLDEN = Path(__file__).parents[2] / "golden" / "generated"
 HEADER = """\
 -- Generated from the watches of {title}. Written by
--- RECOVERY_GOLDEN=overwrite make test ARGS=tests/sql/generated/test_golden.py
+-- RECOVERY_GOLDEN=overwrite make test ARGS=tests/sql/watch/test_generated.py
 """
 
 TABLES = """

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from python.test_cli import FAILED, OK, run
+from python.cli.test_cli import FAILED, OK, run
 from sql.jobs import TABLE, add, attach, boot, sweep, write_as
 
 pytestmark = [pytest.mark.majors("newest"), pytest.mark.timeout(300)]

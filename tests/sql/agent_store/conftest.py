@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sql.agent.store import Store
+from sql.agent_store.store import Store
 from sql.jobs import Connection, boot
 
 

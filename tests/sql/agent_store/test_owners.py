@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sql.agent.store import START, Store, crash, data, rows
+from sql.agent_store.store import START, Store, crash, data, rows
 from sql.jobs import Connection, boot, events, kinds, last_event, refused, shutdown, value, write_as
 
 
