@@ -3746,10 +3746,14 @@ begin
     end if;
     -- While attempts are left the row goes back to the queue; the last one fails, and says so.
     return (
-        select jsonb_object_agg(a.attname, format('case when coalesce(r.%I, 0) + 1 < %s then %s else %s end',
-                   p_attempts, p_max_attempts,
-                   coalesce(p_requeue ->> a.attname, format('r.%I', a.attname)),
-                   coalesce(recovery._gave_up_sql(p_close ->> a.attname, p_max_attempts), format('r.%I', a.attname))))
+        select jsonb_object_agg(a.attname, recovery._render_sql(
+                   'case when coalesce(r.{attempts!i}, 0) + 1 < {max} then {requeue} else {close} end',
+                   jsonb_build_object(
+                       'attempts', p_attempts,
+                       'max', p_max_attempts,
+                       'requeue', coalesce(p_requeue ->> a.attname, format('r.%I', a.attname)),
+                       'close', coalesce(recovery._gave_up_sql(p_close ->> a.attname, p_max_attempts),
+                                         format('r.%I', a.attname)))))
         from pg_attribute as a
         where a.attrelid = p_table and a.attnum > 0 and (p_close ? a.attname or p_requeue ? a.attname)
     ) || jsonb_build_object(p_attempts, format('coalesce(r.%I, 0) + 1', p_attempts));
@@ -5248,11 +5252,11 @@ declare
     v_same  constant boolean := (p_image -> 'same')::boolean;
     v_diff  constant boolean := p_watch.diff and not p_heir;
     v_new   constant text := case when p_image ->> 'fixed' is not null then format('(select n.new from n%s as n)', p_n)
-                                  when v_plain then 'to_jsonb(j)'
+                                  when v_plain then 'to_jsonb(j.*)'
                                   else 'u.new' end;
     v_old   constant text := case when v_same then format(
-                                      'case when %s then f.old else to_jsonb(i) end', p_image ->> 'equal')
-                                  when v_plain then 'to_jsonb(i)'
+                                      'case when %s then f.old else to_jsonb(i.*) end', p_image ->> 'equal')
+                                  when v_plain then 'to_jsonb(i.*)'
                                   else 'u.old' end;
 begin
     return recovery._render_sql($sql$
@@ -5277,7 +5281,7 @@ begin
             case when v_plain and p_image ->> 'fixed' is null
                 then format('%slateral (select %s) as j', v_join, p_image ->> 'new') end,
             case when v_diff
-                then format('%slateral recovery._json_difference(to_jsonb(i), %s) as d', v_join, v_new) end)));
+                then format('%slateral recovery._json_difference(to_jsonb(i.*), %s) as d', v_join, v_new) end)));
 end
 $$;
 --;
@@ -5913,7 +5917,7 @@ begin
     if (p_image -> 'same')::boolean then
         v_ctes := v_ctes || E'\n' || recovery._render_sql($sql$
             f{n} as materialized (
-                select u.*, to_jsonb(i) as old
+                select u.*, to_jsonb(i.*) as old
                 from u{n} as u
                 cross join lateral (select {old}) as i
                 limit 1
@@ -8623,9 +8627,9 @@ begin
     select w.* into v_watch from recovery._attached_watches() as w where w.name = p_watch and w.hold is not null;
     if found then
         begin
-            select n.* into v_count from recovery._run_as_owner(v_watch.runner,
-            format('select to_jsonb(count(*)) from %s as r where (%s) and (%s)', v_watch.relation, v_watch.open,
-                v_watch.hold)) as n;
+            select n.* into v_count from recovery._run_as_owner(v_watch.runner, recovery._render_sql(
+                'select to_jsonb(count(*)) from {relation} as r where ({open}) and ({hold})',
+                jsonb_build_object('relation', v_watch.relation, 'open', v_watch.open, 'hold', v_watch.hold))) as n;
         exception when others then
             v_count := null;  -- broken: nobody knows
         end;

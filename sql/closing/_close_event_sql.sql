@@ -13,11 +13,11 @@ declare
     v_same  constant boolean := (p_image -> 'same')::boolean;
     v_diff  constant boolean := p_watch.diff and not p_heir;
     v_new   constant text := case when p_image ->> 'fixed' is not null then format('(select n.new from n%s as n)', p_n)
-                                  when v_plain then 'to_jsonb(j)'
+                                  when v_plain then 'to_jsonb(j.*)'
                                   else 'u.new' end;
     v_old   constant text := case when v_same then format(
-                                      'case when %s then f.old else to_jsonb(i) end', p_image ->> 'equal')
-                                  when v_plain then 'to_jsonb(i)'
+                                      'case when %s then f.old else to_jsonb(i.*) end', p_image ->> 'equal')
+                                  when v_plain then 'to_jsonb(i.*)'
                                   else 'u.old' end;
 begin
     return recovery._render_sql($sql$
@@ -42,7 +42,7 @@ begin
             case when v_plain and p_image ->> 'fixed' is null
                 then format('%slateral (select %s) as j', v_join, p_image ->> 'new') end,
             case when v_diff
-                then format('%slateral recovery._json_difference(to_jsonb(i), %s) as d', v_join, v_new) end)));
+                then format('%slateral recovery._json_difference(to_jsonb(i.*), %s) as d', v_join, v_new) end)));
 end
 $$;
 

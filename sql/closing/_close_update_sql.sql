@@ -115,7 +115,7 @@ begin
     if (p_image -> 'same')::boolean then
         v_ctes := v_ctes || E'\n' || recovery._render_sql($sql$
             f{n} as materialized (
-                select u.*, to_jsonb(i) as old
+                select u.*, to_jsonb(i.*) as old
                 from u{n} as u
                 cross join lateral (select {old}) as i
                 limit 1

@@ -13,10 +13,14 @@ begin
     end if;
     -- While attempts are left the row goes back to the queue; the last one fails, and says so.
     return (
-        select jsonb_object_agg(a.attname, format('case when coalesce(r.%I, 0) + 1 < %s then %s else %s end',
-                   p_attempts, p_max_attempts,
-                   coalesce(p_requeue ->> a.attname, format('r.%I', a.attname)),
-                   coalesce(recovery._gave_up_sql(p_close ->> a.attname, p_max_attempts), format('r.%I', a.attname))))
+        select jsonb_object_agg(a.attname, recovery._render_sql(
+                   'case when coalesce(r.{attempts!i}, 0) + 1 < {max} then {requeue} else {close} end',
+                   jsonb_build_object(
+                       'attempts', p_attempts,
+                       'max', p_max_attempts,
+                       'requeue', coalesce(p_requeue ->> a.attname, format('r.%I', a.attname)),
+                       'close', coalesce(recovery._gave_up_sql(p_close ->> a.attname, p_max_attempts),
+                                         format('r.%I', a.attname)))))
         from pg_attribute as a
         where a.attrelid = p_table and a.attnum > 0 and (p_close ? a.attname or p_requeue ? a.attname)
     ) || jsonb_build_object(p_attempts, format('coalesce(r.%I, 0) + 1', p_attempts));

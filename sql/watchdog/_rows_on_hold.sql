@@ -12,9 +12,9 @@ begin
     select w.* into v_watch from recovery._attached_watches() as w where w.name = p_watch and w.hold is not null;
     if found then
         begin
-            select n.* into v_count from recovery._run_as_owner(v_watch.runner,
-            format('select to_jsonb(count(*)) from %s as r where (%s) and (%s)', v_watch.relation, v_watch.open,
-                v_watch.hold)) as n;
+            select n.* into v_count from recovery._run_as_owner(v_watch.runner, recovery._render_sql(
+                'select to_jsonb(count(*)) from {relation} as r where ({open}) and ({hold})',
+                jsonb_build_object('relation', v_watch.relation, 'open', v_watch.open, 'hold', v_watch.hold))) as n;
         exception when others then
             v_count := null;  -- broken: nobody knows
         end;

@@ -22,7 +22,7 @@ u1 as (
               case when ((r.time_ended IS NULL)) then recovery._refuse_open_row('agent.hold') end
 ),
 f1 as materialized (
-    select u.*, to_jsonb(i) as old
+    select u.*, to_jsonb(i.*) as old
     from u1 as u
     cross join lateral (select u.o1 as time_ended) as i
     limit 1
@@ -103,7 +103,7 @@ u4 as (
               case when ((r.time_compacting IS NOT NULL)) then recovery._refuse_open_row('agent.session') end
 ),
 f4 as materialized (
-    select u.*, to_jsonb(i) as old
+    select u.*, to_jsonb(i.*) as old
     from u4 as u
     cross join lateral (select u.o1 as time_compacting) as i
     limit 1
@@ -185,7 +185,7 @@ e as (
     from (
         select 1 as pos, 'agent.hold'::text as watch, 'closed'::text as kind, 'hold.ended'::text as topic,
                u.owner, u.key, u.grp,
-               case when u.o1 is not distinct from f.o1 then f.old else to_jsonb(i) end as old,
+               case when u.o1 is not distinct from f.o1 then f.old else to_jsonb(i.*) end as old,
                (select n.new from n1 as n) as new, row_number() over (order by u.ord) as ord
         from u1 as u
         cross join f1 as f
@@ -205,7 +205,7 @@ e as (
         union all
         select 4 as pos, 'agent.session'::text as watch, 'closed'::text as kind, 'session.updated'::text as topic,
                u.owner, u.key, u.grp,
-               case when u.o1 is not distinct from f.o1 then f.old else to_jsonb(i) end as old,
+               case when u.o1 is not distinct from f.o1 then f.old else to_jsonb(i.*) end as old,
                (select n.new from n4 as n) as new, row_number() over (order by u.ord) as ord
         from u4 as u
         cross join f4 as f
@@ -275,7 +275,7 @@ u1 as (
               case when ((r.time_ended IS NULL)) then recovery._refuse_open_row('agent.hold') end
 ),
 f1 as materialized (
-    select u.*, to_jsonb(i) as old
+    select u.*, to_jsonb(i.*) as old
     from u1 as u
     cross join lateral (select u.o1 as time_ended) as i
     limit 1
@@ -410,7 +410,7 @@ u4 as (
               case when ((r.time_compacting IS NOT NULL)) then recovery._refuse_open_row('agent.session') end
 ),
 f4 as materialized (
-    select u.*, to_jsonb(i) as old
+    select u.*, to_jsonb(i.*) as old
     from u4 as u
     cross join lateral (select u.o1 as time_compacting) as i
     limit 1
@@ -492,7 +492,7 @@ e as (
     from (
         select 1 as pos, 'agent.hold'::text as watch, 'closed'::text as kind, 'hold.ended'::text as topic,
                u.owner, u.key, u.grp,
-               case when u.o1 is not distinct from f.o1 then f.old else to_jsonb(i) end as old,
+               case when u.o1 is not distinct from f.o1 then f.old else to_jsonb(i.*) end as old,
                (select n.new from n1 as n) as new, row_number() over (order by u.ord) as ord
         from u1 as u
         cross join f1 as f
@@ -512,7 +512,7 @@ e as (
         union all
         select 4 as pos, 'agent.session'::text as watch, 'closed'::text as kind, 'session.updated'::text as topic,
                u.owner, u.key, u.grp,
-               case when u.o1 is not distinct from f.o1 then f.old else to_jsonb(i) end as old,
+               case when u.o1 is not distinct from f.o1 then f.old else to_jsonb(i.*) end as old,
                (select n.new from n4 as n) as new, row_number() over (order by u.ord) as ord
         from u4 as u
         cross join f4 as f
@@ -740,7 +740,7 @@ u1 as (
               case when ((r.time_ended IS NULL)) then recovery._refuse_open_row('agent.hold') end
 ),
 f1 as materialized (
-    select u.*, to_jsonb(i) as old
+    select u.*, to_jsonb(i.*) as old
     from u1 as u
     cross join lateral (select u.o1 as time_ended) as i
     limit 1
@@ -753,7 +753,7 @@ e as (
     from (
         select 1 as pos, 'agent.hold'::text as watch, 'closed'::text as kind, 'hold.ended'::text as topic,
                u.owner, u.key, u.grp,
-               case when u.o1 is not distinct from f.o1 then f.old else to_jsonb(i) end as old,
+               case when u.o1 is not distinct from f.o1 then f.old else to_jsonb(i.*) end as old,
                (select n.new from n1 as n) as new, 0 as ord
         from u1 as u
         cross join f1 as f

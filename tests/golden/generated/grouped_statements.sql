@@ -40,7 +40,7 @@ u2 as (
               case when ((r.state = 'busy'::text)) then recovery._refuse_open_row('app.session') end
 ),
 f2 as materialized (
-    select u.*, to_jsonb(i) as old
+    select u.*, to_jsonb(i.*) as old
     from u2 as u
     cross join lateral (select u.o1 as state) as i
     limit 1
@@ -96,11 +96,11 @@ e as (
         from u1 as u
         cross join lateral (select u.o1 as data, u.o2 as status, u.o3 as attempts) as i
         cross join lateral (select u.n1 as data, u.n2 as status, u.n3 as attempts) as j
-        cross join lateral recovery._json_difference(to_jsonb(i), to_jsonb(j)) as d
+        cross join lateral recovery._json_difference(to_jsonb(i.*), to_jsonb(j.*)) as d
         union all
         select 2 as pos, 'app.session'::text as watch, 'closed'::text as kind, NULL::text as topic,
                u.owner, u.key, u.grp,
-               case when u.o1 is not distinct from f.o1 then f.old else to_jsonb(i) end as old,
+               case when u.o1 is not distinct from f.o1 then f.old else to_jsonb(i.*) end as old,
                (select n.new from n2 as n) as new, row_number() over (order by u.ord) as ord
         from u2 as u
         cross join f2 as f
@@ -202,7 +202,7 @@ u2 as (
               case when ((r.state = 'busy'::text)) then recovery._refuse_open_row('app.session') end
 ),
 f2 as materialized (
-    select u.*, to_jsonb(i) as old
+    select u.*, to_jsonb(i.*) as old
     from u2 as u
     cross join lateral (select u.o1 as state) as i
     limit 1
@@ -258,11 +258,11 @@ e as (
         from u1 as u
         cross join lateral (select u.o1 as data, u.o2 as status, u.o3 as attempts) as i
         cross join lateral (select u.n1 as data, u.n2 as status, u.n3 as attempts) as j
-        cross join lateral recovery._json_difference(to_jsonb(i), to_jsonb(j)) as d
+        cross join lateral recovery._json_difference(to_jsonb(i.*), to_jsonb(j.*)) as d
         union all
         select 2 as pos, 'app.session'::text as watch, 'closed'::text as kind, NULL::text as topic,
                u.owner, u.key, u.grp,
-               case when u.o1 is not distinct from f.o1 then f.old else to_jsonb(i) end as old,
+               case when u.o1 is not distinct from f.o1 then f.old else to_jsonb(i.*) end as old,
                (select n.new from n2 as n) as new, row_number() over (order by u.ord) as ord
         from u2 as u
         cross join f2 as f
@@ -412,7 +412,7 @@ u1 as (
               case when ((r.state = 'busy'::text)) then recovery._refuse_open_row('app.session') end
 ),
 f1 as materialized (
-    select u.*, to_jsonb(i) as old
+    select u.*, to_jsonb(i.*) as old
     from u1 as u
     cross join lateral (select u.o1 as state) as i
     limit 1
@@ -425,7 +425,7 @@ e as (
     from (
         select 1 as pos, 'app.session'::text as watch, 'closed'::text as kind, NULL::text as topic,
                u.owner, u.key, u.grp,
-               case when u.o1 is not distinct from f.o1 then f.old else to_jsonb(i) end as old,
+               case when u.o1 is not distinct from f.o1 then f.old else to_jsonb(i.*) end as old,
                (select n.new from n1 as n) as new, 0 as ord
         from u1 as u
         cross join f1 as f

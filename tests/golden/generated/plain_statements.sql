@@ -24,7 +24,7 @@ u1 as (
               case when ((r.status = 'running'::text)) then recovery._refuse_open_row('app.job') end
 ),
 f1 as materialized (
-    select u.*, to_jsonb(i) as old
+    select u.*, to_jsonb(i.*) as old
     from u1 as u
     cross join lateral (select u.o1 as error, u.o2 as status) as i
     limit 1
@@ -37,7 +37,7 @@ e as (
     from (
         select 1 as pos, 'app.job'::text as watch, 'closed'::text as kind, 'job.changed'::text as topic,
                u.owner, u.key, u.grp,
-               case when u.o1 is not distinct from f.o1 and u.o2 is not distinct from f.o2 then f.old else to_jsonb(i) end as old,
+               case when u.o1 is not distinct from f.o1 and u.o2 is not distinct from f.o2 then f.old else to_jsonb(i.*) end as old,
                (select n.new from n1 as n) as new, 0 as ord
         from u1 as u
         cross join f1 as f
@@ -86,7 +86,7 @@ u1 as (
               case when ((r.status = 'running'::text)) then recovery._refuse_open_row('app.job') end
 ),
 f1 as materialized (
-    select u.*, to_jsonb(i) as old
+    select u.*, to_jsonb(i.*) as old
     from u1 as u
     cross join lateral (select u.o1 as error, u.o2 as status) as i
     limit 1
@@ -99,7 +99,7 @@ e as (
     from (
         select 1 as pos, 'app.job'::text as watch, 'closed'::text as kind, 'job.changed'::text as topic,
                u.owner, u.key, u.grp,
-               case when u.o1 is not distinct from f.o1 and u.o2 is not distinct from f.o2 then f.old else to_jsonb(i) end as old,
+               case when u.o1 is not distinct from f.o1 and u.o2 is not distinct from f.o2 then f.old else to_jsonb(i.*) end as old,
                (select n.new from n1 as n) as new, 0 as ord
         from u1 as u
         cross join f1 as f
@@ -191,7 +191,7 @@ u1 as (
               case when ((r.status = 'running'::text)) then recovery._refuse_open_row('app.job') end
 ),
 f1 as materialized (
-    select u.*, to_jsonb(i) as old
+    select u.*, to_jsonb(i.*) as old
     from u1 as u
     cross join lateral (select u.o1 as error, u.o2 as status) as i
     limit 1
@@ -204,7 +204,7 @@ e as (
     from (
         select 1 as pos, 'app.job'::text as watch, 'closed'::text as kind, 'job.changed'::text as topic,
                u.owner, u.key, u.grp,
-               case when u.o1 is not distinct from f.o1 and u.o2 is not distinct from f.o2 then f.old else to_jsonb(i) end as old,
+               case when u.o1 is not distinct from f.o1 and u.o2 is not distinct from f.o2 then f.old else to_jsonb(i.*) end as old,
                (select n.new from n1 as n) as new, 0 as ord
         from u1 as u
         cross join f1 as f

@@ -264,3 +264,20 @@ def test_each_closing_records_its_own_old_values(app: Connection, cost: bool) ->
         (seen,),
     ).fetchall()
     assert dict(old) == wanted
+
+
+@pytest.mark.parametrize("expression", ["'failed'", "coalesce(note, '') || 'x'"])
+def test_p09_columns_may_have_the_names_that_we_use(conn: Connection, expression: str) -> None:
+    conn.execute(
+        "create schema app; create table app.job (id integer primary key, i text, j text, d text, note text)"
+    )
+    attach(conn, open="i = 'running'", close=json.dumps(dict.fromkeys("ijd", expression)))
+    epoch = boot(conn).epoch
+    conn.execute("insert into app.job values (1, 'running', 'a', 'b', null)")
+    conn.execute("update app.job set server_epoch = %s", (epoch,))
+    after = last_event(conn)
+    shutdown(conn, epoch)
+    (event,) = events(conn, after)
+    assert event["old"] == {"i": "running", "j": "a", "d": "b"}
+    new = value(conn, "select to_jsonb(r) - array['id', 'note', 'server_epoch'] from app.job as r")
+    assert event["new"] == new
