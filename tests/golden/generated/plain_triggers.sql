@@ -1,5 +1,5 @@
 -- Generated from the watches of app.job. Written by
--- RECOVERY_GOLDEN=overwrite make test ARGS=tests/sql/generated/test_golden.py
+-- RECOVERY_GOLDEN=overwrite make test ARGS=tests/sql/watch/test_generated.py
 
 -- app.job: before_insert
 declare
