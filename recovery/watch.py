@@ -25,32 +25,39 @@ def attach(
     conn: calls.Connection,
     table: str,
     *,
+    # the row
     open: str,
     close: Mapping[str, str],
     name: str | None = None,
+    # its group
     group: str | None = None,
     family: str | None = None,
     parent: str | None = None,
     position: int = 100,
     order: str | None = None,
-    only: str | None = None,
+    # its events
+    events: Literal["all", "closed"] = "all",
     image: str | None = None,
     topic: str | None = None,
     failed_topics: Sequence[str] | None = None,
     idle_topics: Sequence[str] | None = None,
+    # its time
     started: str | None = None,
-    unowned: str | timedelta | None = None,
-    events: Literal["all", "closed"] = "all",
     launch_grace: str | timedelta | None = None,
+    unowned: str | timedelta | None = None,
+    only: str | None = None,
+    # another try
     requeue: Mapping[str, str] | None = None,
     attempts: str | None = None,
     max_attempts: int = 3,
+    # the host
     search_path: str | None = None,
 ) -> str:
     """Watches a table: adds ``server_epoch``, a partial index and triggers to it.
 
     Takes part in the caller's transaction (in a migration: ``op.get_bind()``). Doing
-    it again with the same expressions changes nothing.
+    it again with the same expressions changes nothing. The options come in groups: the row,
+    its group, its events, its time, another try; ``open`` and ``close`` are enough to begin.
 
     Args:
         conn: a psycopg or SQLAlchemy connection of the table's owner, whom a DBA has
@@ -68,19 +75,19 @@ def attach(
             Trees close deepest first.
         position: order within the family: lower ones are closed and announced first.
         order: expression by which the rows of one group are in order in the events.
-        only: further condition under which an open row of an ended epoch is closed; others
-            are let go (their ``server_epoch`` becomes null).
+        events: ``all``: every transition is an event; ``closed``: only what recovery does.
         image: jsonb expression: what an event records of the row before and after.
         topic: name of the event for a row.
         failed_topics: on the watch whose rows are the groups: events for a group in which
             work was closed.
         idle_topics: the same, once nothing of the group is open any more.
         started: timestamptz expression: when the work began.
-        unowned: an interval: open rows without an epoch that began longer ago are closed at
-            a boot; None: left alone.
-        events: ``all``: every transition is an event; ``closed``: only what recovery does.
         launch_grace: an interval: open work that began more recently is kept although no
             fuse guards it yet; None: the work of this table has no fuses.
+        unowned: an interval: open rows without an epoch that began longer ago are closed at
+            a boot; None: left alone.
+        only: further condition under which an open row of an ended epoch is closed; others
+            are let go (their ``server_epoch`` becomes null).
         requeue: for work that may be repeated: column -> expression, as in `close`: back to
             the queue instead of closed, while attempts are left.
         attempts: the integer column that counts them.
@@ -130,26 +137,32 @@ async def aattach(
     conn: calls.AnyAsyncConnection,
     table: str,
     *,
+    # the row
     open: str,
     close: Mapping[str, str],
     name: str | None = None,
+    # its group
     group: str | None = None,
     family: str | None = None,
     parent: str | None = None,
     position: int = 100,
     order: str | None = None,
-    only: str | None = None,
+    # its events
+    events: Literal["all", "closed"] = "all",
     image: str | None = None,
     topic: str | None = None,
     failed_topics: Sequence[str] | None = None,
     idle_topics: Sequence[str] | None = None,
+    # its time
     started: str | None = None,
-    unowned: str | timedelta | None = None,
-    events: Literal["all", "closed"] = "all",
     launch_grace: str | timedelta | None = None,
+    unowned: str | timedelta | None = None,
+    only: str | None = None,
+    # another try
     requeue: Mapping[str, str] | None = None,
     attempts: str | None = None,
     max_attempts: int = 3,
+    # the host
     search_path: str | None = None,
 ) -> str:
     """`attach` on an async connection."""

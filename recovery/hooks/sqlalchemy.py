@@ -31,13 +31,13 @@ _bindings: WeakKeyDictionary[sa.Engine, _Binding] = WeakKeyDictionary()
 class _Binding:
     """What the hooks of one engine read; a later boot changes it."""
 
-    def __init__(self, engine: sa.Engine, epoch: Epoch, scope: str) -> None:
+    def __init__(self, engine: sa.Engine, epoch: Epoch, per: str) -> None:
         self._engine = ref(engine)  # whose value in `_bindings` this is
         self._mode: Literal["session", "transaction"] | None = None  # not known yet
-        self.change(epoch, scope)
+        self.change(epoch, per)
 
-    def change(self, epoch: Epoch, scope: str) -> None:
-        self.number, self.name, self.scope = epoch.number, epoch.name, scope
+    def change(self, epoch: Epoch, per: str) -> None:
+        self.number, self.name, self.per = epoch.number, epoch.name, per
         self._epoch = ref(epoch)  # which may know the engine: no circle
 
     def checkout(self, connection: Any, record: Any, proxy: Any) -> None:
@@ -45,13 +45,13 @@ class _Binding:
         if ours.get():
             return
         info = record.info
-        wanted = self.number if self.scope == "session" else None
+        wanted = self.number if self.per == "session" else None
         if wanted is None:
             unprepare(connection)
         if info.get(_KEY) == wanted:
             return
         if wanted is not None and self._is_shared(connection):
-            self.scope, wanted = "transaction", None
+            self.per, wanted = "transaction", None
             unprepare(connection)
         if info.get(_KEY) != wanted:
             _execute(connection, calls.session.set_epoch(wanted, local=False, name=self.name))
@@ -82,7 +82,7 @@ class _Binding:
             writes = not _only_reads(connection)
             if epoch is not None and writes:
                 epoch.refuse()
-            if self.scope == "transaction":
+            if self.per == "transaction":
                 if writes and getattr(connection.connection, "autocommit", False):
                     warn_of_autocommit()
                 connection.exec_driver_sql(calls.session.set_epoch(self.number, local=True))
@@ -97,7 +97,7 @@ class _Binding:
 
 
 def bind(
-    engine: sa.Engine | AsyncEngine, epoch: Epoch, scope: Literal["session", "transaction"]
+    engine: sa.Engine | AsyncEngine, epoch: Epoch, per: Literal["session", "transaction"]
 ) -> None:
     """Installs the hooks, or changes what the ones of an earlier boot say."""
     import sqlalchemy as sa
@@ -105,9 +105,9 @@ def bind(
     sync = engine if isinstance(engine, sa.Engine) else engine.sync_engine
     binding = _bindings.get(sync)
     if binding is not None:
-        binding.change(epoch, scope)
+        binding.change(epoch, per)
         return
-    _bindings[sync] = binding = _Binding(sync, epoch, scope)
+    _bindings[sync] = binding = _Binding(sync, epoch, per)
     sa.event.listen(sync, "checkout", binding.checkout)
     sa.event.listen(sync, "begin", binding.begin)
     sa.event.listen(sync, "begin_twophase", binding.begin_twophase)

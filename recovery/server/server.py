@@ -330,7 +330,7 @@ class Server:
         """`assert_live` on an async connection."""
         await calls.arun(conn, calls.server.assert_live(self.epoch))
 
-    def bind(self, engine: sa.Engine | AsyncEngine, scope: Binding = "session") -> None:
+    def bind(self, engine: sa.Engine | AsyncEngine, per: Binding = "session") -> None:
         """Gives every connection of an engine this epoch, now and later.
 
         A later boot that binds the same engine takes over. Once this process is fenced,
@@ -340,7 +340,7 @@ class Server:
 
         Args:
             engine: of SQLAlchemy, sync or async.
-            scope: ``session`` sets it once for a connection; ``transaction`` at the
+            per: ``session`` sets it once for a connection; ``transaction`` at the
                 beginning of each transaction, as PgBouncer's transaction mode needs
                 (where a session's setting would leak to other clients). If such a
                 pooler shows itself, ``session`` becomes ``transaction``.
@@ -348,11 +348,11 @@ class Server:
                 after the server's name), so that an eviction finds idle connections.
 
         Raises:
-            InvalidArgument: there is no such scope (RC010).
+            InvalidArgument: there is no such way (RC010).
         """
-        if scope not in ("session", "transaction"):
-            raise InvalidArgument(f"scope {scope!r}: it is 'session' or 'transaction'")
-        engines.bind(engine, self._epoch, scope)
+        if per not in ("session", "transaction"):
+            raise InvalidArgument(f"per {per!r}: it is 'session' or 'transaction'")
+        engines.bind(engine, self._epoch, per)
 
     def configure(self, conn: psycopg.Connection[Any]) -> None:
         """For psycopg_pool: ``ConnectionPool(…, configure=server.configure)``.

@@ -77,7 +77,7 @@ def test_transaction_scope(url: sa.URL) -> None:
     server.bind(engine, "session")
     with engine.connect() as conn:
         assert conn.scalar(SHOW) == server.epoch
-    server.bind(engine, scope="transaction")
+    server.bind(engine, per="transaction")
     with engine.connect() as conn:
         assert conn.scalar(SHOW) == server.epoch
         with conn.begin_nested():
@@ -187,7 +187,7 @@ def test_a_pooler_in_between_means_transaction_scope(
     engine.dispose()
 
 
-def test_no_such_scope(url: sa.URL, engine: sa.Engine) -> None:
+def test_no_such_way(url: sa.URL, engine: sa.Engine) -> None:
     server = recovery.boot(url, "api-1")
-    with pytest.raises(recovery.InvalidArgument, match="scope 'connection'"):
+    with pytest.raises(recovery.InvalidArgument, match="per 'connection'"):
         server.bind(engine, "connection")  # type: ignore[arg-type]
