@@ -1,12 +1,12 @@
 create or replace function recovery._close_sql(
-    p_family  text,
-    p_selection   text,
-    p_owner   text    default 'epoch',
-    p_guard   text    default 'ignore',
-    p_careful boolean default false,
-    p_failing boolean default false,
-    p_heir    boolean default false,
-    p_watch   text    default null
+    p_family    text,
+    p_selection text,
+    p_owner     text    default 'epoch',
+    p_guard     text    default 'ignore',
+    p_careful   boolean default false,
+    p_failing   boolean default false,
+    p_heir      boolean default false,
+    p_watch     text    default null
 )
 returns text
 language plpgsql
@@ -23,13 +23,13 @@ as $$
 
    $1 is a recovery.task.
 
-   p_selection    groups: rows of the groups in keys;  range: rows after key keys up to key bound;  loose: max_rows rows
-              without a group;  row: the row with key keys
-   p_owner    epoch: rows of epoch;  none: rows without an owner;  any: whoever owns them, one of epochs or nobody
-   p_guard    fuses: ignore, without (leave guarded rows alone), with (only guarded rows)
-   p_careful  skip rows that somebody has locked
-   p_failing  leave out rows that are recorded as failing and not yet due
-   p_heir     do not close but give to epoch heir
+   p_selection  groups: rows of the groups in keys;  range: rows after key keys up to key bound;  loose: max_rows rows
+                without a group;  row: the row with key keys
+   p_owner      epoch: rows of epoch;  none: rows without an owner;  any: whoever owns them, one of epochs or nobody
+   p_guard      fuses: ignore, without (leave guarded rows alone), with (only guarded rows)
+   p_careful    skip rows that somebody has locked
+   p_failing    leave out rows that are recorded as failing and not yet due
+   p_heir       do not close but give to epoch heir
 
    Returns the rows closed, by watch. (Events `returning` their ids would cost half as much as the events.) */
 declare
