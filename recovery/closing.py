@@ -41,7 +41,7 @@ def close(
         WatchUnknown: nothing is watched by that name (RC008).
         InvalidArgument: nothing open has that key, or several units have; there is no such
             scope; or the reason is too long (RC010).
-        PermissionDenied: the role is not a member of recovery_server (42501).
+        PermissionDenied: the role is not a member of recovery_owner (42501).
     """
     return do(target, _close(key, reason, watch, scope, dry_run), "close")
 
@@ -89,7 +89,7 @@ def evict(target: Target, server: str | int, *, terminate_backends: bool = False
 
     Raises:
         EpochUnknown: no live server is called that (RC002).
-        PermissionDenied: the role is not a member of recovery_server (42501).
+        PermissionDenied: the role is not a member of recovery_owner (42501).
         psycopg.errors.LockNotAvailable: another transaction holds on to the epoch (55P03).
     """
     with connect(target, "evict") as conn:
