@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any, Protocol
@@ -24,6 +25,11 @@ from psycopg import sql
 from recovery.demo.cluster import Cluster, available
 
 _numbers = itertools.count(1)
+
+# A shell starts what runs in its background with SIGINT ignored, and every child inherits that:
+# tests that interrupt a process would wait for ever.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Tests prepare transactions and stop clients in their middle.
 SETTINGS = {"max_prepared_transactions": 20, "log_min_messages": "warning"}
