@@ -43,7 +43,8 @@ def close(
             scope; or the reason is too long (RC010).
         PermissionDenied: the role is not a member of recovery_owner (42501).
     """
-    return do(target, _close(key, reason, watch, scope, dry_run), "close")
+    call = calls.closing.close(key, reason=reason, watch=watch, scope=scope, dry=dry_run)
+    return do(target, call, "close")
 
 
 async def aclose(
@@ -56,7 +57,8 @@ async def aclose(
     dry_run: bool = False,
 ) -> list[ClosedRow]:
     """`close` on an async connection, or without blocking the event loop."""
-    return await ado(target, _close(key, reason, watch, scope, dry_run), "close")
+    call = calls.closing.close(key, reason=reason, watch=watch, scope=scope, dry=dry_run)
+    return await ado(target, call, "close")
 
 
 def preview(target: Where, *, boot: str | None = None) -> list[PreviewRow]:
@@ -103,9 +105,3 @@ async def aevict(
 ) -> Eviction:
     """`evict` without blocking the event loop."""
     return await asyncio.to_thread(evict, target, server, terminate_backends=terminate_backends)
-
-
-def _close(
-    key: str, reason: str, watch: str | None, scope: Scope | None, dry_run: bool
-) -> calls.Call[list[ClosedRow]]:
-    return calls.closing.close(key, reason=reason, watch=watch, scope=scope, dry=dry_run)
