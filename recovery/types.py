@@ -92,7 +92,7 @@ class Report:
         ended: the epochs that it ended.
         suspected: servers whose keeper connection is gone.
         due: in how many seconds the next server could end, without a sign of life before;
-            None: nothing speaks for the death of any.
+            None: nothing speaks for the death of any. Only a sweep looks.
         ms: how long it took, in milliseconds.
         asked: units of work whose live owner was asked to stop them: their time is up.
         more: it stopped before its end, at its budget or before the caller's

@@ -4930,6 +4930,24 @@ comment on function recovery._end_lost_epochs() is
 --;
 revoke all on function recovery._end_lost_epochs() from public;
 --;
+-- sql/death/_next_death.sql
+create or replace function recovery._next_death()
+returns numeric
+language sql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select round(extract(epoch from greatest(min(j.sure_at), recovery._now()) - recovery._now()), 3)
+    from recovery.judgement as j having min(j.sure_at) is not null
+$$;
+--;
+comment on function recovery._next_death() is
+    'In how many seconds a sweep could end the next server, without a sign of life before; null: nothing speaks for '
+    'the death of any.';
+--;
+revoke all on function recovery._next_death() from public;
+--;
 -- sql/death/_observe_servers.sql
 create or replace function recovery._observe_servers()
 returns void
@@ -7165,14 +7183,11 @@ as $$
     select p_report || jsonb_build_object(
         'suspected', coalesce((select jsonb_agg(s.epoch) from recovery.server as s where s.ended is null
             and s.suspected is not null), '[]'),
-        'due', (select round(extract(epoch from greatest(min(j.sure_at), recovery._now()) - recovery._now()), 3)
-            from recovery.judgement as j having min(j.sure_at) is not null),
         'ms', round(extract(epoch from clock_timestamp() - p_start) * 1000, 3))
 $$;
 --;
 comment on function recovery._end_report(jsonb, timestamptz) is
-    'A report with the milliseconds it took the servers whose keeper connection is gone, and in how many seconds a '
-    'sweep could end the next server.';
+    'A report with the milliseconds it took, and the servers whose keeper connection is gone.';
 --;
 revoke all on function recovery._end_report(jsonb, timestamptz) from public;
 --;
@@ -9480,9 +9495,8 @@ begin
     end loop;
     perform recovery._begin_step(p_lock_wait);
     perform recovery._prune_touches();
-    report := pg_catalog.jsonb_set(report, array['unowned'], recovery._unowned_work());
-    report := recovery._end_report(
-        pg_catalog.jsonb_set(report, array['asked'], pg_catalog.to_jsonb(coalesce(v_asked, 0))), v_start);
+    report := recovery._end_report(report operator(pg_catalog.||) pg_catalog.jsonb_build_object(
+        'asked', coalesce(v_asked, 0), 'unowned', recovery._unowned_work(), 'due', recovery._next_death()), v_start);
     perform recovery._record_sweep(v_label, v_start, report);
     commit; set transaction isolation level read committed, read write;
     perform recovery._restore_settings(v_session);
@@ -10189,6 +10203,7 @@ grant execute on function
     recovery._add_counts(jsonb, jsonb),
     recovery._new_report(bigint[]),
     recovery._end_report(jsonb, timestamptz),
+    recovery._next_death(),
     recovery._record_sweep(text, timestamptz, jsonb),
     recovery._unowned_work(),
     recovery._announce_silent(),

@@ -75,9 +75,8 @@ begin
     end loop;
     perform recovery._begin_step(p_lock_wait);
     perform recovery._prune_touches();
-    report := pg_catalog.jsonb_set(report, array['unowned'], recovery._unowned_work());
-    report := recovery._end_report(
-        pg_catalog.jsonb_set(report, array['asked'], pg_catalog.to_jsonb(coalesce(v_asked, 0))), v_start);
+    report := recovery._end_report(report operator(pg_catalog.||) pg_catalog.jsonb_build_object(
+        'asked', coalesce(v_asked, 0), 'unowned', recovery._unowned_work(), 'due', recovery._next_death()), v_start);
     perform recovery._record_sweep(v_label, v_start, report);
     commit; set transaction isolation level read committed, read write;
     perform recovery._restore_settings(v_session);

@@ -135,6 +135,7 @@ grant execute on function
     recovery._add_counts(jsonb, jsonb),
     recovery._new_report(bigint[]),
     recovery._end_report(jsonb, timestamptz),
+    recovery._next_death(),
     recovery._record_sweep(text, timestamptz, jsonb),
     recovery._unowned_work(),
     recovery._announce_silent(),

@@ -8,13 +8,10 @@ as $$
     select p_report || jsonb_build_object(
         'suspected', coalesce((select jsonb_agg(s.epoch) from recovery.server as s where s.ended is null
             and s.suspected is not null), '[]'),
-        'due', (select round(extract(epoch from greatest(min(j.sure_at), recovery._now()) - recovery._now()), 3)
-            from recovery.judgement as j having min(j.sure_at) is not null),
         'ms', round(extract(epoch from clock_timestamp() - p_start) * 1000, 3))
 $$;
 
 comment on function recovery._end_report(jsonb, timestamptz) is
-    'A report with the milliseconds it took the servers whose keeper connection is gone, and in how many seconds a '
-    'sweep could end the next server.';
+    'A report with the milliseconds it took, and the servers whose keeper connection is gone.';
 
 revoke all on function recovery._end_report(jsonb, timestamptz) from public;

@@ -93,7 +93,6 @@ def test_the_report_counts_per_watch(jobs: Connection) -> None:
         "failed": {},
         "busy": {},
         "suspected": [],
-        "due": None,
     }
 
 
