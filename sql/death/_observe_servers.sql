@@ -45,14 +45,20 @@ begin
         order by s.epoch for no key update of s skip locked
     ) as n
     where s.epoch = n.epoch;
-    -- The same for fuses: late is one that was not extended when a third of its ttl was over.
+    -- The same for fuses: late is one that was not extended when a third of its ttl was over. Looks that are further
+    -- apart than half its ttl may have a stall between them that no gap shows: it takes one more of them. One that came
+    -- late itself begins anew.
     update recovery.fuse as f set looked_at = n.looked_at
     from (
-        select f.id, case when v_seen.swept is null or v_because is null and v_gap <= d.extended then '-infinity'
+        select f.id, case
+            when v_seen.swept is null or v_because is null and v_gap <= d.extended then '-infinity'
+            when v_because is null and f.looked_at is null and v_gap > f.ttl / 2 and v_gap <= v_seen.gap * 1.5
+                then v_now + v_gap
             else v_now end as looked_at
         from recovery.fuse as f
         cross join lateral (select f.ttl / 3 + least(interval '1 second', f.ttl / 12) as extended) as d
-        where f.looked_at is null and f.expires - f.ttl + d.extended < v_now
+        where f.expires - f.ttl + d.extended < v_now
+          and (f.looked_at is null or v_gap > greatest(f.ttl / 2, v_seen.gap * 1.5))
         order by f.id for no key update of f skip locked
     ) as n
     where f.id = n.id;

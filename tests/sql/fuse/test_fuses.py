@@ -389,6 +389,37 @@ def test_p15_a_stall_between_slow_sweeps(sessions: Connection) -> None:
     assert watch_for(sessions, 20) == {"app.job": 1}
 
 
+def test_p15_late_once_and_then_a_stall_that_no_gap_shows(sessions: Connection) -> None:
+    """The first look finds it late for the machine was busy; the second comes as a stalled database comes back."""
+    server = boot(sessions, "agentctl", lease="1 day")
+    key = running(sessions, server.epoch)
+    for _ in range(3):
+        assert watch_for(sessions, 20) == {}  # what is usual here
+    fuse = light(sessions, key, ttl="10 seconds", host="elsewhere")
+    assert watch_for(sessions, 20) == {}
+    assert watch_for(sessions, 20) == {}
+    assert extend_all(sessions, fuse)[fuse] is not None
+    assert statuses(sessions)[int(key)] == "running"
+
+
+def test_p15_a_look_that_is_late_itself_convicts_nobody(sessions: Connection) -> None:
+    """A stall shorter than the patience with servers and longer than the fuse."""
+    server = boot(sessions, "agentctl", lease="1 minute")
+    key = running(sessions, server.epoch)
+    fuse = light(sessions, key, ttl="10 seconds", host="elsewhere")
+    for _ in range(3):
+        assert watch_for(sessions, 2, server, step=1) == {}
+        assert extend_all(sessions, fuse)[fuse] is not None
+    assert watch_for(sessions, 6, server, step=1) == {}
+    heartbeat(sessions, server)
+    assert watch_for(sessions, 15, step=15) == {}
+    assert extend_all(sessions, fuse)[fuse] is not None
+    assert watch_for(sessions, 9, server, step=1) == {}
+    assert watch_for(sessions, 12, server, step=1) == {"app.job": 1}
+
+
+
+
 def test_p15_never_while_its_process_is_seen(sessions: Connection) -> None:
     """Nobody extends it, and its host's sweeper sees the process: other hosts' sweepers keep the unit."""
     server = boot(sessions, "agentctl", lease="1 day")
