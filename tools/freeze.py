@@ -65,6 +65,7 @@ ROOMS = (
     "setup",
     "rights",
     "watch",
+    "follow",
     "server",
     "fence",
     "death",

@@ -26,6 +26,7 @@ declare
     v_roles text[];
     v_role  text;
 begin
+    perform recovery._forget_dropped();
     for v_table in select w.relation from recovery.watch as w order by w.id loop
         perform recovery.detach(v_table);
     end loop;

@@ -249,10 +249,11 @@ comment on column recovery.runner.privileged is
 -- sql/watch/broken_watch.sql
 create table recovery.broken_watch (
     watch    text        not null,
-    since    timestamptz not null default clock_timestamp(),
-    at       timestamptz not null default clock_timestamp(),
+    since    timestamptz not null default now(),
+    at       timestamptz not null default now(),
     sqlstate text        not null,
     message  text        not null,
+    remedy   text        not null,
     constraint broken_pkey primary key (watch)
 );
 --;
@@ -269,6 +270,8 @@ comment on column recovery.broken_watch.at is 'When it failed last.';
 comment on column recovery.broken_watch.sqlstate is 'SQLSTATE of the last error.';
 --;
 comment on column recovery.broken_watch.message is 'Message of the last error.';
+--;
+comment on column recovery.broken_watch.remedy is 'What repairs it: a statement, where there is one.';
 --;
 -- sql/watch/watch.sql
 create table recovery.watch (
@@ -312,6 +315,9 @@ create table recovery.watch (
     child         text,
     cancel        text      not null default 'row',
     own_column    boolean   not null,
+    canonical     jsonb     not null,
+    uses          jsonb     not null,
+    checked       text,
     attached      timestamptz not null default clock_timestamp(),
     constraint watch_pkey primary key (id),
     constraint watch_runner_fkey foreign key (runner) references recovery.runner (id),
@@ -433,6 +439,17 @@ comment on column recovery.watch.own_column is
     'The column server_epoch was made by recovery.attach and goes with recovery.detach.';
 --;
 comment on column recovery.watch.attached is 'When the table was attached.';
+--;
+comment on column recovery.watch.canonical is
+    'spec, and supervised under that name, with each expression as PostgreSQL prints it: equal means the same.';
+--;
+comment on column recovery.watch.uses is
+    'What it uses and how that is called: [kind, object, part, name], see recovery._present_name. The routines of the '
+    'watch have these names in them; when one has changed, recovery._follow_watch makes them anew.';
+--;
+comment on column recovery.watch.checked is
+    'Rights, constraints and triggers of the table, as recovery._table_state prints them, when the watch was rehearsed '
+    'last.';
 --;
 -- sql/server/server.sql
 create table recovery.server (
@@ -1679,6 +1696,7 @@ begin
         recovery._lend_table(regclass, name),
         recovery._reclaim_table(regclass, name),
         recovery._rehearse_watch(regclass),
+        recovery._forget_dropped(),
         recovery.detach(regclass),
         recovery.supervise(regclass, text, text, text, text, text, text, text)
         to %s', p_owner);
@@ -1739,7 +1757,7 @@ begin
             'id', p_watch.id,
             'image', v_image,
             'key', case p_watch.events when 'closed' then 'null' else format(
-                'case when v_was then %s end', recovery._key_text(p_watch.key_columns, 'old')) end));
+                'case when v_was then %s end', recovery._row_key_sql(p_watch, 'old')) end));
     end if;
     return recovery._render_sql($sql$
         declare
@@ -2002,6 +2020,8 @@ set search_path = pg_catalog, pg_temp
 as $function$
 begin
     return recovery._render_sql($sql$
+        declare
+            v_told bigint;
         begin
             if nullif(current_setting('recovery.server_epoch', true), '')::bigint is not null then
                 perform recovery.assert_live(nullif(current_setting('recovery.server_epoch', true), '')::bigint);
@@ -2012,8 +2032,9 @@ begin
         $sql$, jsonb_build_object(
         'tell', case p_watch.events when 'closed' then '' else recovery._render_sql($sql$
             begin
-        {write}
-                if found then
+                execute replace({write!l}, '@TABLE@', tg_relid::regclass::text);
+                get diagnostics v_told = row_count;
+                if v_told > 0 then
                     perform recovery._announce_written();
                 end if;
             exception when others then
@@ -2539,6 +2560,7 @@ begin
     v_watch.requeue := nullif(v_sets -> 'requeue', '{}');
     v_watch.close := recovery._requeue_sql(
         v_watch.relation, v_sets -> 'close', v_sets -> 'requeue', v_watch.attempts, v_watch.max_attempts);
+    v_watch.canonical := case when v_watch.attempts is null then v_sets - 'requeue' else v_sets end;
     v_watch.diff := v_json and v_watch.spec ->> 'image' is null;
     v_watch.image := (recovery._compile_expression(v_watch.relation, 'image', coalesce(v_watch.spec ->> 'image', (
         select 'jsonb_build_object(' || string_agg(format('%L, r.%I', s.key, s.key), ', ' order by s.key) || ')'
@@ -2718,6 +2740,9 @@ begin
     new := recovery._compile_row(new);
     new := recovery._compile_closing(new);
     new := recovery._compile_supervision(new);
+    new.canonical := recovery._canonical_spec(new, new.canonical);
+    new.uses := recovery._compile_uses(new);
+    new.checked := recovery._table_state(new.relation);
     perform recovery._check_family(new);
     new.outbox := coalesce(
         (select min(w.outbox) from recovery.watch as w where w.family = new.family and w.id <> new.id), new.id);
@@ -2824,7 +2849,7 @@ begin
             then format('        cross join lateral recovery._json_difference(%s, %s) as d', p_old, p_new)
                 else '' end));
     elsif p_row = 'r' then
-        v_from := format('        from %s as r where %s', p_watch.relation, p_watch.open);
+        v_from := format('        from @TABLE@ as r where %s', p_watch.open);
     elsif p_diff then
         v_from := format('        from recovery._json_difference(%s, %s) as d', p_old, p_new);
     end if;
@@ -2842,7 +2867,7 @@ begin
         'watch', p_watch.name,
         'kind', p_kind,
         'topic', p_watch.topic,
-        'key', recovery._key_text(p_watch.key_columns, p_row),
+        'key', recovery._row_key_sql(p_watch, p_row),
         'group', coalesce('(' || recovery._realias_sql(p_watch.group_by, p_row) || ')::text', 'null'),
         'values', case when p_diff then 'd.old, d.new' else p_old || ', ' || p_new end,
         'from', case v_from when '' then '' else E'\n' || v_from end));
@@ -3431,7 +3456,44 @@ comment on function recovery._make_definitions(recovery.watch) is
 revoke all on function recovery._make_definitions(recovery.watch) from public;
 --;
 -- sql/watch/_note_broken_watch.sql
-create or replace function recovery._note_broken_watch(p_watch text, p_state text, p_message text)
+create or replace function recovery._note_broken_watch(
+    p_watch text, p_state text, p_message text, p_hint text default null
+)
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_remedy text;
+    v_new    boolean;
+begin
+    raise warning 'recovery: watch "%" is passed over: %', p_watch, p_message;
+    select coalesce(nullif(p_hint, ''), format(
+        'select recovery.alter(%L, ''{"option": "expression"}''); with what the table has now', w.relation::text))
+    into v_remedy from recovery.watch as w where w.name = p_watch;
+    insert into recovery.broken_watch as b (watch, sqlstate, message, remedy)
+    values (p_watch, p_state, p_message, coalesce(v_remedy, 'attach it again'))
+    on conflict (watch) do update set at = clock_timestamp(), sqlstate = excluded.sqlstate, message = excluded.message,
+        remedy = excluded.remedy
+    returning b.since = b.at into v_new;
+    if v_new then
+        insert into recovery.event (watch, kind, key, detector, new)
+        values (p_watch, 'broken', '', 'recovery', jsonb_build_object(
+            'sqlstate', p_state, 'message', p_message, 'remedy', v_remedy));
+    end if;
+end
+$$;
+--;
+comment on function recovery._note_broken_watch(text, text, text, text) is
+    'Notes that a watch fails, with the statement that repairs it, so that its rows wait and all others are served; '
+    'the first time it is an event.';
+--;
+revoke all on function recovery._note_broken_watch(text, text, text, text) from public;
+--;
+-- sql/watch/_note_whole_watch.sql
+create or replace function recovery._note_whole_watch(p_watch text)
 returns void
 language plpgsql
 volatile
@@ -3439,16 +3501,16 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    raise warning 'recovery: watch "%" is passed over: %', p_watch, p_message;
-    insert into recovery.broken_watch as b (watch, sqlstate, message) values (p_watch, p_state, p_message)
-    on conflict (watch) do update set at = excluded.at, sqlstate = excluded.sqlstate, message = excluded.message;
+    delete from recovery.broken_watch as b where b.watch = p_watch;
+    if found then
+        insert into recovery.event (watch, kind, key, detector) values (p_watch, 'repaired', '', 'recovery');
+    end if;
 end
 $$;
 --;
-comment on function recovery._note_broken_watch(text, text, text) is
-    'Notes that a watch fails, so that its rows wait and all others are served.';
+comment on function recovery._note_whole_watch(text) is 'Notes that a watch that failed works again; it is an event.';
 --;
-revoke all on function recovery._note_broken_watch(text, text, text) from public;
+revoke all on function recovery._note_whole_watch(text) from public;
 --;
 -- sql/watch/_open_epochs.sql
 create or replace function recovery._open_epochs(p_watch text)
@@ -3483,6 +3545,34 @@ $$;
 comment on function recovery._open_epochs(text) is 'The epochs that own open rows of a watch, from its partial index.';
 --;
 revoke all on function recovery._open_epochs(text) from public;
+--;
+-- sql/watch/_operation_sql.sql
+create or replace function recovery._operation_sql(p_watch recovery.watch, p_operation text)
+returns text
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $function$
+declare
+    v_moves constant boolean := (select c.relkind = 'p' from pg_class as c where c.oid = p_watch.relation);
+begin
+    return case p_operation
+        when 'before_insert' then recovery._before_insert_sql(p_watch, v_moves)
+        when 'before_update' then recovery._before_update_sql(p_watch, v_moves)
+        when 'before_delete' then recovery._before_delete_sql(p_watch)
+        when 'insert' then recovery._after_insert_sql(p_watch, v_moves)
+        when 'update' then recovery._after_update_sql(p_watch)
+        when 'delete' then recovery._after_delete_sql(p_watch, v_moves)
+        when 'truncate' then recovery._before_truncate_sql(p_watch)
+    end;
+end
+$function$;
+--;
+comment on function recovery._operation_sql(recovery.watch, text) is
+    'What a trigger function of a watch does: the block that recovery._trigger_sql puts into it.';
+--;
+revoke all on function recovery._operation_sql(recovery.watch, text) from public;
 --;
 -- sql/watch/_parse_expression.sql
 create or replace function recovery._parse_expression(
@@ -3916,17 +4006,53 @@ as $function$
    triggers of the host come between. Anybody can set them, so nothing is left out because of them before the
    insert is there: AFTER DELETE fences and says what it says of every row, AFTER INSERT takes that back.       */
 declare
-    v_moves constant boolean := (select c.relkind = 'p' from pg_class as c where c.oid = p_watch.relation);
+    v_knows constant text := recovery._render_sql(
+        'recovery._has_names({table!l}::regclass, {uses!l})',
+        jsonb_build_object('table', p_watch.relation::oid, 'uses', p_watch.uses::text));
+    v_row   constant text := case p_operation
+        when 'before_insert' then 'new' when 'before_update' then 'new' when 'before_delete' then 'old' else 'null' end;
 begin
-    return case p_operation
-        when 'before_insert' then recovery._before_insert_sql(p_watch, v_moves)
-        when 'before_update' then recovery._before_update_sql(p_watch, v_moves)
-        when 'before_delete' then recovery._before_delete_sql(p_watch)
-        when 'insert' then recovery._after_insert_sql(p_watch, v_moves)
-        when 'update' then recovery._after_update_sql(p_watch)
-        when 'delete' then recovery._after_delete_sql(p_watch, v_moves)
-        when 'truncate' then recovery._before_truncate_sql(p_watch)
-    end;
+    return recovery._render_sql($sql$
+        begin
+            if {knows} then
+        {usual}
+            end if;
+            -- A name that stands above has changed, and recovery._follow_watch has not come yet.
+            begin
+        {unknown}
+        {stale}
+            exception when others then
+                if sqlstate like 'RC%' then
+                    raise;
+                end if;
+                raise warning 'recovery: a write of watch "%" passes unseen: %', {watch!l}, sqlerrm;
+                return {row};
+            end;
+        end
+        $sql$, jsonb_build_object(
+        'knows', v_knows,
+        'usual', case when recovery._calls_functions(p_watch) then recovery._render_sql($sql$
+                    begin
+                {block}
+                    exception when undefined_function then
+                        null;  -- it has another name, which invalidates no plan that asks for names
+                    end;
+        $sql$, jsonb_build_object(
+            'block', recovery._operation_sql(p_watch, p_operation) || ';'))
+                        else recovery._operation_sql(p_watch, p_operation) || ';' end,
+        -- Whether the row is open can't be told: it keeps, or gets, an owner.
+        'unknown', case when p_operation in ('before_insert', 'before_update') then recovery._render_sql($sql$
+                if recovery._stale_value({id}, 'open', new.*) is null then
+                    new.server_epoch := coalesce(
+                        new.server_epoch, {owner}nullif(current_setting('recovery.server_epoch', true), '')::bigint);
+                    return new;
+                end if;
+        $sql$, jsonb_build_object(
+            'id', p_watch.id, 'owner', case p_operation when 'before_update' then 'old.server_epoch, ' else '' end))
+                        else '' end,
+        'stale', recovery._operation_sql(recovery._stale_watch(p_watch), p_operation) || ';',
+        'watch', p_watch.name,
+        'row', v_row));
 end
 $function$;
 --;
@@ -4137,6 +4263,7 @@ begin
         'requeue', p_requeue, 'attempts', p_attempts,
         'max_attempts', case when p_requeue is not null then p_max_attempts end);
     perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
+    perform recovery._forget_dropped();
     -- Grants.
     v_runner := recovery._prepare_runner(p_table);
     -- Compile.
@@ -4229,6 +4356,666 @@ comment on function recovery.detach(regclass) is
     'watched, 42501 if the caller does not own it.';
 --;
 revoke all on function recovery.detach(regclass) from public;
+--;
+-- sql/follow/_calls_functions.sql
+create or replace function recovery._calls_functions(p_watch recovery.watch)
+returns boolean
+language sql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select exists (
+        select from jsonb_array_elements(p_watch.uses) as u (use)
+        where u.use ->> 0 = 'function'
+          and strpos(concat_ws(' ', p_watch.open, p_watch.group_by, p_watch.image), (u.use ->> 3) || '(') > 0)
+$$;
+--;
+comment on function recovery._calls_functions(recovery.watch) is
+    'Whether the expressions that stand in the trigger functions of a watch call functions that are not built in.';
+--;
+revoke all on function recovery._calls_functions(recovery.watch) from public;
+--;
+-- sql/follow/_canonical_spec.sql
+create or replace function recovery._canonical_spec(p_watch recovery.watch, p_sets jsonb)
+returns jsonb
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select p_watch.spec || p_sets || jsonb_strip_nulls(jsonb_build_object(
+        'open', p_watch.open,
+        'group', p_watch.group_by,
+        'parent', p_watch.parent,
+        'only', p_watch.only_if,
+        'order', substring(p_watch.order_by from '^ROW\((.*)\)$'),
+        'started', case when p_watch.supervised ->> 'started' is null then p_watch.started end,
+        'image', case when p_watch.spec ->> 'image' is not null then p_watch.image end)
+    ) || jsonb_build_object('supervised', p_watch.supervised || jsonb_strip_nulls(jsonb_build_object(
+        'kind', p_watch.kind,
+        'activity', p_watch.activity,
+        'timeout', p_watch.timeout,
+        'hold', p_watch.hold,
+        'child', p_watch.child,
+        'started', case when p_watch.supervised ->> 'started' is not null then p_watch.started end)))
+$$;
+--;
+comment on function recovery._canonical_spec(recovery.watch, jsonb) is
+    'Step of recovery._compile_watch: the options of a watch with each expression as PostgreSQL prints it, p_sets '
+    'those of close and requeue. Two watches that mean the same have the same.';
+--;
+revoke all on function recovery._canonical_spec(recovery.watch, jsonb) from public;
+--;
+-- sql/follow/_compile_uses.sql
+create or replace function recovery._compile_uses(p_watch recovery.watch)
+returns jsonb
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_found jsonb;
+    v_uses  jsonb;
+begin
+    select recovery._parse_expression(p_watch.relation,
+        'row(' || string_agg(e.expression, ', ' order by e.expression) || ') is null', 'boolean', true)
+    into v_found
+    from recovery._expressions(p_watch.canonical) as e;
+    with
+    used (class, object, part) as (
+        select (j.triple ->> 0)::oid, (j.triple ->> 1)::oid, (j.triple ->> 2)::integer
+        from jsonb_array_elements(v_found -> 'uses') as j (triple)
+        union
+        select 'pg_class'::regclass, a.attrelid, a.attnum
+        from pg_attribute as a
+        where a.attrelid = p_watch.relation and a.attnum > 0 and not a.attisdropped
+          and (a.attname = any(p_watch.key_columns) or p_watch.close ? a.attname)
+        union
+        -- The type of a column that a closing sets: its literals have that type.
+        select 'pg_type'::regclass, a.atttypid, 0
+        from pg_attribute as a
+        where a.attrelid = p_watch.relation and p_watch.close ? a.attname and a.atttypid >= 16384
+    ),
+    enum (type) as (
+        select distinct coalesce(e.oid, t.oid)
+        from used as u
+        join pg_type as t on t.oid = u.object and u.class = 'pg_type'::regclass
+        left join pg_type as e on e.oid = t.typelem and t.typcategory = 'A'
+        where coalesce(e.typtype, t.typtype) = 'e'
+    ),
+    thing (kind, object, part) as (
+        select case u.class when 'pg_type'::regclass then 'type' when 'pg_proc'::regclass then 'function'
+                    else case u.part when 0 then 'relation' else 'column' end end, u.object, u.part
+        from used as u
+        where u.class in ('pg_type'::regclass, 'pg_proc'::regclass)
+           or u.class = 'pg_class'::regclass and (u.part > 0 or u.object <> p_watch.relation)
+        union
+        -- Of a relation of which only columns are noted.
+        select 'relation', u.object, 0 from used as u
+        where u.class = 'pg_class'::regclass and u.object <> p_watch.relation
+        union all
+        select 'label', l.oid, 0 from enum as e join pg_enum as l on l.enumtypid = e.type
+        union all
+        select 'system', 0, 0
+    )
+    select jsonb_agg(jsonb_build_array(t.kind, t.object, t.part, p.name) order by t.kind, t.object, t.part) into v_uses
+    from thing as t cross join lateral recovery._present_name(t.kind, t.object, t.part) as p (name);
+    return v_uses;
+end
+$$;
+--;
+comment on function recovery._compile_uses(recovery.watch) is
+    'Step of recovery._compile_watch: what its expressions, key and closing use, and how that is called: an array of '
+    '[kind, object, part, name], see recovery._present_name.';
+--;
+revoke all on function recovery._compile_uses(recovery.watch) from public;
+--;
+-- sql/follow/_expressions.sql
+create or replace function recovery._expressions(p_spec jsonb)
+returns table (path text[], expression text)
+language sql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select array[o.key], case o.key when 'order' then 'row(' || o.value || ')' else o.value end
+    from jsonb_each_text(p_spec) as o
+    where o.value is not null
+      and o.key in ('open', 'group', 'parent', 'order', 'image', 'started', 'only')
+    union all
+    select array[o.key, e.key], e.value
+    from jsonb_each(p_spec) as o
+    cross join lateral jsonb_each_text(case jsonb_typeof(o.value) when 'object' then o.value else '{}' end) as e
+    where e.value is not null
+      and (o.key in ('close', 'requeue')
+           or o.key = 'supervised' and e.key in ('kind', 'activity', 'timeout', 'hold', 'child', 'started'))
+$$;
+--;
+comment on function recovery._expressions(jsonb) is
+    'The expressions among the options of a watch, with their path in p_spec: as recovery.watch.spec, and what '
+    'recovery.supervise was given under supervised.';
+--;
+revoke all on function recovery._expressions(jsonb) from public;
+--;
+-- sql/follow/_follow_watch.sql
+create or replace function recovery._follow_watch(p_name text)
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch recovery.watch;
+    v_state text;
+    v_key   text[];
+    v_spec  jsonb;
+begin
+    select w.* into v_watch from recovery.watch as w where w.name = p_name;
+    v_state := recovery._table_state(v_watch.relation);
+    if v_watch.id is null or v_watch.checked = v_state and recovery._has_names(v_watch.relation, v_watch.uses)
+        or not pg_try_advisory_xact_lock(hashtextextended('recovery.attach', 0))
+    then
+        return;  -- or somebody else is at it
+    end if;
+    select w.* into v_watch from recovery.watch as w where w.name = p_name;
+    if v_watch.id is null then
+        return;
+    end if;
+    v_spec := v_watch.canonical;
+    -- Object ids of another cluster say nothing: after a restore the names are right as they are.
+    if recovery._is_native(v_watch) then
+        v_key := recovery._present_key(v_watch);
+        if v_key is distinct from recovery._primary_key(v_watch.relation) then
+            perform recovery._fail('RC006', format('the primary key of %s is (%s), and was (%s) when it was attached',
+                v_watch.relation, array_to_string(recovery._primary_key(v_watch.relation), ', '),
+                array_to_string(v_key, ', ')));
+        end if;
+        v_spec := recovery._renamed_spec(v_watch);
+    end if;
+    update recovery.watch as w
+    set spec = v_spec - 'supervised', supervised = nullif(v_spec -> 'supervised', 'null')
+    where w.id = v_watch.id;
+    perform recovery._rehearse_watch(v_watch.relation);
+end
+$$;
+--;
+comment on function recovery._follow_watch(text) is
+    'Step of a boot and a sweep: makes the routines of a watch anew if its owner has renamed what they use, and '
+    'rehearses it if rights, constraints or triggers of its table have changed. RC006, 42501 it is broken.';
+--;
+revoke all on function recovery._follow_watch(text) from public;
+--;
+-- sql/follow/_forget_dropped.sql
+create or replace function recovery._forget_dropped()
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if exists (select from recovery.watch as w where not exists (select from pg_class as c where c.oid = w.relation))
+        and pg_try_advisory_xact_lock(hashtextextended('recovery.attach', 0))
+    then
+        delete from recovery.watch as w where not exists (select from pg_class as c where c.oid = w.relation);
+    end if;
+end
+$$;
+--;
+comment on function recovery._forget_dropped() is
+    'Step of a boot, a sweep and an attach: removes what was made for tables that were dropped. Their events stay.';
+--;
+revoke all on function recovery._forget_dropped() from public;
+--;
+-- sql/follow/_has_names.sql
+create or replace function recovery._has_names(p_table regclass, p_uses jsonb)
+returns boolean
+language plpgsql
+immutable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+/* It is not immutable, and says so on purpose: called with constants PostgreSQL computes it as it plans the expression
+   around it, and never again until that plan is invalidated. The regclass among the constants makes the plan depend
+   on the table, so that any ALTER TABLE does that. A trigger asks for each row, and it costs nothing. */
+begin
+    return not exists (
+        select from jsonb_array_elements(p_uses) as u (use)
+        where recovery._present_name(u.use ->> 0, (u.use ->> 1)::oid, (u.use ->> 2)::integer)
+            is distinct from u.use ->> 3);
+end
+$$;
+--;
+comment on function recovery._has_names(regclass, jsonb) is
+    'Whether everything that a watch on p_table uses is still called as when its routines were made; p_uses as '
+    'recovery.watch.uses. For trigger functions, which have the names in them.';
+--;
+revoke all on function recovery._has_names(regclass, jsonb) from public;
+--;
+-- sql/follow/_is_native.sql
+create or replace function recovery._is_native(p_watch recovery.watch)
+returns boolean
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select coalesce(bool_and(case u.use ->> 0
+               when 'system' then u.use ->> 3 = recovery._present_name('system', 0, 0)
+               else (u.use ->> 1)::oid = p_watch.relation end), false)
+    from jsonb_array_elements(p_watch.uses) as u (use)
+    where u.use ->> 0 = 'system'
+       or u.use ->> 0 = 'column' and (u.use ->> 1)::oid = (
+           select (o.use ->> 1)::oid from jsonb_array_elements(p_watch.uses) as o (use)
+           where o.use ->> 0 = 'column' and o.use ->> 3 = p_watch.key_columns[1]
+           order by (o.use ->> 1)::oid <> p_watch.relation limit 1)
+$$;
+--;
+comment on function recovery._is_native(recovery.watch) is
+    'Whether a watch was compiled here, and not in the database from which this one was restored.';
+--;
+revoke all on function recovery._is_native(recovery.watch) from public;
+--;
+-- sql/follow/_present_key.sql
+create or replace function recovery._present_key(p_watch recovery.watch)
+returns text[]
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select array_agg(recovery._present_name('column', p_watch.relation, (u.use ->> 2)::integer) order by k.n)
+    from unnest(p_watch.key_columns) with ordinality as k (name, n)
+    left join jsonb_array_elements(p_watch.uses) as u (use)
+      on u.use ->> 0 = 'column' and (u.use ->> 1)::oid = p_watch.relation and u.use ->> 3 = k.name
+$$;
+--;
+comment on function recovery._present_key(recovery.watch) is
+    'What the key columns with which a watch was compiled are called now.';
+--;
+revoke all on function recovery._present_key(recovery.watch) from public;
+--;
+-- sql/follow/_present_name.sql
+create or replace function recovery._present_name(p_kind text, p_object oid, p_part integer)
+returns text
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    -- By functions that read the catalog as it is now, where there is one, and not as a transaction's snapshot sees it.
+    select case p_kind
+        when 'column' then (pg_identify_object_as_address('pg_class'::regclass, p_object, p_part)).object_names[3]
+        when 'relation' then p_object::regclass::text
+        when 'type' then format_type(p_object, null)
+        when 'function' then (
+            select format('%I.%I', n.nspname, p.proname)
+            from pg_proc as p join pg_namespace as n on n.oid = p.pronamespace where p.oid = p_object)
+        when 'label' then (select e.enumlabel::text from pg_enum as e where e.oid = p_object)
+        when 'system' then (select c.system_identifier::text from pg_control_system() as c)
+    end
+$$;
+--;
+comment on function recovery._present_name(text, oid, integer) is
+    'What an object that a watch uses is called now: kind column (of the relation p_object), relation, type, function, '
+    'label of an enum; system: the cluster, for object ids mean nothing in another. Null: it is gone.';
+--;
+revoke all on function recovery._present_name(text, oid, integer) from public;
+--;
+-- sql/follow/_primary_key.sql
+create or replace function recovery._primary_key(p_table regclass)
+returns text[]
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select array_agg(a.attname::text order by k.n)
+    from pg_index as i
+    cross join lateral unnest(i.indkey) with ordinality as k (attnum, n)
+    join pg_attribute as a on a.attrelid = i.indrelid and a.attnum = k.attnum
+    where i.indrelid = p_table and i.indisprimary and k.n <= i.indnkeyatts
+$$;
+--;
+comment on function recovery._primary_key(regclass) is 'The columns of the primary key of a table; null: it has none.';
+--;
+revoke all on function recovery._primary_key(regclass) from public;
+--;
+-- sql/follow/_rename_map.sql
+create or replace function recovery._rename_map(p_watch recovery.watch)
+returns jsonb
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    -- Beside each name what a replacement must know: "from <table>" that it is one, "labels <type>" that its labels
+    -- have changed.
+    select coalesce(jsonb_object_agg(m.was, m.name), '{}')
+    from recovery._renames(p_watch) as r
+    cross join lateral (values
+        (r.was, r.name),
+        (case r.kind when 'relation' then 'from ' || r.was when 'label' then 'labels ' || split_part(r.was, '/', 1) end,
+         '')) as m (was, name)
+    where m.was is not null
+$$;
+--;
+comment on function recovery._rename_map(recovery.watch) is
+    'recovery._renames as one object, for recovery._rename_sql.';
+--;
+revoke all on function recovery._rename_map(recovery.watch) from public;
+--;
+-- sql/follow/_rename_sql.sql
+create or replace function recovery._rename_sql(p_expression text, p_renames jsonb)
+returns text
+language plpgsql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+/* Tokens: a string with the type to which it is cast, a name with all its parts, any other character. */
+declare
+    c_name  constant text := '(?:"(?:[^"]|"")*"|[a-zA-Z_][a-zA-Z0-9_$]*)';
+    v_text  text := '';
+    v_rest  text := p_expression;
+    v_token text;
+    v_parts text[];
+    v_type  text;
+    v_value text;
+begin
+    for v_token, v_parts in
+        select t.m[1], t.m[2:4]
+        from regexp_matches(p_expression, replace(
+            $re$((?:('(?:[^']|'')*')::(NAME(?:\.NAME)*)(\[\])?)|'(?:[^']|'')*'|NAME(?:\.NAME)*|.)$re$, 'NAME', c_name),
+            'g') as t (m)
+    loop
+        v_rest := substr(v_rest, length(v_token) + 1);
+        if v_parts[1] is not null then
+            v_type := v_parts[2];
+            v_value := replace(substr(v_parts[1], 2, length(v_parts[1]) - 2), $q$''$q$, $q$'$q$);
+            if v_parts[3] is not null and p_renames ? ('labels ' || v_type) then
+                select array_agg(coalesce(p_renames ->> (v_type || '/' || a.label), a.label) order by a.n)::text
+                into v_value from unnest(v_value::text[]) with ordinality as a (label, n);
+            else
+                v_value := coalesce(p_renames ->> (v_type || '/' || v_value), v_value);
+            end if;
+            if p_renames ? v_type or p_renames ? ('labels ' || v_type) then
+                v_token := quote_literal(v_value) || '::' || coalesce(p_renames ->> v_type, v_type)
+                    || coalesce(v_parts[3], '');
+            end if;
+        elsif v_token ~ '^[a-zA-Z_"]' then
+            v_value := substring(v_token from '\.' || c_name || '$');
+            if v_token like 'r.%' and p_renames ? v_token then
+                v_token := 'r.' || (p_renames ->> v_token);
+            elsif v_token !~ '^[rc]\.' and v_token ~ ('^' || c_name || '\.' || c_name || '$')
+                and p_renames ? v_value and v_rest !~ '^\('
+            then
+                v_token := left(v_token, - length(v_value)) || '.' || (p_renames ->> v_value);
+            elsif p_renames ? v_token then
+                -- A table without an alias is called by its name in the rest of the expression.
+                v_token := (p_renames ->> v_token) || case
+                    when p_renames ? ('from ' || v_token) and v_rest !~ '^\s+[a-z_"]' then ' ' || substr(v_value, 2)
+                    else '' end;
+            end if;
+        end if;
+        v_text := v_text || v_token;
+    end loop;
+    return v_text;
+end
+$$;
+--;
+comment on function recovery._rename_sql(text, jsonb) is
+    'A compiled expression with other names in place of some: p_renames as recovery._rename_map makes it.';
+--;
+revoke all on function recovery._rename_sql(text, jsonb) from public;
+--;
+-- sql/follow/_renamed_spec.sql
+create or replace function recovery._renamed_spec(p_watch recovery.watch)
+returns jsonb
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_spec    jsonb := p_watch.canonical;
+    v_renames jsonb := recovery._rename_map(p_watch);
+    v_one     record;
+begin
+    for v_one in select e.path, e.expression from recovery._expressions(v_spec) as e loop
+        v_spec := jsonb_set(v_spec, v_one.path, to_jsonb(recovery._rename_sql(v_one.expression, v_renames)));
+    end loop;
+    if v_spec ->> 'order' is not null then
+        v_spec := jsonb_set(v_spec, '{order}', to_jsonb(substring(v_spec ->> 'order' from '^row\((.*)\)$')));
+    end if;
+    -- The columns that a closing sets stand as keys.
+    for v_one in
+        select o.option, k.name as was, v_renames ->> ('r.' || quote_ident(k.name)) as name
+        from unnest(array['close', 'requeue']) as o (option)
+        cross join lateral jsonb_object_keys(
+            case jsonb_typeof(p_watch.canonical -> o.option) when 'object' then p_watch.canonical -> o.option
+                else '{}' end) as k (name)
+        where v_renames ? ('r.' || quote_ident(k.name))
+    loop
+        v_spec[v_one.option] := (v_spec -> v_one.option) - v_one.was;
+    end loop;
+    for v_one in
+        select o.option, (parse_ident(v_renames ->> ('r.' || quote_ident(k.key)), false))[1] as name, k.value
+        from unnest(array['close', 'requeue']) as o (option)
+        cross join lateral jsonb_each_text(
+            case jsonb_typeof(p_watch.canonical -> o.option) when 'object' then p_watch.canonical -> o.option
+                else '{}' end) as k
+        where v_renames ? ('r.' || quote_ident(k.key))
+    loop
+        v_spec[v_one.option][v_one.name] := to_jsonb(recovery._rename_sql(v_one.value, v_renames));
+    end loop;
+    if v_renames ? ('r.' || quote_ident(p_watch.attempts)) then
+        v_spec := jsonb_set(v_spec, '{attempts}',
+            to_jsonb((parse_ident(v_renames ->> ('r.' || quote_ident(p_watch.attempts)), false))[1]));
+    end if;
+    return v_spec;
+end
+$$;
+--;
+comment on function recovery._renamed_spec(recovery.watch) is
+    'The options of a watch, as recovery.watch.canonical, with the present names of what they use. RC006 something is '
+    'gone.';
+--;
+revoke all on function recovery._renamed_spec(recovery.watch) from public;
+--;
+-- sql/follow/_renames.sql
+create or replace function recovery._renames(p_watch recovery.watch)
+returns table (kind text, was text, name text)
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+/* As they stand in a compiled expression: a column of the table as r.status, of another one as .status; a label
+   behind its type, as app.state/running. */
+declare
+    v_use   record;
+begin
+    for v_use in
+        select u.use ->> 0 as kind, (u.use ->> 1)::oid as object, u.use ->> 3 as was, p.name
+        from jsonb_array_elements(p_watch.uses) as u (use)
+        cross join lateral recovery._present_name(u.use ->> 0, (u.use ->> 1)::oid, (u.use ->> 2)::integer) as p (name)
+        where p.name is distinct from u.use ->> 3
+    loop
+        if v_use.name is null then
+            perform recovery._fail('RC006', format('%s %s%s does not exist any more', v_use.kind, v_use.was,
+                case v_use.kind when 'column' then format(' of %s', v_use.object::regclass) else '' end));
+        end if;
+        kind := v_use.kind;
+        was := v_use.was;
+        name := v_use.name;
+        if kind = 'column' then
+            was := case v_use.object when p_watch.relation then 'r' else '' end || '.' || quote_ident(v_use.was);
+            name := quote_ident(v_use.name);
+            if v_use.object <> p_watch.relation and exists (
+                select from jsonb_array_elements(p_watch.uses) as u (use)
+                where u.use ->> 0 = 'column' and u.use ->> 3 = v_use.was
+                  and (u.use ->> 1)::oid not in (v_use.object, p_watch.relation))
+            then
+                perform recovery._fail('RC006', format('column %s of %s is called %s now, and another table that the '
+                    'expressions read has a column of the old name', v_use.was, v_use.object::regclass, v_use.name));
+            end if;
+        elsif kind = 'label' then
+            select (t.use ->> 3) || '/' || v_use.was into was
+            from pg_enum as e join jsonb_array_elements(p_watch.uses) as t (use)
+              on t.use ->> 0 = 'type' and (t.use ->> 1)::oid in (
+                  select y.oid from pg_type as y where y.oid = e.enumtypid
+                  union select y.typarray from pg_type as y where y.oid = e.enumtypid)
+            where e.oid = v_use.object order by 1 limit 1;
+            was := replace(was, '[]', '');
+        end if;
+        return next;
+    end loop;
+end
+$$;
+--;
+comment on function recovery._renames(recovery.watch) is
+    'What a watch uses that has got another name since it was compiled. RC006 something is gone.';
+--;
+revoke all on function recovery._renames(recovery.watch) from public;
+--;
+-- sql/follow/_row_key_sql.sql
+create or replace function recovery._row_key_sql(p_watch recovery.watch, p_row text)
+returns text
+language sql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select case when p_watch.key_columns is null
+        then format('recovery._stale_value(%s, ''key'', %s.*)', p_watch.id, p_row)
+        else recovery._key_text(p_watch.key_columns, p_row) end
+$$;
+--;
+comment on function recovery._row_key_sql(recovery.watch, text) is
+    'SQL text for the key of the row p_row (new, old, r) in a trigger function; of recovery._stale_watch: by its '
+    'present names.';
+--;
+revoke all on function recovery._row_key_sql(recovery.watch, text) from public;
+--;
+-- sql/follow/_stale_sql.sql
+create or replace function recovery._stale_sql(p_watch integer, p_what text)
+returns text
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch   recovery.watch;
+    v_renames jsonb;
+    v_text    text;
+begin
+    select w.* into strict v_watch from recovery.watch as w where w.id = p_watch;
+    v_renames := recovery._rename_map(v_watch);
+    v_text := case p_what
+        when 'open' then v_watch.open
+        when 'group' then v_watch.group_by
+        when 'image' then v_watch.image
+        when 'key' then recovery._key_text(v_watch.key_columns, 'r') end;
+    v_text := recovery._realias_sql(recovery._rename_sql(v_text, v_renames), E'\x01');
+    return format('select (%s)::text', replace(replace(v_text, E'\x01.*', '$1'), E'\x01.', '($1).'));
+end
+$$;
+--;
+comment on function recovery._stale_sql(integer, text) is
+    'The statement that computes the open, group, image or key of the row $1 by the present names of what it uses. '
+    'RC006 something is gone.';
+--;
+revoke all on function recovery._stale_sql(integer, text) from public;
+--;
+-- sql/follow/_stale_value.sql
+create or replace function recovery._stale_value(p_watch integer, p_what text, p_row anyelement)
+returns text
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_value text;
+begin
+    execute recovery._stale_sql(p_watch, p_what) into v_value using p_row;
+    return v_value;
+exception when others then
+    -- The watch is broken. Its rows wait, and the host's write goes on.
+    raise warning 'recovery: what is % in a row of watch % cannot be told: %', p_what, p_watch, sqlerrm;
+    return case p_what when 'key' then '?' when 'image' then '{}' end;
+end
+$$;
+--;
+comment on function recovery._stale_value(integer, text, anyelement) is
+    'The open, group, image or key of a row by the present names of what it uses, for a trigger function that still '
+    'has the old ones. Null, with a warning, if it cannot be told.';
+--;
+revoke all on function recovery._stale_value(integer, text, anyelement) from public;
+--;
+-- sql/follow/_stale_watch.sql
+create or replace function recovery._stale_watch(p_watch recovery.watch)
+returns recovery.watch
+language plpgsql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch recovery.watch := p_watch;
+    v_value constant text := 'recovery._stale_value(' || p_watch.id || ', %L, r.*)';
+begin
+    v_watch.open := format(v_value, 'open') || '::boolean';
+    v_watch.image := format(v_value, 'image') || '::jsonb';
+    if v_watch.group_by is not null then
+        v_watch.group_by := format(v_value, 'group');
+    end if;
+    v_watch.key_columns := null;
+    return v_watch;
+end
+$$;
+--;
+comment on function recovery._stale_watch(recovery.watch) is
+    'A watch whose expressions ask recovery._stale_value: what its trigger functions do while a name that they have in '
+    'them has changed and recovery._follow_watch has not come yet.';
+--;
+revoke all on function recovery._stale_watch(recovery.watch) from public;
+--;
+-- sql/follow/_table_state.sql
+create or replace function recovery._table_state(p_table regclass)
+returns text
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select md5(concat_ws(E'\n', c.relowner, c.relacl, n.nspacl, c.relrowsecurity, c.relforcerowsecurity, c.relkind,
+        (select string_agg(concat_ws(' ', p.oid, p.polcmd, p.polroles, p.polpermissive), ',' order by p.oid)
+         from pg_policy as p where p.polrelid = c.oid),
+        (select string_agg(concat_ws(' ', k.oid, k.conbin), ',' order by k.oid)
+         from pg_constraint as k where k.conrelid = c.oid),
+        (select string_agg(concat_ws(' ', t.oid, t.tgenabled), ',' order by t.oid)
+         from pg_trigger as t where t.tgrelid = c.oid and not t.tgisinternal
+           and t.tgname !~ '^(zz_)?recovery_[0-9]{2}_'),
+        (select string_agg(concat_ws(' ', a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull, a.attacl), ','
+                           order by a.attnum)
+         from pg_attribute as a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+           and a.attname <> 'server_epoch'),
+        (select concat_ws(' ', r.rolsuper, r.rolbypassrls) from pg_roles as r where r.oid = c.relowner)))
+    from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
+    where c.oid = p_table
+$$;
+--;
+comment on function recovery._table_state(regclass) is
+    'Prints what of a table can keep a closing from working: owner, rights, row security, constraints, triggers, '
+    'columns. When that has changed, the watch is rehearsed again.';
+--;
+revoke all on function recovery._table_state(regclass) from public;
 --;
 -- sql/server/_begin_boot.sql
 create or replace function recovery._begin_boot(
@@ -6445,7 +7232,11 @@ as $$
 declare
     v_watch  record;
     v_epochs bigint[];
+    v_state  text;
+    v_error  text;
+    v_hint   text;
 begin
+    perform recovery._forget_dropped();
     for v_watch in
         select w.name, w.family, w.started, w.unowned, b.watch is not null as broken,
             recovery._is_replicated(w.family) as replicated
@@ -6453,13 +7244,17 @@ begin
             order by w.family, w.position
     loop
         begin
+            perform recovery._follow_watch(v_watch.name);
             v_epochs := recovery._open_epochs(v_watch.name);
         exception when others then
-            perform recovery._note_broken_watch(v_watch.name, sqlstate, sqlerrm);
+            get stacked diagnostics v_state = returned_sqlstate, v_error = message_text, v_hint = pg_exception_hint;
+            if v_state !~ '^(40|55|57)' then  -- somebody held it up, and that was all
+                perform recovery._note_broken_watch(v_watch.name, v_state, v_error, v_hint);
+            end if;
             continue;
         end;
         if v_watch.broken then
-            delete from recovery.broken_watch as b where b.watch = v_watch.name;
+            perform recovery._note_whole_watch(v_watch.name);
         end if;
         return query
             select v_watch.family, s.epoch, coalesce(s.reason, s.pending)
@@ -9761,7 +10556,7 @@ select 'process', c.id::text, p.problem, format('select recovery.untrack_process
 from recovery.process as c cross join lateral (select recovery._problem_of(c.pid, c.process_start) as problem) as p
 where p.problem is not null
 union all
-select 'watch', b.watch, b.message, 'repair it: the next sweep finds it well'
+select 'watch', b.watch, b.message, b.remedy
 from recovery.broken_watch as b
 union all
 select 'watch', w.name, format('its table lacks %s', string_agg(d.name, ', ' order by d.name)),
@@ -10046,10 +10841,10 @@ create policy watch_of_owner on recovery.watch
 create policy watch_is_read on recovery.watch for select to recovery_server, recovery_listener
     using (true);
 --;
-create trigger recovery_10_compile before insert or update on recovery.watch
+create trigger recovery_10_compile before insert or update of relation, spec, path, supervised on recovery.watch
     for each row execute function recovery._compile_watch();
 --;
-create trigger recovery_20_generate after insert or update on recovery.watch
+create trigger recovery_20_generate after insert or update of relation, spec, path, supervised on recovery.watch
     for each row execute function recovery._generate_watch();
 --;
 create trigger recovery_30_forget after delete on recovery.watch
@@ -10130,7 +10925,10 @@ grant execute on function
     recovery._problem_of(bigint, timestamptz, timestamptz),
     recovery._refuse_late_result(bigint, bigint, regclass),
     recovery._withdraw_deletion(text, text),
-    recovery._writer_epoch()
+    recovery._writer_epoch(),
+    recovery._has_names(regclass, jsonb),
+    recovery._stale_sql(integer, text),
+    recovery._stale_value(integer, text, anyelement)
 to recovery_runner;
 --;
 grant select on recovery.event, recovery.watch, recovery.failure, recovery.sweep_run,

@@ -8,7 +8,11 @@ as $$
 declare
     v_watch  record;
     v_epochs bigint[];
+    v_state  text;
+    v_error  text;
+    v_hint   text;
 begin
+    perform recovery._forget_dropped();
     for v_watch in
         select w.name, w.family, w.started, w.unowned, b.watch is not null as broken,
             recovery._is_replicated(w.family) as replicated
@@ -16,13 +20,17 @@ begin
             order by w.family, w.position
     loop
         begin
+            perform recovery._follow_watch(v_watch.name);
             v_epochs := recovery._open_epochs(v_watch.name);
         exception when others then
-            perform recovery._note_broken_watch(v_watch.name, sqlstate, sqlerrm);
+            get stacked diagnostics v_state = returned_sqlstate, v_error = message_text, v_hint = pg_exception_hint;
+            if v_state !~ '^(40|55|57)' then  -- somebody held it up, and that was all
+                perform recovery._note_broken_watch(v_watch.name, v_state, v_error, v_hint);
+            end if;
             continue;
         end;
         if v_watch.broken then
-            delete from recovery.broken_watch as b where b.watch = v_watch.name;
+            perform recovery._note_whole_watch(v_watch.name);
         end if;
         return query
             select v_watch.family, s.epoch, coalesce(s.reason, s.pending)

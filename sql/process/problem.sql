@@ -12,7 +12,7 @@ select 'process', c.id::text, p.problem, format('select recovery.untrack_process
 from recovery.process as c cross join lateral (select recovery._problem_of(c.pid, c.process_start) as problem) as p
 where p.problem is not null
 union all
-select 'watch', b.watch, b.message, 'repair it: the next sweep finds it well'
+select 'watch', b.watch, b.message, b.remedy
 from recovery.broken_watch as b
 union all
 select 'watch', w.name, format('its table lacks %s', string_agg(d.name, ', ' order by d.name)),

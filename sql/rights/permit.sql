@@ -33,6 +33,7 @@ begin
         recovery._lend_table(regclass, name),
         recovery._reclaim_table(regclass, name),
         recovery._rehearse_watch(regclass),
+        recovery._forget_dropped(),
         recovery.detach(regclass),
         recovery.supervise(regclass, text, text, text, text, text, text, text)
         to %s', p_owner);

@@ -57,7 +57,10 @@ grant execute on function
     recovery._problem_of(bigint, timestamptz, timestamptz),
     recovery._refuse_late_result(bigint, bigint, regclass),
     recovery._withdraw_deletion(text, text),
-    recovery._writer_epoch()
+    recovery._writer_epoch(),
+    recovery._has_names(regclass, jsonb),
+    recovery._stale_sql(integer, text),
+    recovery._stale_value(integer, text, anyelement)
 to recovery_runner;
 
 grant select on recovery.event, recovery.watch, recovery.failure, recovery.sweep_run,

@@ -22,7 +22,7 @@ begin
             'id', p_watch.id,
             'image', v_image,
             'key', case p_watch.events when 'closed' then 'null' else format(
-                'case when v_was then %s end', recovery._key_text(p_watch.key_columns, 'old')) end));
+                'case when v_was then %s end', recovery._row_key_sql(p_watch, 'old')) end));
     end if;
     return recovery._render_sql($sql$
         declare

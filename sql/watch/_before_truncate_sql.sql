@@ -7,6 +7,8 @@ set search_path = pg_catalog, pg_temp
 as $function$
 begin
     return recovery._render_sql($sql$
+        declare
+            v_told bigint;
         begin
             if nullif(current_setting('recovery.server_epoch', true), '')::bigint is not null then
                 perform recovery.assert_live(nullif(current_setting('recovery.server_epoch', true), '')::bigint);
@@ -17,8 +19,9 @@ begin
         $sql$, jsonb_build_object(
         'tell', case p_watch.events when 'closed' then '' else recovery._render_sql($sql$
             begin
-        {write}
-                if found then
+                execute replace({write!l}, '@TABLE@', tg_relid::regclass::text);
+                get diagnostics v_told = row_count;
+                if v_told > 0 then
                     perform recovery._announce_written();
                 end if;
             exception when others then

@@ -25,6 +25,7 @@ begin
     v_watch.requeue := nullif(v_sets -> 'requeue', '{}');
     v_watch.close := recovery._requeue_sql(
         v_watch.relation, v_sets -> 'close', v_sets -> 'requeue', v_watch.attempts, v_watch.max_attempts);
+    v_watch.canonical := case when v_watch.attempts is null then v_sets - 'requeue' else v_sets end;
     v_watch.diff := v_json and v_watch.spec ->> 'image' is null;
     v_watch.image := (recovery._compile_expression(v_watch.relation, 'image', coalesce(v_watch.spec ->> 'image', (
         select 'jsonb_build_object(' || string_agg(format('%L, r.%I', s.key, s.key), ', ' order by s.key) || ')'

@@ -17,6 +17,9 @@ begin
     new := recovery._compile_row(new);
     new := recovery._compile_closing(new);
     new := recovery._compile_supervision(new);
+    new.canonical := recovery._canonical_spec(new, new.canonical);
+    new.uses := recovery._compile_uses(new);
+    new.checked := recovery._table_state(new.relation);
     perform recovery._check_family(new);
     new.outbox := coalesce(
         (select min(w.outbox) from recovery.watch as w where w.family = new.family and w.id <> new.id), new.id);

@@ -19,7 +19,7 @@ begin
             then format('        cross join lateral recovery._json_difference(%s, %s) as d', p_old, p_new)
                 else '' end));
     elsif p_row = 'r' then
-        v_from := format('        from %s as r where %s', p_watch.relation, p_watch.open);
+        v_from := format('        from @TABLE@ as r where %s', p_watch.open);
     elsif p_diff then
         v_from := format('        from recovery._json_difference(%s, %s) as d', p_old, p_new);
     end if;
@@ -37,7 +37,7 @@ begin
         'watch', p_watch.name,
         'kind', p_kind,
         'topic', p_watch.topic,
-        'key', recovery._key_text(p_watch.key_columns, p_row),
+        'key', recovery._row_key_sql(p_watch, p_row),
         'group', coalesce('(' || recovery._realias_sql(p_watch.group_by, p_row) || ')::text', 'null'),
         'values', case when p_diff then 'd.old, d.new' else p_old || ', ' || p_new end,
         'from', case v_from when '' then '' else E'\n' || v_from end));

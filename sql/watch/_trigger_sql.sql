@@ -23,17 +23,53 @@ as $function$
    triggers of the host come between. Anybody can set them, so nothing is left out because of them before the
    insert is there: AFTER DELETE fences and says what it says of every row, AFTER INSERT takes that back.       */
 declare
-    v_moves constant boolean := (select c.relkind = 'p' from pg_class as c where c.oid = p_watch.relation);
+    v_knows constant text := recovery._render_sql(
+        'recovery._has_names({table!l}::regclass, {uses!l})',
+        jsonb_build_object('table', p_watch.relation::oid, 'uses', p_watch.uses::text));
+    v_row   constant text := case p_operation
+        when 'before_insert' then 'new' when 'before_update' then 'new' when 'before_delete' then 'old' else 'null' end;
 begin
-    return case p_operation
-        when 'before_insert' then recovery._before_insert_sql(p_watch, v_moves)
-        when 'before_update' then recovery._before_update_sql(p_watch, v_moves)
-        when 'before_delete' then recovery._before_delete_sql(p_watch)
-        when 'insert' then recovery._after_insert_sql(p_watch, v_moves)
-        when 'update' then recovery._after_update_sql(p_watch)
-        when 'delete' then recovery._after_delete_sql(p_watch, v_moves)
-        when 'truncate' then recovery._before_truncate_sql(p_watch)
-    end;
+    return recovery._render_sql($sql$
+        begin
+            if {knows} then
+        {usual}
+            end if;
+            -- A name that stands above has changed, and recovery._follow_watch has not come yet.
+            begin
+        {unknown}
+        {stale}
+            exception when others then
+                if sqlstate like 'RC%' then
+                    raise;
+                end if;
+                raise warning 'recovery: a write of watch "%" passes unseen: %', {watch!l}, sqlerrm;
+                return {row};
+            end;
+        end
+        $sql$, jsonb_build_object(
+        'knows', v_knows,
+        'usual', case when recovery._calls_functions(p_watch) then recovery._render_sql($sql$
+                    begin
+                {block}
+                    exception when undefined_function then
+                        null;  -- it has another name, which invalidates no plan that asks for names
+                    end;
+        $sql$, jsonb_build_object(
+            'block', recovery._operation_sql(p_watch, p_operation) || ';'))
+                        else recovery._operation_sql(p_watch, p_operation) || ';' end,
+        -- Whether the row is open can't be told: it keeps, or gets, an owner.
+        'unknown', case when p_operation in ('before_insert', 'before_update') then recovery._render_sql($sql$
+                if recovery._stale_value({id}, 'open', new.*) is null then
+                    new.server_epoch := coalesce(
+                        new.server_epoch, {owner}nullif(current_setting('recovery.server_epoch', true), '')::bigint);
+                    return new;
+                end if;
+        $sql$, jsonb_build_object(
+            'id', p_watch.id, 'owner', case p_operation when 'before_update' then 'old.server_epoch, ' else '' end))
+                        else '' end,
+        'stale', recovery._operation_sql(recovery._stale_watch(p_watch), p_operation) || ';',
+        'watch', p_watch.name,
+        'row', v_row));
 end
 $function$;
 

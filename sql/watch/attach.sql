@@ -66,6 +66,7 @@ begin
         'requeue', p_requeue, 'attempts', p_attempts,
         'max_attempts', case when p_requeue is not null then p_max_attempts end);
     perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
+    perform recovery._forget_dropped();
     -- Grants.
     v_runner := recovery._prepare_runner(p_table);
     -- Compile.

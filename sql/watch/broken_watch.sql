@@ -1,9 +1,10 @@
 create table recovery.broken_watch (
     watch    text        not null,
-    since    timestamptz not null default clock_timestamp(),
-    at       timestamptz not null default clock_timestamp(),
+    since    timestamptz not null default now(),
+    at       timestamptz not null default now(),
     sqlstate text        not null,
     message  text        not null,
+    remedy   text        not null,
     constraint broken_pkey primary key (watch)
 );
 
@@ -15,3 +16,4 @@ comment on column recovery.broken_watch.since is 'When it failed first.';
 comment on column recovery.broken_watch.at is 'When it failed last.';
 comment on column recovery.broken_watch.sqlstate is 'SQLSTATE of the last error.';
 comment on column recovery.broken_watch.message is 'Message of the last error.';
+comment on column recovery.broken_watch.remedy is 'What repairs it: a statement, where there is one.';

@@ -39,6 +39,9 @@ create table recovery.watch (
     child         text,
     cancel        text      not null default 'row',
     own_column    boolean   not null,
+    canonical     jsonb     not null,
+    uses          jsonb     not null,
+    checked       text,
     attached      timestamptz not null default clock_timestamp(),
     constraint watch_pkey primary key (id),
     constraint watch_runner_fkey foreign key (runner) references recovery.runner (id),
@@ -119,3 +122,11 @@ comment on column recovery.watch.outbox is
 comment on column recovery.watch.own_column is
     'The column server_epoch was made by recovery.attach and goes with recovery.detach.';
 comment on column recovery.watch.attached is 'When the table was attached.';
+comment on column recovery.watch.canonical is
+    'spec, and supervised under that name, with each expression as PostgreSQL prints it: equal means the same.';
+comment on column recovery.watch.uses is
+    'What it uses and how that is called: [kind, object, part, name], see recovery._present_name. The routines of the '
+    'watch have these names in them; when one has changed, recovery._follow_watch makes them anew.';
+comment on column recovery.watch.checked is
+    'Rights, constraints and triggers of the table, as recovery._table_state prints them, when the watch was rehearsed '
+    'last.';

@@ -7,9 +7,9 @@ create policy watch_of_owner on recovery.watch
 create policy watch_is_read on recovery.watch for select to recovery_server, recovery_listener
     using (true);
 
-create trigger recovery_10_compile before insert or update on recovery.watch
+create trigger recovery_10_compile before insert or update of relation, spec, path, supervised on recovery.watch
     for each row execute function recovery._compile_watch();
-create trigger recovery_20_generate after insert or update on recovery.watch
+create trigger recovery_20_generate after insert or update of relation, spec, path, supervised on recovery.watch
     for each row execute function recovery._generate_watch();
 create trigger recovery_30_forget after delete on recovery.watch
     for each row execute function recovery._forget_watch();

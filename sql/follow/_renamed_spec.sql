@@ -1,0 +1,52 @@
+create or replace function recovery._renamed_spec(p_watch recovery.watch)
+returns jsonb
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_spec    jsonb := p_watch.canonical;
+    v_renames jsonb := recovery._rename_map(p_watch);
+    v_one     record;
+begin
+    for v_one in select e.path, e.expression from recovery._expressions(v_spec) as e loop
+        v_spec := jsonb_set(v_spec, v_one.path, to_jsonb(recovery._rename_sql(v_one.expression, v_renames)));
+    end loop;
+    if v_spec ->> 'order' is not null then
+        v_spec := jsonb_set(v_spec, '{order}', to_jsonb(substring(v_spec ->> 'order' from '^row\((.*)\)$')));
+    end if;
+    -- The columns that a closing sets stand as keys.
+    for v_one in
+        select o.option, k.name as was, v_renames ->> ('r.' || quote_ident(k.name)) as name
+        from unnest(array['close', 'requeue']) as o (option)
+        cross join lateral jsonb_object_keys(
+            case jsonb_typeof(p_watch.canonical -> o.option) when 'object' then p_watch.canonical -> o.option
+                else '{}' end) as k (name)
+        where v_renames ? ('r.' || quote_ident(k.name))
+    loop
+        v_spec[v_one.option] := (v_spec -> v_one.option) - v_one.was;
+    end loop;
+    for v_one in
+        select o.option, (parse_ident(v_renames ->> ('r.' || quote_ident(k.key)), false))[1] as name, k.value
+        from unnest(array['close', 'requeue']) as o (option)
+        cross join lateral jsonb_each_text(
+            case jsonb_typeof(p_watch.canonical -> o.option) when 'object' then p_watch.canonical -> o.option
+                else '{}' end) as k
+        where v_renames ? ('r.' || quote_ident(k.key))
+    loop
+        v_spec[v_one.option][v_one.name] := to_jsonb(recovery._rename_sql(v_one.value, v_renames));
+    end loop;
+    if v_renames ? ('r.' || quote_ident(p_watch.attempts)) then
+        v_spec := jsonb_set(v_spec, '{attempts}',
+            to_jsonb((parse_ident(v_renames ->> ('r.' || quote_ident(p_watch.attempts)), false))[1]));
+    end if;
+    return v_spec;
+end
+$$;
+
+comment on function recovery._renamed_spec(recovery.watch) is
+    'The options of a watch, as recovery.watch.canonical, with the present names of what they use. RC006 something is '
+    'gone.';
+
+revoke all on function recovery._renamed_spec(recovery.watch) from public;

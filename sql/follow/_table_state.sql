@@ -1,0 +1,29 @@
+create or replace function recovery._table_state(p_table regclass)
+returns text
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select md5(concat_ws(E'\n', c.relowner, c.relacl, n.nspacl, c.relrowsecurity, c.relforcerowsecurity, c.relkind,
+        (select string_agg(concat_ws(' ', p.oid, p.polcmd, p.polroles, p.polpermissive), ',' order by p.oid)
+         from pg_policy as p where p.polrelid = c.oid),
+        (select string_agg(concat_ws(' ', k.oid, k.conbin), ',' order by k.oid)
+         from pg_constraint as k where k.conrelid = c.oid),
+        (select string_agg(concat_ws(' ', t.oid, t.tgenabled), ',' order by t.oid)
+         from pg_trigger as t where t.tgrelid = c.oid and not t.tgisinternal
+           and t.tgname !~ '^(zz_)?recovery_[0-9]{2}_'),
+        (select string_agg(concat_ws(' ', a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull, a.attacl), ','
+                           order by a.attnum)
+         from pg_attribute as a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+           and a.attname <> 'server_epoch'),
+        (select concat_ws(' ', r.rolsuper, r.rolbypassrls) from pg_roles as r where r.oid = c.relowner)))
+    from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
+    where c.oid = p_table
+$$;
+
+comment on function recovery._table_state(regclass) is
+    'Prints what of a table can keep a closing from working: owner, rights, row security, constraints, triggers, '
+    'columns. When that has changed, the watch is rehearsed again.';
+
+revoke all on function recovery._table_state(regclass) from public;
