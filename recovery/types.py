@@ -43,9 +43,10 @@ class Event:
         watch: name of the watch.
         kind: ``opened``, ``reopened``, ``closed``, ``requeued``, ``deleted``, ``adopted``
             (a row); ``failed``, ``idle`` (a group); ``cancel`` (a row or group that its
-            owner is asked to stop, see `Server.on_cancel`).
+            owner is asked to stop, see `Server.on_cancel`); ``broken``, ``repaired`` (a watch).
         topic: name of the event, as the watch says.
-        key: primary key of the row as text; a JSON array where it has several columns.
+        key: primary key of the row as text; a JSON array where it has several columns; empty for
+            a watch.
         group: group (session) of the row.
         server_epoch: owner of the row; for a closing, the epoch whose work was closed.
         reason: ``superseded``, ``shutdown``, ``lease_expired``, …; None for a write of

@@ -1674,6 +1674,7 @@ begin
     -- Row security lets an owner see and write the watches of its own tables only.
     execute format('grant select, insert (relation, spec, path), update (spec, path, supervised), delete
         on recovery.watch to %s', p_owner);
+    execute format('grant select on recovery.broken_watch to %s', p_owner);
     execute format('grant execute on function
         recovery._fail(text, text, text),
         recovery._owns_table(regclass),
@@ -1697,6 +1698,7 @@ begin
         recovery._reclaim_table(regclass, name),
         recovery._rehearse_watch(regclass),
         recovery._forget_dropped(),
+        recovery._watches_in_the_way(text),
         recovery.detach(regclass),
         recovery.supervise(regclass, text, text, text, text, text, text, text)
         to %s', p_owner);
@@ -2742,7 +2744,7 @@ begin
     new := recovery._compile_supervision(new);
     new.canonical := recovery._canonical_spec(new, new.canonical);
     new.uses := recovery._compile_uses(new);
-    new.checked := recovery._table_state(new.relation);
+    new.checked := recovery._table_state(new);
     perform recovery._check_family(new);
     new.outbox := coalesce(
         (select min(w.outbox) from recovery.watch as w where w.family = new.family and w.id <> new.id), new.id);
@@ -3926,8 +3928,8 @@ begin
         select string_agg(format('%I', a.attname), ', ' order by a.attnum) into v_columns
         from pg_attribute as a
         where a.attrelid = p_watch.relation and not a.attisdropped
-          and (a.attnum = any(p_watch.open_columns) or a.attname = 'server_epoch'
-              or a.attname = any(p_watch.key_columns))
+          and (a.attname = 'server_epoch'
+               or a.attnum = any(p_watch.open_columns) and strpos(p_watch.open, 'r.' || quote_ident(a.attname)) > 0)
         having not bool_or(a.attgenerated <> '' or a.atttypid in ('json'::regtype, 'jsonb'::regtype));
     end if;
     if (select c.relkind from pg_class as c where c.oid = p_watch.relation) = 'p' then
@@ -4499,6 +4501,46 @@ comment on function recovery._expressions(jsonb) is
 --;
 revoke all on function recovery._expressions(jsonb) from public;
 --;
+-- sql/follow/_follow_ddl.sql
+create or replace function recovery._follow_ddl()
+returns event_trigger
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+/* What a boot or sweep would do, in the transaction of the change itself: nobody sees a state between. Whatever
+   fails here is noted, and the host's statement goes on. */
+declare
+    v_watch record;
+    v_state text;
+    v_error text;
+    v_hint  text;
+begin
+    for v_watch in
+        select w.name
+        from recovery._attached_watches() as w
+        where tg_tag not in ('ALTER TABLE', 'GRANT', 'REVOKE')
+           or w.relation::oid in (select d.objid from pg_event_trigger_ddl_commands() as d)
+        order by w.family, w.position
+    loop
+        begin
+            perform recovery._follow_watch(v_watch.name);
+        exception when others then
+            get stacked diagnostics v_state = returned_sqlstate, v_error = message_text, v_hint = pg_exception_hint;
+            perform recovery._note_broken_watch(v_watch.name, v_state, v_error, v_hint);
+        end;
+    end loop;
+exception when others then
+    raise warning 'recovery: %', sqlerrm;
+end
+$$;
+--;
+comment on function recovery._follow_ddl() is
+    'Event trigger behind what a host may change: follows it at once, or notes the watch that it has broken.';
+--;
+revoke all on function recovery._follow_ddl() from public;
+--;
 -- sql/follow/_follow_watch.sql
 create or replace function recovery._follow_watch(p_name text)
 returns void
@@ -4514,7 +4556,7 @@ declare
     v_spec  jsonb;
 begin
     select w.* into v_watch from recovery.watch as w where w.name = p_name;
-    v_state := recovery._table_state(v_watch.relation);
+    v_state := recovery._table_state(v_watch);
     if v_watch.id is null or v_watch.checked = v_state and recovery._has_names(v_watch.relation, v_watch.uses)
         or not pg_try_advisory_xact_lock(hashtextextended('recovery.attach', 0))
     then
@@ -4524,7 +4566,6 @@ begin
     if v_watch.id is null then
         return;
     end if;
-    v_spec := v_watch.canonical;
     -- Object ids of another cluster say nothing: after a restore the names are right as they are.
     if recovery._is_native(v_watch) then
         v_key := recovery._present_key(v_watch);
@@ -4533,10 +4574,14 @@ begin
                 v_watch.relation, array_to_string(recovery._primary_key(v_watch.relation), ', '),
                 array_to_string(v_key, ', ')));
         end if;
-        v_spec := recovery._renamed_spec(v_watch);
+        if recovery._rename_map(v_watch) <> '{}' then
+            v_spec := recovery._renamed_spec(v_watch);
+        end if;
     end if;
+    -- What was given means more than what was compiled: a literal there has no type yet, and takes that of the column.
     update recovery.watch as w
-    set spec = v_spec - 'supervised', supervised = nullif(v_spec -> 'supervised', 'null')
+    set spec = coalesce(v_spec - 'supervised', w.spec),
+        supervised = case when v_spec is null then w.supervised else nullif(v_spec -> 'supervised', 'null') end
     where w.id = v_watch.id;
     perform recovery._rehearse_watch(v_watch.relation);
 end
@@ -4547,6 +4592,25 @@ comment on function recovery._follow_watch(text) is
     'rehearses it if rights, constraints or triggers of its table have changed. RC006, 42501 it is broken.';
 --;
 revoke all on function recovery._follow_watch(text) from public;
+--;
+-- sql/follow/_forget_ddl.sql
+create or replace function recovery._forget_ddl()
+returns event_trigger
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform recovery._forget_dropped();
+exception when others then
+    raise warning 'recovery: %', sqlerrm;
+end
+$$;
+--;
+comment on function recovery._forget_ddl() is 'Event trigger behind a DROP: nothing is left of a watch on a dropped table.';
+--;
+revoke all on function recovery._forget_ddl() from public;
 --;
 -- sql/follow/_forget_dropped.sql
 create or replace function recovery._forget_dropped()
@@ -4648,8 +4712,10 @@ set search_path = pg_catalog, pg_temp
 as $$
     -- By functions that read the catalog as it is now, where there is one, and not as a transaction's snapshot sees it.
     select case p_kind
-        when 'column' then (pg_identify_object_as_address('pg_class'::regclass, p_object, p_part)).object_names[3]
-        when 'relation' then p_object::regclass::text
+        when 'column' then case when not exists (
+                select from pg_attribute as a where a.attrelid = p_object and a.attnum = p_part and a.attisdropped)
+            then (pg_identify_object_as_address('pg_class'::regclass, p_object, p_part)).object_names[3] end
+        when 'relation' then (pg_identify_object('pg_class'::regclass, p_object, 0)).identity
         when 'type' then format_type(p_object, null)
         when 'function' then (
             select format('%I.%I', n.nspname, p.proname)
@@ -4683,6 +4749,47 @@ $$;
 comment on function recovery._primary_key(regclass) is 'The columns of the primary key of a table; null: it has none.';
 --;
 revoke all on function recovery._primary_key(regclass) from public;
+--;
+-- sql/follow/_release_columns.sql
+create or replace function recovery._release_columns()
+returns event_trigger
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+/* PostgreSQL refuses to drop a column that the condition of a trigger reads, or to change its type. What is open must
+   stand in such conditions, for the sake of streaming updates; so our triggers step aside before the statement and
+   come back behind it (recovery._return_triggers). What the statement will do, nothing says at this point but its
+   text. With the rights of whoever alters the table. */
+declare
+    v_watch  recovery.watch;
+    v_schema regnamespace;
+begin
+    if not has_schema_privilege('recovery', 'usage')
+        or not has_function_privilege('recovery._watches_in_the_way(text)', 'execute')
+    then
+        return;
+    end if;
+    for v_watch in select w.* from recovery._watches_in_the_way(current_query()) as w loop
+        perform recovery._drop_triggers(v_watch.relation);
+        -- Its expressions may not fit the new type; PostgreSQL would make it anew now anyway.
+        select c.relnamespace::regnamespace into v_schema from pg_class as c where c.oid = v_watch.relation;
+        execute format('drop index if exists %1$s.recovery_open_%2$s, %1$s.recovery_started_%2$s',
+            v_schema, v_watch.id);
+        perform set_config('recovery.released',
+            concat_ws(' ', nullif(current_setting('recovery.released', true), ''), v_watch.relation::oid), true);
+    end loop;
+exception when others then
+    raise warning 'recovery: triggers stay in the way of this statement: %', sqlerrm;
+end
+$$;
+--;
+comment on function recovery._release_columns() is
+    'Event trigger before ALTER TABLE: takes the triggers of a watch away where the statement seems to drop a column '
+    'that they read, or to change its type.';
+--;
+revoke all on function recovery._release_columns() from public;
 --;
 -- sql/follow/_rename_map.sql
 create or replace function recovery._rename_map(p_watch recovery.watch)
@@ -4844,10 +4951,12 @@ begin
         from jsonb_array_elements(p_watch.uses) as u (use)
         cross join lateral recovery._present_name(u.use ->> 0, (u.use ->> 1)::oid, (u.use ->> 2)::integer) as p (name)
         where p.name is distinct from u.use ->> 3
+        order by p.name is not null, u.use ->> 0 = 'column'
     loop
         if v_use.name is null then
             perform recovery._fail('RC006', format('%s %s%s does not exist any more', v_use.kind, v_use.was,
-                case v_use.kind when 'column' then format(' of %s', v_use.object::regclass) else '' end));
+                case v_use.kind when 'column' then format(' of %s', coalesce(
+                    (pg_identify_object('pg_class'::regclass, v_use.object, 0)).identity, 'a table')) else '' end));
         end if;
         kind := v_use.kind;
         was := v_use.was;
@@ -4881,6 +4990,40 @@ comment on function recovery._renames(recovery.watch) is
     'What a watch uses that has got another name since it was compiled. RC006 something is gone.';
 --;
 revoke all on function recovery._renames(recovery.watch) from public;
+--;
+-- sql/follow/_return_triggers.sql
+create or replace function recovery._return_triggers()
+returns event_trigger
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_released text := nullif(current_setting('recovery.released', true), '');
+    v_watch    recovery.watch;
+begin
+    if v_released is null then
+        return;
+    end if;
+    perform set_config('recovery.released', '', true);
+    for v_watch in
+        select w.* from recovery.watch as w
+        where w.relation::oid = any(string_to_array(v_released, ' ')::oid[])
+          and not exists (select from recovery.broken_watch as b where b.watch = w.name)
+    loop
+        perform recovery._make_definitions(v_watch);
+        perform recovery._comment_triggers(v_watch.relation);
+    end loop;
+exception when others then
+    raise warning 'recovery: triggers are missing, attach the table again: %', sqlerrm;
+end
+$$;
+--;
+comment on function recovery._return_triggers() is
+    'Event trigger behind ALTER TABLE: makes the triggers anew that recovery._release_columns took away.';
+--;
+revoke all on function recovery._return_triggers() from public;
 --;
 -- sql/follow/_row_key_sql.sql
 create or replace function recovery._row_key_sql(p_watch recovery.watch, p_row text)
@@ -4987,7 +5130,7 @@ comment on function recovery._stale_watch(recovery.watch) is
 revoke all on function recovery._stale_watch(recovery.watch) from public;
 --;
 -- sql/follow/_table_state.sql
-create or replace function recovery._table_state(p_table regclass)
+create or replace function recovery._table_state(p_watch recovery.watch)
 returns text
 language sql
 stable
@@ -5006,16 +5149,58 @@ as $$
                            order by a.attnum)
          from pg_attribute as a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
            and a.attname <> 'server_epoch'),
+        -- What else its expressions read and call.
+        (select string_agg(concat_ws(' ', o.oid, o.relowner, o.relacl, o.relrowsecurity), ',' order by o.oid)
+         from pg_class as o where o.oid in (
+             select (u.use ->> 1)::oid from jsonb_array_elements(p_watch.uses) as u (use) where u.use ->> 0 = 'relation')),
+        (select string_agg(concat_ws(' ', f.oid, f.proowner, f.proacl), ',' order by f.oid)
+         from pg_proc as f where f.oid in (
+             select (u.use ->> 1)::oid from jsonb_array_elements(p_watch.uses) as u (use) where u.use ->> 0 = 'function')),
         (select concat_ws(' ', r.rolsuper, r.rolbypassrls) from pg_roles as r where r.oid = c.relowner)))
     from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
-    where c.oid = p_table
+    where c.oid = p_watch.relation
 $$;
 --;
-comment on function recovery._table_state(regclass) is
-    'Prints what of a table can keep a closing from working: owner, rights, row security, constraints, triggers, '
+comment on function recovery._table_state(recovery.watch) is
+    'Prints what can keep a closing of a watch from working: owner, rights, row security, constraints, triggers, '
     'columns. When that has changed, the watch is rehearsed again.';
 --;
-revoke all on function recovery._table_state(regclass) from public;
+revoke all on function recovery._table_state(recovery.watch) from public;
+--;
+-- sql/follow/_watches_in_the_way.sql
+create or replace function recovery._watches_in_the_way(p_query text)
+returns setof recovery.watch
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    with
+    said (what, name) as (
+        select p.what, case when m.name[1] like '"%' then replace(trim('"' from m.name[1]), '""', '"')
+                            else lower(m.name[1]) end
+        from (values
+            ('table', '\malter\s+table\s+(?:if\s+exists\s+)?(?:only\s+)?(?:NAME\s*\.\s*)?(NAME)'),
+            ('column', '\m(?:drop|alter)\s+(?:column\s+)?(?:if\s+exists\s+)?(NAME)')) as p (what, pattern)
+        cross join lateral regexp_matches(
+            p_query, replace(p.pattern, 'NAME', '(?:"(?:[^"]|"")*"|[[:alpha:]_][[:alnum:]_$]*)'), 'gi') as m (name)
+        where p_query ~* '\m(drop|type)\M'
+    )
+    select w.*
+    from recovery._attached_watches() as w
+    join pg_class as c on c.oid = w.relation
+    where exists (select from said as t where t.what = 'table' and t.name = c.relname)
+      and exists (
+        select from pg_attribute as a join said as s on s.what = 'column' and s.name = a.attname
+        where a.attrelid = c.oid
+          and (a.attnum = any(w.open_columns) or strpos(w.started, 'r.' || quote_ident(a.attname)) > 0))
+$$;
+--;
+comment on function recovery._watches_in_the_way(text) is
+    'The watches whose triggers and indexes keep the ALTER TABLE in p_query from dropping a column or changing its type, as far as '
+    'its text shows that.';
+--;
+revoke all on function recovery._watches_in_the_way(text) from public;
 --;
 -- sql/server/_begin_boot.sql
 create or replace function recovery._begin_boot(
@@ -10860,6 +11045,32 @@ comment on trigger recovery_10_compile on recovery.watch is 'Checks and compiles
 comment on trigger recovery_20_generate on recovery.watch is 'Makes the routines of the watch.';
 --;
 comment on trigger recovery_30_forget on recovery.watch is 'Removes them.';
+--;
+-- sql/follow/follow.trigger.sql
+-- Event triggers take a superuser. Without them the next boot or sweep does what they do, and PostgreSQL refuses to
+-- drop a column that the open condition reads as long as the table is attached.
+do $$
+begin
+    create event trigger recovery_10_release on ddl_command_start
+        when tag in ('ALTER TABLE') execute function recovery._release_columns();
+    create event trigger recovery_20_follow on ddl_command_end
+        when tag in ('ALTER TABLE', 'ALTER TYPE', 'ALTER SCHEMA', 'ALTER FUNCTION', 'GRANT', 'REVOKE', 'CREATE POLICY',
+                     'ALTER POLICY', 'DROP POLICY', 'CREATE TRIGGER')
+        execute function recovery._follow_ddl();
+    create event trigger recovery_25_return on ddl_command_end
+        when tag in ('ALTER TABLE') execute function recovery._return_triggers();
+    create event trigger recovery_30_forget on sql_drop
+        when tag in ('DROP TABLE', 'DROP SCHEMA', 'DROP OWNED', 'DROP EXTENSION', 'DROP TYPE')
+        execute function recovery._forget_ddl();
+    comment on event trigger recovery_10_release is 'pg-recovery: the host may drop columns that our triggers read.';
+    comment on event trigger recovery_20_follow is 'pg-recovery: what the host has changed is followed at once.';
+    comment on event trigger recovery_25_return is 'pg-recovery: our triggers come back.';
+    comment on event trigger recovery_30_forget is 'pg-recovery: nothing is left of a watch on a dropped table.';
+exception when insufficient_privilege then
+    raise notice 'recovery: no event triggers, for % is no superuser: changes of watched tables are followed by the '
+        'next boot or sweep', current_user;
+end
+$$;
 --;
 -- sql/setup/grants.sql
 -- Everything belongs to recovery_owner; the other two roles get what they need and no more.

@@ -12,7 +12,7 @@ declare
     v_spec  jsonb;
 begin
     select w.* into v_watch from recovery.watch as w where w.name = p_name;
-    v_state := recovery._table_state(v_watch.relation);
+    v_state := recovery._table_state(v_watch);
     if v_watch.id is null or v_watch.checked = v_state and recovery._has_names(v_watch.relation, v_watch.uses)
         or not pg_try_advisory_xact_lock(hashtextextended('recovery.attach', 0))
     then
@@ -22,7 +22,6 @@ begin
     if v_watch.id is null then
         return;
     end if;
-    v_spec := v_watch.canonical;
     -- Object ids of another cluster say nothing: after a restore the names are right as they are.
     if recovery._is_native(v_watch) then
         v_key := recovery._present_key(v_watch);
@@ -31,10 +30,14 @@ begin
                 v_watch.relation, array_to_string(recovery._primary_key(v_watch.relation), ', '),
                 array_to_string(v_key, ', ')));
         end if;
-        v_spec := recovery._renamed_spec(v_watch);
+        if recovery._rename_map(v_watch) <> '{}' then
+            v_spec := recovery._renamed_spec(v_watch);
+        end if;
     end if;
+    -- What was given means more than what was compiled: a literal there has no type yet, and takes that of the column.
     update recovery.watch as w
-    set spec = v_spec - 'supervised', supervised = nullif(v_spec -> 'supervised', 'null')
+    set spec = coalesce(v_spec - 'supervised', w.spec),
+        supervised = case when v_spec is null then w.supervised else nullif(v_spec -> 'supervised', 'null') end
     where w.id = v_watch.id;
     perform recovery._rehearse_watch(v_watch.relation);
 end

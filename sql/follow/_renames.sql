@@ -15,10 +15,12 @@ begin
         from jsonb_array_elements(p_watch.uses) as u (use)
         cross join lateral recovery._present_name(u.use ->> 0, (u.use ->> 1)::oid, (u.use ->> 2)::integer) as p (name)
         where p.name is distinct from u.use ->> 3
+        order by p.name is not null, u.use ->> 0 = 'column'
     loop
         if v_use.name is null then
             perform recovery._fail('RC006', format('%s %s%s does not exist any more', v_use.kind, v_use.was,
-                case v_use.kind when 'column' then format(' of %s', v_use.object::regclass) else '' end));
+                case v_use.kind when 'column' then format(' of %s', coalesce(
+                    (pg_identify_object('pg_class'::regclass, v_use.object, 0)).identity, 'a table')) else '' end));
         end if;
         kind := v_use.kind;
         was := v_use.was;

@@ -1,4 +1,4 @@
-create or replace function recovery._table_state(p_table regclass)
+create or replace function recovery._table_state(p_watch recovery.watch)
 returns text
 language sql
 stable
@@ -17,13 +17,20 @@ as $$
                            order by a.attnum)
          from pg_attribute as a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
            and a.attname <> 'server_epoch'),
+        -- What else its expressions read and call.
+        (select string_agg(concat_ws(' ', o.oid, o.relowner, o.relacl, o.relrowsecurity), ',' order by o.oid)
+         from pg_class as o where o.oid in (
+             select (u.use ->> 1)::oid from jsonb_array_elements(p_watch.uses) as u (use) where u.use ->> 0 = 'relation')),
+        (select string_agg(concat_ws(' ', f.oid, f.proowner, f.proacl), ',' order by f.oid)
+         from pg_proc as f where f.oid in (
+             select (u.use ->> 1)::oid from jsonb_array_elements(p_watch.uses) as u (use) where u.use ->> 0 = 'function')),
         (select concat_ws(' ', r.rolsuper, r.rolbypassrls) from pg_roles as r where r.oid = c.relowner)))
     from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
-    where c.oid = p_table
+    where c.oid = p_watch.relation
 $$;
 
-comment on function recovery._table_state(regclass) is
-    'Prints what of a table can keep a closing from working: owner, rights, row security, constraints, triggers, '
+comment on function recovery._table_state(recovery.watch) is
+    'Prints what can keep a closing of a watch from working: owner, rights, row security, constraints, triggers, '
     'columns. When that has changed, the watch is rehearsed again.';
 
-revoke all on function recovery._table_state(regclass) from public;
+revoke all on function recovery._table_state(recovery.watch) from public;

@@ -11,6 +11,7 @@ begin
     -- Row security lets an owner see and write the watches of its own tables only.
     execute format('grant select, insert (relation, spec, path), update (spec, path, supervised), delete
         on recovery.watch to %s', p_owner);
+    execute format('grant select on recovery.broken_watch to %s', p_owner);
     execute format('grant execute on function
         recovery._fail(text, text, text),
         recovery._owns_table(regclass),
@@ -34,6 +35,7 @@ begin
         recovery._reclaim_table(regclass, name),
         recovery._rehearse_watch(regclass),
         recovery._forget_dropped(),
+        recovery._watches_in_the_way(text),
         recovery.detach(regclass),
         recovery.supervise(regclass, text, text, text, text, text, text, text)
         to %s', p_owner);

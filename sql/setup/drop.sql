@@ -9,6 +9,10 @@ begin
     for v_table in select w.relation from recovery.watch as w order by w.id loop
         perform recovery.detach(v_table);
     end loop;
+    drop event trigger if exists recovery_10_release;
+    drop event trigger if exists recovery_20_follow;
+    drop event trigger if exists recovery_25_return;
+    drop event trigger if exists recovery_30_forget;
     select array_agg(r.role order by r.id) into v_roles from recovery.runner as r;
     drop schema recovery_private, recovery cascade;
     foreach v_role in array v_roles

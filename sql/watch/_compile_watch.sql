@@ -19,7 +19,7 @@ begin
     new := recovery._compile_supervision(new);
     new.canonical := recovery._canonical_spec(new, new.canonical);
     new.uses := recovery._compile_uses(new);
-    new.checked := recovery._table_state(new.relation);
+    new.checked := recovery._table_state(new);
     perform recovery._check_family(new);
     new.outbox := coalesce(
         (select min(w.outbox) from recovery.watch as w where w.family = new.family and w.id <> new.id), new.id);

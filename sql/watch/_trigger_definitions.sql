@@ -29,8 +29,8 @@ begin
         select string_agg(format('%I', a.attname), ', ' order by a.attnum) into v_columns
         from pg_attribute as a
         where a.attrelid = p_watch.relation and not a.attisdropped
-          and (a.attnum = any(p_watch.open_columns) or a.attname = 'server_epoch'
-              or a.attname = any(p_watch.key_columns))
+          and (a.attname = 'server_epoch'
+               or a.attnum = any(p_watch.open_columns) and strpos(p_watch.open, 'r.' || quote_ident(a.attname)) > 0)
         having not bool_or(a.attgenerated <> '' or a.atttypid in ('json'::regtype, 'jsonb'::regtype));
     end if;
     if (select c.relkind from pg_class as c where c.oid = p_watch.relation) = 'p' then

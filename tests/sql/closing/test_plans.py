@@ -11,7 +11,7 @@ import pytest
 from sql.jobs import Connection, attach, boot, value
 
 #: Most of it is the catalog, for each of five watches; it must not grow with the table.
-PAGES = 200
+PAGES = 400
 
 
 def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:

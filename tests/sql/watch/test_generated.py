@@ -6,7 +6,9 @@ newest major, and on the oldest, whose statements that close are others.
 
 from __future__ import annotations
 
+import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -97,6 +99,16 @@ def agent(_: Connection) -> str:
     return "agent"
 
 
+#: What a trigger function asks at its beginning; object ids differ from database to database.
+NAMES = re.compile(r"_has_names\('\d+'::regclass, '((?:[^']|'')*)'\)")
+
+
+def _names(match: re.Match[str]) -> str:
+    uses = json.loads(match[1].replace("''", "'"))
+    names = sorted(f"{kind} {name}" for kind, _, _, name in uses if kind != "system")
+    return f"_has_names('<table>'::regclass, '{', '.join(names)}')"
+
+
 def triggers(conn: Connection, family: str) -> Iterator[tuple[str, str]]:
     """What a family's watches have made: indexes, triggers and their functions."""
     query = """
@@ -116,7 +128,7 @@ def triggers(conn: Connection, family: str) -> Iterator[tuple[str, str]]:
         order by 1, 2, 3
     """
     for watch, what, text in conn.execute(query, {"family": family}):
-        yield f"{watch}: {what}", text
+        yield f"{watch}: {what}", NAMES.sub(_names, text)
 
 
 def statements(conn: Connection, family: str) -> Iterator[tuple[str, str]]:
