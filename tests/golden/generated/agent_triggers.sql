@@ -2,6 +2,8 @@
 -- RECOVERY_GOLDEN=overwrite make test ARGS=tests/sql/watch/test_generated.py
 
 -- agent.hold: before_insert
+begin
+    if recovery._has_names('<table>'::regclass, 'column id, column session_id, column time_created, column time_ended, relation None') then
 declare
     v_move constant text := 'recovery.move_4_' || pg_trigger_depth();
 begin
@@ -9,8 +11,33 @@ begin
         new.server_epoch, nullif(current_setting('recovery.server_epoch', true), '')::bigint) end;
     return new;
 end;
+    end if;
+    -- A name that stands above has changed, and recovery._follow_watch has not come yet.
+    begin
+        if recovery._stale_value(4, 'open', new.*) is null then
+            new.server_epoch := coalesce(
+                new.server_epoch, nullif(current_setting('recovery.server_epoch', true), '')::bigint);
+            return new;
+        end if;
+declare
+    v_move constant text := 'recovery.move_4_' || pg_trigger_depth();
+begin
+    new.server_epoch := case when (recovery._stale_value(4, 'open', new.*)::boolean) is true then coalesce(
+        new.server_epoch, nullif(current_setting('recovery.server_epoch', true), '')::bigint) end;
+    return new;
+end;
+    exception when others then
+        if sqlstate like 'RC%' then
+            raise;
+        end if;
+        raise warning 'recovery: a write of watch "%" passes unseen: %', 'agent.hold', sqlerrm;
+        return new;
+    end;
+end;
 
 -- agent.hold: before_update
+begin
+    if recovery._has_names('<table>'::regclass, 'column id, column session_id, column time_created, column time_ended, relation None') then
 declare
     v_writer constant bigint := nullif(current_setting('recovery.server_epoch', true), '')::bigint;
     v_opens  boolean;
@@ -45,8 +72,60 @@ begin
     end if;
     return new;
 end;
+    end if;
+    -- A name that stands above has changed, and recovery._follow_watch has not come yet.
+    begin
+        if recovery._stale_value(4, 'open', new.*) is null then
+            new.server_epoch := coalesce(
+                new.server_epoch, old.server_epoch, nullif(current_setting('recovery.server_epoch', true), '')::bigint);
+            return new;
+        end if;
+declare
+    v_writer constant bigint := nullif(current_setting('recovery.server_epoch', true), '')::bigint;
+    v_opens  boolean;
+begin
+    if (recovery._stale_value(4, 'open', old.*)::boolean) is true then
+        -- The NULL of an ORM that has not seen who owns the row says nothing.
+        if new.server_epoch is null and v_writer is not null then
+            new.server_epoch := old.server_epoch;
+        end if;
+        return new;
+    end if;
+    v_opens := (recovery._stale_value(4, 'open', new.*)::boolean) is true;
+    if old.server_epoch < 0 then
+        perform recovery._refuse_late_result(
+            old.server_epoch, case when v_opens then new.server_epoch end, tg_relid);
+    end if;
+    if v_opens then
+        -- Ownership begins here. Who is no server leaves the owner that the row carries, and is refused if it
+        -- has ended.
+        if new.server_epoch is null
+            or new.server_epoch = old.server_epoch and (v_writer is not null or old.server_epoch < 0)
+        then
+            new.server_epoch := v_writer;
+        end if;
+    else
+        if new.server_epoch <> old.server_epoch or old.server_epoch is null then
+            new.server_epoch := old.server_epoch;
+        end if;
+        if v_writer is not null then
+            perform recovery._fence_write(null, false);
+        end if;
+    end if;
+    return new;
+end;
+    exception when others then
+        if sqlstate like 'RC%' then
+            raise;
+        end if;
+        raise warning 'recovery: a write of watch "%" passes unseen: %', 'agent.hold', sqlerrm;
+        return new;
+    end;
+end;
 
 -- agent.hold: delete
+begin
+    if recovery._has_names('<table>'::regclass, 'column id, column session_id, column time_created, column time_ended, relation None') then
 declare
     v_left constant text := 'recovery.left_4_' || pg_trigger_depth();
     v_was  constant boolean := ((old.time_ended IS NULL)) is true;
@@ -81,11 +160,58 @@ begin
     end if;
     return null;
 end;
+    end if;
+    -- A name that stands above has changed, and recovery._follow_watch has not come yet.
+    begin
+declare
+    v_left constant text := 'recovery.left_4_' || pg_trigger_depth();
+    v_was  constant boolean := (recovery._stale_value(4, 'open', old.*)::boolean) is true;
+begin
+    if not v_was then
+        perform recovery._fence_write(null, false);
+    else
+        if (case when old.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
+                  and current_setting('transaction_isolation') = 'read committed'
+                 then pg_advisory_xact_lock_shared(old.server_epoch) is not null end) then
+        insert into recovery.outbox_1
+            (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+        select old.server_epoch, 'agent.hold', 'deleted', 'hold.ended', recovery._stale_value(4, 'key', old.*), (recovery._stale_value(4, 'group', old.*))::text,
+               nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(4, 'image', old.*)::jsonb, null::jsonb
+        from recovery.server as s
+        where s.epoch = old.server_epoch and s.ended is null and s.pending is null and s.drain_until is null;
+        end if;
+        if not found then
+            perform recovery._fence_write(null, false);
+        insert into recovery.outbox_1
+            (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+        select old.server_epoch, 'agent.hold', 'deleted', 'hold.ended', recovery._stale_value(4, 'key', old.*), (recovery._stale_value(4, 'group', old.*))::text,
+               nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(4, 'image', old.*)::jsonb, null::jsonb;
+        end if;
+    end if;
+    if not v_was then
+        return null;
+    end if;
+    if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+        perform recovery._announce_written();
+    end if;
+    return null;
+end;
+    exception when others then
+        if sqlstate like 'RC%' then
+            raise;
+        end if;
+        raise warning 'recovery: a write of watch "%" passes unseen: %', 'agent.hold', sqlerrm;
+        return null;
+    end;
+end;
 
 -- agent.hold: index
 CREATE INDEX recovery_open_4 ON agent.hold USING btree (server_epoch, session_id, id) WHERE (time_ended IS NULL);
 
 -- agent.hold: insert
+begin
+    if recovery._has_names('<table>'::regclass, 'column id, column session_id, column time_created, column time_ended, relation None') then
 declare
     v_left constant text := 'recovery.was_4_' || pg_trigger_depth();
     v_was  jsonb;
@@ -119,12 +245,56 @@ begin
     end if;
     return null;
 end;
+    end if;
+    -- A name that stands above has changed, and recovery._follow_watch has not come yet.
+    begin
+declare
+    v_left constant text := 'recovery.was_4_' || pg_trigger_depth();
+    v_was  jsonb;
+    v_old  boolean;
+    v_new  boolean;
+    v_kind text;
+begin
+    if not ((recovery._stale_value(4, 'open', new.*)::boolean) is true) then
+        return null;
+    end if;
+    if (case when new.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
+              and current_setting('transaction_isolation') = 'read committed'
+             then pg_advisory_xact_lock_shared(new.server_epoch) is not null end) then
+        insert into recovery.outbox_1
+            (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+        select new.server_epoch, 'agent.hold', 'opened', 'hold.ended', recovery._stale_value(4, 'key', new.*), (recovery._stale_value(4, 'group', new.*))::text,
+               nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, recovery._stale_value(4, 'image', new.*)::jsonb
+        from recovery.server as s
+        where s.epoch = new.server_epoch and s.ended is null and s.pending is null and s.drain_until is null;
+    end if;
+    if not found then
+        perform recovery._fence_write(new.server_epoch, true);
+        insert into recovery.outbox_1
+            (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+        select new.server_epoch, 'agent.hold', 'opened', 'hold.ended', recovery._stale_value(4, 'key', new.*), (recovery._stale_value(4, 'group', new.*))::text,
+               nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, recovery._stale_value(4, 'image', new.*)::jsonb;
+    end if;
+    if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+        perform recovery._announce_written();
+    end if;
+    return null;
+end;
+    exception when others then
+        if sqlstate like 'RC%' then
+            raise;
+        end if;
+        raise warning 'recovery: a write of watch "%" passes unseen: %', 'agent.hold', sqlerrm;
+        return null;
+    end;
+end;
 
 -- agent.hold: trigger
 CREATE TRIGGER recovery_10_insert AFTER INSERT ON agent.hold FOR EACH ROW WHEN ((new.time_ended IS NULL)) EXECUTE FUNCTION recovery.watch_4_insert();
 
 -- agent.hold: trigger
-CREATE TRIGGER recovery_20_update AFTER UPDATE OF id, session_id, time_ended, server_epoch ON agent.hold FOR EACH ROW WHEN (((CURRENT_USER <> 'recovery_runner_postgres'::name) OR (pg_trigger_depth() > 0))) EXECUTE FUNCTION recovery.watch_4_update();
+CREATE TRIGGER recovery_20_update AFTER UPDATE OF time_ended, server_epoch ON agent.hold FOR EACH ROW WHEN (((CURRENT_USER <> 'recovery_runner_postgres'::name) OR (pg_trigger_depth() > 0))) EXECUTE FUNCTION recovery.watch_4_update();
 
 -- agent.hold: trigger
 CREATE TRIGGER recovery_30_delete AFTER DELETE ON agent.hold FOR EACH ROW WHEN (((old.time_ended IS NULL) OR (current_setting('recovery.server_epoch'::text, true) <> ''::text))) EXECUTE FUNCTION recovery.watch_4_delete();
@@ -143,16 +313,21 @@ CREATE TRIGGER zz_recovery_25_null BEFORE UPDATE OF server_epoch ON agent.hold F
 
 -- agent.hold: truncate
 begin
+    if recovery._has_names('<table>'::regclass, 'column id, column session_id, column time_created, column time_ended, relation None') then
+declare
+    v_told bigint;
+begin
     if nullif(current_setting('recovery.server_epoch', true), '')::bigint is not null then
         perform recovery.assert_live(nullif(current_setting('recovery.server_epoch', true), '')::bigint);
     end if;
     begin
-        insert into recovery.outbox_1
+        execute replace('        insert into recovery.outbox_1
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
-        select r.server_epoch, 'agent.hold', 'deleted', 'hold.ended', (r.id)::text, (r.session_id)::text,
-               nullif(current_setting('recovery.reason', true), ''), 'writer', jsonb_build_object('time_ended', r.time_ended), null::jsonb
-        from agent.hold as r where (r.time_ended IS NULL);
-        if found then
+        select r.server_epoch, ''agent.hold'', ''deleted'', ''hold.ended'', (r.id)::text, (r.session_id)::text,
+               nullif(current_setting(''recovery.reason'', true), ''''), ''writer'', jsonb_build_object(''time_ended'', r.time_ended), null::jsonb
+        from @TABLE@ as r where (r.time_ended IS NULL);', '@TABLE@', tg_relid::regclass::text);
+        get diagnostics v_told = row_count;
+        if v_told > 0 then
             perform recovery._announce_written();
         end if;
     exception when others then
@@ -160,8 +335,42 @@ begin
     end;
     return null;
 end;
+    end if;
+    -- A name that stands above has changed, and recovery._follow_watch has not come yet.
+    begin
+declare
+    v_told bigint;
+begin
+    if nullif(current_setting('recovery.server_epoch', true), '')::bigint is not null then
+        perform recovery.assert_live(nullif(current_setting('recovery.server_epoch', true), '')::bigint);
+    end if;
+    begin
+        execute replace('        insert into recovery.outbox_1
+            (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+        select r.server_epoch, ''agent.hold'', ''deleted'', ''hold.ended'', recovery._stale_value(4, ''key'', r.*), (recovery._stale_value(4, ''group'', r.*))::text,
+               nullif(current_setting(''recovery.reason'', true), ''''), ''writer'', recovery._stale_value(4, ''image'', r.*)::jsonb, null::jsonb
+        from @TABLE@ as r where recovery._stale_value(4, ''open'', r.*)::boolean;', '@TABLE@', tg_relid::regclass::text);
+        get diagnostics v_told = row_count;
+        if v_told > 0 then
+            perform recovery._announce_written();
+        end if;
+    exception when others then
+        raise warning 'recovery: the rows of % that were open leave no event: %', tg_relid::regclass, sqlerrm;
+    end;
+    return null;
+end;
+    exception when others then
+        if sqlstate like 'RC%' then
+            raise;
+        end if;
+        raise warning 'recovery: a write of watch "%" passes unseen: %', 'agent.hold', sqlerrm;
+        return null;
+    end;
+end;
 
 -- agent.hold: update
+begin
+    if recovery._has_names('<table>'::regclass, 'column id, column session_id, column time_created, column time_ended, relation None') then
 declare
     v_old  constant boolean := ((old.time_ended IS NULL)) is true;
     v_new  constant boolean := ((new.time_ended IS NULL)) is true;
@@ -198,8 +407,57 @@ begin
     end if;
     return null;
 end;
+    end if;
+    -- A name that stands above has changed, and recovery._follow_watch has not come yet.
+    begin
+declare
+    v_old  constant boolean := (recovery._stale_value(4, 'open', old.*)::boolean) is true;
+    v_new  constant boolean := (recovery._stale_value(4, 'open', new.*)::boolean) is true;
+    v_kind text;
+begin
+    if v_old and v_new and new.server_epoch is not distinct from old.server_epoch then
+        return null;  -- still open
+    end if;
+    v_kind := case when not v_new then 'closed' when v_old then 'adopted' else 'reopened' end;
+    if (case when new.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
+              and v_old <> v_new and (v_new or new.server_epoch = old.server_epoch)
+              and current_setting('transaction_isolation') = 'read committed'
+             then pg_advisory_xact_lock_shared(new.server_epoch) is not null end) then
+        insert into recovery.outbox_1
+            (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+        select new.server_epoch, 'agent.hold', v_kind, 'hold.ended', recovery._stale_value(4, 'key', new.*), (recovery._stale_value(4, 'group', new.*))::text,
+               nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(4, 'image', old.*)::jsonb, recovery._stale_value(4, 'image', new.*)::jsonb
+        from recovery.server as s
+        where s.epoch = new.server_epoch and s.ended is null and s.pending is null and s.drain_until is null;
+    end if;
+    if not found then
+        perform recovery._fence_write(case when v_new then new.server_epoch end, v_new and not v_old);
+        if not v_old and not v_new then
+            return null;
+        end if;
+        insert into recovery.outbox_1
+            (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+        select new.server_epoch, 'agent.hold', v_kind, 'hold.ended', recovery._stale_value(4, 'key', new.*), (recovery._stale_value(4, 'group', new.*))::text,
+               nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(4, 'image', old.*)::jsonb, recovery._stale_value(4, 'image', new.*)::jsonb;
+    end if;
+    if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+        perform recovery._announce_written();
+    end if;
+    return null;
+end;
+    exception when others then
+        if sqlstate like 'RC%' then
+            raise;
+        end if;
+        raise warning 'recovery: a write of watch "%" passes unseen: %', 'agent.hold', sqlerrm;
+        return null;
+    end;
+end;
 
 -- agent.message: before_insert
+begin
+    if recovery._has_names('<table>'::regclass, 'column data, column id, column message_id, column session_id, column time_created, column time_updated, column time_updated, function agent.held_until, function agent.is_held, function agent.object_of, relation None, relation agent.part') then
 declare
     v_move constant text := 'recovery.move_2_' || pg_trigger_depth();
 begin
@@ -207,8 +465,33 @@ begin
         new.server_epoch, nullif(current_setting('recovery.server_epoch', true), '')::bigint) end;
     return new;
 end;
+    end if;
+    -- A name that stands above has changed, and recovery._follow_watch has not come yet.
+    begin
+        if recovery._stale_value(2, 'open', new.*) is null then
+            new.server_epoch := coalesce(
+                new.server_epoch, nullif(current_setting('recovery.server_epoch', true), '')::bigint);
+            return new;
+        end if;
+declare
+    v_move constant text := 'recovery.move_2_' || pg_trigger_depth();
+begin
+    new.server_epoch := case when (recovery._stale_value(2, 'open', new.*)::boolean) is true then coalesce(
+        new.server_epoch, nullif(current_setting('recovery.server_epoch', true), '')::bigint) end;
+    return new;
+end;
+    exception when others then
+        if sqlstate like 'RC%' then
+            raise;
+        end if;
+        raise warning 'recovery: a write of watch "%" passes unseen: %', 'agent.message', sqlerrm;
+        return new;
+    end;
+end;
 
 -- agent.message: before_update
+begin
+    if recovery._has_names('<table>'::regclass, 'column data, column id, column message_id, column session_id, column time_created, column time_updated, column time_updated, function agent.held_until, function agent.is_held, function agent.object_of, relation None, relation agent.part') then
 declare
     v_writer constant bigint := nullif(current_setting('recovery.server_epoch', true), '')::bigint;
     v_opens  boolean;
@@ -243,8 +526,60 @@ begin
     end if;
     return new;
 end;
+    end if;
+    -- A name that stands above has changed, and recovery._follow_watch has not come yet.
+    begin
+        if recovery._stale_value(2, 'open', new.*) is null then
+            new.server_epoch := coalesce(
+                new.server_epoch, old.server_epoch, nullif(current_setting('recovery.server_epoch', true), '')::bigint);
+            return new;
+        end if;
+declare
+    v_writer constant bigint := nullif(current_setting('recovery.server_epoch', true), '')::bigint;
+    v_opens  boolean;
+begin
+    if (recovery._stale_value(2, 'open', old.*)::boolean) is true then
+        -- The NULL of an ORM that has not seen who owns the row says nothing.
+        if new.server_epoch is null and v_writer is not null then
+            new.server_epoch := old.server_epoch;
+        end if;
+        return new;
+    end if;
+    v_opens := (recovery._stale_value(2, 'open', new.*)::boolean) is true;
+    if old.server_epoch < 0 then
+        perform recovery._refuse_late_result(
+            old.server_epoch, case when v_opens then new.server_epoch end, tg_relid);
+    end if;
+    if v_opens then
+        -- Ownership begins here. Who is no server leaves the owner that the row carries, and is refused if it
+        -- has ended.
+        if new.server_epoch is null
+            or new.server_epoch = old.server_epoch and (v_writer is not null or old.server_epoch < 0)
+        then
+            new.server_epoch := v_writer;
+        end if;
+    else
+        if new.server_epoch <> old.server_epoch or old.server_epoch is null then
+            new.server_epoch := old.server_epoch;
+        end if;
+        if v_writer is not null then
+            perform recovery._fence_write(null, false);
+        end if;
+    end if;
+    return new;
+end;
+    exception when others then
+        if sqlstate like 'RC%' then
+            raise;
+        end if;
+        raise warning 'recovery: a write of watch "%" passes unseen: %', 'agent.message', sqlerrm;
+        return new;
+    end;
+end;
 
 -- agent.message: delete
+begin
+    if recovery._has_names('<table>'::regclass, 'column data, column id, column message_id, column session_id, column time_created, column time_updated, column time_updated, function agent.held_until, function agent.is_held, function agent.object_of, relation None, relation agent.part') then
 declare
     v_left constant text := 'recovery.left_2_' || pg_trigger_depth();
     v_was  constant boolean := ((((old.data ->> 'role'::text) = 'assistant'::text) AND (((old.data -> 'time'::text) ->> 'completed'::text) IS NULL))) is true;
@@ -279,6 +614,51 @@ begin
     end if;
     return null;
 end;
+    end if;
+    -- A name that stands above has changed, and recovery._follow_watch has not come yet.
+    begin
+declare
+    v_left constant text := 'recovery.left_2_' || pg_trigger_depth();
+    v_was  constant boolean := (recovery._stale_value(2, 'open', old.*)::boolean) is true;
+begin
+    if not v_was then
+        perform recovery._fence_write(null, false);
+    else
+        if (case when old.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
+                  and current_setting('transaction_isolation') = 'read committed'
+                 then pg_advisory_xact_lock_shared(old.server_epoch) is not null end) then
+        insert into recovery.outbox_1
+            (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+        select old.server_epoch, 'agent.message', 'deleted', 'message.updated', recovery._stale_value(2, 'key', old.*), (recovery._stale_value(2, 'group', old.*))::text,
+               nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(2, 'image', old.*)::jsonb, null::jsonb
+        from recovery.server as s
+        where s.epoch = old.server_epoch and s.ended is null and s.pending is null and s.drain_until is null;
+        end if;
+        if not found then
+            perform recovery._fence_write(null, false);
+        insert into recovery.outbox_1
+            (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+        select old.server_epoch, 'agent.message', 'deleted', 'message.updated', recovery._stale_value(2, 'key', old.*), (recovery._stale_value(2, 'group', old.*))::text,
+               nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(2, 'image', old.*)::jsonb, null::jsonb;
+        end if;
+    end if;
+    if not v_was then
+        return null;
+    end if;
+    if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+        perform recovery._announce_written();
+    end if;
+    return null;
+end;
+    exception when others then
+        if sqlstate like 'RC%' then
+            raise;
+        end if;
+        raise warning 'recovery: a write of watch "%" passes unseen: %', 'agent.message', sqlerrm;
+        return null;
+    end;
+end;
 
 -- agent.message: index
 CREATE INDEX recovery_open_2 ON agent.message USING btree (server_epoch, session_id, id) WHERE (((data ->> 'role'::text) = 'assistant'::text) AND (((data -> 'time'::text) ->> 'completed'::text) IS NULL));
@@ -287,6 +667,8 @@ CREATE INDEX recovery_open_2 ON agent.message USING btree (server_epoch, session
 CREATE INDEX recovery_started_2 ON agent.message USING btree (to_timestamp((((time_created)::numeric / 1000.0))::double precision)) WHERE (((data ->> 'role'::text) = 'assistant'::text) AND (((data -> 'time'::text) ->> 'completed'::text) IS NULL) AND (to_timestamp((((time_created)::numeric / 1000.0))::double precision) IS NOT NULL));
 
 -- agent.message: insert
+begin
+    if recovery._has_names('<table>'::regclass, 'column data, column id, column message_id, column session_id, column time_created, column time_updated, column time_updated, function agent.held_until, function agent.is_held, function agent.object_of, relation None, relation agent.part') then
 declare
     v_left constant text := 'recovery.was_2_' || pg_trigger_depth();
     v_was  jsonb;
@@ -320,6 +702,50 @@ begin
     end if;
     return null;
 end;
+    end if;
+    -- A name that stands above has changed, and recovery._follow_watch has not come yet.
+    begin
+declare
+    v_left constant text := 'recovery.was_2_' || pg_trigger_depth();
+    v_was  jsonb;
+    v_old  boolean;
+    v_new  boolean;
+    v_kind text;
+begin
+    if not ((recovery._stale_value(2, 'open', new.*)::boolean) is true) then
+        return null;
+    end if;
+    if (case when new.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
+              and current_setting('transaction_isolation') = 'read committed'
+             then pg_advisory_xact_lock_shared(new.server_epoch) is not null end) then
+        insert into recovery.outbox_1
+            (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+        select new.server_epoch, 'agent.message', 'opened', 'message.updated', recovery._stale_value(2, 'key', new.*), (recovery._stale_value(2, 'group', new.*))::text,
+               nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, recovery._stale_value(2, 'image', new.*)::jsonb
+        from recovery.server as s
+        where s.epoch = new.server_epoch and s.ended is null and s.pending is null and s.drain_until is null;
+    end if;
+    if not found then
+        perform recovery._fence_write(new.server_epoch, true);
+        insert into recovery.outbox_1
+            (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+        select new.server_epoch, 'agent.message', 'opened', 'message.updated', recovery._stale_value(2, 'key', new.*), (recovery._stale_value(2, 'group', new.*))::text,
+               nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, recovery._stale_value(2, 'image', new.*)::jsonb;
+    end if;
+    if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+        perform recovery._announce_written();
+    end if;
+    return null;
+end;
+    exception when others then
+        if sqlstate like 'RC%' then
+            raise;
+        end if;
+        raise warning 'recovery: a write of watch "%" passes unseen: %', 'agent.message', sqlerrm;
+        return null;
+    end;
+end;
 
 -- agent.message: trigger
 CREATE TRIGGER recovery_10_insert AFTER INSERT ON agent.message FOR EACH ROW WHEN ((((new.data ->> 'role'::text) = 'assistant'::text) AND (((new.data -> 'time'::text) ->> 'completed'::text) IS NULL))) EXECUTE FUNCTION recovery.watch_2_insert();
@@ -344,16 +770,21 @@ CREATE TRIGGER zz_recovery_25_null BEFORE UPDATE OF server_epoch ON agent.messag
 
 -- agent.message: truncate
 begin
+    if recovery._has_names('<table>'::regclass, 'column data, column id, column message_id, column session_id, column time_created, column time_updated, column time_updated, function agent.held_until, function agent.is_held, function agent.object_of, relation None, relation agent.part') then
+declare
+    v_told bigint;
+begin
     if nullif(current_setting('recovery.server_epoch', true), '')::bigint is not null then
         perform recovery.assert_live(nullif(current_setting('recovery.server_epoch', true), '')::bigint);
     end if;
     begin
-        insert into recovery.outbox_1
+        execute replace('        insert into recovery.outbox_1
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
-        select r.server_epoch, 'agent.message', 'deleted', 'message.updated', (r.id)::text, (r.session_id)::text,
-               nullif(current_setting('recovery.reason', true), ''), 'writer', jsonb_strip_nulls(jsonb_build_object('time_updated', r.time_updated, 'data', jsonb_build_object('time', (r.data -> 'time'::text), 'error', (r.data -> 'error'::text), 'finish', (r.data -> 'finish'::text)))), null::jsonb
-        from agent.message as r where (((r.data ->> 'role'::text) = 'assistant'::text) AND (((r.data -> 'time'::text) ->> 'completed'::text) IS NULL));
-        if found then
+        select r.server_epoch, ''agent.message'', ''deleted'', ''message.updated'', (r.id)::text, (r.session_id)::text,
+               nullif(current_setting(''recovery.reason'', true), ''''), ''writer'', jsonb_strip_nulls(jsonb_build_object(''time_updated'', r.time_updated, ''data'', jsonb_build_object(''time'', (r.data -> ''time''::text), ''error'', (r.data -> ''error''::text), ''finish'', (r.data -> ''finish''::text)))), null::jsonb
+        from @TABLE@ as r where (((r.data ->> ''role''::text) = ''assistant''::text) AND (((r.data -> ''time''::text) ->> ''completed''::text) IS NULL));', '@TABLE@', tg_relid::regclass::text);
+        get diagnostics v_told = row_count;
+        if v_told > 0 then
             perform recovery._announce_written();
         end if;
     exception when others then
@@ -361,8 +792,42 @@ begin
     end;
     return null;
 end;
+    end if;
+    -- A name that stands above has changed, and recovery._follow_watch has not come yet.
+    begin
+declare
+    v_told bigint;
+begin
+    if nullif(current_setting('recovery.server_epoch', true), '')::bigint is not null then
+        perform recovery.assert_live(nullif(current_setting('recovery.server_epoch', true), '')::bigint);
+    end if;
+    begin
+        execute replace('        insert into recovery.outbox_1
+            (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+        select r.server_epoch, ''agent.message'', ''deleted'', ''message.updated'', recovery._stale_value(2, ''key'', r.*), (recovery._stale_value(2, ''group'', r.*))::text,
+               nullif(current_setting(''recovery.reason'', true), ''''), ''writer'', recovery._stale_value(2, ''image'', r.*)::jsonb, null::jsonb
+        from @TABLE@ as r where recovery._stale_value(2, ''open'', r.*)::boolean;', '@TABLE@', tg_relid::regclass::text);
+        get diagnostics v_told = row_count;
+        if v_told > 0 then
+            perform recovery._announce_written();
+        end if;
+    exception when others then
+        raise warning 'recovery: the rows of % that were open leave no event: %', tg_relid::regclass, sqlerrm;
+    end;
+    return null;
+end;
+    exception when others then
+        if sqlstate like 'RC%' then
+            raise;
+        end if;
+        raise warning 'recovery: a write of watch "%" passes unseen: %', 'agent.message', sqlerrm;
+        return null;
+    end;
+end;
 
 -- agent.message: update
+begin
+    if recovery._has_names('<table>'::regclass, 'column data, column id, column message_id, column session_id, column time_created, column time_updated, column time_updated, function agent.held_until, function agent.is_held, function agent.object_of, relation None, relation agent.part') then
 declare
     v_old  constant boolean := ((((old.data ->> 'role'::text) = 'assistant'::text) AND (((old.data -> 'time'::text) ->> 'completed'::text) IS NULL))) is true;
     v_new  constant boolean := ((((new.data ->> 'role'::text) = 'assistant'::text) AND (((new.data -> 'time'::text) ->> 'completed'::text) IS NULL))) is true;
@@ -399,8 +864,57 @@ begin
     end if;
     return null;
 end;
+    end if;
+    -- A name that stands above has changed, and recovery._follow_watch has not come yet.
+    begin
+declare
+    v_old  constant boolean := (recovery._stale_value(2, 'open', old.*)::boolean) is true;
+    v_new  constant boolean := (recovery._stale_value(2, 'open', new.*)::boolean) is true;
+    v_kind text;
+begin
+    if v_old and v_new and new.server_epoch is not distinct from old.server_epoch then
+        return null;  -- still open
+    end if;
+    v_kind := case when not v_new then 'closed' when v_old then 'adopted' else 'reopened' end;
+    if (case when new.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
+              and v_old <> v_new and (v_new or new.server_epoch = old.server_epoch)
+              and current_setting('transaction_isolation') = 'read committed'
+             then pg_advisory_xact_lock_shared(new.server_epoch) is not null end) then
+        insert into recovery.outbox_1
+            (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+        select new.server_epoch, 'agent.message', v_kind, 'message.updated', recovery._stale_value(2, 'key', new.*), (recovery._stale_value(2, 'group', new.*))::text,
+               nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(2, 'image', old.*)::jsonb, recovery._stale_value(2, 'image', new.*)::jsonb
+        from recovery.server as s
+        where s.epoch = new.server_epoch and s.ended is null and s.pending is null and s.drain_until is null;
+    end if;
+    if not found then
+        perform recovery._fence_write(case when v_new then new.server_epoch end, v_new and not v_old);
+        if not v_old and not v_new then
+            return null;
+        end if;
+        insert into recovery.outbox_1
+            (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+        select new.server_epoch, 'agent.message', v_kind, 'message.updated', recovery._stale_value(2, 'key', new.*), (recovery._stale_value(2, 'group', new.*))::text,
+               nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(2, 'image', old.*)::jsonb, recovery._stale_value(2, 'image', new.*)::jsonb;
+    end if;
+    if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+        perform recovery._announce_written();
+    end if;
+    return null;
+end;
+    exception when others then
+        if sqlstate like 'RC%' then
+            raise;
+        end if;
+        raise warning 'recovery: a write of watch "%" passes unseen: %', 'agent.message', sqlerrm;
+        return null;
+    end;
+end;
 
 -- agent.part: before_insert
+begin
+    if recovery._has_names('<table>'::regclass, 'column data, column data, column id, column id, column message_id, column session_id, column time_created, column time_updated, function agent.child_of, function agent.held_until, function agent.is_held, function agent.object_of, function agent.outcome_of, relation None, relation agent.message') then
 declare
     v_move constant text := 'recovery.move_1_' || pg_trigger_depth();
 begin
@@ -408,8 +922,33 @@ begin
         new.server_epoch, nullif(current_setting('recovery.server_epoch', true), '')::bigint) end;
     return new;
 end;
+    end if;
+    -- A name that stands above has changed, and recovery._follow_watch has not come yet.
+    begin
+        if recovery._stale_value(1, 'open', new.*) is null then
+            new.server_epoch := coalesce(
+                new.server_epoch, nullif(current_setting('recovery.server_epoch', true), '')::bigint);
+            return new;
+        end if;
+declare
+    v_move constant text := 'recovery.move_1_' || pg_trigger_depth();
+begin
+    new.server_epoch := case when (recovery._stale_value(1, 'open', new.*)::boolean) is true then coalesce(
+        new.server_epoch, nullif(current_setting('recovery.server_epoch', true), '')::bigint) end;
+    return new;
+end;
+    exception when others then
+        if sqlstate like 'RC%' then
+            raise;
+        end if;
+        raise warning 'recovery: a write of watch "%" passes unseen: %', 'agent.part', sqlerrm;
+        return new;
+    end;
+end;
 
 -- agent.part: before_update
+begin
+    if recovery._has_names('<table>'::regclass, 'column data, column data, column id, column id, column message_id, column session_id, column time_created, column time_updated, function agent.child_of, function agent.held_until, function agent.is_held, function agent.object_of, function agent.outcome_of, relation None, relation agent.message') then
 declare
     v_writer constant bigint := nullif(current_setting('recovery.server_epoch', true), '')::bigint;
     v_opens  boolean;
@@ -444,8 +983,60 @@ begin
     end if;
     return new;
 end;
+    end if;
+    -- A name that stands above has changed, and recovery._follow_watch has not come yet.
+    begin
+        if recovery._stale_value(1, 'open', new.*) is null then
+            new.server_epoch := coalesce(
+                new.server_epoch, old.server_epoch, nullif(current_setting('recovery.server_epoch', true), '')::bigint);
+            return new;
+        end if;
+declare
+    v_writer constant bigint := nullif(current_setting('recovery.server_epoch', true), '')::bigint;
+    v_opens  boolean;
+begin
+    if (recovery._stale_value(1, 'open', old.*)::boolean) is true then
+        -- The NULL of an ORM that has not seen who owns the row says nothing.
+        if new.server_epoch is null and v_writer is not null then
+            new.server_epoch := old.server_epoch;
+        end if;
+        return new;
+    end if;
+    v_opens := (recovery._stale_value(1, 'open', new.*)::boolean) is true;
+    if old.server_epoch < 0 then
+        perform recovery._refuse_late_result(
+            old.server_epoch, case when v_opens then new.server_epoch end, tg_relid);
+    end if;
+    if v_opens then
+        -- Ownership begins here. Who is no server leaves the owner that the row carries, and is refused if it
+        -- has ended.
+        if new.server_epoch is null
+            or new.server_epoch = old.server_epoch and (v_writer is not null or old.server_epoch < 0)
+        then
+            new.server_epoch := v_writer;
+        end if;
+    else
+        if new.server_epoch <> old.server_epoch or old.server_epoch is null then
+            new.server_epoch := old.server_epoch;
+        end if;
+        if v_writer is not null then
+            perform recovery._fence_write(null, false);
+        end if;
+    end if;
+    return new;
+end;
+    exception when others then
+        if sqlstate like 'RC%' then
+            raise;
+        end if;
+        raise warning 'recovery: a write of watch "%" passes unseen: %', 'agent.part', sqlerrm;
+        return new;
+    end;
+end;
 
 -- agent.part: delete
+begin
+    if recovery._has_names('<table>'::regclass, 'column data, column data, column id, column id, column message_id, column session_id, column time_created, column time_updated, function agent.child_of, function agent.held_until, function agent.is_held, function agent.object_of, function agent.outcome_of, relation None, relation agent.message') then
 declare
     v_left constant text := 'recovery.left_1_' || pg_trigger_depth();
     v_was  constant boolean := (((((old.data ->> 'type'::text) = 'tool'::text) AND (((old.data -> 'state'::text) ->> 'status'::text) = ANY (ARRAY['pending'::text, 'running'::text]))) OR (((old.data ->> 'type'::text) = ANY (ARRAY['text'::text, 'reasoning'::text])) AND (((old.data -> 'time'::text) ->> 'start'::text) IS NOT NULL) AND (((old.data -> 'time'::text) ->> 'end'::text) IS NULL)))) is true;
@@ -496,6 +1087,51 @@ begin
     end if;
     return null;
 end;
+    end if;
+    -- A name that stands above has changed, and recovery._follow_watch has not come yet.
+    begin
+declare
+    v_left constant text := 'recovery.left_1_' || pg_trigger_depth();
+    v_was  constant boolean := (recovery._stale_value(1, 'open', old.*)::boolean) is true;
+begin
+    if not v_was then
+        perform recovery._fence_write(null, false);
+    else
+        if (case when old.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
+                  and current_setting('transaction_isolation') = 'read committed'
+                 then pg_advisory_xact_lock_shared(old.server_epoch) is not null end) then
+        insert into recovery.outbox_1
+            (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+        select old.server_epoch, 'agent.part', 'deleted', 'message.part.updated', recovery._stale_value(1, 'key', old.*), (recovery._stale_value(1, 'group', old.*))::text,
+               nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(1, 'image', old.*)::jsonb, null::jsonb
+        from recovery.server as s
+        where s.epoch = old.server_epoch and s.ended is null and s.pending is null and s.drain_until is null;
+        end if;
+        if not found then
+            perform recovery._fence_write(null, false);
+        insert into recovery.outbox_1
+            (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+        select old.server_epoch, 'agent.part', 'deleted', 'message.part.updated', recovery._stale_value(1, 'key', old.*), (recovery._stale_value(1, 'group', old.*))::text,
+               nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(1, 'image', old.*)::jsonb, null::jsonb;
+        end if;
+    end if;
+    if not v_was then
+        return null;
+    end if;
+    if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+        perform recovery._announce_written();
+    end if;
+    return null;
+end;
+    exception when others then
+        if sqlstate like 'RC%' then
+            raise;
+        end if;
+        raise warning 'recovery: a write of watch "%" passes unseen: %', 'agent.part', sqlerrm;
+        return null;
+    end;
+end;
 
 -- agent.part: index
 CREATE INDEX recovery_open_1 ON agent.part USING btree (server_epoch, session_id, id) WHERE ((((data ->> 'type'::text) = 'tool'::text) AND (((data -> 'state'::text) ->> 'status'::text) = ANY (ARRAY['pending'::text, 'running'::text]))) OR (((data ->> 'type'::text) = ANY (ARRAY['text'::text, 'reasoning'::text])) AND (((data -> 'time'::text) ->> 'start'::text) IS NOT NULL) AND (((data -> 'time'::text) ->> 'end'::text) IS NULL)));
@@ -504,6 +1140,8 @@ CREATE INDEX recovery_open_1 ON agent.part USING btree (server_epoch, session_id
 CREATE INDEX recovery_started_1 ON agent.part USING btree (to_timestamp((((time_created)::numeric / 1000.0))::double precision)) WHERE (((((data ->> 'type'::text) = 'tool'::text) AND (((data -> 'state'::text) ->> 'status'::text) = ANY (ARRAY['pending'::text, 'running'::text]))) OR (((data ->> 'type'::text) = ANY (ARRAY['text'::text, 'reasoning'::text])) AND (((data -> 'time'::text) ->> 'start'::text) IS NOT NULL) AND (((data -> 'time'::text) ->> 'end'::text) IS NULL))) AND (to_timestamp((((time_created)::numeric / 1000.0))::double precision) IS NOT NULL));
 
 -- agent.part: insert
+begin
+    if recovery._has_names('<table>'::regclass, 'column data, column data, column id, column id, column message_id, column session_id, column time_created, column time_updated, function agent.child_of, function agent.held_until, function agent.is_held, function agent.object_of, function agent.outcome_of, relation None, relation agent.message') then
 declare
     v_left constant text := 'recovery.was_1_' || pg_trigger_depth();
     v_was  jsonb;
@@ -553,6 +1191,50 @@ begin
     end if;
     return null;
 end;
+    end if;
+    -- A name that stands above has changed, and recovery._follow_watch has not come yet.
+    begin
+declare
+    v_left constant text := 'recovery.was_1_' || pg_trigger_depth();
+    v_was  jsonb;
+    v_old  boolean;
+    v_new  boolean;
+    v_kind text;
+begin
+    if not ((recovery._stale_value(1, 'open', new.*)::boolean) is true) then
+        return null;
+    end if;
+    if (case when new.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
+              and current_setting('transaction_isolation') = 'read committed'
+             then pg_advisory_xact_lock_shared(new.server_epoch) is not null end) then
+        insert into recovery.outbox_1
+            (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+        select new.server_epoch, 'agent.part', 'opened', 'message.part.updated', recovery._stale_value(1, 'key', new.*), (recovery._stale_value(1, 'group', new.*))::text,
+               nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, recovery._stale_value(1, 'image', new.*)::jsonb
+        from recovery.server as s
+        where s.epoch = new.server_epoch and s.ended is null and s.pending is null and s.drain_until is null;
+    end if;
+    if not found then
+        perform recovery._fence_write(new.server_epoch, true);
+        insert into recovery.outbox_1
+            (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+        select new.server_epoch, 'agent.part', 'opened', 'message.part.updated', recovery._stale_value(1, 'key', new.*), (recovery._stale_value(1, 'group', new.*))::text,
+               nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, recovery._stale_value(1, 'image', new.*)::jsonb;
+    end if;
+    if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+        perform recovery._announce_written();
+    end if;
+    return null;
+end;
+    exception when others then
+        if sqlstate like 'RC%' then
+            raise;
+        end if;
+        raise warning 'recovery: a write of watch "%" passes unseen: %', 'agent.part', sqlerrm;
+        return null;
+    end;
+end;
 
 -- agent.part: trigger
 CREATE TRIGGER recovery_10_insert AFTER INSERT ON agent.part FOR EACH ROW WHEN (((((new.data ->> 'type'::text) = 'tool'::text) AND (((new.data -> 'state'::text) ->> 'status'::text) = ANY (ARRAY['pending'::text, 'running'::text]))) OR (((new.data ->> 'type'::text) = ANY (ARRAY['text'::text, 'reasoning'::text])) AND (((new.data -> 'time'::text) ->> 'start'::text) IS NOT NULL) AND (((new.data -> 'time'::text) ->> 'end'::text) IS NULL)))) EXECUTE FUNCTION recovery.watch_1_insert();
@@ -577,24 +1259,29 @@ CREATE TRIGGER zz_recovery_25_null BEFORE UPDATE OF server_epoch ON agent.part F
 
 -- agent.part: truncate
 begin
+    if recovery._has_names('<table>'::regclass, 'column data, column data, column id, column id, column message_id, column session_id, column time_created, column time_updated, function agent.child_of, function agent.held_until, function agent.is_held, function agent.object_of, function agent.outcome_of, relation None, relation agent.message') then
+declare
+    v_told bigint;
+begin
     if nullif(current_setting('recovery.server_epoch', true), '')::bigint is not null then
         perform recovery.assert_live(nullif(current_setting('recovery.server_epoch', true), '')::bigint);
     end if;
     begin
-        insert into recovery.outbox_1
+        execute replace('        insert into recovery.outbox_1
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
-        select r.server_epoch, 'agent.part', 'deleted', 'message.part.updated', (r.id)::text, (r.session_id)::text,
-               nullif(current_setting('recovery.reason', true), ''), 'writer', jsonb_strip_nulls(jsonb_build_object('time_updated', r.time_updated, 'data',
+        select r.server_epoch, ''agent.part'', ''deleted'', ''message.part.updated'', (r.id)::text, (r.session_id)::text,
+               nullif(current_setting(''recovery.reason'', true), ''''), ''writer'', jsonb_strip_nulls(jsonb_build_object(''time_updated'', r.time_updated, ''data'',
         CASE
-            WHEN ((r.data ->> 'type'::text) = 'tool'::text) THEN jsonb_build_object('state', jsonb_build_object('status', ((r.data -> 'state'::text) -> 'status'::text), 'error', ((r.data -> 'state'::text) -> 'error'::text), 'time', ((r.data -> 'state'::text) -> 'time'::text), 'metadata',
+            WHEN ((r.data ->> ''type''::text) = ''tool''::text) THEN jsonb_build_object(''state'', jsonb_build_object(''status'', ((r.data -> ''state''::text) -> ''status''::text), ''error'', ((r.data -> ''state''::text) -> ''error''::text), ''time'', ((r.data -> ''state''::text) -> ''time''::text), ''metadata'',
             CASE
-                WHEN (jsonb_typeof(((r.data -> 'state'::text) -> 'metadata'::text)) = 'object'::text) THEN jsonb_build_object('interrupted', (((r.data -> 'state'::text) -> 'metadata'::text) -> 'interrupted'::text), 'sessionId', (((r.data -> 'state'::text) -> 'metadata'::text) -> 'sessionId'::text))
+                WHEN (jsonb_typeof(((r.data -> ''state''::text) -> ''metadata''::text)) = ''object''::text) THEN jsonb_build_object(''interrupted'', (((r.data -> ''state''::text) -> ''metadata''::text) -> ''interrupted''::text), ''sessionId'', (((r.data -> ''state''::text) -> ''metadata''::text) -> ''sessionId''::text))
                 ELSE NULL::jsonb
             END))
-            ELSE jsonb_build_object('time', (r.data -> 'time'::text))
+            ELSE jsonb_build_object(''time'', (r.data -> ''time''::text))
         END)), null::jsonb
-        from agent.part as r where ((((r.data ->> 'type'::text) = 'tool'::text) AND (((r.data -> 'state'::text) ->> 'status'::text) = ANY (ARRAY['pending'::text, 'running'::text]))) OR (((r.data ->> 'type'::text) = ANY (ARRAY['text'::text, 'reasoning'::text])) AND (((r.data -> 'time'::text) ->> 'start'::text) IS NOT NULL) AND (((r.data -> 'time'::text) ->> 'end'::text) IS NULL)));
-        if found then
+        from @TABLE@ as r where ((((r.data ->> ''type''::text) = ''tool''::text) AND (((r.data -> ''state''::text) ->> ''status''::text) = ANY (ARRAY[''pending''::text, ''running''::text]))) OR (((r.data ->> ''type''::text) = ANY (ARRAY[''text''::text, ''reasoning''::text])) AND (((r.data -> ''time''::text) ->> ''start''::text) IS NOT NULL) AND (((r.data -> ''time''::text) ->> ''end''::text) IS NULL)));', '@TABLE@', tg_relid::regclass::text);
+        get diagnostics v_told = row_count;
+        if v_told > 0 then
             perform recovery._announce_written();
         end if;
     exception when others then
@@ -602,8 +1289,42 @@ begin
     end;
     return null;
 end;
+    end if;
+    -- A name that stands above has changed, and recovery._follow_watch has not come yet.
+    begin
+declare
+    v_told bigint;
+begin
+    if nullif(current_setting('recovery.server_epoch', true), '')::bigint is not null then
+        perform recovery.assert_live(nullif(current_setting('recovery.server_epoch', true), '')::bigint);
+    end if;
+    begin
+        execute replace('        insert into recovery.outbox_1
+            (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+        select r.server_epoch, ''agent.part'', ''deleted'', ''message.part.updated'', recovery._stale_value(1, ''key'', r.*), (recovery._stale_value(1, ''group'', r.*))::text,
+               nullif(current_setting(''recovery.reason'', true), ''''), ''writer'', recovery._stale_value(1, ''image'', r.*)::jsonb, null::jsonb
+        from @TABLE@ as r where recovery._stale_value(1, ''open'', r.*)::boolean;', '@TABLE@', tg_relid::regclass::text);
+        get diagnostics v_told = row_count;
+        if v_told > 0 then
+            perform recovery._announce_written();
+        end if;
+    exception when others then
+        raise warning 'recovery: the rows of % that were open leave no event: %', tg_relid::regclass, sqlerrm;
+    end;
+    return null;
+end;
+    exception when others then
+        if sqlstate like 'RC%' then
+            raise;
+        end if;
+        raise warning 'recovery: a write of watch "%" passes unseen: %', 'agent.part', sqlerrm;
+        return null;
+    end;
+end;
 
 -- agent.part: update
+begin
+    if recovery._has_names('<table>'::regclass, 'column data, column data, column id, column id, column message_id, column session_id, column time_created, column time_updated, function agent.child_of, function agent.held_until, function agent.is_held, function agent.object_of, function agent.outcome_of, relation None, relation agent.message') then
 declare
     v_old  constant boolean := (((((old.data ->> 'type'::text) = 'tool'::text) AND (((old.data -> 'state'::text) ->> 'status'::text) = ANY (ARRAY['pending'::text, 'running'::text]))) OR (((old.data ->> 'type'::text) = ANY (ARRAY['text'::text, 'reasoning'::text])) AND (((old.data -> 'time'::text) ->> 'start'::text) IS NOT NULL) AND (((old.data -> 'time'::text) ->> 'end'::text) IS NULL)))) is true;
     v_new  constant boolean := (((((new.data ->> 'type'::text) = 'tool'::text) AND (((new.data -> 'state'::text) ->> 'status'::text) = ANY (ARRAY['pending'::text, 'running'::text]))) OR (((new.data ->> 'type'::text) = ANY (ARRAY['text'::text, 'reasoning'::text])) AND (((new.data -> 'time'::text) ->> 'start'::text) IS NOT NULL) AND (((new.data -> 'time'::text) ->> 'end'::text) IS NULL)))) is true;
@@ -672,8 +1393,57 @@ begin
     end if;
     return null;
 end;
+    end if;
+    -- A name that stands above has changed, and recovery._follow_watch has not come yet.
+    begin
+declare
+    v_old  constant boolean := (recovery._stale_value(1, 'open', old.*)::boolean) is true;
+    v_new  constant boolean := (recovery._stale_value(1, 'open', new.*)::boolean) is true;
+    v_kind text;
+begin
+    if v_old and v_new and new.server_epoch is not distinct from old.server_epoch then
+        return null;  -- still open
+    end if;
+    v_kind := case when not v_new then 'closed' when v_old then 'adopted' else 'reopened' end;
+    if (case when new.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
+              and v_old <> v_new and (v_new or new.server_epoch = old.server_epoch)
+              and current_setting('transaction_isolation') = 'read committed'
+             then pg_advisory_xact_lock_shared(new.server_epoch) is not null end) then
+        insert into recovery.outbox_1
+            (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+        select new.server_epoch, 'agent.part', v_kind, 'message.part.updated', recovery._stale_value(1, 'key', new.*), (recovery._stale_value(1, 'group', new.*))::text,
+               nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(1, 'image', old.*)::jsonb, recovery._stale_value(1, 'image', new.*)::jsonb
+        from recovery.server as s
+        where s.epoch = new.server_epoch and s.ended is null and s.pending is null and s.drain_until is null;
+    end if;
+    if not found then
+        perform recovery._fence_write(case when v_new then new.server_epoch end, v_new and not v_old);
+        if not v_old and not v_new then
+            return null;
+        end if;
+        insert into recovery.outbox_1
+            (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+        select new.server_epoch, 'agent.part', v_kind, 'message.part.updated', recovery._stale_value(1, 'key', new.*), (recovery._stale_value(1, 'group', new.*))::text,
+               nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(1, 'image', old.*)::jsonb, recovery._stale_value(1, 'image', new.*)::jsonb;
+    end if;
+    if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+        perform recovery._announce_written();
+    end if;
+    return null;
+end;
+    exception when others then
+        if sqlstate like 'RC%' then
+            raise;
+        end if;
+        raise warning 'recovery: a write of watch "%" passes unseen: %', 'agent.part', sqlerrm;
+        return null;
+    end;
+end;
 
 -- agent.session: before_insert
+begin
+    if recovery._has_names('<table>'::regclass, 'column id, column parent_id, column time_compacting, column time_updated, function agent.is_held, relation None') then
 declare
     v_move constant text := 'recovery.move_3_' || pg_trigger_depth();
 begin
@@ -681,8 +1451,33 @@ begin
         new.server_epoch, nullif(current_setting('recovery.server_epoch', true), '')::bigint) end;
     return new;
 end;
+    end if;
+    -- A name that stands above has changed, and recovery._follow_watch has not come yet.
+    begin
+        if recovery._stale_value(3, 'open', new.*) is null then
+            new.server_epoch := coalesce(
+                new.server_epoch, nullif(current_setting('recovery.server_epoch', true), '')::bigint);
+            return new;
+        end if;
+declare
+    v_move constant text := 'recovery.move_3_' || pg_trigger_depth();
+begin
+    new.server_epoch := case when (recovery._stale_value(3, 'open', new.*)::boolean) is true then coalesce(
+        new.server_epoch, nullif(current_setting('recovery.server_epoch', true), '')::bigint) end;
+    return new;
+end;
+    exception when others then
+        if sqlstate like 'RC%' then
+            raise;
+        end if;
+        raise warning 'recovery: a write of watch "%" passes unseen: %', 'agent.session', sqlerrm;
+        return new;
+    end;
+end;
 
 -- agent.session: before_update
+begin
+    if recovery._has_names('<table>'::regclass, 'column id, column parent_id, column time_compacting, column time_updated, function agent.is_held, relation None') then
 declare
     v_writer constant bigint := nullif(current_setting('recovery.server_epoch', true), '')::bigint;
     v_opens  boolean;
@@ -717,8 +1512,60 @@ begin
     end if;
     return new;
 end;
+    end if;
+    -- A name that stands above has changed, and recovery._follow_watch has not come yet.
+    begin
+        if recovery._stale_value(3, 'open', new.*) is null then
+            new.server_epoch := coalesce(
+                new.server_epoch, old.server_epoch, nullif(current_setting('recovery.server_epoch', true), '')::bigint);
+            return new;
+        end if;
+declare
+    v_writer constant bigint := nullif(current_setting('recovery.server_epoch', true), '')::bigint;
+    v_opens  boolean;
+begin
+    if (recovery._stale_value(3, 'open', old.*)::boolean) is true then
+        -- The NULL of an ORM that has not seen who owns the row says nothing.
+        if new.server_epoch is null and v_writer is not null then
+            new.server_epoch := old.server_epoch;
+        end if;
+        return new;
+    end if;
+    v_opens := (recovery._stale_value(3, 'open', new.*)::boolean) is true;
+    if old.server_epoch < 0 then
+        perform recovery._refuse_late_result(
+            old.server_epoch, case when v_opens then new.server_epoch end, tg_relid);
+    end if;
+    if v_opens then
+        -- Ownership begins here. Who is no server leaves the owner that the row carries, and is refused if it
+        -- has ended.
+        if new.server_epoch is null
+            or new.server_epoch = old.server_epoch and (v_writer is not null or old.server_epoch < 0)
+        then
+            new.server_epoch := v_writer;
+        end if;
+    else
+        if new.server_epoch <> old.server_epoch or old.server_epoch is null then
+            new.server_epoch := old.server_epoch;
+        end if;
+        if v_writer is not null then
+            perform recovery._fence_write(null, false);
+        end if;
+    end if;
+    return new;
+end;
+    exception when others then
+        if sqlstate like 'RC%' then
+            raise;
+        end if;
+        raise warning 'recovery: a write of watch "%" passes unseen: %', 'agent.session', sqlerrm;
+        return new;
+    end;
+end;
 
 -- agent.session: delete
+begin
+    if recovery._has_names('<table>'::regclass, 'column id, column parent_id, column time_compacting, column time_updated, function agent.is_held, relation None') then
 declare
     v_left constant text := 'recovery.left_3_' || pg_trigger_depth();
     v_was  constant boolean := ((old.time_compacting IS NOT NULL)) is true;
@@ -753,6 +1600,51 @@ begin
     end if;
     return null;
 end;
+    end if;
+    -- A name that stands above has changed, and recovery._follow_watch has not come yet.
+    begin
+declare
+    v_left constant text := 'recovery.left_3_' || pg_trigger_depth();
+    v_was  constant boolean := (recovery._stale_value(3, 'open', old.*)::boolean) is true;
+begin
+    if not v_was then
+        perform recovery._fence_write(null, false);
+    else
+        if (case when old.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
+                  and current_setting('transaction_isolation') = 'read committed'
+                 then pg_advisory_xact_lock_shared(old.server_epoch) is not null end) then
+        insert into recovery.outbox_1
+            (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+        select old.server_epoch, 'agent.session', 'deleted', 'session.updated', recovery._stale_value(3, 'key', old.*), (recovery._stale_value(3, 'group', old.*))::text,
+               nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(3, 'image', old.*)::jsonb, null::jsonb
+        from recovery.server as s
+        where s.epoch = old.server_epoch and s.ended is null and s.pending is null and s.drain_until is null;
+        end if;
+        if not found then
+            perform recovery._fence_write(null, false);
+        insert into recovery.outbox_1
+            (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+        select old.server_epoch, 'agent.session', 'deleted', 'session.updated', recovery._stale_value(3, 'key', old.*), (recovery._stale_value(3, 'group', old.*))::text,
+               nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(3, 'image', old.*)::jsonb, null::jsonb;
+        end if;
+    end if;
+    if not v_was then
+        return null;
+    end if;
+    if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+        perform recovery._announce_written();
+    end if;
+    return null;
+end;
+    exception when others then
+        if sqlstate like 'RC%' then
+            raise;
+        end if;
+        raise warning 'recovery: a write of watch "%" passes unseen: %', 'agent.session', sqlerrm;
+        return null;
+    end;
+end;
 
 -- agent.session: index
 CREATE INDEX recovery_open_3 ON agent.session USING btree (server_epoch, id, id) WHERE (time_compacting IS NOT NULL);
@@ -761,6 +1653,8 @@ CREATE INDEX recovery_open_3 ON agent.session USING btree (server_epoch, id, id)
 CREATE INDEX recovery_started_3 ON agent.session USING btree (to_timestamp((((time_compacting)::numeric / 1000.0))::double precision)) WHERE ((time_compacting IS NOT NULL) AND (to_timestamp((((time_compacting)::numeric / 1000.0))::double precision) IS NOT NULL));
 
 -- agent.session: insert
+begin
+    if recovery._has_names('<table>'::regclass, 'column id, column parent_id, column time_compacting, column time_updated, function agent.is_held, relation None') then
 declare
     v_left constant text := 'recovery.was_3_' || pg_trigger_depth();
     v_was  jsonb;
@@ -794,12 +1688,56 @@ begin
     end if;
     return null;
 end;
+    end if;
+    -- A name that stands above has changed, and recovery._follow_watch has not come yet.
+    begin
+declare
+    v_left constant text := 'recovery.was_3_' || pg_trigger_depth();
+    v_was  jsonb;
+    v_old  boolean;
+    v_new  boolean;
+    v_kind text;
+begin
+    if not ((recovery._stale_value(3, 'open', new.*)::boolean) is true) then
+        return null;
+    end if;
+    if (case when new.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
+              and current_setting('transaction_isolation') = 'read committed'
+             then pg_advisory_xact_lock_shared(new.server_epoch) is not null end) then
+        insert into recovery.outbox_1
+            (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+        select new.server_epoch, 'agent.session', 'opened', 'session.updated', recovery._stale_value(3, 'key', new.*), (recovery._stale_value(3, 'group', new.*))::text,
+               nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, recovery._stale_value(3, 'image', new.*)::jsonb
+        from recovery.server as s
+        where s.epoch = new.server_epoch and s.ended is null and s.pending is null and s.drain_until is null;
+    end if;
+    if not found then
+        perform recovery._fence_write(new.server_epoch, true);
+        insert into recovery.outbox_1
+            (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+        select new.server_epoch, 'agent.session', 'opened', 'session.updated', recovery._stale_value(3, 'key', new.*), (recovery._stale_value(3, 'group', new.*))::text,
+               nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, recovery._stale_value(3, 'image', new.*)::jsonb;
+    end if;
+    if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+        perform recovery._announce_written();
+    end if;
+    return null;
+end;
+    exception when others then
+        if sqlstate like 'RC%' then
+            raise;
+        end if;
+        raise warning 'recovery: a write of watch "%" passes unseen: %', 'agent.session', sqlerrm;
+        return null;
+    end;
+end;
 
 -- agent.session: trigger
 CREATE TRIGGER recovery_10_insert AFTER INSERT ON agent.session FOR EACH ROW WHEN ((new.time_compacting IS NOT NULL)) EXECUTE FUNCTION recovery.watch_3_insert();
 
 -- agent.session: trigger
-CREATE TRIGGER recovery_20_update AFTER UPDATE OF id, time_compacting, server_epoch ON agent.session FOR EACH ROW WHEN (((CURRENT_USER <> 'recovery_runner_postgres'::name) OR (pg_trigger_depth() > 0))) EXECUTE FUNCTION recovery.watch_3_update();
+CREATE TRIGGER recovery_20_update AFTER UPDATE OF time_compacting, server_epoch ON agent.session FOR EACH ROW WHEN (((CURRENT_USER <> 'recovery_runner_postgres'::name) OR (pg_trigger_depth() > 0))) EXECUTE FUNCTION recovery.watch_3_update();
 
 -- agent.session: trigger
 CREATE TRIGGER recovery_30_delete AFTER DELETE ON agent.session FOR EACH ROW WHEN (((old.time_compacting IS NOT NULL) OR (current_setting('recovery.server_epoch'::text, true) <> ''::text))) EXECUTE FUNCTION recovery.watch_3_delete();
@@ -818,16 +1756,21 @@ CREATE TRIGGER zz_recovery_25_null BEFORE UPDATE OF server_epoch ON agent.sessio
 
 -- agent.session: truncate
 begin
+    if recovery._has_names('<table>'::regclass, 'column id, column parent_id, column time_compacting, column time_updated, function agent.is_held, relation None') then
+declare
+    v_told bigint;
+begin
     if nullif(current_setting('recovery.server_epoch', true), '')::bigint is not null then
         perform recovery.assert_live(nullif(current_setting('recovery.server_epoch', true), '')::bigint);
     end if;
     begin
-        insert into recovery.outbox_1
+        execute replace('        insert into recovery.outbox_1
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
-        select r.server_epoch, 'agent.session', 'deleted', 'session.updated', (r.id)::text, (r.id)::text,
-               nullif(current_setting('recovery.reason', true), ''), 'writer', jsonb_build_object('time_compacting', r.time_compacting), null::jsonb
-        from agent.session as r where (r.time_compacting IS NOT NULL);
-        if found then
+        select r.server_epoch, ''agent.session'', ''deleted'', ''session.updated'', (r.id)::text, (r.id)::text,
+               nullif(current_setting(''recovery.reason'', true), ''''), ''writer'', jsonb_build_object(''time_compacting'', r.time_compacting), null::jsonb
+        from @TABLE@ as r where (r.time_compacting IS NOT NULL);', '@TABLE@', tg_relid::regclass::text);
+        get diagnostics v_told = row_count;
+        if v_told > 0 then
             perform recovery._announce_written();
         end if;
     exception when others then
@@ -835,8 +1778,42 @@ begin
     end;
     return null;
 end;
+    end if;
+    -- A name that stands above has changed, and recovery._follow_watch has not come yet.
+    begin
+declare
+    v_told bigint;
+begin
+    if nullif(current_setting('recovery.server_epoch', true), '')::bigint is not null then
+        perform recovery.assert_live(nullif(current_setting('recovery.server_epoch', true), '')::bigint);
+    end if;
+    begin
+        execute replace('        insert into recovery.outbox_1
+            (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+        select r.server_epoch, ''agent.session'', ''deleted'', ''session.updated'', recovery._stale_value(3, ''key'', r.*), (recovery._stale_value(3, ''group'', r.*))::text,
+               nullif(current_setting(''recovery.reason'', true), ''''), ''writer'', recovery._stale_value(3, ''image'', r.*)::jsonb, null::jsonb
+        from @TABLE@ as r where recovery._stale_value(3, ''open'', r.*)::boolean;', '@TABLE@', tg_relid::regclass::text);
+        get diagnostics v_told = row_count;
+        if v_told > 0 then
+            perform recovery._announce_written();
+        end if;
+    exception when others then
+        raise warning 'recovery: the rows of % that were open leave no event: %', tg_relid::regclass, sqlerrm;
+    end;
+    return null;
+end;
+    exception when others then
+        if sqlstate like 'RC%' then
+            raise;
+        end if;
+        raise warning 'recovery: a write of watch "%" passes unseen: %', 'agent.session', sqlerrm;
+        return null;
+    end;
+end;
 
 -- agent.session: update
+begin
+    if recovery._has_names('<table>'::regclass, 'column id, column parent_id, column time_compacting, column time_updated, function agent.is_held, relation None') then
 declare
     v_old  constant boolean := ((old.time_compacting IS NOT NULL)) is true;
     v_new  constant boolean := ((new.time_compacting IS NOT NULL)) is true;
@@ -872,4 +1849,51 @@ begin
         perform recovery._announce_written();
     end if;
     return null;
+end;
+    end if;
+    -- A name that stands above has changed, and recovery._follow_watch has not come yet.
+    begin
+declare
+    v_old  constant boolean := (recovery._stale_value(3, 'open', old.*)::boolean) is true;
+    v_new  constant boolean := (recovery._stale_value(3, 'open', new.*)::boolean) is true;
+    v_kind text;
+begin
+    if v_old and v_new and new.server_epoch is not distinct from old.server_epoch then
+        return null;  -- still open
+    end if;
+    v_kind := case when not v_new then 'closed' when v_old then 'adopted' else 'reopened' end;
+    if (case when new.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
+              and v_old <> v_new and (v_new or new.server_epoch = old.server_epoch)
+              and current_setting('transaction_isolation') = 'read committed'
+             then pg_advisory_xact_lock_shared(new.server_epoch) is not null end) then
+        insert into recovery.outbox_1
+            (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+        select new.server_epoch, 'agent.session', v_kind, 'session.updated', recovery._stale_value(3, 'key', new.*), (recovery._stale_value(3, 'group', new.*))::text,
+               nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(3, 'image', old.*)::jsonb, recovery._stale_value(3, 'image', new.*)::jsonb
+        from recovery.server as s
+        where s.epoch = new.server_epoch and s.ended is null and s.pending is null and s.drain_until is null;
+    end if;
+    if not found then
+        perform recovery._fence_write(case when v_new then new.server_epoch end, v_new and not v_old);
+        if not v_old and not v_new then
+            return null;
+        end if;
+        insert into recovery.outbox_1
+            (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+        select new.server_epoch, 'agent.session', v_kind, 'session.updated', recovery._stale_value(3, 'key', new.*), (recovery._stale_value(3, 'group', new.*))::text,
+               nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(3, 'image', old.*)::jsonb, recovery._stale_value(3, 'image', new.*)::jsonb;
+    end if;
+    if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+        perform recovery._announce_written();
+    end if;
+    return null;
+end;
+    exception when others then
+        if sqlstate like 'RC%' then
+            raise;
+        end if;
+        raise warning 'recovery: a write of watch "%" passes unseen: %', 'agent.session', sqlerrm;
+        return null;
+    end;
 end;

@@ -2,6 +2,8 @@
 -- RECOVERY_GOLDEN=overwrite make test ARGS=tests/sql/watch/test_generated.py
 
 -- app.session: before_insert
+begin
+    if recovery._has_names('<table>'::regclass, 'column id, column parent, column state, relation None') then
 declare
     v_move constant text := 'recovery.move_6_' || pg_trigger_depth();
 begin
@@ -9,8 +11,33 @@ begin
         new.server_epoch, nullif(current_setting('recovery.server_epoch', true), '')::bigint) end;
     return new;
 end;
+    end if;
+    -- A name that stands above has changed, and recovery._follow_watch has not come yet.
+    begin
+        if recovery._stale_value(6, 'open', new.*) is null then
+            new.server_epoch := coalesce(
+                new.server_epoch, nullif(current_setting('recovery.server_epoch', true), '')::bigint);
+            return new;
+        end if;
+declare
+    v_move constant text := 'recovery.move_6_' || pg_trigger_depth();
+begin
+    new.server_epoch := case when (recovery._stale_value(6, 'open', new.*)::boolean) is true then coalesce(
+        new.server_epoch, nullif(current_setting('recovery.server_epoch', true), '')::bigint) end;
+    return new;
+end;
+    exception when others then
+        if sqlstate like 'RC%' then
+            raise;
+        end if;
+        raise warning 'recovery: a write of watch "%" passes unseen: %', 'app.session', sqlerrm;
+        return new;
+    end;
+end;
 
 -- app.session: before_update
+begin
+    if recovery._has_names('<table>'::regclass, 'column id, column parent, column state, relation None') then
 declare
     v_writer constant bigint := nullif(current_setting('recovery.server_epoch', true), '')::bigint;
     v_opens  boolean;
@@ -45,8 +72,60 @@ begin
     end if;
     return new;
 end;
+    end if;
+    -- A name that stands above has changed, and recovery._follow_watch has not come yet.
+    begin
+        if recovery._stale_value(6, 'open', new.*) is null then
+            new.server_epoch := coalesce(
+                new.server_epoch, old.server_epoch, nullif(current_setting('recovery.server_epoch', true), '')::bigint);
+            return new;
+        end if;
+declare
+    v_writer constant bigint := nullif(current_setting('recovery.server_epoch', true), '')::bigint;
+    v_opens  boolean;
+begin
+    if (recovery._stale_value(6, 'open', old.*)::boolean) is true then
+        -- The NULL of an ORM that has not seen who owns the row says nothing.
+        if new.server_epoch is null and v_writer is not null then
+            new.server_epoch := old.server_epoch;
+        end if;
+        return new;
+    end if;
+    v_opens := (recovery._stale_value(6, 'open', new.*)::boolean) is true;
+    if old.server_epoch < 0 then
+        perform recovery._refuse_late_result(
+            old.server_epoch, case when v_opens then new.server_epoch end, tg_relid);
+    end if;
+    if v_opens then
+        -- Ownership begins here. Who is no server leaves the owner that the row carries, and is refused if it
+        -- has ended.
+        if new.server_epoch is null
+            or new.server_epoch = old.server_epoch and (v_writer is not null or old.server_epoch < 0)
+        then
+            new.server_epoch := v_writer;
+        end if;
+    else
+        if new.server_epoch <> old.server_epoch or old.server_epoch is null then
+            new.server_epoch := old.server_epoch;
+        end if;
+        if v_writer is not null then
+            perform recovery._fence_write(null, false);
+        end if;
+    end if;
+    return new;
+end;
+    exception when others then
+        if sqlstate like 'RC%' then
+            raise;
+        end if;
+        raise warning 'recovery: a write of watch "%" passes unseen: %', 'app.session', sqlerrm;
+        return new;
+    end;
+end;
 
 -- app.session: delete
+begin
+    if recovery._has_names('<table>'::regclass, 'column id, column parent, column state, relation None') then
 declare
     v_left constant text := 'recovery.left_6_' || pg_trigger_depth();
     v_was  constant boolean := ((old.state = 'busy'::text)) is true;
@@ -81,11 +160,58 @@ begin
     end if;
     return null;
 end;
+    end if;
+    -- A name that stands above has changed, and recovery._follow_watch has not come yet.
+    begin
+declare
+    v_left constant text := 'recovery.left_6_' || pg_trigger_depth();
+    v_was  constant boolean := (recovery._stale_value(6, 'open', old.*)::boolean) is true;
+begin
+    if not v_was then
+        perform recovery._fence_write(null, false);
+    else
+        if (case when old.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
+                  and current_setting('transaction_isolation') = 'read committed'
+                 then pg_advisory_xact_lock_shared(old.server_epoch) is not null end) then
+        insert into recovery.outbox_5
+            (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+        select old.server_epoch, 'app.session', 'deleted', NULL, recovery._stale_value(6, 'key', old.*), (recovery._stale_value(6, 'group', old.*))::text,
+               nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(6, 'image', old.*)::jsonb, null::jsonb
+        from recovery.server as s
+        where s.epoch = old.server_epoch and s.ended is null and s.pending is null and s.drain_until is null;
+        end if;
+        if not found then
+            perform recovery._fence_write(null, false);
+        insert into recovery.outbox_5
+            (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+        select old.server_epoch, 'app.session', 'deleted', NULL, recovery._stale_value(6, 'key', old.*), (recovery._stale_value(6, 'group', old.*))::text,
+               nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(6, 'image', old.*)::jsonb, null::jsonb;
+        end if;
+    end if;
+    if not v_was then
+        return null;
+    end if;
+    if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+        perform recovery._announce_written();
+    end if;
+    return null;
+end;
+    exception when others then
+        if sqlstate like 'RC%' then
+            raise;
+        end if;
+        raise warning 'recovery: a write of watch "%" passes unseen: %', 'app.session', sqlerrm;
+        return null;
+    end;
+end;
 
 -- app.session: index
 CREATE INDEX recovery_open_6 ON app.session USING btree (server_epoch, id, id) WHERE (state = 'busy'::text);
 
 -- app.session: insert
+begin
+    if recovery._has_names('<table>'::regclass, 'column id, column parent, column state, relation None') then
 declare
     v_left constant text := 'recovery.was_6_' || pg_trigger_depth();
     v_was  jsonb;
@@ -119,12 +245,56 @@ begin
     end if;
     return null;
 end;
+    end if;
+    -- A name that stands above has changed, and recovery._follow_watch has not come yet.
+    begin
+declare
+    v_left constant text := 'recovery.was_6_' || pg_trigger_depth();
+    v_was  jsonb;
+    v_old  boolean;
+    v_new  boolean;
+    v_kind text;
+begin
+    if not ((recovery._stale_value(6, 'open', new.*)::boolean) is true) then
+        return null;
+    end if;
+    if (case when new.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
+              and current_setting('transaction_isolation') = 'read committed'
+             then pg_advisory_xact_lock_shared(new.server_epoch) is not null end) then
+        insert into recovery.outbox_5
+            (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+        select new.server_epoch, 'app.session', 'opened', NULL, recovery._stale_value(6, 'key', new.*), (recovery._stale_value(6, 'group', new.*))::text,
+               nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, recovery._stale_value(6, 'image', new.*)::jsonb
+        from recovery.server as s
+        where s.epoch = new.server_epoch and s.ended is null and s.pending is null and s.drain_until is null;
+    end if;
+    if not found then
+        perform recovery._fence_write(new.server_epoch, true);
+        insert into recovery.outbox_5
+            (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+        select new.server_epoch, 'app.session', 'opened', NULL, recovery._stale_value(6, 'key', new.*), (recovery._stale_value(6, 'group', new.*))::text,
+               nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, recovery._stale_value(6, 'image', new.*)::jsonb;
+    end if;
+    if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+        perform recovery._announce_written();
+    end if;
+    return null;
+end;
+    exception when others then
+        if sqlstate like 'RC%' then
+            raise;
+        end if;
+        raise warning 'recovery: a write of watch "%" passes unseen: %', 'app.session', sqlerrm;
+        return null;
+    end;
+end;
 
 -- app.session: trigger
 CREATE TRIGGER recovery_10_insert AFTER INSERT ON app.session FOR EACH ROW WHEN ((new.state = 'busy'::text)) EXECUTE FUNCTION recovery.watch_6_insert();
 
 -- app.session: trigger
-CREATE TRIGGER recovery_20_update AFTER UPDATE OF id, state, server_epoch ON app.session FOR EACH ROW WHEN (((CURRENT_USER <> 'recovery_runner_postgres'::name) OR (pg_trigger_depth() > 0))) EXECUTE FUNCTION recovery.watch_6_update();
+CREATE TRIGGER recovery_20_update AFTER UPDATE OF state, server_epoch ON app.session FOR EACH ROW WHEN (((CURRENT_USER <> 'recovery_runner_postgres'::name) OR (pg_trigger_depth() > 0))) EXECUTE FUNCTION recovery.watch_6_update();
 
 -- app.session: trigger
 CREATE TRIGGER recovery_30_delete AFTER DELETE ON app.session FOR EACH ROW WHEN (((old.state = 'busy'::text) OR (current_setting('recovery.server_epoch'::text, true) <> ''::text))) EXECUTE FUNCTION recovery.watch_6_delete();
@@ -143,16 +313,21 @@ CREATE TRIGGER zz_recovery_25_null BEFORE UPDATE OF server_epoch ON app.session 
 
 -- app.session: truncate
 begin
+    if recovery._has_names('<table>'::regclass, 'column id, column parent, column state, relation None') then
+declare
+    v_told bigint;
+begin
     if nullif(current_setting('recovery.server_epoch', true), '')::bigint is not null then
         perform recovery.assert_live(nullif(current_setting('recovery.server_epoch', true), '')::bigint);
     end if;
     begin
-        insert into recovery.outbox_5
+        execute replace('        insert into recovery.outbox_5
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
-        select r.server_epoch, 'app.session', 'deleted', NULL, (r.id)::text, (r.id)::text,
-               nullif(current_setting('recovery.reason', true), ''), 'writer', jsonb_build_object('state', r.state), null::jsonb
-        from app.session as r where (r.state = 'busy'::text);
-        if found then
+        select r.server_epoch, ''app.session'', ''deleted'', NULL, (r.id)::text, (r.id)::text,
+               nullif(current_setting(''recovery.reason'', true), ''''), ''writer'', jsonb_build_object(''state'', r.state), null::jsonb
+        from @TABLE@ as r where (r.state = ''busy''::text);', '@TABLE@', tg_relid::regclass::text);
+        get diagnostics v_told = row_count;
+        if v_told > 0 then
             perform recovery._announce_written();
         end if;
     exception when others then
@@ -160,8 +335,42 @@ begin
     end;
     return null;
 end;
+    end if;
+    -- A name that stands above has changed, and recovery._follow_watch has not come yet.
+    begin
+declare
+    v_told bigint;
+begin
+    if nullif(current_setting('recovery.server_epoch', true), '')::bigint is not null then
+        perform recovery.assert_live(nullif(current_setting('recovery.server_epoch', true), '')::bigint);
+    end if;
+    begin
+        execute replace('        insert into recovery.outbox_5
+            (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+        select r.server_epoch, ''app.session'', ''deleted'', NULL, recovery._stale_value(6, ''key'', r.*), (recovery._stale_value(6, ''group'', r.*))::text,
+               nullif(current_setting(''recovery.reason'', true), ''''), ''writer'', recovery._stale_value(6, ''image'', r.*)::jsonb, null::jsonb
+        from @TABLE@ as r where recovery._stale_value(6, ''open'', r.*)::boolean;', '@TABLE@', tg_relid::regclass::text);
+        get diagnostics v_told = row_count;
+        if v_told > 0 then
+            perform recovery._announce_written();
+        end if;
+    exception when others then
+        raise warning 'recovery: the rows of % that were open leave no event: %', tg_relid::regclass, sqlerrm;
+    end;
+    return null;
+end;
+    exception when others then
+        if sqlstate like 'RC%' then
+            raise;
+        end if;
+        raise warning 'recovery: a write of watch "%" passes unseen: %', 'app.session', sqlerrm;
+        return null;
+    end;
+end;
 
 -- app.session: update
+begin
+    if recovery._has_names('<table>'::regclass, 'column id, column parent, column state, relation None') then
 declare
     v_old  constant boolean := ((old.state = 'busy'::text)) is true;
     v_new  constant boolean := ((new.state = 'busy'::text)) is true;
@@ -198,8 +407,57 @@ begin
     end if;
     return null;
 end;
+    end if;
+    -- A name that stands above has changed, and recovery._follow_watch has not come yet.
+    begin
+declare
+    v_old  constant boolean := (recovery._stale_value(6, 'open', old.*)::boolean) is true;
+    v_new  constant boolean := (recovery._stale_value(6, 'open', new.*)::boolean) is true;
+    v_kind text;
+begin
+    if v_old and v_new and new.server_epoch is not distinct from old.server_epoch then
+        return null;  -- still open
+    end if;
+    v_kind := case when not v_new then 'closed' when v_old then 'adopted' else 'reopened' end;
+    if (case when new.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
+              and v_old <> v_new and (v_new or new.server_epoch = old.server_epoch)
+              and current_setting('transaction_isolation') = 'read committed'
+             then pg_advisory_xact_lock_shared(new.server_epoch) is not null end) then
+        insert into recovery.outbox_5
+            (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+        select new.server_epoch, 'app.session', v_kind, NULL, recovery._stale_value(6, 'key', new.*), (recovery._stale_value(6, 'group', new.*))::text,
+               nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(6, 'image', old.*)::jsonb, recovery._stale_value(6, 'image', new.*)::jsonb
+        from recovery.server as s
+        where s.epoch = new.server_epoch and s.ended is null and s.pending is null and s.drain_until is null;
+    end if;
+    if not found then
+        perform recovery._fence_write(case when v_new then new.server_epoch end, v_new and not v_old);
+        if not v_old and not v_new then
+            return null;
+        end if;
+        insert into recovery.outbox_5
+            (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+        select new.server_epoch, 'app.session', v_kind, NULL, recovery._stale_value(6, 'key', new.*), (recovery._stale_value(6, 'group', new.*))::text,
+               nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(6, 'image', old.*)::jsonb, recovery._stale_value(6, 'image', new.*)::jsonb;
+    end if;
+    if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+        perform recovery._announce_written();
+    end if;
+    return null;
+end;
+    exception when others then
+        if sqlstate like 'RC%' then
+            raise;
+        end if;
+        raise warning 'recovery: a write of watch "%" passes unseen: %', 'app.session', sqlerrm;
+        return null;
+    end;
+end;
 
 -- app.task: before_delete
+begin
+    if recovery._has_names('<table>'::regclass, 'column attempts, column created, column data, column number, column session, column status, relation None') then
 declare
     v_move constant text := 'recovery.move_5_' || pg_trigger_depth();
     v_left constant text := 'recovery.left_5_' || pg_trigger_depth();
@@ -211,8 +469,32 @@ begin
     end if;
     return old;
 end;
+    end if;
+    -- A name that stands above has changed, and recovery._follow_watch has not come yet.
+    begin
+declare
+    v_move constant text := 'recovery.move_5_' || pg_trigger_depth();
+    v_left constant text := 'recovery.left_5_' || pg_trigger_depth();
+begin
+    if current_setting(v_move, true) = tg_relid || ' ' || old.ctid then
+        perform set_config(v_move, 'moves', true),
+                set_config(v_left, (coalesce(nullif(current_setting(v_left, true), ''),
+                    '0')::integer + 1)::text, true);
+    end if;
+    return old;
+end;
+    exception when others then
+        if sqlstate like 'RC%' then
+            raise;
+        end if;
+        raise warning 'recovery: a write of watch "%" passes unseen: %', 'app.task', sqlerrm;
+        return old;
+    end;
+end;
 
 -- app.task: before_insert
+begin
+    if recovery._has_names('<table>'::regclass, 'column attempts, column created, column data, column number, column session, column status, relation None') then
 declare
     v_move constant text := 'recovery.move_5_' || pg_trigger_depth();
 begin
@@ -224,8 +506,37 @@ begin
         new.server_epoch, nullif(current_setting('recovery.server_epoch', true), '')::bigint) end;
     return new;
 end;
+    end if;
+    -- A name that stands above has changed, and recovery._follow_watch has not come yet.
+    begin
+        if recovery._stale_value(5, 'open', new.*) is null then
+            new.server_epoch := coalesce(
+                new.server_epoch, nullif(current_setting('recovery.server_epoch', true), '')::bigint);
+            return new;
+        end if;
+declare
+    v_move constant text := 'recovery.move_5_' || pg_trigger_depth();
+begin
+    if current_setting(v_move, true) = 'moves' then
+        perform set_config(v_move, '', true);
+        return new;  -- from another partition, where before_update has seen it
+    end if;
+    new.server_epoch := case when (recovery._stale_value(5, 'open', new.*)::boolean) is true then coalesce(
+        new.server_epoch, nullif(current_setting('recovery.server_epoch', true), '')::bigint) end;
+    return new;
+end;
+    exception when others then
+        if sqlstate like 'RC%' then
+            raise;
+        end if;
+        raise warning 'recovery: a write of watch "%" passes unseen: %', 'app.task', sqlerrm;
+        return new;
+    end;
+end;
 
 -- app.task: before_update
+begin
+    if recovery._has_names('<table>'::regclass, 'column attempts, column created, column data, column number, column session, column status, relation None') then
 declare
     v_writer constant bigint := nullif(current_setting('recovery.server_epoch', true), '')::bigint;
     v_opens  boolean;
@@ -262,8 +573,62 @@ begin
     end if;
     return new;
 end;
+    end if;
+    -- A name that stands above has changed, and recovery._follow_watch has not come yet.
+    begin
+        if recovery._stale_value(5, 'open', new.*) is null then
+            new.server_epoch := coalesce(
+                new.server_epoch, old.server_epoch, nullif(current_setting('recovery.server_epoch', true), '')::bigint);
+            return new;
+        end if;
+declare
+    v_writer constant bigint := nullif(current_setting('recovery.server_epoch', true), '')::bigint;
+    v_opens  boolean;
+begin
+    perform set_config('recovery.move_5_' || pg_trigger_depth(), tg_relid || ' ' || old.ctid, true),
+            set_config('recovery.move_5', 'on', true);
+    if (recovery._stale_value(5, 'open', old.*)::boolean) is true then
+        -- The NULL of an ORM that has not seen who owns the row says nothing.
+        if new.server_epoch is null and v_writer is not null then
+            new.server_epoch := old.server_epoch;
+        end if;
+        return new;
+    end if;
+    v_opens := (recovery._stale_value(5, 'open', new.*)::boolean) is true;
+    if old.server_epoch < 0 then
+        perform recovery._refuse_late_result(
+            old.server_epoch, case when v_opens then new.server_epoch end, tg_relid);
+    end if;
+    if v_opens then
+        -- Ownership begins here. Who is no server leaves the owner that the row carries, and is refused if it
+        -- has ended.
+        if new.server_epoch is null
+            or new.server_epoch = old.server_epoch and (v_writer is not null or old.server_epoch < 0)
+        then
+            new.server_epoch := v_writer;
+        end if;
+    else
+        if new.server_epoch <> old.server_epoch or old.server_epoch is null then
+            new.server_epoch := old.server_epoch;
+        end if;
+        if v_writer is not null then
+            perform recovery._fence_write(null, false);
+        end if;
+    end if;
+    return new;
+end;
+    exception when others then
+        if sqlstate like 'RC%' then
+            raise;
+        end if;
+        raise warning 'recovery: a write of watch "%" passes unseen: %', 'app.task', sqlerrm;
+        return new;
+    end;
+end;
 
 -- app.task: delete
+begin
+    if recovery._has_names('<table>'::regclass, 'column attempts, column created, column data, column number, column session, column status, relation None') then
 declare
     v_left constant text := 'recovery.left_5_' || pg_trigger_depth();
     v_was  constant boolean := ((old.status = 'running'::text)) is true;
@@ -304,6 +669,57 @@ begin
     end if;
     return null;
 end;
+    end if;
+    -- A name that stands above has changed, and recovery._follow_watch has not come yet.
+    begin
+declare
+    v_left constant text := 'recovery.left_5_' || pg_trigger_depth();
+    v_was  constant boolean := (recovery._stale_value(5, 'open', old.*)::boolean) is true;
+begin
+    if not v_was then
+        perform recovery._fence_write(null, false);
+    else
+        if (case when old.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
+                  and current_setting('transaction_isolation') = 'read committed'
+                 then pg_advisory_xact_lock_shared(old.server_epoch) is not null end) then
+        insert into recovery.outbox_5
+            (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+        select old.server_epoch, 'app.task', 'deleted', 'task.changed', recovery._stale_value(5, 'key', old.*), (recovery._stale_value(5, 'group', old.*))::text,
+               nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(5, 'image', old.*)::jsonb, null::jsonb
+        from recovery.server as s
+        where s.epoch = old.server_epoch and s.ended is null and s.pending is null and s.drain_until is null;
+        end if;
+        if not found then
+            perform recovery._fence_write(null, false);
+        insert into recovery.outbox_5
+            (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+        select old.server_epoch, 'app.task', 'deleted', 'task.changed', recovery._stale_value(5, 'key', old.*), (recovery._stale_value(5, 'group', old.*))::text,
+               nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(5, 'image', old.*)::jsonb, null::jsonb;
+        end if;
+    end if;
+    if coalesce(nullif(current_setting(v_left, true), ''), '0') <> '0' then
+        perform set_config(v_left, (current_setting(v_left)::integer - 1)::text, true),
+                set_config('recovery.was_5_' || pg_trigger_depth(), jsonb_build_object(
+                    'open', v_was, 'owner', old.server_epoch, 'image', recovery._stale_value(5, 'image', old.*)::jsonb, 'key', case when v_was then recovery._stale_value(5, 'key', old.*) end)::text, true);
+        return null;
+    end if;
+    if not v_was then
+        return null;
+    end if;
+    if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+        perform recovery._announce_written();
+    end if;
+    return null;
+end;
+    exception when others then
+        if sqlstate like 'RC%' then
+            raise;
+        end if;
+        raise warning 'recovery: a write of watch "%" passes unseen: %', 'app.task', sqlerrm;
+        return null;
+    end;
+end;
 
 -- app.task: index
 CREATE INDEX recovery_open_5 ON ONLY app.task USING btree (server_epoch, session, session, number) WHERE (status = 'running'::text);
@@ -312,6 +728,8 @@ CREATE INDEX recovery_open_5 ON ONLY app.task USING btree (server_epoch, session
 CREATE INDEX recovery_started_5 ON ONLY app.task USING btree (created) WHERE ((status = 'running'::text) AND (created IS NOT NULL));
 
 -- app.task: insert
+begin
+    if recovery._has_names('<table>'::regclass, 'column attempts, column created, column data, column number, column session, column status, relation None') then
 declare
     v_left constant text := 'recovery.was_5_' || pg_trigger_depth();
     v_was  jsonb;
@@ -368,12 +786,79 @@ begin
     end if;
     return null;
 end;
+    end if;
+    -- A name that stands above has changed, and recovery._follow_watch has not come yet.
+    begin
+declare
+    v_left constant text := 'recovery.was_5_' || pg_trigger_depth();
+    v_was  jsonb;
+    v_old  boolean;
+    v_new  boolean;
+    v_kind text;
+begin
+    if nullif(current_setting(v_left, true), '') is not null then
+        v_was := current_setting(v_left, true);
+        perform set_config(v_left, '', true), recovery._withdraw_deletion('app.task', v_was ->> 'key');
+        v_old := (v_was ->> 'open')::boolean;
+        v_new := (recovery._stale_value(5, 'open', new.*)::boolean) is true;
+        if v_old and v_new and new.server_epoch is not distinct from (v_was ->> 'owner')::bigint
+            or not v_old and not v_new
+        then
+            return null;
+        end if;
+        perform recovery._fence_write(case when v_new then new.server_epoch end, v_new and not v_old);
+        v_kind := case when not v_new then 'closed' when v_old then 'adopted' else 'reopened' end;
+        insert into recovery.outbox_5
+            (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+        select new.server_epoch, 'app.task', v_kind, 'task.changed', recovery._stale_value(5, 'key', new.*), (recovery._stale_value(5, 'group', new.*))::text,
+               nullif(current_setting('recovery.reason', true), ''), 'writer', d.old, d.new
+        from recovery._json_difference(v_was -> 'image', recovery._stale_value(5, 'image', new.*)::jsonb) as d;
+        if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+        perform recovery._announce_written();
+    end if;
+        return null;
+    end if;
+    if not ((recovery._stale_value(5, 'open', new.*)::boolean) is true) then
+        return null;
+    end if;
+    if (case when new.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
+              and current_setting('transaction_isolation') = 'read committed'
+             then pg_advisory_xact_lock_shared(new.server_epoch) is not null end) then
+        insert into recovery.outbox_5
+            (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+        select new.server_epoch, 'app.task', 'opened', 'task.changed', recovery._stale_value(5, 'key', new.*), (recovery._stale_value(5, 'group', new.*))::text,
+               nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, recovery._stale_value(5, 'image', new.*)::jsonb
+        from recovery.server as s
+        where s.epoch = new.server_epoch and s.ended is null and s.pending is null and s.drain_until is null;
+    end if;
+    if not found then
+        perform recovery._fence_write(new.server_epoch, true);
+        insert into recovery.outbox_5
+            (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+        select new.server_epoch, 'app.task', 'opened', 'task.changed', recovery._stale_value(5, 'key', new.*), (recovery._stale_value(5, 'group', new.*))::text,
+               nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, recovery._stale_value(5, 'image', new.*)::jsonb;
+    end if;
+    if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+        perform recovery._announce_written();
+    end if;
+    return null;
+end;
+    exception when others then
+        if sqlstate like 'RC%' then
+            raise;
+        end if;
+        raise warning 'recovery: a write of watch "%" passes unseen: %', 'app.task', sqlerrm;
+        return null;
+    end;
+end;
 
 -- app.task: trigger
 CREATE TRIGGER recovery_10_insert AFTER INSERT ON app.task FOR EACH ROW WHEN ((((new.status = 'running'::text) OR (current_setting('recovery.move_5'::text, true) = 'on'::text)) AND ((CURRENT_USER <> 'recovery_runner_postgres'::name) OR (pg_trigger_depth() > 0)))) EXECUTE FUNCTION recovery.watch_5_insert();
 
 -- app.task: trigger
-CREATE TRIGGER recovery_20_update AFTER UPDATE OF session, number, status, server_epoch ON app.task FOR EACH ROW WHEN (((CURRENT_USER <> 'recovery_runner_postgres'::name) OR (pg_trigger_depth() > 0))) EXECUTE FUNCTION recovery.watch_5_update();
+CREATE TRIGGER recovery_20_update AFTER UPDATE OF status, server_epoch ON app.task FOR EACH ROW WHEN (((CURRENT_USER <> 'recovery_runner_postgres'::name) OR (pg_trigger_depth() > 0))) EXECUTE FUNCTION recovery.watch_5_update();
 
 -- app.task: trigger
 CREATE TRIGGER recovery_30_delete AFTER DELETE ON app.task FOR EACH ROW WHEN ((((old.status = 'running'::text) OR (current_setting('recovery.server_epoch'::text, true) <> ''::text) OR (current_setting('recovery.move_5'::text, true) = 'on'::text)) AND ((CURRENT_USER <> 'recovery_runner_postgres'::name) OR (pg_trigger_depth() > 0)))) EXECUTE FUNCTION recovery.watch_5_delete();
@@ -392,16 +877,21 @@ CREATE TRIGGER zz_recovery_30_delete BEFORE DELETE ON app.task FOR EACH ROW WHEN
 
 -- app.task: truncate
 begin
+    if recovery._has_names('<table>'::regclass, 'column attempts, column created, column data, column number, column session, column status, relation None') then
+declare
+    v_told bigint;
+begin
     if nullif(current_setting('recovery.server_epoch', true), '')::bigint is not null then
         perform recovery.assert_live(nullif(current_setting('recovery.server_epoch', true), '')::bigint);
     end if;
     begin
-        insert into recovery.outbox_5
+        execute replace('        insert into recovery.outbox_5
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
-        select r.server_epoch, 'app.task', 'deleted', 'task.changed', jsonb_build_array(r.session, r.number)::text, (r.session)::text,
-               nullif(current_setting('recovery.reason', true), ''), 'writer', jsonb_build_object('attempts', r.attempts, 'data', r.data, 'status', r.status), null::jsonb
-        from app.task as r where (r.status = 'running'::text);
-        if found then
+        select r.server_epoch, ''app.task'', ''deleted'', ''task.changed'', jsonb_build_array(r.session, r.number)::text, (r.session)::text,
+               nullif(current_setting(''recovery.reason'', true), ''''), ''writer'', jsonb_build_object(''attempts'', r.attempts, ''data'', r.data, ''status'', r.status), null::jsonb
+        from @TABLE@ as r where (r.status = ''running''::text);', '@TABLE@', tg_relid::regclass::text);
+        get diagnostics v_told = row_count;
+        if v_told > 0 then
             perform recovery._announce_written();
         end if;
     exception when others then
@@ -409,8 +899,42 @@ begin
     end;
     return null;
 end;
+    end if;
+    -- A name that stands above has changed, and recovery._follow_watch has not come yet.
+    begin
+declare
+    v_told bigint;
+begin
+    if nullif(current_setting('recovery.server_epoch', true), '')::bigint is not null then
+        perform recovery.assert_live(nullif(current_setting('recovery.server_epoch', true), '')::bigint);
+    end if;
+    begin
+        execute replace('        insert into recovery.outbox_5
+            (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+        select r.server_epoch, ''app.task'', ''deleted'', ''task.changed'', recovery._stale_value(5, ''key'', r.*), (recovery._stale_value(5, ''group'', r.*))::text,
+               nullif(current_setting(''recovery.reason'', true), ''''), ''writer'', recovery._stale_value(5, ''image'', r.*)::jsonb, null::jsonb
+        from @TABLE@ as r where recovery._stale_value(5, ''open'', r.*)::boolean;', '@TABLE@', tg_relid::regclass::text);
+        get diagnostics v_told = row_count;
+        if v_told > 0 then
+            perform recovery._announce_written();
+        end if;
+    exception when others then
+        raise warning 'recovery: the rows of % that were open leave no event: %', tg_relid::regclass, sqlerrm;
+    end;
+    return null;
+end;
+    exception when others then
+        if sqlstate like 'RC%' then
+            raise;
+        end if;
+        raise warning 'recovery: a write of watch "%" passes unseen: %', 'app.task', sqlerrm;
+        return null;
+    end;
+end;
 
 -- app.task: update
+begin
+    if recovery._has_names('<table>'::regclass, 'column attempts, column created, column data, column number, column session, column status, relation None') then
 declare
     v_old  constant boolean := ((old.status = 'running'::text)) is true;
     v_new  constant boolean := ((new.status = 'running'::text)) is true;
@@ -448,4 +972,53 @@ begin
         perform recovery._announce_written();
     end if;
     return null;
+end;
+    end if;
+    -- A name that stands above has changed, and recovery._follow_watch has not come yet.
+    begin
+declare
+    v_old  constant boolean := (recovery._stale_value(5, 'open', old.*)::boolean) is true;
+    v_new  constant boolean := (recovery._stale_value(5, 'open', new.*)::boolean) is true;
+    v_kind text;
+begin
+    if v_old and v_new and new.server_epoch is not distinct from old.server_epoch then
+        return null;  -- still open
+    end if;
+    v_kind := case when not v_new then 'closed' when v_old then 'adopted' else 'reopened' end;
+    if (case when new.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
+              and v_old <> v_new and (v_new or new.server_epoch = old.server_epoch)
+              and current_setting('transaction_isolation') = 'read committed'
+             then pg_advisory_xact_lock_shared(new.server_epoch) is not null end) then
+        insert into recovery.outbox_5
+            (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+        select new.server_epoch, 'app.task', v_kind, 'task.changed', recovery._stale_value(5, 'key', new.*), (recovery._stale_value(5, 'group', new.*))::text,
+               nullif(current_setting('recovery.reason', true), ''), 'writer', d.old, d.new
+        from recovery.server as s
+        cross join lateral recovery._json_difference(recovery._stale_value(5, 'image', old.*)::jsonb, recovery._stale_value(5, 'image', new.*)::jsonb) as d
+        where s.epoch = new.server_epoch and s.ended is null and s.pending is null and s.drain_until is null;
+    end if;
+    if not found then
+        perform recovery._fence_write(case when v_new then new.server_epoch end, v_new and not v_old);
+        if not v_old and not v_new then
+            return null;
+        end if;
+        insert into recovery.outbox_5
+            (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+        select new.server_epoch, 'app.task', v_kind, 'task.changed', recovery._stale_value(5, 'key', new.*), (recovery._stale_value(5, 'group', new.*))::text,
+               nullif(current_setting('recovery.reason', true), ''), 'writer', d.old, d.new
+        from recovery._json_difference(recovery._stale_value(5, 'image', old.*)::jsonb, recovery._stale_value(5, 'image', new.*)::jsonb) as d;
+    end if;
+    if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+        perform recovery._announce_written();
+    end if;
+    return null;
+end;
+    exception when others then
+        if sqlstate like 'RC%' then
+            raise;
+        end if;
+        raise warning 'recovery: a write of watch "%" passes unseen: %', 'app.task', sqlerrm;
+        return null;
+    end;
 end;

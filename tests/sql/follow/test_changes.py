@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -52,7 +51,7 @@ BROKEN: dict[str, tuple[str, str, str | None]] = {
         " update app.job set status = gone; alter table app.job drop column gone",
         "column gone of app.job does not exist|column status of app.job does not exist",
         "select recovery.alter('app.job', '{\"open\": \"r.status = ''running''\", "
-        "\"close\": {\"status\": \"''failed''\", \"error\": \"c.message\"}}')",
+        '"close": {"status": "\'\'failed\'\'", "error": "c.message"}}\')',
     ),
     "a column of the closing goes": (
         "alter table app.job drop column error",
@@ -156,7 +155,9 @@ def test_p13_a_change_is_followed(
     assert value(jobs, "select array_agg(message) from recovery.broken_watch") is None
     assert value(jobs, "select array_agg(problem) from recovery.problem") is None
     assert boot(jobs).closed == {"app.job": 3}
-    failed = jobs.execute("select id from app.job where status::text = 'failed' order by 1").fetchall()
+    failed = jobs.execute(
+        "select id from app.job where status::text = 'failed' order by 1"
+    ).fetchall()
     assert [key for (key,) in failed] == keys
 
 
@@ -176,9 +177,7 @@ def test_p14_a_broken_watch_stays_alone(
     keys += [write(old), write(new)]
     assert sweep(jobs)["closed"] == {}
     keys += [write(old), write(new)]
-    (found,) = jobs.execute(
-        "select watch, message, remedy from recovery.broken_watch"
-    ).fetchall()
+    (found,) = jobs.execute("select watch, message, remedy from recovery.broken_watch").fetchall()
     assert found[0] == "app.job"
     assert value(jobs, "select %s::text ~ %s", found[1], message), found[1]
     assert found[2]
@@ -232,7 +231,9 @@ def test_p13_without_event_triggers_a_sweep_does_it(jobs: Connection) -> None:
     assert "r.state" in value(jobs, "select open from recovery.watch where name = 'app.job'")
     jobs.execute("drop table app.job")
     sweep(jobs)
-    assert value(jobs, "select array_agg(name) from recovery.watch where name ~ '^app'") == ["app.other"]
+    assert value(jobs, "select array_agg(name) from recovery.watch where name ~ '^app'") == [
+        "app.other"
+    ]
 
 
 @pytest.mark.parametrize("when", ["event trigger", "none"])

@@ -32,13 +32,16 @@ TABLES = """
 RENAMES: dict[str, tuple[str, dict[str, str]]] = {
     "a column of open": ("alter table app.task rename state to status", {"state": "status"}),
     "the key": ("alter table app.task rename id to task_id", {"id": "task_id"}),
-    "a column of the closing": ('alter table app.task rename "Note" to remark', {'"Note"': "remark"}),
+    "a column of the closing": (
+        'alter table app.task rename "Note" to remark',
+        {'"Note"': "remark"},
+    ),
     "a column to a name that needs quotes": (
         'alter table app.task rename error to "Last error"',
         {"error": '"Last error"'},
     ),
     "two columns swapped": (
-        "alter table app.task rename error to x; alter table app.task rename \"Note\" to error;"
+        'alter table app.task rename error to x; alter table app.task rename "Note" to error;'
         ' alter table app.task rename x to "Note"',
         {"error": '"Note"', '"Note"': "error"},
     ),
@@ -47,7 +50,10 @@ RENAMES: dict[str, tuple[str, dict[str, str]]] = {
     "the attempts": ("alter table app.task rename attempts to tries", {"attempts": "tries"}),
     "the table": ("alter table app.task rename to job", {"app.task": "app.job"}),
     "its schema": ("alter schema app rename to work", {"app.": "work."}),
-    "the schema in which it is": ("alter table app.task set schema other", {"app.task": "other.task"}),
+    "the schema in which it is": (
+        "alter table app.task set schema other",
+        {"app.task": "other.task"},
+    ),
     "the value that is open": (
         "alter type app.state rename value 'running' to 'active'",
         {"running": "active"},
@@ -69,7 +75,7 @@ STATEMENTS = {
     "queue": "insert into app.task (state) values ('queued') returning id",
     "stream": "update app.task set \"Note\" = 'moves' where id = %s",
     "delete": "delete from app.task where id = %s",
-    "all": "select id, state::text, server_epoch, \"Note\", error from app.task order by id",
+    "all": 'select id, state::text, server_epoch, "Note", error from app.task order by id',
 }
 
 
@@ -155,7 +161,9 @@ def test_p13_a_rename_is_followed(
         host.run(session, "finish", done)
         host.run(session, "delete", gone)
         open_rows.append(key)
-        told = [(e["kind"], e["key"], e["group_key"], e["server_epoch"]) for e in events(tasks, after)]
+        told = [
+            (e["kind"], e["key"], e["group_key"], e["server_epoch"]) for e in events(tasks, after)
+        ]
         assert told == [
             ("opened", str(key), "1", server.epoch),
             ("opened", str(done), "1", server.epoch),
