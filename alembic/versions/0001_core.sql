@@ -809,7 +809,8 @@ comment on column recovery.event.server_epoch is 'Owner of the row; for a closin
 comment on column recovery.event.watch is 'Name of the watch.';
 --;
 comment on column recovery.event.kind is
-    'opened, reopened, closed, requeued, deleted, adopted (a row); failed, idle (a group); broken, repaired (a watch, key empty); cancel (a row or group: '
+    'opened, reopened, closed, requeued, deleted, adopted (a row); failed, idle (a group); broken, repaired (a watch, '
+    'key empty); cancel (a row or group: '
     'asks its owner to stop it).';
 --;
 comment on column recovery.event.topic is 'Name of the bus event, as the watch says.';
@@ -4608,7 +4609,8 @@ exception when others then
 end
 $$;
 --;
-comment on function recovery._forget_ddl() is 'Event trigger behind a DROP: nothing is left of a watch on a dropped table.';
+comment on function recovery._forget_ddl() is
+    'Event trigger behind a DROP: nothing is left of a watch on a dropped table.';
 --;
 revoke all on function recovery._forget_ddl() from public;
 --;
@@ -5152,10 +5154,12 @@ as $$
         -- What else its expressions read and call.
         (select string_agg(concat_ws(' ', o.oid, o.relowner, o.relacl, o.relrowsecurity), ',' order by o.oid)
          from pg_class as o where o.oid in (
-             select (u.use ->> 1)::oid from jsonb_array_elements(p_watch.uses) as u (use) where u.use ->> 0 = 'relation')),
+             select (u.use ->> 1)::oid from jsonb_array_elements(p_watch.uses) as u (use)
+             where u.use ->> 0 = 'relation')),
         (select string_agg(concat_ws(' ', f.oid, f.proowner, f.proacl), ',' order by f.oid)
          from pg_proc as f where f.oid in (
-             select (u.use ->> 1)::oid from jsonb_array_elements(p_watch.uses) as u (use) where u.use ->> 0 = 'function')),
+             select (u.use ->> 1)::oid from jsonb_array_elements(p_watch.uses) as u (use)
+             where u.use ->> 0 = 'function')),
         (select concat_ws(' ', r.rolsuper, r.rolbypassrls) from pg_roles as r where r.oid = c.relowner)))
     from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
     where c.oid = p_watch.relation
@@ -5197,8 +5201,8 @@ as $$
 $$;
 --;
 comment on function recovery._watches_in_the_way(text) is
-    'The watches whose triggers and indexes keep the ALTER TABLE in p_query from dropping a column or changing its type, as far as '
-    'its text shows that.';
+    'The watches whose triggers and indexes keep the ALTER TABLE in p_query from dropping a column or '
+    'changing its type, as far as its text shows that.';
 --;
 revoke all on function recovery._watches_in_the_way(text) from public;
 --;

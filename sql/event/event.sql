@@ -22,7 +22,8 @@ comment on column recovery.event.at is 'Database clock at the change.';
 comment on column recovery.event.server_epoch is 'Owner of the row; for a closing the epoch whose work was closed.';
 comment on column recovery.event.watch is 'Name of the watch.';
 comment on column recovery.event.kind is
-    'opened, reopened, closed, requeued, deleted, adopted (a row); failed, idle (a group); broken, repaired (a watch, key empty); cancel (a row or group: '
+    'opened, reopened, closed, requeued, deleted, adopted (a row); failed, idle (a group); broken, repaired (a watch, '
+    'key empty); cancel (a row or group: '
     'asks its owner to stop it).';
 comment on column recovery.event.topic is 'Name of the bus event, as the watch says.';
 comment on column recovery.event.key is 'Primary key of the row as text; a JSON array where it has several columns.';

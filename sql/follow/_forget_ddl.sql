@@ -12,6 +12,7 @@ exception when others then
 end
 $$;
 
-comment on function recovery._forget_ddl() is 'Event trigger behind a DROP: nothing is left of a watch on a dropped table.';
+comment on function recovery._forget_ddl() is
+    'Event trigger behind a DROP: nothing is left of a watch on a dropped table.';
 
 revoke all on function recovery._forget_ddl() from public;

@@ -20,10 +20,12 @@ as $$
         -- What else its expressions read and call.
         (select string_agg(concat_ws(' ', o.oid, o.relowner, o.relacl, o.relrowsecurity), ',' order by o.oid)
          from pg_class as o where o.oid in (
-             select (u.use ->> 1)::oid from jsonb_array_elements(p_watch.uses) as u (use) where u.use ->> 0 = 'relation')),
+             select (u.use ->> 1)::oid from jsonb_array_elements(p_watch.uses) as u (use)
+             where u.use ->> 0 = 'relation')),
         (select string_agg(concat_ws(' ', f.oid, f.proowner, f.proacl), ',' order by f.oid)
          from pg_proc as f where f.oid in (
-             select (u.use ->> 1)::oid from jsonb_array_elements(p_watch.uses) as u (use) where u.use ->> 0 = 'function')),
+             select (u.use ->> 1)::oid from jsonb_array_elements(p_watch.uses) as u (use)
+             where u.use ->> 0 = 'function')),
         (select concat_ws(' ', r.rolsuper, r.rolbypassrls) from pg_roles as r where r.oid = c.relowner)))
     from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
     where c.oid = p_watch.relation

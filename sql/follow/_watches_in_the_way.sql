@@ -27,7 +27,7 @@ as $$
 $$;
 
 comment on function recovery._watches_in_the_way(text) is
-    'The watches whose triggers and indexes keep the ALTER TABLE in p_query from dropping a column or changing its type, as far as '
-    'its text shows that.';
+    'The watches whose triggers and indexes keep the ALTER TABLE in p_query from dropping a column or '
+    'changing its type, as far as its text shows that.';
 
 revoke all on function recovery._watches_in_the_way(text) from public;
