@@ -276,6 +276,9 @@ create table recovery.partition (
     relation regclass not null,
     filenode oid      not null,
     detached timestamptz,
+    since    bigint   not null,
+    seen     bigint,
+    mark     xid8,
     constraint partition_pkey primary key (watch, relation)
 );
 --;
@@ -291,6 +294,15 @@ comment on column recovery.partition.filenode is 'Its file: TRUNCATE gives it a 
 --;
 comment on column recovery.partition.detached is
     'When a sweep found it detached, with what PostgreSQL leaves in it: column and index. Null: it is a partition.';
+--;
+comment on column recovery.partition.since is
+    'No event before this one is the last word of an open row: the search for rows that are gone begins here. Since, '
+    'seen and mark are the same for all partitions of a watch.';
+--;
+comment on column recovery.partition.seen is 'The newest event at the last such search.';
+--;
+comment on column recovery.partition.mark is
+    'When the oldest transaction has reached this one, all events up to seen are there, or were rolled back.';
 --;
 -- sql/watch/watch.sql
 create table recovery.watch (
@@ -3586,34 +3598,58 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_watch recovery.watch;
+    v_watch   recovery.watch;
+    v_there   regclass[];
+    v_files   oid[];
+    v_since   bigint;
+    v_seen    bigint;
+    v_settled boolean;
+    v_last    bigint;
+    v_gone    record;
 begin
     for v_watch in
         select w.* from recovery._attached_watches() as w join pg_class as c on c.oid = w.relation and c.relkind = 'p'
         where w.id = p_watch or p_watch is null order by w.id
     loop
         begin
-            insert into recovery.partition as p (watch, relation, filenode)
-            select v_watch.id, t.relation, t.filenode from recovery._partitions_of(v_watch.relation) as t
+            insert into recovery.partition as p (watch, relation, filenode, since, seen, mark)
+            select v_watch.id, t.relation, t.filenode,
+                   coalesce(s.since, pg_sequence_last_value('recovery.event_id_seq'), 0), s.seen, s.mark
+            from recovery._partitions_of(v_watch.relation) as t cross join (
+                select min(o.since) as since, max(o.seen) as seen, max(o.mark) as mark
+                from recovery.partition as o where o.watch = v_watch.id) as s
             where not exists (
                 select from recovery.partition as o where o.watch = v_watch.id and o.relation = t.relation)
             on conflict (watch, relation) do nothing;
             continue when p_detector is null;
+            -- As it was before the search: what happens during it is the next sweep's.
+            select coalesce(array_agg(t.relation), '{}'), coalesce(array_agg(t.filenode), '{}') into v_there, v_files
+            from recovery._partitions_of(v_watch.relation) as t;
             -- Another sweep that has found it first tells it.
             perform from recovery.partition as p
-            left join recovery._partitions_of(v_watch.relation) as t on t.relation = p.relation
+            left join unnest(v_there, v_files) as t (relation, filenode) on t.relation = p.relation
             where p.watch = v_watch.id and (
                 case when p.detached is null then t.relation is null or t.filenode <> p.filenode
                      else t.relation is not null end)
             for update of p skip locked;
             if found then
-                perform recovery._tell_gone_rows(v_watch, p_detector);
-                update recovery.partition as p
-                set filenode = coalesce(t.filenode, p.filenode),
-                    detached = case when t.relation is null then coalesce(p.detached, clock_timestamp()) end
-                from recovery.partition as o
-                left join recovery._partitions_of(v_watch.relation) as t on t.relation = o.relation
-                where o.watch = v_watch.id and p.watch = o.watch and p.relation = o.relation;
+                -- One after the other: what is settled was there before the search, what it saw is older than the mark.
+                select min(p.since), max(p.seen), pg_snapshot_xmin(pg_current_snapshot()) >= max(p.mark)
+                into v_since, v_seen, v_settled from recovery.partition as p where p.watch = v_watch.id;
+                select max(e.id) into v_last from recovery.event as e;
+                select g.* into v_gone from recovery._tell_gone_rows(v_watch, p_detector, v_since) as g;
+                if v_gone.o_done then
+                    update recovery.partition as p
+                    set filenode = coalesce(t.filenode, p.filenode),
+                        detached = case when t.relation is null then coalesce(p.detached, clock_timestamp()) end,
+                        since = case when v_settled then greatest(v_since, least(v_gone.o_first, v_seen + 1))
+                            else v_since end,
+                        seen = case when v_settled is not false then v_last else p.seen end,
+                        mark = case when v_settled is not false then pg_current_xact_id() else p.mark end
+                    from recovery.partition as o
+                    left join unnest(v_there, v_files) as t (relation, filenode) on t.relation = o.relation
+                    where o.watch = v_watch.id and p.watch = o.watch and p.relation = o.relation;
+                end if;
             end if;
             delete from recovery.partition as p
             where p.watch = v_watch.id and p.detached is not null
@@ -4016,63 +4052,79 @@ comment on function recovery._state_sql(recovery.watch, text) is
 revoke all on function recovery._state_sql(recovery.watch, text) from public;
 --;
 -- sql/watch/_tell_gone_rows.sql
-create or replace function recovery._tell_gone_rows(p_watch recovery.watch, p_detector text)
-returns bigint
+create or replace function recovery._tell_gone_rows(
+    p_watch recovery.watch, p_detector text, p_since bigint, out o_done boolean, out o_first bigint
+)
+returns record
 language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
+set enable_nestloop = off
+set jit = off
+set work_mem = '32MB'
 as $$
 /* Rows that the events call open and the table does not have. By the events, because there is nothing else to ask:
    who truncates or drops a partition takes the rows along, and a detached one may be closed to us.
    Three statements: each sees what was committed before it, so a row that was written after the first has its event
-   in the sight of the third, which leaves it out. */
+   in the sight of the third, which leaves it out. Nested loops are off: nobody can estimate what is gone. */
 declare
     v_kinds constant text[] := array['opened', 'reopened', 'adopted', 'closed', 'requeued', 'deleted'];
     v_parts constant integer := cardinality(p_watch.key_columns);
     v_ids   bigint[];
-    v_gone  jsonb;
+    v_found jsonb;
     v_task  recovery.task;
-    v_count bigint;
 begin
+    o_done := true;
     if p_watch.events = 'closed' then
-        return 0;  -- nobody was told that they were open
+        return;  -- nobody was told that they were open
     end if;
-    select array_agg(e.id order by e.id), array_agg(e.key order by e.id) into v_ids, v_task.keys
-    from recovery.event as e
-    where e.id in (
-        select max(l.id) from recovery.event as l where l.watch = p_watch.name and l.kind = any (v_kinds)
-        group by l.key)
-      and e.kind in ('opened', 'reopened', 'adopted')
-      and (v_parts = 1 or case when e.key like '[%' then jsonb_array_length(e.key::jsonb) end = v_parts);
-    -- Key by key: an estimate must not make it read the table.
-    select g.* into v_gone from recovery._run_as_owner(p_watch.runner, recovery._render_sql($sql$
-        select to_jsonb(array_agg(k.n)) from unnest(($1).keys) with ordinality as k (key, n)
-        where (select true from {relation} as r where {same} limit 1) is null
+    select array_agg(e.id order by e.id), array_agg(e.key order by e.id), min(e.id)
+    into v_ids, v_task.keys, o_first
+    from (
+        select l.key, max(l.id) as id
+        from recovery.event as l
+        where l.id >= p_since and l.watch = p_watch.name and l.kind = any (v_kinds)
+          and (v_parts = 1 or case when l.key like '[%' then jsonb_array_length(l.key::jsonb) end = v_parts)
+        group by l.key
+        having max(l.id) = max(l.id) filter (where l.kind in ('opened', 'reopened', 'adopted'))
+    ) as e;
+    -- Most are open as they should be. What is left is looked up key by key, for an estimate must not make it read the
+    -- table, and a part a sweep: any, so that rows which were closed unseen don't keep the others from their turn.
+    select f.* into v_found from recovery._run_as_owner(p_watch.runner, recovery._render_sql($sql$
+        with o as materialized (select {key} as key from {relation} as r where ({open})),
+        k as materialized (
+            select k.key, k.n from unnest(($1).keys) with ordinality as k (key, n)
+            where not exists (select from o where o.key = k.key) order by random() limit 5000
+        )
+        select jsonb_build_object('looked', (select count(*) from k), 'gone', (
+            select jsonb_agg(k.n) from k where (select true from {relation} as r where {same} limit 1) is null))
         $sql$, jsonb_build_object(
+        'key', recovery._key_text(p_watch.key_columns, 'r'),
+        'open', p_watch.open,
         'relation', p_watch.relation,
         'same', (
             select string_agg(format('r.%I = (%s)::%s', c.name,
                 case v_parts when 1 then 'k.key' else format('k.key::jsonb ->> %s', c.n - 1) end,
                 p_watch.key_types[c.n]), ' and ' order by c.n)
-            from unnest(p_watch.key_columns) with ordinality as c (name, n)))), v_task) as g;
+            from unnest(p_watch.key_columns) with ordinality as c (name, n)))), v_task) as f;
     insert into recovery.event (server_epoch, watch, kind, topic, key, group_key, reason, detector, old)
     select e.server_epoch, e.watch, 'deleted', e.topic, e.key, e.group_key, 'row_gone', p_detector, e.new
-    from unnest(recovery._to_texts(v_gone)::bigint[]) as g (n) join recovery.event as e on e.id = v_ids[g.n]
+    from unnest(recovery._to_texts(v_found -> 'gone')::bigint[]) as g (n) join recovery.event as e on e.id = v_ids[g.n]
     where not exists (
         select from recovery.event as l
-        where l.watch = e.watch and l.key = e.key and l.id > e.id and l.kind = any (v_kinds))
+        where l.watch = e.watch and l.key = e.key and l.id > e.id and l.id >= p_since and l.kind = any (v_kinds))
     order by e.id;
-    get diagnostics v_count = row_count;
-    return v_count;
+    o_done := (v_found ->> 'looked')::integer < 5000;
 end
 $$;
 --;
-comment on function recovery._tell_gone_rows(recovery.watch, text) is
-    'Writes an event "deleted" for each row that was told as open and is in the table no more; so many. For '
-    'recovery._note_partitions: it reads all events.';
+comment on function recovery._tell_gone_rows(recovery.watch, text, bigint) is
+    'Writes an event "deleted" for each row that was told as open and is in the table no more, by the events from '
+    'p_since on. Not done: there may be more of them. First: the oldest event that calls a row open. A row of the '
+    'same key that somebody inserts at this very moment may be told before its predecessor''s end.';
 --;
-revoke all on function recovery._tell_gone_rows(recovery.watch, text) from public;
+revoke all on function recovery._tell_gone_rows(recovery.watch, text, bigint) from public;
 --;
 -- sql/watch/_trigger_definitions.sql
 create or replace function recovery._trigger_definitions(p_watch recovery.watch)

@@ -415,6 +415,35 @@ def test_a_row_that_somebody_closed_unseen_is_not_gone(parted: Connection) -> No
     assert kinds(parted, seen) == [("deleted", "[3, 99]")]
 
 
+def test_the_search_does_not_begin_at_the_beginning(
+    parted: Connection, connect: Callable[..., Connection]
+) -> None:
+    """It passes over what is settled, and never over an event that was not yet there."""
+    since = "select min(since) from recovery.partition"
+    late = connect(autocommit=False)
+    late.execute("insert into app.job (id, day) values (9, 15)")
+    open_two(parted)
+    seen = last_event(parted)
+    for _ in range(3):
+        parted.execute("truncate app.rest")
+        sweep(parted)
+    assert value(parted, since) < seen
+    late.commit()
+    parted.execute("update app.job set status = 'done' where id < 9")
+    for _ in range(3):
+        parted.execute("truncate app.rest")
+        sweep(parted)
+    (opened,) = [event["id"] for event in events(parted) if event["key"] == "[9, 15]"]
+    assert value(parted, since) == opened
+    parted.execute("drop table app.two")
+    sweep(parted)
+    assert kinds(parted)[-1] == ("deleted", "[9, 15]")
+    for _ in range(3):
+        parted.execute("truncate app.rest")
+        sweep(parted)
+    assert value(parted, since) == last_event(parted) + 1
+
+
 def test_events_of_closings_only_tell_nothing_of_it(roles: Any, conn: Connection) -> None:
     conn.execute("create schema app")
     conn.execute(SHAPES["range"])  # type: ignore
