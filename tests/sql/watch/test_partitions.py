@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import subprocess
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -106,6 +108,17 @@ def dump(conn: Connection) -> dict[str, Any]:
     return {name: fingerprint(conn, name) for name in relations(conn)}
 
 
+def pg_dump(cluster: Any, dsn: str, schema: str = "app") -> str:
+    """The schema as it prints it; nothing where there is no pg_dump of this major."""
+    binaries = getattr(cluster, "binaries", None)
+    program = binaries and binaries.bin_dir / "pg_dump"
+    if not program or not program.is_file():
+        return ""
+    command = [program, "--schema-only", f"--schema={schema}", dsn]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return re.sub(r"^\\(un)?restrict .*$", "", done.stdout, flags=re.MULTILINE)
+
+
 def same_as_twin(conn: Connection) -> None:
     """Schema app is as schema twin, in which nobody ever watched."""
     for name in relations(conn):
@@ -189,18 +202,23 @@ def test_p01_p04_direct_writes(
     assert jobs(conn) == {1: "failed", 2: "failed", 4: "failed"}
 
 
-def test_p12_the_partitions_are_as_they_were(shape: str, conn: Connection) -> None:
+def test_p12_the_partitions_are_as_they_were(
+    shape: str, conn: Connection, cluster: Any, dsn: str
+) -> None:
     conn.execute("create index host on app.job (note)")
-    was = dump(conn)
+    was, printed = dump(conn), pg_dump(cluster, dsn)
     attach(conn, started="began")
     conn.execute("select recovery.supervise('app.job')")
     assert dump(conn) != was
     conn.execute("select recovery.detach('app.job')")
     assert dump(conn) == was
+    assert pg_dump(cluster, dsn) == printed
 
 
 @pytest.mark.parametrize("shape", ["range", "list", "levels"], indirect=True)
-def test_p12_partitions_that_came_and_went_meanwhile(shape: str, conn: Connection) -> None:
+def test_p12_partitions_that_came_and_went_meanwhile(
+    shape: str, conn: Connection, cluster: Any, dsn: str
+) -> None:
     """As if the host had done it all without us."""
     new, made = (
         ("in (100)", "in (200)")
@@ -220,6 +238,8 @@ def test_p12_partitions_that_came_and_went_meanwhile(shape: str, conn: Connectio
     conn.execute(host)  # type: ignore
     conn.execute("select recovery.detach('app.job')")
     same_as_twin(conn)
+    twin = re.sub(r"\btwin\b", "app", pg_dump(cluster, dsn, "twin"))
+    assert pg_dump(cluster, dsn) == twin
     assert value(conn, "select count(*) from recovery.partition") == 0
 
 
