@@ -273,6 +273,40 @@ comment on column recovery.broken_watch.message is 'Message of the last error.';
 --;
 comment on column recovery.broken_watch.remedy is 'What repairs it: a statement, where there is one.';
 --;
+-- sql/watch/partition.sql
+create table recovery.partition (
+    watch    integer  not null,
+    relation regclass not null,
+    filenode oid      not null,
+    detached timestamptz,
+    since    bigint   not null,
+    seen     bigint,
+    mark     xid8,
+    constraint partition_pkey primary key (watch, relation)
+);
+--;
+comment on table recovery.partition is
+    'The partitions that a sweep has seen below each watched table. PostgreSQL fires no trigger when one is detached, '
+    'dropped or truncated: the next sweep compares, and says which open rows are gone.';
+--;
+comment on column recovery.partition.watch is 'Number of the watch.';
+--;
+comment on column recovery.partition.relation is 'The partition, at whatever level.';
+--;
+comment on column recovery.partition.filenode is 'Its file: TRUNCATE gives it a new one.';
+--;
+comment on column recovery.partition.detached is
+    'When a sweep found it detached, with what PostgreSQL leaves in it: column and index. Null: it is a partition.';
+--;
+comment on column recovery.partition.since is
+    'No event before this one is the last word of an open row: the search for rows that are gone begins here. Since, '
+    'seen and mark are the same for all partitions of a watch.';
+--;
+comment on column recovery.partition.seen is 'The newest event at the last such search.';
+--;
+comment on column recovery.partition.mark is
+    'When the oldest transaction has reached this one, all events up to seen are there, or were rolled back.';
+--;
 -- sql/watch/watch.sql
 create table recovery.watch (
     id            integer   generated always as identity,
@@ -1200,7 +1234,9 @@ as $$
         join pg_class as c on c.relnamespace = t.relnamespace and c.relowner = t.relowner
             and c.relkind in ('r', 'p', 'v')
         where t.oid = p_table and not has_table_privilege(n.role, c.oid, 'insert')
-          and exists (select from pg_trigger as g where g.tgrelid = t.oid and not g.tgisinternal
+          and not c.relispartition  -- written by way of its parent
+          and exists (select from pg_trigger as g where not g.tgisinternal
+              and (g.tgrelid = t.oid or g.tgrelid in (select p.relation from recovery._partitions_of(t.oid) as p))
               and g.tgname !~ '^(zz_)?recovery_[0-9]{2}_'))
 $$;
 --;
@@ -1231,7 +1267,8 @@ begin
             and c.relkind in ('r', 'p', 'v', 'S')
         where t.oid = p_table
           and (c.oid = t.oid
-               or exists (select from pg_trigger as g where g.tgrelid = t.oid and not g.tgisinternal
+               or exists (select from pg_trigger as g where not g.tgisinternal
+                   and (g.tgrelid = t.oid or g.tgrelid in (select p.relation from recovery._partitions_of(t.oid) as p))
                    and g.tgname !~ '^(zz_)?recovery_[0-9]{2}_')
                or exists (select from pg_rewrite as r where r.ev_class = t.oid))
     loop
@@ -1681,6 +1718,10 @@ begin
         recovery._owns_table(regclass),
         recovery._check_owner(regclass),
         recovery._check_table(regclass),
+        recovery._partitions_of(regclass),
+        recovery._check_partitions(regclass),
+        recovery._left_partitions(regclass),
+        recovery._clean_partitions(regclass),
         recovery._prepare_runner(regclass),
         recovery._add_owner_column(recovery.watch),
         recovery._runner_of(regclass),
@@ -2339,6 +2380,41 @@ comment on function recovery._check_owner(regclass) is
 --;
 revoke all on function recovery._check_owner(regclass) from public;
 --;
+-- sql/watch/_check_partitions.sql
+create or replace function recovery._check_partitions(p_table regclass)
+returns void
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_other record;
+begin
+    select p.relation, p.owner into v_other from recovery._partitions_of(p_table) as p
+    where not pg_has_role(p.owner, 'usage') order by p.relation::text limit 1;
+    if found then
+        perform recovery._fail('42501', format('must be owner of partition %s of %s', v_other.relation, p_table),
+            format('It belongs to %s. Who has the rights of both owners attaches the table, a superuser for one; or: '
+                'alter table %s owner to %s;', v_other.owner, v_other.relation,
+                (select c.relowner::regrole from pg_class as c where c.oid = p_table)));
+    end if;
+    select p.relation into v_other from recovery._partitions_of(p_table) as p
+    join pg_trigger as t on t.tgrelid = p.relation
+    where t.tgname ~ '^(zz_)?recovery_[0-9]{2}_' and t.tgparentid = 0 limit 1;
+    if found then
+        perform recovery._fail('RC006', format('partition %s of %s is watched itself', v_other.relation, p_table),
+            format('Detach it first: select recovery.detach(%L).', v_other.relation));
+    end if;
+end
+$$;
+--;
+comment on function recovery._check_partitions(regclass) is
+    'Refuses a caller without the rights of each partition''s owner, which what attach makes needs: 42501; and '
+    'partitions that have triggers of ours: RC006.';
+--;
+revoke all on function recovery._check_partitions(regclass) from public;
+--;
 -- sql/watch/_check_supervision.sql
 create or replace function recovery._check_supervision(p_watch recovery.watch)
 returns void
@@ -2465,6 +2541,34 @@ comment on function recovery._child_group(recovery.watch, text) is
     'The group that a row waits for (a subagent''s session), or null.';
 --;
 revoke all on function recovery._child_group(recovery.watch, text) from public;
+--;
+-- sql/watch/_clean_partitions.sql
+create or replace function recovery._clean_partitions(p_table regclass)
+returns void
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_left regclass;
+begin
+    for v_left in select l.* from recovery._left_partitions(p_table) as l order by l::text loop
+        begin
+            execute format('alter table %s drop column server_epoch', v_left);
+        exception when others then
+            raise warning 'recovery: %, which was a partition of %, keeps the column server_epoch: %', v_left, p_table,
+                sqlerrm using hint = format('alter table %s drop column server_epoch;', v_left);
+        end;
+    end loop;
+end
+$$;
+--;
+comment on function recovery._clean_partitions(regclass) is
+    'Removes from detached partitions what PostgreSQL has left in them: the column server_epoch, and the index with '
+    'it. What the caller may not alter is named in a warning.';
+--;
+revoke all on function recovery._clean_partitions(regclass) from public;
 --;
 -- sql/watch/_closing_columns.sql
 create or replace function recovery._closing_columns(p_watch recovery.watch)
@@ -2928,6 +3032,7 @@ begin
         delete from recovery.cancellation as c where c.family = old.family;
     end if;
     delete from recovery.failure as f where f.watch = old.name;
+    delete from recovery.partition as p where p.watch = old.id;
     delete from recovery.broken_watch as b where b.watch = old.name;
     delete from recovery.cancellation as c where c.scope = 'row' and c.watch = old.name;
     delete from recovery.touch as t where t.scope = 'row' and t.watch = old.name;
@@ -3012,6 +3117,7 @@ begin
             'owner', v_runner.owner)), null, 'make');
     end loop;
     execute format('revoke create on schema recovery from %I', v_runner.role);
+    perform recovery._note_partitions(null, new.id);
     return null;
 end
 $$;
@@ -3406,6 +3512,29 @@ comment on function recovery._key_text(text[], text) is
 --;
 revoke all on function recovery._key_text(text[], text) from public;
 --;
+-- sql/watch/_left_partitions.sql
+create or replace function recovery._left_partitions(p_table regclass)
+returns setof regclass
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    -- Somebody else's by now: what is a partition elsewhere, or watched for itself.
+    select p.relation
+    from recovery.partition as p
+    join recovery.watch as w on w.id = p.watch and w.own_column
+    join pg_class as c on c.oid = p.relation and not c.relispartition
+    join pg_attribute as a on a.attrelid = p.relation and a.attname = 'server_epoch' and not a.attisdropped
+    where w.relation = p_table and not exists (select from recovery.watch as o where o.relation = p.relation)
+$$;
+--;
+comment on function recovery._left_partitions(regclass) is
+    'Tables that were partitions of a watched table and have been detached: they keep the column server_epoch that '
+    'attach has made, and its index.';
+--;
+revoke all on function recovery._left_partitions(regclass) from public;
+--;
 -- sql/watch/_make_definitions.sql
 create or replace function recovery._make_definitions(p_watch recovery.watch)
 returns void
@@ -3422,13 +3551,17 @@ declare
     v_state  text;
     v_error  text;
     v_what   text;
+    v_other  record;
 begin
     select c.relowner, c.relnamespace into v_owner, v_schema from pg_class as c where c.oid = p_watch.relation;
     v_what := case
         when exists (
             select from pg_class as c where c.relnamespace = v_schema and c.relname = 'recovery_open_' || p_watch.id)
         then 'the started expression' else 'the open or group expression' end;
-    if not v_runner.privileged and has_schema_privilege(v_owner, v_schema, 'create') then
+    -- What is made reaches the partitions, and may belong to others there.
+    select p.relation, p.owner into v_other from recovery._partitions_of(p_watch.relation) as p
+    where not v_runner.privileged and not pg_has_role(v_runner.role, p.owner, 'usage') limit 1;
+    if not v_runner.privileged and v_other.relation is null and has_schema_privilege(v_owner, v_schema, 'create') then
         perform recovery._define_watch(p_watch.relation);
     elsif v_runner.privileged or p_watch.plain then
         -- With the caller's rights: the runner is no owner here, or may not make an index in this schema.
@@ -3436,6 +3569,9 @@ begin
             execute v_define.statement;
         end loop;
         perform recovery._check_definitions(p_watch.relation);
+    elsif v_other.relation is not null then
+        perform recovery._fail('42501', format('expressions of %s use types of the host, and its partition %s belongs '
+            'to %s', p_watch.relation, v_other.relation, v_other.owner));
     else
         perform recovery._fail('42501', format('%s may not create in schema %s', v_owner, v_schema));
     end if;
@@ -3445,7 +3581,10 @@ exception when others then
         raise;
     elsif v_state = '42501' then
         perform recovery._fail('42501', v_error,
-            format('attach makes an index beside the table: grant create on schema %s to %s;', v_schema, v_owner));
+            case when v_other.relation is null
+                then format('attach makes an index beside the table: grant create on schema %s to %s;', v_schema,
+                    v_owner)
+                else format('alter table %s owner to %s;', v_other.relation, v_owner) end);
     end if;
     perform recovery._fail('RC006', format('%s for %s does not work: %s', v_what, p_watch.relation, v_error),
         'It stands in an index, and must be immutable.');
@@ -3494,6 +3633,88 @@ comment on function recovery._note_broken_watch(text, text, text, text) is
     'the first time it is an event.';
 --;
 revoke all on function recovery._note_broken_watch(text, text, text, text) from public;
+--;
+-- sql/watch/_note_partitions.sql
+create or replace function recovery._note_partitions(p_detector text, p_watch integer default null)
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch   recovery.watch;
+    v_there   regclass[];
+    v_files   oid[];
+    v_since   bigint;
+    v_seen    bigint;
+    v_settled boolean;
+    v_last    bigint;
+    v_gone    record;
+begin
+    for v_watch in
+        select w.* from recovery._attached_watches() as w join pg_class as c on c.oid = w.relation and c.relkind = 'p'
+        where w.id = p_watch or p_watch is null order by w.id
+    loop
+        begin
+            insert into recovery.partition as p (watch, relation, filenode, since, seen, mark)
+            select v_watch.id, t.relation, t.filenode,
+                   coalesce(s.since, pg_sequence_last_value('recovery.event_id_seq'), 0), s.seen, s.mark
+            from recovery._partitions_of(v_watch.relation) as t cross join (
+                select min(o.since) as since, max(o.seen) as seen, max(o.mark) as mark
+                from recovery.partition as o where o.watch = v_watch.id) as s
+            where not exists (
+                select from recovery.partition as o where o.watch = v_watch.id and o.relation = t.relation)
+            on conflict (watch, relation) do nothing;
+            continue when p_detector is null;
+            -- As it was before the search: what happens during it is the next sweep's.
+            select coalesce(array_agg(t.relation), '{}'), coalesce(array_agg(t.filenode), '{}') into v_there, v_files
+            from recovery._partitions_of(v_watch.relation) as t;
+            -- Another sweep that has found it first tells it.
+            perform from recovery.partition as p
+            left join unnest(v_there, v_files) as t (relation, filenode) on t.relation = p.relation
+            where p.watch = v_watch.id and (
+                case when p.detached is null then t.relation is null or t.filenode <> p.filenode
+                     else t.relation is not null end)
+            for update of p skip locked;
+            if found then
+                -- One after the other: what is settled was there before the search, what it saw is older than the mark.
+                select min(p.since), max(p.seen), pg_snapshot_xmin(pg_current_snapshot()) >= max(p.mark)
+                into v_since, v_seen, v_settled from recovery.partition as p where p.watch = v_watch.id;
+                select max(e.id) into v_last from recovery.event as e;
+                select g.* into v_gone from recovery._tell_gone_rows(v_watch, p_detector, v_since) as g;
+                if v_gone.o_done then
+                    update recovery.partition as p
+                    set filenode = coalesce(t.filenode, p.filenode),
+                        detached = case when t.relation is null then coalesce(p.detached, clock_timestamp()) end,
+                        since = case when v_settled then greatest(v_since, least(v_gone.o_first, v_seen + 1))
+                            else v_since end,
+                        seen = case when v_settled is not false then v_last else p.seen end,
+                        mark = case when v_settled is not false then pg_current_xact_id() else p.mark end
+                    from recovery.partition as o
+                    left join unnest(v_there, v_files) as t (relation, filenode) on t.relation = o.relation
+                    where o.watch = v_watch.id and p.watch = o.watch and p.relation = o.relation;
+                end if;
+            end if;
+            delete from recovery.partition as p
+            where p.watch = v_watch.id and p.detached is not null
+              and coalesce(pg_partition_root(p.relation), p.relation) not in (
+                  select l.relation from recovery._left_partitions(v_watch.relation) as l (relation));
+        exception
+            when lock_not_available or deadlock_detected then
+                null;  -- the host is at it: the next sweep looks again
+            when others then
+                perform recovery._note_broken_watch(v_watch.name, sqlstate, sqlerrm);
+        end;
+    end loop;
+end
+$$;
+--;
+comment on function recovery._note_partitions(text, integer) is
+    'Compares the partitions of watched tables with those that were there before, and tells what is gone with the '
+    'others. Detector null: for one watch, only what is new.';
+--;
+revoke all on function recovery._note_partitions(text, integer) from public;
 --;
 -- sql/watch/_note_whole_watch.sql
 create or replace function recovery._note_whole_watch(p_watch text)
@@ -3624,6 +3845,32 @@ comment on function recovery._parse_expression(regclass, text, text, boolean) is
     'pg_catalog: its text, its type, and the objects that it uses.';
 --;
 revoke all on function recovery._parse_expression(regclass, text, text, boolean) from public;
+--;
+-- sql/watch/_partitions_of.sql
+create or replace function recovery._partitions_of(p_table regclass)
+returns table (parent regclass, relation regclass, owner regrole, filenode oid, leaving boolean)
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    -- pg_partition_tree leaves out what DETACH CONCURRENTLY has begun with.
+    with recursive t (parent, oid, leaving) as (
+        select i.inhparent, i.inhrelid, i.inhdetachpending
+        from pg_inherits as i join pg_class as c on c.oid = i.inhparent and c.relkind = 'p' where i.inhparent = p_table
+        union all
+        select i.inhparent, i.inhrelid, t.leaving or i.inhdetachpending
+        from t join pg_inherits as i on i.inhparent = t.oid
+    )
+    select t.parent::regclass, c.oid::regclass, c.relowner::regrole, c.relfilenode, t.leaving
+    from t join pg_class as c on c.oid = t.oid
+$$;
+--;
+comment on function recovery._partitions_of(regclass) is
+    'All partitions of a table, at each level, with their owner and file; leaving: DETACH CONCURRENTLY is under way, '
+    'or was interrupted.';
+--;
+revoke all on function recovery._partitions_of(regclass) from public;
 --;
 -- sql/watch/_prepare_runner.sql
 create or replace function recovery._prepare_runner(p_table regclass)
@@ -3896,6 +4143,81 @@ comment on function recovery._state_sql(recovery.watch, text) is
     'SQL text for whether the row old or new of a trigger is open.';
 --;
 revoke all on function recovery._state_sql(recovery.watch, text) from public;
+--;
+-- sql/watch/_tell_gone_rows.sql
+create or replace function recovery._tell_gone_rows(
+    p_watch recovery.watch, p_detector text, p_since bigint, out o_done boolean, out o_first bigint
+)
+returns record
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+set enable_nestloop = off
+set jit = off
+set work_mem = '32MB'
+as $$
+/* Rows that the events call open and the table does not have. By the events, because there is nothing else to ask:
+   who truncates or drops a partition takes the rows along, and a detached one may be closed to us.
+   Three statements: each sees what was committed before it, so a row that was written after the first has its event
+   in the sight of the third, which leaves it out. Nested loops are off: nobody can estimate what is gone. */
+declare
+    v_kinds constant text[] := array['opened', 'reopened', 'adopted', 'closed', 'requeued', 'deleted'];
+    v_parts constant integer := cardinality(p_watch.key_columns);
+    v_ids   bigint[];
+    v_found jsonb;
+    v_task  recovery.task;
+begin
+    o_done := true;
+    if p_watch.events = 'closed' then
+        return;  -- nobody was told that they were open
+    end if;
+    select array_agg(e.id order by e.id), array_agg(e.key order by e.id), min(e.id)
+    into v_ids, v_task.keys, o_first
+    from (
+        select l.key, max(l.id) as id
+        from recovery.event as l
+        where l.id >= p_since and l.watch = p_watch.name and l.kind = any (v_kinds)
+          and (v_parts = 1 or case when l.key like '[%' then jsonb_array_length(l.key::jsonb) end = v_parts)
+        group by l.key
+        having max(l.id) = max(l.id) filter (where l.kind in ('opened', 'reopened', 'adopted'))
+    ) as e;
+    -- Most are open as they should be. What is left is looked up key by key, for an estimate must not make it read the
+    -- table, and a part a sweep: any, so that rows which were closed unseen don't keep the others from their turn.
+    select f.* into v_found from recovery._run_as_owner(p_watch.runner, recovery._render_sql($sql$
+        with o as materialized (select {key} as key from {relation} as r where ({open})),
+        k as materialized (
+            select k.key, k.n from unnest(($1).keys) with ordinality as k (key, n)
+            where not exists (select from o where o.key = k.key) order by random() limit 5000
+        )
+        select jsonb_build_object('looked', (select count(*) from k), 'gone', (
+            select jsonb_agg(k.n) from k where (select true from {relation} as r where {same} limit 1) is null))
+        $sql$, jsonb_build_object(
+        'key', recovery._key_text(p_watch.key_columns, 'r'),
+        'open', p_watch.open,
+        'relation', p_watch.relation,
+        'same', (
+            select string_agg(format('r.%I = (%s)::%s', c.name,
+                case v_parts when 1 then 'k.key' else format('k.key::jsonb ->> %s', c.n - 1) end,
+                p_watch.key_types[c.n]), ' and ' order by c.n)
+            from unnest(p_watch.key_columns) with ordinality as c (name, n)))), v_task) as f;
+    insert into recovery.event (server_epoch, watch, kind, topic, key, group_key, reason, detector, old)
+    select e.server_epoch, e.watch, 'deleted', e.topic, e.key, e.group_key, 'row_gone', p_detector, e.new
+    from unnest(recovery._to_texts(v_found -> 'gone')::bigint[]) as g (n) join recovery.event as e on e.id = v_ids[g.n]
+    where not exists (
+        select from recovery.event as l
+        where l.watch = e.watch and l.key = e.key and l.id > e.id and l.id >= p_since and l.kind = any (v_kinds))
+    order by e.id;
+    o_done := (v_found ->> 'looked')::integer < 5000;
+end
+$$;
+--;
+comment on function recovery._tell_gone_rows(recovery.watch, text, bigint) is
+    'Writes an event "deleted" for each row that was told as open and is in the table no more, by the events from '
+    'p_since on. Not done: there may be more of them. First: the oldest event that calls a row open. A row of the '
+    'same key that somebody inserts at this very moment may be told before its predecessor''s end.';
+--;
+revoke all on function recovery._tell_gone_rows(recovery.watch, text, bigint) from public;
 --;
 -- sql/watch/_trigger_definitions.sql
 create or replace function recovery._trigger_definitions(p_watch recovery.watch)
@@ -4272,6 +4594,7 @@ begin
     -- Compile.
     select w.* into v_watch from recovery.watch as w where w.relation = p_table;
     if not found then
+        perform recovery._check_partitions(p_table);
         insert into recovery.watch (relation, spec, path) values (p_table, v_spec, v_path) returning * into v_watch;
         perform recovery._add_owner_column(v_watch);
     elsif v_watch.spec <> v_spec then
@@ -4283,6 +4606,7 @@ begin
     then
         return v_watch.name;
     else
+        perform recovery._check_partitions(p_table);
         perform recovery._drop_triggers(p_table);
         update recovery.watch as w set path = v_path where w.relation = p_table returning w.* into v_watch;
     end if;
@@ -4344,6 +4668,7 @@ begin
         execute format('drop index if exists %s.recovery_started_%s', v_schema, v_watch.id);
         if v_watch.own_column then
             execute format('alter table %s drop column if exists server_epoch', p_table);
+            perform recovery._clean_partitions(p_table);
         end if;
         v_runner := recovery._runner_of(p_table);
         if v_runner.privileged then
@@ -7530,6 +7855,7 @@ as $$
         when 'idle_timeout' then 'no activity'
         when 'wall_timeout' then 'time limit reached'
         when 'unowned' then 'no server owns it'
+        when 'row_gone' then 'its row is gone'
         else replace(p_reason, '_', ' ')
     end
 $$;
@@ -7551,13 +7877,15 @@ begin
     insert into recovery.sweep_run (label, at, took, report)
     values (p_label, clock_timestamp(), clock_timestamp() - p_start, p_report)
     on conflict (label) do update set at = excluded.at, took = excluded.took, report = excluded.report;
+    perform recovery._note_partitions('sweep:' || p_label);
     perform recovery._prune_failures();
     perform recovery._announce_silent();
 end
 $$;
 --;
 comment on function recovery._record_sweep(text, timestamptz, jsonb) is
-    'Last step of a sweep: records it, forgets failures whose row is no longer open, rings for silent events.';
+    'Last step of a sweep: records it, tells what is gone with a partition, forgets failures whose row is no longer '
+    'open, rings for silent events.';
 --;
 revoke all on function recovery._record_sweep(text, timestamptz, jsonb) from public;
 --;
@@ -10069,8 +10397,8 @@ found (name, state, subject, finding, remedy) as (
     where coalesce(o.swept < recovery._now() - interval '1 minute', true)
         and exists (select from recovery._attached_watches())
     union all
-    select case p.kind when 'watch' then 'watches' when 'trigger' then 'triggers' when 'index' then 'indexes'
-        when 'setting' then 'sessions' else 'entries' end,
+    select case p.kind when 'watch' then 'watches' when 'partition' then 'watches' when 'trigger' then 'triggers'
+        when 'index' then 'indexes' when 'setting' then 'sessions' else 'entries' end,
            'problem', case when p.kind in ('fuse', 'process', 'server') then p.kind || ' ' || p.name else p.name end,
                p.problem, p.remedy
     from p
@@ -10785,6 +11113,17 @@ join pg_catalog.pg_trigger as t on t.tgrelid = w.relation join pg_catalog.pg_pro
 where t.tgname ~ '^(zz_)?recovery_[0-9]{2}_'
   and (p.pronamespace <> 'recovery'::regnamespace or p.proname ~ '^watch_' and p.proname !~ format('^watch_%s_', w.id))
 union all
+select 'partition', w.name,
+       format('%s was detached from it and keeps server_epoch and its index: nobody closes what is open in it', l.name),
+       format('alter table %s drop column server_epoch;', l.name)
+from recovery._attached_watches() as w cross join lateral recovery._left_partitions(w.relation) as l (name)
+union all
+select 'partition', w.name, format('%s is not yet detached from it: what is open in it waits', p.relation),
+       format('alter table %s detach partition %s finalize;', p.parent, p.relation)
+from recovery._attached_watches() as w
+cross join lateral recovery._partitions_of(w.relation) as p
+join pg_catalog.pg_inherits as i on i.inhrelid = p.relation and i.inhdetachpending
+union all
 select 'index', w.name, i.problem, i.remedy
 from recovery._attached_watches() as w
 cross join (values ('open'), ('started')) as k (kind)
@@ -10820,9 +11159,9 @@ comment on view recovery.problem is
     'enter; a fuse among them guards nothing), and watches whose table, runner or expressions fail; and what takes '
     'the fence from a table: its triggers, indexes and columns, and sessions in which triggers do not fire.';
 --;
-comment on column recovery.problem.kind is 'fuse, server, process, watch, trigger, index or setting.';
+comment on column recovery.problem.kind is 'fuse, server, process, watch, trigger, partition, index or setting.';
 --;
-comment on column recovery.problem.name is 'Its number, or name and epoch; of a trigger or index the watch.';
+comment on column recovery.problem.name is 'Its number, or name and epoch; of a trigger, partition or index the watch.';
 --;
 comment on column recovery.problem.problem is 'What is wrong with it.';
 --;
@@ -11169,6 +11508,8 @@ grant execute on function
     recovery._is_replicated(text),
     recovery._issued_here(bigint),
     recovery._watch_definitions(recovery.watch),
+    recovery._partitions_of(regclass),
+    recovery._left_partitions(regclass),
     recovery._index_problem(recovery.watch, text),
     recovery.examine(),
     recovery._lacks_loan(regclass),

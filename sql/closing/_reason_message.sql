@@ -20,6 +20,7 @@ as $$
         when 'idle_timeout' then 'no activity'
         when 'wall_timeout' then 'time limit reached'
         when 'unowned' then 'no server owns it'
+        when 'row_gone' then 'its row is gone'
         else replace(p_reason, '_', ' ')
     end
 $$;

@@ -52,6 +52,17 @@ join pg_catalog.pg_trigger as t on t.tgrelid = w.relation join pg_catalog.pg_pro
 where t.tgname ~ '^(zz_)?recovery_[0-9]{2}_'
   and (p.pronamespace <> 'recovery'::regnamespace or p.proname ~ '^watch_' and p.proname !~ format('^watch_%s_', w.id))
 union all
+select 'partition', w.name,
+       format('%s was detached from it and keeps server_epoch and its index: nobody closes what is open in it', l.name),
+       format('alter table %s drop column server_epoch;', l.name)
+from recovery._attached_watches() as w cross join lateral recovery._left_partitions(w.relation) as l (name)
+union all
+select 'partition', w.name, format('%s is not yet detached from it: what is open in it waits', p.relation),
+       format('alter table %s detach partition %s finalize;', p.parent, p.relation)
+from recovery._attached_watches() as w
+cross join lateral recovery._partitions_of(w.relation) as p
+join pg_catalog.pg_inherits as i on i.inhrelid = p.relation and i.inhdetachpending
+union all
 select 'index', w.name, i.problem, i.remedy
 from recovery._attached_watches() as w
 cross join (values ('open'), ('started')) as k (kind)
@@ -86,7 +97,7 @@ comment on view recovery.problem is
     'What every sweep passes over, shown by status: impossible processes and fuses (they are refused where they '
     'enter; a fuse among them guards nothing), and watches whose table, runner or expressions fail; and what takes '
     'the fence from a table: its triggers, indexes and columns, and sessions in which triggers do not fire.';
-comment on column recovery.problem.kind is 'fuse, server, process, watch, trigger, index or setting.';
-comment on column recovery.problem.name is 'Its number, or name and epoch; of a trigger or index the watch.';
+comment on column recovery.problem.kind is 'fuse, server, process, watch, trigger, partition, index or setting.';
+comment on column recovery.problem.name is 'Its number, or name and epoch; of a trigger, partition or index the watch.';
 comment on column recovery.problem.problem is 'What is wrong with it.';
 comment on column recovery.problem.remedy is 'What to do about it, or to type.';

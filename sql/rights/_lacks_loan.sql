@@ -12,7 +12,9 @@ as $$
         join pg_class as c on c.relnamespace = t.relnamespace and c.relowner = t.relowner
             and c.relkind in ('r', 'p', 'v')
         where t.oid = p_table and not has_table_privilege(n.role, c.oid, 'insert')
-          and exists (select from pg_trigger as g where g.tgrelid = t.oid and not g.tgisinternal
+          and not c.relispartition  -- written by way of its parent
+          and exists (select from pg_trigger as g where not g.tgisinternal
+              and (g.tgrelid = t.oid or g.tgrelid in (select p.relation from recovery._partitions_of(t.oid) as p))
               and g.tgname !~ '^(zz_)?recovery_[0-9]{2}_'))
 $$;
 

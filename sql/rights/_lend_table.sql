@@ -18,7 +18,8 @@ begin
             and c.relkind in ('r', 'p', 'v', 'S')
         where t.oid = p_table
           and (c.oid = t.oid
-               or exists (select from pg_trigger as g where g.tgrelid = t.oid and not g.tgisinternal
+               or exists (select from pg_trigger as g where not g.tgisinternal
+                   and (g.tgrelid = t.oid or g.tgrelid in (select p.relation from recovery._partitions_of(t.oid) as p))
                    and g.tgname !~ '^(zz_)?recovery_[0-9]{2}_')
                or exists (select from pg_rewrite as r where r.ev_class = t.oid))
     loop

@@ -85,6 +85,8 @@ grant execute on function
     recovery._is_replicated(text),
     recovery._issued_here(bigint),
     recovery._watch_definitions(recovery.watch),
+    recovery._partitions_of(regclass),
+    recovery._left_partitions(regclass),
     recovery._index_problem(recovery.watch, text),
     recovery.examine(),
     recovery._lacks_loan(regclass),

@@ -84,8 +84,8 @@ found (name, state, subject, finding, remedy) as (
     where coalesce(o.swept < recovery._now() - interval '1 minute', true)
         and exists (select from recovery._attached_watches())
     union all
-    select case p.kind when 'watch' then 'watches' when 'trigger' then 'triggers' when 'index' then 'indexes'
-        when 'setting' then 'sessions' else 'entries' end,
+    select case p.kind when 'watch' then 'watches' when 'partition' then 'watches' when 'trigger' then 'triggers'
+        when 'index' then 'indexes' when 'setting' then 'sessions' else 'entries' end,
            'problem', case when p.kind in ('fuse', 'process', 'server') then p.kind || ' ' || p.name else p.name end,
                p.problem, p.remedy
     from p

@@ -22,6 +22,7 @@ begin
         delete from recovery.cancellation as c where c.family = old.family;
     end if;
     delete from recovery.failure as f where f.watch = old.name;
+    delete from recovery.partition as p where p.watch = old.id;
     delete from recovery.broken_watch as b where b.watch = old.name;
     delete from recovery.cancellation as c where c.scope = 'row' and c.watch = old.name;
     delete from recovery.touch as t where t.scope = 'row' and t.watch = old.name;

@@ -46,6 +46,7 @@ begin
             'owner', v_runner.owner)), null, 'make');
     end loop;
     execute format('revoke create on schema recovery from %I', v_runner.role);
+    perform recovery._note_partitions(null, new.id);
     return null;
 end
 $$;

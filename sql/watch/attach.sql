@@ -72,6 +72,7 @@ begin
     -- Compile.
     select w.* into v_watch from recovery.watch as w where w.relation = p_table;
     if not found then
+        perform recovery._check_partitions(p_table);
         insert into recovery.watch (relation, spec, path) values (p_table, v_spec, v_path) returning * into v_watch;
         perform recovery._add_owner_column(v_watch);
     elsif v_watch.spec <> v_spec then
@@ -83,6 +84,7 @@ begin
     then
         return v_watch.name;
     else
+        perform recovery._check_partitions(p_table);
         perform recovery._drop_triggers(p_table);
         update recovery.watch as w set path = v_path where w.relation = p_table returning w.* into v_watch;
     end if;

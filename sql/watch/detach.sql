@@ -27,6 +27,7 @@ begin
         execute format('drop index if exists %s.recovery_started_%s', v_schema, v_watch.id);
         if v_watch.own_column then
             execute format('alter table %s drop column if exists server_epoch', p_table);
+            perform recovery._clean_partitions(p_table);
         end if;
         v_runner := recovery._runner_of(p_table);
         if v_runner.privileged then
