@@ -389,7 +389,7 @@ PLACES = [
     Place("index_predicate", "cow", "create index on {t} (id) where {pure_status}", table="own"),
     Place(
         "policy",
-        "copsw",
+        "opsw",
         later="alter table {t} enable row level security, force row level security;"
         "create policy host on {t} using ({attack})",
     ),
