@@ -205,6 +205,37 @@ comment on column recovery.unit.watch is
 --;
 comment on column recovery.unit.key is 'Key of the row or of the group, as recovery.event shows it.';
 --;
+-- sql/status/finding.sql
+create type recovery.finding as (
+    code     text,
+    severity text,
+    kind     text,
+    subject  text,
+    problem  text,
+    remedy   text,
+    fix      text[]
+);
+--;
+comment on type recovery.finding is 'One thing that recovery.examine() has found wrong, or worth to know.';
+--;
+comment on column recovery.finding.code is 'Stable name of what is wrong; docs/reference/doctor.md lists them.';
+--;
+comment on column recovery.finding.severity is
+    'error: a promise does not hold; warning: it soon may not, or work waits; note: worth to know.';
+--;
+comment on column recovery.finding.kind is
+    'What the subject is: check, database, role, watch, table, server, session, fuse, process or setting.';
+--;
+comment on column recovery.finding.subject is 'What it is about.';
+--;
+comment on column recovery.finding.problem is 'What is wrong with it.';
+--;
+comment on column recovery.finding.remedy is 'What to type, or to do.';
+--;
+comment on column recovery.finding.fix is
+    'Statements, each a transaction of its own, that repair it and lose nothing: recovery doctor --fix executes them. '
+    'Null: a person decides.';
+--;
 -- sql/setup/clock.sql
 create table recovery.clock (
     one   boolean  not null default true,
@@ -1680,6 +1711,8 @@ begin
         recovery._reclaim_table(regclass, name),
         recovery._rehearse_watch(regclass),
         recovery.detach(regclass),
+        recovery.repair(regclass),
+        recovery._index_problem(recovery.watch, text),
         recovery.supervise(regclass, text, text, text, text, text, text, text)
         to %s', p_owner);
 end
@@ -4229,6 +4262,80 @@ comment on function recovery.detach(regclass) is
     'watched, 42501 if the caller does not own it.';
 --;
 revoke all on function recovery.detach(regclass) from public;
+--;
+-- sql/watch/repair.sql
+create or replace function recovery.repair(p_table regclass)
+returns text
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+set quote_all_identifiers = off
+set row_security = on
+as $$
+/* Attaches once more with what is stored: nothing of the watch changes, and no row. With the rights of its caller, who
+   must have those of the table's owner. What is well is left alone, so that it takes no lock for it. */
+declare
+    v_watch recovery.watch;
+    v_wrong record;
+    v_kind  text;
+    v_index regclass;
+begin
+    perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
+    select w.* into v_watch from recovery.watch as w where w.relation = p_table;
+    if not found then
+        perform recovery._fail('RC008', format('%s is not watched', coalesce(p_table::text, 'null')),
+            'See recovery.watch for the tables that are.');
+    end if;
+    perform recovery._check_owner(p_table);
+    perform recovery._check_table(p_table);
+    perform recovery._prepare_runner(p_table);
+    if not exists (
+        select from pg_attribute as a
+        where a.attrelid = p_table and a.attname = 'server_epoch' and a.attnum > 0 and not a.attisdropped)
+    then
+        perform recovery._add_owner_column(v_watch);
+    end if;
+    for v_wrong in
+        select t.tgname, t.tgrelid::regclass as relation, t.tgparentid = 0
+            and (p.pronamespace <> 'recovery'::regnamespace
+                or p.proname ~ '^watch_' and p.proname !~ format('^watch_%s_', v_watch.id)) as foreign
+        from (select p_table::oid as oid union select l.relid from pg_partition_tree(p_table) as l) as l
+        join pg_trigger as t on t.tgrelid = l.oid join pg_proc as p on p.oid = t.tgfoid
+        where t.tgname ~ '^(zz_)?recovery_[0-9]{2}_'
+          and (t.tgenabled <> 'O' or p.pronamespace <> 'recovery'::regnamespace
+               or p.proname ~ '^watch_' and p.proname !~ format('^watch_%s_', v_watch.id))
+    loop
+        execute format(case when v_wrong.foreign then 'drop trigger %2$I on %1$s'
+            else 'alter table %1$s enable trigger %2$I' end, v_wrong.relation, v_wrong.tgname);
+    end loop;
+    foreach v_kind in array array['open', 'started'] loop
+        -- In a transaction: writers wait while it is built. recovery doctor says what does it concurrently.
+        select c.oid::regclass into v_index
+        from pg_class as t join pg_class as c on c.relnamespace = t.relnamespace
+            and c.relname = format('recovery_%s_%s', v_kind, v_watch.id)
+        join pg_index as i on i.indexrelid = c.oid and i.indrelid = t.oid
+        where t.oid = p_table;
+        if found and (recovery._index_problem(v_watch, v_kind)).problem is not null then
+            execute format('drop index %s', v_index);
+        end if;
+    end loop;
+    if recovery._is_stale(p_table) then
+        perform recovery._drop_triggers(p_table);
+    end if;
+    -- Its trigger makes the functions anew.
+    update recovery.watch as w set path = w.path where w.relation = p_table returning w.* into v_watch;
+    perform recovery._complete_watch(v_watch);
+    return v_watch.name;
+end
+$$;
+--;
+comment on function recovery.repair(regclass) is
+    'Puts right what belongs to a watch, as recovery.attach made it: its column, index, triggers, their functions, the '
+    'rights of its runner. Changes no row, and nothing of the watch. Returns its name. RC006 it cannot work, RC008 '
+    'not watched, 42501 the caller does not own the table.';
+--;
+revoke all on function recovery.repair(regclass) from public;
 --;
 -- sql/server/_begin_boot.sql
 create or replace function recovery._begin_boot(
@@ -8998,167 +9105,790 @@ comment on function recovery.touch(text, text[], text) is
 --;
 revoke all on function recovery.touch(text, text[], text) from public;
 --;
--- sql/status/examine.sql
-create or replace function recovery.examine()
-returns table (name text, state text, subject text, finding text, remedy text)
+-- sql/status/_examinations.sql
+create or replace function recovery._examinations()
+returns table (name text, call text)
+language sql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    -- $1: a watch, and then it is called for each; $2: the patience.
+    select * from (values
+        ('login', 'recovery._examine_login()'),
+        ('database', 'recovery._examine_database()'),
+        ('roles', 'recovery._examine_roles()'),
+        ('leftovers', 'recovery._examine_leftovers()'),
+        ('watches', 'recovery._examine_watch($1)'),
+        ('triggers', 'recovery._examine_triggers($1)'),
+        ('indexes', 'recovery._examine_indexes($1)'),
+        ('sweeps', 'recovery._examine_sweeps($2)'),
+        ('servers', 'recovery._examine_servers()'),
+        ('work', 'recovery._examine_work()'),
+        ('entries', 'recovery._examine_entries($2)'),
+        ('settings', 'recovery._examine_settings()'),
+        ('transactions', 'recovery._examine_transactions($2)'),
+        ('events', 'recovery._examine_events()'),
+        ('replication', 'recovery._examine_replication()')
+    ) as e (name, call)
+$$;
+--;
+comment on function recovery._examinations() is 'What recovery.examine() looks at, in its order, and the call for it.';
+--;
+revoke all on function recovery._examinations() from public;
+--;
+-- sql/status/_examine_database.sql
+create or replace function recovery._examine_database()
+returns setof recovery.finding
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select 'database-standby', 'error', 'database', current_database()::text,
+        'a standby: servers, sweeps and listeners need the primary', 'connect to the primary', null::text[]
+    where pg_is_in_recovery()
+    union all
+    select 'wraparound-near', 'error', 'database', d.datname,
+        format('%s transactions old: PostgreSQL refuses writes at 2 billion', age(d.datfrozenxid)),
+        'vacuum (freeze);', null
+    from pg_database as d where d.datname = current_database() and age(d.datfrozenxid) > 1500000000
+    union all
+    select 'row-missing', 'error', 'table', t.name, 'its one row is missing', null,
+        array[format('insert into %s default values;', t.name)]
+    from (values ('recovery.observation', exists (select from recovery.observation)),
+        ('recovery.clock', exists (select from recovery.clock))) as t (name, filled)
+    where not t.filled
+    union all
+    select 'owner-changed', 'error', 'database', current_database()::text,
+        format('%s of %s objects of schema recovery do not belong to recovery_owner: restored without owners',
+            count(*) filter (where not o.ours), count(*)),
+        case when count(*) filter (where not o.ours) > 3 then 'recovery doctor --fix' end,
+        array_agg(format('alter %s %s owner to recovery_owner;', o.what, o.name) order by o.what, o.name)
+            filter (where not o.ours)
+    from (
+        select c.oid::regclass::text as name, case c.relkind when 'v' then 'view' else 'table' end as what,
+            c.relowner = 'recovery_owner'::regrole as ours
+        from pg_class as c
+        where c.relnamespace = 'recovery'::regnamespace and c.relkind in ('r', 'v') and c.relname <> 'alembic_version'
+        union all
+        select f.oid::regprocedure::text, case f.prokind when 'p' then 'procedure' else 'function' end,
+            f.proowner = 'recovery_owner'::regrole
+        from pg_proc as f where f.pronamespace = 'recovery'::regnamespace and f.proname !~ '^watch_[0-9]+_') as o
+    having bool_or(not o.ours)
+    union all
+    select 'own-trigger-disabled', 'error', 'table', t.tgrelid::regclass::text,
+        format('its trigger %s is disabled', t.tgname), null,
+        array[format('alter table %s enable %strigger %I;', t.tgrelid::regclass,
+            case when t.tgname = 'recovery_00_stay_local' then 'replica ' end, t.tgname)]
+    from pg_trigger as t join pg_class as c on c.oid = t.tgrelid
+    where c.relnamespace = 'recovery'::regnamespace and not t.tgisinternal and t.tgenabled = 'D'
+$$;
+--;
+comment on function recovery._examine_database() is
+    'What is wrong with the database, and with our own tables. For recovery.examine().';
+--;
+revoke all on function recovery._examine_database() from public;
+--;
+-- sql/status/_examine_entries.sql
+create or replace function recovery._examine_entries(p_patience interval)
+returns setof recovery.finding
 language sql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
-with
-checks (n, name, well) as (values
-    (1, 'login', format('%s may boot and sweep', session_user)),
-    (2, 'database', 'writable, and everything belongs to recovery_owner'),
-    (3, 'roles', 'as recovery.permit makes them'),
-    (4, 'sweeper', 'a sweep within the last minute'),
-    (5, 'watches', format('%s, all can be closed', (select count(*) from recovery._attached_watches()))),
-    (6, 'triggers', 'all there and enabled'),
-    (7, 'indexes', 'all there and valid'),
-    (8, 'sessions', 'no setting keeps triggers from firing'),
-    (9, 'owners', 'every open row has one'),
-    (10, 'orphans', 'none'),
-    (11, 'entries', 'no impossible server, process or fuse'),
-    (12, 'silence', 'no server is held back'),
-    (13, 'ends', 'none pending'),
-    (14, 'failures', 'none'),
-    (15, 'replication', 'no watched table is written by a subscription')
-),
-w as materialized (select s.*, a.family, a.unowned is not null
-    or recovery.get_setting('unowned_expected', s.watch) = 'true' as expected
-                   from recovery.watch_status as s join recovery._attached_watches() as a on a.name = s.watch),
-p as materialized (select * from recovery.problem),
-found (name, state, subject, finding, remedy) as (
-    select 'login', 'problem', session_user::text,
-        'a superuser: up to PostgreSQL 17 a deferred trigger of a watched table may run with its rights',
-           'log in as a member of recovery_server'
-    from pg_roles as r where r.rolname = session_user and r.rolsuper
-        and current_setting('server_version_num')::integer < 180000
+    select 'entry-impossible', 'error', p.kind, p.name, p.problem, p.remedy,
+        -- An impossible fuse guards nothing, and an impossible process is nobody's.
+        case when p.kind in ('fuse', 'process') then array[p.remedy] end
+    from recovery.problem as p where p.kind in ('fuse', 'process', 'server')
     union all
-    select 'login', 'note', session_user::text, 'may look, but neither boot nor sweep',
-        format('grant recovery_server to %I;', session_user)
+    select 'fuse-late', 'warning', 'fuse', f.id::text,
+        format('on %s %s of %s: nobody has extended it since %s before it should have burnt out', f.scope, f.key,
+            f.watch, date_trunc('second', recovery._now() - f.expires)),
+        format('select recovery.cancel_fuse(%s);', f.id), null
+    from recovery.fuse_state as f
+    where f.burns and isfinite(f.expires) and f.expires < recovery._now() - p_patience
+$$;
+--;
+comment on function recovery._examine_entries(interval) is
+    'Servers, fuses and processes that cannot be, and fuses that nobody extends. For recovery.examine().';
+--;
+revoke all on function recovery._examine_entries(interval) from public;
+--;
+-- sql/status/_examine_events.sql
+create or replace function recovery._examine_events()
+returns setof recovery.finding
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select 'events-large', 'note', 'table', 'recovery.event',
+        format('%s, about %s rows, the oldest of %s: nothing removes old events yet', pg_size_pretty(s.size),
+            greatest(c.reltuples, 0)::bigint, o.at::date),
+        'plan for the space; what every consumer has read may be deleted', null::text[]
+    from pg_class as c
+    cross join lateral (select pg_total_relation_size(c.oid) as size) as s
+    cross join lateral (select e.at from recovery.event as e order by e.id limit 1) as o
+    where c.oid = 'recovery.event'::regclass and s.size > 64 * 1024 * 1024
+$$;
+--;
+comment on function recovery._examine_events() is 'How much room the events take. For recovery.examine().';
+--;
+revoke all on function recovery._examine_events() from public;
+--;
+-- sql/status/_examine_indexes.sql
+create or replace function recovery._examine_indexes(p_watch recovery.watch)
+returns setof recovery.finding
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+set quote_all_identifiers = off
+as $$
+    -- What is built of built-in types only runs no code, whoever builds it; else the runner does, in a transaction.
+    with made as (
+        select k.kind, format('recovery_%s_%s', k.kind, p_watch.id) as name, t.relnamespace, s.slow,
+            case when s.slow then format('select recovery.repair(%L);', p_watch.relation)
+                 else regexp_replace(recovery._index_sql(p_watch, k.kind), '^create index ',
+                     'create index concurrently ') || ';' end as statement
+        from (values ('open'), ('started')) as k (kind)
+        join pg_class as t on t.oid = p_watch.relation
+        cross join lateral (select t.relkind = 'p' or not p_watch.plain as slow) as s
+        where k.kind = 'open' or p_watch.supervised is not null
+    )
+    select 'index-missing', 'error', 'watch', p_watch.name,
+        format('%s lacks the index %s: each sweep reads the whole table', p_watch.relation, m.name), null::text,
+        array[m.statement]
+    from made as m
+    where not exists (select from pg_class as c where c.relnamespace = m.relnamespace and c.relname = m.name)
+    union all
+    select case f.what when 'reindex' then 'index-invalid' when 'rename' then 'index-name-taken'
+            else 'index-changed' end, 'error', 'watch', p_watch.name, i.problem,
+        case when f.what = 'rename' then
+            format('%s %s rename to %I;', case r.relkind when 'i' then 'alter index' when 'I' then 'alter index'
+                when 'S' then 'alter sequence' when 'v' then 'alter view' else 'alter table' end, r.oid::regclass,
+                'not_' || m.name) end,
+        case f.what when 'reindex' then array[i.remedy]
+            when 'drop' then array[format('drop index %s%s;', case when r.relkind = 'i' then 'concurrently ' end,
+                r.oid::regclass), m.statement] end
+    from made as m
+    cross join lateral recovery._index_problem(p_watch, m.kind) as i
+    cross join lateral (select substring(i.remedy from '^\w+') as what) as f
+    join pg_class as r on r.relnamespace = m.relnamespace and r.relname = m.name
+    where i.problem is not null
+$$;
+--;
+comment on function recovery._examine_indexes(recovery.watch) is
+    'What is wrong with the indexes of a watch. For recovery.examine().';
+--;
+revoke all on function recovery._examine_indexes(recovery.watch) from public;
+--;
+-- sql/status/_examine_leftovers.sql
+create or replace function recovery._examine_leftovers()
+returns setof recovery.finding
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select 'watch-table-gone', 'error', 'watch', w.name, 'its table was dropped', null,
+        array[format('select recovery.detach(%L);', w.relation::oid)]
+    from recovery.watch as w where not exists (select from pg_class as c where c.oid = w.relation)
+    union all
+    select 'watch-lost', 'error', 'table', t.tgrelid::regclass::text,
+        'has our triggers, and is not watched: restored without its watch', null,
+        array_agg(format('drop trigger %I on %s;', t.tgname, t.tgrelid::regclass) order by t.tgname)
+    from pg_trigger as t join pg_class as c on c.oid = t.tgrelid
+    where t.tgname ~ '^(zz_)?recovery_[0-9]{2}_' and not t.tgisinternal and t.tgparentid = 0
+      and c.relnamespace <> 'recovery'::regnamespace
+      and not exists (select from recovery.watch as w where w.relation = t.tgrelid)
+    group by t.tgrelid
+    union all
+    select 'leftover-routine', 'warning', 'database', current_database()::text,
+        format('%s is of no watch', p.oid::regprocedure), null, array[format('drop function %s;', p.oid::regprocedure)]
+    from pg_proc as p
+    where p.pronamespace = 'recovery'::regnamespace and p.proname ~ '^watch_[0-9]+_'
+      and not exists (
+          select from recovery.watch as w where w.id::text = substring(p.proname from '^watch_([0-9]+)_'))
+      and not exists (select from pg_trigger as t where t.tgfoid = p.oid)
+    union all
+    select 'leftover-view', 'warning', 'database', current_database()::text,
+        format('%s is of no watch', c.oid::regclass), null, array[format('drop view %s;', c.oid::regclass)]
+    from pg_class as c
+    where c.relnamespace = 'recovery'::regnamespace and c.relkind = 'v' and c.relname ~ '^outbox_[0-9]+$'
+      and not exists (select from recovery.watch as w where c.relname = 'outbox_' || w.outbox)
+    union all
+    select 'leftover-index', 'warning', 'table', i.indrelid::regclass::text,
+        format('its index %s is of no watch', c.oid::regclass), null,
+        array[format('drop index %s%s;', case when c.relkind = 'i' then 'concurrently ' end, c.oid::regclass)]
+    from pg_index as i join pg_class as c on c.oid = i.indexrelid
+    where c.relname ~ '^recovery_(open|started)_[0-9]+$' and c.relnamespace <> 'recovery'::regnamespace
+      and not c.relispartition
+      and not exists (select from recovery.watch as w where w.id::text = substring(c.relname from '[0-9]+$'))
+$$;
+--;
+comment on function recovery._examine_leftovers() is
+    'What is left of tables that were dropped, and of watches that are gone. For recovery.examine().';
+--;
+revoke all on function recovery._examine_leftovers() from public;
+--;
+-- sql/status/_examine_login.sql
+create or replace function recovery._examine_login()
+returns setof recovery.finding
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select 'login-superuser', 'warning', 'role', session_user::text,
+        'a superuser: a deferred trigger of a watched table may run with its rights',
+        'log in as a member of recovery_server', null::text[]
+    from pg_roles as r
+    where r.rolname = session_user and r.rolsuper and current_setting('server_version_num')::integer < 180000
+    union all
+    select 'login-reads-only', 'note', 'role', session_user::text, 'may look, but neither boot nor sweep',
+        format('grant recovery_server to %I;', session_user), null
     where not pg_has_role(session_user, 'recovery_server', 'usage')
     union all
-    select 'database', 'problem', current_database()::text, 'a standby: servers, sweeps and listeners need the primary',
-        'connect to the primary'
-    where pg_is_in_recovery()
+    select 'sessions-hidden', 'note', 'role', session_user::text,
+        'does not see since when other roles'' transactions are open: long ones were not looked for',
+        format('grant pg_read_all_stats to %I;', session_user), null
+    where not pg_has_role(session_user, 'pg_read_all_stats', 'usage')
+$$;
+--;
+comment on function recovery._examine_login() is 'What is wrong with the login that asks. For recovery.examine().';
+--;
+revoke all on function recovery._examine_login() from public;
+--;
+-- sql/status/_examine_replication.sql
+create or replace function recovery._examine_replication()
+returns setof recovery.finding
+language sql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select 'table-subscribed', 'note', 'watch', w.name,
+        'written by a subscription: open rows of its publisher are left alone',
+        'a server takes a row over by writing its server_epoch; dropping the subscription makes them orphans',
+        null::text[]
+    from recovery._attached_watches() as w where recovery._is_replicated(w.family)
     union all
-    select 'database', 'problem', t.name, 'its one row is missing', format('insert into %s default values;', t.name)
-    from (values ('recovery.observation', exists (select from recovery.observation)),
-        ('recovery.clock', exists (select from recovery.clock))) as t (name, filled)
-    where not t.filled
-    union all
-    select 'database', 'problem', min(o.name),
-        format('%s of %s objects of schema recovery do not belong to recovery_owner: restored without owners',
-        count(*) filter (where not o.ours), count(*)),
-           'restore with owners, or give them back: alter ... owner to recovery_owner'
-    from (
-        select c.oid::regclass::text as name, c.relowner = 'recovery_owner'::regrole as ours from pg_class as c
-        where c.relnamespace = 'recovery'::regnamespace and c.relkind in ('r', 'v') and c.relname <> 'alembic_version'
+    select 'schema-subscribed', 'note', 'database', current_database()::text,
+        format('subscription %I writes schema recovery, too: what it brings is dropped', b.subname),
+        'publish the application''s tables by name or by schema', null
+    from pg_subscription as b
+    where exists (select from pg_subscription_rel as s join pg_class as c on c.oid = s.srrelid where s.srsubid = b.oid
+        and c.relnamespace = 'recovery'::regnamespace)
+$$;
+--;
+comment on function recovery._examine_replication() is 'What logical replication writes here. For recovery.examine().';
+--;
+revoke all on function recovery._examine_replication() from public;
+--;
+-- sql/status/_examine_roles.sql
+create or replace function recovery._examine_roles()
+returns setof recovery.finding
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    with ours (name) as (
+        select * from unnest(array['recovery_server', 'recovery_listener', 'recovery_runner'])
+        union select n.role::text from recovery.runner as n
+    ), needs (role, routine) as (
+        -- Without these nothing works; a restore without privileges has none of them.
+        select 'recovery_server', p.oid from pg_proc as p
+        where p.pronamespace = 'recovery'::regnamespace and p.proname in ('boot', 'sweep', 'shutdown', 'heartbeat',
+            'keeper_heartbeat', 'claim_sweep', 'horizon', 'touch', 'light_fuse', 'extend_fuses', 'cancel_fuse')
         union all
-        select f.oid::regprocedure::text, f.proowner = 'recovery_owner'::regrole from pg_proc as f
-        where f.pronamespace = 'recovery'::regnamespace and f.proname !~ '^watch_[0-9]+_') as o
-    having bool_or(not o.ours)
+        select 'recovery_listener', p.oid from pg_proc as p
+        where p.pronamespace = 'recovery'::regnamespace and p.proname in ('version', 'horizon', 'timeline')
+        union all
+        select 'recovery_runner', p.oid from pg_proc as p
+        where p.pronamespace = 'recovery'::regnamespace and p.proname in ('_fence_write', '_announce_written')
+    )
+    select 'role-missing', 'error', 'role', o.name, 'does not exist', null,
+        case when n.owner is null then array[format('create role %I nologin;', o.name)]
+             when exists (select from pg_roles as r where r.oid = n.owner)
+             then array[format('select recovery.permit(%L);', n.owner)] end
+    from ours as o left join recovery.runner as n on n.role = o.name
+    where not exists (select from pg_roles as r where r.rolname = o.name)
     union all
-    select 'roles', 'problem', coalesce(r.rolname, s.name),
-        case when r.oid is null then 'does not exist' else 'can log in or has rights of its own' end,
-           case when r.oid is null then format('create role %I nologin;', s.name)
-               else format('alter role %I nologin nosuperuser nocreaterole noreplication;', r.rolname) end
-    from (select * from unnest(array['recovery_server', 'recovery_listener', 'recovery_runner']) union select role::text
-        from recovery.runner) as s (name)
-    left join pg_roles as r on r.rolname = s.name
-    where r.oid is null or r.rolcanlogin or r.rolsuper or r.rolcreaterole or r.rolreplication
+    select 'role-unsafe', 'error', 'role', r.rolname, 'can log in or has rights of its own',
+        format('alter role %I nologin nosuperuser nocreaterole noreplication;', r.rolname), null
+    from ours as o join pg_roles as r on r.rolname = o.name
+    where r.rolcanlogin or r.rolsuper or r.rolcreaterole or r.rolreplication
     union all
-    select 'roles', 'problem', n.role::text, 'is not what runs for its owner any more',
-        format('select recovery.permit(%L);', n.owner)
+    select 'runner-invalid', 'error', 'role', n.role::text, format('is not what runs for %s any more', n.owner), null,
+        array[format('select recovery.permit(%L);', n.owner)]
     from recovery.runner as n
     where exists (select from pg_roles as r where r.rolname = n.role)
-        and exists (select from pg_roles as r where r.oid = n.owner)
+      and exists (select from pg_roles as r where r.oid = n.owner)
       and (not pg_has_role(n.role, 'recovery_runner', 'usage')
            or not n.privileged and not pg_has_role(n.role, n.owner, 'usage')
            or to_regprocedure(format('recovery_private.run_%s(text, recovery.task, text)', n.id)) is null)
     union all
-    select 'sweeper', 'problem', null,
-        coalesce('nobody has swept for ' || date_trunc('second', recovery._now() - o.swept), 'nobody has swept yet'),
-           'recovery sweep (cron), or recovery.serve in a process'
-    from recovery.observation as o
-    where coalesce(o.swept < recovery._now() - interval '1 minute', true)
-        and exists (select from recovery._attached_watches())
+    select 'grant-missing', 'error', 'role', d.role, format('may not execute %s', d.routine::regprocedure), null,
+        array[format('grant execute on routine %s to %I;', d.routine::regprocedure, d.role)]
+    from needs as d
+    where exists (select from pg_roles as r where r.rolname = d.role)
+      and not has_function_privilege(d.role, d.routine, 'execute')
     union all
-    select case p.kind when 'watch' then 'watches' when 'trigger' then 'triggers' when 'index' then 'indexes'
-        when 'setting' then 'sessions' else 'entries' end,
-           'problem', case when p.kind in ('fuse', 'process', 'server') then p.kind || ' ' || p.name else p.name end,
-               p.problem, p.remedy
-    from p
+    select 'grant-missing', 'error', 'role', r.rolname, 'may not use schema recovery', null,
+        array[format('grant usage on schema recovery to %I;', r.rolname)]
+    from pg_roles as r
+    where r.rolname in ('recovery_server', 'recovery_listener', 'recovery_runner')
+      and not has_schema_privilege(r.oid, 'recovery', 'usage')
     union all
-    select 'watches', 'problem', r.watch, r.problem, 'repair it, or detach and attach it with what there is'
-    from recovery._broken_watches() as r where not exists (select from p where p.kind = 'watch' and p.name = r.watch)
-    union all
-    select 'watches', 'problem', w.watch, 'its table has got a BEFORE UPDATE trigger since it was attached',
-        'call recovery.attach again' from w where w.stale
-    union all
-    select distinct 'watches', 'problem', t.tgrelid::regclass::text,
-        'has our triggers, and is not watched: restored without its watch',
-           'drop its triggers recovery_..., then attach it'
-    from pg_trigger as t join pg_class as c on c.oid = t.tgrelid
-    where t.tgname ~ '^(zz_)?recovery_[0-9]{2}_' and not t.tgisinternal and t.tgparentid = 0
-        and c.relnamespace <> 'recovery'::regnamespace
-      and not exists (select from recovery.watch as a where a.relation = t.tgrelid)
-    union all
-    select 'owners', 'problem', w.watch,
-        format('%s open rows belong to nobody: no one notices when their process dies', w.unowned),
-           format('bind what writes them (recovery.serve), or, if that is meant: '
-               'recovery config set unowned_expected true --watch %s', w.watch)
-    from w where w.unowned > 0 and w.expected is not true
-    union all
-    select 'orphans', 'problem', w.watch, format('%s open rows of servers that have ended', w.orphans),
-        'recovery sweep; if they stay: recovery status'
-    from w where w.orphans > 0
-    union all
-    select 'silence', 'problem', format('%s (epoch %s)', s.name, s.epoch),
-        format('looks dead, and is not declared dead%s: %s', ' before ' || date_trunc('second', s.held_until),
-        s.held_because),
-           format('wait, or: recovery evict %s', s.epoch)
-    from recovery.server_status as s where s.state = 'held back'
-    union all
-    select 'ends', 'problem', format('%s (epoch %s)', s.name, s.epoch),
-        format('is to end (%s), but a transaction of its own is open%s', s.pending, l.held),
-           format('recovery evict %s --terminate-backends', s.epoch)
-    from recovery.server as s
-    cross join lateral (
-        select ' in ' || string_agg(distinct coalesce('backend ' || l.pid, 'a prepared transaction'), ', ') as held
-            from pg_locks as l
-        where l.locktype = 'advisory' and l.objsubid = 1 and (l.classid::bigint << 32) | l.objid::bigint = s.epoch) as l
-    where s.pending is not null and s.ended is null
-    union all
-    select 'failures', 'problem', f.watch,
-        format('%s rows cannot be closed, the last one (%s): %s', count(*),
-        (array_agg(f.key order by f.last_at desc))[1], (array_agg(f.message order by f.last_at desc))[1]),
-           'repair what refuses it: it is tried again by itself'
-    from recovery.failure as f group by f.watch
-    union all
-    select 'replication', 'note', w.watch,
-        format('written by a subscription: %s open rows of its publisher are left alone', w.elsewhere),
-           'a server takes a row over by writing its server_epoch; dropping the subscription makes them orphans'
-    from w where w.elsewhere is not null
-    union all
-    select 'replication', 'note', 'schema recovery',
-        format('subscription %I writes it, too: what it brings is dropped', b.subname),
-           'publish the application''s tables by name or by schema'
-    from pg_subscription as b
-    where exists (select from pg_subscription_rel as s join pg_class as c on c.oid = s.srrelid where s.srsubid = b.oid
-        and c.relnamespace = 'recovery'::regnamespace)
-)
-select c.name, coalesce(f.state, 'ok'), f.subject, coalesce(f.finding, c.well), f.remedy
-from checks as c left join found as f on f.name = c.name
-order by c.n, f.subject, f.finding
+    select 'grant-missing', 'error', 'role', r.rolname, 'may not read recovery.event', null,
+        array[format('grant select on recovery.event to %I;', r.rolname)]
+    from pg_roles as r
+    where r.rolname in ('recovery_server', 'recovery_listener')
+        and not has_table_privilege(r.oid, 'recovery.event', 'select')
 $$;
 --;
-comment on function recovery.examine() is
-    'What recovery doctor shows: each check with its findings (state ok, note or problem), and what to do. It changes '
-    'nothing.';
+comment on function recovery._examine_roles() is
+    'What is wrong with our roles, the runners and their rights. For recovery.examine().';
 --;
-revoke all on function recovery.examine() from public;
+revoke all on function recovery._examine_roles() from public;
+--;
+-- sql/status/_examine_servers.sql
+create or replace function recovery._examine_servers()
+returns setof recovery.finding
+language sql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    with live as materialized (
+        select s.*, format('%s (epoch %s)', s.name, s.epoch) as said from recovery.server as s where s.ended is null
+    ), sessions as materialized (
+        select distinct r.rolname, r.rolsuper, split_part(a.application_name, ':', 2) as does
+        from pg_stat_activity as a join pg_roles as r on r.oid = a.usesysid
+        where a.datname = current_database() and a.application_name ~ '^recovery:(keeper|guard|boot|listener)(:|#|$)'
+    )
+    select 'death-held', 'warning', 'server', s.said,
+        format('looks dead, and is not declared dead%s: %s', ' before ' || date_trunc('second', j.held_until),
+            j.held_because), format('recovery evict %s', s.epoch), null::text[]
+    from live as s join recovery.judgement as j on j.epoch = s.epoch where j.held_because is not null
+    union all
+    select 'end-pending', 'warning', 'server', s.said,
+        format('is to end (%s), but a transaction of its own is open%s', s.pending, l.held),
+        format('recovery evict %s --terminate-backends', s.epoch), null
+    from live as s
+    cross join lateral (
+        select ' in ' || string_agg(distinct coalesce('backend ' || l.pid, 'a prepared transaction'), ', ') as held
+        from pg_locks as l
+        where l.locktype = 'advisory' and l.objsubid = 1 and (l.classid::bigint << 32) | l.objid::bigint = s.epoch) as l
+    where s.pending is not null
+    union all
+    select 'versions-differ', 'note', 'database', current_database()::text,
+        format('live servers have different versions: %s',
+            string_agg(format('%s %s', v.name, v.versions), ', ' order by v.name)), 'finish the roll-out', null
+    from (
+        select s.name, string_agg(distinct s.version, ' and ' order by s.version) as versions from live as s
+        where s.version is not null group by s.name having count(distinct s.version) > 1) as v
+    having count(*) > 0
+    union all
+    select 'server-pooled', 'note', 'server', s.said,
+        'its keeper goes through a pooler: its death is found by the lease alone',
+        'give it a connection that goes to PostgreSQL itself (direct=...)', null
+    from live as s where not s.keeper and s.beat is not null
+    union all
+    select 'clock-skew', 'warning', 'server', s.said,
+        format('its process started %s after it booted: the clock of %s is ahead of the database''s',
+            date_trunc('second', s.process_start - s.booted), coalesce(split_part(s.host, '#', 1), 'its host')),
+        'set the clocks (NTP)', null
+    from live as s where isfinite(s.process_start) and s.process_start > s.booted + interval '2 seconds'
+    union all
+    select 'clock-back', 'warning', 'server', s.said,
+        format('its last heartbeat lies %s in the future: the clock of the database went back',
+            date_trunc('second', s.heartbeat - recovery._now())), 'set the clock of the database (NTP)', null
+    from live as s where s.heartbeat > recovery._now() + interval '2 seconds'
+    union all
+    select 'server-lacks-role', 'error', 'role', s.rolname,
+        case s.does when 'listener' then 'listens, and may not read events any more'
+             else 'runs a server, and may not any more: its heartbeats fail' end,
+        format('grant %I to %I;', case s.does when 'listener' then 'recovery_listener' else 'recovery_server' end,
+            s.rolname), null
+    from sessions as s
+    where not pg_has_role(s.rolname, 'recovery_server', 'usage')
+      and not (s.does = 'listener' and pg_has_role(s.rolname, 'recovery_listener', 'usage'))
+    union all
+    select distinct 'server-superuser',
+        case when current_setting('server_version_num')::integer < 180000 then 'warning' else 'note' end, 'role',
+        s.rolname, 'a server logs in as a superuser: it needs no more than recovery_server',
+        'give it a login of its own, a member of recovery_server', null::text[]
+    from sessions as s where s.rolsuper
+$$;
+--;
+comment on function recovery._examine_servers() is
+    'What is wrong with servers that have not ended, and with their logins. For recovery.examine().';
+--;
+revoke all on function recovery._examine_servers() from public;
+--;
+-- sql/status/_examine_settings.sql
+create or replace function recovery._examine_settings()
+returns setof recovery.finding
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select 'replica-role', 'error', 'setting', p.name, p.problem, p.remedy, null::text[]
+    from recovery.problem as p where p.kind = 'setting'
+    union all
+    select 'timeout-unsupervised', 'warning', 'setting', s.name,
+        format('%s for %s does nothing: nothing there is supervised', s.value,
+            case when s.watch = '' then 'every watch' else 'watch ' || s.watch end),
+        format('recovery config unset %s%s, or call recovery.supervise', s.name, ' --watch ' || nullif(s.watch, '')),
+        null
+    from recovery.setting as s
+    where s.name in ('tool_timeout', 'task_timeout') and s.value <> 'off' and s.kind = '' and s.group_key = ''
+      and exists (select from recovery._attached_watches() as w where s.watch in ('', w.name))
+      and not exists (
+          select from recovery._attached_watches() as w where s.watch in ('', w.name) and w.supervised is not null)
+    union all
+    select 'setting-unused', 'note', 'setting', s.name, format('is set for %s, which is not watched', s.watch),
+        format('select recovery.configure(%L, null, %L, nullif(%L, %4$L), nullif(%L, %4$L));', s.name, s.watch, s.kind,
+            '', s.group_key), null
+    from recovery.setting as s
+    where s.watch <> '' and not exists (select from recovery._attached_watches() as w where w.name = s.watch)
+$$;
+--;
+comment on function recovery._examine_settings() is 'Settings that do harm, or nothing. For recovery.examine().';
+--;
+revoke all on function recovery._examine_settings() from public;
+--;
+-- sql/status/_examine_sweeps.sql
+create or replace function recovery._examine_sweeps(p_patience interval)
+returns setof recovery.finding
+language sql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select 'sweep-missing', 'error', 'database', current_database()::text,
+        coalesce('nobody has swept for ' || date_trunc('second', recovery._now() - o.swept), 'nobody has swept yet'),
+        'recovery sweep', null::text[]
+    from recovery.observation as o
+    where coalesce(o.swept < recovery._now() - p_patience, true) and exists (select from recovery._attached_watches())
+    union all
+    select 'sweep-slow', 'warning', 'database', current_database()::text,
+        format('sweeps come every %s, and the shortest lease is %s: who dies is found that much later',
+            date_trunc('second', u.every), min(s.lease)),
+        'sweep more often (recovery.serve, or cron), or give servers a longer lease', null
+    from recovery.observation as o
+    cross join lateral (select greatest(o.gap, o.sweeper_every) as every) as u
+    join recovery.server as s on s.ended is null and s.lease < u.every
+    group by u.every
+    union all
+    select 'lease-tight', 'warning', 'server', format('%s (epoch %s)', s.name, s.epoch),
+        format('beats every %s for a lease of %s: one beat that comes late ends it', s.beat, s.lease),
+        'give it a longer lease', null
+    from recovery.server as s where s.ended is null and s.beat * 2 > s.lease
+$$;
+--;
+comment on function recovery._examine_sweeps(interval) is
+    'Sweeps that do not come, or too seldom for the leases. For recovery.examine().';
+--;
+revoke all on function recovery._examine_sweeps(interval) from public;
+--;
+-- sql/status/_examine_transactions.sql
+-- With the rights of the caller: what is seen of other sessions depends on them.
+create or replace function recovery._examine_transactions(p_patience interval)
+returns setof recovery.finding
+language sql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    -- Consumers of events wait for every transaction of the whole cluster that has an id.
+    select 'transaction-long', 'warning', 'session', a.pid::text,
+        format('%s (%s) in database %s: a transaction that writes, %s for %s; no consumer of events gets past it',
+            a.usename, coalesce(nullif(a.application_name, ''), 'no application_name'), a.datname, a.state,
+            date_trunc('second', clock_timestamp() - a.xact_start)),
+        format('select pg_terminate_backend(%s);', a.pid), null::text[]
+    from pg_stat_activity as a
+    where a.backend_type = 'client backend' and a.pid <> pg_backend_pid() and a.backend_xid is not null
+      and a.xact_start < clock_timestamp() - p_patience
+    union all
+    select 'transaction-prepared', 'warning', 'session', p.gid,
+        format('prepared by %s in database %s %s ago: no consumer of events gets past it', p.owner, p.database,
+            date_trunc('second', clock_timestamp() - p.prepared)),
+        format('rollback prepared %1$L; -- or commit prepared %1$L', p.gid), null
+    from pg_prepared_xacts as p where p.prepared < clock_timestamp() - p_patience
+    union all
+    select 'snapshot-old', 'warning', 'session', a.pid::text,
+        format('%s (%s) reads for %s with one snapshot: what was closed since is not cleaned up, and each sweep '
+            'passes over it', a.usename, coalesce(nullif(a.application_name, ''), 'no application_name'),
+            date_trunc('second', clock_timestamp() - a.xact_start)),
+        format('select pg_terminate_backend(%s);', a.pid), null
+    from pg_stat_activity as a
+    where a.backend_type = 'client backend' and a.pid <> pg_backend_pid() and a.backend_xid is null
+      and a.backend_xmin is not null and a.datname = current_database()
+      and a.xact_start < clock_timestamp() - p_patience * 60
+    union all
+    select 'slot-idle', 'warning', 'database', s.slot_name,
+        format('a replication slot that nobody reads keeps %s of WAL%s', pg_size_pretty(l.kept),
+            case when coalesce(s.xmin, s.catalog_xmin) is not null
+                 then format(' and old rows, %s transactions back',
+                     greatest(age(s.xmin), age(s.catalog_xmin))) end),
+        format('select pg_drop_replication_slot(%L);', s.slot_name), null
+    from pg_replication_slots as s
+    cross join lateral (select pg_wal_lsn_diff(case when pg_is_in_recovery() then pg_last_wal_receive_lsn()
+        else pg_current_wal_lsn() end, s.restart_lsn) as kept) as l
+    where not s.active and l.kept > 64 * 1024 * 1024
+$$;
+--;
+comment on function recovery._examine_transactions(interval) is
+    'Transactions, snapshots and replication slots that hold up consumers of events, or vacuum. For '
+    'recovery.examine().';
+--;
+revoke all on function recovery._examine_transactions(interval) from public;
+--;
+-- sql/status/_examine_triggers.sql
+create or replace function recovery._examine_triggers(p_watch recovery.watch)
+returns setof recovery.finding
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+set quote_all_identifiers = off
+as $$
+    with ours as (
+        select t.*, p.pronamespace = 'recovery'::regnamespace
+            and (p.proname !~ '^watch_' or p.proname ~ format('^watch_%s_', p_watch.id)) as made
+        from (
+            select p_watch.relation::oid as oid union select l.relid from pg_partition_tree(p_watch.relation) as l) as l
+        join pg_trigger as t on t.tgrelid = l.oid join pg_proc as p on p.oid = t.tgfoid
+        where t.tgname ~ '^(zz_)?recovery_[0-9]{2}_'
+    )
+    select 'trigger-missing', 'error', 'watch', p_watch.name,
+        format('%s lacks the trigger%s %s', p_watch.relation, case when count(*) > 1 then 's' end,
+            string_agg(d.name, ', ' order by d.name)), null::text,
+        array[format('select recovery.repair(%L);', p_watch.relation)]
+    from recovery._trigger_definitions(p_watch) as d
+    where not exists (select from ours as t where t.tgrelid = p_watch.relation and t.tgname = d.name)
+    having count(*) > 0
+    union all
+    select 'trigger-disabled', 'error', 'watch', p_watch.name,
+        format('%s of %s %s', t.tgname, t.tgrelid::regclass, case t.tgenabled
+            when 'D' then 'is disabled: writes are neither fenced nor told'
+            when 'R' then 'is enabled for replicas only: writes are neither fenced nor told'
+            else 'is enabled for replicas, too: a subscription of this table stops at the fence' end), null,
+        array[format('alter table %s enable trigger %I;', t.tgrelid::regclass, t.tgname)]
+    from ours as t where t.tgenabled <> 'O' and t.made
+    union all
+    select 'trigger-changed', 'error', 'watch', p_watch.name,
+        format('%s of %s is not the one that recovery.attach made', t.tgname, t.tgrelid::regclass), null,
+        array[format('drop trigger %I on %s;', t.tgname, t.tgrelid::regclass),
+            format('select recovery.repair(%L);', p_watch.relation)]
+    from ours as t where not t.made and t.tgparentid = 0
+    union all
+    select 'routine-changed', 'error', 'watch', p_watch.name,
+        format('%s is not the one that recovery.attach made', p.oid::regprocedure), null,
+        array[format('select recovery.repair(%L);', p_watch.relation)]
+    from pg_proc as p join recovery.runner as n on n.id = p_watch.runner
+    cross join lateral (select substring(p.proname from '^watch_[0-9]+_(.*)$') as operation) as o
+    where p.pronamespace = 'recovery'::regnamespace and p.proname ~ format('^watch_%s_', p_watch.id)
+      and o.operation in ('before_insert', 'before_update', 'before_delete', 'insert', 'update', 'delete', 'truncate')
+      and (p.prosrc <> recovery._trigger_sql(p_watch, o.operation) or not p.prosecdef
+           or p.proconfig is distinct from array['search_path=pg_catalog, pg_temp']
+           or p.proowner is distinct from (select r.oid from pg_roles as r where r.rolname = n.role))
+$$;
+--;
+comment on function recovery._examine_triggers(recovery.watch) is
+    'What is wrong with the triggers of a watch and with their functions. For recovery.examine().';
+--;
+revoke all on function recovery._examine_triggers(recovery.watch) from public;
+--;
+-- sql/status/_examine_watch.sql
+create or replace function recovery._examine_watch(p_watch recovery.watch)
+returns setof recovery.finding
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+set quote_all_identifiers = off
+as $$
+declare
+    v_repair constant text[] := array[format('select recovery.repair(%L);', p_watch.relation)];
+    v_runner recovery.runner;
+    v_hint   text;
+    v_broken boolean := false;
+begin
+    select r.* into v_runner from recovery.runner as r where r.id = p_watch.runner;
+    return query
+        select 'column-missing', 'error', 'watch', p_watch.name,
+            format('%s has no column %s any more', p_watch.relation, c.name),
+            case when not (c.name = 'server_epoch' and p_watch.own_column)
+                 then format('select recovery.detach(%L); then attach it with what there is', p_watch.relation) end,
+            case when c.name = 'server_epoch' and p_watch.own_column then v_repair end
+        from (
+            select 'server_epoch' as name union select * from unnest(p_watch.key_columns)
+            union select * from jsonb_object_keys(p_watch.close)
+            union select * from jsonb_object_keys(coalesce(p_watch.requeue, '{}'))
+            union select p_watch.attempts where p_watch.attempts is not null) as c
+        where not exists (
+            select from pg_attribute as a
+            where a.attrelid = p_watch.relation and a.attname = c.name and a.attnum > 0 and not a.attisdropped);
+    v_broken := found;
+    return query
+        select 'table-grant-missing', 'error', 'watch', p_watch.name,
+            format('its runner %s may not %s %s', v_runner.role, p.privilege, p_watch.relation), null, v_repair
+        from unnest(array['select', 'update']) as p (privilege)
+        where exists (select from pg_roles as r where r.rolname = v_runner.role)
+          and (v_runner.privileged or pg_has_role(v_runner.role, v_runner.owner, 'usage'))
+          and not has_table_privilege(v_runner.role, p_watch.relation, p.privilege)
+        limit 1;
+    v_broken := v_broken or found;
+    begin
+        perform recovery._rehearse_watch(p_watch.relation);
+    exception when others then
+        get stacked diagnostics v_hint = pg_exception_hint;
+        if sqlerrm like 'row security of %' then
+            return next row('watch-row-security', 'error', 'watch', p_watch.name, sqlerrm,
+                format('alter role %I bypassrls;', v_runner.role), null::text[])::recovery.finding;
+        elsif not v_broken then
+            return next row('watch-broken', 'error', 'watch', p_watch.name, sqlerrm, concat_ws(' ', nullif(v_hint, ''),
+                format('Repair it, or detach and attach it with what there is: select recovery.detach(%L);',
+                    p_watch.relation)), null::text[])::recovery.finding;
+        end if;
+        v_broken := true;
+    end;
+    return query
+        select 'watch-broken', 'error', 'watch', b.watch, format('%s (since %s)', b.message,
+            date_trunc('second', b.since)), 'repair it: the next sweep finds it well', null::text[]
+        from recovery.broken_watch as b where b.watch = p_watch.name and not v_broken;
+    return query
+        select 'watch-unfinished', 'warning', 'watch', p_watch.name,
+            format('attaching %s was begun and has not ended', p_watch.relation), null, v_repair
+        where p_watch.attached is null;
+    return query
+        select 'watch-stale', 'warning', 'watch', p_watch.name,
+            format('%s has got triggers since it was attached: what they change is not noticed', p_watch.relation),
+            null, v_repair
+        where recovery._is_stale(p_watch.relation);
+end
+$$;
+--;
+comment on function recovery._examine_watch(recovery.watch) is
+    'What is wrong with a watch: columns and rights that are gone, statements that cannot be planned. For '
+    'recovery.examine().';
+--;
+revoke all on function recovery._examine_watch(recovery.watch) from public;
+--;
+-- sql/status/_examine_work.sql
+create or replace function recovery._examine_work()
+returns setof recovery.finding
+language sql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    with w as materialized (
+        select s.*, a.unowned is not null
+            or recovery.get_setting('unowned_expected', s.watch) = 'true' as expected
+        from recovery.watch_status as s join recovery._attached_watches() as a on a.name = s.watch
+    ), opened as (
+        -- The newest events only: cheap, and an old one would say nothing of today's writers.
+        select e.watch, count(*) as all, count(*) filter (where e.server_epoch is null) as unowned
+        from (select e.* from recovery.event as e order by e.id desc limit 1000) as e
+        where e.kind in ('opened', 'reopened') and e.at > clock_timestamp() - interval '1 hour'
+        group by e.watch
+    )
+    select case when o.unowned > 0 then 'writer-unbound' else 'rows-unowned' end,
+        case when o.unowned > 0 then 'error' else 'warning' end, 'watch', w.watch,
+        format('%s of %s open rows (%s %%) belong to nobody: no one notices when their process dies', w.unowned,
+            w.open_rows, round(100.0 * w.unowned / w.open_rows))
+            || case when o.unowned > 0 then format('; so did %s of the last %s that were opened', o.unowned, o.all)
+                    else '; none was opened lately' end,
+        case when o.unowned > 0 then format('bind what writes them (recovery.serve), or, if that is meant: '
+                 'recovery config set unowned_expected true --watch %s', w.watch)
+             else format('close them (recovery close), or, if that is meant: '
+                 'recovery config set unowned_expected true --watch %s', w.watch) end,
+        null::text[]
+    from w left join opened as o on o.watch = w.watch
+    where w.unowned > 0 and w.expected is not true
+    union all
+    select 'rows-orphaned', 'warning', 'watch', w.watch,
+        format('%s open rows of servers that have ended', w.orphans), 'recovery sweep', null
+    from w where w.orphans > 0
+    union all
+    select 'rows-failing', 'error', 'watch', f.watch,
+        format('%s rows cannot be closed, the last one (%s, tried %s times): %s', count(*),
+            (array_agg(f.key order by f.last_at desc))[1], (array_agg(f.attempts order by f.last_at desc))[1],
+            (array_agg(f.message order by f.last_at desc))[1]),
+        'repair what refuses it: it is tried again by itself', null
+    from recovery.failure as f group by f.watch
+$$;
+--;
+comment on function recovery._examine_work() is
+    'Open rows that nobody owns, or that stay open. For recovery.examine().';
+--;
+revoke all on function recovery._examine_work() from public;
+--;
+-- sql/status/examine.sql
+create or replace function recovery.examine(p_about text default null, p_patience interval default interval '1 minute')
+returns setof recovery.finding
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '1s'
+as $$
+/* With the rights of its caller, which alone decide what it sees of other sessions; what needs ours is done by the
+   functions that it calls. One that fails stops no other. */
+declare
+    v_check   record;
+    v_watch   recovery.watch;
+    v_finding recovery.finding;
+begin
+    if p_about is not null and not exists (select from recovery._examinations() as e where e.name = p_about) then
+        perform recovery._fail('RC010', format('there is no examination %s', quote_literal(left(p_about, 60))),
+            format('There are %s.', (select string_agg(e.name, ', ') from recovery._examinations() as e)));
+    elsif p_patience < interval '0' then
+        perform recovery._fail('RC010', format('patience %s is below 0', p_patience));
+    end if;
+    for v_check in select e.name, e.call, e.call like '%$1%' as each from recovery._examinations() as e
+        where e.name = p_about or p_about is null
+    loop
+        for v_watch in
+            select w.* from (select 1 where not v_check.each) as o full join (
+                select a.* from recovery._attached_watches() as a where v_check.each) as w on false
+            order by w.family, w.position, w.name
+        loop
+            begin
+                for v_finding in execute format('select * from %s', v_check.call) using v_watch, p_patience loop
+                    v_finding.remedy := coalesce(v_finding.remedy, array_to_string(v_finding.fix, ' '));
+                    return next v_finding;
+                end loop;
+            exception when others then
+                v_finding := row(
+                    'check-failed', 'warning', 'check', concat_ws(' of ', v_check.name, v_watch.name),
+                    format('could not be done: %s', sqlerrm),
+                    case when sqlstate = '42501' then format('grant recovery_listener to %I;', session_user)
+                         when sqlstate = '55P03' then 'ask again: somebody holds a lock on what it reads'
+                         else 'repair what it says, and ask again' end,
+                    null);
+                return next v_finding;
+            end;
+        end loop;
+    end loop;
+end
+$$;
+--;
+comment on function recovery.examine(text, interval) is
+    'What recovery doctor shows: all that is wrong, with what to type; of one subject (p_about) or of all. p_patience: '
+    'how long sweeps may not come, a fuse may be late and a transaction may be open. It changes nothing, waits a '
+    'second for a lock at most, and names the checks that could not be done. RC010 no such subject.';
+--;
+revoke all on function recovery.examine(text, interval) from public;
 --;
 -- sql/status/open_work.sql
 create or replace function recovery.open_work()
@@ -10157,7 +10887,23 @@ grant execute on function
     recovery._issued_here(bigint),
     recovery._watch_definitions(recovery.watch),
     recovery._index_problem(recovery.watch, text),
-    recovery.examine(),
+    recovery.examine(text, interval),
+    recovery._examinations(),
+    recovery._examine_database(),
+    recovery._examine_entries(interval),
+    recovery._examine_events(),
+    recovery._examine_indexes(recovery.watch),
+    recovery._examine_leftovers(),
+    recovery._examine_login(),
+    recovery._examine_replication(),
+    recovery._examine_roles(),
+    recovery._examine_servers(),
+    recovery._examine_settings(),
+    recovery._examine_sweeps(interval),
+    recovery._examine_transactions(interval),
+    recovery._examine_triggers(recovery.watch),
+    recovery._examine_watch(recovery.watch),
+    recovery._examine_work(),
     recovery._lacks_loan(regclass),
     recovery._now(),
     recovery._problem_of(bigint, timestamptz, timestamptz),

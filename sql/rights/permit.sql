@@ -34,6 +34,8 @@ begin
         recovery._reclaim_table(regclass, name),
         recovery._rehearse_watch(regclass),
         recovery.detach(regclass),
+        recovery.repair(regclass),
+        recovery._index_problem(recovery.watch, text),
         recovery.supervise(regclass, text, text, text, text, text, text, text)
         to %s', p_owner);
 end
