@@ -268,7 +268,7 @@ class Compiler:
             raise self._foreign(option, others)
         text = self._compile(option, whole)
         assert text.startswith(prefix), text
-        return text.removeprefix(prefix)
+        return _on_one_line(text.removeprefix(prefix))
 
     def _compile(self, option: str, whole: sa.Select[Any]) -> str:
         try:
@@ -308,6 +308,16 @@ class Compiler:
                 f"is {text!r}: SQL text, and {self._table.fullname} has no such column",
                 f'for the text write sqlalchemy.literal({text!r}) or "{text!r}"',
             )
+
+
+def _on_one_line(text: str) -> str:
+    """Without the line breaks between the clauses of a subquery."""
+    if "--" in text or "$" in text:
+        return text  # a comment or a quotation of the host's own: leave it
+    parts = re.split(r"""('(?:[^']|'')*'|"(?:[^"]|"")*")""", text)
+    return "".join(
+        part if n % 2 else re.sub(r"\s*\n\s*", " ", part) for n, part in enumerate(parts)
+    ).strip()
 
 
 def _is_loose(column: sa.Column[Any]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -49,13 +49,15 @@ class Declared:
 
 
 def watches(
-    *sources: Source, schemas: Mapping[str | None, str | None] | None = None
+    source: Source | Sequence[Source],
+    *,
+    schemas: Mapping[str | None, str | None] | None = None,
 ) -> list[Declared]:
     """What is declared, in a stable order: by family, its groups first, then by position.
 
     Args:
-        sources: where the declarations are: a MetaData (with the models mapped to its tables),
-            a declarative base, one model, a registry, a Table.
+        source: where the declarations are: a MetaData (with the models mapped to its tables),
+            a declarative base, one model, a registry, a Table; or several of these.
         schemas: as SQLAlchemy's ``schema_translate_map``; without it a table without a schema is
             taken to be in ``public``.
 
@@ -64,8 +66,8 @@ def watches(
             can't be written as SQL text (RC010).
     """
     found: dict[sa.Table, tuple[type[Any] | None, Watch]] = {}
-    for source in sources:
-        for table, model, watch in _of(source):
+    for each in source if isinstance(source, (list, tuple)) else [source]:
+        for table, model, watch in _of(each):
             other = found.setdefault(table, (model, watch))
             if other[1] is not watch:
                 raise InvalidArgument(f"table {table.fullname} has two declarations of a watch")

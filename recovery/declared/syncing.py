@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -31,7 +32,7 @@ class Change:
 
 def sync(
     target: sa.Engine | sa.Connection,
-    source: Source,
+    source: Source | Sequence[Source],
     *,
     dry_run: bool = False,
     detach: bool = False,
