@@ -15,6 +15,10 @@ from recovery._version import VERSION as __version__
 if TYPE_CHECKING:
     from recovery.closing import aclose, aevict, apreview, close, evict, preview
     from recovery.database.connect import Target
+    from recovery.declared.closing import c
+    from recovery.declared.finding import Declared, watches
+    from recovery.declared.syncing import Change, sync
+    from recovery.declared.watch import Watch
     from recovery.errors import (
         ConnectionFailed,
         Draining,
@@ -60,6 +64,10 @@ if TYPE_CHECKING:
 _HOMES = {
     "closing": "aclose aevict apreview close evict preview",
     "database.connect": "Target",
+    "declared.closing": "c",
+    "declared.finding": "Declared watches",
+    "declared.syncing": "Change sync",
+    "declared.watch": "Watch",
     "errors": "ConnectionFailed Draining EpochEnded EpochUnknown FuseOut InvalidArgument"
     " InvalidName Lagged LeaseLapsed NameTaken NotAutocommit PermissionDenied"
     " RecoveryError SchemaMismatch TokenMismatch WatchExists WatchInvalid"
@@ -81,8 +89,10 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names.spli
 __all__ = [
     "Bus",
     "Cancel",
+    "Change",
     "ClosedRow",
     "ConnectionFailed",
+    "Declared",
     "Draining",
     "EpochEnded",
     "EpochUnknown",
@@ -108,6 +118,7 @@ __all__ = [
     "Target",
     "TokenMismatch",
     "TrackedProcess",
+    "Watch",
     "WatchExists",
     "WatchInvalid",
     "WatchUnknown",
@@ -125,6 +136,7 @@ __all__ = [
     "asupervise",
     "attach",
     "boot",
+    "c",
     "close",
     "configure",
     "detach",
@@ -136,6 +148,8 @@ __all__ = [
     "serve",
     "setting",
     "supervise",
+    "sync",
+    "watches",
 ]
 
 

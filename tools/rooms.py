@@ -33,6 +33,7 @@ ORDER = (
     "work",
     "events",
     "fence",
+    "declared",
     "watch",
     "closing",
     "settings",
