@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from recovery.calls.core import Call, nothing, one
 
-__all__ = ["attach", "detach", "permit"]
+__all__ = ["attach", "attached", "detach", "differing_options", "permit", "repair", "resolve"]
 
 
 def attach(
@@ -86,3 +86,47 @@ def permit(owner: str) -> Call[None]:
 def detach(table: str) -> Call[None]:
     """No longer watches a table; restores it. RC008."""
     return Call("select recovery.detach(%(table)s::text::regclass)", {"table": table}, nothing)
+
+
+def repair(table: str) -> Call[str]:
+    """Puts right what belongs to a watch: column, index, triggers, rights. RC006, RC008."""
+    return Call("select recovery.repair(%(table)s::text::regclass)", {"table": table}, one)
+
+
+def attached() -> Call[list[dict[str, Any]]]:
+    """Each watched table: name of the watch, schema, and the table with its schema."""
+    names = ("name", "schema", "relation")
+    return Call(
+        "select w.name, n.nspname, concat(quote_ident(n.nspname), '.', quote_ident(c.relname))"
+        " from recovery.watch as w join pg_class as c on c.oid = w.relation"
+        " join pg_namespace as n on n.oid = c.relnamespace order by 1",
+        {},
+        lambda rows: [dict(zip(names, row, strict=True)) for row in rows],
+    )
+
+
+def resolve(table: str) -> Call[str | None]:
+    """The table that a name means, with its schema; None: there is none."""
+    return Call(
+        "select concat(quote_ident(n.nspname), '.', quote_ident(c.relname))"
+        " from pg_class as c join pg_namespace as n on n.oid = c.relnamespace"
+        " where c.oid = to_regclass(%(table)s::text)",
+        {"table": table},
+        lambda rows: rows[0][0] if rows else None,
+    )
+
+
+def differing_options(
+    name: str, options: Mapping[str, Any], supervision: Mapping[str, Any] | None
+) -> Call[list[str]]:
+    """In which options a declaration (arguments of `attach`, `supervise`) differs from a watch."""
+    return Call(
+        "select recovery._differing_options(%(name)s::text, %(options)s::text::jsonb,"
+        " %(supervision)s::text::jsonb)",
+        {
+            "name": name,
+            "options": json.dumps(dict(options)),
+            "supervision": None if supervision is None else json.dumps(dict(supervision)),
+        },
+        one,
+    )

@@ -84,6 +84,7 @@ grant execute on function
     recovery._watch_definitions(recovery.watch),
     recovery._index_problem(recovery.watch, text),
     recovery.examine(text, interval),
+    recovery._differing_options(text, jsonb, jsonb),
     recovery._examinations(),
     recovery._examine_database(),
     recovery._examine_entries(interval),
