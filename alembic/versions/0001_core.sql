@@ -3750,7 +3750,7 @@ begin
     end if;
 exception when others then
     get stacked diagnostics v_state = returned_sqlstate, v_error = message_text;
-    if v_state = '42501' or v_state like 'RC%' then
+    if v_state in ('42501', '55P03') or v_state like 'RC%' then
         raise;
     end if;
     perform recovery._fail('RC006', format('%s cannot be watched (%s): %s', p_table, v_step, v_error),
@@ -9360,6 +9360,12 @@ as $$
         array[format('select recovery.detach(%L);', w.relation::oid)]
     from recovery.watch as w where not exists (select from pg_class as c where c.oid = w.relation)
     union all
+    select 'watch-unfinished', 'warning', 'watch', w.name,
+        format('attaching %s, or detaching it, was begun and has not ended: nothing is closed there', w.relation),
+        format('repeat it, it goes on; or: select recovery.detach(%L);', w.relation), null
+    from recovery.watch as w
+    where w.attached is null and exists (select from pg_class as c where c.oid = w.relation)
+    union all
     select 'watch-lost', 'error', 'table', t.tgrelid::regclass::text,
         'has our triggers, and is not watched: restored without its watch', null,
         array_agg(format('drop trigger %I on %s;', t.tgname, t.tgrelid::regclass) order by t.tgname)
@@ -9812,7 +9818,9 @@ begin
     v_broken := v_broken or found;
     begin
         perform recovery._rehearse_watch(p_watch.relation);
-    exception when others then
+    exception when lock_not_available then
+        raise;  -- nothing is known of it: recovery.examine() says so
+    when others then
         get stacked diagnostics v_hint = pg_exception_hint;
         if sqlerrm like 'row security of %' then
             return next row('watch-row-security', 'error', 'watch', p_watch.name, sqlerrm,
@@ -9828,10 +9836,6 @@ begin
         select 'watch-broken', 'error', 'watch', b.watch, format('%s (since %s)', b.message,
             date_trunc('second', b.since)), 'repair it: the next sweep finds it well', null::text[]
         from recovery.broken_watch as b where b.watch = p_watch.name and not v_broken;
-    return query
-        select 'watch-unfinished', 'warning', 'watch', p_watch.name,
-            format('attaching %s was begun and has not ended', p_watch.relation), null, v_repair
-        where p_watch.attached is null;
     return query
         select 'watch-stale', 'warning', 'watch', p_watch.name,
             format('%s has got triggers since it was attached: what they change is not noticed', p_watch.relation),

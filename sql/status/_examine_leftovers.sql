@@ -9,6 +9,12 @@ as $$
         array[format('select recovery.detach(%L);', w.relation::oid)]
     from recovery.watch as w where not exists (select from pg_class as c where c.oid = w.relation)
     union all
+    select 'watch-unfinished', 'warning', 'watch', w.name,
+        format('attaching %s, or detaching it, was begun and has not ended: nothing is closed there', w.relation),
+        format('repeat it, it goes on; or: select recovery.detach(%L);', w.relation), null
+    from recovery.watch as w
+    where w.attached is null and exists (select from pg_class as c where c.oid = w.relation)
+    union all
     select 'watch-lost', 'error', 'table', t.tgrelid::regclass::text,
         'has our triggers, and is not watched: restored without its watch', null,
         array_agg(format('drop trigger %I on %s;', t.tgname, t.tgrelid::regclass) order by t.tgname)

@@ -39,7 +39,9 @@ begin
     v_broken := v_broken or found;
     begin
         perform recovery._rehearse_watch(p_watch.relation);
-    exception when others then
+    exception when lock_not_available then
+        raise;  -- nothing is known of it: recovery.examine() says so
+    when others then
         get stacked diagnostics v_hint = pg_exception_hint;
         if sqlerrm like 'row security of %' then
             return next row('watch-row-security', 'error', 'watch', p_watch.name, sqlerrm,
@@ -55,10 +57,6 @@ begin
         select 'watch-broken', 'error', 'watch', b.watch, format('%s (since %s)', b.message,
             date_trunc('second', b.since)), 'repair it: the next sweep finds it well', null::text[]
         from recovery.broken_watch as b where b.watch = p_watch.name and not v_broken;
-    return query
-        select 'watch-unfinished', 'warning', 'watch', p_watch.name,
-            format('attaching %s was begun and has not ended', p_watch.relation), null, v_repair
-        where p_watch.attached is null;
     return query
         select 'watch-stale', 'warning', 'watch', p_watch.name,
             format('%s has got triggers since it was attached: what they change is not noticed', p_watch.relation),
