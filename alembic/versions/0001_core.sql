@@ -9419,7 +9419,7 @@ as $$
     union all
     select 'login-reads-only', 'note', 'role', session_user::text, 'may look, but neither boot nor sweep',
         format('grant recovery_server to %I;', session_user), null
-    where not pg_has_role(session_user, 'recovery_server', 'usage')
+    where not pg_has_role(session_user, to_regrole('recovery_server'), 'usage')
     union all
     select 'sessions-hidden', 'note', 'role', session_user::text,
         'does not see since when other roles'' transactions are open: long ones were not looked for',
@@ -9494,18 +9494,15 @@ as $$
     union all
     select 'runner-invalid', 'error', 'role', n.role::text, format('is not what runs for %s any more', n.owner), null,
         array[format('select recovery.permit(%L);', n.owner)]
-    from recovery.runner as n
-    where exists (select from pg_roles as r where r.rolname = n.role)
-      and exists (select from pg_roles as r where r.oid = n.owner)
-      and (not pg_has_role(n.role, 'recovery_runner', 'usage')
-           or not n.privileged and not pg_has_role(n.role, n.owner, 'usage')
-           or to_regprocedure(format('recovery_private.run_%s(text, recovery.task, text)', n.id)) is null)
+    from recovery.runner as n join pg_roles as r on r.rolname = n.role join pg_roles as o on o.oid = n.owner
+    where not pg_has_role(r.oid, to_regrole('recovery_runner'), 'usage')
+       or not n.privileged and not pg_has_role(r.oid, o.oid, 'usage')
+       or to_regprocedure(format('recovery_private.run_%s(text, recovery.task, text)', n.id)) is null
     union all
     select 'grant-missing', 'error', 'role', d.role, format('may not execute %s', d.routine::regprocedure), null,
         array[format('grant execute on routine %s to %I;', d.routine::regprocedure, d.role)]
-    from needs as d
-    where exists (select from pg_roles as r where r.rolname = d.role)
-      and not has_function_privilege(d.role, d.routine, 'execute')
+    from needs as d join pg_roles as r on r.rolname = d.role
+    where not has_function_privilege(r.oid, d.routine, 'execute')
     union all
     select 'grant-missing', 'error', 'role', r.rolname, 'may not use schema recovery', null,
         array[format('grant usage on schema recovery to %I;', r.rolname)]
@@ -9536,7 +9533,7 @@ as $$
     with live as materialized (
         select s.*, format('%s (epoch %s)', s.name, s.epoch) as said from recovery.server as s where s.ended is null
     ), sessions as materialized (
-        select distinct r.rolname, r.rolsuper, split_part(a.application_name, ':', 2) as does
+        select distinct r.oid, r.rolname, r.rolsuper, split_part(a.application_name, ':', 2) as does
         from pg_stat_activity as a join pg_roles as r on r.oid = a.usesysid
         where a.datname = current_database() and a.application_name ~ '^recovery:(keeper|guard|boot|listener)(:|#|$)'
     )
@@ -9585,8 +9582,8 @@ as $$
         format('grant %I to %I;', case s.does when 'listener' then 'recovery_listener' else 'recovery_server' end,
             s.rolname), null
     from sessions as s
-    where not pg_has_role(s.rolname, 'recovery_server', 'usage')
-      and not (s.does = 'listener' and pg_has_role(s.rolname, 'recovery_listener', 'usage'))
+    where not pg_has_role(s.oid, to_regrole('recovery_server'), 'usage')
+      and not (s.does = 'listener' and pg_has_role(s.oid, to_regrole('recovery_listener'), 'usage'))
     union all
     select distinct 'server-superuser',
         case when current_setting('server_version_num')::integer < 180000 then 'warning' else 'note' end, 'role',
@@ -9810,10 +9807,9 @@ begin
     return query
         select 'table-grant-missing', 'error', 'watch', p_watch.name,
             format('its runner %s may not %s %s', v_runner.role, p.privilege, p_watch.relation), null, v_repair
-        from unnest(array['select', 'update']) as p (privilege)
-        where exists (select from pg_roles as r where r.rolname = v_runner.role)
-          and (v_runner.privileged or pg_has_role(v_runner.role, v_runner.owner, 'usage'))
-          and not has_table_privilege(v_runner.role, p_watch.relation, p.privilege)
+        from unnest(array['select', 'update']) as p (privilege) join pg_roles as r on r.rolname = v_runner.role
+        where (v_runner.privileged or pg_has_role(r.oid, v_runner.owner, 'usage'))
+          and not has_table_privilege(r.oid, p_watch.relation, p.privilege)
         limit 1;
     v_broken := v_broken or found;
     begin

@@ -13,7 +13,7 @@ as $$
     union all
     select 'login-reads-only', 'note', 'role', session_user::text, 'may look, but neither boot nor sweep',
         format('grant recovery_server to %I;', session_user), null
-    where not pg_has_role(session_user, 'recovery_server', 'usage')
+    where not pg_has_role(session_user, to_regrole('recovery_server'), 'usage')
     union all
     select 'sessions-hidden', 'note', 'role', session_user::text,
         'does not see since when other roles'' transactions are open: long ones were not looked for',

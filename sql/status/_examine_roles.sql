@@ -34,18 +34,15 @@ as $$
     union all
     select 'runner-invalid', 'error', 'role', n.role::text, format('is not what runs for %s any more', n.owner), null,
         array[format('select recovery.permit(%L);', n.owner)]
-    from recovery.runner as n
-    where exists (select from pg_roles as r where r.rolname = n.role)
-      and exists (select from pg_roles as r where r.oid = n.owner)
-      and (not pg_has_role(n.role, 'recovery_runner', 'usage')
-           or not n.privileged and not pg_has_role(n.role, n.owner, 'usage')
-           or to_regprocedure(format('recovery_private.run_%s(text, recovery.task, text)', n.id)) is null)
+    from recovery.runner as n join pg_roles as r on r.rolname = n.role join pg_roles as o on o.oid = n.owner
+    where not pg_has_role(r.oid, to_regrole('recovery_runner'), 'usage')
+       or not n.privileged and not pg_has_role(r.oid, o.oid, 'usage')
+       or to_regprocedure(format('recovery_private.run_%s(text, recovery.task, text)', n.id)) is null
     union all
     select 'grant-missing', 'error', 'role', d.role, format('may not execute %s', d.routine::regprocedure), null,
         array[format('grant execute on routine %s to %I;', d.routine::regprocedure, d.role)]
-    from needs as d
-    where exists (select from pg_roles as r where r.rolname = d.role)
-      and not has_function_privilege(d.role, d.routine, 'execute')
+    from needs as d join pg_roles as r on r.rolname = d.role
+    where not has_function_privilege(r.oid, d.routine, 'execute')
     union all
     select 'grant-missing', 'error', 'role', r.rolname, 'may not use schema recovery', null,
         array[format('grant usage on schema recovery to %I;', r.rolname)]

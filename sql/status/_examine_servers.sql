@@ -8,7 +8,7 @@ as $$
     with live as materialized (
         select s.*, format('%s (epoch %s)', s.name, s.epoch) as said from recovery.server as s where s.ended is null
     ), sessions as materialized (
-        select distinct r.rolname, r.rolsuper, split_part(a.application_name, ':', 2) as does
+        select distinct r.oid, r.rolname, r.rolsuper, split_part(a.application_name, ':', 2) as does
         from pg_stat_activity as a join pg_roles as r on r.oid = a.usesysid
         where a.datname = current_database() and a.application_name ~ '^recovery:(keeper|guard|boot|listener)(:|#|$)'
     )
@@ -57,8 +57,8 @@ as $$
         format('grant %I to %I;', case s.does when 'listener' then 'recovery_listener' else 'recovery_server' end,
             s.rolname), null
     from sessions as s
-    where not pg_has_role(s.rolname, 'recovery_server', 'usage')
-      and not (s.does = 'listener' and pg_has_role(s.rolname, 'recovery_listener', 'usage'))
+    where not pg_has_role(s.oid, to_regrole('recovery_server'), 'usage')
+      and not (s.does = 'listener' and pg_has_role(s.oid, to_regrole('recovery_listener'), 'usage'))
     union all
     select distinct 'server-superuser',
         case when current_setting('server_version_num')::integer < 180000 then 'warning' else 'note' end, 'role',

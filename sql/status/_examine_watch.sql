@@ -31,10 +31,9 @@ begin
     return query
         select 'table-grant-missing', 'error', 'watch', p_watch.name,
             format('its runner %s may not %s %s', v_runner.role, p.privilege, p_watch.relation), null, v_repair
-        from unnest(array['select', 'update']) as p (privilege)
-        where exists (select from pg_roles as r where r.rolname = v_runner.role)
-          and (v_runner.privileged or pg_has_role(v_runner.role, v_runner.owner, 'usage'))
-          and not has_table_privilege(v_runner.role, p_watch.relation, p.privilege)
+        from unnest(array['select', 'update']) as p (privilege) join pg_roles as r on r.rolname = v_runner.role
+        where (v_runner.privileged or pg_has_role(r.oid, v_runner.owner, 'usage'))
+          and not has_table_privilege(r.oid, p_watch.relation, p.privilege)
         limit 1;
     v_broken := v_broken or found;
     begin
