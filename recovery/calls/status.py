@@ -133,8 +133,8 @@ def fix(statement: str) -> Call[None]:
     return Call(statement, {}, nothing)
 
 
-def clock() -> Call[datetime]:
-    """The clock by which leases and fuses are judged."""
+def clock() -> Call[datetime | None]:
+    """The clock by which leases and fuses are judged; None: its row is missing."""
     return Call("select recovery._now()", {}, one)
 
 

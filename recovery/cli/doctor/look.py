@@ -57,10 +57,12 @@ def looker(
     return [about for about, _ in checks], look
 
 
-def limit(conn: psycopg.Connection[Any], statement: int = _LIMIT, lock: int = 0) -> None:
-    """How long a statement may take, and wait for a lock (milliseconds; 0: no limit)."""
+def limit(conn: psycopg.Connection[Any], statement: int | None = None, lock: int = 0) -> None:
+    """How long a statement may take, by default as looks do, and wait for a lock (ms; 0: any)."""
     if not is_shared(conn):  # there it would stay behind for others
-        calls.run(conn, calls.session.limit_statements(statement, lock))
+        calls.run(
+            conn, calls.session.limit_statements(_LIMIT if statement is None else statement, lock)
+        )
 
 
 def examine(conn: psycopg.Connection[Any], about: str, patience: timedelta) -> list[Finding]:
@@ -102,9 +104,11 @@ def _connection(conn: psycopg.Connection[Any]) -> list[Finding]:
 def _clock(conn: psycopg.Connection[Any]) -> list[Finding]:
     """This host's clock against the database's, less what the question took."""
     asked = time.time()
-    there = calls.run(conn, calls.status.clock()).timestamp()
+    there = calls.run(conn, calls.status.clock())
     answered = time.time()
-    ahead = (asked + answered) / 2 - there
+    if there is None:
+        return []  # its row is missing, and the database says so
+    ahead = (asked + answered) / 2 - there.timestamp()
     if abs(ahead) - (answered - asked) / 2 <= _SKEW:
         return []
     side = "ahead of" if ahead > 0 else "behind"
