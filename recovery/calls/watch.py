@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from recovery.calls.core import Call, nothing, one
 
-__all__ = ["attach", "detach", "permit"]
+__all__ = ["alter", "attach", "compare", "detach", "permit", "watched"]
 
 
 def attach(
@@ -75,6 +75,41 @@ def attach(
             **{option: value for option, (_, value) in given.items()},
         },
         one,
+    )
+
+
+def alter(table: str, changes: Mapping[str, Any]) -> Call[str]:
+    """Changes options of a watch: option -> new value, null for none. RC006, RC008."""
+    return Call(
+        "select recovery.alter(%(table)s::text::regclass, %(changes)s::text::jsonb)",
+        {"table": table, "changes": json.dumps(dict(changes))},
+        one,
+    )
+
+
+def compare(
+    table: str, options: Mapping[str, Any], supervision: Mapping[str, Any] | None
+) -> Call[list[str] | None]:
+    """Which options of a watch are not as they are wanted; None: it is not watched."""
+    return Call(
+        "select recovery.compare_watch(p_table => %(table)s::text::regclass,"
+        " p_options => %(options)s::text::jsonb, p_supervision => %(supervision)s::text::jsonb)",
+        {
+            "table": table,
+            "options": json.dumps(dict(options)),
+            "supervision": None if supervision is None else json.dumps(dict(supervision)),
+        },
+        one,
+    )
+
+
+def watched(tables: Sequence[str]) -> Call[dict[str, tuple[str, str]]]:
+    """Those of some tables that are watched -> the name of the watch, and its search_path."""
+    return Call(
+        "select t.name, w.name, w.path from unnest(%(tables)s::text[]) as t (name)"
+        " join recovery.watch as w on w.relation = pg_catalog.to_regclass(t.name)",
+        {"tables": list(tables)},
+        lambda rows: {row[0]: (row[1], row[2]) for row in rows},
     )
 
 

@@ -117,7 +117,7 @@ class Compiler:
         mapper = self._mapper
         if mapper is None or not mapper.single or mapper._single_table_criterion is None:
             return said
-        its_own = self._render("open", mapper._single_table_criterion)
+        its_own = self._render(option, self._own(option, mapper._single_table_criterion))
         return f"({said}) AND {its_own}"
 
     def instant(self, option: str, value: Any) -> str | None:

@@ -34,6 +34,7 @@ begin
         recovery._reclaim_table(regclass, name),
         recovery._rehearse_watch(regclass),
         recovery.detach(regclass),
+        recovery.compare_watch(regclass, jsonb, jsonb),
         recovery.supervise(regclass, text, text, text, text, text, text, text)
         to %s', p_owner);
 end
