@@ -70,8 +70,22 @@ def watches(
         for table, model, watch in _of(each):
             other = found.setdefault(table, (model, watch))
             if other[1] is not watch:
-                raise InvalidArgument(f"table {table.fullname} has two declarations of a watch")
+                raise InvalidArgument(
+                    f"table {table.fullname} has two watches: {_place(table, other[0])} declares"
+                    f" one, and {_place(table, model)} another",
+                    hint="a table has one: declare it where all its rows are",
+                )
     declared = [_declared(table, *each, schemas) for table, each in found.items()]
+    for what in ("relation", "name"):
+        known: dict[str, Declared] = {}
+        for one in declared:
+            other_one = known.setdefault(getattr(one, what), one)
+            if other_one is not one:
+                raise InvalidArgument(
+                    f"two watches have the {what} {getattr(one, what)}:"
+                    f" {_place(one.table, one.model)} and"
+                    f" {_place(other_one.table, other_one.model)}"
+                )
     return sorted(
         declared,
         key=lambda one: (
@@ -98,6 +112,12 @@ def _declared(
         options=watch.compile(table, model=model, schemas=schemas),
         supervision=watch.compile_supervision(table, model=model, schemas=schemas),
     )
+
+
+def _place(table: sa.Table, model: type[Any] | None) -> str:
+    if model is None:
+        return f'info["{INFO}"] of table {table.fullname}'
+    return f"{model.__module__}.{model.__qualname__}"
 
 
 def relation_of(table: sa.Table, schemas: Mapping[str | None, str | None] | None = None) -> str:
