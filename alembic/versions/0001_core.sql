@@ -1193,6 +1193,28 @@ comment on function recovery._lacks_loan(regclass) is
 --;
 revoke all on function recovery._lacks_loan(regclass) from public;
 --;
+-- sql/rights/_lacks_runner.sql
+create or replace function recovery._lacks_runner(p_runner recovery.runner)
+returns boolean
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select not exists (
+        select from pg_roles as r
+        join pg_proc as f on f.proowner = r.oid
+        where r.rolname = p_runner.role and f.pronamespace = 'recovery_private'::regnamespace
+            and f.proname = format('run_%s', p_runner.id) and f.prosecdef
+            and pg_has_role(r.oid, 'recovery_runner', 'member')
+            and (p_runner.privileged or pg_has_role(r.oid, p_runner.owner, 'usage')))
+$$;
+--;
+comment on function recovery._lacks_runner(recovery.runner) is
+    'Whether a runner is not what recovery.permit has made: the role, its memberships, or its function are gone.';
+--;
+revoke all on function recovery._lacks_runner(recovery.runner) from public;
+--;
 -- sql/rights/_lend_table.sql
 create or replace function recovery._lend_table(p_table regclass, p_role name)
 returns void
@@ -1665,6 +1687,7 @@ begin
         recovery._check_owner(regclass),
         recovery._check_table(regclass),
         recovery._prepare_runner(regclass),
+        recovery._lacks_runner(recovery.runner),
         recovery._add_owner_column(recovery.watch),
         recovery._runner_of(regclass),
         recovery._realias_sql(text, text),
@@ -4327,7 +4350,7 @@ declare
     v_owner  regrole := (select c.relowner from pg_class as c where c.oid = p_table);
     v_runner recovery.runner := recovery._runner_of(p_table);
 begin
-    if v_runner.id is null and pg_has_role('recovery_owner', 'usage') then
+    if (v_runner.id is null or recovery._lacks_runner(v_runner)) and pg_has_role('recovery_owner', 'usage') then
         begin
             perform recovery._make_runner(v_owner);
         exception when insufficient_privilege then
@@ -4335,8 +4358,9 @@ begin
         end;
         v_runner := recovery._runner_of(p_table);
     end if;
-    if v_runner.id is null then
-        perform recovery._fail('42501', format('%s is not permitted to attach tables', v_owner),
+    if v_runner.id is null or recovery._lacks_runner(v_runner) then
+        perform recovery._fail('42501', format(case when v_runner.id is null then '%s is not permitted to attach tables'
+            else 'the runner of %s is not what recovery.permit made' end, v_owner),
             format('A DBA runs this once: select recovery.permit(%L);', v_owner));
     elsif v_runner.privileged then
         perform recovery._lend_table(p_table, v_runner.role);
@@ -4346,7 +4370,8 @@ end
 $$;
 --;
 comment on function recovery._prepare_runner(regclass) is
-    'The runner of a table''s owner, made where the caller may, with the grants that it needs of the table. '
+    'The runner of a table''s owner, made or repaired where the caller may, with the grants that it needs of the '
+    'table. '
     '42501 the owner was not permitted to attach tables.';
 --;
 revoke all on function recovery._prepare_runner(regclass) from public;
@@ -5085,7 +5110,7 @@ as $$
         left join pg_class as v
             on v.relnamespace = 'recovery'::regnamespace and v.relname = format('outbox_%s', p_watch.outbox)
         where r.id = p_watch.runner
-            and (v.oid is null or not has_table_privilege(r.role, v.oid, 'insert'))
+          and (v.oid is null or not has_table_privilege(r.role, v.oid, 'insert'))
     ) as f
     order by f.n, f.flaw limit 1
 $$;
@@ -11131,6 +11156,10 @@ where p.problem is not null
 union all
 select 'watch', b.watch, b.message, 'repair it: the next sweep finds it well'
 from recovery.broken_watch as b
+union all
+select 'watch', w.name, format('%s is being attached or detached: nothing is done about its rows', w.relation),
+    'repeat what was interrupted: recovery.attach or recovery.detach, with concurrently=True'
+from recovery.watch as w where w.attached is null
 union all
 select 'watch', w.name, format('its table lacks %s', string_agg(d.name, ', ' order by d.name)),
     'call recovery.attach again'

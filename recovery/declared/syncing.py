@@ -75,19 +75,18 @@ def sync(
         known = {table: relation_of(table, schemas) for table in tables_of(source)}
         relations = [*(one.relation for one in declared), *known.values()]
         watched = calls.run(conn, calls.watch.watched(relations))
-        found = [_one(conn, one, watched, dry_run, concurrently) for one in declared]
+        found = [_one(conn, one, dry_run, concurrently) for one in declared]
         wanted = {one.relation for one in declared}
         for relation in sorted(set(watched) - wanted) if detach else ():
             if not dry_run:
-                watch.detach(conn, relation)
-            found.append(Change("detach", watched[relation][0], relation, "not declared any more"))
+                watch.detach(conn, relation, concurrently=concurrently)
+            found.append(Change("detach", watched[relation], relation, "not declared any more"))
     return found
 
 
 def _one(
     conn: sa.Connection,
     one: Declared,
-    watched: dict[str, tuple[str, str]],
     dry_run: bool,
     concurrently: bool,
 ) -> Change:
@@ -101,14 +100,12 @@ def _one(
         return Change("attach", one.name, one.relation, "declared, and not watched")
     if not differs:
         if not dry_run:
-            # As the path that it has: that of this session is no declaration.
-            options = {"search_path": watched[one.relation][1], **one.options}
-            watch.attach(conn, one.relation, **options, **slowly)
+            watch.alter(conn, one.relation, **slowly)  # repairs what is missing
         return Change("keep", one.name, one.relation, "as declared")
     if not dry_run:
         changed = {name: one.options.get(name) for name in differs if name not in _SUPERVISION}
         if changed:
-            calls.run(conn, calls.watch.alter(one.relation, changed))
+            watch.alter(conn, one.relation, **changed, **slowly)
         if _SUPERVISION.intersection(differs):
             watch.supervise(conn, one.relation, **(one.supervision or {}))
     return Change("alter", one.name, one.relation, f"declared otherwise: {', '.join(differs)}")
