@@ -103,7 +103,9 @@ def _one(
             watch.alter(conn, one.relation, **slowly)  # repairs what is missing
         return Change("keep", one.name, one.relation, "as declared")
     if not dry_run:
-        changed = {name: one.options.get(name) for name in differs if name not in _SUPERVISION}
+        changed: dict[str, Any] = {
+            name: one.options.get(name) for name in differs if name not in _SUPERVISION
+        }
         if changed:
             watch.alter(conn, one.relation, **changed, **slowly)
         if _SUPERVISION.intersection(differs):

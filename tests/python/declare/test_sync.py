@@ -250,6 +250,31 @@ def test_concurrently_needs_autocommit(nobody: sa.Engine, job: sa.Table) -> None
             recovery.sync(caller, job.metadata, concurrently=True)
 
 
+def test_concurrently(
+    nobody: sa.Engine, servers_of: Servers, job: sa.Table, conn: psycopg.Connection[Any]
+) -> None:
+    """Each step commits: nothing waits for a long one, and what it makes is the same."""
+    wanted = [("attach", "public.job"), ("keep", "public.job")]
+    declare(job, started=job.c.at, kind=job.c.tool)
+    assert [
+        did(recovery.sync(nobody, job.metadata, concurrently=True))[0] for _ in wanted
+    ] == wanted
+    assert watch_of(conn)["kind"] == "r.tool"
+    with servers_of.session("a") as session:
+        session.execute(sa.insert(job).values(status="begun"))
+        session.execute(sa.insert(job).values(status="running"))
+        session.commit()
+    declare(job, open="status in ('running', 'begun')")
+    with nobody.connect().execution_options(isolation_level="AUTOCOMMIT") as caller:
+        [change] = recovery.sync(caller, job.metadata, concurrently=True)
+    assert change.why == "declared otherwise: kind, open, started"
+    assert servers_of.crash("a") == {"public.job": 1}
+    del job.info["recovery"]
+    changes = recovery.sync(nobody, job.metadata, concurrently=True, detach=True)
+    assert did(changes) == [("detach", "public.job")]
+    assert watch_of(conn) is None
+
+
 async def test_with_an_async_engine(
     servers_of: Servers, nobody: sa.Engine, job: sa.Table, conn: psycopg.Connection[Any]
 ) -> None:
