@@ -57,9 +57,11 @@ if TYPE_CHECKING:
         apermit,
         asupervise,
         attach,
+        aunsupervise,
         detach,
         permit,
         supervise,
+        unsupervise,
     )
     from recovery.work.fuse import Fuse
     from recovery.work.process import TrackedProcess
@@ -83,7 +85,8 @@ _HOMES = {
     "server.service": "Service serve",
     "settings": "aconfigure asetting configure setting",
     "types": "Cancel ClosedRow Event Eviction PreviewRow Report",
-    "watch": "aalter aattach adetach alter apermit asupervise attach detach permit supervise",
+    "watch": "aalter aattach adetach alter apermit asupervise attach aunsupervise detach permit"
+    " supervise unsupervise",
     "work.fuse": "Fuse",
     "work.process": "TrackedProcess",
 }
@@ -141,6 +144,7 @@ __all__ = [
     "asetting",
     "asupervise",
     "attach",
+    "aunsupervise",
     "boot",
     "c",
     "close",
@@ -155,6 +159,7 @@ __all__ = [
     "setting",
     "supervise",
     "sync",
+    "unsupervise",
     "watches",
 ]
 

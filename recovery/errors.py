@@ -200,11 +200,13 @@ _NOT_FOR_MEMBERS = {
     "attach",
     "attach_steps",
     "close",
+    "compare_watch",
     "detach",
     "detach_steps",
     "evict",
     "permit",
     "supervise",
+    "unsupervise",
 }
 
 

@@ -18,9 +18,11 @@ __all__ = [
     "apermit",
     "asupervise",
     "attach",
+    "aunsupervise",
     "detach",
     "permit",
     "supervise",
+    "unsupervise",
 ]
 
 _UNCHANGED = Unchanged.UNCHANGED
@@ -578,3 +580,23 @@ async def asupervise(
             started=started,
         ),
     )
+
+
+def unsupervise(conn: calls.Connection, table: str) -> str:
+    """Takes a table from the watchdog: what `supervise` was told is forgotten.
+
+    Takes part in the caller's transaction. ``wall_timeout`` and ``idle_timeout`` go on to count.
+
+    Returns:
+        The watch's name.
+
+    Raises:
+        WatchUnknown: the table is not watched (RC008).
+        PermissionDenied: not the owner of the table (42501).
+    """
+    return calls.run(conn, calls.watchdog.unsupervise(table))
+
+
+async def aunsupervise(conn: calls.AnyAsyncConnection, table: str) -> str:
+    """`unsupervise` on an async connection."""
+    return await calls.arun(conn, calls.watchdog.unsupervise(table))

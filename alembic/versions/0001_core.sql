@@ -1730,7 +1730,8 @@ begin
         recovery.alter(regclass, jsonb),
         recovery.detach(regclass),
         recovery.compare_watch(regclass, jsonb, jsonb),
-        recovery.supervise(regclass, text, text, text, text, text, text, text)
+        recovery.supervise(regclass, text, text, text, text, text, text, text),
+        recovery.unsupervise(regclass)
         to %s', p_owner);
 end
 $$;
@@ -2932,6 +2933,12 @@ declare
     v_table regclass := p_watch.relation;
 begin
     if v_given is null then
+        v_watch.cancel := 'row';
+        v_watch.kind := null;
+        v_watch.activity := null;
+        v_watch.timeout := null;
+        v_watch.hold := null;
+        v_watch.child := null;
         return v_watch;
     end if;
     perform recovery._check_supervision(v_watch);
@@ -10390,6 +10397,40 @@ comment on function recovery.touch(text, text[], text) is
     'Returns how many touches were written. RC008 not watched, RC010 bad scope.';
 --;
 revoke all on function recovery.touch(text, text[], text) from public;
+--;
+-- sql/watchdog/unsupervise.sql
+create or replace function recovery.unsupervise(p_table regclass)
+returns text
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+set quote_all_identifiers = off
+set row_security = on
+as $$
+declare
+    v_watch  recovery.watch;
+    v_schema regnamespace := (select c.relnamespace from pg_class as c where c.oid = p_table);
+begin
+    perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
+    select w.* into v_watch from recovery.watch as w where w.relation = p_table;
+    if not found then
+        perform recovery._fail('RC008', format('%s is not watched', coalesce(p_table::text, 'null')),
+            'Attach it first: recovery.attach.');
+    elsif v_watch.supervised is not null then
+        -- Forgotten: by the triggers of recovery.watch.
+        update recovery.watch as w set supervised = null where w.relation = p_table;
+        execute format('drop index if exists %s.recovery_started_%s', v_schema, v_watch.id);
+    end if;
+    return v_watch.name;
+end
+$$;
+--;
+comment on function recovery.unsupervise(regclass) is
+    'Takes a watch from the watchdog: what recovery.supervise was told is forgotten, and only wall_timeout and '
+    'idle_timeout count. Returns the name; repeating it does nothing. RC008 not watched.';
+--;
+revoke all on function recovery.unsupervise(regclass) from public;
 --;
 -- sql/status/examine.sql
 create or replace function recovery.examine()

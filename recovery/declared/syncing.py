@@ -84,33 +84,47 @@ def sync(
     return found
 
 
-def _one(
-    conn: sa.Connection,
-    one: Declared,
-    dry_run: bool,
-    concurrently: bool,
-) -> Change:
-    slowly: dict[str, Any] = {"concurrently": True} if concurrently else {}
+def _one(conn: sa.Connection, one: Declared, dry_run: bool, concurrently: bool) -> Change:
     differs = calls.run(conn, calls.watch.compare(one.relation, one.options, one.supervision))
     if differs is None:
         if not dry_run:
-            watch.attach(conn, one.relation, **one.options, **slowly)
-            if one.supervision is not None:
-                watch.supervise(conn, one.relation, **one.supervision)
+            _attach(conn, one, concurrently)
         return Change("attach", one.name, one.relation, "declared, and not watched")
     if not differs:
         if not dry_run:
-            watch.alter(conn, one.relation, **slowly)  # repairs what is missing
+            watch.alter(conn, one.relation, concurrently=concurrently)  # repairs what is missing
         return Change("keep", one.name, one.relation, "as declared")
     if not dry_run:
-        changed: dict[str, Any] = {
-            name: one.options.get(name) for name in differs if name not in _SUPERVISION
-        }
-        if changed:
-            watch.alter(conn, one.relation, **changed, **slowly)
-        if _SUPERVISION.intersection(differs):
-            watch.supervise(conn, one.relation, **(one.supervision or {}))
+        _alter(conn, one, set(differs), concurrently)
     return Change("alter", one.name, one.relation, f"declared otherwise: {', '.join(differs)}")
+
+
+def _attach(conn: sa.Connection, one: Declared, concurrently: bool) -> None:
+    options: dict[str, Any] = {**one.options, "concurrently": concurrently}
+    if concurrently and one.supervision is not None:
+        # Registered only; the steps make the index of the watchdog with the other.
+        calls.run(conn, calls.watch.attach(one.relation, **options))
+        watch.supervise(conn, one.relation, **one.supervision)
+        watch.attach(conn, one.relation, **options)
+        return
+    watch.attach(conn, one.relation, **options)
+    if one.supervision is not None:
+        watch.supervise(conn, one.relation, **one.supervision)
+
+
+def _alter(conn: sa.Connection, one: Declared, differs: set[str], concurrently: bool) -> None:
+    changed: dict[str, Any] = {name: one.options.get(name) for name in differs - _SUPERVISION}
+    supervised = bool(differs & _SUPERVISION)
+    # The watchdog needs the start and, for some options, the group: they come before, and go after.
+    first = supervised and any(changed.get(name, "") is None for name in ("group", "started"))
+    for turn in ("watchdog", "watch") if first else ("watch", "watchdog"):
+        if turn == "watch" and changed:
+            watch.alter(conn, one.relation, **changed, concurrently=concurrently)
+        elif turn == "watchdog" and supervised:
+            if one.supervision is None:
+                watch.unsupervise(conn, one.relation)
+            else:
+                watch.supervise(conn, one.relation, **one.supervision)
 
 
 def _schemas(conn: sa.Connection) -> dict[str | None, str | None]:

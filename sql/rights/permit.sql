@@ -61,7 +61,8 @@ begin
         recovery.alter(regclass, jsonb),
         recovery.detach(regclass),
         recovery.compare_watch(regclass, jsonb, jsonb),
-        recovery.supervise(regclass, text, text, text, text, text, text, text)
+        recovery.supervise(regclass, text, text, text, text, text, text, text),
+        recovery.unsupervise(regclass)
         to %s', p_owner);
 end
 $$;

@@ -171,8 +171,20 @@ def test_the_watchdog(nobody: sa.Engine, job: sa.Table, conn: psycopg.Connection
     declare(job, started=job.c.at)
     [change] = recovery.sync(nobody, job.metadata)
     assert change.why == "declared otherwise: hold"
-    assert watch_of(conn)["hold"] is None
+    assert (watch_of(conn)["hold"], watch_of(conn)["supervised"]) == (None, None)
+    assert recovery.unsupervise(conn, "job") == "public.job"
     assert did(recovery.sync(nobody, job.metadata)) == [("keep", "public.job")]
+
+
+def test_the_watchdog_and_the_group_it_needs(
+    nobody: sa.Engine, job: sa.Table, conn: psycopg.Connection[Any]
+) -> None:
+    group = {"group": job.c.tool, "child": job.c.tool, "cancel": "group"}
+    for options in ({}, group, {"kind": job.c.tool}, group, {}):
+        declare(job, **({"started": job.c.at, **options} if options else {}))
+        recovery.sync(nobody, job.metadata)
+        assert did(recovery.sync(nobody, job.metadata)) == [("keep", "public.job")]
+    assert watch_of(conn)["started"] is None
 
 
 def test_what_is_not_declared_any_more(nobody: sa.Engine, conn: psycopg.Connection[Any]) -> None:
