@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         PermissionDenied,
         RecoveryError,
         SchemaMismatch,
+        TableBusy,
         TokenMismatch,
         WatchExists,
         WatchInvalid,
@@ -49,14 +50,18 @@ if TYPE_CHECKING:
     from recovery.settings import aconfigure, asetting, configure, setting
     from recovery.types import Cancel, ClosedRow, Event, Eviction, PreviewRow, Report
     from recovery.watch import (
+        aalter,
         aattach,
         adetach,
+        alter,
         apermit,
         asupervise,
         attach,
+        aunsupervise,
         detach,
         permit,
         supervise,
+        unsupervise,
     )
     from recovery.work.fuse import Fuse
     from recovery.work.process import TrackedProcess
@@ -70,7 +75,7 @@ _HOMES = {
     "declared.watch": "Watch",
     "errors": "ConnectionFailed Draining EpochEnded EpochUnknown FuseOut InvalidArgument"
     " InvalidName Lagged LeaseLapsed NameTaken NotAutocommit PermissionDenied"
-    " RecoveryError SchemaMismatch TokenMismatch WatchExists WatchInvalid"
+    " RecoveryError SchemaMismatch TableBusy TokenMismatch WatchExists WatchInvalid"
     " WatchUnknown WorkRevoked",
     "events.bus": "Bus Subscription",
     "events.listener": "Listener listen",
@@ -80,7 +85,8 @@ _HOMES = {
     "server.service": "Service serve",
     "settings": "aconfigure asetting configure setting",
     "types": "Cancel ClosedRow Event Eviction PreviewRow Report",
-    "watch": "aattach adetach apermit asupervise attach detach permit supervise",
+    "watch": "aalter aattach adetach alter apermit asupervise attach aunsupervise detach permit"
+    " supervise unsupervise",
     "work.fuse": "Fuse",
     "work.process": "TrackedProcess",
 }
@@ -115,6 +121,7 @@ __all__ = [
     "Server",
     "Service",
     "Subscription",
+    "TableBusy",
     "Target",
     "TokenMismatch",
     "TrackedProcess",
@@ -124,17 +131,20 @@ __all__ = [
     "WatchUnknown",
     "WorkRevoked",
     "__version__",
+    "aalter",
     "aattach",
     "aboot",
     "aclose",
     "aconfigure",
     "adetach",
     "aevict",
+    "alter",
     "apermit",
     "apreview",
     "asetting",
     "asupervise",
     "attach",
+    "aunsupervise",
     "boot",
     "c",
     "close",
@@ -149,6 +159,7 @@ __all__ = [
     "setting",
     "supervise",
     "sync",
+    "unsupervise",
     "watches",
 ]
 

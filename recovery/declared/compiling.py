@@ -117,7 +117,7 @@ class Compiler:
         mapper = self._mapper
         if mapper is None or not mapper.single or mapper._single_table_criterion is None:
             return said
-        its_own = self._render("open", mapper._single_table_criterion)
+        its_own = self._render(option, self._own(option, mapper._single_table_criterion))
         return f"({said}) AND {its_own}"
 
     def instant(self, option: str, value: Any) -> str | None:
@@ -222,8 +222,8 @@ class Compiler:
         if isinstance(key, str):
             if self._mapper is not None and key in self._mapper.columns:
                 found = self._mapper.columns[key]
-                if isinstance(found, sa.Column) and found.table is self._table:
-                    return found
+                if isinstance(found, sa.Column):
+                    return self._column(option, found)
             named = [each for each in columns if each.name == key]
             if named:
                 return named[0]
@@ -240,7 +240,7 @@ class Compiler:
             if not _is_loose(key):
                 if key.table is self._table:
                     return key
-                raise self._foreign(option, [key.table])
+                raise self._foreign(option, [key.table], [key.name])
             # Of a mixin: the model has a copy of it, under the same attribute.
             for base in () if self._model is None else self._model.__mro__:
                 for name, value in vars(base).items():
@@ -259,13 +259,7 @@ class Compiler:
             whole = whole.select_from(Closing.table)
         prefix = self._compile(option, whole) + " \nWHERE "
         whole = whole.where(element)
-        others = [
-            each
-            for each in whole.get_final_froms()
-            if each is not self._row and not (closing and each is Closing.table)
-        ]
-        if others:
-            raise self._foreign(option, others)
+        self._check_froms(option, element, whole, closing)
         text = self._compile(option, whole)
         assert text.startswith(prefix), text
         return _on_one_line(text.removeprefix(prefix))
@@ -288,13 +282,63 @@ class Compiler:
     def _refuse(self, option: str, why: str, hint: str | None = None) -> InvalidArgument:
         return InvalidArgument(f"{option} of {self._where} {why}", hint=hint)
 
-    def _foreign(self, option: str, others: Sequence[Any]) -> InvalidArgument:
+    def _foreign(self, option: str, others: Sequence[Any], names: Sequence[str]) -> InvalidArgument:
+        """For what is of another table."""
         if Closing.table in others:
             return self._refuse(option, "uses recovery.c, which is known in close and requeue only")
-        return self._refuse(option, f"reads {others[0]}, and not only {self._table.fullname}")
+        other = next(iter(others))
+        what = f"{' and '.join(names)} of {other}" if names else str(other)
+        above = self._mapper.inherits if self._mapper is not None else None
+        while above is not None and above.local_table is not other:
+            above = above.inherits
+        return self._refuse(
+            option,
+            f"reads {what}; a watch reads and sets its own table, {self._table.fullname}",
+            "ask for rows of other tables by exists or a scalar subquery"
+            if above is None
+            else f"declare it on {above.class_.__qualname__}, whose table that is, or give"
+            f" {self._table.fullname} such a column",
+        )
+
+    def _check_froms(self, option: str, element: Any, whole: sa.Select[Any], closing: bool) -> None:
+        """Refuses what is of neither the row nor the closing."""
+        known = [self._row, Closing.table] if closing else [self._row]
+        inside = list(visitors.iterate(element))
+        others = [each for each in whole.get_final_froms() if each not in known]
+        if others:
+            columns = (each for each in inside if isinstance(each, sa.ColumnClause))
+            raise self._foreign(
+                option, others, sorted({each.name for each in columns if each.table in others})
+            )
+        for select in (each for each in inside if isinstance(each, sa.Select)):
+            for each in select.get_final_froms():
+                name = getattr(each, "name", None)
+                if name in ("r", "c") and each not in (self._row, Closing.table):
+                    raise self._refuse(
+                        option,
+                        f"has a subquery over a table {name}, which hides the {name} of the watch",
+                        "give it another name, by alias() or sqlalchemy.orm.aliased",
+                    )
 
     def _check_instant(self, option: str, element: Any) -> None:
-        pass
+        """Refuses a column that is a point in time in some zone or unit only."""
+        if not isinstance(element, sa.Column):
+            return
+        type_ = element.type
+        while isinstance(type_, sa.TypeDecorator):
+            type_ = type_.impl_instance
+        if (isinstance(type_, sa.DateTime) and not type_.timezone) or isinstance(type_, sa.Date):
+            raise self._refuse(
+                option,
+                f"is {element.name}, which has no time zone",
+                f'say which one it means: sqlalchemy.func.timezone("UTC", {element.name})',
+            )
+        if isinstance(type_, (sa.Integer, sa.Numeric)):
+            raise self._refuse(
+                option,
+                f"is {element.name}, a number",
+                f"of milliseconds make sqlalchemy.func.to_timestamp({element.name} / 1000.0)",
+            )
 
     def _check_word(self, option: str, text: str) -> None:
         """Refuses a word that is meant as a text: ``"failed"`` is SQL, a column of that name."""

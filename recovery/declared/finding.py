@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import sqlalchemy as sa
 from sqlalchemy import orm
@@ -14,7 +14,7 @@ from recovery.declared.compiling import dialect
 from recovery.declared.watch import Watch
 from recovery.errors import InvalidArgument
 
-__all__ = ["Declared", "Source", "watches"]
+__all__ = ["Declared", "Source", "relation_of", "tables_of", "watches"]
 
 #: Of a model.
 ATTRIBUTE = "__recovery__"
@@ -66,12 +66,26 @@ def watches(
             can't be written as SQL text (RC010).
     """
     found: dict[sa.Table, tuple[type[Any] | None, Watch]] = {}
-    for each in source if isinstance(source, (list, tuple)) else [source]:
+    for each in _each(source):
         for table, model, watch in _of(each):
             other = found.setdefault(table, (model, watch))
             if other[1] is not watch:
-                raise InvalidArgument(f"table {table.fullname} has two declarations of a watch")
+                raise InvalidArgument(
+                    f"table {table.fullname} has two watches: {_place(table, other[0])} declares"
+                    f" one, and {_place(table, model)} another",
+                    hint="a table has one: declare it where all its rows are",
+                )
     declared = [_declared(table, *each, schemas) for table, each in found.items()]
+    for what in ("relation", "name"):
+        known: dict[str, Declared] = {}
+        for one in declared:
+            other_one = known.setdefault(getattr(one, what), one)
+            if other_one is not one:
+                raise InvalidArgument(
+                    f"two watches have the {what} {getattr(one, what)}:"
+                    f" {_place(one.table, one.model)} and"
+                    f" {_place(other_one.table, other_one.model)}"
+                )
     return sorted(
         declared,
         key=lambda one: (
@@ -89,18 +103,51 @@ def _declared(
     watch: Watch,
     schemas: Mapping[str | None, str | None] | None,
 ) -> Declared:
-    places = {None: None, **(schemas or {})}
-    schema = places.get(table.schema, table.schema)
-    quoted = [dialect().identifier_preparer.quote(part) for part in (schema, table.name) if part]
     return Declared(
         table=table,
         model=model,
         watch=watch,
-        relation=".".join(quoted),
-        name=watch.name or f"{schema or 'public'}.{table.name}",
+        relation=relation_of(table, schemas),
+        name=watch.name or f"{_schema(table, schemas) or 'public'}.{table.name}",
         options=watch.compile(table, model=model, schemas=schemas),
         supervision=watch.compile_supervision(table, model=model, schemas=schemas),
     )
+
+
+def _place(table: sa.Table, model: type[Any] | None) -> str:
+    if model is None:
+        return f'info["{INFO}"] of table {table.fullname}'
+    return f"{model.__module__}.{model.__qualname__}"
+
+
+def relation_of(table: sa.Table, schemas: Mapping[str | None, str | None] | None = None) -> str:
+    """A table as SQL writes it."""
+    quote = dialect().identifier_preparer.quote
+    return ".".join(quote(part) for part in (_schema(table, schemas), table.name) if part)
+
+
+def _schema(table: sa.Table, schemas: Mapping[str | None, str | None] | None) -> str | None:
+    return (schemas or {}).get(table.schema, table.schema)
+
+
+def tables_of(source: Source | Sequence[Source]) -> list[sa.Table]:
+    """The tables that a source speaks for, declared or not."""
+    found: dict[sa.Table, None] = {}
+    for each in _each(source):
+        if isinstance(each, sa.Table):
+            found[each] = None
+        elif isinstance(mapper := sa.inspect(each, raiseerr=False), orm.Mapper):
+            if isinstance(mapper.local_table, sa.Table):
+                found[mapper.local_table] = None
+        else:
+            metadata = each if isinstance(each, sa.MetaData) else getattr(each, "metadata", None)
+            found.update(dict.fromkeys(getattr(metadata, "tables", {}).values()))
+    return list(found)
+
+
+def _each(source: Source | Sequence[Source]) -> Sequence[Source]:
+    several = isinstance(source, Sequence) and not isinstance(source, str)
+    return cast("Sequence[Source]", source if several else [source])
 
 
 def _of(source: Source) -> Iterator[tuple[sa.Table, type[Any] | None, Watch]]:
@@ -111,9 +158,15 @@ def _of(source: Source) -> Iterator[tuple[sa.Table, type[Any] | None, Watch]]:
         for table in source.tables.values():
             yield from _of_table(table)
         for registry in _all_registries():
+            try:
+                mappers = registry.mappers
+            except orm.exc.UnmappedClassError:
+                if registry.metadata is source:
+                    raise
+                continue  # a class whose mapping failed, and none of ours
             yield from _of_mappers(
                 mapper
-                for mapper in registry.mappers
+                for mapper in mappers
                 if getattr(mapper.local_table, "metadata", None) is source
             )
     elif isinstance(source, orm.registry):

@@ -133,7 +133,7 @@ class Watch:
         compiler = Compiler(table, model, schemas)
         return _given(
             kind=compiler.expression("kind", self.kind),
-            activity=compiler.expression("activity", self.activity),
+            activity=compiler.instant("activity", self.activity),
             timeout=compiler.expression("timeout", self.timeout),
             hold=compiler.expression("hold", self.hold),
             child=compiler.expression("child", self.child),

@@ -38,7 +38,7 @@ grant execute on function
         text, text, text, text[], text[],
         text, interval, interval, text,
         jsonb, text, integer,
-        text
+        text, boolean
     )
 to public;
 
@@ -82,9 +82,9 @@ grant execute on function
     recovery._is_replicated(text),
     recovery._issued_here(bigint),
     recovery._watch_definitions(recovery.watch),
-    recovery._index_problem(recovery.watch, text),
+    recovery._index_problem(recovery.watch, text, text),
     recovery.examine(text, interval),
-    recovery._differing_options(text, jsonb, jsonb),
+    recovery.compare_watch(regclass, jsonb, jsonb),
     recovery._examinations(),
     recovery._examine_database(),
     recovery._examine_entries(interval),

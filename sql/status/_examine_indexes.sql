@@ -9,9 +9,8 @@ as $$
     -- What is built of built-in types only runs no code, whoever builds it; else the runner does, in a transaction.
     with made as (
         select k.kind, format('recovery_%s_%s', k.kind, p_watch.id) as name, t.relnamespace, s.slow,
-            case when s.slow then format('select recovery.repair(%L);', p_watch.relation)
-                 else regexp_replace(recovery._index_sql(p_watch, k.kind), '^create index ',
-                     'create index concurrently ') || ';' end as statement
+            case when s.slow then format('select recovery.alter(%L, %L);', p_watch.relation, '{}')
+                 else recovery._index_sql(p_watch, k.kind, p_how => 'concurrently') || ';' end as statement
         from (values ('open'), ('started')) as k (kind)
         join pg_class as t on t.oid = p_watch.relation
         cross join lateral (select t.relkind = 'p' or not p_watch.plain as slow) as s

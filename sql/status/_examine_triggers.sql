@@ -17,7 +17,7 @@ as $$
     select 'trigger-missing', 'error', 'watch', p_watch.name,
         format('%s lacks the trigger%s %s', p_watch.relation, case when count(*) > 1 then 's' end,
             string_agg(d.name, ', ' order by d.name)), null::text,
-        array[format('select recovery.repair(%L);', p_watch.relation)]
+        array[format('select recovery.alter(%L, %L);', p_watch.relation, '{}')]
     from recovery._trigger_definitions(p_watch) as d
     where not exists (select from ours as t where t.tgrelid = p_watch.relation and t.tgname = d.name)
     having count(*) > 0
@@ -33,12 +33,12 @@ as $$
     select 'trigger-changed', 'error', 'watch', p_watch.name,
         format('%s of %s is not the one that recovery.attach made', t.tgname, t.tgrelid::regclass), null,
         array[format('drop trigger %I on %s;', t.tgname, t.tgrelid::regclass),
-            format('select recovery.repair(%L);', p_watch.relation)]
+            format('select recovery.alter(%L, %L);', p_watch.relation, '{}')]
     from ours as t where not t.made and t.tgparentid = 0
     union all
     select 'routine-changed', 'error', 'watch', p_watch.name,
         format('%s is not the one that recovery.attach made', p.oid::regprocedure), null,
-        array[format('select recovery.repair(%L);', p_watch.relation)]
+        array[format('select recovery.alter(%L, %L);', p_watch.relation, '{}')]
     from pg_proc as p join recovery.runner as n on n.id = p_watch.runner
     cross join lateral (select substring(p.proname from '^watch_[0-9]+_(.*)$') as operation) as o
     where p.pronamespace = 'recovery'::regnamespace and p.proname ~ format('^watch_%s_', p_watch.id)

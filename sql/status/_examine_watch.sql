@@ -7,7 +7,7 @@ set search_path = pg_catalog, pg_temp
 set quote_all_identifiers = off
 as $$
 declare
-    v_repair constant text[] := array[format('select recovery.repair(%L);', p_watch.relation)];
+    v_repair constant text[] := array[format('select recovery.alter(%L, %L);', p_watch.relation, '{}')];
     v_runner recovery.runner;
     v_hint   text;
     v_broken boolean := false;

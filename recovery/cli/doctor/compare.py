@@ -19,6 +19,9 @@ __all__ = ["compare", "declared"]
 #: The agent store's: its own revision attaches them.
 _OURS = "agent"
 
+#: Options of `recovery.supervise`; all others are those of `recovery.attach`.
+_SUPERVISION = frozenset(("kind", "activity", "timeout", "hold", "child", "cancel"))
+
 
 def declared(app: str) -> list[Any]:
     """The declarations of ``module:metadata`` (or a base, a model, a registry)."""
@@ -73,19 +76,24 @@ def compare(conn: psycopg.Connection[Any], app: str, found: list[Any]) -> Iterab
 def _differences(
     conn: psycopg.Connection[Any], app: str, name: str, relation: str, one: Any
 ) -> Iterable[Finding]:
-    said = calls.run(
-        conn,
-        calls.watch.differing_options(name, one.options, one.supervision),
-    )
+    said = calls.run(conn, calls.watch.compare(relation, one.options, one.supervision))
     if not said:
         return
-    only_supervision = all(option.startswith("supervise") for option in said)
+    # Altering keeps the owners of work in flight.
+    made: list[calls.Call[Any]] = []
+    changed = {option: one.options.get(option) for option in said if option not in _SUPERVISION}
+    if changed:
+        made.append(calls.watch.alter(relation, changed))
+    if _SUPERVISION & set(said):
+        made.append(
+            calls.watchdog.unsupervise(relation)
+            if one.supervision is None
+            else calls.watchdog.supervise(relation, **one.supervision)
+        )
     yield Finding(
         *("watch-differs", "error", "watch", name),
         f"{app} declares other values of {', '.join(said)}",
-        _statements(conn, relation, one)[1]
-        if only_supervision and one.supervision is not None
-        else f"alembic revision --autogenerate, or recovery.sync(engine, {app.partition(':')[2]})",
+        " ".join(_typed(conn, call) for call in made),
     )
 
 
@@ -94,8 +102,12 @@ def _statements(conn: psycopg.Connection[Any], relation: str, one: Any) -> list[
     made = [calls.watch.attach(relation, **one.options)]
     if one.supervision is not None:
         made.append(calls.watchdog.supervise(relation, **one.supervision))
+    return [_typed(conn, call) for call in made]
+
+
+def _typed(conn: psycopg.Connection[Any], call: calls.Call[Any]) -> str:
     with psycopg.ClientCursor(conn) as cursor:
-        return [f"{cursor.mogrify(call.sql.encode(), call.params)};" for call in made]
+        return f"{cursor.mogrify(call.sql.encode(), call.params)};"
 
 
 def _literal(text: str) -> str:

@@ -40,7 +40,7 @@ def repair(
         if not due:
             break
         done: set[str] = set()
-        # Indexes first: here they are built beside the writers, in recovery.repair() not.
+        # Indexes first: here they are built beside the writers, in recovery.alter() not.
         for each in sorted(due, key=lambda each: not each.code.startswith("index-")):
             tried[each.identity] = each
             try:

@@ -106,7 +106,7 @@ def test_repairing_keeps_owners(jobs: Connection) -> None:
     server = boot(jobs)
     (row,) = add(jobs, server.epoch)
     break_(jobs, *BROKEN["trigger-changed"], *BROKEN["index-changed"], *BROKEN["routine-changed"])
-    jobs.execute("select recovery.repair('app.job')")
+    jobs.execute("select recovery.alter('app.job', '{}')")
     assert value(jobs, "select server_epoch from app.job where id = %s", row) == server.epoch
     well(jobs)
     # It is watched again: the fence refuses what a server that has ended writes.
@@ -161,7 +161,7 @@ def test_an_index_over_a_type_of_the_host_is_made_by_its_runner(app: Connection)
     plain = value(app, "select plain from recovery.watch where name = 'app.job'")
     assert found.fix is not None
     assert found.fix[0].startswith(
-        "create index concurrently" if plain else "select recovery.repair"
+        "create index concurrently" if plain else "select recovery.alter"
     )
     fix(app, found)
     well(app)
@@ -257,16 +257,11 @@ def test_what_was_begun_and_has_not_ended(jobs: Connection) -> None:
     assert "watch-unfinished" not in codes(jobs)
 
 
-def test_repairing_what_is_not_watched(jobs: Connection) -> None:
-    with refused("RC008"):
-        jobs.execute("select recovery.repair('recovery.event')")
-
-
 def test_only_the_owner_repairs(jobs: Connection, owner: str, writer: Connection) -> None:
     """P11: with the rights of who owns the table, and no other's."""
     writer.execute("set role recovery_server")
     with refused("42501"):
-        writer.execute("select recovery.repair('app.job')")
+        writer.execute("select recovery.alter('app.job', '{}')")
     jobs.execute("create table public.own (id int primary key, status text)")
     jobs.execute(f"alter table public.own owner to {owner}".encode())
     jobs.execute(f"select recovery.permit('{owner}')".encode())
