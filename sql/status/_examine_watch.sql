@@ -43,18 +43,19 @@ begin
     when others then
         get stacked diagnostics v_hint = pg_exception_hint;
         if sqlerrm like 'row security of %' then
-            return next row('watch-row-security', 'error', 'watch', p_watch.name, sqlerrm,
-                format('alter role %I bypassrls;', v_runner.role), null::text[])::recovery.finding;
+            return query select 'watch-row-security', 'error', 'watch', p_watch.name, sqlerrm,
+                format('alter role %I bypassrls;', v_runner.role), null::text[];
         elsif not v_broken then
-            return next row('watch-broken', 'error', 'watch', p_watch.name, sqlerrm, concat_ws(' ', nullif(v_hint, ''),
-                format('Repair it, or detach and attach it with what there is: select recovery.detach(%L);',
-                    p_watch.relation)), null::text[])::recovery.finding;
+            return query select 'watch-broken', 'error', 'watch', p_watch.name, sqlerrm, concat_ws(' ',
+                nullif(v_hint, ''), format('Repair it, or detach and attach it with what there is: '
+                    'select recovery.detach(%L);', p_watch.relation)), null::text[];
         end if;
         v_broken := true;
     end;
     return query
         select 'watch-broken', 'error', 'watch', b.watch, format('%s (since %s)', b.message,
-            date_trunc('second', b.since)), 'repair it: the next sweep finds it well', null::text[]
+            date_trunc('second', b.since)),
+            coalesce(to_jsonb(b) ->> 'remedy', 'repair it: the next sweep finds it well'), null::text[]
         from recovery.broken_watch as b where b.watch = p_watch.name and not v_broken;
     return query
         select 'watch-stale', 'warning', 'watch', p_watch.name,

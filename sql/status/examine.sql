@@ -33,14 +33,13 @@ begin
                     return next v_finding;
                 end loop;
             exception when others then
-                v_finding := row(
+                return query select
                     'check-failed', 'warning', 'check', concat_ws(' of ', v_check.name, v_watch.name),
                     format('could not be done: %s', sqlerrm),
                     case when sqlstate = '42501' then format('grant recovery_listener to %I;', session_user)
                          when sqlstate = '55P03' then 'ask again: somebody holds a lock on what it reads'
                          else 'repair what it says, and ask again' end,
-                    null);
-                return next v_finding;
+                    null::text[];
             end;
         end loop;
     end loop;
