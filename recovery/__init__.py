@@ -15,6 +15,10 @@ from recovery._version import VERSION as __version__
 if TYPE_CHECKING:
     from recovery.closing import aclose, aevict, apreview, close, evict, preview
     from recovery.database.connect import Target
+    from recovery.declared.closing import c
+    from recovery.declared.finding import Declared, watches
+    from recovery.declared.syncing import Change, sync
+    from recovery.declared.watch import Watch
     from recovery.errors import (
         ConnectionFailed,
         Draining,
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
         PermissionDenied,
         RecoveryError,
         SchemaMismatch,
+        TableBusy,
         TokenMismatch,
         WatchExists,
         WatchInvalid,
@@ -45,14 +50,18 @@ if TYPE_CHECKING:
     from recovery.settings import aconfigure, asetting, configure, setting
     from recovery.types import Cancel, ClosedRow, Event, Eviction, PreviewRow, Report
     from recovery.watch import (
+        aalter,
         aattach,
         adetach,
+        alter,
         apermit,
         asupervise,
         attach,
+        aunsupervise,
         detach,
         permit,
         supervise,
+        unsupervise,
     )
     from recovery.work.fuse import Fuse
     from recovery.work.process import TrackedProcess
@@ -60,9 +69,13 @@ if TYPE_CHECKING:
 _HOMES = {
     "closing": "aclose aevict apreview close evict preview",
     "database.connect": "Target",
+    "declared.closing": "c",
+    "declared.finding": "Declared watches",
+    "declared.syncing": "Change sync",
+    "declared.watch": "Watch",
     "errors": "ConnectionFailed Draining EpochEnded EpochUnknown FuseOut InvalidArgument"
     " InvalidName Lagged LeaseLapsed NameTaken NotAutocommit PermissionDenied"
-    " RecoveryError SchemaMismatch TokenMismatch WatchExists WatchInvalid"
+    " RecoveryError SchemaMismatch TableBusy TokenMismatch WatchExists WatchInvalid"
     " WatchUnknown WorkRevoked",
     "events.bus": "Bus Subscription",
     "events.listener": "Listener listen",
@@ -72,7 +85,8 @@ _HOMES = {
     "server.service": "Service serve",
     "settings": "aconfigure asetting configure setting",
     "types": "Cancel ClosedRow Event Eviction PreviewRow Report",
-    "watch": "aattach adetach apermit asupervise attach detach permit supervise",
+    "watch": "aalter aattach adetach alter apermit asupervise attach aunsupervise detach permit"
+    " supervise unsupervise",
     "work.fuse": "Fuse",
     "work.process": "TrackedProcess",
 }
@@ -81,8 +95,10 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names.spli
 __all__ = [
     "Bus",
     "Cancel",
+    "Change",
     "ClosedRow",
     "ConnectionFailed",
+    "Declared",
     "Draining",
     "EpochEnded",
     "EpochUnknown",
@@ -105,26 +121,32 @@ __all__ = [
     "Server",
     "Service",
     "Subscription",
+    "TableBusy",
     "Target",
     "TokenMismatch",
     "TrackedProcess",
+    "Watch",
     "WatchExists",
     "WatchInvalid",
     "WatchUnknown",
     "WorkRevoked",
     "__version__",
+    "aalter",
     "aattach",
     "aboot",
     "aclose",
     "aconfigure",
     "adetach",
     "aevict",
+    "alter",
     "apermit",
     "apreview",
     "asetting",
     "asupervise",
     "attach",
+    "aunsupervise",
     "boot",
+    "c",
     "close",
     "configure",
     "detach",
@@ -136,6 +158,9 @@ __all__ = [
     "serve",
     "setting",
     "supervise",
+    "sync",
+    "unsupervise",
+    "watches",
 ]
 
 

@@ -5,9 +5,16 @@ from __future__ import annotations
 import json
 import re
 
-from recovery.calls.core import Call, one
+from recovery.calls.core import Call, nothing, one
 
-__all__ = ["backend_pid", "prepare_session", "prepare_transaction", "set_epoch"]
+__all__ = [
+    "backend_pid",
+    "limit_statements",
+    "pin_search_path",
+    "prepare_session",
+    "prepare_transaction",
+    "set_epoch",
+]
 
 
 def set_epoch(epoch: int | None, *, local: bool, name: str | None = None) -> str:
@@ -86,3 +93,20 @@ def _quoted(text: str) -> str:
 def backend_pid() -> Call[int]:
     """The pid of the server process."""
     return Call("select pg_backend_pid()", {}, one)
+
+
+def limit_statements(statement: int, lock: int = 0) -> Call[None]:
+    """How long a statement of this session may take, and wait for a lock; in ms, 0: no limit."""
+    return Call(
+        "select pg_catalog.set_config('statement_timeout', %(statement)s::pg_catalog.text, false),"
+        " pg_catalog.set_config('lock_timeout', %(lock)s::pg_catalog.text, false)",
+        {"statement": str(statement), "lock": str(lock)},
+        nothing,
+    )
+
+
+def pin_search_path() -> Call[None]:
+    """From now on names in statements of this session are PostgreSQL's, or say their schema."""
+    return Call(
+        "select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false)", {}, nothing
+    )

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
-from recovery.calls.core import Call, Row, one
+from recovery.calls.core import Call, Row, nothing, one
 from recovery.types import from_json
 
 __all__ = [
     "cancellations",
-    "checks",
+    "clock",
+    "examinations",
+    "examine",
     "failures",
+    "fix",
     "fuses",
     "problems",
     "servers",
@@ -107,13 +111,31 @@ def problems(limit: int = 20) -> Call[Records]:
     )
 
 
-def checks() -> Call[Records]:
-    """What `recovery doctor` shows."""
-    return _records(
-        "select name, state, subject, finding, remedy from recovery.examine()",
-        {},
-        *"name state subject finding remedy".split(),
+def examinations() -> Call[list[str]]:
+    """What `examine` can look at, in its order."""
+    return Call(
+        "select name from recovery._examinations()", {}, lambda rows: [row[0] for row in rows]
     )
+
+
+def examine(about: str | None, patience: timedelta) -> Call[Records]:
+    """What is wrong with a subject of `examinations`, or with all; what `recovery doctor` shows."""
+    return _records(
+        "select code, severity, kind, subject, problem, remedy, fix"
+        " from recovery.examine(%(about)s::text, %(patience)s::interval)",
+        {"about": about, "patience": patience},
+        *"code severity kind subject problem remedy fix".split(),
+    )
+
+
+def fix(statement: str) -> Call[None]:
+    """One of the statements of a finding's `fix`."""
+    return Call(statement, {}, nothing)
+
+
+def clock() -> Call[datetime | None]:
+    """The clock by which leases and fuses are judged; None: its row is missing."""
+    return Call("select recovery._now()", {}, one)
 
 
 def settings() -> Call[Records]:

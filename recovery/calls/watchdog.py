@@ -8,7 +8,7 @@ from uuid import UUID
 from recovery.calls.core import Call, one
 from recovery.types import Cancel, Scope, from_json
 
-__all__ = ["acknowledge", "cancellations", "supervise", "touch"]
+__all__ = ["acknowledge", "cancellations", "supervise", "touch", "unsupervise"]
 
 
 def supervise(
@@ -40,6 +40,11 @@ def supervise(
         },
         one,
     )
+
+
+def unsupervise(table: str) -> Call[str]:
+    """Takes a table from the watchdog; the watch's name. RC008."""
+    return Call("select recovery.unsupervise(%(table)s::text::regclass)", {"table": table}, one)
 
 
 def touch(watch: str, keys: Sequence[str], scope: str = "row") -> Call[int]:

@@ -16,7 +16,6 @@ import typer
 from recovery import calls, closing
 from recovery._version import VERSION
 from recovery.cli import USAGE, close, config, show, target
-from recovery.cli import doctor as examination
 from recovery.cli.choices import Action, AsJson, DryRun, Dsn, Kind, Policy
 
 __all__ = ["app", "run"]
@@ -205,12 +204,42 @@ def status(as_json: AsJson = False, dsn: Dsn = None) -> None:
 
 
 @app.command()
-def doctor(as_json: AsJson = False, dsn: Dsn = None) -> None:
-    """Looks what is wrong, and says what to do about it; changes nothing.
+def doctor(
+    fix: Annotated[
+        bool,
+        typer.Option(
+            "--fix", help="Repair what loses nothing: triggers, indexes, rights, remains."
+        ),
+    ] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings fail, too.")] = False,
+    app: Annotated[
+        str | None,
+        typer.Option(metavar="MODULE:METADATA", help="Compare what your models declare, too."),
+    ] = None,
+    patience: Annotated[
+        float,
+        typer.Option(metavar="SECONDS", help="How long a transaction may be open."),
+    ] = 60.0,
+    as_json: AsJson = False,
+    dsn: Dsn = None,
+) -> None:
+    """Looks what is wrong, and says what to type; changes nothing without --fix.
 
-    Exit code 1 if anything is wrong.
+    Exit codes: 0 nothing is wrong, 1 something is (an error; with --strict a warning), 2 it could
+    not look. Notes are only told.
     """
-    raise typer.Exit(examination.run(target.database(dsn), as_json, target.explain))
+    from recovery.cli.doctor.run import run
+
+    code = run(
+        target.database(dsn),
+        explain=target.explain,
+        as_json=as_json,
+        strict=strict,
+        fix=fix,
+        app=app,
+        patience=calls.seconds(patience, "patience"),
+    )
+    raise typer.Exit(code)
 
 
 @app.command()

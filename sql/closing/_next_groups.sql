@@ -14,10 +14,11 @@ declare
     v_some  text[];
 begin
     -- Each watch offers the groups of its next rows. The smallest of their last ones bounds the batch,
-    -- so that no group is passed over that another watch has not reached yet.
+    -- so that no group is passed over that another watch has not reached yet. By their order alone: not every type
+    -- that has one has min and max (uuid).
     for v_watch in select w.* from recovery._attached_watches() as w where w.family = p_family loop
         v_some := v_some || recovery._render_sql($sql$
-            select max(s.g) over () as top, count(*) over () as n, s.g
+            select first_value(s.g) over (order by s.g desc) as top, count(*) over () as n, s.g
                 from (
                     select {group} as g
                     from {relation} as r
@@ -40,8 +41,10 @@ begin
         with s as materialized (
             {some}
         ),
-        b as materialized (select min(top) as bound from s where n >= ($1).max_rows)
-        select jsonb_build_object('groups', array_agg(distinct s.g)::text[], 'last', max(s.g)::text)
+        b as materialized (
+            select (select s.top from s where s.n >= ($1).max_rows order by s.top limit 1) as bound)
+        select jsonb_build_object(
+            'groups', array_agg(distinct s.g)::text[], 'last', (array_agg(s.g order by s.g desc))[1]::text)
         from s, b where b.bound is null or s.g <= b.bound
         $sql$, jsonb_build_object(
         'some', array_to_string(v_some, ' union all '))), v_task) as f;

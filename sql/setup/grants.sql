@@ -38,7 +38,7 @@ grant execute on function
         text, text, text, text[], text[],
         text, interval, interval, text,
         jsonb, text, integer,
-        text
+        text, boolean
     )
 to public;
 
@@ -87,8 +87,25 @@ grant execute on function
     recovery._watch_definitions(recovery.watch),
     recovery._partitions_of(regclass),
     recovery._left_partitions(regclass),
-    recovery._index_problem(recovery.watch, text),
-    recovery.examine(),
+    recovery._index_problem(recovery.watch, text, text),
+    recovery.examine(text, interval),
+    recovery.compare_watch(regclass, jsonb, jsonb),
+    recovery._examinations(),
+    recovery._examine_database(),
+    recovery._examine_entries(interval),
+    recovery._examine_events(),
+    recovery._examine_indexes(recovery.watch),
+    recovery._examine_leftovers(),
+    recovery._examine_login(),
+    recovery._examine_replication(),
+    recovery._examine_roles(),
+    recovery._examine_servers(),
+    recovery._examine_settings(),
+    recovery._examine_sweeps(interval),
+    recovery._examine_transactions(interval),
+    recovery._examine_triggers(recovery.watch),
+    recovery._examine_watch(recovery.watch),
+    recovery._examine_work(),
     recovery._lacks_loan(regclass),
     recovery._now(),
     recovery._problem_of(bigint, timestamptz, timestamptz),

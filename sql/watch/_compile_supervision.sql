@@ -11,6 +11,12 @@ declare
     v_table regclass := p_watch.relation;
 begin
     if v_given is null then
+        v_watch.cancel := 'row';
+        v_watch.kind := null;
+        v_watch.activity := null;
+        v_watch.timeout := null;
+        v_watch.hold := null;
+        v_watch.child := null;
         return v_watch;
     end if;
     perform recovery._check_supervision(v_watch);

@@ -35,7 +35,7 @@ begin
     end if;
 exception when others then
     get stacked diagnostics v_state = returned_sqlstate, v_error = message_text;
-    if v_state = '42501' or v_state like 'RC%' then
+    if v_state in ('42501', '55P03') or v_state like 'RC%' then
         raise;
     end if;
     perform recovery._fail('RC006', format('%s cannot be watched (%s): %s', p_table, v_step, v_error),

@@ -42,7 +42,7 @@ create table recovery.watch (
     canonical     jsonb     not null,
     uses          jsonb     not null,
     checked       text,
-    attached      timestamptz not null default clock_timestamp(),
+    attached      timestamptz default clock_timestamp(),
     constraint watch_pkey primary key (id),
     constraint watch_runner_fkey foreign key (runner) references recovery.runner (id),
     constraint watch_name_key unique (name),
@@ -121,7 +121,6 @@ comment on column recovery.watch.outbox is
     'Number of the view recovery.outbox_<n> through which the runner appends events of this family.';
 comment on column recovery.watch.own_column is
     'The column server_epoch was made by recovery.attach and goes with recovery.detach.';
-comment on column recovery.watch.attached is 'When the table was attached.';
 comment on column recovery.watch.canonical is
     'spec, and supervised under that name, with each expression as PostgreSQL prints it: equal means the same.';
 comment on column recovery.watch.uses is
@@ -130,3 +129,5 @@ comment on column recovery.watch.uses is
 comment on column recovery.watch.checked is
     'Rights, constraints and triggers of the table, as recovery._table_state prints them, when the watch was rehearsed '
     'last.';
+comment on column recovery.watch.attached is
+    'When the table was attached; null: it is being attached or detached, and nothing is done about its rows.';

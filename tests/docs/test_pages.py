@@ -98,6 +98,35 @@ def test_every_setting_has_its_words() -> None:
     assert set(re.findall(r"`(RECOVERY_\w+)`", page)) >= set(VARIABLES)
 
 
+def codes_of_the_doctor() -> dict[str, set[str]]:
+    """Code -> severities that stand beside it in the source; the code alone where it depends."""
+    found: dict[str, set[str]] = {}
+    for path in [
+        *(ROOT / "sql" / "status").glob("_examine_*.sql"),
+        ROOT / "sql" / "status" / "examine.sql",
+        *(ROOT / "recovery" / "cli" / "doctor").glob("*.py"),
+    ]:
+        text = path.read_text()
+        for code in re.findall(r"""['"]([a-z]+(?:-[a-z]+)+)['"]""", text):
+            found.setdefault(code, set())
+        for code, severity in re.findall(
+            r"""['"]([a-z]+(?:-[a-z]+)+)['"],\s*['"](error|warning|note)['"]""", text
+        ):
+            found[code].add(severity)
+    return found
+
+
+def test_every_code_of_the_doctor_has_its_words() -> None:
+    page = (DOCS / "reference" / "doctor.md").read_text()
+    rows = re.findall(r"^\| `([a-z-]+)` \| ([a-z, ]+) \| ([a-z, ]+) \| .{10,} \|$", page, re.M)
+    told = {code: set(severities.split(", ")) for code, severities, _ in rows}
+    found = codes_of_the_doctor()
+    assert len(rows) == len(told) > 50
+    assert set(told) == set(found)
+    assert not [code for code, severities in found.items() if severities - told[code]]
+    assert {fix for _, _, fix in rows} == {"yes", "no", "yes, no"}
+
+
 def test_every_reason_has_its_words() -> None:
     page = (DOCS / "reference" / "events.md").read_text()
     source = (ROOT / "sql" / "closing" / "_reason_message.sql").read_text()

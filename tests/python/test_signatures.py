@@ -87,7 +87,7 @@ def test_every_argument_is_named_and_typed(name: str) -> None:
 def test_the_twins_are_known() -> None:
     for name in (
         *("attach", "boot", "close", "configure", "detach", "evict", "permit", "preview"),
-        *("setting", "supervise"),
+        *("setting", "supervise", "unsupervise"),
         *(f"Server.{method}" for method in ("heartbeat", "sweep", "drain", "open_rows")),
         *(f"Server.{method}" for method in ("shutdown", "assert_live", "configure")),
     ):

@@ -1,156 +1,157 @@
-"""recovery.examine: every check has a line, and what is wrong is named with what to do."""
+"""recovery.examine: what it says when all is well, whom it serves, and that nothing stops it."""
 
 from __future__ import annotations
 
+import os
+import re
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
-from sql.jobs import Connection, add, attach, boot, lapse, sweep, value, write_as
+from helpers import wait_for_lock
+from sql.jobs import Connection, boot, in_background, refused, value, write_as
+from sql.status.examining import codes, examine, number, only, well
 
-CHECKS = """login database roles sweeper watches triggers indexes sessions owners orphans entries
-    silence ends failures replication""".split()
-
-
-def examine(conn: Connection) -> dict[str, list[tuple[str, str | None, str, str | None]]]:
-    """Check -> (state, subject, finding, remedy) of its lines."""
-    found: dict[str, list[tuple[str, str | None, str, str | None]]] = {}
-    for name, *line in conn.execute(
-        "select name, state, subject, finding, remedy from recovery.examine()"
-    ):
-        found.setdefault(name, []).append(tuple(line))  # type: ignore
-    return found
+ROOT = Path(__file__).resolve().parents[3]
 
 
-def wrong(conn: Connection) -> dict[str, list[tuple[str | None, str]]]:
-    """Check -> subject and finding of its problems; the login of the tests is a superuser."""
-    return {
-        name: [
-            (subject, finding)
-            for state, subject, finding, remedy in lines
-            if state == "problem" and remedy
-        ]
-        for name, lines in examine(conn).items()
-        if name != "login" and any(state == "problem" for state, *_ in lines)
-    }
+@pytest.fixture
+def login(jobs: Connection) -> Iterator[Callable[..., Connection]]:
+    """``login(role, …)``: a connection of a login that is a member of these roles."""
+    made: list[tuple[Connection, str]] = []
+
+    def make(*roles: str, **options: str) -> Connection:
+        name = f"login_{os.getpid()}_{len(made)}"
+        jobs.execute(f"create role {name} login".encode())
+        for role in roles:
+            jobs.execute(f"grant {role} to {name}".encode())
+        dsn = make_conninfo(jobs.info.dsn, user=name, password=None, **options)
+        made.append((psycopg.connect(dsn, autocommit=True), name))
+        return made[-1][0]
+
+    yield make
+    for conn, name in made:
+        conn.close()
+        jobs.execute(f"drop owned by {name}".encode())
+        jobs.execute(f"drop role {name}".encode())
 
 
 def test_all_is_well(jobs: Connection) -> None:
     write_as(jobs, boot(jobs).epoch)
     jobs.execute("insert into app.job default values")
-    sweep(jobs)
-    found = examine(jobs)
-    assert list(found) == CHECKS
-    assert wrong(jobs) == {}
-    assert all(state == "ok" for name in CHECKS[1:] for state, *_ in found[name])
+    well(jobs)
 
 
-@pytest.mark.majors("oldest")
-def test_a_superuser(jobs: Connection) -> None:
-    ((state, _, finding, _),) = examine(jobs)["login"]
-    assert (state, "superuser" in finding) == ("problem", True)
-
-
-def test_nobody_sweeps(jobs: Connection) -> None:
-    assert wrong(jobs) == {"sweeper": [(None, "nobody has swept yet")]}
-    sweep(jobs)
-    assert wrong(jobs) == {}
-    jobs.execute("update recovery.clock set shift = '2 minutes'")
-    assert "nobody has swept for 00:02:0" in wrong(jobs)["sweeper"][0][1]
-
-
-def test_a_watch_whose_statements_can_not_be_planned(app: Connection) -> None:
-    app.execute(
-        "create function app.words(text) returns text language sql immutable as 'select $1'"
-    )
-    attach(app, close='{"status": "\'failed\'", "error": "app.words(c.message)"}')
-    sweep(app)
-    assert wrong(app) == {}
-    app.execute("drop function app.words")
-    ((subject, finding),) = wrong(app)["watches"]
-    assert subject == "app.job"
-    assert "app.words" in finding
-
-
-def test_triggers_without_a_watch(jobs: Connection) -> None:
-    sweep(jobs)
-    jobs.execute("alter table recovery.watch disable trigger user")
-    jobs.execute("delete from recovery.watch where name = 'app.job'")
-    assert wrong(jobs)["watches"] == [
-        ("app.job", "has our triggers, and is not watched: restored without its watch")
-    ]
-
-
-def test_triggers_indexes_and_sessions(jobs: Connection) -> None:
-    sweep(jobs)
+def test_each_subject_alone(jobs: Connection) -> None:
     jobs.execute("alter table app.job disable trigger recovery_20_update")
-    jobs.execute(
-        "update pg_index set indisvalid = false where indrelid = 'app.job'::regclass and not indisprimary"
+    assert codes(jobs, about="triggers") == {"trigger-disabled"}
+    assert codes(jobs, about="sweeps") == {"sweep-missing"}
+    assert codes(jobs, about="indexes") == set()
+    with refused("RC010", "there is no examination 'all'"):
+        examine(jobs, about="all")
+    with refused("RC010", "patience"):
+        examine(jobs, patience="-1 s")
+
+
+@pytest.mark.parametrize("role", ["recovery_listener", "recovery_server"])
+def test_a_login_that_is_no_superuser(
+    jobs: Connection, login: Callable[..., Connection], role: str
+) -> None:
+    """It finds the same, and says what it can't see."""
+    other = login(role)
+    jobs.execute("alter table app.job disable trigger recovery_20_update")
+    jobs.execute(f"drop index app.recovery_open_{number(jobs)}".encode())
+    jobs.execute("insert into app.job default values")
+    here, there = codes(jobs), codes(other)
+    assert here == {"trigger-disabled", "index-missing", "sweep-missing", "writer-unbound"} or (
+        here == {"trigger-disabled", "index-missing", "sweep-missing", "rows-unowned"}
     )
-    jobs.execute("set session_replication_role = replica")
-    assert set(wrong(jobs)) == {"triggers", "indexes", "sessions"}
+    reads_only = {"login-reads-only"} if role == "recovery_listener" else set()
+    assert there == here | {"sessions-hidden"} | reads_only
+    for code in {"sessions-hidden"} | reads_only:
+        jobs.execute(only(other, code).remedy.encode())
+    assert codes(other) == here
 
 
-def test_rows_that_nobody_owns(jobs: Connection) -> None:
-    sweep(jobs)
-    add(jobs, None, 2)
-    assert wrong(jobs)["owners"][0][1].startswith("2 open rows belong to nobody")
-    jobs.execute("select recovery.configure('unowned_expected', 'true', 'app.job')")
-    assert wrong(jobs) == {}
+def test_one_check_that_fails_stops_no_other(
+    jobs: Connection, login: Callable[..., Connection]
+) -> None:
+    """P14: it is named, with what to do."""
+    other = login("recovery_server", "pg_read_all_stats")
+    jobs.execute("alter table app.job disable trigger recovery_20_update")
+    jobs.execute("revoke execute on function recovery._examine_leftovers() from recovery_server")
+    assert codes(other) == {"check-failed", "trigger-disabled", "sweep-missing"}
+    found = only(other, "check-failed")
+    assert (found.kind, found.subject) == ("check", "leftovers")
+    assert "permission denied" in found.problem
 
 
-def test_orphans_failures_and_entries(jobs: Connection) -> None:
-    server = boot(jobs)
-    (first, _) = add(jobs, server.epoch, 2)
+def test_a_lock_on_one_table_stops_no_other(
+    jobs: Connection, writer: Connection, connect: Callable[..., Connection]
+) -> None:
+    jobs.execute("create table app.other (id int primary key, status text)")
     jobs.execute(
-        "insert into recovery.fuse (family, scope, watch, key, pid, ttl, expires)"
-        " values ('app.job', 'row', 'app.job', 'x', 1, '1 h', 'infinity')"
+        "select recovery.attach('app.other', $$status = 'running'$$, $${\"status\": \"'failed'\"}$$)"
     )
-    jobs.execute(f"alter table app.job add check (id <> {first} or status <> 'failed') not valid")  # type: ignore
-    lapse(jobs, server.epoch)
-    sweep(jobs)
-    found = wrong(jobs)
-    assert set(found) == {"orphans", "failures", "entries"}
-    assert found["orphans"] == [("app.job", "1 open rows of servers that have ended")]
-    assert "violates check constraint" in found["failures"][0][1]
-    assert found["entries"][0][0] == "fuse 1"
-
-
-def test_a_server_that_is_held_back(jobs: Connection) -> None:
-    server = boot(jobs)
-    sweep(jobs)
-    jobs.execute("update recovery.clock set shift = '16 seconds'")
-    jobs.execute("update recovery.observation set since = recovery._now(), swept = recovery._now()")
-    ((subject, finding),) = wrong(jobs)["silence"]
-    assert subject == f"api (epoch {server.epoch})"
-    assert "is not declared dead before" in finding
-
-
-def test_an_end_that_is_pending(jobs: Connection, writer: Connection) -> None:
-    server = boot(jobs)
-    jobs.execute("create table app.note (epoch bigint references recovery.server (epoch))")
+    jobs.execute("alter table app.other disable trigger recovery_20_update")
     with writer.transaction():
-        writer.execute("insert into app.note values (%s)", (server.epoch,))
-        boot(jobs, lock_wait="100 ms")
-        sweep(jobs, lock_wait="100 ms")
-        ((subject, finding),) = wrong(jobs)["ends"]
-        assert subject == f"api (epoch {server.epoch})"
-        assert finding.startswith("is to end (superseded)")
+        writer.execute("lock table app.job in access exclusive mode")
+        asking = in_background(examine, jobs, "watches")
+        wait_for_lock(connect(), jobs.info.backend_pid)
+        (found,) = asking.result(20)
+        assert (found.code, found.subject) == ("check-failed", "watches of app.job")
+        assert "lock timeout" in found.problem
+        assert only(jobs, "trigger-disabled").subject == "app.other"
+    assert codes(jobs, about="watches") == set()
 
 
-def test_roles_that_are_not_what_they_were(jobs: Connection) -> None:
-    sweep(jobs)
-    role = value(jobs, "select role from recovery.runner limit 1")
-    with jobs.transaction(force_rollback=True):
-        jobs.execute(f"alter role {role} createrole")  # type: ignore
-        assert wrong(jobs)["roles"] == [(role, "can log in or has rights of its own")]
-    with jobs.transaction(force_rollback=True):
-        jobs.execute(f"revoke recovery_runner from {role}")  # type: ignore
-        assert wrong(jobs)["roles"] == [(role, "is not what runs for its owner any more")]
+def test_looking_takes_no_lock_that_a_host_notices(jobs: Connection, writer: Connection) -> None:
+    """P13: readers, writers and whoever reads its own row for update go on beside it."""
+    with jobs.transaction():
+        examine(jobs)
+        modes = {
+            row[0]
+            for row in jobs.execute(
+                "select mode from pg_locks where pid = pg_backend_pid()"
+                " and relation = 'app.job'::regclass"
+            )
+        }
+        assert modes <= {"AccessShareLock", "RowShareLock", "RowExclusiveLock"}
+        writer.execute("set lock_timeout = '1s'")
+        writer.execute("insert into app.job default values")
+        writer.execute("update app.job set status = 'done'")
 
 
-def test_a_restore_without_owners_or_rows(jobs: Connection) -> None:
-    sweep(jobs)
-    with jobs.transaction(force_rollback=True):
-        jobs.execute("alter table recovery.event owner to current_user")
-        assert "do not belong to recovery_owner" in wrong(jobs)["database"][0][1]
-    jobs.execute("delete from recovery.clock")
-    assert ("recovery.clock", "its one row is missing") in wrong(jobs)["database"]
+def test_it_changes_nothing(jobs: Connection) -> None:
+    jobs.execute("alter table app.job disable trigger recovery_20_update")
+    with jobs.transaction():
+        jobs.execute("set transaction read only")
+        assert "trigger-disabled" in codes(jobs)
+        assert value(jobs, "select pg_current_xact_id_if_assigned()") is None
+
+
+def test_two_at_once(jobs: Connection, writer: Connection) -> None:
+    results: list[set[str]] = []
+    threads = [
+        threading.Thread(target=lambda conn=conn: results.append(codes(conn)))
+        for conn in (jobs, writer)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert results == [{"sweep-missing"}] * 2
+
+
+def test_the_files_say_their_codes_as_the_table_of_codes_reads_them() -> None:
+    """What recovery.examine's functions return stands there as literals: the page lists them."""
+    for path in sorted((ROOT / "sql/status").glob("_examine_*.sql")):
+        text = path.read_text()
+        body = text[text.index("as $$") :]
+        selects = len(re.findall(r"^ *(?:select|return next row\()", body, re.MULTILINE))
+        assert re.findall(r"'[a-z]+(?:-[a-z]+)+'", body), path
+        assert selects

@@ -1,0 +1,1 @@
+"""Watches as the host's own models declare them."""
