@@ -65,7 +65,8 @@ class Guardian:
     - ``{"started": pid}``, ``{"refused": errno}``: of the command
     - ``{"suspended": signal}``: by its terminal
     - ``{"left": count}``: the command has ended, what it has started has not
-    - ``{"ended": code, "killed": whether by us, "lost": pids}``: nothing runs any more
+    - ``{"ended": code, "killed": whether by us, "typed": signal, "lost": pids}``: nothing runs
+      any more; `typed` is the signal of the terminal that ended it, or 0
 
     Args:
         grace: seconds between SIGTERM and SIGKILL, if the supervisor dies, or for what the
@@ -166,6 +167,7 @@ class _Guard:
         self._until: float | None = None  # then SIGKILL
         self._killing: float | None = None  # since when
         self._killed = False
+        self._typed = 0
         self._told: set[int] = set()  # what was left behind, and has had its SIGTERM
         self._read = b""
         # A signal for the supervisor's group (kill -- -PGID) is not for us.
@@ -187,12 +189,11 @@ class _Guard:
             if self._main is None and self._code is not None:
                 left = self._descendants()
                 if not left:
-                    self._tell({"ended": self._code, "killed": self._killed, "lost": []})
+                    self._tell_end([])
                     return
                 self._see_off(left)
                 if self._killing and time.monotonic() > self._killing + _KILL_WAIT:
-                    lost = [process.pid for process in left]
-                    self._tell({"ended": self._code, "killed": self._killed, "lost": lost})
+                    self._tell_end([process.pid for process in left])
                     return
             if self._until is not None and time.monotonic() >= self._until:
                 self._kill()
@@ -263,6 +264,8 @@ class _Guard:
             self._tell({"refused": int(errno)})
         else:
             self._tell({"started": pid})
+            if self._until is not None:  # it was to stop before it began
+                self._signal(signal.SIGTERM)
 
     def _become(self, command: list[str], env: dict[str, str], guardian: int, fails: int) -> None:
         try:
@@ -298,6 +301,8 @@ class _Guard:
                     self._tell({"suspended": os.WSTOPSIG(status)})
                 continue
             code = os.waitstatus_to_exitcode(status)
+            if -code in (signal.SIGINT, signal.SIGQUIT) and self._foreground() == self._group:
+                self._typed = -code
             self._code = code if code >= 0 else 128 - code
             self._main = None
             self._leave_terminal()
@@ -374,6 +379,11 @@ class _Guard:
         if self._group is not None:
             self._give_terminal(self._group, self._parents_group)
             self._signal(signal.SIGCONT, group=True)
+
+    def _tell_end(self, lost: list[int]) -> None:
+        self._tell(
+            {"ended": self._code, "killed": self._killed, "typed": self._typed, "lost": lost}
+        )
 
     def _tell(self, message: Message) -> None:
         with contextlib.suppress(OSError):

@@ -106,8 +106,10 @@ class _Supervisor:
             os.set_blocking(end, False)
         self._signals: list[int] = []
         self._error: BaseException | None = None
+        self._done = False  # it has booted, or can't
         self._fenced: RecoveryError | None = None
         self._stopping = False  # somebody wants the command to end
+        self._typed = 0  # the terminal's signal that ended the command
         self._held: list[int] = []  # signals that the command hears when it has drained
         self._drained: threading.Event | None = None
 
@@ -120,24 +122,27 @@ class _Supervisor:
             return code
         assert self._server is not None
         assert self._service is not None
-        dead = True
+        dead = False
         try:
             bind = self._way()
             self._clear()
             self._say_begun(bind)
             env = environment(os.environ, self._name, self._server.epoch, bind, self._options.hook)
             self._server.on_fenced(self._on_fenced)
-            if ended := [number for number in self._signals if number in _ENDS]:
-                dead = False
-                return 128 + ended[0]
+            self._hear()
+            if (asked := self._asked()) is not None:
+                return 128 + asked
+            self._server.check()
             self._guardian.start(self._command, env)
             code = self._attend()
-            dead = code != 0 and not self._stopping
-        except Unrunnable:
-            dead = False
-            raise
+            dead = code != 0 and not self._stopping and self._fenced is None
         finally:
             self._service.end(dead=dead)
+        if self._typed and os.getpgrp() != os.getpid():
+            # A shell script is our group: the terminal would have told it, too, and it only
+            # believes it of a command that was killed.
+            signal.signal(self._typed, signal.SIG_DFL)
+            os.killpg(0, self._typed)
         return FENCED if self._fenced is not None else code
 
     def _boot(self) -> int | None:
@@ -145,25 +150,26 @@ class _Supervisor:
         thread = threading.Thread(target=self._open, name="recovery-boot", daemon=True)
         thread.start()
         until: float | None = None
-        while thread.is_alive() or not self._done:
+        while not self._done:
             timeout = None if until is None else until - time.monotonic()
             if timeout is not None and timeout <= 0:
                 say(f"{self._name}: stopped before it had booted")
                 # The thread waits for the database, and nothing can be said to it.
-                os._exit(128 + self._signals[0])
+                os._exit(128 + (self._asked() or 0))
             self._listen([self._wake], timeout)
             self._hear()
-            if until is None and any(number in _ENDS for number in self._signals):
+            if until is None and self._asked() is not None:
                 until = time.monotonic() + _PATIENCE
-            if self._done:
-                thread.join()
+        thread.join()
         if self._error is not None:
-            if any(number in _ENDS for number in self._signals):
-                return 128 + self._signals[0]
+            if (number := self._asked()) is not None:
+                return 128 + number
             raise self._error
         return None
 
-    _done = False
+    def _asked(self) -> int | None:
+        """The first signal that asks for our end, before the command has started."""
+        return next((number for number in self._signals if number in _ENDS), None)
 
     def _open(self) -> None:
         end = time.monotonic() + self._options.wait
@@ -176,8 +182,7 @@ class _Supervisor:
                     self._service = service
                     return
                 except ConnectionFailed as error:
-                    stop = any(number in _ENDS for number in self._signals)
-                    if stop or time.monotonic() + _RETRY > end:
+                    if self._asked() is not None or time.monotonic() + _RETRY > end:
                         raise
                     if not told:
                         say(f"{self._name}: waits for the database: {error}")
@@ -257,6 +262,8 @@ class _Supervisor:
                     say(f"{self._name}: go on after SIGKILL: {message['lost']}")
                 if message["killed"]:
                     say(f"{self._name}: the command did not end in time and was killed")
+                self._typed = int(message["typed"])
+                self._stopping |= self._typed != 0
                 return int(message["ended"])
         if not self._guardian.gone:
             return None
@@ -294,7 +301,9 @@ class _Supervisor:
             self._pass_held()
 
     def _pass_held(self) -> None:
-        self._drained = None
+        if self._drained is not None:
+            self._drained.set()
+            self._drained = None
         for number in self._held:
             self._guardian.signal(number)
         self._held.clear()
