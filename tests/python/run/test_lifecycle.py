@@ -93,7 +93,7 @@ def test_a_crash_closes_its_rows_at_once(table: Any, start: Start) -> None:
         (["w"], 2, "put -- before the command"),
         (["--", "sleep", "1"], 2, "before -- stand one name and options"),
         (["w", "x", "--", "sleep", "1"], 2, "before -- stand one name and options"),
-        (["w", "--lease", "soon", "--", "sleep", "1"], 2, "soon"),
+        (["w", "--lease", "soon", "--", "sleep", "1"], 2, "--lease"),
         (["w", "--lease", "-1", "--", "sleep", "1"], 2, "lease"),
         (["w", "--stop-grace", "-1", "--", "sleep", "1"], 2, "--stop-grace -1"),
         (["", "--", "sleep", "1"], 2, "name"),
