@@ -573,7 +573,8 @@ def test_ctrl_z_and_fg(table: Any, dsn: str) -> None:
         )
         one.type("second\n")
         one.until(r"second\r\nsecond")
-        one.type("\x03")
+        one.type("\x03")  # which also throws away what was typed ahead
+        wait_for(lambda: not psutil.Process(one.process.pid).children(), 20)
         one.type("echo code=$?\n")
         one.until("code=130")
     assert live(table) == []
