@@ -16,6 +16,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 import pytest
 
@@ -147,7 +148,13 @@ def test_exactly_the_orphans_crash(
     ).fetchall()
     assert dict(owners) == {lost: "w-1", kept: "w-2"}
 
+    # All at once, as when the machine is lost: at a SIGTERM Prefect writes its end itself.
+    tree = psutil.Process(lost_worker.pid).children(recursive=True)
+    tree[0].suspend()  # the guardian
     lost_worker.kill()
+    for one in tree:
+        one.kill()
+    assert states(conn)[lost][0] == "RUNNING"
     again = start("w-1", [lost])
     done = again.said(timeout=400)[0]
     assert again.end(120) == 0, again.errors
