@@ -31,7 +31,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 PACKAGE = "prefect>=3.4,<4"
 
 TRIGGER = """
-    create function crash_state() returns trigger language plpgsql as $$
+    create function crash_state() returns trigger language plpgsql
+    security definer set search_path = public, pg_temp as $$
     begin
         new.state_id := gen_random_uuid();
         insert into flow_run_state (id, flow_run_id, type, name, timestamp, message)
