@@ -28,6 +28,7 @@ ORDER = (
     "demo",
     "recovery",
     "opencode",
+    "run",
     "server",
     "hooks",
     "work",

@@ -15,6 +15,7 @@ __all__ = [
     "boot",
     "drain",
     "evict",
+    "has_ended",
     "heartbeat",
     "keeper_heartbeat",
     "open_rows",
@@ -135,6 +136,16 @@ def shutdown(epoch: int, token: UUID | None = None, heir: int | None = None) -> 
         " p_heir => %(heir)s::bigint)",
         {"epoch": epoch, "token": token, "heir": heir},
         report,
+    )
+
+
+def has_ended(epoch: int) -> Call[bool]:
+    """Whether an epoch is known and has ended."""
+    return Call(
+        "select exists (select from recovery.server"
+        " where epoch = %(epoch)s::bigint and ended is not null)",
+        {"epoch": epoch},
+        one,
     )
 
 

@@ -15,7 +15,7 @@ import typer
 
 from recovery import calls, closing
 from recovery._version import VERSION
-from recovery.cli import USAGE, close, config, show, target
+from recovery.cli import USAGE, close, config, show, supervise, target
 from recovery.cli.choices import Action, AsJson, DryRun, Dsn, Kind, Policy
 
 __all__ = ["app", "run"]
@@ -31,6 +31,7 @@ app = typer.Typer(
 )
 app.add_typer(config.commands)
 app.command()(close.close)
+app.command("run", cls=supervise.Command)(supervise.run)
 
 
 def run(args: Sequence[str]) -> int:

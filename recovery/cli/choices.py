@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Action", "AsJson", "DryRun", "Dsn", "Kind", "Policy", "Scope"]
+__all__ = ["Action", "AsJson", "Bind", "DryRun", "Dsn", "Kind", "Policy", "Scope"]
 
 Dsn = Annotated[
     str | None,
@@ -22,6 +22,15 @@ class Action(StrEnum):
 
     upgrade = "upgrade"
     downgrade = "downgrade"
+
+
+class Bind(StrEnum):
+    """Of `run`."""
+
+    options = "options"
+    session = "session"
+    transaction = "transaction"
+    none = "none"
 
 
 class Kind(StrEnum):

@@ -13,6 +13,7 @@ from psycopg.conninfo import conninfo_to_dict
 from recovery import errors
 from recovery.cli import FAILED, SCHEMA, UNREACHABLE, USAGE
 from recovery.database.connect import check_schema, connect
+from recovery.run.environment import Unrunnable
 
 __all__ = ["database", "explain", "is_named", "opened", "remember"]
 
@@ -60,6 +61,8 @@ def explain(error: Exception) -> tuple[str, int]:
     """One line for a failure, and the exit code."""
     if hasattr(error, "format_message"):  # of click, or of typer's copy of it
         return f"{error.format_message()} (see recovery --help)", USAGE
+    if isinstance(error, Unrunnable):
+        return str(error), error.code
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}", FAILED
     known = errors.from_driver(error)

@@ -7,17 +7,19 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import partial
 from types import FrameType
 from typing import Any, TypeAlias
 
+from recovery import calls
 from recovery.calls import seconds
 from recovery.calls.settings import Value
 from recovery.database.connect import Target
 from recovery.database.threads import in_thread
-from recovery.errors import ConnectionFailed, InvalidArgument
+from recovery.errors import ConnectionFailed, InvalidArgument, RecoveryError
 from recovery.events.listener import Listener, run_between
 from recovery.fence.epoch import REFUSED
 from recovery.fence.exit import exit_code
@@ -29,6 +31,12 @@ from recovery.types import Binding, Policy
 __all__ = ["Heir", "Service", "serve"]
 
 _log = logging.getLogger(__name__)
+
+#: Attempts to say that the own process is dead.
+_TRIES = 20
+
+#: For the sweep that ends it; the shutdown that follows closes the rest.
+_BUDGET = timedelta(seconds=1)
 
 #: Who takes the open work over at the end: a server, an epoch, or what says so then.
 Heir: TypeAlias = Server | int | Callable[[], Server | int | None] | None
@@ -131,6 +139,23 @@ class Service:
         finally:
             self._uninstall()
 
+    def end(self, *, dead: bool = False) -> None:
+        """Leaves the block, for who has none.
+
+        Args:
+            dead: what did the work has crashed, and this process only tells: what it owned
+                closes with reason ``process_dead``, not ``shutdown``.
+        """
+        try:
+            if dead and self._server is not None and self._keeper is not None:
+                self._keeper.stop(close=False)  # its next heartbeat would be refused
+                _die(self._server)
+        except RecoveryError as error:
+            _log.warning("nobody was told that %s has crashed: %s", self._name, error)
+        finally:
+            self._close()
+            self._uninstall()
+
     def _open(self) -> Server:
         if self._entered:
             raise InvalidArgument("serve() can be entered once; call it again for another boot")
@@ -194,6 +219,18 @@ class Service:
             number, earlier = self._restore.pop()
             if signal.getsignal(number) is _leave:
                 signal.signal(number, earlier)
+
+
+def _die(server: Server) -> None:
+    """Says of the process of a server that it is dead, as a sweeper beside it would."""
+    run, me = server._link.run, os.getpid()
+    own = [one for one in run(calls.process.local_processes(server.host)) if one[0] == me]
+    seen = [(pid, start, False) for pid, start in own]
+    for _ in range(_TRIES):  # a sweep may hold the row for a moment
+        if not seen or run(calls.process.report_processes(server.host, seen)):
+            break
+        time.sleep(0.05)
+    run(calls.closing.sweep(server.name, budget=_BUDGET))
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

@@ -27,6 +27,7 @@ from psycopg.rows import dict_row
 from helpers import wait_for
 from hosts.conftest import DsnOf, Login, NewRole
 from hosts.worker import app_at
+from python.run.conftest import COMMAND, Run, environment
 from sql.jobs import Connection, attach, boot, events, failures, fingerprint, value
 
 TABLES = "procrastinate_jobs procrastinate_events procrastinate_workers procrastinate_periodic_defers".split()
@@ -352,13 +353,50 @@ async def test_a_requeue_is_a_retry(host: Host) -> None:
 
 def dump(host: Host, cluster: Any) -> Any:
     """The whole schema by pg_dump, where there is one of this major; else what the catalog says."""
+    found = dump_of(cluster, host.dsn_of())
+    return found or [fingerprint(host.admin, f'"{host.schema}".{table}') for table in TABLES]
+
+
+def dump_of(cluster: Any, dsn: str) -> str | None:
+    """The whole schema by pg_dump; None if there is none of this major."""
     binaries = getattr(cluster, "binaries", None)
     program = binaries and binaries.bin_dir / "pg_dump"
-    if program and program.is_file():
-        command = [program, "--schema-only", host.dsn_of()]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        return re.sub(r"^\\(un)?restrict .*$", "", done.stdout, flags=re.MULTILINE)
-    return [fingerprint(host.admin, f'"{host.schema}".{table}') for table in TABLES]
+    if not program or not program.is_file():
+        return None
+    command = [program, "--schema-only", dsn]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return re.sub(r"^\\(un)?restrict .*$", "", done.stdout, flags=re.MULTILINE)
+
+
+def test_its_worker_under_recovery_run(host: Host) -> None:
+    """Nobody touches its code: the worker is killed with all that runs it, and started again."""
+    host.attach()
+    env = environment(host.dsn_of(host.server.info.user))
+    program = str(Path(__file__).with_name("worker.py"))
+    runs: list[Run] = []
+
+    def start(name: str, queue: str) -> Run:
+        command = [sys.executable, program, host.dsn(), queue]
+        runs.append(Run([*COMMAND, name, "--", *command], env))
+        return runs[-1]
+
+    try:
+        lost, kept = defer(host, "hang", queue="a"), defer(host, "hang", queue="b")
+        dead, _ = start("w-1", "a"), start("w-2", "b")
+        for job in (lost, kept):
+            wait_for(lambda job=job: host.jobs()[job]["status"] == "doing", 60, what="the fetch")
+        dead.kill()
+        done = defer(host, "add", queue="a", arguments={"a": 1, "b": 2})
+        again = start("w-1", "a")
+        wait_for(lambda: host.jobs()[done]["status"] == "succeeded", 60, what="the next job")
+        assert host.history(lost)[-1] == host.jobs()[lost]["status"] == "failed"
+        assert host.jobs()[kept]["status"] == "doing"
+        again.send(15)
+        assert again.end(60) in (0, 143), again.errors
+        assert failures(host.admin) == {}
+    finally:
+        for one in runs:
+            one.close()
 
 
 async def test_detach_leaves_nothing(host: Host, cluster: Any) -> None:

@@ -37,4 +37,4 @@ def app_at(dsn: str) -> procrastinate.App:
 
 
 if __name__ == "__main__":
-    app_at(sys.argv[1]).run_worker(install_signal_handlers=False)
+    app_at(sys.argv[1]).run_worker(queues=sys.argv[2:] or None, install_signal_handlers=False)
