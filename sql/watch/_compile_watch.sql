@@ -15,6 +15,7 @@ begin
     new := recovery._read_options(new);
     new := recovery._read_table(new, tg_op = 'INSERT');
     new := recovery._compile_row(new);
+    new := recovery._compile_evidence(new);
     new := recovery._compile_closing(new);
     new := recovery._compile_supervision(new);
     perform recovery._check_family(new);
