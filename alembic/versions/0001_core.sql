@@ -3973,6 +3973,18 @@ begin
         v_watch.family, case when v_watch.group_by is null then 'range' else 'groups' end), v_task, 'plan');
     perform recovery._run_as_owner(v_watch.runner, 'explain (costs off) ' || recovery._close_sql(
         v_watch.family, 'row', 'any', 'without', true, true, false, v_watch.name), v_task, 'plan');
+    if v_watch.owner is not null then
+        v_step := 'owner';
+        perform recovery._run_as_owner(v_watch.runner, 'explain (costs off) ' || recovery._close_sql(
+            v_watch.family, 'range', 'named', 'ignore', true, false, true, v_watch.name), v_task, 'plan');
+    end if;
+    if v_watch.alive is not null then
+        v_step := 'alive';
+        perform recovery._run_as_owner(v_watch.runner, 'explain (costs off) ' || recovery._look_sql(v_watch), v_task,
+            'plan');
+        perform recovery._run_as_owner(v_watch.runner, 'explain (costs off) ' || recovery._close_sql(
+            v_watch.family, 'row', 'lifeless', 'without', true, true, false, v_watch.name), v_task, 'plan');
+    end if;
     if v_watch.supervised is not null then
         v_step := 'watchdog';
         perform recovery._run_as_owner(v_watch.runner, 'explain (costs off) ' || recovery._due_sql(v_watch), v_task,
@@ -5389,8 +5401,9 @@ as $$
         'alive', p_watch.alive,
         'open', p_watch.open,
         'meant', coalesce(' and (' || p_watch.only_if || ')', ''),
-        'grace', coalesce(format(' and ((%s) >= ($1).at - %L::interval) is not true',
-            p_watch.started, p_watch.launch_grace), '')))
+        'grace', case when p_watch.launch_grace is null then ''
+            else format(' and ((%s) >= ($1).at - %L::interval) is not true', p_watch.started, p_watch.launch_grace)
+            end))
 $$;
 --;
 comment on function recovery._look_sql(recovery.watch) is
@@ -10443,7 +10456,7 @@ select
     case when not u.until < k.at then u.until end as held_until,
     case when not u.until < k.at then
         case when k.mass_since > greatest(k.since, l.since) then 'most rows look dead at once'
-             when k.since > l.since then k.because
+             when k.since >= l.since then k.because
              else 'it was not seen dead for long enough' end end as held_because
 from recovery.lifeless as l
 join recovery.look as k on k.watch = l.watch

@@ -23,8 +23,9 @@ as $$
         'alive', p_watch.alive,
         'open', p_watch.open,
         'meant', coalesce(' and (' || p_watch.only_if || ')', ''),
-        'grace', coalesce(format(' and ((%s) >= ($1).at - %L::interval) is not true',
-            p_watch.started, p_watch.launch_grace), '')))
+        'grace', case when p_watch.launch_grace is null then ''
+            else format(' and ((%s) >= ($1).at - %L::interval) is not true', p_watch.started, p_watch.launch_grace)
+            end))
 $$;
 
 comment on function recovery._look_sql(recovery.watch) is

@@ -6,7 +6,7 @@ select
     case when not u.until < k.at then u.until end as held_until,
     case when not u.until < k.at then
         case when k.mass_since > greatest(k.since, l.since) then 'most rows look dead at once'
-             when k.since > l.since then k.because
+             when k.since >= l.since then k.because
              else 'it was not seen dead for long enough' end end as held_because
 from recovery.lifeless as l
 join recovery.look as k on k.watch = l.watch
