@@ -35,6 +35,13 @@ def attach(
     requeue: Mapping[str, str] | None = None,
     attempts: str | None = None,
     max_attempts: int = 3,
+    owner: str | None = None,
+    alive: str | None = None,
+    alive_lease: str | timedelta | None = None,
+    free_reasons: Sequence[str] | None = None,
+    not_before: str | None = None,
+    backoff: str | timedelta | None = None,
+    max_backoff: str | timedelta | None = None,
     search_path: str | None = None,
 ) -> Call[str]:
     """Watches a table; returns the watch's name. RC006, RC007, RC010.
@@ -60,6 +67,13 @@ def attach(
         "requeue": ("jsonb", None if requeue is None else json.dumps(dict(requeue))),
         "attempts": ("text", attempts),
         "max_attempts": ("integer", max_attempts),
+        "owner": ("text", owner),
+        "alive": ("text", alive),
+        "alive_lease": ("interval", alive_lease),
+        "free_reasons": ("text[]", None if free_reasons is None else list(free_reasons)),
+        "not_before": ("text", not_before),
+        "backoff": ("interval", backoff),
+        "max_backoff": ("interval", max_backoff),
         "search_path": ("text", search_path),
     }
     # What is not given is left to SQL, which knows the session's search_path.

@@ -261,7 +261,6 @@ def test_evidence_of_the_host_is_asked_of_open_rows(
     conn.execute("select recovery.detach('app.job')")
     attach(conn, group=group, alive="id % 2 = 0", owner="error")
     conn.execute("vacuum analyze app.job")
-    watch = value(conn, "select w from recovery.watch as w where w.name = 'app.job'")
     index = value(conn, "select 'recovery_open_' || id from recovery.watch where name = 'app.job'")
     for name in ("hashjoin", "mergejoin", "seqscan"):
         conn.execute(f"set enable_{name} = off")
@@ -270,7 +269,6 @@ def test_evidence_of_the_host_is_asked_of_open_rows(
             conn, "select recovery._look_sql(w) from recovery.watch as w where w.name = 'app.job'"
         )
     )
-    named = told(conn, "select recovery._adopt_named('sweep:x')")
     scope = "groups" if group else "range"
     close = str(value(conn, "select recovery._close_sql('app.job', %s, 'lifeless')", scope))
     task = {
@@ -282,8 +280,7 @@ def test_evidence_of_the_host_is_asked_of_open_rows(
         "reason": "not_alive",
         **({"keys": ["s0", "s300"]} if group else {}),
     }
-    assert watch
-    for statement in (look, named, close):
+    for statement in (look, close):
         plan = planned(conn, statement, **task)
         assert index in {node.get("Index Name") for node in nodes(plan)}, statement
         assert "Seq Scan" not in scans(plan)
