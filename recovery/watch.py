@@ -65,7 +65,8 @@ def attach(
 
     Takes part in the caller's transaction (in a migration: ``op.get_bind()``). Doing
     it again with the same expressions changes nothing. The options come in groups: the row,
-    its group, its events, its time, its owner, another try; ``open`` and ``close`` are enough to begin.
+    its group, its events, its time, its owner, another try; ``open`` and ``close`` are enough
+    to begin.
 
     Args:
         conn: a psycopg or SQLAlchemy connection of the table's owner, whom a DBA has

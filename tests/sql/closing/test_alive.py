@@ -97,7 +97,9 @@ def noted(conn: Connection) -> int:
 
 
 def preview(conn: Connection) -> Sequence[tuple[Any, ...]]:
-    return conn.execute("select action, reason, key from recovery.preview() order by key").fetchall()
+    return conn.execute(
+        "select action, reason, key from recovery.preview() order by key"
+    ).fetchall()
 
 
 def test_a_sweeper_alone_protects_a_table(host: Connection) -> None:
@@ -251,7 +253,10 @@ def test_p5_when_most_look_dead_at_once(host: Connection) -> None:
     assert noted(host) == 1
     assert watch_for(host, 10, "three") == 0
     assert noted(host) == 2
-    assert held_because(host) == {"most rows look dead at once", "it was not seen dead for long enough"}
+    assert held_because(host) == {
+        "most rows look dead at once",
+        "it was not seen dead for long enough",
+    }
     assert watch_for(host, 10, "three") == 0  # by itself the first would be over since 5 s
     assert noted(host) == 2
     assert watch_for(host, 15, "one", "two", "three") == 0  # the network is back

@@ -114,7 +114,9 @@ def test_a_claim_names_its_server(api: Connection) -> None:
     assert owner(api, row) == one.epoch
     api.execute("update app.job set status = 'done', worker_id = null")
     assert owner(api, row) == one.epoch
-    api.execute("update app.job set status = 'running'")  # names nobody: the API's, which is no server
+    api.execute(
+        "update app.job set status = 'running'"
+    )  # names nobody: the API's, which is no server
     assert owner(api, row) is None
     boot(api, "w-1")
     assert statuses(api) == {row: "running"}
@@ -276,9 +278,7 @@ def test_an_api_that_drains_writes_on_for_its_workers(api: Connection) -> None:
     hand(api, row, "nobody")
     write(api, "nobody")
     queued = write(api, None, "queued")
-    api.execute(
-        "update app.job set status = 'running', worker_id = 'w-1' where id = %s", (queued,)
-    )
+    api.execute("update app.job set status = 'running', worker_id = 'w-1' where id = %s", (queued,))
     assert owner(api, queued) == worker.epoch
     for name in ("api", None):
         with refused("RC011"):
@@ -297,9 +297,7 @@ def test_a_write_meets_the_end_of_its_server(
     with writer.transaction():
         writer.execute(f"set transaction isolation level {level}".encode())
         row = write(writer, "w-1")
-        ending = in_background(
-            shutdown, other, one.epoch, token=one.token, lock_wait="20 seconds"
-        )
+        ending = in_background(shutdown, other, one.epoch, token=one.token, lock_wait="20 seconds")
         wait_for_lock(api, other.info.backend_pid)
         late = in_background(write, api, "w-1")
         watcher = connect()
@@ -354,7 +352,9 @@ def test_an_expression_that_asks_another_table(app: Connection) -> None:
     app.execute("alter table app.job add job_id integer")
     app.execute("create table app.worker (id integer primary key, hostname text)")
     app.execute("insert into app.worker values (1, 'w-1'), (2, '')")
-    app.execute("select recovery.permit('postgres')")  # a superuser: its runner is lent what it needs
+    app.execute(
+        "select recovery.permit('postgres')"
+    )  # a superuser: its runner is lent what it needs
     app.execute("grant select on app.worker to recovery_runner_postgres")
     attach(app, owner="(select w.hostname from app.worker as w where w.id = job_id)")
     one = boot(app, "w-1")
@@ -375,9 +375,7 @@ def test_an_expression_that_asks_another_table(app: Connection) -> None:
         ("max(note)", "aggregate"),
     ],
 )
-def test_an_owner_that_cannot_work_is_refused(
-    app: Connection, expression: str, said: str
-) -> None:
+def test_an_owner_that_cannot_work_is_refused(app: Connection, expression: str, said: str) -> None:
     app.execute("alter table app.job add upper_note text generated always as (upper(note)) stored")
     with refused("RC006", said):
         attach(app, owner=expression)

@@ -173,7 +173,7 @@ def test_an_expression_of_its_own_knows_the_attempt(queue: Connection) -> None:
         server = start(queue, turn)
         claim(queue, server)
         crash(queue, server)
-    event = [e for e in events(queue) if e["kind"] == "requeued"][0]
+    event = next(e for e in events(queue) if e["kind"] == "requeued")
     assert event["new"]["note"] == "c.attempt 1"
     row = queue.execute(
         "select status, error, due_ms - (date_part('epoch', now()) * 1000)::bigint from app.job"
@@ -220,8 +220,6 @@ def test_a_timeout_counts_and_waits(queue: Connection) -> None:
         ({"requeue": """{"status": "'x'", "note": "c.attempts"}"""}, "attempts"),
     ],
 )
-def test_what_cannot_work_is_refused(
-    queue: Connection, options: dict[str, Any], said: str
-) -> None:
+def test_what_cannot_work_is_refused(queue: Connection, options: dict[str, Any], said: str) -> None:
     with refused("RC006", said):
         watch(queue, **options)
