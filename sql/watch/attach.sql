@@ -72,11 +72,12 @@ begin
         'failed_topics', p_failed_topics, 'idle_topics', p_idle_topics,
         'started', p_started, 'launch_grace', p_launch_grace, 'unowned', p_unowned, 'only', p_only,
         'requeue', p_requeue, 'attempts', p_attempts,
-        'max_attempts', case when p_requeue is not null then p_max_attempts end,
+        'max_attempts', case when p_requeue is not null then p_max_attempts end
+    ) || jsonb_strip_nulls(jsonb_build_object(
         'owner', p_owner, 'alive', p_alive, 'alive_lease', case when p_alive is not null then p_alive_lease end,
         'free_reasons', case when p_requeue is not null then p_free_reasons end,
         'not_before', p_not_before, 'backoff', case when p_not_before is not null then p_backoff end,
-        'max_backoff', case when p_not_before is not null then p_max_backoff end);
+        'max_backoff', case when p_not_before is not null then p_max_backoff end));
     perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
     -- Grants.
     v_runner := recovery._prepare_runner(p_table);
