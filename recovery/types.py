@@ -99,7 +99,8 @@ class Report:
 
     Attributes:
         closed: watch -> rows closed.
-        adopted: watch -> rows that got a new owner: guarded by a fuse, or handed to an heir.
+        adopted: watch -> rows that got a new owner: guarded (by a fuse, by a sign of life),
+            handed to an heir, or written for a server that had not booted yet.
         failed: watch -> rows that could not be closed (see ``recovery.failure``).
         busy: watch -> rows that were left because they were locked; a sweep takes them.
         ended: the epochs that it ended.
@@ -211,7 +212,8 @@ class PreviewRow:
     """What a sweep or boot would do with a row.
 
     Attributes:
-        action: ``close``, ``adopt`` (a fuse burns), ``keep``, or ``ask`` (its owner, to stop it).
+        action: ``close``, ``adopt`` (a fuse burns, or it names a server that lives), ``keep``, or
+            ``ask`` (its owner, to stop it).
         reason: with which it would, such as ``lease_expired``.
         watch: name of the watch.
         key: of the row, as events show it.

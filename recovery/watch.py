@@ -53,10 +53,18 @@ def attach(
     launch_grace: str | timedelta | None = None,
     unowned: str | timedelta | None = None,
     only: str | None = None,
+    # its owner, where another session writes the row
+    owner: str | None = None,
+    alive: str | None = None,
+    alive_lease: str | timedelta | None = None,
     # another try
     requeue: Mapping[str, str] | None = None,
     attempts: str | None = None,
     max_attempts: int = 3,
+    free_reasons: Sequence[str] | None = None,
+    not_before: str | None = None,
+    backoff: str | timedelta | None = None,
+    max_backoff: str | timedelta | None = None,
     # the host
     search_path: str | None = None,
     # how
@@ -71,7 +79,7 @@ def attach(
     table from the first change until that ends; a large table in use wants `concurrently`. A
     closing is rehearsed on a row, and taken back. Doing it again with the same expressions
     repairs what was removed since, and else changes nothing. The options come in groups: the
-    row, its group, its events, its time, another try; ``open`` and ``close`` are enough.
+    row, its group, its events, its time, its owner, another try; ``open`` and ``close`` are enough.
 
     Args:
         conn: a psycopg or SQLAlchemy connection of the table's owner, whom a DBA has
@@ -102,10 +110,25 @@ def attach(
             a boot; None: left alone.
         only: further condition under which an open row of an ended epoch is closed; others
             are let go (their ``server_epoch`` becomes null).
+        owner: where another session than the worker's writes the row: text expression for the
+            name of the server that does the work, such as ``worker_id``. The row belongs to
+            the live server of that name, or, if there is none yet, to the next that boots.
+        alive: boolean expression: evidence of life in the host's own tables, such as
+            ``exists (select from app.worker as w where w.id = r.worker_id and ...)``. False:
+            the row is closed, whoever owns it; true: it is guarded; null says nothing.
+        alive_lease: an interval: how long it must have been seen false, without a break, to
+            count; by default 15 s.
         requeue: for work that may be repeated: column -> expression, as in `close`: back to
             the queue instead of closed, while attempts are left.
         attempts: the integer column that counts them.
         max_attempts: how many there are in all; the last one is closed.
+        free_reasons: reasons of a closing that cost no attempt; by default ``shutdown`` and
+            ``drain_expired``, what a deploy does.
+        not_before: timestamptz column that a requeue sets: before that time the queue must
+            not take the row again.
+        backoff: an interval, 1 s by default: how long that is after the first attempt; then
+            twice as long each time. Up to half of it is taken away at random.
+        max_backoff: an interval, 5 min by default: never longer than this.
         search_path: what the table's own triggers find theirs by when a closing fires them;
             by default that of this session.
         concurrently: in steps of which each is a transaction of its own, so that readers and
@@ -153,6 +176,13 @@ def attach(
             requeue=requeue,
             attempts=attempts,
             max_attempts=max_attempts,
+            owner=owner,
+            alive=alive,
+            alive_lease=alive_lease,
+            free_reasons=free_reasons,
+            not_before=not_before,
+            backoff=backoff,
+            max_backoff=max_backoff,
             search_path=search_path,
             concurrently=concurrently,
         ),
@@ -188,10 +218,18 @@ async def aattach(
     launch_grace: str | timedelta | None = None,
     unowned: str | timedelta | None = None,
     only: str | None = None,
+    # its owner, where another session writes the row
+    owner: str | None = None,
+    alive: str | None = None,
+    alive_lease: str | timedelta | None = None,
     # another try
     requeue: Mapping[str, str] | None = None,
     attempts: str | None = None,
     max_attempts: int = 3,
+    free_reasons: Sequence[str] | None = None,
+    not_before: str | None = None,
+    backoff: str | timedelta | None = None,
+    max_backoff: str | timedelta | None = None,
     # the host
     search_path: str | None = None,
     # how
@@ -225,6 +263,13 @@ async def aattach(
             requeue=requeue,
             attempts=attempts,
             max_attempts=max_attempts,
+            owner=owner,
+            alive=alive,
+            alive_lease=alive_lease,
+            free_reasons=free_reasons,
+            not_before=not_before,
+            backoff=backoff,
+            max_backoff=max_backoff,
             search_path=search_path,
             concurrently=concurrently,
         ),

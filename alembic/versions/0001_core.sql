@@ -145,7 +145,8 @@ create type recovery.task as (
     since    timestamptz,
     span     interval,
     path     text,
-    busy     text[]
+    busy     text[],
+    marked   text[]
 );
 --;
 comment on type recovery.task is
@@ -181,6 +182,8 @@ comment on column recovery.task.since is 'Since when sweepers watch without a br
 comment on column recovery.task.span is 'The least timeout.';
 --;
 comment on column recovery.task.path is 'search_path that the host''s writers have: its triggers see it.';
+--;
+comment on column recovery.task.marked is 'Keys of the rows that alive was found false for.';
 --;
 comment on column recovery.task.busy is 'Groups in which others are known to have open work.';
 --;
@@ -373,6 +376,12 @@ create table recovery.watch (
     requeue       jsonb,
     attempts      text,
     max_attempts  integer,
+    free_reasons  text[],
+    not_before    text,
+    owner         text,
+    owner_columns smallint[],
+    alive         text,
+    alive_lease   interval,
     activity      text,
     timeout       text,
     kind          text,
@@ -467,6 +476,23 @@ comment on column recovery.watch.requeue is
 comment on column recovery.watch.attempts is 'Integer column that counts the attempts.';
 --;
 comment on column recovery.watch.max_attempts is 'So many in all; the last one fails.';
+--;
+comment on column recovery.watch.free_reasons is 'Reasons of a closing that cost no attempt.';
+--;
+comment on column recovery.watch.not_before is
+    'Timestamptz column that a requeue sets: the host''s queue must not take the row before.';
+--;
+comment on column recovery.watch.owner is
+    'Text expression: the name of the server that does the work, where another session writes the row; null: the '
+    'session is the owner.';
+--;
+comment on column recovery.watch.owner_columns is 'Numbers of the columns that it reads.';
+--;
+comment on column recovery.watch.alive is
+    'Boolean expression, evidence from the host''s own tables: false, the row is an orphan whoever owns it; true, it '
+    'is guarded; null says nothing.';
+--;
+comment on column recovery.watch.alive_lease is 'How long it must be seen false, without a break, to count.';
 --;
 comment on column recovery.watch.activity is
     'Timestamptz expression: when the row last moved. Evaluated on candidates only, never indexed.';
@@ -617,6 +643,69 @@ comment on constraint server_epoch_ended_key on recovery.server is
     'Makes ending a key update; see the fence in ARCHITECTURE.md.';
 --;
 comment on index recovery.server_name_live is 'Finds the live epochs of a name at boot.';
+--;
+-- sql/death/lifeless.sql
+create table recovery.lifeless (
+    watch     text        not null,
+    key       text        not null,
+    group_key text,
+    run       text        not null,
+    since     timestamptz not null,
+    retry_at  timestamptz not null default '-infinity',
+    constraint lifeless_pkey primary key (watch, key)
+) with (fillfactor = 70);
+--;
+comment on table recovery.lifeless is
+    'Open rows for which alive was false at the last look: one that it finds so for the first time is noted, and '
+    'convicted once that has been so for alive_lease without a break. Written and pruned by the sweep.';
+--;
+comment on column recovery.lifeless.watch is 'Name of the watch.';
+--;
+comment on column recovery.lifeless.key is 'Key of the row, as in recovery.event.';
+--;
+comment on column recovery.lifeless.group_key is 'Its group.';
+--;
+comment on column recovery.lifeless.run is
+    'Owner and start of the work: another run of the same row is noted anew.';
+--;
+comment on column recovery.lifeless.since is
+    'First look that found it so; a look later than that, where so much time lay before it that nobody knows what '
+    'happened in between.';
+--;
+comment on column recovery.lifeless.retry_at is 'It could not be closed: not tried again before.';
+--;
+-- sql/death/look.sql
+create table recovery.look (
+    watch      text        not null,
+    postmaster timestamptz,
+    timeline   text,
+    since      timestamptz,
+    at         timestamptz,
+    gap        interval,
+    mass_since timestamptz,
+    because    text,
+    constraint look_pkey primary key (watch)
+) with (fillfactor = 50);
+--;
+comment on table recovery.look is
+    'Since when sweepers have looked without a break at the rows of each watch that says what is alive: as '
+    'recovery.observation for servers, of which there may be none.';
+--;
+comment on column recovery.look.watch is 'Name of the watch.';
+--;
+comment on column recovery.look.postmaster is 'Start of the PostgreSQL server at the last look.';
+--;
+comment on column recovery.look.timeline is 'Its timeline.';
+--;
+comment on column recovery.look.since is 'Looked at without a break since then.';
+--;
+comment on column recovery.look.at is 'The last look.';
+--;
+comment on column recovery.look.gap is 'The longest time between two of the last looks: what is usual here.';
+--;
+comment on column recovery.look.mass_since is 'Since when most open rows of the watch look dead.';
+--;
+comment on column recovery.look.because is 'Why looking began anew.';
 --;
 -- sql/death/observation.sql
 create table recovery.observation (
@@ -1953,7 +2042,7 @@ begin
                 then
                     return null;
                 end if;
-                perform recovery._fence_write(case when v_new then new.server_epoch end, v_new and not v_old);
+                perform recovery._fence_write(case when v_new then new.server_epoch end, v_new and not v_old{and_own});
                 v_kind := case when not v_new then 'closed' when v_old then 'adopted' else 'reopened' end;
         {write}
             {ring}
@@ -1961,6 +2050,8 @@ begin
             end if;
         $sql$, jsonb_build_object(
             'watch', p_watch.name,
+            'and_own', case when p_watch.owner is null then ''
+                else ' and ' || recovery._named_owner_sql(p_watch, 'own') end,
             'is_open', recovery._state_sql(p_watch, 'new'),
             'write', recovery._event_sql(p_watch, 'new', 'v_kind', $sql$v_was -> 'image'$sql$, v_image, p_watch.diff,
                 false),
@@ -1984,7 +2075,7 @@ begin
         {write_if_live}
             end if;
             if not found then
-                perform recovery._fence_write(new.server_epoch, true);
+                perform recovery._fence_write(new.server_epoch, {own});
         {write}
             end if;
         {ring}
@@ -1993,6 +2084,7 @@ begin
         $sql$, jsonb_build_object(
         'id', p_watch.id,
         'moved', v_moved,
+        'own', recovery._named_owner_sql(p_watch, 'own'),
         'is_open', recovery._state_sql(p_watch, 'new'),
         'write_if_live', recovery._event_sql(p_watch, 'new', v_opened, 'null::jsonb', v_image, false, true),
         'write', recovery._event_sql(p_watch, 'new', v_opened, 'null::jsonb', v_image, false, false),
@@ -2035,7 +2127,7 @@ begin
         {write_if_live}
             end if;
             if not found then
-                perform recovery._fence_write(case when v_new then new.server_epoch end, v_new and not v_old);
+                perform recovery._fence_write(case when v_new then new.server_epoch end, v_new and not v_old{and_own});
                 if not v_old and not v_new then
                     return null;
                 end if;
@@ -2046,6 +2138,8 @@ begin
         end
         $sql$, jsonb_build_object(
         'was_open', recovery._state_sql(p_watch, 'old'),
+        'and_own', case when p_watch.owner is null then ''
+            else ' and ' || recovery._named_owner_sql(p_watch, 'own') end,
         'is_open', recovery._state_sql(p_watch, 'new'),
         'write_if_live', recovery._event_sql(p_watch, 'new', 'v_kind', v_old, v_new, p_watch.diff, true),
         'write', recovery._event_sql(p_watch, 'new', 'v_kind', v_old, v_new, p_watch.diff, false),
@@ -2105,6 +2199,26 @@ comment on function recovery._attached_watches() is
 --;
 revoke all on function recovery._attached_watches() from public;
 --;
+-- sql/watch/_attempt_sql.sql
+create or replace function recovery._attempt_sql(p_expression text, p_attempt text)
+returns text
+language sql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    -- Of the closing, but of each row its own. Tokens: a string, a quoted name, c.attempt, another word, any other
+    -- character.
+    select string_agg(case when t.token[1] = 'c.attempt' then p_attempt else t.token[1] end, '' order by t.n)
+    from regexp_matches(p_expression, $re$('(?:[^']|'')*'|"(?:[^"]|"")*"|\mc\.attempt\M|[a-zA-Z0-9_$]+|.)$re$, 'g')
+         with ordinality as t (token, n)
+$$;
+--;
+comment on function recovery._attempt_sql(text, text) is
+    'A compiled expression with the number of the attempt in place of c.attempt.';
+--;
+revoke all on function recovery._attempt_sql(text, text) from public;
+--;
 -- sql/watch/_before_delete_sql.sql
 create or replace function recovery._before_delete_sql(p_watch recovery.watch)
 returns text
@@ -2147,6 +2261,7 @@ begin
             v_move constant text := 'recovery.move_{id}_' || pg_trigger_depth();
         begin
         {moved}
+        {named}
             new.server_epoch := case when {is_open} then coalesce(
                 new.server_epoch, nullif(current_setting('recovery.server_epoch', true), '')::bigint) end;
             return new;
@@ -2159,6 +2274,7 @@ begin
                 return new;  -- from another partition, where before_update has seen it
             end if;
         $sql$, '{}') else '' end,
+        'named', recovery._named_owner_sql(p_watch, 'inserted'),
         'is_open', case when recovery._is_decided_late(p_watch) then 'true'
                         else recovery._state_sql(p_watch, 'new') end));
 end
@@ -2226,6 +2342,7 @@ begin
         begin
         {moves}
             if {was_open} then
+        {handed}
                 -- The NULL of an ORM that has not seen who owns the row says nothing.
                 if new.server_epoch is null and v_writer is not null then
                     new.server_epoch := old.server_epoch;
@@ -2237,6 +2354,7 @@ begin
                 perform recovery._refuse_late_result(
                     old.server_epoch, case when v_opens then new.server_epoch end, tg_relid);
             end if;
+        {opened}
             if v_opens then
                 -- Ownership begins here. Who is no server leaves the owner that the row carries, and is refused if it
                 -- has ended.
@@ -2260,6 +2378,8 @@ begin
             perform set_config('recovery.move_{id}_' || pg_trigger_depth(), tg_relid || ' ' || old.ctid, true),
                     set_config('recovery.move_{id}', 'on', true);
         $sql$, jsonb_build_object('id', p_watch.id)) else '' end,
+        'handed', recovery._named_owner_sql(p_watch, 'handed'),
+        'opened', recovery._named_owner_sql(p_watch, 'opened'),
         'was_open', recovery._state_sql(p_watch, 'old'),
         'is_open', case when recovery._is_decided_late(p_watch) then 'true'
                         else recovery._state_sql(p_watch, 'new') end));
@@ -2533,6 +2653,9 @@ declare
     v_attempts text := p_spec ->> 'attempts';
     v_grace    interval := p_spec ->> 'launch_grace';
     v_unowned  interval := p_spec ->> 'unowned';
+    v_lease    interval := p_spec ->> 'alive_lease';
+    v_backoff  interval := p_spec ->> 'backoff';
+    v_cap      interval := p_spec ->> 'max_backoff';
     v_problem  text;
     v_hint     text;
 begin
@@ -2564,6 +2687,21 @@ begin
         (v_requeue is not null and coalesce((p_spec ->> 'max_attempts')::integer, 0) < 1,
          format('max attempts %s of %s is not allowed', coalesce(p_spec ->> 'max_attempts', 'null'), p_table),
          'Give 1 or more.'),
+        (array_position(recovery._to_texts(p_spec -> 'free_reasons'), null) is not null,
+         format('free reasons %s of %s are not allowed', p_spec ->> 'free_reasons', p_table),
+         'Give reasons as recovery.event writes them.'),
+        (p_spec ->> 'not_before' is not null and v_requeue is null,
+         format('not_before of %s is for work that goes back to a queue', p_table),
+         'Give p_requeue too.'),
+        (p_spec ->> 'not_before' is not null
+            and (v_backoff > interval '0' and v_cap >= v_backoff and v_cap <= interval '366 days') is not true,
+         format('backoff %s up to %s of %s is not allowed', coalesce(v_backoff::text, 'null'),
+             coalesce(v_cap::text, 'null'), p_table),
+         'Give a positive interval, and a longest one of at most 366 days.'),
+        (p_spec ->> 'alive' is not null
+            and (v_lease >= interval '1 second' and v_lease <= interval '1 day') is not true,
+         format('alive_lease %s of %s is not allowed', coalesce(v_lease::text, 'null'), p_table),
+         'Give an interval from a second to a day.'),
         (p_spec ->> 'position' is null,
          format('position null of %s is not allowed', p_table),
          'Give an integer.'),
@@ -2822,6 +2960,12 @@ as $$
                              or p_watch.spec -> 'close' ? s.name or p_watch.spec -> 'requeue' ? s.name then
                        format('column "%s" must be an integer that no close or requeue expression sets', s.name)
                    end
+               when s.option = 'not_before' then
+                   case when a.atttypid <> 'timestamptz'::regtype
+                             or p_watch.spec -> 'close' ? s.name or p_watch.spec -> 'requeue' ? s.name then
+                       format('column "%s" must be a timestamptz that no close or requeue expression sets: '
+                           'for another type set it in requeue, by c.at and c.attempt', s.name)
+                   end
                when s.expression is null then
                    format('column "%s" has no expression: write "null" to set null', s.name)
            end
@@ -2832,6 +2976,8 @@ as $$
         from jsonb_each_text(coalesce(nullif(p_watch.spec -> 'requeue', 'null'), '{}')) as r
         union all
         select p_watch.attempts, 'attempts', null where p_watch.attempts is not null
+        union all
+        select p_watch.not_before, 'not_before', null where p_watch.not_before is not null
     ) as s (name, option, expression)
     left join pg_attribute as a
         on a.attrelid = p_watch.relation and a.attname = s.name and a.attnum > 0 and not a.attisdropped
@@ -2839,8 +2985,8 @@ as $$
 $$;
 --;
 comment on function recovery._closing_columns(recovery.watch) is
-    'The columns that the options close, requeue and attempts of a watch name, with their type and what is wrong '
-    'with them.';
+    'The columns that the options close, requeue, attempts and not_before of a watch name, with their type and what '
+    'is wrong with them.';
 --;
 revoke all on function recovery._closing_columns(recovery.watch) from public;
 --;
@@ -2944,15 +3090,14 @@ begin
         v_what := v_column.option || ' ' || v_column.name;
         if v_column.problem is not null then
             perform recovery._fail_expression(v_watch.relation, v_what, v_column.problem);
-        elsif v_column.option <> 'attempts' then
+        elsif v_column.option not in ('attempts', 'not_before') then
             v_sets[v_column.option][v_column.name] := to_jsonb((recovery._compile_expression(
                 v_watch.relation, v_what, v_column.expression, v_column.type, p_closing => true)).o_text);
         end if;
         v_json := v_json or v_column.is_json;
     end loop;
     v_watch.requeue := nullif(v_sets -> 'requeue', '{}');
-    v_watch.close := recovery._requeue_sql(
-        v_watch.relation, v_sets -> 'close', v_sets -> 'requeue', v_watch.attempts, v_watch.max_attempts);
+    v_watch.close := recovery._requeue_sql(v_watch, v_sets -> 'close', v_sets -> 'requeue');
     v_watch.canonical := case when v_watch.attempts is null then v_sets - 'requeue' else v_sets end;
     v_watch.diff := v_json and v_watch.spec ->> 'image' is null;
     v_watch.image := (recovery._compile_expression(v_watch.relation, 'image', coalesce(v_watch.spec ->> 'image', (
@@ -2966,6 +3111,42 @@ comment on function recovery._compile_closing(recovery.watch) is
     'Step of recovery._compile_watch: what a closing sets, and what its event records.';
 --;
 revoke all on function recovery._compile_closing(recovery.watch) from public;
+--;
+-- sql/watch/_compile_evidence.sql
+create or replace function recovery._compile_evidence(p_watch recovery.watch)
+returns recovery.watch
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch recovery.watch := p_watch;
+    v_late  text;
+begin
+    select c.o_text, c.o_columns into v_watch.owner, v_watch.owner_columns
+    from recovery._compile_expression(v_watch.relation, 'owner', v_watch.spec ->> 'owner', 'text') as c;
+    select format('column "%s" is generated: PostgreSQL computes it after the trigger that asks for the owner',
+        a.attname) into v_late
+    from pg_attribute as a
+    where a.attrelid = v_watch.relation and a.attgenerated <> '' and a.attnum = any(v_watch.owner_columns);
+    if found then
+        perform recovery._fail_expression(v_watch.relation, 'owner', v_late);
+    elsif v_watch.owner is not null and (v_watch.owner_columns is null or v_watch.owner ~ '\mr\.\*') then
+        perform recovery._fail_expression(v_watch.relation, 'owner',
+            'it reads no column of the row, or the whole row: name the columns that say whose it is');
+    end if;
+    v_watch.alive := (
+        recovery._compile_expression(v_watch.relation, 'alive', v_watch.spec ->> 'alive', 'boolean')).o_text;
+    return v_watch;
+end
+$$;
+--;
+comment on function recovery._compile_evidence(recovery.watch) is
+    'Step of recovery._compile_watch: whose a row is, and whether its work is alive, by the host''s own columns and '
+    'tables.';
+--;
+revoke all on function recovery._compile_evidence(recovery.watch) from public;
 --;
 -- sql/watch/_compile_expression.sql
 create or replace function recovery._compile_expression(
@@ -3137,6 +3318,7 @@ begin
     new := recovery._read_options(new);
     new := recovery._read_table(new, tg_op = 'INSERT');
     new := recovery._compile_row(new);
+    new := recovery._compile_evidence(new);
     new := recovery._compile_closing(new);
     new := recovery._compile_supervision(new);
     new.canonical := recovery._canonical_spec(new, new.canonical);
@@ -3516,6 +3698,8 @@ begin
     end if;
     delete from recovery.failure as f where f.watch = old.name;
     delete from recovery.partition as p where p.watch = old.id;
+    delete from recovery.lifeless as l where l.watch = old.name;
+    delete from recovery.look as k where k.watch = old.name;
     delete from recovery.broken_watch as b where b.watch = old.name;
     delete from recovery.cancellation as c where c.scope = 'row' and c.watch = old.name;
     delete from recovery.touch as t where t.scope = 'row' and t.watch = old.name;
@@ -4396,6 +4580,81 @@ comment on function recovery._make_open_row(recovery.watch, text, jsonb) is
 --;
 revoke all on function recovery._make_open_row(recovery.watch, text, jsonb) from public;
 --;
+-- sql/watch/_named_owner_sql.sql
+create or replace function recovery._named_owner_sql(p_watch recovery.watch, p_part text)
+returns text
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $function$
+    select case when p_watch.owner is null then case p_part when 'own' then 'true' else '' end else case p_part
+        when 'inserted' then recovery._render_sql($sql$
+            if new.server_epoch is null and nullif({new}, '') is not null and {is_open} then
+                new.server_epoch := recovery._live_epoch({new});
+                return new;
+            end if;
+        $sql$, jsonb_build_object('is_open', s.is_open, 'new', s.new))
+        when 'opened' then recovery._render_sql($sql$
+            if v_opens and (new.server_epoch is null or new.server_epoch = old.server_epoch) then
+                new.server_epoch := case when nullif({new}, '') is null then v_writer
+                    else recovery._live_epoch({new}) end;
+                return new;
+            end if;
+        $sql$, jsonb_build_object('new', s.new))
+        when 'handed' then recovery._render_sql($sql$
+                if {new} is distinct from {old} and new.server_epoch is not distinct from old.server_epoch
+                    and {is_open}
+                then
+                    new.server_epoch := case when nullif({new}, '') is null then v_writer
+                        else recovery._live_epoch({new}) end;
+                    return new;
+                end if;
+        $sql$, jsonb_build_object('new', s.new, 'old', s.old, 'is_open', s.is_open))
+        -- Work that is opened for another server is not the writer's, who may drain.
+        when 'own' then format('(nullif(%s, %L) is null or new.server_epoch = recovery._writer_epoch()) is true',
+            s.new, '') end
+    end
+    from (select
+        format('(%s)', recovery._realias_sql(p_watch.owner, 'new')) as new,
+        format('(%s)', recovery._realias_sql(p_watch.owner, 'old')) as old,
+        case when recovery._is_decided_late(p_watch) then 'true' else recovery._state_sql(p_watch, 'new') end as is_open
+    ) as s
+$function$;
+--;
+comment on function recovery._named_owner_sql(recovery.watch, text) is
+    'Where the row says whose it is, the parts of the trigger functions that write the owner, for a row that is '
+    'inserted open, opened, handed over; own: whether new work is the writer''s own. Nothing for other watches.';
+--;
+revoke all on function recovery._named_owner_sql(recovery.watch, text) from public;
+--;
+-- sql/watch/_not_before_sql.sql
+create or replace function recovery._not_before_sql(p_watch recovery.watch)
+returns text
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    -- Jitter takes up to half of it away: what broke together does not come back together, and the cap holds. In
+    -- seconds, as no interval is that long; what an ordered stop has interrupted waits for nothing.
+    select recovery._render_sql(
+        'case when {free} then r.{column!i} else c.at + make_interval(secs => least({first}::double precision'
+        ' * 2 ^ least(coalesce(r.{attempts!i}, 0), 62), {longest}) * (0.5 + random() / 2)) end',
+        jsonb_build_object(
+            'free', format('c.reason = any(%L::text[])', p_watch.free_reasons::text),
+            'column', p_watch.not_before,
+            'first', extract(epoch from (p_watch.spec ->> 'backoff')::interval),
+            'longest', extract(epoch from (p_watch.spec ->> 'max_backoff')::interval),
+            'attempts', p_watch.attempts))
+$$;
+--;
+comment on function recovery._not_before_sql(recovery.watch) is
+    'When a requeue lets the queue take the row again: twice as long after each attempt, up to a longest time, with '
+    'jitter.';
+--;
+revoke all on function recovery._not_before_sql(recovery.watch) from public;
+--;
 -- sql/watch/_note_broken_watch.sql
 create or replace function recovery._note_broken_watch(
     p_watch text, p_state text, p_message text, p_hint text default null
@@ -4547,8 +4806,9 @@ declare
     v_watch  record;
     v_epochs jsonb;
 begin
-    select w.relation, w.open, w.runner into strict v_watch from recovery._attached_watches() as w
-        where w.name = p_watch;
+    -- Not by recovery._attached_watches(): that fetches the long columns of all of them, for each watch.
+    select w.relation, w.open, w.runner into strict v_watch from recovery.watch as w
+    where w.name = p_watch and exists (select from pg_class as c where c.oid = w.relation);
     -- Steps from one epoch to the next in the partial index, so the cost follows the number of owners.
     select e.* into v_epochs from recovery._run_as_owner(v_watch.runner, recovery._render_sql($sql$
         with recursive e (epoch) as (
@@ -4659,8 +4919,8 @@ as $$
    reading an expression may execute code already (a literal of a type that holds a domain). The view does not stay. */
 declare
     v_closing constant text :=
-        '(values (null::text, null::text, null::text, null::timestamptz, null::bigint, null::bigint))'
-        ' as c (reason, message, detector, at, ms, epoch)';
+        '(values (null::text, null::text, null::text, null::timestamptz, null::bigint, null::bigint, null::integer))'
+        ' as c (reason, message, detector, at, ms, epoch, attempt)';
     v_nothing constant text := '(values (1)) as recovery_none (one)';
     v_task    recovery.task;
     v_found   jsonb;
@@ -4779,6 +5039,10 @@ begin
     v_watch.unowned := v_spec ->> 'unowned';
     v_watch.attempts := v_spec ->> 'attempts';
     v_watch.max_attempts := case when v_watch.attempts is not null then v_spec ->> 'max_attempts' end;
+    v_watch.free_reasons := case when v_watch.attempts is not null
+        then coalesce(recovery._to_texts(v_spec -> 'free_reasons'), '{}') end;
+    v_watch.not_before := v_spec ->> 'not_before';
+    v_watch.alive_lease := v_spec ->> 'alive_lease';
     v_watch.runner := (recovery._runner_of(v_watch.relation)).id;
     if v_watch.runner is null then
         perform recovery._fail('42501',
@@ -4959,6 +5223,18 @@ begin
         v_watch.family, case when v_watch.group_by is null then 'range' else 'groups' end), v_task, 'plan');
     perform recovery._run_as_owner(v_watch.runner, 'explain (costs off) ' || recovery._close_sql(
         v_watch.family, 'row', 'any', 'without', true, true, false, v_watch.name), v_task, 'plan');
+    if v_watch.owner is not null then
+        v_step := 'owner';
+        perform recovery._run_as_owner(v_watch.runner, 'explain (costs off) ' || recovery._close_sql(
+            v_watch.family, 'range', 'named', 'ignore', true, false, true, v_watch.name), v_task, 'plan');
+    end if;
+    if v_watch.alive is not null then
+        v_step := 'alive';
+        perform recovery._run_as_owner(v_watch.runner, 'explain (costs off) ' || recovery._look_sql(v_watch), v_task,
+            'plan');
+        perform recovery._run_as_owner(v_watch.runner, 'explain (costs off) ' || recovery._close_sql(
+            v_watch.family, 'row', 'lifeless', 'without', true, true, false, v_watch.name), v_task, 'plan');
+    end if;
     if v_watch.supervised is not null then
         v_step := 'watchdog';
         perform recovery._run_as_owner(v_watch.runner, 'explain (costs off) ' || recovery._due_sql(v_watch), v_task,
@@ -5049,9 +5325,7 @@ comment on function recovery._replace_indexes(recovery.watch, recovery.watch) is
 revoke all on function recovery._replace_indexes(recovery.watch, recovery.watch) from public;
 --;
 -- sql/watch/_requeue_sql.sql
-create or replace function recovery._requeue_sql(
-    p_table regclass, p_close jsonb, p_requeue jsonb, p_attempts text, p_max_attempts integer
-)
+create or replace function recovery._requeue_sql(p_watch recovery.watch, p_close jsonb, p_requeue jsonb)
 returns jsonb
 language plpgsql
 stable
@@ -5059,30 +5333,55 @@ security invoker
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    if p_attempts is null then
-        return p_close;
+    if p_watch.attempts is null then
+        return (select jsonb_object_agg(s.key, recovery._attempt_sql(s.value, 'null::integer'))
+                from jsonb_each_text(p_close) as s);
     end if;
     -- While attempts are left the row goes back to the queue; the last one fails, and says so.
     return (
-        select jsonb_object_agg(a.attname, recovery._render_sql(
-                   'case when coalesce(r.{attempts!i}, 0) + 1 < {max} then {requeue} else {close} end',
+        select jsonb_object_agg(a.attname, recovery._attempt_sql(recovery._render_sql(
+                   'case when {retries} then {requeue} else {close} end',
                    jsonb_build_object(
-                       'attempts', p_attempts,
-                       'max', p_max_attempts,
-                       'requeue', coalesce(p_requeue ->> a.attname, format('r.%I', a.attname)),
-                       'close', coalesce(recovery._gave_up_sql(p_close ->> a.attname, p_max_attempts),
-                                         format('r.%I', a.attname)))))
+                       'retries', recovery._retries_sql(p_watch, 'c.reason'),
+                       'requeue', case a.attname when p_watch.not_before then recovery._not_before_sql(p_watch)
+                           else coalesce(p_requeue ->> a.attname, format('r.%I', a.attname)) end,
+                       'close', coalesce(recovery._gave_up_sql(p_close ->> a.attname, p_watch.max_attempts),
+                                         format('r.%I', a.attname)))),
+                   format('(coalesce(r.%I, 0) + 1)::integer', p_watch.attempts)))
         from pg_attribute as a
-        where a.attrelid = p_table and a.attnum > 0 and (p_close ? a.attname or p_requeue ? a.attname)
-    ) || jsonb_build_object(p_attempts, format('coalesce(r.%I, 0) + 1', p_attempts));
+        where a.attrelid = p_watch.relation and a.attnum > 0
+          and (p_close ? a.attname or p_requeue ? a.attname or a.attname = p_watch.not_before)
+    ) || jsonb_build_object(p_watch.attempts, case p_watch.free_reasons
+        when '{}' then format('coalesce(r.%I, 0) + 1', p_watch.attempts)
+        else format('coalesce(r.%I, 0) + case when c.reason = any(%L::text[]) then 0 else 1 end',
+            p_watch.attempts, p_watch.free_reasons::text) end);
 end
 $$;
 --;
-comment on function recovery._requeue_sql(regclass, jsonb, jsonb, text, integer) is
-    'What a closing sets where work is set back to its queue until a number of attempts: '
-    'column -> compiled expression.';
+comment on function recovery._requeue_sql(recovery.watch, jsonb, jsonb) is
+    'What a closing sets where work is set back to its queue until a number of attempts, of what was compiled for '
+    'close and requeue: column -> compiled expression.';
 --;
-revoke all on function recovery._requeue_sql(regclass, jsonb, jsonb, text, integer) from public;
+revoke all on function recovery._requeue_sql(recovery.watch, jsonb, jsonb) from public;
+--;
+-- sql/watch/_retries_sql.sql
+create or replace function recovery._retries_sql(p_watch recovery.watch, p_reason text)
+returns text
+language sql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select format('(coalesce(r.%I, 0) + 1 < %s%s)', p_watch.attempts, p_watch.max_attempts,
+        case when p_watch.free_reasons <> '{}'
+            then format(' or %s = any(%L::text[])', p_reason, p_watch.free_reasons::text) else '' end)
+$$;
+--;
+comment on function recovery._retries_sql(recovery.watch, text) is
+    'The condition for a row r to go back to its queue, before the closing has counted: attempts are left, or the '
+    'reason (an expression) costs none.';
+--;
+revoke all on function recovery._retries_sql(recovery.watch, text) from public;
 --;
 -- sql/watch/_ring_sql.sql
 create or replace function recovery._ring_sql(p_watch recovery.watch)
@@ -5245,16 +5544,21 @@ declare
     v_moves   text;
     v_moved   text := '';
     v_columns text;
+    v_owner   text;
     v_trigger record;
 begin
     if not recovery._has_rewriting_trigger(p_watch.relation) and p_watch.open !~ '\mr\.\*' then
         select string_agg(format('%I', a.attname), ', ' order by a.attnum) into v_columns
         from pg_attribute as a
         where a.attrelid = p_watch.relation and not a.attisdropped
-          and (a.attname = 'server_epoch'
+          and (a.attname = 'server_epoch' or a.attnum = any(p_watch.owner_columns)
                or a.attnum = any(p_watch.open_columns) and strpos(p_watch.open, 'r.' || quote_ident(a.attname)) > 0)
         having not bool_or(a.attgenerated <> '' or a.atttypid in ('json'::regtype, 'jsonb'::regtype));
     end if;
+    -- Of an open row: whether it was handed to another server.
+    v_owner := case when v_columns is null then '' else (
+        select ' of ' || string_agg(quote_ident(a.attname), ', ' order by a.attnum) from pg_attribute as a
+        where a.attrelid = p_watch.relation and a.attnum = any(p_watch.owner_columns)) end;
     if (select c.relkind from pg_class as c where c.oid = p_watch.relation) = 'p' then
         -- A row may be on its way between partitions.
         v_moves := format($sql$current_setting('recovery.move_%s', true) = 'on'$sql$, p_watch.id);
@@ -5274,6 +5578,8 @@ begin
                 case when v_moves is null then
                     'new.server_epoch is null and old.server_epoch is not null and (' || v_was || ') and '
                         || v_writes end),
+            ('zz_recovery_27_owner', 'before_update', 'before update' || v_owner,
+                case when v_moves is null and p_watch.owner is not null then '(' || v_was || ') and ' || v_writes end),
             ('zz_recovery_30_delete', 'before_delete', 'before delete', v_moves),
             ('recovery_10_insert', 'insert', 'after insert', '(' || v_is || v_moved || ')'),
             ('recovery_20_update', 'update', 'after update' || coalesce(' of ' || v_columns, ''), v_writes),
@@ -5790,10 +6096,18 @@ create or replace function recovery.attach(
     p_launch_grace  interval default null,  -- work this young is kept, although no fuse guards it yet
     p_unowned       interval default null,  -- rows of no epoch that are older are closed at boot
     p_only          text     default null,  -- condition: the open row of an ended epoch is damage; others are let go
+    -- The owner: where another session than the worker's writes the row.
+    p_owner         text     default null,  -- text expression: the name of the server that does the work
+    p_alive         text     default null,  -- boolean expression: evidence of its life in the host's own tables
+    p_alive_lease   interval default interval '15 seconds',  -- seen false for so long, the row is an orphan
     -- The retry: back to the queue while attempts are left.
     p_requeue       jsonb    default null,  -- column -> expression, as p_close, and then set instead of it
     p_attempts      text     default null,  -- the integer column that counts
     p_max_attempts  integer  default 3,     -- so many in all; the last one fails
+    p_free_reasons  text[]   default '{shutdown,drain_expired}',  -- an interruption for one of these costs no attempt
+    p_not_before    text     default null,  -- the timestamptz column before which the queue must not take it again
+    p_backoff       interval default interval '1 second',   -- so long after the first attempt, then twice as long
+    p_max_backoff   interval default interval '5 minutes',  -- and never longer than this
     -- The host: by what path its triggers find their names when a closing fires them.
     p_search_path   text     default pg_catalog.current_setting('search_path'),
     -- How: at once, in this transaction, or only registered, for a client that executes recovery.attach_steps.
@@ -5837,7 +6151,12 @@ begin
         'failed_topics', p_failed_topics, 'idle_topics', p_idle_topics,
         'started', p_started, 'launch_grace', p_launch_grace, 'unowned', p_unowned, 'only', p_only,
         'requeue', p_requeue, 'attempts', p_attempts,
-        'max_attempts', case when p_requeue is not null then p_max_attempts end);
+        'max_attempts', case when p_requeue is not null then p_max_attempts end
+    ) || jsonb_strip_nulls(jsonb_build_object(
+        'owner', p_owner, 'alive', p_alive, 'alive_lease', case when p_alive is not null then p_alive_lease end,
+        'free_reasons', case when p_requeue is not null then p_free_reasons end,
+        'not_before', p_not_before, 'backoff', case when p_not_before is not null then p_backoff end,
+        'max_backoff', case when p_not_before is not null then p_max_backoff end));
     perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
     perform recovery._forget_dropped();
     -- Grants.
@@ -5891,7 +6210,9 @@ comment on function recovery.attach(
     text, text, text, integer, text,
     text, text, text, text[], text[],
     text, interval, interval, text,
+    text, text, interval,
     jsonb, text, integer,
+    text[], text, interval, interval,
     text, boolean
 ) is
     'Watches a table: adds server_epoch, a partial index and triggers, after planning the real statements. '
@@ -5905,7 +6226,9 @@ revoke all on function recovery.attach(
     text, text, text, integer, text,
     text, text, text, text[], text[],
     text, interval, interval, text,
+    text, text, interval,
     jsonb, text, integer,
+    text[], text, interval, interval,
     text, boolean
 ) from public;
 --;
@@ -6122,7 +6445,8 @@ as $$
     select exists (
         select from jsonb_array_elements(p_watch.uses) as u (use)
         where u.use ->> 0 = 'function'
-          and strpos(concat_ws(' ', p_watch.open, p_watch.group_by, p_watch.image), (u.use ->> 3) || '(') > 0)
+          and strpos(concat_ws(' ', p_watch.open, p_watch.group_by, p_watch.image, p_watch.owner),
+                     (u.use ->> 3) || '(') > 0)
 $$;
 --;
 comment on function recovery._calls_functions(recovery.watch) is
@@ -6143,6 +6467,8 @@ as $$
         'group', p_watch.group_by,
         'parent', p_watch.parent,
         'only', p_watch.only_if,
+        'owner', p_watch.owner,
+        'alive', p_watch.alive,
         'order', substring(p_watch.order_by from '^ROW\((.*)\)$'),
         'started', case when p_watch.supervised ->> 'started' is null then p_watch.started end,
         'image', case when p_watch.spec ->> 'image' is not null then p_watch.image end)
@@ -6237,7 +6563,7 @@ as $$
     select array[o.key], case o.key when 'order' then 'row(' || o.value || ')' else o.value end
     from jsonb_each_text(p_spec) as o
     where o.value is not null
-      and o.key in ('open', 'group', 'parent', 'order', 'image', 'started', 'only')
+      and o.key in ('open', 'group', 'parent', 'order', 'image', 'started', 'only', 'owner', 'alive')
     union all
     select array[o.key, e.key], e.value
     from jsonb_each(p_spec) as o
@@ -6672,10 +6998,13 @@ begin
     loop
         v_spec[v_one.option][v_one.name] := to_jsonb(recovery._rename_sql(v_one.value, v_renames));
     end loop;
-    if v_renames ? ('r.' || quote_ident(p_watch.attempts)) then
-        v_spec := jsonb_set(v_spec, '{attempts}',
-            to_jsonb((parse_ident(v_renames ->> ('r.' || quote_ident(p_watch.attempts)), false))[1]));
-    end if;
+    for v_one in
+        select o.option, v_renames ->> ('r.' || quote_ident(v_spec ->> o.option)) as name
+        from unnest(array['attempts', 'not_before']) as o (option)
+        where v_renames ? ('r.' || quote_ident(v_spec ->> o.option))
+    loop
+        v_spec[v_one.option] := to_jsonb((parse_ident(v_one.name, false))[1]);
+    end loop;
     return v_spec;
 end
 $$;
@@ -6816,6 +7145,7 @@ begin
         when 'open' then v_watch.open
         when 'group' then v_watch.group_by
         when 'image' then v_watch.image
+        when 'owner' then v_watch.owner
         when 'key' then recovery._key_text(v_watch.key_columns, 'r') end;
     v_text := recovery._realias_sql(recovery._rename_sql(v_text, v_renames), E'\x01');
     return format('select (%s)::text', replace(replace(v_text, E'\x01.*', '$1'), E'\x01.', '($1).'));
@@ -6823,8 +7153,8 @@ end
 $$;
 --;
 comment on function recovery._stale_sql(integer, text) is
-    'The statement that computes the open, group, image or key of the row $1 by the present names of what it uses. '
-    'RC006 something is gone.';
+    'The statement that computes the open, group, image, owner or key of the row $1 by the present names of what it '
+    'uses. RC006 something is gone.';
 --;
 revoke all on function recovery._stale_sql(integer, text) from public;
 --;
@@ -6870,6 +7200,9 @@ begin
     v_watch.image := format(v_value, 'image') || '::jsonb';
     if v_watch.group_by is not null then
         v_watch.group_by := format(v_value, 'group');
+    end if;
+    if v_watch.owner is not null then
+        v_watch.owner := format(v_value, 'owner');
     end if;
     v_watch.key_columns := null;
     return v_watch;
@@ -6948,7 +7281,8 @@ as $$
       and exists (
         select from pg_attribute as a join said as s on s.what = 'column' and s.name = a.attname
         where a.attrelid = c.oid
-          and (a.attnum = any(w.open_columns) or strpos(w.started, 'r.' || quote_ident(a.attname)) > 0))
+          and (a.attnum = any(w.open_columns || w.owner_columns)
+               or strpos(w.started, 'r.' || quote_ident(a.attname)) > 0))
 $$;
 --;
 comment on function recovery._watches_in_the_way(text) is
@@ -7420,6 +7754,41 @@ comment on function recovery._fence_write(bigint, boolean) is
 --;
 revoke all on function recovery._fence_write(bigint, boolean) from public;
 --;
+-- sql/fence/_live_epoch.sql
+create or replace function recovery._live_epoch(p_name text)
+returns bigint
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_epoch bigint;
+begin
+    loop
+        select s.epoch into v_epoch from recovery.server as s
+        where s.name = p_name and s.ended is null and s.pending is null
+        order by s.epoch desc limit 1;
+        if not found then
+            return null;
+        end if;
+        -- As in recovery.assert_live: who ends it waits for us from here on, and the second read is younger than the
+        -- lock. If it ended while we waited, the name is looked up again.
+        perform pg_advisory_xact_lock_shared(v_epoch);
+        perform from recovery.server as s where s.epoch = v_epoch and s.ended is null and s.pending is null;
+        if found then
+            return v_epoch;
+        end if;
+    end loop;
+end
+$$;
+--;
+comment on function recovery._live_epoch(text) is
+    'The newest live epoch of a server name, null if there is none: who owns work that a session writes for that '
+    'server. It does not end before the transaction does (whoever ends it waits, with a bound).';
+--;
+revoke all on function recovery._live_epoch(text) from public;
+--;
 -- sql/fence/_refuse_late_result.sql
 create or replace function recovery._refuse_late_result(p_old bigint, p_new bigint, p_table regclass)
 returns void
@@ -7657,6 +8026,131 @@ comment on function recovery._end_lost_epochs() is
 --;
 revoke all on function recovery._end_lost_epochs() from public;
 --;
+-- sql/death/_look_at_rows.sql
+create or replace function recovery._look_at_rows()
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set jit = off
+set max_parallel_workers_per_gather = 0
+as $$
+-- Sequential scans are off: the partial index holds the open rows, and an estimate must not turn that into a scan of
+-- the table for each look.
+declare
+    v_watch   recovery.watch;
+    v_seen    recovery.look;
+    v_task    recovery.task;
+    v_found   jsonb;
+    v_now     timestamptz;
+    v_gap     interval;
+    v_half    interval;
+    v_because text;
+    v_dead    bigint;
+    v_most    bigint;
+begin
+    for v_watch in
+        select w.* from recovery._attached_watches() as w
+        where w.alive is not null and not recovery._is_replicated(w.family) order by w.id
+    loop
+        insert into recovery.look (watch) values (v_watch.name) on conflict do nothing;
+        select k.* into v_seen from recovery.look as k where k.watch = v_watch.name for update skip locked;
+        continue when not found;  -- another sweeper is at it
+        v_now := recovery._now();
+        v_task.at := v_now;
+        begin
+            select f.* into v_found
+            from recovery._run_as_owner(v_watch.runner, recovery._look_sql(v_watch), v_task) as f;
+        exception when others then
+            perform recovery._note_broken_watch(v_watch.name, sqlstate, sqlerrm);
+            continue;  -- and what comes of that is a break in looking
+        end;
+        -- Who looks seldom and regularly is not asleep; any longer time is one in which nobody could beat.
+        v_gap := v_now - v_seen.at;
+        v_half := v_watch.alive_lease / 2;
+        v_because := case
+            when v_seen.at is null then 'first look'
+            when v_seen.timeline is distinct from recovery.timeline() then 'the database failed over'
+            when v_seen.postmaster is distinct from pg_postmaster_start_time() then 'the database restarted'
+            when v_gap > greatest(v_half, v_seen.gap * 1.5)
+                then format('no look for %s', date_trunc('second', v_gap))
+            when v_gap < interval '0' then 'the clock went back'
+        end;
+        delete from recovery.lifeless as l
+        where l.watch = v_watch.name and not exists (
+            select from jsonb_to_recordset(v_found -> 'dead') as d (key text, run text)
+            where d.key = l.key and d.run = l.run);
+        -- Looks that are further apart than half a lease may have a stall between them that no gap shows: it takes
+        -- one more of them.
+        insert into recovery.lifeless (watch, key, group_key, run, since)
+        select v_watch.name, d.key, d.group_key, d.run,
+               case when v_because is null and v_gap > v_half then v_now + v_gap else v_now end
+        from jsonb_to_recordset(v_found -> 'dead') as d (key text, group_key text, run text)
+        on conflict do nothing;
+        v_dead := jsonb_array_length(v_found -> 'dead');
+        v_most := (v_dead + (v_found ->> 'alive')::bigint) / 2 + 1;
+        update recovery.look as k
+        set postmaster = pg_postmaster_start_time(),
+            timeline = recovery.timeline(),
+            since = case when v_because is null then v_seen.since else v_now end,
+            because = coalesce(v_because, v_seen.because),
+            at = v_now,
+            -- Grows in steps, so that one long sleep is not what is usual from then on.
+            gap = case when v_because is null then greatest(v_gap, v_seen.gap * 0.7)
+                       when v_gap > interval '0' then least(v_gap, greatest(v_seen.gap, v_half) * 4) end,
+            mass_since = case when v_dead >= greatest(v_most, 2) then (
+                select l.since from recovery.lifeless as l where l.watch = v_watch.name
+                order by l.since offset greatest(v_most, 2) - 1 limit 1) end
+        where k.watch = v_watch.name;
+    end loop;
+end
+$$;
+--;
+comment on function recovery._look_at_rows() is
+    'Part of a sweep: notes the open rows for which the alive of their watch is false, forgets those for which it is '
+    'not any more, and whether looking had a break (restart, failover, silence of the sweepers) or most rows look '
+    'dead at once. recovery.lifeless_state reads it.';
+--;
+revoke all on function recovery._look_at_rows() from public;
+--;
+-- sql/death/_look_sql.sql
+create or replace function recovery._look_sql(p_watch recovery.watch)
+returns text
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    -- The expression is evaluated once a row, and only for open ones: OFFSET keeps it from being pulled up.
+    select recovery._render_sql($sql$
+        select jsonb_build_object(
+            'alive', count(*) filter (where a.alive),
+            'dead', coalesce(jsonb_agg(jsonb_build_object('key', {key}, 'group_key', {group}, 'run', {run}))
+                filter (where not a.alive), '[]'))
+        from {relation} as r
+        cross join lateral (select ({alive}) as alive offset 0) as a
+        where ({open}){meant}{grace}
+        $sql$, jsonb_build_object(
+        'key', recovery._key_text(p_watch.key_columns, 'r'),
+        'group', coalesce('(' || p_watch.group_by || ')::text', 'null::text'),
+        'run', format('concat_ws(%L, r.server_epoch, %s, (%s)::text)', ' ',
+            coalesce('date_part(''epoch'', (' || p_watch.started || '))', 'null'), coalesce(p_watch.owner, 'null')),
+        'relation', p_watch.relation,
+        'alive', p_watch.alive,
+        'open', p_watch.open,
+        'meant', coalesce(' and (' || p_watch.only_if || ')', ''),
+        'grace', case when p_watch.launch_grace is null then ''
+            else format(' and ((%s) >= ($1).at - %L::interval) is not true', p_watch.started, p_watch.launch_grace)
+            end))
+$$;
+--;
+comment on function recovery._look_sql(recovery.watch) is
+    'The search for the open rows of a watch for which alive is false, with how many it is true for.';
+--;
+revoke all on function recovery._look_sql(recovery.watch) from public;
+--;
 -- sql/death/_next_death.sql
 create or replace function recovery._next_death()
 returns numeric
@@ -7834,6 +8328,72 @@ comment on function recovery.claim_sweep(bigint, uuid, interval) is
 --;
 revoke all on function recovery.claim_sweep(bigint, uuid, interval) from public;
 --;
+-- sql/closing/_adopt_named.sql
+create or replace function recovery._adopt_named(p_detector text, p_name text default null)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set jit = off
+set max_parallel_workers_per_gather = 0
+as $$
+-- By the partial index: every sweep asks.
+declare
+    v_watch   recovery.watch;
+    v_task    recovery.task;
+    v_names   jsonb;
+    v_name    text;
+    v_adopted jsonb;
+    v_from    bigint;
+    v_result  jsonb := '{}';
+begin
+    perform recovery._check_fresh();
+    for v_watch in
+        select w.* from recovery._attached_watches() as w
+        where w.owner is not null and not recovery._is_replicated(w.family) order by w.family, w.position, w.name
+    loop
+        begin
+            select n.* into v_names from recovery._run_as_owner(v_watch.runner, recovery._render_sql(
+                'select to_jsonb(array_agg(distinct ({owner}))) from {relation} as r'
+                ' where r.server_epoch is null and ({open}) and ({owner}) is not null',
+                jsonb_build_object('owner', v_watch.owner, 'relation', v_watch.relation, 'open', v_watch.open))) as n;
+            for v_name in
+                select u.name from unnest(recovery._to_texts(v_names)) as u (name)
+                where p_name is null or u.name = p_name order by 1
+            loop
+                v_task.heir := recovery._live_epoch(v_name);
+                continue when v_task.heir is null;
+                v_task.key := v_name;
+                v_task.reason := 'adopted';
+                v_task.detector := p_detector;
+                v_task.at := recovery._now();
+                v_task.written := clock_timestamp();
+                v_task.path := v_watch.path;
+                v_from := coalesce(pg_sequence_last_value('recovery.event_id_seq'), 0) + 1;
+                -- Rows that somebody has locked are the next sweep's.
+                select a.* into v_adopted from recovery._run_as_owner(v_watch.runner, recovery._close_sql(
+                    v_watch.family, 'range', 'named', 'ignore', true, false, true, v_watch.name), v_task, 'write') as a;
+                if v_adopted <> '{}' then
+                    perform recovery._announce_events(v_from, currval('recovery.event_id_seq'));
+                    v_result := recovery._add_counts(v_result, v_adopted);
+                end if;
+            end loop;
+        exception when others then
+            perform recovery._note_broken_watch(v_watch.name, sqlstate, sqlerrm);
+        end;
+    end loop;
+    return v_result;
+end
+$$;
+--;
+comment on function recovery._adopt_named(text, text) is
+    'Gives open rows without an owner to the live server that they name (or only to that of one name): a worker that '
+    'boots after its work was written. Counts per watch.';
+--;
+revoke all on function recovery._adopt_named(text, text) from public;
+--;
 -- sql/closing/_check_fresh.sql
 create or replace function recovery._check_fresh()
 returns void
@@ -7867,25 +8427,42 @@ security invoker
 set search_path = pg_catalog, pg_temp
 as $$
     select concat_ws(E'\n      and ',
-        case p_owner
-            when 'epoch' then 'r.server_epoch = ($1).epoch'
-            when 'none' then 'r.server_epoch is null and ($1).epoch is null and ' || case when p_watch.unowned is null
-                then 'false'
-                else format('(%s) < ($1).at - %L::interval', p_watch.started, p_watch.unowned) end
-            when 'any' then '($1).epoch is null and (r.server_epoch = any(($1).epochs) or r.server_epoch is null)' end,
+        case
+            when p_owner = 'epoch' then 'r.server_epoch = ($1).epoch'
+            when p_owner = 'none' then 'r.server_epoch is null and ($1).epoch is null and '
+                || case when p_watch.unowned is null then 'false'
+                        else format('(%s) < ($1).at - %L::interval', p_watch.started, p_watch.unowned) end
+            when p_owner = 'named' then 'r.server_epoch is null and '
+                || coalesce(format('(%s) = ($1).key', p_watch.owner), 'false')
+            when p_owner in ('any', 'lifeless') then
+                '($1).epoch is null and (r.server_epoch = any(($1).epochs) or r.server_epoch is null)' end,
         format('(%s)', p_watch.open),
+        case when p_owner = 'lifeless' then case when p_watch.alive is null then 'false' else recovery._render_sql(
+            '($1).key = {watch!l} and {key} = any(($1).marked)',
+            jsonb_build_object('watch', p_watch.name, 'key', recovery._key_text(p_watch.key_columns, 'r'))) end end,
         case when p_only and p_watch.only_if is not null then format('(%s)', p_watch.only_if) end,
-        case when p_watch.launch_grace is not null and p_owner <> 'any' and p_guard <> 'with'
+        case when p_watch.launch_grace is not null and p_owner not in ('any', 'named') and p_guard <> 'with'
             then format('((%s) >= ($1).at - %L::interval) is not true', p_watch.started, p_watch.launch_grace) end,
+        case when p_watch.owner is not null then case p_owner
+            when 'epoch' then recovery._no_sibling_sql(p_watch)
+            when 'none' then format('not (%s)', recovery._is_named_sql(p_watch)) end end,
         case p_guard
-            when 'with' then format('(%s)', recovery._guard_sql(p_watch))
-            when 'without' then format('not (%s)', recovery._guard_sql(p_watch)) end)
+            when 'with' then format('(%s)', concat_ws(' or ', recovery._guard_sql(p_watch),
+                case when p_owner = 'epoch' then recovery._life_sql(p_watch, 'guards') end))
+            when 'without' then format('not (%s)', concat_ws(' or ', recovery._guard_sql(p_watch),
+                case p_owner when 'epoch' then recovery._life_sql(p_watch, 'spares')
+                             when 'none' then recovery._life_sql(p_watch, 'spares') end)) end,
+        case p_owner
+            when 'any' then recovery._life_sql(p_watch, 'agrees')
+            when 'lifeless' then recovery._life_sql(p_watch, 'dead') end)
 $$;
 --;
 comment on function recovery._closable_sql(recovery.watch, text, text, boolean) is
     'The condition for a row to close: open, meant by the watch, owned by the task''s epoch (or by none; or by any of '
-    'its epochs), not too young; p_guard: ignore fuses, only rows without, or only with an active one; p_only false: '
-    'also rows that the watch does not mean. The open predicate stands literally, so that the partial index serves it.';
+    'its epochs; lifeless: and among those that alive was found false for, and still is; named: by none, for the '
+    'server whose name is the task''s key), not too young; p_guard: ignore fuses and signs of life, only rows '
+    'without, or only those with an active one; p_only false: also rows that the watch does not mean. The open '
+    'predicate stands literally, so that the partial index serves it.';
 --;
 revoke all on function recovery._closable_sql(recovery.watch, text, text, boolean) from public;
 --;
@@ -8020,8 +8597,9 @@ begin
         'watch', p_watch.name,
         'kind', case when p_heir then $sql$'adopted'$sql$
                      when p_watch.attempts is null then $sql$'closed'$sql$
-                     else format($sql$case when u.tries < %s then 'requeued' else 'closed' end$sql$,
-                         p_watch.max_attempts) end,
+                     else format($sql$case when u.tries < %s%s then 'requeued' else 'closed' end$sql$,
+                         p_watch.max_attempts, case when p_watch.free_reasons <> '{}' then format(
+                             ' or ($1).reason = any(%L::text[])', p_watch.free_reasons::text) else '' end) end,
         'topic', p_watch.topic,
         'values', case when v_diff then 'd.old, d.new' else v_old || E' as old,\n               ' || v_new
             || ' as new' end,
@@ -8147,6 +8725,85 @@ comment on function recovery._close_image(recovery.watch, boolean) is
 --;
 revoke all on function recovery._close_image(recovery.watch, boolean) from public;
 --;
+-- sql/closing/_close_lifeless.sql
+create or replace function recovery._close_lifeless(
+    p_detector text, p_limit integer, p_lock_wait interval,
+    out o_closed jsonb, out o_failed jsonb, out o_more boolean
+)
+returns record
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_now    timestamptz := recovery._now();
+    v_first  record;
+    v_keys   text[];
+    v_groups text[];
+    v_batch  record;
+    v_limit  integer := p_limit;
+begin
+    perform recovery._check_fresh();
+    o_closed := '{}';
+    o_failed := '{}';
+    -- One batch a call: the caller commits. Rows with a group close by groups, others by themselves.
+    select l.watch, l.group_key is null as alone, w.family into v_first
+    from recovery.lifeless_state as l join recovery._attached_watches() as w on w.name = l.watch
+    where l.dead and l.retry_at <= v_now order by 1, 2 limit 1;
+    o_more := found;
+    if not found then
+        return;
+    end if;
+    -- Another sweeper's rows are skipped. What is tried is not tried again at once, whatever comes of it.
+    with batch as (
+        select l.watch, l.key, l.group_key from recovery.lifeless as l
+        where l.watch = v_first.watch and (l.group_key is null) = v_first.alone and l.retry_at <= v_now
+          and exists (select from recovery.lifeless_state as s where s.watch = l.watch and s.key = l.key and s.dead)
+        order by l.group_key, l.key limit p_limit for update skip locked
+    ), tried as (
+        update recovery.lifeless as l set retry_at = v_now + interval '5 seconds'
+        from batch as b where l.watch = b.watch and l.key = b.key
+    )
+    select array_agg(b.key order by b.group_key, b.key), array_agg(distinct b.group_key)
+    into v_keys, v_groups from batch as b;
+    if v_keys is null then
+        o_more := false;
+        return;
+    end if;
+    begin
+        loop
+            -- Skips locked rows: who holds one may be about to say that the work lives.
+            select s.* into v_batch from recovery._close_selection(v_first.family, 'lifeless', null,
+                case when recovery._has_fuses(v_first.family) then 'without' else 'ignore' end,
+                case when not v_first.alone then recovery._group_tree(v_first.family, v_groups, false) end,
+                null, null, null, v_limit, 'not_alive', p_detector, p_lock_wait, true, null,
+                v_first.watch, v_keys) as s;
+            exit when not v_batch.o_split;
+            v_limit := v_limit / 8;
+            v_keys := v_keys[1:v_limit];
+        end loop;
+        o_closed := v_batch.o_closed;
+        o_failed := v_batch.o_failed;
+        update recovery.lifeless as l set retry_at = '-infinity'
+        where l.watch = v_first.watch and l.retry_at = v_now + interval '5 seconds' and v_limit < p_limit
+          and l.key <> all(v_keys);
+        -- A row that is opened again before the next look is another run.
+        delete from recovery.lifeless as l
+        where l.watch = v_first.watch and l.key = any(v_keys)
+          and (o_closed ->> v_first.watch)::bigint = cardinality(v_keys);
+    exception when others then
+        perform recovery._note_broken_watch(v_first.watch, sqlstate, sqlerrm);
+    end;
+end
+$$;
+--;
+comment on function recovery._close_lifeless(text, integer, interval) is
+    'Closes up to p_limit rows that are dead by the evidence of the host''s own tables, whoever owns them; each only '
+    'if that still says so, and no active fuse guards it. o_more false: there were none, or another sweeper has them.';
+--;
+revoke all on function recovery._close_lifeless(text, integer, interval) from public;
+--;
 -- sql/closing/_close_rows.sql
 create or replace function recovery._close_rows(
     p_family text, p_selection text, p_owner text, p_guard text, p_task recovery.task,
@@ -8221,6 +8878,7 @@ create or replace function recovery._close_selection(
     p_family text, p_owner text, p_epoch bigint, p_guard text,
     p_groups text[], p_watch text, p_key text[], p_bound text[], p_limit integer,
     p_reason text, p_detector text, p_lock_wait interval, p_careful boolean, p_heir bigint,
+    p_marked_watch text default null, p_marked text[] default null,
     out o_closed jsonb, out o_failed jsonb, out o_careful boolean, out o_split boolean
 )
 returns record
@@ -8259,6 +8917,8 @@ begin
     v_task.at := recovery._now();
     v_task.heir := p_heir;
     v_task.busy := '{}';
+    v_task.key := p_marked_watch;
+    v_task.marked := p_marked;
     select min(w.runner), min(w.path) into v_runner, v_task.path
     from recovery._attached_watches() as w where w.family = p_family;
     v_selection := case
@@ -8271,14 +8931,14 @@ begin
     v_failing := p_owner <> 'any' and exists (
         select from recovery.failure as f join recovery._attached_watches() as w on w.name = f.watch
         where w.family = p_family);
-    if p_owner = 'any' or exists (
+    if p_owner in ('any', 'lifeless') or exists (
         select from recovery._attached_watches() as w
         where p_groups is not null and p_heir is null and w.family = p_family and w.idle_topics is not null)
     then
         select array_agg(distinct e.epoch) into v_task.epochs
         from recovery._attached_watches() as w cross join lateral unnest(recovery._open_epochs(w.name)) as e (epoch)
         where w.family = p_family;
-        if p_owner <> 'any' and cardinality(v_task.epochs) > 3 and cardinality(p_groups) > 100 then
+        if p_owner not in ('any', 'lifeless') and cardinality(v_task.epochs) > 3 and cardinality(p_groups) > 100 then
             select f.o_groups, f.o_epochs into v_task.busy, v_task.epochs
             from recovery._open_elsewhere(p_family, v_task) as f;
         end if;
@@ -8326,14 +8986,17 @@ end
 $$;
 --;
 comment on function recovery._close_selection(
-    text, text, bigint, text, text[], text, text[], text[], integer, text, text, interval, boolean, bigint
+    text, text, bigint, text, text[], text, text[], text[], integer, text, text, interval, boolean, bigint,
+    text, text[]
 ) is
     'Closes (or hands to p_heir) one batch: the rows of p_groups, the row p_key of p_watch, those after key p_key up '
-    'to p_bound, or p_limit rows without a group. Goes round locked rows, asks for smaller batches where a large one '
+    'to p_bound, or p_limit rows without a group; of these, for owner lifeless, those with the keys p_marked of '
+    'p_marked_watch. Goes round locked rows, asks for smaller batches where a large one '
     'fails and finds the bad rows of a small one, writes the events of the groups, announces.';
 --;
 revoke all on function recovery._close_selection(
-    text, text, bigint, text, text[], text, text[], text[], integer, text, text, interval, boolean, bigint
+    text, text, bigint, text, text[], text, text[], text[], integer, text, text, interval, boolean, bigint,
+    text, text[]
 ) from public;
 --;
 -- sql/closing/_close_set_sql.sql
@@ -8352,11 +9015,11 @@ begin
         from jsonb_each_text(p_watch.close) as s)
         || case
             -- Taken from an owner that may live: the sign refuses its late result.
-            when p_owner = 'any' then E',\n        server_epoch = -abs(r.server_epoch)'
+            when p_owner in ('any', 'lifeless') then E',\n        server_epoch = -abs(r.server_epoch)'
             -- Back in the queue nobody owns it.
             when p_watch.attempts is not null then format(
-                E',\n        server_epoch = case when coalesce(r.%I, 0) + 1 < %s then null else r.server_epoch end',
-                p_watch.attempts, p_watch.max_attempts)
+                E',\n        server_epoch = case when %s then null else r.server_epoch end',
+                recovery._retries_sql(p_watch, 'c.reason'))
             else '' end;
 end
 $$;
@@ -8394,7 +9057,9 @@ as $$
 
    p_selection  groups: rows of the groups in keys;  range: rows after key keys up to key bound;  loose: max_rows rows
                 without a group;  row: the row with key keys
-   p_owner      epoch: rows of epoch;  none: rows without an owner;  any: whoever owns them, one of epochs or nobody
+   p_owner      epoch: rows of epoch;  none: rows without an owner;  any: whoever owns them, one of epochs or nobody;
+                lifeless: the same, of watch key the rows marked for which alive is still false;  named: rows without
+                an owner whose own says key
    p_guard      fuses: ignore, without (leave guarded rows alone), with (only guarded rows)
    p_careful    skip rows that somebody has locked
    p_failing    leave out rows that are recorded as failing and not yet due
@@ -8642,7 +9307,7 @@ begin
                 update {relation} as r set {set}
                 from v{n} as v cross join {c}
                 where r.ctid = v.tid and r.xmin = v.xm{same_partition}
-                  and case when {owned} then {open} end
+                  and case when {owned} then {open}{dead} end
                 returning v.owner, {key} as key, {group} as grp,
                           {kept}{more}
             ),
@@ -8663,7 +9328,9 @@ begin
                 when 'epoch' then 'r.server_epoch = ($1).epoch'
                 when 'none' then 'r.server_epoch is null'
                 else 'r.server_epoch is not distinct from v.owner' end,
-            'open', p_watch.open));
+            'open', p_watch.open,
+            'dead', case when p_owner = 'lifeless'
+                then coalesce(' and ' || recovery._life_sql(p_watch, 'dead'), '') else '' end));
     end if;
     if (p_image -> 'same')::boolean then
         v_ctes := v_ctes || E'\n' || recovery._render_sql($sql$
@@ -8868,6 +9535,24 @@ comment on function recovery._fixed_sql(recovery.watch) is
 --;
 revoke all on function recovery._fixed_sql(recovery.watch) from public;
 --;
+-- sql/closing/_has_guards.sql
+create or replace function recovery._has_guards(p_family text)
+returns boolean
+language sql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select recovery._has_fuses(p_family)
+        or exists (select from recovery.watch as w where w.family = p_family and w.alive is not null)
+$$;
+--;
+comment on function recovery._has_guards(text) is
+    'Whether anything may guard a row of a family, a fuse or evidence in the host''s own tables: only then do its '
+    'statements look for that.';
+--;
+revoke all on function recovery._has_guards(text) from public;
+--;
 -- sql/closing/_is_elsewhere.sql
 create or replace function recovery._is_elsewhere(p_family text, p_epoch bigint)
 returns boolean
@@ -8884,6 +9569,26 @@ comment on function recovery._is_elsewhere(text, bigint) is
     'that work is known at the publisher only, so no boot, sweep or timeout touches them here.';
 --;
 revoke all on function recovery._is_elsewhere(text, bigint) from public;
+--;
+-- sql/closing/_is_named_sql.sql
+create or replace function recovery._is_named_sql(p_watch recovery.watch)
+returns text
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select recovery._render_sql($sql$
+        exists (
+                  select from recovery.server as s
+                  where s.name = ({owner}) and s.ended is null and s.pending is null)
+        $sql$, jsonb_build_object('owner', p_watch.owner))
+$$;
+--;
+comment on function recovery._is_named_sql(recovery.watch) is
+    'The condition for a row without an owner that names a live server: it is to be adopted, not closed.';
+--;
+revoke all on function recovery._is_named_sql(recovery.watch) from public;
 --;
 -- sql/closing/_json_difference.sql
 create or replace function recovery._json_difference(p_old jsonb, p_new jsonb, out old jsonb, out new jsonb)
@@ -8924,6 +9629,37 @@ comment on function recovery._json_difference(jsonb, jsonb) is
     'What differs between two objects, as two sparse trees. A key in new alone was added, in old alone was removed.';
 --;
 revoke all on function recovery._json_difference(jsonb, jsonb) from public;
+--;
+-- sql/closing/_life_sql.sql
+create or replace function recovery._life_sql(p_watch recovery.watch, p_question text)
+returns text
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+/* guards  there is a sign of life
+   spares  there is one, or it is missing for too short a time: whose heartbeat is late because the database stood
+           still was guarded a moment ago
+   dead    there is none
+   agrees  there is none where a fuse says that the process is dead; a timeout asks nobody */
+    select case when p_watch.alive is not null then recovery._render_sql(case p_question
+            when 'guards' then '({alive}) is true'
+            when 'spares' then $sql$
+                case ({alive}) when true then true when false then not exists (
+                      select from recovery.own_lifeless as l where l.watch = {watch!l} and l.key = {key}) else false end
+                $sql$
+            when 'dead' then '({alive}) is false'
+            when 'agrees' then
+                $sql$(($1).reason not in ('fuse_expired', 'process_dead') or ({alive}) is not true)$sql$ end,
+        jsonb_build_object('alive', p_watch.alive) || case when p_question = 'spares' then jsonb_build_object(
+            'watch', p_watch.name, 'key', recovery._key_text(p_watch.key_columns, 'r')) else '{}' end) end
+$$;
+--;
+comment on function recovery._life_sql(recovery.watch, text) is
+    'A condition about the evidence of life that the host''s own tables give for a row; null for other watches.';
+--;
+revoke all on function recovery._life_sql(recovery.watch, text) from public;
 --;
 -- sql/closing/_lives_elsewhere.sql
 create or replace function recovery._lives_elsewhere(p_unit recovery.unit)
@@ -9053,6 +9789,28 @@ comment on function recovery._next_key(text, bigint, text[], integer) is
     'that is left.';
 --;
 revoke all on function recovery._next_key(text, bigint, text[], integer) from public;
+--;
+-- sql/closing/_no_sibling_sql.sql
+create or replace function recovery._no_sibling_sql(p_watch recovery.watch)
+returns text
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    -- The row carries the newest epoch of the name that lived when the work was opened. Those that are older lived
+    -- then, too, and any of them may be doing it; what booted later can't be.
+    select recovery._render_sql($sql$
+        not exists (
+                  select from recovery.server as s
+                  where s.name = ({owner}) and s.epoch < r.server_epoch and s.ended is null and s.pending is null)
+        $sql$, jsonb_build_object('owner', p_watch.owner))
+$$;
+--;
+comment on function recovery._no_sibling_sql(recovery.watch) is
+    'The condition for a row that names its server: nobody lives any more who bore the name when it was opened.';
+--;
+revoke all on function recovery._no_sibling_sql(recovery.watch) from public;
 --;
 -- sql/closing/_not_failing_sql.sql
 create or replace function recovery._not_failing_sql(p_watch recovery.watch)
@@ -9283,6 +10041,7 @@ as $$
         when 'task_timeout' then 'task timed out'
         when 'idle_timeout' then 'no activity'
         when 'wall_timeout' then 'time limit reached'
+        when 'not_alive' then 'no sign of life'
         when 'unowned' then 'no server owns it'
         when 'row_gone' then 'its row is gone'
         else replace(p_reason, '_', ' ')
@@ -9464,7 +10223,9 @@ begin
                 $sql$, jsonb_build_object(
                 'relation', v_watch.relation,
                 'open', v_watch.open,
-                'meant', coalesce(v_watch.only_if, 'true')))) as n;
+                -- Where the host's own tables say something of a row, somebody will notice.
+                'meant', concat_ws(') and (', coalesce(v_watch.only_if, 'true'), '(' || v_watch.alive || ') is null'))))
+                as n;
         exception when others then
             continue;  -- recovery._orphaned_epochs notes it
         end;
@@ -9646,7 +10407,7 @@ begin
     v_task.at := recovery._now();
     for v_watch in select w.* from recovery._attached_watches() as w order by w.family, w.position, w.name loop
         begin
-            v_fuses := recovery._has_fuses(v_watch.family);
+            v_fuses := recovery._has_guards(v_watch.family);
             v_holes := jsonb_build_object(
                 'key', recovery._key_text(v_watch.key_columns, 'r'),
                 'group', coalesce('(' || v_watch.group_by || ')::text', 'null::text'),
@@ -9667,16 +10428,43 @@ begin
                         from {relation} as r
                         where {closable}
                         $sql$, v_holes || jsonb_build_object(
-                        'guarded', case when v_fuses then recovery._guard_sql(v_watch) else 'false' end,
+                        'guarded', case when v_fuses then concat_ws(' or ', recovery._guard_sql(v_watch),
+                                recovery._life_sql(v_watch, case when p_boot is null then 'spares' else 'guards' end))
+                            else 'false' end,
                         'spare', case when p_boot is null then 'keep' else 'adopt' end,
                         'closable', recovery._closable_sql(v_watch, 'epoch', 'ignore'))), v_task) as f (row);
             end loop;
+            if v_watch.owner is not null and not recovery._is_replicated(v_watch.family) then
+                return query select 'adopt'::text, 'adopted'::text, v_watch.name, f.row ->> 0, f.row ->> 1, null::bigint
+                    from recovery._run_as_owner(v_watch.runner, recovery._render_sql($sql$
+                        select jsonb_build_array({key}, {group}) from {relation} as r
+                        where r.server_epoch is null and ({open}) and {named}
+                        $sql$, v_holes || jsonb_build_object(
+                        'open', v_watch.open,
+                        'named', case when p_boot is null then recovery._is_named_sql(v_watch)
+                            else format('(%s) = %L', v_watch.owner, p_boot) end))) as f (row);
+            end if;
+            if v_watch.alive is not null and p_boot is null and not recovery._is_replicated(v_watch.family) then
+                v_task.epoch := null;
+                v_task.epochs := recovery._open_epochs(v_watch.name);
+                v_task.key := v_watch.name;
+                v_task.marked := array(
+                    select l.key from recovery.lifeless_state as l where l.watch = v_watch.name and l.dead);
+                return query select 'close'::text, 'not_alive'::text, v_watch.name, f.row ->> 0, f.row ->> 1,
+                        (f.row ->> 2)::bigint
+                    from recovery._run_as_owner(v_watch.runner, recovery._render_sql(
+                        'select jsonb_build_array({key}, {group}, r.server_epoch) from {relation} as r'
+                        ' where {closable}',
+                        v_holes || jsonb_build_object('closable', recovery._closable_sql(v_watch, 'lifeless',
+                            case when v_fuses then 'without' else 'ignore' end))), v_task) as f (row);
+            end if;
             if v_watch.unowned is not null and not recovery._is_replicated(v_watch.family) then
                 v_task.epoch := null;
                 return query select 'close'::text, 'unowned'::text, v_watch.name, f.row ->> 0, f.row ->> 1, null::bigint
                     from recovery._run_as_owner(v_watch.runner, recovery._render_sql(
                         'select jsonb_build_array({key}, {group}) from {relation} as r where {closable}',
-                        v_holes || jsonb_build_object('closable', recovery._closable_sql(v_watch, 'none', 'ignore'))),
+                        v_holes || jsonb_build_object('closable', recovery._closable_sql(v_watch, 'none',
+                            case when v_watch.alive is null then 'ignore' else 'without' end))),
                         v_task) as f (row);
             end if;
         exception when others then
@@ -12626,6 +13414,7 @@ declare
     v_start   pg_catalog.timestamptz := pg_catalog.clock_timestamp();
     v_ended   bigint[];
     v_orphan  pg_catalog.record;
+    v_session pg_catalog.jsonb := recovery._session_settings();
 begin
     commit; set transaction isolation level read committed, read write;  -- whatever the session begins with
     perform recovery._check_call(p_batch, p_lock_wait);
@@ -12646,13 +13435,19 @@ begin
         perform pg_catalog.pg_sleep(0.1);  -- policy wait: somebody live holds the name
     end loop;
     report := recovery._new_report(v_ended);
+    if recovery._begin_step(p_lock_wait) then
+        report := recovery._add_to_report(report, 'adopted',
+            recovery._adopt_named(pg_catalog.concat('boot:', epoch), p_name));
+    end if;
+    commit; set transaction isolation level read committed, read write;
+    perform recovery._restore_settings(v_session);
     perform recovery._begin_step(p_lock_wait);
     for v_orphan in
         select distinct o.family, o.epoch from recovery._orphaned_epochs(p_name) as o order by o.family, o.epoch
     loop
         exit when (report operator(pg_catalog.->) 'more') operator(pg_catalog.=) 'true'::pg_catalog.jsonb;
         -- Work that an active fuse guards becomes this boot's; the rest closes.
-        if recovery._has_fuses(v_orphan.family) then
+        if recovery._has_guards(v_orphan.family) then
             call recovery._close_epoch(v_orphan.family, v_orphan.epoch, pg_catalog.concat('boot:', epoch), p_batch,
                 p_lock_wait, epoch, report, true, epoch, token);
         end if;
@@ -12753,7 +13548,7 @@ declare
     v_beat    pg_catalog.timestamptz := pg_catalog.clock_timestamp();
     v_list    pg_catalog.text := case when p_heir is null then 'closed' else 'adopted' end;
     v_guard   pg_catalog.text := case when p_guarded then 'with'
-                           when p_heir is not null or not recovery._has_fuses(p_family) then 'ignore'
+                           when p_heir is not null or not recovery._has_guards(p_family) then 'ignore'
                            else 'without' end;
 begin
     -- each closing begins a transaction: see recovery._check_fresh
@@ -12861,6 +13656,11 @@ begin
     v_ended := recovery._end_dead_servers(p_lock_wait);
     commit; set transaction isolation level read committed, read write;
     report := recovery._new_report(v_ended);
+    if recovery._begin_step(p_lock_wait) then
+        report := recovery._add_to_report(report, 'adopted', recovery._adopt_named(v_by));
+    end if;
+    commit; set transaction isolation level read committed, read write;
+    perform recovery._restore_settings(v_session);
     perform recovery._begin_step(p_lock_wait);
     for v_orphan in
         select distinct o.family, o.epoch from recovery._orphaned_epochs() as o order by o.family, o.epoch
@@ -12871,6 +13671,23 @@ begin
     end loop;
     -- each closing begins a transaction: see recovery._check_fresh
     commit; set transaction isolation level read committed, read write;
+    if recovery._begin_step(p_lock_wait) then
+        perform recovery._look_at_rows();
+    end if;
+    commit; set transaction isolation level read committed, read write;
+    for v_n in 1 .. 100000 loop
+        exit when not recovery._begin_step(p_lock_wait);
+        select x.* into v_burnt from recovery._close_lifeless(v_by, p_batch, p_lock_wait) as x;
+        commit; set transaction isolation level read committed, read write;
+        perform recovery._restore_settings(v_session);
+        exit when not v_burnt.o_more;
+        report := recovery._add_to_report(recovery._add_to_report(report, 'closed', v_burnt.o_closed), 'failed',
+            v_burnt.o_failed);
+        if pg_catalog.clock_timestamp() operator(pg_catalog.>) v_until then
+            report := pg_catalog.jsonb_set(report, array['more'], 'true');
+            exit;
+        end if;
+    end loop;
     for v_n in 1 .. 100000 loop
         exit when not recovery._begin_step(p_lock_wait);
         select b.* into v_burnt from recovery._close_burnt_fuse(v_by, p_lock_wait) as b;
@@ -12914,9 +13731,9 @@ $$;
 --;
 comment on procedure recovery.sweep(text, integer, interval, interval, jsonb) is
     'The repeating pass: ends the servers that recovery.judgement holds for dead, closes the orphans of every ended '
-    'epoch, the units of burnt-out fuses and, after asking a live owner, what is overdue. Any number at once, '
-    'anywhere. With p_budget it stops after that time, between two batches; its report then says more. One CALL in '
-    'autocommit.';
+    'epoch, what is dead by the host''s own evidence, the units of burnt-out fuses and, after asking a live owner, '
+    'what is overdue. Any number at once, anywhere. With p_budget it stops after that time, between two batches; its '
+    'report then says more. One CALL in autocommit.';
 --;
 revoke all on procedure recovery.sweep(text, integer, interval, interval, jsonb) from public;
 --;
@@ -13045,6 +13862,55 @@ comment on column recovery.judgement.held_because is 'Why that is held back.';
 comment on column recovery.judgement.sure_at is
     'A sweep after that ends it, if there is no sign of life before; null: nothing speaks for its death yet, or it is '
     'dead.';
+--;
+-- sql/death/lifeless_state.sql
+-- Judged as of the last look and not as of now: if the machine sleeps between the two, nobody has watched.
+create or replace view recovery.lifeless_state as
+select
+    l.watch, l.key, l.group_key, l.since, l.retry_at,
+    u.until < k.at as dead,
+    case when not u.until < k.at then u.until end as held_until,
+    case when not u.until < k.at then
+        case when k.mass_since > greatest(k.since, l.since) then 'most rows look dead at once'
+             when k.since >= l.since then k.because
+             else 'it was not seen dead for long enough' end end as held_because
+from recovery.lifeless as l
+join recovery.look as k on k.watch = l.watch
+join recovery.watch as w on w.name = l.watch
+cross join lateral (select greatest(l.since, k.since, k.mass_since) + w.alive_lease as until) as u;
+--;
+comment on view recovery.lifeless_state is 'Which rows are dead by the evidence of the host''s own tables.';
+--;
+comment on column recovery.lifeless_state.watch is 'Name of the watch.';
+--;
+comment on column recovery.lifeless_state.key is 'Key of the row, as in recovery.event.';
+--;
+comment on column recovery.lifeless_state.group_key is 'Its group.';
+--;
+comment on column recovery.lifeless_state.since is 'Found so since then.';
+--;
+comment on column recovery.lifeless_state.retry_at is 'Not tried again before.';
+--;
+comment on column recovery.lifeless_state.dead is
+    'It was found so for alive_lease without a break: the sweep closes it.';
+--;
+comment on column recovery.lifeless_state.held_until is 'It looks dead, but is not closed before then.';
+--;
+comment on column recovery.lifeless_state.held_because is 'Why that is held back.';
+--;
+-- sql/death/own_lifeless.sql
+-- For runners, and so by current_user. A barrier: an expression of the host must not see the rows that it filters out.
+create or replace view recovery.own_lifeless with (security_barrier) as
+select l.watch, l.key
+from recovery.lifeless_state as l
+where l.dead and l.watch in (
+    select w.name from recovery.watch as w join recovery.runner as r on r.id = w.runner where r.role = current_user);
+--;
+comment on view recovery.own_lifeless is 'The rows of a runner''s watches that are dead by the evidence of its tables.';
+--;
+comment on column recovery.own_lifeless.watch is 'Name of the watch.';
+--;
+comment on column recovery.own_lifeless.key is 'Key of the row, as in recovery.event.';
 --;
 -- sql/closing/own_failure.sql
 create or replace view recovery.own_failure with (security_barrier) as
@@ -13556,15 +14422,17 @@ grant execute on function
         text, text, text, integer, text,
         text, text, text, text[], text[],
         text, interval, interval, text,
+        text, text, interval,
         jsonb, text, integer,
+        text[], text, interval, interval,
         text, boolean
     )
 to public;
 --;
 -- Runners: the fence of their trigger functions, what they need to know of their own watches, no more.
-grant select (epoch, ended, pending, drain_until) on recovery.server to recovery_runner;
+grant select (epoch, name, ended, pending, drain_until) on recovery.server to recovery_runner;
 --;
-grant select on recovery.own_fuse, recovery.own_failure, recovery.own_touch to recovery_runner;
+grant select on recovery.own_fuse, recovery.own_failure, recovery.own_touch, recovery.own_lifeless to recovery_runner;
 --;
 grant select on sequence recovery.bell_time to recovery_runner;
 --;
@@ -13582,12 +14450,14 @@ grant execute on function
     recovery._writer_epoch(),
     recovery._has_names(regclass, jsonb),
     recovery._stale_sql(integer, text),
-    recovery._stale_value(integer, text, anyelement)
+    recovery._stale_value(integer, text, anyelement),
+    recovery._live_epoch(text)
 to recovery_runner;
 --;
 grant select on recovery.event, recovery.watch, recovery.failure, recovery.sweep_run,
     recovery.judgement, recovery.evidence, recovery.fuse, recovery.fuse_state, recovery.touch, recovery.cancellation,
-    recovery.observation, recovery.server_status, recovery.watch_status, recovery.setting_status, recovery.problem
+    recovery.observation, recovery.look, recovery.lifeless, recovery.lifeless_state,
+    recovery.server_status, recovery.watch_status, recovery.setting_status, recovery.problem
     to recovery_server, recovery_listener;
 --;
 -- The token is a secret between a server and the database.
@@ -13668,8 +14538,11 @@ grant execute on function
     recovery.work_processes(text, text, text),
     recovery.orphaned_processes(text, bigint),
     recovery.prune_processes(interval),
-    recovery._has_fuses(text),
+    recovery._has_guards(text),
     recovery._heir_of(bigint),
+    recovery._look_at_rows(),
+    recovery._close_lifeless(text, integer, interval),
+    recovery._adopt_named(text, text),
     recovery._close_burnt_fuse(text, interval),
     recovery._begin_shutdown(bigint, uuid, bigint, interval),
     recovery._end_dead_servers(interval),

@@ -21,7 +21,7 @@ declare
     v_beat    pg_catalog.timestamptz := pg_catalog.clock_timestamp();
     v_list    pg_catalog.text := case when p_heir is null then 'closed' else 'adopted' end;
     v_guard   pg_catalog.text := case when p_guarded then 'with'
-                           when p_heir is not null or not recovery._has_fuses(p_family) then 'ignore'
+                           when p_heir is not null or not recovery._has_guards(p_family) then 'ignore'
                            else 'without' end;
 begin
     -- each closing begins a transaction: see recovery._check_fresh

@@ -30,8 +30,9 @@ begin
         'watch', p_watch.name,
         'kind', case when p_heir then $sql$'adopted'$sql$
                      when p_watch.attempts is null then $sql$'closed'$sql$
-                     else format($sql$case when u.tries < %s then 'requeued' else 'closed' end$sql$,
-                         p_watch.max_attempts) end,
+                     else format($sql$case when u.tries < %s%s then 'requeued' else 'closed' end$sql$,
+                         p_watch.max_attempts, case when p_watch.free_reasons <> '{}' then format(
+                             ' or ($1).reason = any(%L::text[])', p_watch.free_reasons::text) else '' end) end,
         'topic', p_watch.topic,
         'values', case when v_diff then 'd.old, d.new' else v_old || E' as old,\n               ' || v_new
             || ' as new' end,

@@ -2,6 +2,7 @@ create or replace function recovery._close_selection(
     p_family text, p_owner text, p_epoch bigint, p_guard text,
     p_groups text[], p_watch text, p_key text[], p_bound text[], p_limit integer,
     p_reason text, p_detector text, p_lock_wait interval, p_careful boolean, p_heir bigint,
+    p_marked_watch text default null, p_marked text[] default null,
     out o_closed jsonb, out o_failed jsonb, out o_careful boolean, out o_split boolean
 )
 returns record
@@ -40,6 +41,8 @@ begin
     v_task.at := recovery._now();
     v_task.heir := p_heir;
     v_task.busy := '{}';
+    v_task.key := p_marked_watch;
+    v_task.marked := p_marked;
     select min(w.runner), min(w.path) into v_runner, v_task.path
     from recovery._attached_watches() as w where w.family = p_family;
     v_selection := case
@@ -52,14 +55,14 @@ begin
     v_failing := p_owner <> 'any' and exists (
         select from recovery.failure as f join recovery._attached_watches() as w on w.name = f.watch
         where w.family = p_family);
-    if p_owner = 'any' or exists (
+    if p_owner in ('any', 'lifeless') or exists (
         select from recovery._attached_watches() as w
         where p_groups is not null and p_heir is null and w.family = p_family and w.idle_topics is not null)
     then
         select array_agg(distinct e.epoch) into v_task.epochs
         from recovery._attached_watches() as w cross join lateral unnest(recovery._open_epochs(w.name)) as e (epoch)
         where w.family = p_family;
-        if p_owner <> 'any' and cardinality(v_task.epochs) > 3 and cardinality(p_groups) > 100 then
+        if p_owner not in ('any', 'lifeless') and cardinality(v_task.epochs) > 3 and cardinality(p_groups) > 100 then
             select f.o_groups, f.o_epochs into v_task.busy, v_task.epochs
             from recovery._open_elsewhere(p_family, v_task) as f;
         end if;
@@ -107,12 +110,15 @@ end
 $$;
 
 comment on function recovery._close_selection(
-    text, text, bigint, text, text[], text, text[], text[], integer, text, text, interval, boolean, bigint
+    text, text, bigint, text, text[], text, text[], text[], integer, text, text, interval, boolean, bigint,
+    text, text[]
 ) is
     'Closes (or hands to p_heir) one batch: the rows of p_groups, the row p_key of p_watch, those after key p_key up '
-    'to p_bound, or p_limit rows without a group. Goes round locked rows, asks for smaller batches where a large one '
+    'to p_bound, or p_limit rows without a group; of these, for owner lifeless, those with the keys p_marked of '
+    'p_marked_watch. Goes round locked rows, asks for smaller batches where a large one '
     'fails and finds the bad rows of a small one, writes the events of the groups, announces.';
 
 revoke all on function recovery._close_selection(
-    text, text, bigint, text, text[], text, text[], text[], integer, text, text, interval, boolean, bigint
+    text, text, bigint, text, text[], text, text[], text[], integer, text, text, interval, boolean, bigint,
+    text, text[]
 ) from public;

@@ -13,11 +13,11 @@ begin
         from jsonb_each_text(p_watch.close) as s)
         || case
             -- Taken from an owner that may live: the sign refuses its late result.
-            when p_owner = 'any' then E',\n        server_epoch = -abs(r.server_epoch)'
+            when p_owner in ('any', 'lifeless') then E',\n        server_epoch = -abs(r.server_epoch)'
             -- Back in the queue nobody owns it.
             when p_watch.attempts is not null then format(
-                E',\n        server_epoch = case when coalesce(r.%I, 0) + 1 < %s then null else r.server_epoch end',
-                p_watch.attempts, p_watch.max_attempts)
+                E',\n        server_epoch = case when %s then null else r.server_epoch end',
+                recovery._retries_sql(p_watch, 'c.reason'))
             else '' end;
 end
 $$;

@@ -25,7 +25,9 @@ as $$
 
    p_selection  groups: rows of the groups in keys;  range: rows after key keys up to key bound;  loose: max_rows rows
                 without a group;  row: the row with key keys
-   p_owner      epoch: rows of epoch;  none: rows without an owner;  any: whoever owns them, one of epochs or nobody
+   p_owner      epoch: rows of epoch;  none: rows without an owner;  any: whoever owns them, one of epochs or nobody;
+                lifeless: the same, of watch key the rows marked for which alive is still false;  named: rows without
+                an owner whose own says key
    p_guard      fuses: ignore, without (leave guarded rows alone), with (only guarded rows)
    p_careful    skip rows that somebody has locked
    p_failing    leave out rows that are recorded as failing and not yet due

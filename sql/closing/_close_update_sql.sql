@@ -89,7 +89,7 @@ begin
                 update {relation} as r set {set}
                 from v{n} as v cross join {c}
                 where r.ctid = v.tid and r.xmin = v.xm{same_partition}
-                  and case when {owned} then {open} end
+                  and case when {owned} then {open}{dead} end
                 returning v.owner, {key} as key, {group} as grp,
                           {kept}{more}
             ),
@@ -110,7 +110,9 @@ begin
                 when 'epoch' then 'r.server_epoch = ($1).epoch'
                 when 'none' then 'r.server_epoch is null'
                 else 'r.server_epoch is not distinct from v.owner' end,
-            'open', p_watch.open));
+            'open', p_watch.open,
+            'dead', case when p_owner = 'lifeless'
+                then coalesce(' and ' || recovery._life_sql(p_watch, 'dead'), '') else '' end));
     end if;
     if (p_image -> 'same')::boolean then
         v_ctes := v_ctes || E'\n' || recovery._render_sql($sql$

@@ -19,6 +19,7 @@ as $$
         when 'task_timeout' then 'task timed out'
         when 'idle_timeout' then 'no activity'
         when 'wall_timeout' then 'time limit reached'
+        when 'not_alive' then 'no sign of life'
         when 'unowned' then 'no server owns it'
         when 'row_gone' then 'its row is gone'
         else replace(p_reason, '_', ' ')

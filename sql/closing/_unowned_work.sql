@@ -27,7 +27,9 @@ begin
                 $sql$, jsonb_build_object(
                 'relation', v_watch.relation,
                 'open', v_watch.open,
-                'meant', coalesce(v_watch.only_if, 'true')))) as n;
+                -- Where the host's own tables say something of a row, somebody will notice.
+                'meant', concat_ws(') and (', coalesce(v_watch.only_if, 'true'), '(' || v_watch.alive || ') is null'))))
+                as n;
         exception when others then
             continue;  -- recovery._orphaned_epochs notes it
         end;

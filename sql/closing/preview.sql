@@ -18,7 +18,7 @@ begin
     v_task.at := recovery._now();
     for v_watch in select w.* from recovery._attached_watches() as w order by w.family, w.position, w.name loop
         begin
-            v_fuses := recovery._has_fuses(v_watch.family);
+            v_fuses := recovery._has_guards(v_watch.family);
             v_holes := jsonb_build_object(
                 'key', recovery._key_text(v_watch.key_columns, 'r'),
                 'group', coalesce('(' || v_watch.group_by || ')::text', 'null::text'),
@@ -39,16 +39,43 @@ begin
                         from {relation} as r
                         where {closable}
                         $sql$, v_holes || jsonb_build_object(
-                        'guarded', case when v_fuses then recovery._guard_sql(v_watch) else 'false' end,
+                        'guarded', case when v_fuses then concat_ws(' or ', recovery._guard_sql(v_watch),
+                                recovery._life_sql(v_watch, case when p_boot is null then 'spares' else 'guards' end))
+                            else 'false' end,
                         'spare', case when p_boot is null then 'keep' else 'adopt' end,
                         'closable', recovery._closable_sql(v_watch, 'epoch', 'ignore'))), v_task) as f (row);
             end loop;
+            if v_watch.owner is not null and not recovery._is_replicated(v_watch.family) then
+                return query select 'adopt'::text, 'adopted'::text, v_watch.name, f.row ->> 0, f.row ->> 1, null::bigint
+                    from recovery._run_as_owner(v_watch.runner, recovery._render_sql($sql$
+                        select jsonb_build_array({key}, {group}) from {relation} as r
+                        where r.server_epoch is null and ({open}) and {named}
+                        $sql$, v_holes || jsonb_build_object(
+                        'open', v_watch.open,
+                        'named', case when p_boot is null then recovery._is_named_sql(v_watch)
+                            else format('(%s) = %L', v_watch.owner, p_boot) end))) as f (row);
+            end if;
+            if v_watch.alive is not null and p_boot is null and not recovery._is_replicated(v_watch.family) then
+                v_task.epoch := null;
+                v_task.epochs := recovery._open_epochs(v_watch.name);
+                v_task.key := v_watch.name;
+                v_task.marked := array(
+                    select l.key from recovery.lifeless_state as l where l.watch = v_watch.name and l.dead);
+                return query select 'close'::text, 'not_alive'::text, v_watch.name, f.row ->> 0, f.row ->> 1,
+                        (f.row ->> 2)::bigint
+                    from recovery._run_as_owner(v_watch.runner, recovery._render_sql(
+                        'select jsonb_build_array({key}, {group}, r.server_epoch) from {relation} as r'
+                        ' where {closable}',
+                        v_holes || jsonb_build_object('closable', recovery._closable_sql(v_watch, 'lifeless',
+                            case when v_fuses then 'without' else 'ignore' end))), v_task) as f (row);
+            end if;
             if v_watch.unowned is not null and not recovery._is_replicated(v_watch.family) then
                 v_task.epoch := null;
                 return query select 'close'::text, 'unowned'::text, v_watch.name, f.row ->> 0, f.row ->> 1, null::bigint
                     from recovery._run_as_owner(v_watch.runner, recovery._render_sql(
                         'select jsonb_build_array({key}, {group}) from {relation} as r where {closable}',
-                        v_holes || jsonb_build_object('closable', recovery._closable_sql(v_watch, 'none', 'ignore'))),
+                        v_holes || jsonb_build_object('closable', recovery._closable_sql(v_watch, 'none',
+                            case when v_watch.alive is null then 'ignore' else 'without' end))),
                         v_task) as f (row);
             end if;
         exception when others then

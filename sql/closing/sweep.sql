@@ -32,6 +32,11 @@ begin
     v_ended := recovery._end_dead_servers(p_lock_wait);
     commit; set transaction isolation level read committed, read write;
     report := recovery._new_report(v_ended);
+    if recovery._begin_step(p_lock_wait) then
+        report := recovery._add_to_report(report, 'adopted', recovery._adopt_named(v_by));
+    end if;
+    commit; set transaction isolation level read committed, read write;
+    perform recovery._restore_settings(v_session);
     perform recovery._begin_step(p_lock_wait);
     for v_orphan in
         select distinct o.family, o.epoch from recovery._orphaned_epochs() as o order by o.family, o.epoch
@@ -42,6 +47,23 @@ begin
     end loop;
     -- each closing begins a transaction: see recovery._check_fresh
     commit; set transaction isolation level read committed, read write;
+    if recovery._begin_step(p_lock_wait) then
+        perform recovery._look_at_rows();
+    end if;
+    commit; set transaction isolation level read committed, read write;
+    for v_n in 1 .. 100000 loop
+        exit when not recovery._begin_step(p_lock_wait);
+        select x.* into v_burnt from recovery._close_lifeless(v_by, p_batch, p_lock_wait) as x;
+        commit; set transaction isolation level read committed, read write;
+        perform recovery._restore_settings(v_session);
+        exit when not v_burnt.o_more;
+        report := recovery._add_to_report(recovery._add_to_report(report, 'closed', v_burnt.o_closed), 'failed',
+            v_burnt.o_failed);
+        if pg_catalog.clock_timestamp() operator(pg_catalog.>) v_until then
+            report := pg_catalog.jsonb_set(report, array['more'], 'true');
+            exit;
+        end if;
+    end loop;
     for v_n in 1 .. 100000 loop
         exit when not recovery._begin_step(p_lock_wait);
         select b.* into v_burnt from recovery._close_burnt_fuse(v_by, p_lock_wait) as b;
@@ -85,8 +107,8 @@ $$;
 
 comment on procedure recovery.sweep(text, integer, interval, interval, jsonb) is
     'The repeating pass: ends the servers that recovery.judgement holds for dead, closes the orphans of every ended '
-    'epoch, the units of burnt-out fuses and, after asking a live owner, what is overdue. Any number at once, '
-    'anywhere. With p_budget it stops after that time, between two batches; its report then says more. One CALL in '
-    'autocommit.';
+    'epoch, what is dead by the host''s own evidence, the units of burnt-out fuses and, after asking a live owner, '
+    'what is overdue. Any number at once, anywhere. With p_budget it stops after that time, between two batches; its '
+    'report then says more. One CALL in autocommit.';
 
 revoke all on procedure recovery.sweep(text, integer, interval, interval, jsonb) from public;

@@ -8,7 +8,8 @@ as $$
     select exists (
         select from jsonb_array_elements(p_watch.uses) as u (use)
         where u.use ->> 0 = 'function'
-          and strpos(concat_ws(' ', p_watch.open, p_watch.group_by, p_watch.image), (u.use ->> 3) || '(') > 0)
+          and strpos(concat_ws(' ', p_watch.open, p_watch.group_by, p_watch.image, p_watch.owner),
+                     (u.use ->> 3) || '(') > 0)
 $$;
 
 comment on function recovery._calls_functions(recovery.watch) is

@@ -10,6 +10,8 @@ as $$
         'group', p_watch.group_by,
         'parent', p_watch.parent,
         'only', p_watch.only_if,
+        'owner', p_watch.owner,
+        'alive', p_watch.alive,
         'order', substring(p_watch.order_by from '^ROW\((.*)\)$'),
         'started', case when p_watch.supervised ->> 'started' is null then p_watch.started end,
         'image', case when p_watch.spec ->> 'image' is not null then p_watch.image end)

@@ -8,7 +8,7 @@ as $$
     select array[o.key], case o.key when 'order' then 'row(' || o.value || ')' else o.value end
     from jsonb_each_text(p_spec) as o
     where o.value is not null
-      and o.key in ('open', 'group', 'parent', 'order', 'image', 'started', 'only')
+      and o.key in ('open', 'group', 'parent', 'order', 'image', 'started', 'only', 'owner', 'alive')
     union all
     select array[o.key, e.key], e.value
     from jsonb_each(p_spec) as o

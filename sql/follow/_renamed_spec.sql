@@ -37,10 +37,13 @@ begin
     loop
         v_spec[v_one.option][v_one.name] := to_jsonb(recovery._rename_sql(v_one.value, v_renames));
     end loop;
-    if v_renames ? ('r.' || quote_ident(p_watch.attempts)) then
-        v_spec := jsonb_set(v_spec, '{attempts}',
-            to_jsonb((parse_ident(v_renames ->> ('r.' || quote_ident(p_watch.attempts)), false))[1]));
-    end if;
+    for v_one in
+        select o.option, v_renames ->> ('r.' || quote_ident(v_spec ->> o.option)) as name
+        from unnest(array['attempts', 'not_before']) as o (option)
+        where v_renames ? ('r.' || quote_ident(v_spec ->> o.option))
+    loop
+        v_spec[v_one.option] := to_jsonb((parse_ident(v_one.name, false))[1]);
+    end loop;
     return v_spec;
 end
 $$;

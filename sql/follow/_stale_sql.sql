@@ -16,6 +16,7 @@ begin
         when 'open' then v_watch.open
         when 'group' then v_watch.group_by
         when 'image' then v_watch.image
+        when 'owner' then v_watch.owner
         when 'key' then recovery._key_text(v_watch.key_columns, 'r') end;
     v_text := recovery._realias_sql(recovery._rename_sql(v_text, v_renames), E'\x01');
     return format('select (%s)::text', replace(replace(v_text, E'\x01.*', '$1'), E'\x01.', '($1).'));
@@ -23,7 +24,7 @@ end
 $$;
 
 comment on function recovery._stale_sql(integer, text) is
-    'The statement that computes the open, group, image or key of the row $1 by the present names of what it uses. '
-    'RC006 something is gone.';
+    'The statement that computes the open, group, image, owner or key of the row $1 by the present names of what it '
+    'uses. RC006 something is gone.';
 
 revoke all on function recovery._stale_sql(integer, text) from public;

@@ -14,6 +14,9 @@ begin
     if v_watch.group_by is not null then
         v_watch.group_by := format(v_value, 'group');
     end if;
+    if v_watch.owner is not null then
+        v_watch.owner := format(v_value, 'owner');
+    end if;
     v_watch.key_columns := null;
     return v_watch;
 end

@@ -23,7 +23,8 @@ as $$
       and exists (
         select from pg_attribute as a join said as s on s.what = 'column' and s.name = a.attname
         where a.attrelid = c.oid
-          and (a.attnum = any(w.open_columns) or strpos(w.started, 'r.' || quote_ident(a.attname)) > 0))
+          and (a.attnum = any(w.open_columns || w.owner_columns)
+               or strpos(w.started, 'r.' || quote_ident(a.attname)) > 0))
 $$;
 
 comment on function recovery._watches_in_the_way(text) is

@@ -14,7 +14,8 @@ create type recovery.task as (
     since    timestamptz,
     span     interval,
     path     text,
-    busy     text[]
+    busy     text[],
+    marked   text[]
 );
 
 comment on type recovery.task is
@@ -35,4 +36,5 @@ comment on column recovery.task.epochs is 'Epochs that own open rows.';
 comment on column recovery.task.since is 'Since when sweepers watch without a break.';
 comment on column recovery.task.span is 'The least timeout.';
 comment on column recovery.task.path is 'search_path that the host''s writers have: its triggers see it.';
+comment on column recovery.task.marked is 'Keys of the rows that alive was found false for.';
 comment on column recovery.task.busy is 'Groups in which others are known to have open work.';

@@ -25,6 +25,7 @@ declare
     v_start   pg_catalog.timestamptz := pg_catalog.clock_timestamp();
     v_ended   bigint[];
     v_orphan  pg_catalog.record;
+    v_session pg_catalog.jsonb := recovery._session_settings();
 begin
     commit; set transaction isolation level read committed, read write;  -- whatever the session begins with
     perform recovery._check_call(p_batch, p_lock_wait);
@@ -45,13 +46,19 @@ begin
         perform pg_catalog.pg_sleep(0.1);  -- policy wait: somebody live holds the name
     end loop;
     report := recovery._new_report(v_ended);
+    if recovery._begin_step(p_lock_wait) then
+        report := recovery._add_to_report(report, 'adopted',
+            recovery._adopt_named(pg_catalog.concat('boot:', epoch), p_name));
+    end if;
+    commit; set transaction isolation level read committed, read write;
+    perform recovery._restore_settings(v_session);
     perform recovery._begin_step(p_lock_wait);
     for v_orphan in
         select distinct o.family, o.epoch from recovery._orphaned_epochs(p_name) as o order by o.family, o.epoch
     loop
         exit when (report operator(pg_catalog.->) 'more') operator(pg_catalog.=) 'true'::pg_catalog.jsonb;
         -- Work that an active fuse guards becomes this boot's; the rest closes.
-        if recovery._has_fuses(v_orphan.family) then
+        if recovery._has_guards(v_orphan.family) then
             call recovery._close_epoch(v_orphan.family, v_orphan.epoch, pg_catalog.concat('boot:', epoch), p_batch,
                 p_lock_wait, epoch, report, true, epoch, token);
         end if;

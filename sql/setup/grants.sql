@@ -37,14 +37,16 @@ grant execute on function
         text, text, text, integer, text,
         text, text, text, text[], text[],
         text, interval, interval, text,
+        text, text, interval,
         jsonb, text, integer,
+        text[], text, interval, interval,
         text, boolean
     )
 to public;
 
 -- Runners: the fence of their trigger functions, what they need to know of their own watches, no more.
-grant select (epoch, ended, pending, drain_until) on recovery.server to recovery_runner;
-grant select on recovery.own_fuse, recovery.own_failure, recovery.own_touch to recovery_runner;
+grant select (epoch, name, ended, pending, drain_until) on recovery.server to recovery_runner;
+grant select on recovery.own_fuse, recovery.own_failure, recovery.own_touch, recovery.own_lifeless to recovery_runner;
 grant select on sequence recovery.bell_time to recovery_runner;
 grant execute on function
     recovery._fence_write(bigint, boolean),
@@ -60,12 +62,14 @@ grant execute on function
     recovery._writer_epoch(),
     recovery._has_names(regclass, jsonb),
     recovery._stale_sql(integer, text),
-    recovery._stale_value(integer, text, anyelement)
+    recovery._stale_value(integer, text, anyelement),
+    recovery._live_epoch(text)
 to recovery_runner;
 
 grant select on recovery.event, recovery.watch, recovery.failure, recovery.sweep_run,
     recovery.judgement, recovery.evidence, recovery.fuse, recovery.fuse_state, recovery.touch, recovery.cancellation,
-    recovery.observation, recovery.server_status, recovery.watch_status, recovery.setting_status, recovery.problem
+    recovery.observation, recovery.look, recovery.lifeless, recovery.lifeless_state,
+    recovery.server_status, recovery.watch_status, recovery.setting_status, recovery.problem
     to recovery_server, recovery_listener;
 -- The token is a secret between a server and the database.
 grant select (epoch, name, host, pid, process_start, version, lease, grace, booted, heartbeat, keeper,
@@ -145,8 +149,11 @@ grant execute on function
     recovery.work_processes(text, text, text),
     recovery.orphaned_processes(text, bigint),
     recovery.prune_processes(interval),
-    recovery._has_fuses(text),
+    recovery._has_guards(text),
     recovery._heir_of(bigint),
+    recovery._look_at_rows(),
+    recovery._close_lifeless(text, integer, interval),
+    recovery._adopt_named(text, text),
     recovery._close_burnt_fuse(text, interval),
     recovery._begin_shutdown(bigint, uuid, bigint, interval),
     recovery._end_dead_servers(interval),

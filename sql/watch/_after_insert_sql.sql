@@ -22,7 +22,7 @@ begin
                 then
                     return null;
                 end if;
-                perform recovery._fence_write(case when v_new then new.server_epoch end, v_new and not v_old);
+                perform recovery._fence_write(case when v_new then new.server_epoch end, v_new and not v_old{and_own});
                 v_kind := case when not v_new then 'closed' when v_old then 'adopted' else 'reopened' end;
         {write}
             {ring}
@@ -30,6 +30,8 @@ begin
             end if;
         $sql$, jsonb_build_object(
             'watch', p_watch.name,
+            'and_own', case when p_watch.owner is null then ''
+                else ' and ' || recovery._named_owner_sql(p_watch, 'own') end,
             'is_open', recovery._state_sql(p_watch, 'new'),
             'write', recovery._event_sql(p_watch, 'new', 'v_kind', $sql$v_was -> 'image'$sql$, v_image, p_watch.diff,
                 false),
@@ -53,7 +55,7 @@ begin
         {write_if_live}
             end if;
             if not found then
-                perform recovery._fence_write(new.server_epoch, true);
+                perform recovery._fence_write(new.server_epoch, {own});
         {write}
             end if;
         {ring}
@@ -62,6 +64,7 @@ begin
         $sql$, jsonb_build_object(
         'id', p_watch.id,
         'moved', v_moved,
+        'own', recovery._named_owner_sql(p_watch, 'own'),
         'is_open', recovery._state_sql(p_watch, 'new'),
         'write_if_live', recovery._event_sql(p_watch, 'new', v_opened, 'null::jsonb', v_image, false, true),
         'write', recovery._event_sql(p_watch, 'new', v_opened, 'null::jsonb', v_image, false, false),

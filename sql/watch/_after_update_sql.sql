@@ -26,7 +26,7 @@ begin
         {write_if_live}
             end if;
             if not found then
-                perform recovery._fence_write(case when v_new then new.server_epoch end, v_new and not v_old);
+                perform recovery._fence_write(case when v_new then new.server_epoch end, v_new and not v_old{and_own});
                 if not v_old and not v_new then
                     return null;
                 end if;
@@ -37,6 +37,8 @@ begin
         end
         $sql$, jsonb_build_object(
         'was_open', recovery._state_sql(p_watch, 'old'),
+        'and_own', case when p_watch.owner is null then ''
+            else ' and ' || recovery._named_owner_sql(p_watch, 'own') end,
         'is_open', recovery._state_sql(p_watch, 'new'),
         'write_if_live', recovery._event_sql(p_watch, 'new', 'v_kind', v_old, v_new, p_watch.diff, true),
         'write', recovery._event_sql(p_watch, 'new', 'v_kind', v_old, v_new, p_watch.diff, false),

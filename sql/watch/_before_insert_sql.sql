@@ -11,6 +11,7 @@ begin
             v_move constant text := 'recovery.move_{id}_' || pg_trigger_depth();
         begin
         {moved}
+        {named}
             new.server_epoch := case when {is_open} then coalesce(
                 new.server_epoch, nullif(current_setting('recovery.server_epoch', true), '')::bigint) end;
             return new;
@@ -23,6 +24,7 @@ begin
                 return new;  -- from another partition, where before_update has seen it
             end if;
         $sql$, '{}') else '' end,
+        'named', recovery._named_owner_sql(p_watch, 'inserted'),
         'is_open', case when recovery._is_decided_late(p_watch) then 'true'
                         else recovery._state_sql(p_watch, 'new') end));
 end

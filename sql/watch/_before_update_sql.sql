@@ -13,6 +13,7 @@ begin
         begin
         {moves}
             if {was_open} then
+        {handed}
                 -- The NULL of an ORM that has not seen who owns the row says nothing.
                 if new.server_epoch is null and v_writer is not null then
                     new.server_epoch := old.server_epoch;
@@ -24,6 +25,7 @@ begin
                 perform recovery._refuse_late_result(
                     old.server_epoch, case when v_opens then new.server_epoch end, tg_relid);
             end if;
+        {opened}
             if v_opens then
                 -- Ownership begins here. Who is no server leaves the owner that the row carries, and is refused if it
                 -- has ended.
@@ -47,6 +49,8 @@ begin
             perform set_config('recovery.move_{id}_' || pg_trigger_depth(), tg_relid || ' ' || old.ctid, true),
                     set_config('recovery.move_{id}', 'on', true);
         $sql$, jsonb_build_object('id', p_watch.id)) else '' end,
+        'handed', recovery._named_owner_sql(p_watch, 'handed'),
+        'opened', recovery._named_owner_sql(p_watch, 'opened'),
         'was_open', recovery._state_sql(p_watch, 'old'),
         'is_open', case when recovery._is_decided_late(p_watch) then 'true'
                         else recovery._state_sql(p_watch, 'new') end));

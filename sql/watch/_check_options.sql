@@ -11,6 +11,9 @@ declare
     v_attempts text := p_spec ->> 'attempts';
     v_grace    interval := p_spec ->> 'launch_grace';
     v_unowned  interval := p_spec ->> 'unowned';
+    v_lease    interval := p_spec ->> 'alive_lease';
+    v_backoff  interval := p_spec ->> 'backoff';
+    v_cap      interval := p_spec ->> 'max_backoff';
     v_problem  text;
     v_hint     text;
 begin
@@ -42,6 +45,21 @@ begin
         (v_requeue is not null and coalesce((p_spec ->> 'max_attempts')::integer, 0) < 1,
          format('max attempts %s of %s is not allowed', coalesce(p_spec ->> 'max_attempts', 'null'), p_table),
          'Give 1 or more.'),
+        (array_position(recovery._to_texts(p_spec -> 'free_reasons'), null) is not null,
+         format('free reasons %s of %s are not allowed', p_spec ->> 'free_reasons', p_table),
+         'Give reasons as recovery.event writes them.'),
+        (p_spec ->> 'not_before' is not null and v_requeue is null,
+         format('not_before of %s is for work that goes back to a queue', p_table),
+         'Give p_requeue too.'),
+        (p_spec ->> 'not_before' is not null
+            and (v_backoff > interval '0' and v_cap >= v_backoff and v_cap <= interval '366 days') is not true,
+         format('backoff %s up to %s of %s is not allowed', coalesce(v_backoff::text, 'null'),
+             coalesce(v_cap::text, 'null'), p_table),
+         'Give a positive interval, and a longest one of at most 366 days.'),
+        (p_spec ->> 'alive' is not null
+            and (v_lease >= interval '1 second' and v_lease <= interval '1 day') is not true,
+         format('alive_lease %s of %s is not allowed', coalesce(v_lease::text, 'null'), p_table),
+         'Give an interval from a second to a day.'),
         (p_spec ->> 'position' is null,
          format('position null of %s is not allowed', p_table),
          'Give an integer.'),

@@ -17,6 +17,12 @@ as $$
                              or p_watch.spec -> 'close' ? s.name or p_watch.spec -> 'requeue' ? s.name then
                        format('column "%s" must be an integer that no close or requeue expression sets', s.name)
                    end
+               when s.option = 'not_before' then
+                   case when a.atttypid <> 'timestamptz'::regtype
+                             or p_watch.spec -> 'close' ? s.name or p_watch.spec -> 'requeue' ? s.name then
+                       format('column "%s" must be a timestamptz that no close or requeue expression sets: '
+                           'for another type set it in requeue, by c.at and c.attempt', s.name)
+                   end
                when s.expression is null then
                    format('column "%s" has no expression: write "null" to set null', s.name)
            end
@@ -27,6 +33,8 @@ as $$
         from jsonb_each_text(coalesce(nullif(p_watch.spec -> 'requeue', 'null'), '{}')) as r
         union all
         select p_watch.attempts, 'attempts', null where p_watch.attempts is not null
+        union all
+        select p_watch.not_before, 'not_before', null where p_watch.not_before is not null
     ) as s (name, option, expression)
     left join pg_attribute as a
         on a.attrelid = p_watch.relation and a.attname = s.name and a.attnum > 0 and not a.attisdropped
@@ -34,7 +42,7 @@ as $$
 $$;
 
 comment on function recovery._closing_columns(recovery.watch) is
-    'The columns that the options close, requeue and attempts of a watch name, with their type and what is wrong '
-    'with them.';
+    'The columns that the options close, requeue, attempts and not_before of a watch name, with their type and what '
+    'is wrong with them.';
 
 revoke all on function recovery._closing_columns(recovery.watch) from public;

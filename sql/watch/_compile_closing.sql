@@ -16,15 +16,14 @@ begin
         v_what := v_column.option || ' ' || v_column.name;
         if v_column.problem is not null then
             perform recovery._fail_expression(v_watch.relation, v_what, v_column.problem);
-        elsif v_column.option <> 'attempts' then
+        elsif v_column.option not in ('attempts', 'not_before') then
             v_sets[v_column.option][v_column.name] := to_jsonb((recovery._compile_expression(
                 v_watch.relation, v_what, v_column.expression, v_column.type, p_closing => true)).o_text);
         end if;
         v_json := v_json or v_column.is_json;
     end loop;
     v_watch.requeue := nullif(v_sets -> 'requeue', '{}');
-    v_watch.close := recovery._requeue_sql(
-        v_watch.relation, v_sets -> 'close', v_sets -> 'requeue', v_watch.attempts, v_watch.max_attempts);
+    v_watch.close := recovery._requeue_sql(v_watch, v_sets -> 'close', v_sets -> 'requeue');
     v_watch.canonical := case when v_watch.attempts is null then v_sets - 'requeue' else v_sets end;
     v_watch.diff := v_json and v_watch.spec ->> 'image' is null;
     v_watch.image := (recovery._compile_expression(v_watch.relation, 'image', coalesce(v_watch.spec ->> 'image', (

@@ -15,6 +15,7 @@ begin
     new := recovery._read_options(new);
     new := recovery._read_table(new, tg_op = 'INSERT');
     new := recovery._compile_row(new);
+    new := recovery._compile_evidence(new);
     new := recovery._compile_closing(new);
     new := recovery._compile_supervision(new);
     new.canonical := recovery._canonical_spec(new, new.canonical);

@@ -9,8 +9,9 @@ declare
     v_watch  record;
     v_epochs jsonb;
 begin
-    select w.relation, w.open, w.runner into strict v_watch from recovery._attached_watches() as w
-        where w.name = p_watch;
+    -- Not by recovery._attached_watches(): that fetches the long columns of all of them, for each watch.
+    select w.relation, w.open, w.runner into strict v_watch from recovery.watch as w
+    where w.name = p_watch and exists (select from pg_class as c where c.oid = w.relation);
     -- Steps from one epoch to the next in the partial index, so the cost follows the number of owners.
     select e.* into v_epochs from recovery._run_as_owner(v_watch.runner, recovery._render_sql($sql$
         with recursive e (epoch) as (

@@ -13,8 +13,8 @@ as $$
    reading an expression may execute code already (a literal of a type that holds a domain). The view does not stay. */
 declare
     v_closing constant text :=
-        '(values (null::text, null::text, null::text, null::timestamptz, null::bigint, null::bigint))'
-        ' as c (reason, message, detector, at, ms, epoch)';
+        '(values (null::text, null::text, null::text, null::timestamptz, null::bigint, null::bigint, null::integer))'
+        ' as c (reason, message, detector, at, ms, epoch, attempt)';
     v_nothing constant text := '(values (1)) as recovery_none (one)';
     v_task    recovery.task;
     v_found   jsonb;

@@ -21,6 +21,10 @@ begin
     v_watch.unowned := v_spec ->> 'unowned';
     v_watch.attempts := v_spec ->> 'attempts';
     v_watch.max_attempts := case when v_watch.attempts is not null then v_spec ->> 'max_attempts' end;
+    v_watch.free_reasons := case when v_watch.attempts is not null
+        then coalesce(recovery._to_texts(v_spec -> 'free_reasons'), '{}') end;
+    v_watch.not_before := v_spec ->> 'not_before';
+    v_watch.alive_lease := v_spec ->> 'alive_lease';
     v_watch.runner := (recovery._runner_of(v_watch.relation)).id;
     if v_watch.runner is null then
         perform recovery._fail('42501',

@@ -28,6 +28,18 @@ begin
         v_watch.family, case when v_watch.group_by is null then 'range' else 'groups' end), v_task, 'plan');
     perform recovery._run_as_owner(v_watch.runner, 'explain (costs off) ' || recovery._close_sql(
         v_watch.family, 'row', 'any', 'without', true, true, false, v_watch.name), v_task, 'plan');
+    if v_watch.owner is not null then
+        v_step := 'owner';
+        perform recovery._run_as_owner(v_watch.runner, 'explain (costs off) ' || recovery._close_sql(
+            v_watch.family, 'range', 'named', 'ignore', true, false, true, v_watch.name), v_task, 'plan');
+    end if;
+    if v_watch.alive is not null then
+        v_step := 'alive';
+        perform recovery._run_as_owner(v_watch.runner, 'explain (costs off) ' || recovery._look_sql(v_watch), v_task,
+            'plan');
+        perform recovery._run_as_owner(v_watch.runner, 'explain (costs off) ' || recovery._close_sql(
+            v_watch.family, 'row', 'lifeless', 'without', true, true, false, v_watch.name), v_task, 'plan');
+    end if;
     if v_watch.supervised is not null then
         v_step := 'watchdog';
         perform recovery._run_as_owner(v_watch.runner, 'explain (costs off) ' || recovery._due_sql(v_watch), v_task,

@@ -23,16 +23,21 @@ declare
     v_moves   text;
     v_moved   text := '';
     v_columns text;
+    v_owner   text;
     v_trigger record;
 begin
     if not recovery._has_rewriting_trigger(p_watch.relation) and p_watch.open !~ '\mr\.\*' then
         select string_agg(format('%I', a.attname), ', ' order by a.attnum) into v_columns
         from pg_attribute as a
         where a.attrelid = p_watch.relation and not a.attisdropped
-          and (a.attname = 'server_epoch'
+          and (a.attname = 'server_epoch' or a.attnum = any(p_watch.owner_columns)
                or a.attnum = any(p_watch.open_columns) and strpos(p_watch.open, 'r.' || quote_ident(a.attname)) > 0)
         having not bool_or(a.attgenerated <> '' or a.atttypid in ('json'::regtype, 'jsonb'::regtype));
     end if;
+    -- Of an open row: whether it was handed to another server.
+    v_owner := case when v_columns is null then '' else (
+        select ' of ' || string_agg(quote_ident(a.attname), ', ' order by a.attnum) from pg_attribute as a
+        where a.attrelid = p_watch.relation and a.attnum = any(p_watch.owner_columns)) end;
     if (select c.relkind from pg_class as c where c.oid = p_watch.relation) = 'p' then
         -- A row may be on its way between partitions.
         v_moves := format($sql$current_setting('recovery.move_%s', true) = 'on'$sql$, p_watch.id);
@@ -52,6 +57,8 @@ begin
                 case when v_moves is null then
                     'new.server_epoch is null and old.server_epoch is not null and (' || v_was || ') and '
                         || v_writes end),
+            ('zz_recovery_27_owner', 'before_update', 'before update' || v_owner,
+                case when v_moves is null and p_watch.owner is not null then '(' || v_was || ') and ' || v_writes end),
             ('zz_recovery_30_delete', 'before_delete', 'before delete', v_moves),
             ('recovery_10_insert', 'insert', 'after insert', '(' || v_is || v_moved || ')'),
             ('recovery_20_update', 'update', 'after update' || coalesce(' of ' || v_columns, ''), v_writes),

@@ -21,10 +21,18 @@ create or replace function recovery.attach(
     p_launch_grace  interval default null,  -- work this young is kept, although no fuse guards it yet
     p_unowned       interval default null,  -- rows of no epoch that are older are closed at boot
     p_only          text     default null,  -- condition: the open row of an ended epoch is damage; others are let go
+    -- The owner: where another session than the worker's writes the row.
+    p_owner         text     default null,  -- text expression: the name of the server that does the work
+    p_alive         text     default null,  -- boolean expression: evidence of its life in the host's own tables
+    p_alive_lease   interval default interval '15 seconds',  -- seen false for so long, the row is an orphan
     -- The retry: back to the queue while attempts are left.
     p_requeue       jsonb    default null,  -- column -> expression, as p_close, and then set instead of it
     p_attempts      text     default null,  -- the integer column that counts
     p_max_attempts  integer  default 3,     -- so many in all; the last one fails
+    p_free_reasons  text[]   default '{shutdown,drain_expired}',  -- an interruption for one of these costs no attempt
+    p_not_before    text     default null,  -- the timestamptz column before which the queue must not take it again
+    p_backoff       interval default interval '1 second',   -- so long after the first attempt, then twice as long
+    p_max_backoff   interval default interval '5 minutes',  -- and never longer than this
     -- The host: by what path its triggers find their names when a closing fires them.
     p_search_path   text     default pg_catalog.current_setting('search_path'),
     -- How: at once, in this transaction, or only registered, for a client that executes recovery.attach_steps.
@@ -68,7 +76,12 @@ begin
         'failed_topics', p_failed_topics, 'idle_topics', p_idle_topics,
         'started', p_started, 'launch_grace', p_launch_grace, 'unowned', p_unowned, 'only', p_only,
         'requeue', p_requeue, 'attempts', p_attempts,
-        'max_attempts', case when p_requeue is not null then p_max_attempts end);
+        'max_attempts', case when p_requeue is not null then p_max_attempts end
+    ) || jsonb_strip_nulls(jsonb_build_object(
+        'owner', p_owner, 'alive', p_alive, 'alive_lease', case when p_alive is not null then p_alive_lease end,
+        'free_reasons', case when p_requeue is not null then p_free_reasons end,
+        'not_before', p_not_before, 'backoff', case when p_not_before is not null then p_backoff end,
+        'max_backoff', case when p_not_before is not null then p_max_backoff end));
     perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
     perform recovery._forget_dropped();
     -- Grants.
@@ -122,7 +135,9 @@ comment on function recovery.attach(
     text, text, text, integer, text,
     text, text, text, text[], text[],
     text, interval, interval, text,
+    text, text, interval,
     jsonb, text, integer,
+    text[], text, interval, interval,
     text, boolean
 ) is
     'Watches a table: adds server_epoch, a partial index and triggers, after planning the real statements. '
@@ -136,6 +151,8 @@ revoke all on function recovery.attach(
     text, text, text, integer, text,
     text, text, text, text[], text[],
     text, interval, interval, text,
+    text, text, interval,
     jsonb, text, integer,
+    text[], text, interval, interval,
     text, boolean
 ) from public;

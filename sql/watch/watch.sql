@@ -32,6 +32,12 @@ create table recovery.watch (
     requeue       jsonb,
     attempts      text,
     max_attempts  integer,
+    free_reasons  text[],
+    not_before    text,
+    owner         text,
+    owner_columns smallint[],
+    alive         text,
+    alive_lease   interval,
     activity      text,
     timeout       text,
     kind          text,
@@ -98,6 +104,17 @@ comment on column recovery.watch.requeue is
     'Column -> expression over r and c that a closing sets instead, while attempts are left: back to the queue.';
 comment on column recovery.watch.attempts is 'Integer column that counts the attempts.';
 comment on column recovery.watch.max_attempts is 'So many in all; the last one fails.';
+comment on column recovery.watch.free_reasons is 'Reasons of a closing that cost no attempt.';
+comment on column recovery.watch.not_before is
+    'Timestamptz column that a requeue sets: the host''s queue must not take the row before.';
+comment on column recovery.watch.owner is
+    'Text expression: the name of the server that does the work, where another session writes the row; null: the '
+    'session is the owner.';
+comment on column recovery.watch.owner_columns is 'Numbers of the columns that it reads.';
+comment on column recovery.watch.alive is
+    'Boolean expression, evidence from the host''s own tables: false, the row is an orphan whoever owns it; true, it '
+    'is guarded; null says nothing.';
+comment on column recovery.watch.alive_lease is 'How long it must be seen false, without a break, to count.';
 comment on column recovery.watch.activity is
     'Timestamptz expression: when the row last moved. Evaluated on candidates only, never indexed.';
 comment on column recovery.watch.timeout is 'Interval expression: the row''s own timeout, before any setting.';

@@ -3,10 +3,10 @@
 
 -- closes a batch
 with u1 as (
-    update app.task as r set data = case when coalesce(r.attempts, 0) + 1 < 3 then r.data else (r.data || '{"interrupted": true}'::jsonb) end,
-        status = case when coalesce(r.attempts, 0) + 1 < 3 then 'queued'::text else 'failed'::text end,
-        attempts = coalesce(r.attempts, 0) + 1,
-        server_epoch = case when coalesce(r.attempts, 0) + 1 < 3 then null else r.server_epoch end
+    update app.task as r set data = case when (coalesce(r.attempts, 0) + 1 < 3 or c.reason = any('{shutdown,drain_expired}'::text[])) then r.data else (r.data || '{"interrupted": true}'::jsonb) end,
+        status = case when (coalesce(r.attempts, 0) + 1 < 3 or c.reason = any('{shutdown,drain_expired}'::text[])) then 'queued'::text else 'failed'::text end,
+        attempts = coalesce(r.attempts, 0) + case when c.reason = any('{shutdown,drain_expired}'::text[]) then 0 else 1 end,
+        server_epoch = case when (coalesce(r.attempts, 0) + 1 < 3 or c.reason = any('{shutdown,drain_expired}'::text[])) then null else r.server_epoch end
     from (values (($1).reason, ($1).message, ($1).detector, ($1).written,
                   (date_part('epoch', ($1).written) * 1000)::bigint, ($1).epoch))
           as c (reason, message, detector, at, ms, epoch)
@@ -90,7 +90,7 @@ e as (
     select ($1).written, x.owner, x.watch, x.kind, x.topic, x.key, x.grp,
            ($1).reason, ($1).detector, x.old, x.new
     from (
-        select 1 as pos, 'app.task'::text as watch, case when u.tries < 3 then 'requeued' else 'closed' end::text as kind, 'task.changed'::text as topic,
+        select 1 as pos, 'app.task'::text as watch, case when u.tries < 3 or ($1).reason = any('{shutdown,drain_expired}'::text[]) then 'requeued' else 'closed' end::text as kind, 'task.changed'::text as topic,
                u.owner, u.key, u.grp,
                d.old, d.new, row_number() over (order by u.ord) as ord
         from u1 as u
@@ -148,10 +148,10 @@ with v1 as materialized (
     offset 0) as s
 ),
 u1 as (
-    update app.task as r set data = case when coalesce(r.attempts, 0) + 1 < 3 then r.data else (r.data || '{"interrupted": true}'::jsonb) end,
-        status = case when coalesce(r.attempts, 0) + 1 < 3 then 'queued'::text else 'failed'::text end,
-        attempts = coalesce(r.attempts, 0) + 1,
-        server_epoch = case when coalesce(r.attempts, 0) + 1 < 3 then null else r.server_epoch end
+    update app.task as r set data = case when (coalesce(r.attempts, 0) + 1 < 3 or c.reason = any('{shutdown,drain_expired}'::text[])) then r.data else (r.data || '{"interrupted": true}'::jsonb) end,
+        status = case when (coalesce(r.attempts, 0) + 1 < 3 or c.reason = any('{shutdown,drain_expired}'::text[])) then 'queued'::text else 'failed'::text end,
+        attempts = coalesce(r.attempts, 0) + case when c.reason = any('{shutdown,drain_expired}'::text[]) then 0 else 1 end,
+        server_epoch = case when (coalesce(r.attempts, 0) + 1 < 3 or c.reason = any('{shutdown,drain_expired}'::text[])) then null else r.server_epoch end
     from v1 as v cross join (values (($1).reason, ($1).message, ($1).detector, ($1).written,
                   (date_part('epoch', ($1).written) * 1000)::bigint, ($1).epoch))
           as c (reason, message, detector, at, ms, epoch)
@@ -252,7 +252,7 @@ e as (
     select ($1).written, x.owner, x.watch, x.kind, x.topic, x.key, x.grp,
            ($1).reason, ($1).detector, x.old, x.new
     from (
-        select 1 as pos, 'app.task'::text as watch, case when u.tries < 3 then 'requeued' else 'closed' end::text as kind, 'task.changed'::text as topic,
+        select 1 as pos, 'app.task'::text as watch, case when u.tries < 3 or ($1).reason = any('{shutdown,drain_expired}'::text[]) then 'requeued' else 'closed' end::text as kind, 'task.changed'::text as topic,
                u.owner, u.key, u.grp,
                d.old, d.new, row_number() over (order by u.ord) as ord
         from u1 as u

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -455,7 +456,8 @@ def test_nothing_is_left_when_it_stops(dsn: str, conn: Connection, work: Any) ->
 async def test_supervise_and_requeue(conn: Connection, dsn: str, twin: str) -> None:
     conn.execute(
         "create table public.task (id int primary key, status text, tries int not null default 0,"
-        " session text, started timestamptz not null default clock_timestamp())"
+        " session text, started timestamptz not null default clock_timestamp(),"
+        " worker text, run_at timestamptz)"
     )
     options: dict[str, Any] = {
         "open": "status = 'running'",
@@ -464,6 +466,13 @@ async def test_supervise_and_requeue(conn: Connection, dsn: str, twin: str) -> N
         "requeue": {"status": "'queued'"},
         "attempts": "tries",
         "max_attempts": 2,
+        "free_reasons": [],  # a shutdown costs an attempt here
+        "not_before": "run_at",
+        "backoff": timedelta(seconds=90),
+        "max_backoff": "1 hour",
+        "owner": "worker",
+        "alive": "nullif(worker, 'unknown') is not null or null",
+        "alive_lease": timedelta(seconds=20),
     }
     said: dict[str, Any] = {"kind": "'x'", "cancel": "group", "started": "started"}
     if twin == "sync":
@@ -483,6 +492,8 @@ async def test_supervise_and_requeue(conn: Connection, dsn: str, twin: str) -> N
         server.shutdown()
         row = conn.execute("select status from public.task").fetchone()
         assert row == (expected,)
+    waits = conn.execute("select run_at > now() + interval '30 s' from public.task").fetchone()
+    assert waits == (True,)
     with pytest.raises(recovery.WatchInvalid, match="kind"):
         recovery.supervise(conn, "public.task", kind="nothing", started="started")
     with pytest.raises(recovery.WatchUnknown):

@@ -250,6 +250,48 @@ def test_unowned_work_is_read_by_the_partial_index(conn: Connection) -> None:
     assert after["idx_read"] - before["idx_read"] <= 5
 
 
+@pytest.mark.parametrize("group", [None, "session"])
+@pytest.mark.parametrize("open_rows", [100, 10_000])
+def test_evidence_of_the_host_is_asked_of_open_rows(
+    conn: Connection, group: str | None, open_rows: int
+) -> None:
+    """The look at each sweep, the search for rows to adopt, and the closing: by the partial index,
+    whatever the table's size; and the evidence is read of open rows only."""
+    fill(conn, 30_000, group, open_rows)
+    conn.execute("select recovery.detach('app.job')")
+    attach(conn, group=group, alive="id % 2 = 0", owner="error")
+    conn.execute("vacuum analyze app.job")
+    index = value(conn, "select 'recovery_open_' || id from recovery.watch where name = 'app.job'")
+    for name in ("hashjoin", "mergejoin", "seqscan"):
+        conn.execute(f"set enable_{name} = off")
+    look = str(
+        value(
+            conn, "select recovery._look_sql(w) from recovery.watch as w where w.name = 'app.job'"
+        )
+    )
+    scope = "groups" if group else "range"
+    close = str(value(conn, "select recovery._close_sql('app.job', %s, 'lifeless')", scope))
+    task = {
+        "epochs": [1, 2],
+        "key": "app.job",
+        "marked": [str(n) for n in range(0, 3000, 300)],
+        "at": datetime.now(UTC),
+        "written": datetime.now(UTC),
+        "reason": "not_alive",
+        **({"keys": ["s0", "s300"]} if group else {}),
+    }
+    for statement in (look, close):
+        plan = planned(conn, statement, **task)
+        assert index in {node.get("Index Name") for node in nodes(plan)}, statement
+        assert "Seq Scan" not in scans(plan)
+    before = counters(conn)
+    conn.execute("select recovery._look_at_rows()")
+    conn.execute("select recovery._adopt_named('sweep:x')")
+    after = counters(conn)
+    assert after["seq_scan"] == before["seq_scan"]
+    assert after["idx_read"] - before["idx_read"] <= 2 * open_rows + 10
+
+
 @pytest.mark.parametrize("analyzed", [False, True])
 def test_the_bound_of_a_batch_of_groups_is_computed_once(conn: Connection, analyzed: bool) -> None:
     """40,000 groups of one row, of which the planner may know nothing: no step of the plan meets a
