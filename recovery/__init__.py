@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         PermissionDenied,
         RecoveryError,
         SchemaMismatch,
+        TableBusy,
         TokenMismatch,
         WatchExists,
         WatchInvalid,
@@ -45,8 +46,10 @@ if TYPE_CHECKING:
     from recovery.settings import aconfigure, asetting, configure, setting
     from recovery.types import Cancel, ClosedRow, Event, Eviction, PreviewRow, Report
     from recovery.watch import (
+        aalter,
         aattach,
         adetach,
+        alter,
         apermit,
         asupervise,
         attach,
@@ -62,7 +65,7 @@ _HOMES = {
     "database.connect": "Target",
     "errors": "ConnectionFailed Draining EpochEnded EpochUnknown FuseOut InvalidArgument"
     " InvalidName Lagged LeaseLapsed NameTaken NotAutocommit PermissionDenied"
-    " RecoveryError SchemaMismatch TokenMismatch WatchExists WatchInvalid"
+    " RecoveryError SchemaMismatch TableBusy TokenMismatch WatchExists WatchInvalid"
     " WatchUnknown WorkRevoked",
     "events.bus": "Bus Subscription",
     "events.listener": "Listener listen",
@@ -72,7 +75,7 @@ _HOMES = {
     "server.service": "Service serve",
     "settings": "aconfigure asetting configure setting",
     "types": "Cancel ClosedRow Event Eviction PreviewRow Report",
-    "watch": "aattach adetach apermit asupervise attach detach permit supervise",
+    "watch": "aalter aattach adetach alter apermit asupervise attach detach permit supervise",
     "work.fuse": "Fuse",
     "work.process": "TrackedProcess",
 }
@@ -105,6 +108,7 @@ __all__ = [
     "Server",
     "Service",
     "Subscription",
+    "TableBusy",
     "Target",
     "TokenMismatch",
     "TrackedProcess",
@@ -113,12 +117,14 @@ __all__ = [
     "WatchUnknown",
     "WorkRevoked",
     "__version__",
+    "aalter",
     "aattach",
     "aboot",
     "aclose",
     "aconfigure",
     "adetach",
     "aevict",
+    "alter",
     "apermit",
     "apreview",
     "asetting",

@@ -34,6 +34,7 @@ ORDER = (
     "events",
     "fence",
     "watch",
+    "steps",
     "closing",
     "settings",
     "schema",

@@ -1193,6 +1193,28 @@ comment on function recovery._lacks_loan(regclass) is
 --;
 revoke all on function recovery._lacks_loan(regclass) from public;
 --;
+-- sql/rights/_lacks_runner.sql
+create or replace function recovery._lacks_runner(p_runner recovery.runner)
+returns boolean
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select not exists (
+        select from pg_roles as r
+        join pg_proc as f on f.proowner = r.oid
+        where r.rolname = p_runner.role and f.pronamespace = 'recovery_private'::regnamespace
+            and f.proname = format('run_%s', p_runner.id) and f.prosecdef
+            and pg_has_role(r.oid, 'recovery_runner', 'member')
+            and (p_runner.privileged or pg_has_role(r.oid, p_runner.owner, 'usage')))
+$$;
+--;
+comment on function recovery._lacks_runner(recovery.runner) is
+    'Whether a runner is not what recovery.permit has made: the role, its memberships, or its function are gone.';
+--;
+revoke all on function recovery._lacks_runner(recovery.runner) from public;
+--;
 -- sql/rights/_lend_table.sql
 create or replace function recovery._lend_table(p_table regclass, p_role name)
 returns void
@@ -1665,6 +1687,7 @@ begin
         recovery._check_owner(regclass),
         recovery._check_table(regclass),
         recovery._prepare_runner(regclass),
+        recovery._lacks_runner(recovery.runner),
         recovery._add_owner_column(recovery.watch),
         recovery._runner_of(regclass),
         recovery._realias_sql(text, text),
@@ -1686,6 +1709,7 @@ begin
         recovery._watch_flaw(recovery.watch),
         recovery._watch_indexes(recovery.watch),
         recovery._index_problem(recovery.watch, text, text),
+        recovery._find_index(regclass, text),
         recovery._index_steps(recovery.watch, text, text, interval),
         recovery._repair_indexes(recovery.watch),
         recovery._replace_indexes(recovery.watch, recovery.watch),
@@ -3123,6 +3147,23 @@ comment on function recovery._fail_expression(regclass, text, text) is
 --;
 revoke all on function recovery._fail_expression(regclass, text, text) from public;
 --;
+-- sql/watch/_find_index.sql
+create or replace function recovery._find_index(p_table regclass, p_name text)
+returns regclass
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    -- In the catalog: to name it one would need a right on its schema.
+    select i.oid::regclass from pg_class as t join pg_class as i on i.relnamespace = t.relnamespace
+    where t.oid = p_table and i.relname = p_name
+$$;
+--;
+comment on function recovery._find_index(regclass, text) is 'The relation of that name beside a table; null: none.';
+--;
+revoke all on function recovery._find_index(regclass, text) from public;
+--;
 -- sql/watch/_finish_attach.sql
 create or replace function recovery._finish_attach(p_table regclass)
 returns void
@@ -3135,9 +3176,10 @@ declare
     v_watch recovery.watch;
 begin
     perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
-    select w.* into strict v_watch from recovery.watch as w where w.relation = p_table;
     -- While nobody waits for it.
     perform recovery._prepare_runner(p_table);
+    update recovery.watch as w set path = w.path, attached = coalesce(w.attached, clock_timestamp())
+    where w.relation = p_table returning w.* into strict v_watch;
     perform recovery._rehearse_watch(p_table);
     perform recovery._rehearse_closing(p_table);
     if exists (
@@ -3149,8 +3191,6 @@ begin
     else
         perform recovery._lock_table(p_table, 'share row exclusive');
     end if;
-    update recovery.watch as w set path = w.path, attached = coalesce(w.attached, clock_timestamp())
-    where w.relation = p_table returning w.* into v_watch;
     perform recovery._make_definitions(v_watch);
     perform recovery._comment_triggers(p_table);
 end
@@ -3617,22 +3657,24 @@ as $$
 declare
     v_schema regnamespace := (select c.relnamespace from pg_class as c where c.oid = p_watch.relation);
     v_name   text := format('recovery_%s_%s%s', p_kind, p_watch.id, p_suffix);
-    v_root   text := format('%s.%I', v_schema, v_name);
+    v_root   regclass := recovery._find_index(p_watch.relation, v_name);
     v_flaw   record;
     v_wrong  boolean;
     v_sum    text := left(md5(recovery._index_sql(p_watch, p_kind)), 6);
     v_joined jsonb := '{}';
     v_node   record;
+    v_found  regclass;
+    v_well   boolean;
     v_index  text;
 begin
     v_flaw := recovery._index_problem(p_watch, p_kind, p_suffix);
     if v_flaw.problem like '% is not its index' then
         perform recovery._fail('RC006', v_flaw.problem, v_flaw.remedy);
     end if;
-    v_wrong := v_flaw.problem like '% is not the one that %';
-    if to_regclass(v_root) is not null and not v_wrong then
+    v_wrong := coalesce(v_flaw.problem like '% is not the one that %', false);
+    if v_root is not null and not v_wrong then
         select jsonb_object_agg(i.indrelid::oid, i.indexrelid::regclass) into v_joined
-        from pg_partition_tree(to_regclass(v_root)) as t join pg_index as i on i.indexrelid = t.relid;
+        from pg_partition_tree(v_root) as t join pg_index as i on i.indexrelid = t.relid;
     end if;
     for v_node in
         select n.relid, n.parentrelid, n.isleaf, n.level, c.relnamespace::regnamespace as schema
@@ -3644,8 +3686,10 @@ begin
     loop
         v_index := v_joined ->> v_node.relid::oid::text;
         if v_node.level > 0 and v_index is not null then
-            if v_node.isleaf and not (select i.indisvalid and i.indisready from pg_index as i
-                                      where i.indexrelid = v_index::regclass) then
+            if v_node.isleaf and exists (
+                select from pg_partition_tree(v_root) as t join pg_index as i on i.indexrelid = t.relid
+                where i.indrelid = v_node.relid and not (i.indisvalid and i.indisready))
+            then
                 what := 'reindex ' || v_index;
                 statement := 'reindex index concurrently ' || v_index;
                 return next;
@@ -3656,15 +3700,16 @@ begin
             v_name := format('recovery_%s_%s%s_%s_%s', p_kind, p_watch.id, p_suffix, v_node.relid::oid, v_sum);
         end if;
         v_index := format('%s.%I', v_node.schema, v_name);
-        if to_regclass(v_index) is not null and (
-            v_node.level = 0 and v_wrong or v_node.isleaf and not (
-                select i.indisvalid and i.indisready from pg_index as i where i.indexrelid = to_regclass(v_index)))
-        then
+        v_found := recovery._find_index(v_node.relid, v_name);
+        v_well := v_found is not null and (v_node.level > 0 or not v_wrong) and (
+            not v_node.isleaf or exists (
+                select from pg_index as i where i.indexrelid = v_found and i.indisvalid and i.indisready));
+        if v_found is not null and not v_well then
             what := 'drop index ' || v_name;
             statement := case when v_node.isleaf then 'drop index concurrently ' || v_index
                               else recovery._brief_sql('drop index ' || v_index, p_lock_timeout) end;
             return next;
-        elsif to_regclass(v_index) is not null then
+        elsif v_found is not null then
             v_joined := v_joined || jsonb_build_object(v_node.relid::oid, v_index);
         end if;
         if not v_joined ? v_node.relid::oid::text then
@@ -3985,16 +4030,18 @@ declare
     v_base  text;
     v_set   jsonb;
     v_key   jsonb;
-    v_tried record;
+    v_done  boolean;
     v_error jsonb;
 begin
     foreach v_base in array array['update', 'insert'] loop
         for v_set in select o.o from recovery._opening_values(p_watch) as o (o) loop
+            v_done := false;
+            v_error := null;
             begin
                 v_key := recovery._make_open_row(p_watch, v_base, v_set);
                 if v_key is not null then
-                    v_tried := recovery._try_closing(p_watch, recovery._to_texts(v_key), null);
-                    v_error := v_tried.o_error;
+                    select c.o_done, c.o_error into v_done, v_error
+                    from recovery._try_closing(p_watch, recovery._to_texts(v_key), null) as c;
                 end if;
                 perform recovery._fail('RX000', 'taken back');
             exception when sqlstate 'RX000' then
@@ -4004,7 +4051,7 @@ begin
             when others then
                 null;  -- such a row can't be made
             end;
-            if v_tried.o_done then
+            if v_done then
                 return null;
             elsif v_error is not null and recovery._is_certain_error(p_watch, v_error) then
                 return v_error;
@@ -4302,7 +4349,7 @@ declare
     v_owner  regrole := (select c.relowner from pg_class as c where c.oid = p_table);
     v_runner recovery.runner := recovery._runner_of(p_table);
 begin
-    if v_runner.id is null and pg_has_role('recovery_owner', 'usage') then
+    if (v_runner.id is null or recovery._lacks_runner(v_runner)) and pg_has_role('recovery_owner', 'usage') then
         begin
             perform recovery._make_runner(v_owner);
         exception when insufficient_privilege then
@@ -4310,8 +4357,9 @@ begin
         end;
         v_runner := recovery._runner_of(p_table);
     end if;
-    if v_runner.id is null then
-        perform recovery._fail('42501', format('%s is not permitted to attach tables', v_owner),
+    if v_runner.id is null or recovery._lacks_runner(v_runner) then
+        perform recovery._fail('42501', format(case when v_runner.id is null then '%s is not permitted to attach tables'
+            else 'the runner of %s is not what recovery.permit made' end, v_owner),
             format('A DBA runs this once: select recovery.permit(%L);', v_owner));
     elsif v_runner.privileged then
         perform recovery._lend_table(p_table, v_runner.role);
@@ -4321,7 +4369,8 @@ end
 $$;
 --;
 comment on function recovery._prepare_runner(regclass) is
-    'The runner of a table''s owner, made where the caller may, with the grants that it needs of the table. '
+    'The runner of a table''s owner, made or repaired where the caller may, with the grants that it needs of the '
+    'table. '
     '42501 the owner was not permitted to attach tables.';
 --;
 revoke all on function recovery._prepare_runner(regclass) from public;
@@ -4599,9 +4648,9 @@ begin
     foreach v_kind in array array['open', 'started'] loop
         v_name := format('recovery_%s_%s', v_kind, p_after.id);
         v_new := format('%s.%s_new', v_schema, v_name);
-        v_is_new := to_regclass(v_new) is not null;
+        v_is_new := recovery._find_index(p_after.relation, v_name || '_new') is not null;
         -- recovery.alter_steps has made it beside the one that was in use.
-        if v_is_new and to_regclass(format('%s.%s', v_schema, v_name)) is null
+        if v_is_new and recovery._find_index(p_after.relation, v_name) is null
             and recovery._index_sql(p_before, v_kind) is distinct from recovery._index_sql(p_after, v_kind)
             and (recovery._index_problem(p_after, v_kind, '_new')).problem is null
         then
@@ -5060,7 +5109,7 @@ as $$
         left join pg_class as v
             on v.relnamespace = 'recovery'::regnamespace and v.relname = format('outbox_%s', p_watch.outbox)
         where r.id = p_watch.runner
-            and (v.oid is null or not has_table_privilege(r.role, v.oid, 'insert'))
+          and (v.oid is null or not has_table_privilege(r.role, v.oid, 'insert'))
     ) as f
     order by f.n, f.flaw limit 1
 $$;
@@ -5352,8 +5401,9 @@ comment on function recovery.attach(
     text, boolean
 ) is
     'Watches a table: adds server_epoch, a partial index and triggers, after planning the real statements. '
-    'Returns the name. Repeating the same registration repairs what was removed since, and else does nothing. Everybody may call it; it refuses who does not '
-    'own the table (42501) or was not permitted to by recovery.permit (42501, with the statement to run). '
+    'Returns the name. Repeating the same registration repairs what was removed since, and else does nothing. '
+    'Everybody may call it; it refuses who does not own the table (42501) or was not permitted to by '
+    'recovery.permit (42501, with the statement to run). '
     'RC006 cannot work, RC007 watched with another specification.';
 --;
 revoke all on function recovery.attach(
@@ -11053,6 +11103,10 @@ where p.problem is not null
 union all
 select 'watch', b.watch, b.message, 'repair it: the next sweep finds it well'
 from recovery.broken_watch as b
+union all
+select 'watch', w.name, format('%s is being attached or detached: nothing is done about its rows', w.relation),
+    'repeat what was interrupted: recovery.attach or recovery.detach, with concurrently=True'
+from recovery.watch as w where w.attached is null
 union all
 select 'watch', w.name, format('its table lacks %s', string_agg(d.name, ', ' order by d.name)),
     'call recovery.attach again'

@@ -18,6 +18,7 @@ begin
         recovery._check_owner(regclass),
         recovery._check_table(regclass),
         recovery._prepare_runner(regclass),
+        recovery._lacks_runner(recovery.runner),
         recovery._add_owner_column(recovery.watch),
         recovery._runner_of(regclass),
         recovery._realias_sql(text, text),

@@ -45,7 +45,7 @@ as $$
         left join pg_class as v
             on v.relnamespace = 'recovery'::regnamespace and v.relname = format('outbox_%s', p_watch.outbox)
         where r.id = p_watch.runner
-            and (v.oid is null or not has_table_privilege(r.role, v.oid, 'insert'))
+          and (v.oid is null or not has_table_privilege(r.role, v.oid, 'insert'))
     ) as f
     order by f.n, f.flaw limit 1
 $$;
