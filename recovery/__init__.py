@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         PermissionDenied,
         RecoveryError,
         SchemaMismatch,
+        TableBusy,
         TokenMismatch,
         WatchExists,
         WatchInvalid,
@@ -49,8 +50,10 @@ if TYPE_CHECKING:
     from recovery.settings import aconfigure, asetting, configure, setting
     from recovery.types import Cancel, ClosedRow, Event, Eviction, PreviewRow, Report
     from recovery.watch import (
+        aalter,
         aattach,
         adetach,
+        alter,
         apermit,
         asupervise,
         attach,
@@ -70,7 +73,7 @@ _HOMES = {
     "declared.watch": "Watch",
     "errors": "ConnectionFailed Draining EpochEnded EpochUnknown FuseOut InvalidArgument"
     " InvalidName Lagged LeaseLapsed NameTaken NotAutocommit PermissionDenied"
-    " RecoveryError SchemaMismatch TokenMismatch WatchExists WatchInvalid"
+    " RecoveryError SchemaMismatch TableBusy TokenMismatch WatchExists WatchInvalid"
     " WatchUnknown WorkRevoked",
     "events.bus": "Bus Subscription",
     "events.listener": "Listener listen",
@@ -80,7 +83,7 @@ _HOMES = {
     "server.service": "Service serve",
     "settings": "aconfigure asetting configure setting",
     "types": "Cancel ClosedRow Event Eviction PreviewRow Report",
-    "watch": "aattach adetach apermit asupervise attach detach permit supervise",
+    "watch": "aalter aattach adetach alter apermit asupervise attach detach permit supervise",
     "work.fuse": "Fuse",
     "work.process": "TrackedProcess",
 }
@@ -115,6 +118,7 @@ __all__ = [
     "Server",
     "Service",
     "Subscription",
+    "TableBusy",
     "Target",
     "TokenMismatch",
     "TrackedProcess",
@@ -124,12 +128,14 @@ __all__ = [
     "WatchUnknown",
     "WorkRevoked",
     "__version__",
+    "aalter",
     "aattach",
     "aboot",
     "aclose",
     "aconfigure",
     "adetach",
     "aevict",
+    "alter",
     "apermit",
     "apreview",
     "asetting",

@@ -24,6 +24,7 @@ __all__ = [
     "PermissionDenied",
     "RecoveryError",
     "SchemaMismatch",
+    "TableBusy",
     "TokenMismatch",
     "WatchExists",
     "WatchInvalid",
@@ -153,6 +154,10 @@ class LeaseLapsed(RecoveryError):
     """No heartbeat was answered for a whole lease: others may have declared this process dead."""
 
 
+class TableBusy(RecoveryError):
+    """Others held the table: a lock that a step needs was not to be had in time."""
+
+
 class Lagged(RecoveryError):
     """A subscriber fell behind: its queue was full, and events were left out.
 
@@ -189,7 +194,18 @@ READ_ONLY = (
 MEMBERSHIP = "ask for membership in recovery_server, or in recovery_listener to read"
 _DENIED = re.compile(r'permission denied for (?:\w+ )+"?(\w+)"?')
 #: What neither of the two roles may call: it is for a table's owner or for recovery_owner.
-_NOT_FOR_MEMBERS = {"attach", "close", "detach", "evict", "permit", "supervise"}
+_NOT_FOR_MEMBERS = {
+    "alter",
+    "alter_steps",
+    "attach",
+    "attach_steps",
+    "close",
+    "detach",
+    "detach_steps",
+    "evict",
+    "permit",
+    "supervise",
+}
 
 
 def from_driver(error: BaseException, statement: str | None = None) -> RecoveryError | None:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
+from enum import Enum
 from typing import Any, Literal, Self, TypeAlias
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "PreviewRow",
     "Report",
     "Scope",
+    "Unchanged",
     "from_json",
 ]
 
@@ -26,6 +28,16 @@ Scope: TypeAlias = Literal["row", "group"]
 
 #: What a boot does with those who hold its name, see `recovery.boot`.
 Policy: TypeAlias = Literal["supersede", "replace", "wait", "refuse"]
+
+
+class Unchanged(Enum):
+    """Stands for an option that is not given, where None resets it."""
+
+    UNCHANGED = "unchanged"
+
+    def __repr__(self) -> str:
+        return self.name
+
 
 #: For how long a connection says its epoch, see `Server.bind`.
 Binding: TypeAlias = Literal["session", "transaction"]

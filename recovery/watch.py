@@ -7,11 +7,14 @@ from datetime import timedelta
 from typing import Literal
 
 from recovery import calls
-from recovery.types import Scope
+from recovery.steps import LOCK_TIMEOUT, PATIENCE, Progress, atake, take
+from recovery.types import Scope, Unchanged
 
 __all__ = [
+    "aalter",
     "aattach",
     "adetach",
+    "alter",
     "apermit",
     "asupervise",
     "attach",
@@ -19,6 +22,8 @@ __all__ = [
     "permit",
     "supervise",
 ]
+
+_UNCHANGED = Unchanged.UNCHANGED
 
 
 def attach(
@@ -52,12 +57,19 @@ def attach(
     max_attempts: int = 3,
     # the host
     search_path: str | None = None,
+    # how
+    concurrently: bool = False,
+    lock_timeout: str | timedelta = LOCK_TIMEOUT,
+    patience: float | timedelta = PATIENCE,
+    progress: Progress | None = None,
 ) -> str:
     """Watches a table: adds ``server_epoch``, a partial index and triggers to it.
 
-    Takes part in the caller's transaction (in a migration: ``op.get_bind()``). Doing
-    it again with the same expressions changes nothing. The options come in groups: the row,
-    its group, its events, its time, another try; ``open`` and ``close`` are enough to begin.
+    Takes part in the caller's transaction (in a migration: ``op.get_bind()``), and holds the
+    table from the first change until that ends; a large table in use wants `concurrently`. A
+    closing is rehearsed on a row, and taken back. Doing it again with the same expressions
+    repairs what was removed since, and else changes nothing. The options come in groups: the
+    row, its group, its events, its time, another try; ``open`` and ``close`` are enough.
 
     Args:
         conn: a psycopg or SQLAlchemy connection of the table's owner, whom a DBA has
@@ -94,17 +106,28 @@ def attach(
         max_attempts: how many there are in all; the last one is closed.
         search_path: what the table's own triggers find theirs by when a closing fires them;
             by default that of this session.
+        concurrently: in steps of which each is a transaction of its own, so that readers and
+            writers wait no longer than `lock_timeout` and the moment after it; on a
+            connection in autocommit. What was interrupted goes on when it is repeated.
+        lock_timeout: how long a step waits for its lock, while others wait behind it; then
+            it steps back, and tries again. Only with `concurrently`, as the next two.
+        patience: seconds for which one step is tried again.
+        progress: is called before and after each step, with its number, how many there are,
+            what it does, and how much of it is done: 0.0 or 1.0.
 
     Returns:
         The watch's name.
 
     Raises:
-        WatchInvalid: the table or an expression can't work (RC006).
-        WatchExists: watched already, with other expressions (RC007).
+        WatchInvalid: the table or an expression can't work, or each closing would fail: with
+            the table's own error (RC006).
+        WatchExists: watched already, with other expressions (RC007); see `alter`.
+        NotAutocommit: `concurrently` on a connection that begins transactions (2D000).
+        TableBusy: others held a lock for longer than `patience`; names them.
         PermissionDenied: not the owner of the table, or not permitted; then it says the
             statement that a DBA has to run (42501).
     """
-    return calls.run(
+    watch = calls.run(
         conn,
         calls.watch.attach(
             table,
@@ -129,8 +152,13 @@ def attach(
             attempts=attempts,
             max_attempts=max_attempts,
             search_path=search_path,
+            concurrently=concurrently,
         ),
     )
+    if concurrently:
+        steps = calls.watch.attach_steps(table, lock_timeout)
+        take(conn, table, steps, patience=patience, progress=progress)
+    return watch
 
 
 async def aattach(
@@ -164,9 +192,14 @@ async def aattach(
     max_attempts: int = 3,
     # the host
     search_path: str | None = None,
+    # how
+    concurrently: bool = False,
+    lock_timeout: str | timedelta = LOCK_TIMEOUT,
+    patience: float | timedelta = PATIENCE,
+    progress: Progress | None = None,
 ) -> str:
     """`attach` on an async connection."""
-    return await calls.arun(
+    watch = await calls.arun(
         conn,
         calls.watch.attach(
             table,
@@ -191,8 +224,198 @@ async def aattach(
             attempts=attempts,
             max_attempts=max_attempts,
             search_path=search_path,
+            concurrently=concurrently,
         ),
     )
+    if concurrently:
+        steps = calls.watch.attach_steps(table, lock_timeout)
+        await atake(conn, table, steps, patience=patience, progress=progress)
+    return watch
+
+
+def alter(
+    conn: calls.Connection,
+    table: str,
+    *,
+    # the row
+    open: str | Unchanged = _UNCHANGED,
+    close: Mapping[str, str] | Unchanged = _UNCHANGED,
+    name: str | Unchanged | None = _UNCHANGED,
+    # its group
+    group: str | Unchanged | None = _UNCHANGED,
+    family: str | Unchanged | None = _UNCHANGED,
+    parent: str | Unchanged | None = _UNCHANGED,
+    position: int | Unchanged | None = _UNCHANGED,
+    order: str | Unchanged | None = _UNCHANGED,
+    # its events
+    events: Literal["all", "closed"] | Unchanged | None = _UNCHANGED,
+    image: str | Unchanged | None = _UNCHANGED,
+    topic: str | Unchanged | None = _UNCHANGED,
+    failed_topics: Sequence[str] | Unchanged | None = _UNCHANGED,
+    idle_topics: Sequence[str] | Unchanged | None = _UNCHANGED,
+    # its time
+    started: str | Unchanged | None = _UNCHANGED,
+    launch_grace: str | timedelta | Unchanged | None = _UNCHANGED,
+    unowned: str | timedelta | Unchanged | None = _UNCHANGED,
+    only: str | Unchanged | None = _UNCHANGED,
+    # another try
+    requeue: Mapping[str, str] | Unchanged | None = _UNCHANGED,
+    attempts: str | Unchanged | None = _UNCHANGED,
+    max_attempts: int | Unchanged | None = _UNCHANGED,
+    # the host
+    search_path: str | Unchanged = _UNCHANGED,
+    # how
+    concurrently: bool = False,
+    lock_timeout: str | timedelta = LOCK_TIMEOUT,
+    patience: float | timedelta = PATIENCE,
+    progress: Progress | None = None,
+) -> str:
+    """Changes options of a watch, and keeps every owner of work in flight.
+
+    Also repairs what was removed or disabled. An option that is not given stays, None resets
+    it to what `attach` does without it. Fuses, requests, failures and settings follow a new
+    name; events keep the one under which they were written.
+
+    Args:
+        conn: as of `attach`.
+        table: a watched one.
+        open: this and all others as of `attach`.
+        close: see `attach`.
+        name: see `attach`.
+        group: see `attach`.
+        family: see `attach`.
+        parent: see `attach`.
+        position: see `attach`.
+        order: see `attach`.
+        events: see `attach`.
+        image: see `attach`.
+        topic: see `attach`.
+        failed_topics: see `attach`.
+        idle_topics: see `attach`.
+        started: see `attach`.
+        launch_grace: see `attach`.
+        unowned: see `attach`.
+        only: see `attach`.
+        requeue: see `attach`.
+        attempts: see `attach`.
+        max_attempts: see `attach`.
+        search_path: see `attach`.
+        concurrently: as of `attach`; an index that changes is made beside the one in use.
+        lock_timeout: see `attach`.
+        patience: see `attach`.
+        progress: see `attach`.
+
+    Returns:
+        The watch's name.
+
+    Raises:
+        WatchInvalid: it can't work so (RC006); nothing has changed.
+        WatchExists: the name is taken (RC007).
+        WatchUnknown: the table is not watched (RC008).
+        NotAutocommit: `concurrently` on a connection that begins transactions (2D000).
+        TableBusy: others held a lock for longer than `patience`; names them.
+        PermissionDenied: not the owner of the table (42501).
+    """
+    changes = _given(
+        open=open,
+        close=close,
+        name=name,
+        group=group,
+        family=family,
+        parent=parent,
+        position=position,
+        order=order,
+        events=events,
+        image=image,
+        topic=topic,
+        failed_topics=failed_topics,
+        idle_topics=idle_topics,
+        started=started,
+        launch_grace=launch_grace,
+        unowned=unowned,
+        only=only,
+        requeue=requeue,
+        attempts=attempts,
+        max_attempts=max_attempts,
+        search_path=search_path,
+    )
+    if concurrently:
+        steps = calls.watch.alter_steps(table, changes, lock_timeout)
+        take(conn, table, steps, patience=patience, progress=progress)
+        changes = {}
+    return calls.run(conn, calls.watch.alter(table, changes))
+
+
+async def aalter(
+    conn: calls.AnyAsyncConnection,
+    table: str,
+    *,
+    # the row
+    open: str | Unchanged = _UNCHANGED,
+    close: Mapping[str, str] | Unchanged = _UNCHANGED,
+    name: str | Unchanged | None = _UNCHANGED,
+    # its group
+    group: str | Unchanged | None = _UNCHANGED,
+    family: str | Unchanged | None = _UNCHANGED,
+    parent: str | Unchanged | None = _UNCHANGED,
+    position: int | Unchanged | None = _UNCHANGED,
+    order: str | Unchanged | None = _UNCHANGED,
+    # its events
+    events: Literal["all", "closed"] | Unchanged | None = _UNCHANGED,
+    image: str | Unchanged | None = _UNCHANGED,
+    topic: str | Unchanged | None = _UNCHANGED,
+    failed_topics: Sequence[str] | Unchanged | None = _UNCHANGED,
+    idle_topics: Sequence[str] | Unchanged | None = _UNCHANGED,
+    # its time
+    started: str | Unchanged | None = _UNCHANGED,
+    launch_grace: str | timedelta | Unchanged | None = _UNCHANGED,
+    unowned: str | timedelta | Unchanged | None = _UNCHANGED,
+    only: str | Unchanged | None = _UNCHANGED,
+    # another try
+    requeue: Mapping[str, str] | Unchanged | None = _UNCHANGED,
+    attempts: str | Unchanged | None = _UNCHANGED,
+    max_attempts: int | Unchanged | None = _UNCHANGED,
+    # the host
+    search_path: str | Unchanged = _UNCHANGED,
+    # how
+    concurrently: bool = False,
+    lock_timeout: str | timedelta = LOCK_TIMEOUT,
+    patience: float | timedelta = PATIENCE,
+    progress: Progress | None = None,
+) -> str:
+    """`alter` on an async connection."""
+    changes = _given(
+        open=open,
+        close=close,
+        name=name,
+        group=group,
+        family=family,
+        parent=parent,
+        position=position,
+        order=order,
+        events=events,
+        image=image,
+        topic=topic,
+        failed_topics=failed_topics,
+        idle_topics=idle_topics,
+        started=started,
+        launch_grace=launch_grace,
+        unowned=unowned,
+        only=only,
+        requeue=requeue,
+        attempts=attempts,
+        max_attempts=max_attempts,
+        search_path=search_path,
+    )
+    if concurrently:
+        steps = calls.watch.alter_steps(table, changes, lock_timeout)
+        await atake(conn, table, steps, patience=patience, progress=progress)
+        changes = {}
+    return await calls.arun(conn, calls.watch.alter(table, changes))
+
+
+def _given(**options: object) -> dict[str, object]:
+    return {name: value for name, value in options.items() if value is not _UNCHANGED}
 
 
 def permit(conn: calls.Connection, owner: str) -> None:
@@ -220,18 +443,61 @@ async def apermit(conn: calls.AnyAsyncConnection, owner: str) -> None:
     await calls.arun(conn, calls.watch.permit(owner))
 
 
-def detach(conn: calls.Connection, table: str) -> None:
+def detach(
+    conn: calls.Connection,
+    table: str,
+    *,
+    concurrently: bool = False,
+    lock_timeout: str | timedelta | None = None,
+    patience: float | timedelta = PATIENCE,
+    progress: Progress | None = None,
+) -> None:
     """Stops watching a table and restores it as it was; its events stay.
+
+    In the caller's transaction, unless `concurrently` or `lock_timeout` is given; then on a
+    connection in autocommit.
+
+    Args:
+        conn: as of `attach`.
+        table: a watched one.
+        concurrently: in steps, as of `attach`: the triggers first, then each index.
+        lock_timeout: how long it waits for the table, while others wait behind it; then it
+            steps back, and tries again. By default as long as the session says, or 50 ms
+            with `concurrently`.
+        patience: seconds for which it tries.
+        progress: see `attach`.
 
     Raises:
         WatchUnknown: it is not watched (RC008).
+        NotAutocommit: on a connection that begins transactions (2D000).
+        TableBusy: others held a lock for longer than `patience`; names them.
     """
-    calls.run(conn, calls.watch.detach(table))
+    if concurrently:
+        steps = calls.watch.detach_steps(table, lock_timeout or LOCK_TIMEOUT)
+    elif lock_timeout is not None:
+        steps = calls.watch.brief_detach(table, lock_timeout)
+    else:
+        return calls.run(conn, calls.watch.detach(table))
+    take(conn, table, steps, patience=patience, progress=progress)
 
 
-async def adetach(conn: calls.AnyAsyncConnection, table: str) -> None:
+async def adetach(
+    conn: calls.AnyAsyncConnection,
+    table: str,
+    *,
+    concurrently: bool = False,
+    lock_timeout: str | timedelta | None = None,
+    patience: float | timedelta = PATIENCE,
+    progress: Progress | None = None,
+) -> None:
     """`detach` on an async connection."""
-    await calls.arun(conn, calls.watch.detach(table))
+    if concurrently:
+        steps = calls.watch.detach_steps(table, lock_timeout or LOCK_TIMEOUT)
+    elif lock_timeout is not None:
+        steps = calls.watch.brief_detach(table, lock_timeout)
+    else:
+        return await calls.arun(conn, calls.watch.detach(table))
+    await atake(conn, table, steps, patience=patience, progress=progress)
 
 
 def supervise(

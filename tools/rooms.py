@@ -35,6 +35,7 @@ ORDER = (
     "fence",
     "declared",
     "watch",
+    "steps",
     "closing",
     "settings",
     "schema",

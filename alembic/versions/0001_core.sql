@@ -312,7 +312,7 @@ create table recovery.watch (
     child         text,
     cancel        text      not null default 'row',
     own_column    boolean   not null,
-    attached      timestamptz not null default clock_timestamp(),
+    attached      timestamptz default clock_timestamp(),
     constraint watch_pkey primary key (id),
     constraint watch_runner_fkey foreign key (runner) references recovery.runner (id),
     constraint watch_name_key unique (name),
@@ -432,7 +432,8 @@ comment on column recovery.watch.outbox is
 comment on column recovery.watch.own_column is
     'The column server_epoch was made by recovery.attach and goes with recovery.detach.';
 --;
-comment on column recovery.watch.attached is 'When the table was attached.';
+comment on column recovery.watch.attached is
+    'When the table was attached; null: it is being attached or detached, and nothing is done about its rows.';
 --;
 -- sql/server/server.sql
 create table recovery.server (
@@ -1192,6 +1193,28 @@ comment on function recovery._lacks_loan(regclass) is
 --;
 revoke all on function recovery._lacks_loan(regclass) from public;
 --;
+-- sql/rights/_lacks_runner.sql
+create or replace function recovery._lacks_runner(p_runner recovery.runner)
+returns boolean
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select not exists (
+        select from pg_roles as r
+        join pg_proc as f on f.proowner = r.oid
+        where r.rolname = p_runner.role and f.pronamespace = 'recovery_private'::regnamespace
+            and f.proname = format('run_%s', p_runner.id) and f.prosecdef
+            and pg_has_role(r.oid, 'recovery_runner', 'member')
+            and (p_runner.privileged or pg_has_role(r.oid, p_runner.owner, 'usage')))
+$$;
+--;
+comment on function recovery._lacks_runner(recovery.runner) is
+    'Whether a runner is not what recovery.permit has made: the role, its memberships, or its function are gone.';
+--;
+revoke all on function recovery._lacks_runner(recovery.runner) from public;
+--;
 -- sql/rights/_lend_table.sql
 create or replace function recovery._lend_table(p_table regclass, p_role name)
 returns void
@@ -1655,7 +1678,8 @@ begin
     perform recovery._make_runner(p_owner);
     execute format('grant usage on schema recovery to %s', p_owner);
     -- Row security lets an owner see and write the watches of its own tables only.
-    execute format('grant select, insert (relation, spec, path), update (spec, path, supervised), delete
+    execute format('grant select, insert (relation, spec, path, attached),
+        update (spec, path, supervised, attached), delete
         on recovery.watch to %s', p_owner);
     execute format('grant execute on function
         recovery._fail(text, text, text),
@@ -1663,6 +1687,7 @@ begin
         recovery._check_owner(regclass),
         recovery._check_table(regclass),
         recovery._prepare_runner(regclass),
+        recovery._lacks_runner(recovery.runner),
         recovery._add_owner_column(recovery.watch),
         recovery._runner_of(regclass),
         recovery._realias_sql(text, text),
@@ -1679,6 +1704,30 @@ begin
         recovery._lend_table(regclass, name),
         recovery._reclaim_table(regclass, name),
         recovery._rehearse_watch(regclass),
+        recovery._rehearse_closing(regclass),
+        recovery._differs(recovery.watch, recovery.watch),
+        recovery._watch_flaw(recovery.watch),
+        recovery._watch_indexes(recovery.watch),
+        recovery._index_problem(recovery.watch, text, text),
+        recovery._find_index(regclass, text),
+        recovery._index_steps(recovery.watch, text, text, interval),
+        recovery._repair_indexes(recovery.watch),
+        recovery._replace_indexes(recovery.watch, recovery.watch),
+        recovery._lock_table(regclass, text),
+        recovery._brief_sql(text, interval),
+        recovery._run_briefly(text, interval),
+        recovery._check_definer(recovery.watch),
+        recovery._finish_attach(regclass),
+        recovery._begin_detach(regclass),
+        recovery._altered_watch(recovery.watch, jsonb),
+        recovery._changed_spec(regclass, jsonb, jsonb),
+        recovery._index_sql(recovery.watch, text, regclass, text, text),
+        recovery._render_sql(text, jsonb),
+        recovery._lock_holders(regclass),
+        recovery.attach_steps(regclass, interval),
+        recovery.alter_steps(regclass, jsonb, interval),
+        recovery.detach_steps(regclass, interval),
+        recovery.alter(regclass, jsonb),
         recovery.detach(regclass),
         recovery.supervise(regclass, text, text, text, text, text, text, text)
         to %s', p_owner);
@@ -1701,7 +1750,10 @@ security invoker
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    if p_watch.own_column then
+    if p_watch.own_column and not exists (
+        select from pg_attribute as a
+        where a.attrelid = p_watch.relation and a.attname = 'server_epoch' and not a.attisdropped)
+    then
         execute format('alter table %s add column server_epoch bigint', p_watch.relation);
         execute format('comment on column %s.server_epoch is %L', p_watch.relation,
             'pg-recovery: epoch of the server that owns the row.');
@@ -1710,7 +1762,7 @@ end
 $$;
 --;
 comment on function recovery._add_owner_column(recovery.watch) is
-    'Adds server_epoch to the table of a watch, unless the host has made it itself.';
+    'Adds server_epoch to the table of a watch, unless it is there.';
 --;
 revoke all on function recovery._add_owner_column(recovery.watch) from public;
 --;
@@ -1912,6 +1964,34 @@ comment on function recovery._after_update_sql(recovery.watch) is
 --;
 revoke all on function recovery._after_update_sql(recovery.watch) from public;
 --;
+-- sql/watch/_altered_watch.sql
+create or replace function recovery._altered_watch(p_watch recovery.watch, p_changes jsonb)
+returns recovery.watch
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_after recovery.watch;
+begin
+    begin
+        update recovery.watch as w
+        set spec = recovery._changed_spec(p_watch.relation, p_watch.spec, p_changes),
+            path = coalesce(p_changes ->> 'search_path', w.path)
+        where w.id = p_watch.id returning w.* into v_after;
+        perform recovery._fail('RX000', 'taken back');
+    exception when sqlstate 'RX000' then
+        return v_after;
+    end;
+end
+$$;
+--;
+comment on function recovery._altered_watch(recovery.watch, jsonb) is
+    'What recovery.alter would make of a watch; nothing is changed. RC006 and RC010 as there.';
+--;
+revoke all on function recovery._altered_watch(recovery.watch, jsonb) from public;
+--;
 -- sql/watch/_attached_watches.sql
 create or replace function recovery._attached_watches()
 returns setof recovery.watch
@@ -1920,11 +2000,13 @@ stable
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
-    select w.* from recovery.watch as w where exists (select from pg_class as c where c.oid = w.relation)
+    select w.* from recovery.watch as w
+    where w.attached is not null and exists (select from pg_class as c where c.oid = w.relation)
 $$;
 --;
 comment on function recovery._attached_watches() is
-    'The watches whose table is still there: one that was dropped without recovery.detach harms no other.';
+    'The watches that are in force: not those that are being attached or detached, nor those whose table was dropped '
+    'without recovery.detach, which harms no other.';
 --;
 revoke all on function recovery._attached_watches() from public;
 --;
@@ -2092,6 +2174,44 @@ comment on function recovery._before_update_sql(recovery.watch, boolean) is
 --;
 revoke all on function recovery._before_update_sql(recovery.watch, boolean) from public;
 --;
+-- sql/watch/_begin_detach.sql
+create or replace function recovery._begin_detach(p_table regclass)
+returns void
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
+    perform recovery._lock_table(p_table, 'access exclusive');
+    perform recovery._drop_triggers(p_table);
+    -- From here on no sweep looks for its index.
+    update recovery.watch as w set attached = null where w.relation = p_table;
+end
+$$;
+--;
+comment on function recovery._begin_detach(regclass) is
+    'First step of recovery.detach_steps: the triggers go, and the watch is no longer in force.';
+--;
+revoke all on function recovery._begin_detach(regclass) from public;
+--;
+-- sql/watch/_brief_sql.sql
+create or replace function recovery._brief_sql(p_statement text, p_lock_timeout interval)
+returns text
+language sql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select format('select recovery._run_briefly(%L, %L)', p_statement, p_lock_timeout)
+$$;
+--;
+comment on function recovery._brief_sql(text, interval) is
+    'The statement that executes another one with a bounded wait for each lock: see recovery._run_briefly.';
+--;
+revoke all on function recovery._brief_sql(text, interval) from public;
+--;
 -- sql/watch/_broken_watches.sql
 create or replace function recovery._broken_watches()
 returns table (watch text, problem text)
@@ -2121,6 +2241,85 @@ comment on function recovery._broken_watches() is
 --;
 revoke all on function recovery._broken_watches() from public;
 --;
+-- sql/watch/_changed_spec.sql
+create or replace function recovery._changed_spec(p_table regclass, p_spec jsonb, p_changes jsonb)
+returns jsonb
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_option text;
+    v_spec   jsonb;
+begin
+    if jsonb_typeof(p_changes) is distinct from 'object' then
+        perform recovery._fail('RC010', format('changes of %s are %s', p_table, coalesce(p_changes::text, 'null')),
+            'Give an object of option -> value, such as {"topic": "job"}; null resets an option.');
+    end if;
+    select k.key into v_option from jsonb_object_keys(p_changes) as k (key)
+    where not (p_spec ? k.key or k.key = 'search_path') order by k.key limit 1;
+    if found then
+        perform recovery._fail('RC010', format('recovery.attach has no option "%s"', v_option),
+            format('It has: %s.', (
+                select string_agg(o.key, ', ' order by o.key) from (
+                    select k.key from jsonb_object_keys(p_spec) as k (key) union all select 'search_path') as o)));
+    elsif p_changes -> 'search_path' = 'null' then
+        perform recovery._fail('RC010', 'search_path null is not allowed', 'Give the one of the writers.');
+    end if;
+    v_spec := p_spec || (p_changes - 'search_path');
+    -- As recovery.attach has them where nothing is given, and as it writes them.
+    return v_spec
+        || case when v_spec ->> 'name' is null then (
+               select jsonb_build_object('name', n.nspname || '.' || c.relname)
+               from pg_class as c join pg_namespace as n on n.oid = c.relnamespace where c.oid = p_table)
+           else '{}' end
+        || jsonb_build_object(
+            'position', coalesce((v_spec ->> 'position')::integer, 100),
+            'events', coalesce(v_spec ->> 'events', 'all'),
+            'launch_grace', (v_spec ->> 'launch_grace')::interval,
+            'unowned', (v_spec ->> 'unowned')::interval,
+            'max_attempts', case when nullif(v_spec -> 'requeue', 'null') is not null
+                then coalesce((v_spec ->> 'max_attempts')::integer, 3) end);
+end
+$$;
+--;
+comment on function recovery._changed_spec(regclass, jsonb, jsonb) is
+    'A registration with some options changed, null for what recovery.attach does without them. '
+    'RC010 no such option.';
+--;
+revoke all on function recovery._changed_spec(regclass, jsonb, jsonb) from public;
+--;
+-- sql/watch/_check_definer.sql
+create or replace function recovery._check_definer(p_watch recovery.watch)
+returns void
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_owner regrole := (select c.relowner from pg_class as c where c.oid = p_watch.relation);
+begin
+    -- An index that is made concurrently can't be taken back when one of its literals has run code: see
+    -- recovery._check_definitions. So nobody reads them who could do more than the owner.
+    if not p_watch.plain and not (recovery._runner_of(p_watch.relation)).privileged and exists (
+        select from pg_roles as r
+        where r.rolname in (session_user, current_user) and r.oid <> v_owner
+            and (r.rolsuper or pg_has_role(r.oid, 'recovery_owner', 'member')))
+    then
+        perform recovery._fail('42501', format(
+            'an index of %s concurrently is made by %s itself: expressions of the watch use types of its own',
+            p_watch.relation, v_owner), format('Connect as %s.', v_owner));
+    end if;
+end
+$$;
+--;
+comment on function recovery._check_definer(recovery.watch) is
+    'Refuses a privileged caller who is to read literals of types that a table''s owner has made: 42501.';
+--;
+revoke all on function recovery._check_definer(recovery.watch) from public;
+--;
 -- sql/watch/_check_definitions.sql
 create or replace function recovery._check_definitions(p_table regclass)
 returns void
@@ -2141,7 +2340,7 @@ begin
     where u.what is not null
       and (d.classid = 'pg_class'::regclass and d.objid in (
               select i.indexrelid from pg_index as i join pg_class as c on c.oid = i.indexrelid
-              where i.indrelid = p_table and c.relname ~ '^recovery_(open|started)_[0-9]+$')
+              where i.indrelid = p_table and c.relname ~ '^recovery_(open|started)_[0-9]+(_new)?$')
            or d.classid = 'pg_trigger'::regclass and d.objid in (
               select t.oid from pg_trigger as t where t.tgrelid = p_table and t.tgname ~ '^(zz_)?recovery_[0-9]{2}_')
               and d.refclassid <> 'pg_proc'::regclass)
@@ -2484,6 +2683,60 @@ comment on function recovery._closing_columns(recovery.watch) is
 --;
 revoke all on function recovery._closing_columns(recovery.watch) from public;
 --;
+-- sql/watch/_closing_error.sql
+create or replace function recovery._closing_error(p_watch recovery.watch)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_rows  jsonb[];
+    v_row   jsonb;
+    v_tried record;
+    v_error jsonb;
+    v_count integer := 0;
+begin
+    begin
+        v_rows := array(
+            select f.row
+            from recovery._run_as_owner(p_watch.runner, recovery._render_sql($sql$
+                select jsonb_build_array({parts}, r.server_epoch)
+                from {relation} as r where ({open}) and ({meant}) limit 5
+                $sql$, jsonb_build_object(
+                'parts', recovery._key_sql(p_watch, 'parts'),
+                'relation', p_watch.relation,
+                'open', p_watch.open,
+                'meant', coalesce(p_watch.only_if, 'true')))) as f (row));
+    exception when query_canceled then
+        raise;
+    when others then
+        v_rows := '{}';  -- a row that can't be read says nothing of the others
+    end;
+    foreach v_row in array v_rows loop
+        v_tried := recovery._try_closing(p_watch, recovery._to_texts(v_row -> 0), (v_row ->> 1)::bigint);
+        if v_tried.o_done then
+            return null;
+        elsif v_tried.o_error is not null then
+            v_count := v_count + 1;
+            v_error := coalesce(v_error, v_tried.o_error);
+        end if;
+    end loop;
+    -- One bad row blocks nothing; some, one after the other, are no accident.
+    if v_error is null or v_count < 3 and not recovery._is_certain_error(p_watch, v_error) then
+        v_error := recovery._made_up_error(p_watch);
+    end if;
+    return v_error;
+end
+$$;
+--;
+comment on function recovery._closing_error(recovery.watch) is
+    'What each closing of a watch fails with, as sqlstate, message, hint; null: nothing is known. To be called where '
+    'it is taken back.';
+--;
+revoke all on function recovery._closing_error(recovery.watch) from public;
+--;
 -- sql/watch/_comment_triggers.sql
 create or replace function recovery._comment_triggers(p_table regclass)
 returns void
@@ -2706,9 +2959,9 @@ volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
-/* recovery.watch is the door through which a table's owner comes in: it may write relation, spec, path and
-   supervised, for its own tables. Everything else in the row is made here, from what PostgreSQL prints when
-   the owner's runner reads the expressions. */
+/* recovery.watch is the door through which a table's owner comes in: it may write relation, spec, path,
+   supervised and attached, for its own tables. Everything else in the row is made here, from what PostgreSQL prints
+   when the owner's runner reads the expressions. */
 begin
     perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
     perform recovery._check_table(new.relation);
@@ -2743,12 +2996,13 @@ begin
     perform recovery._make_definitions(p_watch);
     perform recovery._comment_triggers(p_watch.relation);
     perform recovery._rehearse_watch(p_watch.relation);
+    perform recovery._rehearse_closing(p_watch.relation);
 end
 $$;
 --;
 comment on function recovery._complete_watch(recovery.watch) is
-    'Last steps of attach and supervise: makes the index and the triggers that a watch lacks, and plans its '
-    'statements. RC006 they cannot work, 42501 no right to make an index.';
+    'Last steps of attach and supervise: makes the index and the triggers that a watch lacks, plans its '
+    'statements, and rehearses a closing. RC006 they cannot work, 42501 no right to make an index.';
 --;
 revoke all on function recovery._complete_watch(recovery.watch) from public;
 --;
@@ -2777,6 +3031,24 @@ comment on function recovery._define_watch(regclass) is
     'reads the literals in them. Whoever may call it, it makes what the watch says.';
 --;
 revoke all on function recovery._define_watch(regclass) from public;
+--;
+-- sql/watch/_differs.sql
+create or replace function recovery._differs(p_before recovery.watch, p_after recovery.watch)
+returns boolean
+language sql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    -- Compiled, an expression is as PostgreSQL prints it, however it was spelled.
+    select to_jsonb(p_before) - v.given <> to_jsonb(p_after) - v.given
+    from (values (array['spec', 'path', 'supervised', 'attached', 'runner', 'outbox'])) as v (given)
+$$;
+--;
+comment on function recovery._differs(recovery.watch, recovery.watch) is
+    'Whether two registrations of a table mean something else, and are not only spelled otherwise.';
+--;
+revoke all on function recovery._differs(recovery.watch, recovery.watch) from public;
 --;
 -- sql/watch/_drop_triggers.sql
 create or replace function recovery._drop_triggers(p_table regclass)
@@ -2874,6 +3146,177 @@ comment on function recovery._fail_expression(regclass, text, text) is
     'Refuses an expression: RC006. p_what: the option that it was given for, and the column.';
 --;
 revoke all on function recovery._fail_expression(regclass, text, text) from public;
+--;
+-- sql/watch/_find_index.sql
+create or replace function recovery._find_index(p_table regclass, p_name text)
+returns regclass
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    -- In the catalog: to name it one would need a right on its schema.
+    select i.oid::regclass from pg_class as t join pg_class as i on i.relnamespace = t.relnamespace
+    where t.oid = p_table and i.relname = p_name
+$$;
+--;
+comment on function recovery._find_index(regclass, text) is 'The relation of that name beside a table; null: none.';
+--;
+revoke all on function recovery._find_index(regclass, text) from public;
+--;
+-- sql/watch/_finish_attach.sql
+create or replace function recovery._finish_attach(p_table regclass)
+returns void
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_watch recovery.watch;
+begin
+    perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
+    -- While nobody waits for it.
+    perform recovery._prepare_runner(p_table);
+    update recovery.watch as w set path = w.path, attached = coalesce(w.attached, clock_timestamp())
+    where w.relation = p_table returning w.* into strict v_watch;
+    perform recovery._rehearse_watch(p_table);
+    perform recovery._rehearse_closing(p_table);
+    if exists (
+        select from pg_trigger as t
+        where t.tgrelid = p_table and t.tgname ~ '^(zz_)?recovery_[0-9]{2}_' and not t.tgisinternal)
+    then
+        perform recovery._lock_table(p_table, 'access exclusive');
+        perform recovery._drop_triggers(p_table);
+    else
+        perform recovery._lock_table(p_table, 'share row exclusive');
+    end if;
+    perform recovery._make_definitions(v_watch);
+    perform recovery._comment_triggers(p_table);
+end
+$$;
+--;
+comment on function recovery._finish_attach(regclass) is
+    'Last step of recovery.attach_steps: rehearses a closing, makes the triggers in a short transaction, and puts the '
+    'watch in force. RC006 it cannot work.';
+--;
+revoke all on function recovery._finish_attach(regclass) from public;
+--;
+-- sql/watch/_fixed_values_error.sql
+create or replace function recovery._fixed_values_error(p_watch recovery.watch)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_check  record;
+    v_task   recovery.task;
+    v_values text;
+    v_holds  jsonb;
+    v_state  text;
+    v_error  text;
+begin
+    v_task.written := clock_timestamp();
+    for v_check in
+        select c.conname as name, pg_get_expr(c.conbin, c.conrelid) as text, c.conkey as key
+        from pg_constraint as c
+        where c.conrelid = p_watch.relation and c.contype = 'c' and cardinality(c.conkey) > 0
+          and recovery._is_certain_error(p_watch, jsonb_build_object('sqlstate', '23514', 'constraint', c.conname))
+        union all
+        select null, 'true', array[a.attnum]
+        from pg_attribute as a
+        where a.attrelid = p_watch.relation and p_watch.close ? a.attname
+            and recovery._is_certain_error(p_watch, jsonb_build_object('sqlstate', '23502', 'column', a.attname))
+        order by name
+    loop
+        select string_agg(format('(%s)::%s as %I', p_watch.close ->> a.attname,
+            format_type(a.atttypid, a.atttypmod), a.attname), ', ')
+        into v_values
+        from pg_attribute as a where a.attrelid = p_watch.relation and a.attnum = any(v_check.key);
+        begin
+            select f.holds into v_holds from recovery._run_as_owner(p_watch.runner, recovery._render_sql($sql$
+                select to_jsonb(({check}) is not false)
+                from (
+                    select {values}
+                    from (values ({message!l}, 'superseded', 'rehearsal', ($1).written, 0::bigint, 0::bigint))
+                        as c (message, reason, detector, at, ms, epoch)
+                    cross join (values (0)) as r ({attempts!i})
+                    offset 0) as {table!i}
+                $sql$, jsonb_build_object(
+                'check', v_check.text,
+                'values', v_values,
+                'message', recovery._reason_message('superseded'),
+                'attempts', coalesce(p_watch.attempts, 'recovery_none'),
+                'table', (select c.relname from pg_class as c where c.oid = p_watch.relation))), v_task) as f (holds);
+            if v_holds = 'false' then
+                return jsonb_build_object('sqlstate', '23514', 'message', format(
+                    'new row for relation "%s" violates check constraint "%s"',
+                    (select c.relname from pg_class as c where c.oid = p_watch.relation), v_check.name));
+            end if;
+        exception when query_canceled then
+            raise;
+        when others then
+            get stacked diagnostics v_state = returned_sqlstate, v_error = message_text;
+            if v_state like '22%' or v_state like '23%' then
+                return jsonb_build_object('sqlstate', v_state, 'message', v_error);
+            end if;
+        end;
+    end loop;
+    return null;
+end
+$$;
+--;
+comment on function recovery._fixed_values_error(recovery.watch) is
+    'As recovery._closing_error, where no row can be had: which CHECK or type refuses the values that a closing sets '
+    'whatever the row is.';
+--;
+revoke all on function recovery._fixed_values_error(recovery.watch) from public;
+--;
+-- sql/watch/_follow_watch.sql
+create or replace function recovery._follow_watch()
+returns trigger
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_table regclass;
+begin
+    if old.family <> new.family and exists (select from recovery.watch as w where w.family = old.family) then
+        perform recovery._fail('RC006',
+            format('"%s" cannot leave family "%s": it has other watches', new.name, old.family),
+            'What guards or times out a group of the family belongs to all of them. Detach it, and attach it anew.');
+    end if;
+    if old.name <> new.name then
+        foreach v_table in array array[
+            'recovery.failure', 'recovery.broken_watch', 'recovery.fuse', 'recovery.touch', 'recovery.cancellation',
+            'recovery.process', 'recovery.setting']::regclass[]
+        loop
+            execute format('update %s set watch = $1 where watch = $2', v_table) using new.name, old.name;
+        end loop;
+    end if;
+    if old.family <> new.family then
+        foreach v_table in array array[
+            'recovery.fuse', 'recovery.touch', 'recovery.cancellation', 'recovery.process']::regclass[]
+        loop
+            execute format('update %s set family = $1 where family = $2', v_table) using new.family, old.family;
+        end loop;
+    end if;
+    if old.outbox <> new.outbox and not exists (select from recovery.watch as w where w.outbox = old.outbox) then
+        execute format('drop view if exists recovery.outbox_%s', old.outbox);
+    end if;
+    return null;
+end
+$$;
+--;
+comment on function recovery._follow_watch() is
+    'Trigger function of recovery.watch: fuses, touches, requests, processes, failures and settings follow a watch '
+    'whose name or family changes. Events keep the name under which they were written. RC006 it shares its family.';
+--;
+revoke all on function recovery._follow_watch() from public;
 --;
 -- sql/watch/_forget_watch.sql
 create or replace function recovery._forget_watch()
@@ -3094,7 +3537,7 @@ revoke all on function recovery._has_rewriting_trigger(regclass) from public;
 --;
 -- sql/watch/_index_problem.sql
 create or replace function recovery._index_problem(
-    p_watch recovery.watch, p_kind text, out problem text, out remedy text
+    p_watch recovery.watch, p_kind text, p_suffix text default '', out problem text, out remedy text
 )
 returns record
 language plpgsql
@@ -3103,7 +3546,7 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_name  text := format('recovery_%s_%s', p_kind, p_watch.id);
+    v_name  text := format('recovery_%s_%s%s', p_kind, p_watch.id, p_suffix);
     v_index record;
     v_bad   regclass;
     v_is    text;
@@ -3151,14 +3594,16 @@ begin
 end
 $$;
 --;
-comment on function recovery._index_problem(recovery.watch, text) is
+comment on function recovery._index_problem(recovery.watch, text, text) is
     'What is wrong with the index recovery_<kind>_<id> (kind open or started) of a watch: another table''s, invalid, '
     'another definition; null: nothing. That it is missing, recovery._watch_definitions says.';
 --;
-revoke all on function recovery._index_problem(recovery.watch, text) from public;
+revoke all on function recovery._index_problem(recovery.watch, text, text) from public;
 --;
 -- sql/watch/_index_sql.sql
-create or replace function recovery._index_sql(p_watch recovery.watch, p_kind text)
+create or replace function recovery._index_sql(
+    p_watch recovery.watch, p_kind text, p_table regclass default null, p_name text default null, p_how text default ''
+)
 returns text
 language sql
 stable
@@ -3167,29 +3612,177 @@ set search_path = pg_catalog, pg_temp
 as $function$
     -- Of what began, not of what moves: a timeout index on a moving column would end HOT updates. The test
     -- for null follows from any comparison and keeps it out of closings, which would read all open rows by it.
-    select case p_kind
-        when 'open' then recovery._render_sql(
-            'create index {name!i} on {relation} (server_epoch{group}, {key}) where ({open})',
-            jsonb_build_object(
-                'name', 'recovery_open_' || p_watch.id,
-                'relation', p_watch.relation,
-                'group', coalesce(', (' || recovery._realias_sql(p_watch.group_by, p_watch.relation::text) || ')', ''),
+    select recovery._render_sql(
+        case p_kind
+            when 'open' then
+                'create index {how}{name!i} on {only}{relation} (server_epoch{group}, {key}) where ({open})'
+            when 'started' then
+                'create index {how}{name!i} on {only}{relation} (({started}))'
+                ' where ({open}) and ({started}) is not null'
+        end,
+        jsonb_build_object(
+            'how', case p_how when 'concurrently' then 'concurrently ' else '' end,
+            'only', case p_how when 'only' then 'only ' else '' end,
+            'name', coalesce(p_name, format('recovery_%s_%s', p_kind, p_watch.id)),
+            'relation', t.name,
+            'open', recovery._realias_sql(p_watch.open, t.name))
+        || case p_kind
+            when 'open' then jsonb_build_object(
+                'group', coalesce(', (' || recovery._realias_sql(p_watch.group_by, t.name) || ')', ''),
                 'key', (select string_agg(quote_ident(k.name), ', ' order by k.n)
-                        from unnest(p_watch.key_columns) with ordinality as k (name, n)),
-                'open', recovery._realias_sql(p_watch.open, p_watch.relation::text)))
-        when 'started' then recovery._render_sql(
-            'create index {name!i} on {relation} (({started})) where ({open}) and ({started}) is not null',
-            jsonb_build_object(
-                'name', 'recovery_started_' || p_watch.id,
-                'relation', p_watch.relation,
-                'started', recovery._realias_sql(p_watch.started, p_watch.relation::text),
-                'open', recovery._realias_sql(p_watch.open, p_watch.relation::text))) end
+                        from unnest(p_watch.key_columns) with ordinality as k (name, n)))
+            else jsonb_build_object('started', recovery._realias_sql(p_watch.started, t.name)) end)
+    from (values (coalesce(p_table, p_watch.relation)::text)) as t (name)
 $function$;
 --;
-comment on function recovery._index_sql(recovery.watch, text) is
-    'The statement that makes an index of a watch: open, by owner, group and key; started, for the watchdog.';
+comment on function recovery._index_sql(recovery.watch, text, regclass, text, text) is
+    'The statement that makes an index of a watch: open, by owner, group and key; started, for the watchdog. '
+    'p_table: of one of its partitions instead; p_how: concurrently, or only (of a partitioned table).';
 --;
-revoke all on function recovery._index_sql(recovery.watch, text) from public;
+revoke all on function recovery._index_sql(recovery.watch, text, regclass, text, text) from public;
+--;
+-- sql/watch/_index_steps.sql
+create or replace function recovery._index_steps(
+    p_watch recovery.watch, p_kind text, p_suffix text, p_lock_timeout interval
+)
+returns table (what text, statement text)
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+/* What a client still has to execute, each statement by itself, until the index stands: nobody waits meanwhile.
+   What an interruption has left invalid goes first. Of a partitioned table the index on the parent is only an entry
+   in the catalog; each partition gets its own, named by what it is, and joins it. */
+declare
+    v_schema regnamespace := (select c.relnamespace from pg_class as c where c.oid = p_watch.relation);
+    v_name   text := format('recovery_%s_%s%s', p_kind, p_watch.id, p_suffix);
+    v_root   regclass := recovery._find_index(p_watch.relation, v_name);
+    v_flaw   record;
+    v_wrong  boolean;
+    v_sum    text := left(md5(recovery._index_sql(p_watch, p_kind)), 6);
+    v_joined jsonb := '{}';
+    v_node   record;
+    v_found  regclass;
+    v_well   boolean;
+    v_index  text;
+begin
+    v_flaw := recovery._index_problem(p_watch, p_kind, p_suffix);
+    if v_flaw.problem like '% is not its index' then
+        perform recovery._fail('RC006', v_flaw.problem, v_flaw.remedy);
+    end if;
+    v_wrong := coalesce(v_flaw.problem like '% is not the one that %', false);
+    if v_root is not null and not v_wrong then
+        select jsonb_object_agg(i.indrelid::oid, i.indexrelid::regclass) into v_joined
+        from pg_partition_tree(v_root) as t join pg_index as i on i.indexrelid = t.relid;
+    end if;
+    for v_node in
+        select n.relid, n.parentrelid, n.isleaf, n.level, c.relnamespace::regnamespace as schema
+        from pg_partition_tree(p_watch.relation) as n join pg_class as c on c.oid = n.relid
+        union all
+        select p_watch.relation, null, true, 0, v_schema
+        where not exists (select from pg_partition_tree(p_watch.relation))
+        order by level, relid
+    loop
+        v_index := v_joined ->> v_node.relid::oid::text;
+        if v_node.level > 0 and v_index is not null then
+            if v_node.isleaf and exists (
+                select from pg_partition_tree(v_root) as t join pg_index as i on i.indexrelid = t.relid
+                where i.indrelid = v_node.relid and not (i.indisvalid and i.indisready))
+            then
+                what := 'reindex ' || v_index;
+                statement := 'reindex index concurrently ' || v_index;
+                return next;
+            end if;
+            continue;
+        end if;
+        if v_node.level > 0 then
+            v_name := format('recovery_%s_%s%s_%s_%s', p_kind, p_watch.id, p_suffix, v_node.relid::oid, v_sum);
+        end if;
+        v_index := format('%s.%I', v_node.schema, v_name);
+        v_found := recovery._find_index(v_node.relid, v_name);
+        v_well := v_found is not null and (v_node.level > 0 or not v_wrong) and (
+            not v_node.isleaf or exists (
+                select from pg_index as i where i.indexrelid = v_found and i.indisvalid and i.indisready));
+        if v_found is not null and not v_well then
+            what := 'drop index ' || v_name;
+            statement := case when v_node.isleaf then 'drop index concurrently ' || v_index
+                              else recovery._brief_sql('drop index ' || v_index, p_lock_timeout) end;
+            return next;
+        elsif v_found is not null then
+            v_joined := v_joined || jsonb_build_object(v_node.relid::oid, v_index);
+        end if;
+        if not v_joined ? v_node.relid::oid::text then
+            what := 'create index ' || v_name;
+            statement := recovery._index_sql(p_watch, p_kind, v_node.relid, v_name,
+                case when v_node.isleaf then 'concurrently' else 'only' end);
+            if not v_node.isleaf then
+                statement := recovery._brief_sql(statement, p_lock_timeout);
+            end if;
+            return next;
+            v_joined := v_joined || jsonb_build_object(v_node.relid::oid, v_index);
+        end if;
+        if v_node.level > 0 then
+            what := 'attach index ' || v_name;
+            statement := recovery._brief_sql(format('alter index %s attach partition %s',
+                v_joined ->> v_node.parentrelid::oid::text, v_index), p_lock_timeout);
+            return next;
+        end if;
+    end loop;
+end
+$$;
+--;
+comment on function recovery._index_steps(recovery.watch, text, text, interval) is
+    'The statements that are missing until the index recovery_<kind>_<id><suffix> of a watch stands, for a client to '
+    'execute one by one: they cannot be executed in a function, or block nobody only if each is a transaction.';
+--;
+revoke all on function recovery._index_steps(recovery.watch, text, text, interval) from public;
+--;
+-- sql/watch/_is_certain_error.sql
+create or replace function recovery._is_certain_error(p_watch recovery.watch, p_error jsonb)
+returns boolean
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    with
+    fixed as (
+        -- What a closing sets without a look at the row.
+        select s.key::name as name from jsonb_each_text(p_watch.close) as s
+        where p_watch.attempts is null and s.value !~ '\mr\.'
+           or p_watch.attempts is not null and s.key <> p_watch.attempts
+               and regexp_replace(
+                   case when p_watch.max_attempts = 1 then p_watch.spec -> 'close' else p_watch.spec -> 'requeue' end
+                       ->> s.key, $re$'(?:[^']|'')*'|\mc\.[a-z]+$re$, '', 'g') !~ format('\m(r\.|%s)\M', (
+                       select string_agg(a.attname, '|') from pg_attribute as a
+                       where a.attrelid = p_watch.relation and a.attnum > 0 and a.attname ~ '^[a-z_0-9]+$'))
+    ),
+    as_given as (
+        select not exists (
+            select from jsonb_object_keys(p_watch.close) as s (key)
+            where s.key not in (select f.name from fixed as f) and s.key is distinct from p_watch.attempts) as all_fixed
+    )
+    select case
+        -- Names, rights, syntax: of the host's triggers.
+        when p_error ->> 'sqlstate' like '42%' then true
+        when p_error ->> 'sqlstate' ~ '^(22|RC)' or p_error ->> 'type' is not null then
+            (select g.all_fixed from as_given as g)
+        when p_error ->> 'sqlstate' = '23502' then p_error ->> 'column' in (select f.name from fixed as f)
+        when p_error ->> 'sqlstate' in ('23503', '23514') then coalesce((
+            select bool_and(a.attname in (select f.name from fixed as f))
+            from pg_constraint as c cross join lateral unnest(c.conkey) as k (attnum)
+            join pg_attribute as a on a.attrelid = c.conrelid and a.attnum = k.attnum
+            where c.conrelid = p_watch.relation and c.conname = p_error ->> 'constraint'), false)
+        else false
+    end
+$$;
+--;
+comment on function recovery._is_certain_error(recovery.watch, jsonb) is
+    'Whether an error of a rehearsed closing would meet each row: a constraint over nothing but what the closing sets '
+    'to the same values always, a name or right that a trigger lacks.';
+--;
+revoke all on function recovery._is_certain_error(recovery.watch, jsonb) from public;
 --;
 -- sql/watch/_is_decided_late.sql
 create or replace function recovery._is_decided_late(p_watch recovery.watch)
@@ -3378,6 +3971,103 @@ comment on function recovery._key_text(text[], text) is
 --;
 revoke all on function recovery._key_text(text[], text) from public;
 --;
+-- sql/watch/_lock_holders.sql
+create or replace function recovery._lock_holders(p_table regclass)
+returns text
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select string_agg(distinct coalesce(
+        format('backend %s (%s)', l.pid, concat_ws(', ', nullif(a.application_name, ''), a.usename, a.state,
+            'its transaction began ' || date_trunc('second', clock_timestamp() - a.xact_start) || ' ago',
+            left(regexp_replace(a.query, '\s+', ' ', 'g'), 60))),
+        'a prepared transaction'), '; ')
+    from pg_locks as l
+    left join pg_stat_activity as a on a.pid = l.pid
+    where l.locktype = 'relation' and l.granted and l.database = (
+            select d.oid from pg_database as d where d.datname = current_database())
+      and l.pid is distinct from pg_backend_pid()
+      and l.relation in (select p_table::oid union select p.relid from pg_partition_tree(p_table) as p)
+$$;
+--;
+comment on function recovery._lock_holders(regclass) is
+    'Who holds a lock of a table or of its partitions: what an error says when a lock was not to be had. Null: nobody '
+    'does any more.';
+--;
+revoke all on function recovery._lock_holders(regclass) from public;
+--;
+-- sql/watch/_lock_table.sql
+create or replace function recovery._lock_table(p_table regclass, p_mode text)
+returns void
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    -- Whoever writes through a partitioned table locks it before its partitions. To drop a trigger or an index locks
+    -- a partition first, and meets the writer half-way.
+    execute format('lock table %s in %s mode', p_table, p_mode);
+end
+$$;
+--;
+comment on function recovery._lock_table(regclass, text) is
+    'Locks a table, a partitioned one before its partitions, in the mode that what follows needs.';
+--;
+revoke all on function recovery._lock_table(regclass, text) from public;
+--;
+-- sql/watch/_made_up_error.sql
+create or replace function recovery._made_up_error(p_watch recovery.watch)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_base  text;
+    v_set   jsonb;
+    v_key   jsonb;
+    v_done  boolean;
+    v_error jsonb;
+begin
+    foreach v_base in array array['update', 'insert'] loop
+        for v_set in select o.o from recovery._opening_values(p_watch) as o (o) loop
+            v_done := false;
+            v_error := null;
+            begin
+                v_key := recovery._make_open_row(p_watch, v_base, v_set);
+                if v_key is not null then
+                    select c.o_done, c.o_error into v_done, v_error
+                    from recovery._try_closing(p_watch, recovery._to_texts(v_key), null) as c;
+                end if;
+                perform recovery._fail('RX000', 'taken back');
+            exception when sqlstate 'RX000' then
+                null;
+            when query_canceled then
+                raise;
+            when others then
+                null;  -- such a row can't be made
+            end;
+            if v_done then
+                return null;
+            elsif v_error is not null and recovery._is_certain_error(p_watch, v_error) then
+                return v_error;
+            end if;
+        end loop;
+    end loop;
+    return recovery._fixed_values_error(p_watch);
+end
+$$;
+--;
+comment on function recovery._made_up_error(recovery.watch) is
+    'As recovery._closing_error, where no row is open: of a row that is made to look open, another one of the table or '
+    'a new one, by trying the values that its open expression names.';
+--;
+revoke all on function recovery._made_up_error(recovery.watch) from public;
+--;
 -- sql/watch/_make_definitions.sql
 create or replace function recovery._make_definitions(p_watch recovery.watch)
 returns void
@@ -3429,6 +4119,75 @@ comment on function recovery._make_definitions(recovery.watch) is
     'the caller where the runner may not. RC006 they cannot work, 42501 no right to make an index.';
 --;
 revoke all on function recovery._make_definitions(recovery.watch) from public;
+--;
+-- sql/watch/_make_open_row.sql
+create or replace function recovery._make_open_row(p_watch recovery.watch, p_base text, p_set jsonb)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_task recovery.task;
+    v_set  jsonb;
+    v_row  jsonb;
+begin
+    v_task.path := p_watch.path;
+    select coalesce(jsonb_object_agg(a.attname, case
+            when p_set ? a.attname then p_set ->> a.attname
+            when a.attname = p_watch.attempts then '0'
+            else case t.typcategory
+                when 'N' then '0' when 'S' then '''''' when 'B' then 'false' when 'D' then 'now()'
+                when 'T' then '''0''' when 'A' then '''{}'''
+                when 'E' then (select quote_literal(e.enumlabel) from pg_enum as e
+                               where e.enumtypid = case t.typtype when 'd' then t.typbasetype else t.oid end
+                               order by e.enumsortorder limit 1)
+                else case when t.typname in ('json', 'jsonb') then '''{}'''
+                          when t.typname = 'uuid' then 'gen_random_uuid()' else '''''' end
+            end end), '{}')
+    into v_set
+    from pg_attribute as a join pg_type as t on t.oid = a.atttypid
+    where a.attrelid = p_watch.relation and a.attnum > 0 and not a.attisdropped and a.attgenerated = ''
+      and a.attidentity = '' and (
+          p_set ? a.attname or a.attname = p_watch.attempts
+          or p_base = 'insert' and a.attnotnull and not a.atthasdef);
+    if p_base = 'insert' then
+        select f.row into v_row from recovery._run_as_owner(p_watch.runner, recovery._render_sql($sql$
+            with r as (insert into {relation} as r {values} returning {parts} as parts, ({open}) as open)
+            select r.parts_and from (select case when r.open then to_jsonb(r.parts) end as parts_and from r) as r
+            $sql$, jsonb_build_object(
+            'relation', p_watch.relation,
+            'values', case when v_set = '{}' then 'default values' else (
+                select format('(%s) values (%s)', string_agg(quote_ident(s.key), ', ' order by s.key),
+                    string_agg(s.value, ', ' order by s.key))
+                from jsonb_each_text(v_set) as s) end,
+            'parts', recovery._key_sql(p_watch, 'parts'),
+            'open', p_watch.open)), v_task, 'write') as f (row);
+    elsif v_set <> '{}' then
+        select f.row into v_row from recovery._run_as_owner(p_watch.runner, recovery._render_sql($sql$
+            with u as (
+                update {relation} as r set {set}
+                where ({columns}) in (select {columns} from {relation} as r limit 3)
+                returning {parts} as parts, ({open}) as open)
+            select to_jsonb(u.parts) from u where u.open limit 1
+            $sql$, jsonb_build_object(
+            'relation', p_watch.relation,
+            'set', (select string_agg(format('%I = %s', s.key, s.value), ', ') from jsonb_each_text(v_set) as s),
+            'columns', recovery._key_sql(p_watch, 'columns'),
+            'parts', recovery._key_sql(p_watch, 'parts'),
+            'open', p_watch.open)), v_task, 'write') as f (row);
+    end if;
+    return v_row;
+end
+$$;
+--;
+comment on function recovery._make_open_row(recovery.watch, text, jsonb) is
+    'Makes a row of the table look open, by these values: one of three that are there (update), or a new one, of '
+    'defaults and of empty values where the table demands some (insert). Its key, or null. To be called where it is '
+    'taken back.';
+--;
+revoke all on function recovery._make_open_row(recovery.watch, text, jsonb) from public;
 --;
 -- sql/watch/_note_broken_watch.sql
 create or replace function recovery._note_broken_watch(p_watch text, p_state text, p_message text)
@@ -3483,6 +4242,52 @@ $$;
 comment on function recovery._open_epochs(text) is 'The epochs that own open rows of a watch, from its partial index.';
 --;
 revoke all on function recovery._open_epochs(text) from public;
+--;
+-- sql/watch/_opening_values.sql
+create or replace function recovery._opening_values(p_watch recovery.watch)
+returns setof jsonb
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    -- Column -> SQL text. Nothing set; then for each column that open reads each literal of it, truth values and
+    -- null, with the others as they are, or null.
+    with
+    col as (
+        select a.attname as name, a.attnotnull, a.atttypid = 'boolean'::regtype as truth
+        from pg_attribute as a
+        where a.attrelid = p_watch.relation and a.attnum = any(p_watch.open_columns) and a.attgenerated = ''
+            and a.attname <> all (p_watch.key_columns) and a.attname <> 'server_epoch'
+    ),
+    lit as (
+        select distinct l.found[1] as text
+        from regexp_matches(p_watch.open, $re$((?:'(?:[^']|'')*')|(?:\m[0-9]+\M))$re$, 'g') as l (found)
+    ),
+    one as (
+        select c.name, l.text as value from col as c cross join lit as l where not c.truth
+        union all
+        select c.name, t.value from col as c cross join (values ('true'), ('false')) as t (value) where c.truth
+        union all
+        select c.name, 'null' from col as c where not c.attnotnull
+    )
+    select s.set from (
+        select 0 as n, '{}'::jsonb as set
+        union all
+        select 1, jsonb_build_object(o.name, o.value) from one as o
+        union all
+        select 2, jsonb_build_object(o.name, o.value) || (
+            select jsonb_object_agg(c.name, 'null') from col as c where c.name <> o.name and not c.attnotnull)
+        from one as o where exists (select from col as c where c.name <> o.name and not c.attnotnull)
+    ) as s
+    order by s.n, s.set::text
+    limit 40
+$$;
+--;
+comment on function recovery._opening_values(recovery.watch) is
+    'Values of columns by which a row may come to be open, the likeliest first: guessed from the open expression.';
+--;
+revoke all on function recovery._opening_values(recovery.watch) from public;
 --;
 -- sql/watch/_parse_expression.sql
 create or replace function recovery._parse_expression(
@@ -3544,7 +4349,7 @@ declare
     v_owner  regrole := (select c.relowner from pg_class as c where c.oid = p_table);
     v_runner recovery.runner := recovery._runner_of(p_table);
 begin
-    if v_runner.id is null and pg_has_role('recovery_owner', 'usage') then
+    if (v_runner.id is null or recovery._lacks_runner(v_runner)) and pg_has_role('recovery_owner', 'usage') then
         begin
             perform recovery._make_runner(v_owner);
         exception when insufficient_privilege then
@@ -3552,8 +4357,9 @@ begin
         end;
         v_runner := recovery._runner_of(p_table);
     end if;
-    if v_runner.id is null then
-        perform recovery._fail('42501', format('%s is not permitted to attach tables', v_owner),
+    if v_runner.id is null or recovery._lacks_runner(v_runner) then
+        perform recovery._fail('42501', format(case when v_runner.id is null then '%s is not permitted to attach tables'
+            else 'the runner of %s is not what recovery.permit made' end, v_owner),
             format('A DBA runs this once: select recovery.permit(%L);', v_owner));
     elsif v_runner.privileged then
         perform recovery._lend_table(p_table, v_runner.role);
@@ -3563,7 +4369,8 @@ end
 $$;
 --;
 comment on function recovery._prepare_runner(regclass) is
-    'The runner of a table''s owner, made where the caller may, with the grants that it needs of the table. '
+    'The runner of a table''s owner, made or repaired where the caller may, with the grants that it needs of the '
+    'table. '
     '42501 the owner was not permitted to attach tables.';
 --;
 revoke all on function recovery._prepare_runner(regclass) from public;
@@ -3636,7 +4443,10 @@ begin
         perform recovery._fail('RC006', format('%s has no primary key', v_watch.relation),
             'Events and closings name a row by its primary key.');
     end if;
-    if p_new then
+    if p_new or not exists (
+        select from pg_attribute as a
+        where a.attrelid = v_watch.relation and a.attname = 'server_epoch' and not a.attisdropped)
+    then
         select a.atttypid = 'bigint'::regtype and a.attgenerated = '' and a.attidentity = '' as fits, a.attnotnull
         into v_column
         from pg_attribute as a
@@ -3678,6 +4488,65 @@ comment on function recovery._realias_sql(text, text) is
     'A compiled expression with another alias (new, old) in place of r; strings and quoted names stay.';
 --;
 revoke all on function recovery._realias_sql(text, text) from public;
+--;
+-- sql/watch/_rehearse_closing.sql
+create or replace function recovery._rehearse_closing(p_table regclass)
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set jit = off
+set max_parallel_workers_per_gather = 0
+as $$
+/* A closing and, where work is set back to its queue, a requeue: really executed, on a row of the host, under its
+   constraints and triggers, and taken back. So what would fail each time is known now, and not when a server has died.
+   Open rows are tried first. Where there is none a row is made to look open; what only that row can't do says nothing,
+   so then only errors count that no row could avoid. */
+declare
+    v_watch   recovery.watch;
+    v_variant recovery.watch;
+    v_step    text;
+    v_error   jsonb;
+begin
+    select w.* into strict v_watch from recovery.watch as w where w.relation = p_table;
+    foreach v_step in array case when v_watch.attempts is null then array['close'] else array['close', 'requeue'] end
+    loop
+        v_variant := v_watch;
+        if v_watch.attempts is not null then
+            -- Whatever the row has counted: this is the last attempt, or there are others.
+            v_variant.max_attempts := case v_step when 'close' then 1 else 2147483647 end;
+            v_variant := recovery._compile_closing(v_variant);
+        end if;
+        begin
+            -- As a sweep has it, and bounded.
+            perform set_config('recovery.server_epoch', '', true), set_config('lock_timeout', '100ms', true);
+            update recovery.watch as w
+            set attached = coalesce(w.attached, clock_timestamp()), close = v_variant.close,
+                max_attempts = v_variant.max_attempts
+            where w.id = v_watch.id returning w.* into v_variant;
+            v_error := recovery._closing_error(v_variant);
+            perform recovery._fail('RX000', 'taken back');
+        exception when sqlstate 'RX000' then
+            null;
+        end;
+        if v_error is not null then
+            perform recovery._fail('RC006',
+                format('each %s of a row of %s would fail: %s (SQLSTATE %s)', v_step, p_table, v_error ->> 'message',
+                    v_error ->> 'sqlstate'),
+                coalesce(v_error ->> 'hint',
+                    'It was tried, and taken back. Give values that the table accepts, or change what refuses them.'));
+        end if;
+    end loop;
+end
+$$;
+--;
+comment on function recovery._rehearse_closing(regclass) is
+    'Executes a closing and a requeue of a watch on a real or made-up row, as its runner, and takes it back. RC006 '
+    'with the host''s own error if that would fail each time.';
+--;
+revoke all on function recovery._rehearse_closing(regclass) from public;
 --;
 -- sql/watch/_rehearse_watch.sql
 create or replace function recovery._rehearse_watch(p_table regclass)
@@ -3729,6 +4598,75 @@ comment on function recovery._rehearse_watch(regclass) is
     'Plans the statements of a watch as its runner. RC006 they cannot work, 42501 the owner lacks a right.';
 --;
 revoke all on function recovery._rehearse_watch(regclass) from public;
+--;
+-- sql/watch/_repair_indexes.sql
+create or replace function recovery._repair_indexes(p_watch recovery.watch)
+returns void
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_schema regnamespace := (select c.relnamespace from pg_class as c where c.oid = p_watch.relation);
+    v_kind   text;
+    v_flaw   record;
+begin
+    foreach v_kind in array array['open', 'started'] loop
+        v_flaw := recovery._index_problem(p_watch, v_kind);
+        if v_flaw.problem like '% is not its index' then
+            perform recovery._fail('RC006', v_flaw.problem, v_flaw.remedy);
+        elsif v_flaw.problem is not null then
+            execute format('drop index %s.recovery_%s_%s', v_schema, v_kind, p_watch.id);
+        end if;
+    end loop;
+end
+$$;
+--;
+comment on function recovery._repair_indexes(recovery.watch) is
+    'Drops an index of a watch that is invalid, or not as it should be; recovery._make_definitions makes it anew. '
+    'RC006 its name is taken.';
+--;
+revoke all on function recovery._repair_indexes(recovery.watch) from public;
+--;
+-- sql/watch/_replace_indexes.sql
+create or replace function recovery._replace_indexes(p_before recovery.watch, p_after recovery.watch)
+returns void
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_schema regnamespace := (select c.relnamespace from pg_class as c where c.oid = p_after.relation);
+    v_kind   text;
+    v_name   text;
+    v_new    text;
+    v_is_new boolean;
+begin
+    perform recovery._repair_indexes(p_after);
+    foreach v_kind in array array['open', 'started'] loop
+        v_name := format('recovery_%s_%s', v_kind, p_after.id);
+        v_new := format('%s.%s_new', v_schema, v_name);
+        v_is_new := recovery._find_index(p_after.relation, v_name || '_new') is not null;
+        -- recovery.alter_steps has made it beside the one that was in use.
+        if v_is_new and recovery._find_index(p_after.relation, v_name) is null
+            and recovery._index_sql(p_before, v_kind) is distinct from recovery._index_sql(p_after, v_kind)
+            and (recovery._index_problem(p_after, v_kind, '_new')).problem is null
+        then
+            execute format('alter index %s rename to %I', v_new, v_name);
+        elsif v_is_new then
+            execute 'drop index ' || v_new;
+        end if;
+    end loop;
+end
+$$;
+--;
+comment on function recovery._replace_indexes(recovery.watch, recovery.watch) is
+    'Drops the indexes of a watch that do not fit its new registration, and puts in their place those that stand '
+    'ready beside them.';
+--;
+revoke all on function recovery._replace_indexes(recovery.watch, recovery.watch) from public;
 --;
 -- sql/watch/_requeue_sql.sql
 create or replace function recovery._requeue_sql(
@@ -3787,6 +4725,28 @@ comment on function recovery._ring_sql(recovery.watch) is
     'The end of a trigger function that has written an event: wakes the listeners.';
 --;
 revoke all on function recovery._ring_sql(recovery.watch) from public;
+--;
+-- sql/watch/_run_briefly.sql
+create or replace function recovery._run_briefly(p_statement text, p_lock_timeout interval)
+returns void
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+set quote_all_identifiers = off
+as $$
+begin
+    -- By the transaction, not by the session: behind a pooler that is somebody else's.
+    perform set_config('lock_timeout', greatest(ceil(extract(epoch from p_lock_timeout) * 1000), 1) || 'ms', true);
+    execute p_statement;
+end
+$$;
+--;
+comment on function recovery._run_briefly(text, interval) is
+    'Executes a statement with the rights of its caller, and waits for each lock no longer than that: 55P03. Who waits '
+    'for a strong lock makes everybody behind it wait, too.';
+--;
+revoke all on function recovery._run_briefly(text, interval) from public;
 --;
 -- sql/watch/_state_sql.sql
 create or replace function recovery._state_sql(p_watch recovery.watch, p_row text)
@@ -3936,6 +4896,58 @@ comment on function recovery._trigger_sql(recovery.watch, text) is
 --;
 revoke all on function recovery._trigger_sql(recovery.watch, text) from public;
 --;
+-- sql/watch/_try_closing.sql
+create or replace function recovery._try_closing(
+    p_watch recovery.watch, p_key text[], p_epoch bigint, out o_done boolean, out o_error jsonb
+)
+returns record
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_task   recovery.task;
+    v_counts jsonb;
+    v_state  text;
+    v_error  text;
+    v_hint   text;
+    v_name   text;
+    v_column text;
+    v_type   text;
+begin
+    o_done := false;
+    v_task.keys := p_key;
+    v_task.epochs := array[p_epoch];
+    v_task.reason := 'superseded';
+    v_task.message := recovery._reason_message('superseded');
+    v_task.detector := 'rehearsal';
+    v_task.at := recovery._now();
+    v_task.written := clock_timestamp();
+    v_task.path := p_watch.path;
+    begin
+        select c.* into v_counts from recovery._run_as_owner(p_watch.runner, recovery._close_sql(
+            p_watch.family, 'row', 'any', 'ignore', true, false, false, p_watch.name), v_task, 'write') as c;
+        o_done := v_counts <> '{}';  -- else somebody has it locked
+        perform recovery._fail('RX000', 'taken back');
+    exception when sqlstate 'RX000' then
+        null;
+    when lock_not_available or deadlock_detected then
+        null;
+    when others then
+        get stacked diagnostics v_state = returned_sqlstate, v_error = message_text, v_hint = pg_exception_hint,
+            v_name = constraint_name, v_column = column_name, v_type = pg_datatype_name;
+        o_error := jsonb_build_object('sqlstate', v_state, 'message', v_error, 'hint', nullif(v_hint, ''),
+            'constraint', nullif(v_name, ''), 'column', nullif(v_column, ''), 'type', nullif(v_type, ''));
+    end;
+end
+$$;
+--;
+comment on function recovery._try_closing(recovery.watch, text[], bigint) is
+    'Closes one row and takes it back: whether that went, and the error if not; neither if somebody holds the row.';
+--;
+revoke all on function recovery._try_closing(recovery.watch, text[], bigint) from public;
+--;
 -- sql/watch/_unit_of.sql
 create or replace function recovery._unit_of(p_watch text, p_scope text, p_key text, p_what text)
 returns recovery.unit
@@ -4049,6 +5061,88 @@ comment on function recovery._watch_definitions(recovery.watch) is
 --;
 revoke all on function recovery._watch_definitions(recovery.watch) from public;
 --;
+-- sql/watch/_watch_flaw.sql
+create or replace function recovery._watch_flaw(p_watch recovery.watch)
+returns text
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select f.flaw from (
+        select 1 as n, 'the column server_epoch is gone' as flaw
+        where not exists (
+            select from pg_attribute as a
+            where a.attrelid = p_watch.relation and a.attname = 'server_epoch' and not a.attisdropped)
+        union all
+        select 2, 'its table has another owner'
+        where (recovery._runner_of(p_watch.relation)).id is distinct from p_watch.runner
+        union all
+        select 3, 'triggers of its table are not noticed, or not lent to' where recovery._is_stale(p_watch.relation)
+        union all
+        select 4, format('%s is gone', d.name) from recovery._watch_definitions(p_watch) as d
+        union all
+        select 5, i.problem
+        from unnest(array['open', 'started']) as k (kind)
+        cross join lateral recovery._index_problem(p_watch, k.kind) as i
+        where i.problem is not null and (k.kind = 'open' or p_watch.supervised is not null)
+        union all
+        select 6, format('trigger %s of %s is disabled, or not for it', t.tgname, t.tgrelid::regclass)
+        from (select p_watch.relation::oid as oid
+              union select p.relid from pg_partition_tree(p_watch.relation) as p) as l
+        join pg_trigger as t on t.tgrelid = l.oid
+        join pg_proc as p on p.oid = t.tgfoid
+        where t.tgname ~ '^(zz_)?recovery_[0-9]{2}_'
+          and (t.tgenabled <> 'O' or p.pronamespace = 'recovery'::regnamespace
+              and p.proname ~ '^watch_' and p.proname !~ format('^watch_%s_', p_watch.id))
+        union all
+        select 7, format('function %s is not its runner''s, or not for the table''s owner', p.proname)
+        from recovery.runner as r
+        join pg_roles as o on o.rolname = r.role
+        join pg_proc as p on p.pronamespace = 'recovery'::regnamespace
+            and p.proname ~ format('^watch_%s_', p_watch.id)
+        where r.id = p_watch.runner
+          and (p.proowner <> o.oid or not p.prosecdef or not has_function_privilege(r.owner, p.oid, 'execute'))
+        union all
+        select 8, 'its runner may not write its events'
+        from recovery.runner as r
+        left join pg_class as v
+            on v.relnamespace = 'recovery'::regnamespace and v.relname = format('outbox_%s', p_watch.outbox)
+        where r.id = p_watch.runner
+          and (v.oid is null or not has_table_privilege(r.role, v.oid, 'insert'))
+    ) as f
+    order by f.n, f.flaw limit 1
+$$;
+--;
+comment on function recovery._watch_flaw(recovery.watch) is
+    'What a watch and its table lack of all that recovery.attach makes, so that repeating it has something to repair; '
+    'null: nothing.';
+--;
+revoke all on function recovery._watch_flaw(recovery.watch) from public;
+--;
+-- sql/watch/_watch_indexes.sql
+create or replace function recovery._watch_indexes(p_watch recovery.watch)
+returns table (name text, plain boolean)
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select c.oid::regclass::text, c.relkind = 'i'
+    from (select p_watch.relation::oid as oid union select p.relid from pg_partition_tree(p_watch.relation) as p) as t
+    join pg_index as i on i.indrelid = t.oid
+    join pg_class as c on c.oid = i.indexrelid
+    where not c.relispartition
+      and c.relname ~ format('^recovery_(open|started)_%s(_new)?(_[0-9]+_[0-9a-f]{6})?$', p_watch.id)
+    order by c.relkind = 'i', c.relname
+$$;
+--;
+comment on function recovery._watch_indexes(recovery.watch) is
+    'The indexes that were made for a watch, with what an interruption has left on partitions; plain: it can be '
+    'dropped concurrently. Those that belong to another one go with it.';
+--;
+revoke all on function recovery._watch_indexes(recovery.watch) from public;
+--;
 -- sql/watch/_watch_of_unit.sql
 create or replace function recovery._watch_of_unit(p_unit recovery.unit)
 returns recovery.watch
@@ -4067,6 +5161,119 @@ comment on function recovery._watch_of_unit(recovery.unit) is
     'The watch through which a unit is looked at; null if there is none any more.';
 --;
 revoke all on function recovery._watch_of_unit(recovery.unit) from public;
+--;
+-- sql/watch/alter.sql
+create or replace function recovery.alter(p_table regclass, p_changes jsonb)
+returns text
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+set quote_all_identifiers = off
+set row_security = on
+as $$
+/* server_epoch stays as it is: whoever owned work in flight before goes on to own it. Fuses, requests, failures and
+   settings follow a new name; recovery._follow_watch moves them. */
+declare
+    v_before recovery.watch;
+    v_after  recovery.watch;
+begin
+    perform recovery._check_owner(p_table);
+    perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
+    select w.* into v_before from recovery.watch as w where w.relation = p_table;
+    if not found then
+        perform recovery._fail('RC008', format('%s is not watched', p_table), 'Call recovery.attach.');
+    end if;
+    perform recovery._prepare_runner(p_table);
+    -- Check and compile: by the triggers of recovery.watch.
+    update recovery.watch as w
+    set spec = recovery._changed_spec(p_table, w.spec, p_changes), path = coalesce(p_changes ->> 'search_path', w.path)
+    where w.relation = p_table returning w.* into v_after;
+    if v_before.attached is null
+        or not recovery._differs(v_before, v_after) and recovery._watch_flaw(v_after) is null
+    then
+        return v_after.name;
+    end if;
+    perform recovery._add_owner_column(v_after);
+    -- While nobody waits for it.
+    perform recovery._rehearse_watch(p_table);
+    perform recovery._rehearse_closing(p_table);
+    -- Triggers, index.
+    perform recovery._lock_table(p_table, 'access exclusive');
+    perform recovery._drop_triggers(p_table);
+    perform recovery._replace_indexes(v_before, v_after);
+    perform recovery._make_definitions(v_after);
+    perform recovery._comment_triggers(p_table);
+    return v_after.name;
+end
+$$;
+--;
+comment on function recovery.alter(regclass, jsonb) is
+    'Changes options of a watch: an object with the names of those of recovery.attach, without p_; null resets one. '
+    'Every owner of work in flight stays. Also repairs what was removed or disabled. Returns the name. RC006 cannot '
+    'work, RC007 the name is taken, RC008 not watched, RC010 no such option, 42501 not the owner.';
+--;
+revoke all on function recovery.alter(regclass, jsonb) from public;
+--;
+-- sql/watch/alter_steps.sql
+create or replace function recovery.alter_steps(
+    p_table regclass, p_changes jsonb, p_lock_timeout interval default '50 ms'
+)
+returns table (step integer, of integer, what text, statement text)
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+set quote_all_identifiers = off
+set row_security = on
+as $$
+declare
+    v_before recovery.watch;
+    v_after  recovery.watch;
+    v_whats  text[] := '{}';
+    v_texts  text[] := '{}';
+    v_step   record;
+begin
+    perform recovery._check_owner(p_table);
+    select w.* into v_before from recovery.watch as w where w.relation = p_table;
+    if not found then
+        perform recovery._fail('RC008', format('%s is not watched', p_table), 'Call recovery.attach.');
+    end if;
+    v_after := recovery._altered_watch(v_before, p_changes);
+    for v_step in
+        select s.what, s.statement
+        from (values (1, 'open'), (2, 'started')) as k (n, kind)
+        cross join lateral recovery._index_steps(v_after, k.kind, '_new', p_lock_timeout) with ordinality
+            as s (what, statement, m)
+        where v_before.attached is not null and (k.kind = 'open' or v_after.supervised is not null)
+          -- What is there, and fits, stays.
+          and (recovery._index_sql(v_before, k.kind) is distinct from recovery._index_sql(v_after, k.kind)
+               or (recovery._index_problem(v_before, k.kind)).problem is not null)
+        order by k.n, s.m
+    loop
+        v_whats := v_whats || v_step.what;
+        v_texts := v_texts || v_step.statement;
+    end loop;
+    if v_texts <> '{}' then
+        perform recovery._check_definer(v_after);
+    end if;
+    if v_texts <> '{}' or v_after.spec <> v_before.spec or v_after.path <> v_before.path
+        or v_before.attached is not null and recovery._watch_flaw(v_before) is not null
+    then
+        v_whats := v_whats || 'rehearse, change triggers'::text;
+        v_texts := v_texts || recovery._brief_sql(
+            format('select recovery.alter(%L::regclass, %L)', p_table, p_changes), p_lock_timeout);
+    end if;
+    return query select s.n::integer, cardinality(v_texts), v_whats[s.n], s.text
+        from unnest(v_texts) with ordinality as s (text, n) order by s.n;
+end
+$$;
+--;
+comment on function recovery.alter_steps(regclass, jsonb, interval) is
+    'As recovery.attach_steps: the statements by which a client changes options of a watch while nobody waits. An '
+    'index that changes is made beside the one in use. Errors as recovery.alter.';
+--;
+revoke all on function recovery.alter_steps(regclass, jsonb, interval) from public;
 --;
 -- sql/watch/attach.sql
 create or replace function recovery.attach(
@@ -4097,7 +5304,9 @@ create or replace function recovery.attach(
     p_attempts      text     default null,  -- the integer column that counts
     p_max_attempts  integer  default 3,     -- so many in all; the last one fails
     -- The host: by what path its triggers find their names when a closing fires them.
-    p_search_path   text     default pg_catalog.current_setting('search_path')
+    p_search_path   text     default pg_catalog.current_setting('search_path'),
+    -- How: at once, in this transaction, or only registered, for a client that executes recovery.attach_steps.
+    p_concurrently  boolean  default false
 )
 returns text
 language plpgsql
@@ -4112,6 +5321,7 @@ as $$
 declare
     v_owner  regrole := (select c.relowner from pg_class as c where c.oid = p_table);
     v_runner recovery.runner;
+    v_before recovery.watch;
     v_watch  recovery.watch;
     v_spec   jsonb;
     v_path   text := regexp_replace(p_search_path, '"?\$user"?', quote_ident(current_user));
@@ -4140,22 +5350,42 @@ begin
     -- Grants.
     v_runner := recovery._prepare_runner(p_table);
     -- Compile.
-    select w.* into v_watch from recovery.watch as w where w.relation = p_table;
+    select w.* into v_before from recovery.watch as w where w.relation = p_table;
     if not found then
-        insert into recovery.watch (relation, spec, path) values (p_table, v_spec, v_path) returning * into v_watch;
-        perform recovery._add_owner_column(v_watch);
-    elsif v_watch.spec <> v_spec then
-        perform recovery._fail('RC007',
-            format('%s is watched already, as "%s", with another specification', p_table, v_watch.name),
-            format('Detach it first: select recovery.detach(%L).', p_table));
-    elsif v_watch.runner = v_runner.id and v_watch.path = v_path and not recovery._is_stale(p_table)
-        and not exists (select from recovery._watch_definitions(v_watch))
-    then
-        return v_watch.name;
+        insert into recovery.watch (relation, spec, path, attached)
+        values (p_table, v_spec, v_path, case when not p_concurrently then clock_timestamp() end)
+        returning * into v_watch;
+    elsif v_before.spec <> v_spec or v_before.path <> v_path then
+        update recovery.watch as w set spec = v_spec, path = v_path where w.relation = p_table
+        returning w.* into v_watch;
+        -- What was only spelled differently is the same; and what is not in force yet may still be changed.
+        if v_before.attached is not null and recovery._differs(v_before, v_watch) then
+            perform recovery._fail('RC007',
+                format('%s is watched already, as "%s", with another specification', p_table, v_before.name),
+                format('Change it, and every owner of work in flight stays: select recovery.alter(%L, ''{...}''), or '
+                    'recovery.alter in Python.', p_table));
+        end if;
     else
-        perform recovery._drop_triggers(p_table);
-        update recovery.watch as w set path = v_path where w.relation = p_table returning w.* into v_watch;
+        v_watch := v_before;
     end if;
+    if p_concurrently then
+        return v_watch.name;
+    end if;
+    if v_before.attached is not null then
+        if recovery._watch_flaw(v_watch) is null and recovery._watch_flaw(v_before) is null then
+            return v_watch.name;
+        end if;
+        -- Something of it was removed or disabled: what can be made anew is.
+        perform recovery._lock_table(p_table, 'access exclusive');
+        perform recovery._drop_triggers(p_table);
+        perform recovery._repair_indexes(v_watch);
+        update recovery.watch as w set path = w.path where w.relation = p_table returning w.* into v_watch;
+    elsif v_before.id is not null then
+        perform recovery._repair_indexes(v_watch);
+        update recovery.watch as w set attached = clock_timestamp() where w.relation = p_table
+        returning w.* into v_watch;
+    end if;
+    perform recovery._add_owner_column(v_watch);
     -- Index, triggers, rehearsal.
     perform recovery._complete_watch(v_watch);
     return v_watch.name;
@@ -4168,11 +5398,12 @@ comment on function recovery.attach(
     text, text, text, text[], text[],
     text, interval, interval, text,
     jsonb, text, integer,
-    text
+    text, boolean
 ) is
     'Watches a table: adds server_epoch, a partial index and triggers, after planning the real statements. '
-    'Returns the name. Repeating the same registration does nothing. Everybody may call it; it refuses who does not '
-    'own the table (42501) or was not permitted to by recovery.permit (42501, with the statement to run). '
+    'Returns the name. Repeating the same registration repairs what was removed since, and else does nothing. '
+    'Everybody may call it; it refuses who does not own the table (42501) or was not permitted to by '
+    'recovery.permit (42501, with the statement to run). '
     'RC006 cannot work, RC007 watched with another specification.';
 --;
 revoke all on function recovery.attach(
@@ -4181,8 +5412,72 @@ revoke all on function recovery.attach(
     text, text, text, text[], text[],
     text, interval, interval, text,
     jsonb, text, integer,
-    text
+    text, boolean
 ) from public;
+--;
+-- sql/watch/attach_steps.sql
+create or replace function recovery.attach_steps(p_table regclass, p_lock_timeout interval default '50 ms')
+returns table (step integer, of integer, what text, statement text)
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+set quote_all_identifiers = off
+set row_security = on
+as $$
+/* For a table that must not wait: recovery.attach(..., p_concurrently => true) has registered it, and a client
+   executes the first of these statements, asks again, and so on. What is there is looked up each time, so whoever was
+   interrupted goes on where it stands. */
+declare
+    v_watch recovery.watch;
+    v_whats text[] := '{}';
+    v_texts text[] := '{}';
+    v_step  record;
+begin
+    perform recovery._check_owner(p_table);
+    select w.* into v_watch from recovery.watch as w where w.relation = p_table;
+    if not found then
+        perform recovery._fail('RC008', format('%s is not watched', p_table), 'Call recovery.attach.');
+    end if;
+    if not exists (
+        select from pg_attribute as a where a.attrelid = p_table and a.attname = 'server_epoch' and not a.attisdropped)
+    then
+        v_whats := v_whats || 'add column server_epoch'::text;
+        v_texts := v_texts || recovery._brief_sql(format(
+            'select recovery._add_owner_column(w) from recovery.watch as w where w.relation = %L::regclass',
+            p_table), p_lock_timeout);
+    end if;
+    for v_step in
+        select s.what, s.statement
+        from (values (1, 'open'), (2, 'started')) as k (n, kind)
+        cross join lateral recovery._index_steps(v_watch, k.kind, '', p_lock_timeout) with ordinality
+            as s (what, statement, m)
+        where k.kind = 'open' or v_watch.supervised is not null
+        order by k.n, s.m
+    loop
+        v_whats := v_whats || v_step.what;
+        v_texts := v_texts || v_step.statement;
+    end loop;
+    if v_texts <> '{}' then
+        perform recovery._check_definer(v_watch);
+    end if;
+    if v_texts <> '{}' or v_watch.attached is null or recovery._watch_flaw(v_watch) is not null then
+        v_whats := v_whats || 'rehearse, make triggers'::text;
+        v_texts := v_texts || recovery._brief_sql(
+            format('select recovery._finish_attach(%L::regclass)', p_table), p_lock_timeout);
+    end if;
+    return query select s.n::integer, cardinality(v_texts), v_whats[s.n], s.text
+        from unnest(v_texts) with ordinality as s (text, n) order by s.n;
+end
+$$;
+--;
+comment on function recovery.attach_steps(regclass, interval) is
+    'What is left to do after recovery.attach(..., p_concurrently => true), or to repair a watch: statements for a '
+    'client to execute one by one, each in a transaction of its own (create index concurrently needs that), asking '
+    'anew after each. p_lock_timeout: how long one waits for a lock, while others wait behind it; 55P03 then, and it '
+    'is tried again. No row: all is done. RC008 not watched, 42501 not the owner.';
+--;
+revoke all on function recovery.attach_steps(regclass, interval) from public;
 --;
 -- sql/watch/detach.sql
 create or replace function recovery.detach(p_table regclass)
@@ -4195,11 +5490,12 @@ set quote_all_identifiers = off
 set row_security = on
 as $$
 /* With the rights of its caller. What it executes is built from the catalog; the only thing taken from
-   recovery.watch is a number and a boolean. */
+   recovery.watch is a number and a boolean. All that it waits for is the lock; who can't wait for it long, or whose
+   table is large, executes recovery.detach_steps one by one. */
 declare
     v_watch   recovery.watch;
     v_runner  recovery.runner;
-    v_schema  regnamespace;
+    v_index   text;
 begin
     perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
     select w.* into v_watch from recovery.watch as w where w.relation = p_table;
@@ -4207,11 +5503,12 @@ begin
         perform recovery._fail('RC008', format('%s is not watched', p_table),
             'See recovery.watch for the tables that are.');
     end if;
-    select c.relnamespace into v_schema from pg_class as c where c.oid = p_table;
-    if v_schema is not null then
+    if exists (select from pg_class as c where c.oid = p_table) then
+        perform recovery._lock_table(p_table, 'access exclusive');
         perform recovery._drop_triggers(p_table);
-        execute format('drop index if exists %s.recovery_open_%s', v_schema, v_watch.id);
-        execute format('drop index if exists %s.recovery_started_%s', v_schema, v_watch.id);
+        for v_index in select i.name from recovery._watch_indexes(v_watch) as i loop
+            execute 'drop index ' || v_index;
+        end loop;
         if v_watch.own_column then
             execute format('alter table %s drop column if exists server_epoch', p_table);
         end if;
@@ -4229,6 +5526,46 @@ comment on function recovery.detach(regclass) is
     'watched, 42501 if the caller does not own it.';
 --;
 revoke all on function recovery.detach(regclass) from public;
+--;
+-- sql/watch/detach_steps.sql
+create or replace function recovery.detach_steps(p_table regclass, p_lock_timeout interval default '50 ms')
+returns table (step integer, of integer, what text, statement text)
+language plpgsql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+set quote_all_identifiers = off
+set row_security = on
+as $$
+declare
+    v_watch recovery.watch;
+begin
+    select w.* into v_watch from recovery.watch as w where w.relation = p_table;
+    if not found then
+        perform recovery._fail('RC008', format('%s is not watched', p_table),
+            'See recovery.watch for the tables that are.');
+    end if;
+    return query
+        select (row_number() over (order by s.n, s.what))::integer, count(*) over ()::integer, s.what, s.statement
+        from (
+            select 1, 'drop triggers', recovery._brief_sql(
+                format('select recovery._begin_detach(%L::regclass)', p_table), p_lock_timeout)
+            where v_watch.attached is not null
+            union all
+            select 2, 'drop index ' || i.name, 'drop index concurrently ' || i.name
+            from recovery._watch_indexes(v_watch) as i where i.plain
+            union all
+            select 3, 'drop column, forget the watch', recovery._brief_sql(
+                format('select recovery.detach(%L::regclass)', p_table), p_lock_timeout)
+        ) as s (n, what, statement)
+        order by 1;
+end
+$$;
+--;
+comment on function recovery.detach_steps(regclass, interval) is
+    'As recovery.attach_steps: the statements that detach a table of which nobody is to wait. RC008 not watched.';
+--;
+revoke all on function recovery.detach_steps(regclass, interval) from public;
 --;
 -- sql/server/_begin_boot.sql
 create or replace function recovery._begin_boot(
@@ -8954,6 +10291,9 @@ begin
     end if;
     -- Check and compile: by the triggers of recovery.watch.
     update recovery.watch as w set supervised = v_given where w.relation = p_table returning w.* into v_watch;
+    if v_watch.attached is null then
+        return v_watch.name;  -- recovery.attach_steps makes the rest
+    end if;
     -- Index, rehearsal.
     execute format('drop index if exists %s.recovery_started_%s', v_schema, v_watch.id);
     perform recovery._complete_watch(v_watch);
@@ -9764,6 +11104,10 @@ union all
 select 'watch', b.watch, b.message, 'repair it: the next sweep finds it well'
 from recovery.broken_watch as b
 union all
+select 'watch', w.name, format('%s is being attached or detached: nothing is done about its rows', w.relation),
+    'repeat what was interrupted: recovery.attach or recovery.detach, with concurrently=True'
+from recovery.watch as w where w.attached is null
+union all
 select 'watch', w.name, format('its table lacks %s', string_agg(d.name, ', ' order by d.name)),
     'call recovery.attach again'
 from recovery._attached_watches() as w cross join lateral recovery._watch_definitions(w) as d
@@ -10046,11 +11390,14 @@ create policy watch_of_owner on recovery.watch
 create policy watch_is_read on recovery.watch for select to recovery_server, recovery_listener
     using (true);
 --;
-create trigger recovery_10_compile before insert or update on recovery.watch
+create trigger recovery_10_compile before insert or update of relation, spec, path, supervised on recovery.watch
     for each row execute function recovery._compile_watch();
 --;
-create trigger recovery_20_generate after insert or update on recovery.watch
+create trigger recovery_20_generate after insert or update of relation, spec, path, supervised on recovery.watch
     for each row execute function recovery._generate_watch();
+--;
+create trigger recovery_25_follow after update of spec on recovery.watch
+    for each row execute function recovery._follow_watch();
 --;
 create trigger recovery_30_forget after delete on recovery.watch
     for each row execute function recovery._forget_watch();
@@ -10063,6 +11410,8 @@ comment on policy watch_is_read on recovery.watch is 'Servers and listeners see 
 comment on trigger recovery_10_compile on recovery.watch is 'Checks and compiles what an owner has written.';
 --;
 comment on trigger recovery_20_generate on recovery.watch is 'Makes the routines of the watch.';
+--;
+comment on trigger recovery_25_follow on recovery.watch is 'Takes along what is told by its name or family.';
 --;
 comment on trigger recovery_30_forget on recovery.watch is 'Removes them.';
 --;
@@ -10108,7 +11457,7 @@ grant execute on function
         text, text, text, text[], text[],
         text, interval, interval, text,
         jsonb, text, integer,
-        text
+        text, boolean
     )
 to public;
 --;
@@ -10156,7 +11505,7 @@ grant execute on function
     recovery._is_replicated(text),
     recovery._issued_here(bigint),
     recovery._watch_definitions(recovery.watch),
-    recovery._index_problem(recovery.watch, text),
+    recovery._index_problem(recovery.watch, text, text),
     recovery.examine(),
     recovery._lacks_loan(regclass),
     recovery._now(),

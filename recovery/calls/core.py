@@ -88,6 +88,8 @@ async def arun(conn: AnyAsyncConnection, call: Call[T]) -> T:
 def _for_sqlalchemy(call: Call[Any]) -> tuple[sa.TextClause, dict[str, Any]]:
     import sqlalchemy as sa
 
+    if not call.params:
+        return sa.text(call.sql.replace(":", r"\:")), {}
     # In parentheses, because text() takes `:name::type` for a name that ends early.
     return sa.text(re.sub(r"%\((\w+)\)s", r"(:\1)", call.sql)), dict(call.params)
 

@@ -4,12 +4,37 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
-from recovery.calls.core import Call, nothing, one
+from recovery.calls.core import Call, Row, nothing, one
 
-__all__ = ["attach", "detach", "permit"]
+__all__ = [
+    "Step",
+    "alter",
+    "alter_steps",
+    "attach",
+    "attach_steps",
+    "brief_detach",
+    "detach",
+    "detach_steps",
+    "lock_holders",
+    "permit",
+]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A statement that a client executes by itself, in autocommit, and what it does."""
+
+    what: str
+    statement: str
+
+    @property
+    def call(self) -> Call[None]:
+        """The statement as a call."""
+        return Call(self.statement, {}, nothing)
 
 
 def attach(
@@ -36,6 +61,7 @@ def attach(
     attempts: str | None = None,
     max_attempts: int = 3,
     search_path: str | None = None,
+    concurrently: bool = False,
 ) -> Call[str]:
     """Watches a table; returns the watch's name. RC006, RC007, RC010.
 
@@ -61,6 +87,7 @@ def attach(
         "attempts": ("text", attempts),
         "max_attempts": ("integer", max_attempts),
         "search_path": ("text", search_path),
+        "concurrently": ("boolean", concurrently or None),
     }
     # What is not given is left to SQL, which knows the session's search_path.
     given = {option: each for option, each in options.items() if each[1] is not None}
@@ -83,6 +110,88 @@ def permit(owner: str) -> Call[None]:
     return Call("select recovery.permit(%(owner)s::text::regrole)", {"owner": owner}, nothing)
 
 
+def alter(table: str, changes: Mapping[str, object]) -> Call[str]:
+    """Changes options of a watch, by the names of those of `attach`; returns the watch's name.
+
+    RC006, RC007, RC008, RC010.
+    """
+    return Call(
+        "select recovery.alter(%(table)s::text::regclass, %(changes)s::text::jsonb)",
+        {"table": table, "changes": _json(changes)},
+        one,
+    )
+
+
 def detach(table: str) -> Call[None]:
     """No longer watches a table; restores it. RC008."""
     return Call("select recovery.detach(%(table)s::text::regclass)", {"table": table}, nothing)
+
+
+def attach_steps(table: str, lock_timeout: str | timedelta) -> Call[list[Step]]:
+    """What is left to do after `attach` concurrently, or to repair. RC008."""
+    return Call(
+        "select s.what, s.statement"
+        " from recovery.attach_steps(%(table)s::text::regclass, %(lock_timeout)s::interval) as s",
+        {"table": table, "lock_timeout": lock_timeout},
+        _steps,
+    )
+
+
+def alter_steps(
+    table: str, changes: Mapping[str, object], lock_timeout: str | timedelta
+) -> Call[list[Step]]:
+    """What is left to do to change options. Errors as `alter`."""
+    return Call(
+        "select s.what, s.statement"
+        " from recovery.alter_steps(%(table)s::text::regclass, %(changes)s::text::jsonb,"
+        " %(lock_timeout)s::interval) as s",
+        {"table": table, "changes": _json(changes), "lock_timeout": lock_timeout},
+        _steps,
+    )
+
+
+def detach_steps(table: str, lock_timeout: str | timedelta) -> Call[list[Step]]:
+    """What is left to do to detach. RC008."""
+    return Call(
+        "select s.what, s.statement"
+        " from recovery.detach_steps(%(table)s::text::regclass, %(lock_timeout)s::interval) as s",
+        {"table": table, "lock_timeout": lock_timeout},
+        _steps,
+    )
+
+
+def brief_detach(table: str, lock_timeout: str | timedelta) -> Call[list[Step]]:
+    """`detach` as one step, which waits for each lock no longer than that."""
+    return Call(
+        "select 'detach', recovery._brief_sql(pg_catalog.format("
+        "'select recovery.detach(%%L::regclass)', %(table)s::text), %(lock_timeout)s::interval)",
+        {"table": table, "lock_timeout": lock_timeout},
+        _steps,
+    )
+
+
+def lock_holders(table: str) -> Call[str | None]:
+    """Who holds a lock of a table."""
+    return Call("select recovery._lock_holders(%(table)s::text::regclass)", {"table": table}, one)
+
+
+def _steps(rows: Sequence[Row]) -> list[Step]:
+    return [Step(*row) for row in rows]
+
+
+def _json(changes: Mapping[str, object]) -> str:
+    return json.dumps(
+        {
+            key: f"{value.total_seconds()} seconds" if isinstance(value, timedelta) else value
+            for key, value in changes.items()
+        },
+        default=_plain,
+    )
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Sequence):
+        return list(value)
+    raise TypeError(f"{value!r} is no value of an option")

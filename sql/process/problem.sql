@@ -15,6 +15,10 @@ union all
 select 'watch', b.watch, b.message, 'repair it: the next sweep finds it well'
 from recovery.broken_watch as b
 union all
+select 'watch', w.name, format('%s is being attached or detached: nothing is done about its rows', w.relation),
+    'repeat what was interrupted: recovery.attach or recovery.detach, with concurrently=True'
+from recovery.watch as w where w.attached is null
+union all
 select 'watch', w.name, format('its table lacks %s', string_agg(d.name, ', ' order by d.name)),
     'call recovery.attach again'
 from recovery._attached_watches() as w cross join lateral recovery._watch_definitions(w) as d

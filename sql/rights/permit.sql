@@ -9,7 +9,8 @@ begin
     perform recovery._make_runner(p_owner);
     execute format('grant usage on schema recovery to %s', p_owner);
     -- Row security lets an owner see and write the watches of its own tables only.
-    execute format('grant select, insert (relation, spec, path), update (spec, path, supervised), delete
+    execute format('grant select, insert (relation, spec, path, attached),
+        update (spec, path, supervised, attached), delete
         on recovery.watch to %s', p_owner);
     execute format('grant execute on function
         recovery._fail(text, text, text),
@@ -17,6 +18,7 @@ begin
         recovery._check_owner(regclass),
         recovery._check_table(regclass),
         recovery._prepare_runner(regclass),
+        recovery._lacks_runner(recovery.runner),
         recovery._add_owner_column(recovery.watch),
         recovery._runner_of(regclass),
         recovery._realias_sql(text, text),
@@ -33,6 +35,30 @@ begin
         recovery._lend_table(regclass, name),
         recovery._reclaim_table(regclass, name),
         recovery._rehearse_watch(regclass),
+        recovery._rehearse_closing(regclass),
+        recovery._differs(recovery.watch, recovery.watch),
+        recovery._watch_flaw(recovery.watch),
+        recovery._watch_indexes(recovery.watch),
+        recovery._index_problem(recovery.watch, text, text),
+        recovery._find_index(regclass, text),
+        recovery._index_steps(recovery.watch, text, text, interval),
+        recovery._repair_indexes(recovery.watch),
+        recovery._replace_indexes(recovery.watch, recovery.watch),
+        recovery._lock_table(regclass, text),
+        recovery._brief_sql(text, interval),
+        recovery._run_briefly(text, interval),
+        recovery._check_definer(recovery.watch),
+        recovery._finish_attach(regclass),
+        recovery._begin_detach(regclass),
+        recovery._altered_watch(recovery.watch, jsonb),
+        recovery._changed_spec(regclass, jsonb, jsonb),
+        recovery._index_sql(recovery.watch, text, regclass, text, text),
+        recovery._render_sql(text, jsonb),
+        recovery._lock_holders(regclass),
+        recovery.attach_steps(regclass, interval),
+        recovery.alter_steps(regclass, jsonb, interval),
+        recovery.detach_steps(regclass, interval),
+        recovery.alter(regclass, jsonb),
         recovery.detach(regclass),
         recovery.supervise(regclass, text, text, text, text, text, text, text)
         to %s', p_owner);

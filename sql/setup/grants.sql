@@ -38,7 +38,7 @@ grant execute on function
         text, text, text, text[], text[],
         text, interval, interval, text,
         jsonb, text, integer,
-        text
+        text, boolean
     )
 to public;
 
@@ -82,7 +82,7 @@ grant execute on function
     recovery._is_replicated(text),
     recovery._issued_here(bigint),
     recovery._watch_definitions(recovery.watch),
-    recovery._index_problem(recovery.watch, text),
+    recovery._index_problem(recovery.watch, text, text),
     recovery.examine(),
     recovery._lacks_loan(regclass),
     recovery._now(),

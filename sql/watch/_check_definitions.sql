@@ -17,7 +17,7 @@ begin
     where u.what is not null
       and (d.classid = 'pg_class'::regclass and d.objid in (
               select i.indexrelid from pg_index as i join pg_class as c on c.oid = i.indexrelid
-              where i.indrelid = p_table and c.relname ~ '^recovery_(open|started)_[0-9]+$')
+              where i.indrelid = p_table and c.relname ~ '^recovery_(open|started)_[0-9]+(_new)?$')
            or d.classid = 'pg_trigger'::regclass and d.objid in (
               select t.oid from pg_trigger as t where t.tgrelid = p_table and t.tgname ~ '^(zz_)?recovery_[0-9]{2}_')
               and d.refclassid <> 'pg_proc'::regclass)

@@ -5,9 +5,9 @@ volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
-/* recovery.watch is the door through which a table's owner comes in: it may write relation, spec, path and
-   supervised, for its own tables. Everything else in the row is made here, from what PostgreSQL prints when
-   the owner's runner reads the expressions. */
+/* recovery.watch is the door through which a table's owner comes in: it may write relation, spec, path,
+   supervised and attached, for its own tables. Everything else in the row is made here, from what PostgreSQL prints
+   when the owner's runner reads the expressions. */
 begin
     perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
     perform recovery._check_table(new.relation);

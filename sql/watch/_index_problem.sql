@@ -1,5 +1,5 @@
 create or replace function recovery._index_problem(
-    p_watch recovery.watch, p_kind text, out problem text, out remedy text
+    p_watch recovery.watch, p_kind text, p_suffix text default '', out problem text, out remedy text
 )
 returns record
 language plpgsql
@@ -8,7 +8,7 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_name  text := format('recovery_%s_%s', p_kind, p_watch.id);
+    v_name  text := format('recovery_%s_%s%s', p_kind, p_watch.id, p_suffix);
     v_index record;
     v_bad   regclass;
     v_is    text;
@@ -56,8 +56,8 @@ begin
 end
 $$;
 
-comment on function recovery._index_problem(recovery.watch, text) is
+comment on function recovery._index_problem(recovery.watch, text, text) is
     'What is wrong with the index recovery_<kind>_<id> (kind open or started) of a watch: another table''s, invalid, '
     'another definition; null: nothing. That it is missing, recovery._watch_definitions says.';
 
-revoke all on function recovery._index_problem(recovery.watch, text) from public;
+revoke all on function recovery._index_problem(recovery.watch, text, text) from public;

@@ -9,7 +9,7 @@ declare
     v_owner  regrole := (select c.relowner from pg_class as c where c.oid = p_table);
     v_runner recovery.runner := recovery._runner_of(p_table);
 begin
-    if v_runner.id is null and pg_has_role('recovery_owner', 'usage') then
+    if (v_runner.id is null or recovery._lacks_runner(v_runner)) and pg_has_role('recovery_owner', 'usage') then
         begin
             perform recovery._make_runner(v_owner);
         exception when insufficient_privilege then
@@ -17,8 +17,9 @@ begin
         end;
         v_runner := recovery._runner_of(p_table);
     end if;
-    if v_runner.id is null then
-        perform recovery._fail('42501', format('%s is not permitted to attach tables', v_owner),
+    if v_runner.id is null or recovery._lacks_runner(v_runner) then
+        perform recovery._fail('42501', format(case when v_runner.id is null then '%s is not permitted to attach tables'
+            else 'the runner of %s is not what recovery.permit made' end, v_owner),
             format('A DBA runs this once: select recovery.permit(%L);', v_owner));
     elsif v_runner.privileged then
         perform recovery._lend_table(p_table, v_runner.role);
@@ -28,7 +29,8 @@ end
 $$;
 
 comment on function recovery._prepare_runner(regclass) is
-    'The runner of a table''s owner, made where the caller may, with the grants that it needs of the table. '
+    'The runner of a table''s owner, made or repaired where the caller may, with the grants that it needs of the '
+    'table. '
     '42501 the owner was not permitted to attach tables.';
 
 revoke all on function recovery._prepare_runner(regclass) from public;

@@ -19,7 +19,10 @@ begin
         perform recovery._fail('RC006', format('%s has no primary key', v_watch.relation),
             'Events and closings name a row by its primary key.');
     end if;
-    if p_new then
+    if p_new or not exists (
+        select from pg_attribute as a
+        where a.attrelid = v_watch.relation and a.attname = 'server_epoch' and not a.attisdropped)
+    then
         select a.atttypid = 'bigint'::regtype and a.attgenerated = '' and a.attidentity = '' as fits, a.attnotnull
         into v_column
         from pg_attribute as a

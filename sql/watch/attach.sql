@@ -26,7 +26,9 @@ create or replace function recovery.attach(
     p_attempts      text     default null,  -- the integer column that counts
     p_max_attempts  integer  default 3,     -- so many in all; the last one fails
     -- The host: by what path its triggers find their names when a closing fires them.
-    p_search_path   text     default pg_catalog.current_setting('search_path')
+    p_search_path   text     default pg_catalog.current_setting('search_path'),
+    -- How: at once, in this transaction, or only registered, for a client that executes recovery.attach_steps.
+    p_concurrently  boolean  default false
 )
 returns text
 language plpgsql
@@ -41,6 +43,7 @@ as $$
 declare
     v_owner  regrole := (select c.relowner from pg_class as c where c.oid = p_table);
     v_runner recovery.runner;
+    v_before recovery.watch;
     v_watch  recovery.watch;
     v_spec   jsonb;
     v_path   text := regexp_replace(p_search_path, '"?\$user"?', quote_ident(current_user));
@@ -69,22 +72,42 @@ begin
     -- Grants.
     v_runner := recovery._prepare_runner(p_table);
     -- Compile.
-    select w.* into v_watch from recovery.watch as w where w.relation = p_table;
+    select w.* into v_before from recovery.watch as w where w.relation = p_table;
     if not found then
-        insert into recovery.watch (relation, spec, path) values (p_table, v_spec, v_path) returning * into v_watch;
-        perform recovery._add_owner_column(v_watch);
-    elsif v_watch.spec <> v_spec then
-        perform recovery._fail('RC007',
-            format('%s is watched already, as "%s", with another specification', p_table, v_watch.name),
-            format('Detach it first: select recovery.detach(%L).', p_table));
-    elsif v_watch.runner = v_runner.id and v_watch.path = v_path and not recovery._is_stale(p_table)
-        and not exists (select from recovery._watch_definitions(v_watch))
-    then
-        return v_watch.name;
+        insert into recovery.watch (relation, spec, path, attached)
+        values (p_table, v_spec, v_path, case when not p_concurrently then clock_timestamp() end)
+        returning * into v_watch;
+    elsif v_before.spec <> v_spec or v_before.path <> v_path then
+        update recovery.watch as w set spec = v_spec, path = v_path where w.relation = p_table
+        returning w.* into v_watch;
+        -- What was only spelled differently is the same; and what is not in force yet may still be changed.
+        if v_before.attached is not null and recovery._differs(v_before, v_watch) then
+            perform recovery._fail('RC007',
+                format('%s is watched already, as "%s", with another specification', p_table, v_before.name),
+                format('Change it, and every owner of work in flight stays: select recovery.alter(%L, ''{...}''), or '
+                    'recovery.alter in Python.', p_table));
+        end if;
     else
-        perform recovery._drop_triggers(p_table);
-        update recovery.watch as w set path = v_path where w.relation = p_table returning w.* into v_watch;
+        v_watch := v_before;
     end if;
+    if p_concurrently then
+        return v_watch.name;
+    end if;
+    if v_before.attached is not null then
+        if recovery._watch_flaw(v_watch) is null and recovery._watch_flaw(v_before) is null then
+            return v_watch.name;
+        end if;
+        -- Something of it was removed or disabled: what can be made anew is.
+        perform recovery._lock_table(p_table, 'access exclusive');
+        perform recovery._drop_triggers(p_table);
+        perform recovery._repair_indexes(v_watch);
+        update recovery.watch as w set path = w.path where w.relation = p_table returning w.* into v_watch;
+    elsif v_before.id is not null then
+        perform recovery._repair_indexes(v_watch);
+        update recovery.watch as w set attached = clock_timestamp() where w.relation = p_table
+        returning w.* into v_watch;
+    end if;
+    perform recovery._add_owner_column(v_watch);
     -- Index, triggers, rehearsal.
     perform recovery._complete_watch(v_watch);
     return v_watch.name;
@@ -97,11 +120,12 @@ comment on function recovery.attach(
     text, text, text, text[], text[],
     text, interval, interval, text,
     jsonb, text, integer,
-    text
+    text, boolean
 ) is
     'Watches a table: adds server_epoch, a partial index and triggers, after planning the real statements. '
-    'Returns the name. Repeating the same registration does nothing. Everybody may call it; it refuses who does not '
-    'own the table (42501) or was not permitted to by recovery.permit (42501, with the statement to run). '
+    'Returns the name. Repeating the same registration repairs what was removed since, and else does nothing. '
+    'Everybody may call it; it refuses who does not own the table (42501) or was not permitted to by '
+    'recovery.permit (42501, with the statement to run). '
     'RC006 cannot work, RC007 watched with another specification.';
 
 revoke all on function recovery.attach(
@@ -110,5 +134,5 @@ revoke all on function recovery.attach(
     text, text, text, text[], text[],
     text, interval, interval, text,
     jsonb, text, integer,
-    text
+    text, boolean
 ) from public;

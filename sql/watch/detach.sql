@@ -8,11 +8,12 @@ set quote_all_identifiers = off
 set row_security = on
 as $$
 /* With the rights of its caller. What it executes is built from the catalog; the only thing taken from
-   recovery.watch is a number and a boolean. */
+   recovery.watch is a number and a boolean. All that it waits for is the lock; who can't wait for it long, or whose
+   table is large, executes recovery.detach_steps one by one. */
 declare
     v_watch   recovery.watch;
     v_runner  recovery.runner;
-    v_schema  regnamespace;
+    v_index   text;
 begin
     perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
     select w.* into v_watch from recovery.watch as w where w.relation = p_table;
@@ -20,11 +21,12 @@ begin
         perform recovery._fail('RC008', format('%s is not watched', p_table),
             'See recovery.watch for the tables that are.');
     end if;
-    select c.relnamespace into v_schema from pg_class as c where c.oid = p_table;
-    if v_schema is not null then
+    if exists (select from pg_class as c where c.oid = p_table) then
+        perform recovery._lock_table(p_table, 'access exclusive');
         perform recovery._drop_triggers(p_table);
-        execute format('drop index if exists %s.recovery_open_%s', v_schema, v_watch.id);
-        execute format('drop index if exists %s.recovery_started_%s', v_schema, v_watch.id);
+        for v_index in select i.name from recovery._watch_indexes(v_watch) as i loop
+            execute 'drop index ' || v_index;
+        end loop;
         if v_watch.own_column then
             execute format('alter table %s drop column if exists server_epoch', p_table);
         end if;

@@ -39,7 +39,7 @@ create table recovery.watch (
     child         text,
     cancel        text      not null default 'row',
     own_column    boolean   not null,
-    attached      timestamptz not null default clock_timestamp(),
+    attached      timestamptz default clock_timestamp(),
     constraint watch_pkey primary key (id),
     constraint watch_runner_fkey foreign key (runner) references recovery.runner (id),
     constraint watch_name_key unique (name),
@@ -118,4 +118,5 @@ comment on column recovery.watch.outbox is
     'Number of the view recovery.outbox_<n> through which the runner appends events of this family.';
 comment on column recovery.watch.own_column is
     'The column server_epoch was made by recovery.attach and goes with recovery.detach.';
-comment on column recovery.watch.attached is 'When the table was attached.';
+comment on column recovery.watch.attached is
+    'When the table was attached; null: it is being attached or detached, and nothing is done about its rows.';

@@ -7,10 +7,12 @@ create policy watch_of_owner on recovery.watch
 create policy watch_is_read on recovery.watch for select to recovery_server, recovery_listener
     using (true);
 
-create trigger recovery_10_compile before insert or update on recovery.watch
+create trigger recovery_10_compile before insert or update of relation, spec, path, supervised on recovery.watch
     for each row execute function recovery._compile_watch();
-create trigger recovery_20_generate after insert or update on recovery.watch
+create trigger recovery_20_generate after insert or update of relation, spec, path, supervised on recovery.watch
     for each row execute function recovery._generate_watch();
+create trigger recovery_25_follow after update of spec on recovery.watch
+    for each row execute function recovery._follow_watch();
 create trigger recovery_30_forget after delete on recovery.watch
     for each row execute function recovery._forget_watch();
 
@@ -19,4 +21,5 @@ comment on policy watch_of_owner on recovery.watch is
 comment on policy watch_is_read on recovery.watch is 'Servers and listeners see every watch.';
 comment on trigger recovery_10_compile on recovery.watch is 'Checks and compiles what an owner has written.';
 comment on trigger recovery_20_generate on recovery.watch is 'Makes the routines of the watch.';
+comment on trigger recovery_25_follow on recovery.watch is 'Takes along what is told by its name or family.';
 comment on trigger recovery_30_forget on recovery.watch is 'Removes them.';

@@ -35,6 +35,9 @@ begin
     end if;
     -- Check and compile: by the triggers of recovery.watch.
     update recovery.watch as w set supervised = v_given where w.relation = p_table returning w.* into v_watch;
+    if v_watch.attached is null then
+        return v_watch.name;  -- recovery.attach_steps makes the rest
+    end if;
     -- Index, rehearsal.
     execute format('drop index if exists %s.recovery_started_%s', v_schema, v_watch.id);
     perform recovery._complete_watch(v_watch);

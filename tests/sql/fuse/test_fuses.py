@@ -418,8 +418,6 @@ def test_p15_a_look_that_is_late_itself_convicts_nobody(sessions: Connection) ->
     assert watch_for(sessions, 12, server, step=1) == {"app.job": 1}
 
 
-
-
 def test_p15_never_while_its_process_is_seen(sessions: Connection) -> None:
     """Nobody extends it, and its host's sweeper sees the process: other hosts' sweepers keep the unit."""
     server = boot(sessions, "agentctl", lease="1 day")
