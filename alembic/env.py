@@ -37,6 +37,8 @@ def offline() -> None:
         dialect_opts={"paramstyle": "named"},
         version_table_schema=SCHEMA,
         on_version_apply=step,
+        # Else it begins and commits: as a part of a host's script it must not.
+        transactional_ddl=context.config.attributes.get("transaction", True),
     )
     start = context.get_starting_revision_argument()
     with context.begin_transaction():

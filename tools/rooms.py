@@ -27,6 +27,7 @@ ORDER = (
     "cli",
     "demo",
     "recovery",
+    "migrations",
     "opencode",
     "run",
     "server",

@@ -15,23 +15,53 @@ from pathlib import Path
 
 import sqlalchemy as sa
 from alembic import op
+from alembic.util import CommandError
 
 revision: str = "agent_store_0001"
 down_revision: str | Sequence[str] | None = None
-branch_labels: str | Sequence[str] | None = ("agent_store",)
+branch_labels: Sequence[str] = ("agent_store",)
 depends_on: str | Sequence[str] | None = ("recovery_0001",)
 
 _HERE = Path(__file__).resolve().parent
 
 
-def upgrade() -> None:
+def upgrade(**_: object) -> None:
     """Creates the tables and watches them."""
-    _run("0002_agent_store.sql")
+    if _is_postgresql():
+        _run("0002_agent_store.sql")
 
 
-def downgrade() -> None:
+def downgrade(**_: object) -> None:
     """Detaches the tables and drops them with all they hold."""
-    _run("0002_agent_store.down.sql")
+    _refuse_bare_step()
+    if _is_postgresql():
+        _run("0002_agent_store.down.sql")
+
+
+def _refuse_bare_step() -> None:
+    """`alembic downgrade -1` in a host's project means the host's last revision.
+
+    With several heads Alembic takes the one whose row comes first in the version table: that
+    may be ours, and all that the schema holds would be gone.
+    """
+    context = op.get_context()
+    steps = str(context.opts.get("destination_rev") or "")
+    script = context.script
+    if script is None or Path(script.dir).resolve() == _HERE.parent or not steps.startswith("-"):
+        return
+    known = [script.get_revision(head) for head in context.get_current_heads()]
+    others = [one for one in known if one and Path(one.path).resolve().parent != _HERE]
+    typed = " or ".join(f"`alembic downgrade {one.revision}@{steps}`" for one in others)
+    raise CommandError(
+        f"`alembic downgrade {steps}` would remove the schema of revision {revision}, with all it"
+        f" holds; say whose steps are meant: {typed + ', or to remove it, ' if typed else ''}"
+        f"`alembic downgrade {branch_labels[0]}@base`"
+    )
+
+
+def _is_postgresql() -> bool:
+    """A host with several databases runs us in each of them."""
+    return op.get_context().dialect.name == "postgresql"
 
 
 def _run(name: str) -> None:

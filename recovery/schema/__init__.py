@@ -6,8 +6,9 @@
     schema.upgrade(engine, "recovery@head")  # the core without the agent store
     schema.downgrade(engine)  # leaves nothing behind
 
-A project with an Alembic of its own can run the same revisions: it puts
-`location()` into its `version_locations` and runs `alembic upgrade heads`.
+A project with an Alembic of its own runs the same revisions in one of its own
+(`recovery.migrations`: ``op.install_recovery``), or puts `location()` into its
+`version_locations` and runs `alembic upgrade heads`.
 From asyncio: ``await connection.run_sync(schema.upgrade)``.
 """
 
@@ -21,7 +22,18 @@ from recovery.schema.migrations import (
     downgrade,
     heads,
     location,
+    outdated,
     upgrade,
 )
 
-__all__ = ["Current", "Target", "check", "current", "downgrade", "heads", "location", "upgrade"]
+__all__ = [
+    "Current",
+    "Target",
+    "check",
+    "current",
+    "downgrade",
+    "heads",
+    "location",
+    "outdated",
+    "upgrade",
+]

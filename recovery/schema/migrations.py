@@ -5,16 +5,18 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, TextIO, TypeAlias, TypedDict
 
+import alembic.context
+import alembic.op
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
-from alembic.script import ScriptDirectory
+from alembic.script import Script, ScriptDirectory
 from alembic.script.revision import RevisionError
-from alembic.util import CommandError
+from alembic.util import CommandError, to_tuple
 
 from recovery import _version, errors
 from recovery.database.pooler import unprepare
@@ -23,7 +25,17 @@ from recovery.schema import paths
 if TYPE_CHECKING:
     from recovery.database.connect import Target as Address
 
-__all__ = ["Current", "Target", "check", "current", "downgrade", "heads", "location", "upgrade"]
+__all__ = [
+    "Current",
+    "Target",
+    "check",
+    "current",
+    "downgrade",
+    "heads",
+    "location",
+    "outdated",
+    "upgrade",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -59,6 +71,7 @@ def upgrade(
     *,
     sql: bool = False,
     output: TextIO | None = None,
+    transaction: bool = True,
 ) -> None:
     """Installs or upgrades the schema, in one transaction; a second run does nothing.
 
@@ -71,6 +84,8 @@ def upgrade(
             the agent store), a revision. With ``sql`` also ``<from>:<to>``.
         sql: write the SQL instead of executing it.
         output: where to write it; standard output by default.
+        transaction: False leaves BEGIN and COMMIT out of the SQL: it becomes a part of another
+            script.
 
     Raises:
         PermissionDenied: a role or the schema may not be created (SQLSTATE 42501);
@@ -81,7 +96,7 @@ def upgrade(
         ConnectionFailed: the database can't be reached.
     """
     if sql:
-        _offline(command.upgrade, revision, output)
+        _offline(command.upgrade, revision, output, transaction)
     else:
         _online(command.upgrade, target, revision)
 
@@ -92,6 +107,7 @@ def downgrade(
     *,
     sql: bool = False,
     output: TextIO | None = None,
+    transaction: bool = True,
 ) -> None:
     """Goes back to a revision, in one transaction. ``base`` removes everything.
 
@@ -105,12 +121,13 @@ def downgrade(
             revisions are the default for ``<from>``.
         sql: write the SQL instead of executing it.
         output: where to write it; standard output by default.
+        transaction: as of `upgrade`.
 
     Raises:
         As `upgrade`.
     """
     if sql:
-        _offline(command.downgrade, revision, output)
+        _offline(command.downgrade, revision, output, transaction)
     else:
         _online(command.downgrade, target, revision)
 
@@ -161,6 +178,33 @@ def check(target: Target = None) -> None:
 def heads() -> list[str]:
     """The newest revision of each branch that this package brings."""
     return sorted(ScriptDirectory.from_config(_config()).get_heads())
+
+
+def outdated(revisions: Sequence[str]) -> list[tuple[str | None, str]]:
+    """What a database lacks, a branch each: the revision that it has, and the newest one.
+
+    A branch that it does not have is none that it lacks, but for the core.
+
+    Args:
+        revisions: of the database, as `current` says them.
+    """
+    script = ScriptDirectory.from_config(_config())
+    reached: set[str] = set()
+    todo = list(revisions)
+    while todo:
+        one = script.get_revision(todo.pop())
+        if one is not None and one.revision not in reached:
+            reached.add(one.revision)
+            todo += [*to_tuple(one.down_revision, ()), *to_tuple(one.dependencies, ())]
+    found: list[tuple[str | None, str]] = []
+    for head in sorted(script.get_heads(), key=lambda each: not each.startswith("recovery_")):
+        below: Script | None = script.get_revision(head)
+        while below is not None and below.revision not in reached:
+            below = script.get_revision(str(below.down_revision)) if below.down_revision else None
+        there = None if below is None else below.revision
+        if there != head and (there or head.startswith("recovery_")):
+            found.append((there, head))
+    return found
 
 
 def location() -> str:
@@ -244,11 +288,15 @@ def _alone(connection: sa.Connection) -> Iterator[None]:
         _busy.release()
 
 
-def _offline(run: Callable[..., None], revision: str, output: TextIO | None) -> None:
+def _offline(
+    run: Callable[..., None], revision: str, output: TextIO | None, transaction: bool
+) -> None:
     if run is command.downgrade and ":" not in revision:
         revision = f"heads:{revision}"
+    config = _config(output=output or sys.stdout)
+    config.attributes["transaction"] = transaction
     with _busy:
-        _command(run, _config(output=output or sys.stdout), revision, sql=True)
+        _command(run, config, revision, sql=True)
 
 
 def _command(run: Callable[..., None], config: Config, revision: str, *, sql: bool = False) -> None:
@@ -256,7 +304,8 @@ def _command(run: Callable[..., None], config: Config, revision: str, *, sql: bo
     try:
         if not revision.strip(":"):
             raise CommandError("no revision is named") from RevisionError()
-        run(config, revision, sql=sql)
+        with _inside(config):
+            run(config, revision, sql=sql)
     except CommandError as error:
         if isinstance(error.__cause__, RevisionError) or ":" in revision:
             raise errors.InvalidArgument(
@@ -264,6 +313,26 @@ def _command(run: Callable[..., None], config: Config, revision: str, *, sql: bo
                 " recovery@head, agent_store@head, agent_store@base"
             ) from error
         raise errors.SchemaMismatch(str(error)) from error
+
+
+@contextmanager
+def _inside(config: Config) -> Iterator[None]:
+    """Puts back what a host's migration goes on with, if we are called in one.
+
+    Alembic keeps the running migration in the modules `op` and `context`, one at a time: a
+    command that ends leaves them empty.
+    """
+    running = [module.__dict__.get("_proxy") for module in (alembic.context, alembic.op)]
+    host = running[0]
+    if host is not None and host.config.get_main_option("databases"):
+        # One of several that are migrated in one go: revision recovery_0001 asks for it.
+        config.set_main_option("databases", "host")
+    try:
+        yield
+    finally:
+        for proxy in running:
+            if proxy is not None:
+                proxy._install_proxy()
 
 
 @contextmanager

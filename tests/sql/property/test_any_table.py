@@ -85,7 +85,9 @@ class Table:
     names: list[str]  #: of the schema, the table, the state, the note, the key columns
     partitions: str | None
     group: bool
-    rows: dict[int, tuple[str | None, bool]] = field(default_factory=dict)  #: number -> (owner, open)
+    rows: dict[int, tuple[str | None, bool]] = field(
+        default_factory=dict
+    )  #: number -> (owner, open)
     number: int = 0  #: the last one given
 
     @property
@@ -110,7 +112,8 @@ class Table:
 
     def create(self) -> list[str]:
         columns = ", ".join(
-            f"{column} {type} not null" for column, type in zip(self.key_columns(), self.keys, strict=True)
+            f"{column} {type} not null"
+            for column, type in zip(self.key_columns(), self.keys, strict=True)
         )
         by = self.key_columns()[0]
         made = [
@@ -198,7 +201,11 @@ def write(table: Table, sessions: dict[str, Connection], who: str, what: str, pi
         number = table.number = table.number + 1
         literals = state.open if what == "open" else state.closed
         columns = [*table.key_columns(), table.column, "number"]
-        values = [*(KEYS[type](number) for type in table.keys), literals[pick % len(literals)], str(number)]
+        values = [
+            *(KEYS[type](number) for type in table.keys),
+            literals[pick % len(literals)],
+            str(number),
+        ]
         conn.execute(
             f"insert into {table.name} ({', '.join(columns)}) values ({', '.join(values)})"  # type: ignore
         )
@@ -226,7 +233,7 @@ def write(table: Table, sessions: dict[str, Connection], who: str, what: str, pi
 
 def open_rows(conn: Connection, table: Table) -> set[int]:
     found = conn.execute(
-        f"select number from {table.name} where {table.state.predicate.replace("{c}", table.column)}"  # type: ignore
+        f"select number from {table.name} where {table.state.predicate.replace('{c}', table.column)}"  # type: ignore
     )
     return {row[0] for row in found}
 
@@ -299,7 +306,9 @@ def test_p01_p02_p12_p13_exactly_the_orphans_close(
         for one in (conn, twin):
             one.execute(f"drop schema if exists {table.schema} cascade")  # type: ignore
         conn.execute("delete from recovery.watch where relation not in (select oid from pg_class)")
-        conn.execute("update recovery.server set ended = now(), reason = 'shutdown' where ended is null")
+        conn.execute(
+            "update recovery.server set ended = now(), reason = 'shutdown' where ended is null"
+        )
 
 
 _twins: dict[int, Connection] = {}
