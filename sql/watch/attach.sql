@@ -46,6 +46,7 @@ declare
     v_before recovery.watch;
     v_watch  recovery.watch;
     v_spec   jsonb;
+    v_empty  boolean;
     v_path   text := regexp_replace(p_search_path, '"?\$user"?', quote_ident(current_user));
 begin
     -- Check. Everybody may call this function, but only who was permitted may call those that it needs.
@@ -108,8 +109,17 @@ begin
         returning w.* into v_watch;
     end if;
     perform recovery._add_owner_column(v_watch);
-    -- Index, triggers, rehearsal.
+    -- Index, triggers, rehearsal. The last before our triggers are there, where it needs a row made up, and after the
+    -- index, where it has to look for one.
+    execute format('select not exists (select from %s)', p_table) into v_empty;
+    if v_empty then
+        perform recovery._rehearse_watch(p_table);
+        perform recovery._rehearse_closing(p_table);
+    end if;
     perform recovery._complete_watch(v_watch);
+    if not v_empty then
+        perform recovery._rehearse_closing(p_table);
+    end if;
     return v_watch.name;
 end
 $$;
