@@ -1706,6 +1706,7 @@ begin
         recovery._rehearse_watch(regclass),
         recovery._rehearse_closing(regclass),
         recovery._differs(recovery.watch, recovery.watch),
+        recovery._same_definitions(recovery.watch, recovery.watch),
         recovery._watch_flaw(recovery.watch),
         recovery._watch_indexes(recovery.watch),
         recovery._index_problem(recovery.watch, text, text),
@@ -4776,6 +4777,31 @@ comment on function recovery._run_briefly(text, interval) is
 --;
 revoke all on function recovery._run_briefly(text, interval) from public;
 --;
+-- sql/watch/_same_definitions.sql
+create or replace function recovery._same_definitions(p_before recovery.watch, p_after recovery.watch)
+returns boolean
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select recovery._index_sql(p_before, 'open') = recovery._index_sql(p_after, 'open')
+       and (p_after.supervised is null
+            or recovery._index_sql(p_before, 'started') is not distinct from recovery._index_sql(p_after, 'started'))
+       and not exists (
+            (select t.name, t.statement from recovery._trigger_definitions(p_before) as t
+             except select t.name, t.statement from recovery._trigger_definitions(p_after) as t)
+            union all
+            (select t.name, t.statement from recovery._trigger_definitions(p_after) as t
+             except select t.name, t.statement from recovery._trigger_definitions(p_before) as t))
+$$;
+--;
+comment on function recovery._same_definitions(recovery.watch, recovery.watch) is
+    'Whether index and triggers of a table stay as they are when its watch changes, so that the table need not be '
+    'locked: what the trigger functions do is replaced without that.';
+--;
+revoke all on function recovery._same_definitions(recovery.watch, recovery.watch) from public;
+--;
 -- sql/watch/_state_sql.sql
 create or replace function recovery._state_sql(p_watch recovery.watch, p_row text)
 returns text
@@ -5236,6 +5262,9 @@ begin
     -- While nobody waits for it.
     perform recovery._rehearse_watch(p_table);
     perform recovery._rehearse_closing(p_table);
+    if recovery._same_definitions(v_before, v_after) and recovery._watch_flaw(v_after) is null then
+        return v_after.name;
+    end if;
     -- Triggers, index.
     perform recovery._lock_table(p_table, 'access exclusive');
     perform recovery._drop_triggers(p_table);

@@ -131,7 +131,8 @@ def attach_steps(table: str, lock_timeout: str | timedelta) -> Call[list[Step]]:
     """What is left to do after `attach` concurrently, or to repair. RC008."""
     return Call(
         "select s.what, s.statement"
-        " from recovery.attach_steps(%(table)s::text::regclass, %(lock_timeout)s::text::interval) as s",
+        " from recovery.attach_steps(%(table)s::text::regclass,"
+        " %(lock_timeout)s::text::interval) as s",
         {"table": table, "lock_timeout": _interval(lock_timeout)},
         _steps,
     )
@@ -154,7 +155,8 @@ def detach_steps(table: str, lock_timeout: str | timedelta) -> Call[list[Step]]:
     """What is left to do to detach. RC008."""
     return Call(
         "select s.what, s.statement"
-        " from recovery.detach_steps(%(table)s::text::regclass, %(lock_timeout)s::text::interval) as s",
+        " from recovery.detach_steps(%(table)s::text::regclass,"
+        " %(lock_timeout)s::text::interval) as s",
         {"table": table, "lock_timeout": _interval(lock_timeout)},
         _steps,
     )

@@ -37,6 +37,7 @@ begin
         recovery._rehearse_watch(regclass),
         recovery._rehearse_closing(regclass),
         recovery._differs(recovery.watch, recovery.watch),
+        recovery._same_definitions(recovery.watch, recovery.watch),
         recovery._watch_flaw(recovery.watch),
         recovery._watch_indexes(recovery.watch),
         recovery._index_problem(recovery.watch, text, text),

@@ -184,7 +184,7 @@ def test_p13_a_writer_of_the_table_never_waits_for_a_watch_that_waits_for_it(
 ) -> None:
     """P13: alter waits for the table; who writes it gets all that it needs, and they do not deadlock."""
     writer, other = connect(), connect()
-    for changes in ({"topic": "t"}, {"name": "jobs"}):
+    for changes in ({"group": "note", "topic": "t"}, {"name": "jobs"}):
         writer.execute("begin")
         writer.execute("insert into app.job default values")
         altering = in_background(alter, other, **changes)
@@ -195,3 +195,14 @@ def test_p13_a_writer_of_the_table_never_waits_for_a_watch_that_waits_for_it(
         altering.result(10)
     assert value(jobs, "select name from recovery.watch where topic = 't'") == "jobs"
     sweep(jobs)
+
+
+def test_p13_what_changes_no_trigger_and_no_index_waits_for_nobody(
+    jobs: Connection, connect: Callable[..., Connection]
+) -> None:
+    writer = connect()
+    writer.execute("begin")
+    writer.execute("insert into app.job default values")
+    jobs.execute("set lock_timeout = '2s'")
+    alter(jobs, close={"status": "'lost'"}, topic="t")
+    writer.execute("commit")
