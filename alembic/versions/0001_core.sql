@@ -5392,6 +5392,7 @@ declare
     v_watch  recovery.watch;
     v_spec   jsonb;
     v_empty  boolean;
+    v_other  boolean;
     v_path   text := regexp_replace(p_search_path, '"?\$user"?', quote_ident(current_user));
 begin
     -- Check. Everybody may call this function, but only who was permitted may call those that it needs.
@@ -5424,10 +5425,18 @@ begin
         values (p_table, v_spec, v_path, case when not p_concurrently then clock_timestamp() end)
         returning * into v_watch;
     elsif v_before.spec <> v_spec or v_before.path <> v_path then
-        update recovery.watch as w set spec = v_spec, path = v_path where w.relation = p_table
-        returning w.* into v_watch;
         -- What was only spelled differently is the same; and what is not in force yet may still be changed.
-        if v_before.attached is not null and recovery._differs(v_before, v_watch) then
+        begin
+            update recovery.watch as w set spec = v_spec, path = v_path where w.relation = p_table
+            returning w.* into v_watch;
+            v_other := recovery._differs(v_before, v_watch);
+        exception when sqlstate 'RC006' then
+            if v_before.attached is null or v_before.spec = v_spec then
+                raise;
+            end if;
+            v_other := true;
+        end;
+        if v_before.attached is not null and v_other then
             perform recovery._fail('RC007',
                 format('%s is watched already, as "%s", with another specification', p_table, v_before.name),
                 format('Change it, and every owner of work in flight stays: select recovery.alter(%L, ''{...}''), or '
