@@ -1715,6 +1715,7 @@ begin
         recovery._repair_indexes(recovery.watch),
         recovery._replace_indexes(recovery.watch, recovery.watch),
         recovery._lock_table(regclass, text),
+        recovery._yield_triggers(recovery.watch),
         recovery._brief_sql(text, interval),
         recovery._run_briefly(text, interval),
         recovery._check_definer(recovery.watch),
@@ -1977,6 +1978,7 @@ declare
     v_after recovery.watch;
 begin
     begin
+        perform recovery._yield_triggers(p_watch);
         update recovery.watch as w
         set spec = recovery._changed_spec(p_watch.relation, p_watch.spec, p_changes),
             path = coalesce(p_changes ->> 'search_path', w.path)
@@ -3178,6 +3180,7 @@ begin
     perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
     -- While nobody waits for it.
     perform recovery._prepare_runner(p_table);
+    perform recovery._yield_triggers(w) from recovery.watch as w where w.relation = p_table;
     update recovery.watch as w set path = w.path, attached = coalesce(w.attached, clock_timestamp())
     where w.relation = p_table returning w.* into strict v_watch;
     perform recovery._rehearse_watch(p_table);
@@ -5222,6 +5225,28 @@ comment on function recovery._watch_of_unit(recovery.unit) is
 --;
 revoke all on function recovery._watch_of_unit(recovery.unit) from public;
 --;
+-- sql/watch/_yield_triggers.sql
+create or replace function recovery._yield_triggers(p_watch recovery.watch)
+returns void
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if p_watch.runner is distinct from (recovery._runner_of(p_watch.relation)).id then
+        perform recovery._lock_table(p_watch.relation, 'access exclusive');
+        perform recovery._drop_triggers(p_watch.relation);
+    end if;
+end
+$$;
+--;
+comment on function recovery._yield_triggers(recovery.watch) is
+    'Drops the triggers of a table that has another owner now: before the trigger functions, which are made anew for '
+    'its runner.';
+--;
+revoke all on function recovery._yield_triggers(recovery.watch) from public;
+--;
 -- sql/watch/alter.sql
 create or replace function recovery.alter(p_table regclass, p_changes jsonb)
 returns text
@@ -5245,6 +5270,7 @@ begin
         perform recovery._fail('RC008', format('%s is not watched', p_table), 'Call recovery.attach.');
     end if;
     perform recovery._prepare_runner(p_table);
+    perform recovery._yield_triggers(v_before);
     if p_changes ?| array['name', 'family'] or v_before.outbox <> v_before.id then
         -- Writers of the table wait for the view of its events, too, once that changes: so first they wait here.
         perform recovery._lock_table(p_table, 'access exclusive');
@@ -5425,6 +5451,7 @@ begin
         values (p_table, v_spec, v_path, case when not p_concurrently then clock_timestamp() end)
         returning * into v_watch;
     elsif v_before.spec <> v_spec or v_before.path <> v_path then
+        perform recovery._yield_triggers(v_before);
         -- What was only spelled differently is the same; and what is not in force yet may still be changed.
         begin
             update recovery.watch as w set spec = v_spec, path = v_path where w.relation = p_table

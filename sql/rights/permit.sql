@@ -46,6 +46,7 @@ begin
         recovery._repair_indexes(recovery.watch),
         recovery._replace_indexes(recovery.watch, recovery.watch),
         recovery._lock_table(regclass, text),
+        recovery._yield_triggers(recovery.watch),
         recovery._brief_sql(text, interval),
         recovery._run_briefly(text, interval),
         recovery._check_definer(recovery.watch),

@@ -20,6 +20,7 @@ begin
         perform recovery._fail('RC008', format('%s is not watched', p_table), 'Call recovery.attach.');
     end if;
     perform recovery._prepare_runner(p_table);
+    perform recovery._yield_triggers(v_before);
     if p_changes ?| array['name', 'family'] or v_before.outbox <> v_before.id then
         -- Writers of the table wait for the view of its events, too, once that changes: so first they wait here.
         perform recovery._lock_table(p_table, 'access exclusive');

@@ -80,6 +80,7 @@ begin
         values (p_table, v_spec, v_path, case when not p_concurrently then clock_timestamp() end)
         returning * into v_watch;
     elsif v_before.spec <> v_spec or v_before.path <> v_path then
+        perform recovery._yield_triggers(v_before);
         -- What was only spelled differently is the same; and what is not in force yet may still be changed.
         begin
             update recovery.watch as w set spec = v_spec, path = v_path where w.relation = p_table

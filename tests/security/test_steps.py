@@ -52,6 +52,26 @@ def test_p11_steps_and_changes_are_for_the_owner(plain: World) -> None:
     )
 
 
+def test_p11_a_table_that_has_another_owner_now_is_repaired_in_steps(plain: World) -> None:
+    a = plain.teams()
+    a.execute("create table app.task (id int primary key, status text)")
+    watch = {"open": "status = 'running'", "close": {"status": "'failed'"}}
+    recovery.attach(a, "app.task", **watch)  # type: ignore[arg-type]
+    plain.dba.execute("alter table app.task owner to postgres")
+    recovery.alter(plain.dba, "app.task", topic="t")
+    plain.dba.execute(f"alter table app.task owner to {plain.stage.team_a}")  # type: ignore
+    recovery.attach(plain.dba, "app.task", **watch, topic="t", concurrently=True)  # type: ignore[arg-type]
+    epoch = boot(plain.dba).epoch
+    plain.dba.execute("insert into app.task values (1, 'running', %s)", (epoch,))
+    assert boot(plain.dba).closed == {"app.task": 1}
+    owners = "select distinct proowner::regrole::text from pg_proc where proname ~ (select format('^watch_%s_', id)"
+    owners += " from recovery.watch where name = 'app.task')"
+    assert plain.dba.execute(owners.replace("%", "%%"), ()).fetchall() == [  # type: ignore
+        (value(plain.dba, "select r.role::text from recovery.runner as r join recovery.watch as w"
+                          " on w.runner = r.id where w.name = 'app.task'"),)
+    ]  # fmt: skip
+
+
 def test_p11_an_index_with_types_of_the_owner_is_made_by_nobody_who_can_do_more(
     plain: World,
 ) -> None:
