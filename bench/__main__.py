@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bench import boot, closing, failover, writing
+from bench import attach, boot, closing, failover, writing
 from bench._setup import FLUSH, Options
 
 WHAT = {"closing": closing.run, "boot": boot.run, "writing": writing.run,
-        "failover": failover.run}  # fmt: skip
+        "failover": failover.run, "attach": attach.run}  # fmt: skip
 
 
 def main() -> None:
@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=100_000, help="closing: orphans (%(default)s)")
     parser.add_argument("--batch", type=int, help="closing: rows a transaction (the default)")
     parser.add_argument("--sizes", type=_numbers, default=(30_000, 300_000, 3_000_000),
-                        help="boot: rows of the table (30000,300000,3000000)")  # fmt: skip
+                        help="boot, attach (the largest): rows of the table (30000,300000,3000000)")  # fmt: skip
     parser.add_argument("--clients", type=_numbers, default=(1, 4, 16), help="writing (1,4,16)")
     parser.add_argument("--seconds", type=int, default=4, help="writing: a run (%(default)s)")
     parser.add_argument("--flush", choices=list(FLUSH), action="append", default=[],

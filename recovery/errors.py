@@ -195,6 +195,7 @@ MEMBERSHIP = "ask for membership in recovery_server, or in recovery_listener to 
 _DENIED = re.compile(r'permission denied for (?:\w+ )+"?(\w+)"?')
 #: What neither of the two roles may call: it is for a table's owner or for recovery_owner.
 _NOT_FOR_MEMBERS = {
+    "_lock_holders",
     "alter",
     "alter_steps",
     "attach",

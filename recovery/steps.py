@@ -19,7 +19,7 @@ import psycopg
 from recovery import calls
 from recovery.errors import NotAutocommit, RecoveryError, TableBusy
 
-__all__ = ["LOCK_TIMEOUT", "PATIENCE", "Progress", "atake", "take"]
+__all__ = ["LOCK_TIMEOUT", "PATIENCE", "Progress", "acheck", "atake", "check", "take"]
 
 #: Number of the step, how many there are, what it does, how much of it is done (0 or 1).
 Progress: TypeAlias = Callable[[int, int, str, float], None]
@@ -48,7 +48,7 @@ def take(
         NotAutocommit: the connection begins transactions (2D000).
         TableBusy: others held a lock for longer than `patience`.
     """
-    _check_autocommit(_driver_connection(conn))
+    check(conn)
     work = _work(table, steps, patience, progress)
     try:
         todo = next(work)
@@ -76,7 +76,7 @@ async def atake(
     progress: Progress | None,
 ) -> None:
     """`take` on an async connection."""
-    _check_autocommit(await _async_driver_connection(conn))
+    await acheck(conn)
     work = _work(table, steps, patience, progress)
     try:
         todo = next(work)
@@ -141,6 +141,16 @@ def _sqlstate(error: Exception) -> str | None:
     driver = getattr(error, "orig", None) or error
     code = getattr(driver, "sqlstate", None) or getattr(driver, "pgcode", None)
     return None if code is None else str(code)
+
+
+def check(conn: calls.Connection) -> None:
+    """Refuses a connection that begins transactions, before anything is done: 2D000."""
+    _check_autocommit(_driver_connection(conn))
+
+
+async def acheck(conn: calls.AnyAsyncConnection) -> None:
+    """`check` on an async connection."""
+    _check_autocommit(await _async_driver_connection(conn))
 
 
 def _driver_connection(conn: calls.Connection) -> Any:

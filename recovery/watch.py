@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Literal
 
 from recovery import calls
-from recovery.steps import LOCK_TIMEOUT, PATIENCE, Progress, atake, take
+from recovery.steps import LOCK_TIMEOUT, PATIENCE, Progress, acheck, atake, check, take
 from recovery.types import Scope, Unchanged
 
 __all__ = [
@@ -152,6 +152,8 @@ def attach(
         PermissionDenied: not the owner of the table, or not permitted; then it says the
             statement that a DBA has to run (42501).
     """
+    if concurrently:
+        check(conn)
     watch = calls.run(
         conn,
         calls.watch.attach(
@@ -239,6 +241,8 @@ async def aattach(
     progress: Progress | None = None,
 ) -> str:
     """`attach` on an async connection."""
+    if concurrently:
+        await acheck(conn)
     watch = await calls.arun(
         conn,
         calls.watch.attach(

@@ -1888,6 +1888,7 @@ begin
         recovery._watches_in_the_way(text),
         recovery._rehearse_closing(regclass),
         recovery._differs(recovery.watch, recovery.watch),
+        recovery._same_definitions(recovery.watch, recovery.watch),
         recovery._watch_flaw(recovery.watch),
         recovery._watch_indexes(recovery.watch),
         recovery._index_problem(recovery.watch, text, text),
@@ -1896,6 +1897,7 @@ begin
         recovery._repair_indexes(recovery.watch),
         recovery._replace_indexes(recovery.watch, recovery.watch),
         recovery._lock_table(regclass, text),
+        recovery._yield_triggers(recovery.watch),
         recovery._brief_sql(text, interval),
         recovery._run_briefly(text, interval),
         recovery._check_definer(recovery.watch),
@@ -2165,6 +2167,7 @@ declare
     v_after recovery.watch;
 begin
     begin
+        perform recovery._yield_triggers(p_watch);
         update recovery.watch as w
         set spec = recovery._changed_spec(p_watch.relation, p_watch.spec, p_changes),
             path = coalesce(p_changes ->> 'search_path', w.path)
@@ -3349,13 +3352,12 @@ begin
     perform recovery._make_definitions(p_watch);
     perform recovery._comment_triggers(p_watch.relation);
     perform recovery._rehearse_watch(p_watch.relation);
-    perform recovery._rehearse_closing(p_watch.relation);
 end
 $$;
 --;
 comment on function recovery._complete_watch(recovery.watch) is
-    'Last steps of attach and supervise: makes the index and the triggers that a watch lacks, plans its '
-    'statements, and rehearses a closing. RC006 they cannot work, 42501 no right to make an index.';
+    'Last steps of attach and supervise: makes the index and the triggers that a watch lacks, and plans its '
+    'statements. RC006 they cannot work, 42501 no right to make an index.';
 --;
 revoke all on function recovery._complete_watch(recovery.watch) from public;
 --;
@@ -3532,6 +3534,7 @@ begin
     perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
     -- While nobody waits for it.
     perform recovery._prepare_runner(p_table);
+    perform recovery._yield_triggers(w) from recovery.watch as w where w.relation = p_table;
     update recovery.watch as w set path = w.path, attached = coalesce(w.attached, clock_timestamp())
     where w.relation = p_table returning w.* into strict v_watch;
     perform recovery._rehearse_watch(p_table);
@@ -3745,6 +3748,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_runner recovery.runner;
+    v_outbox oid;
     v_name   text;
     v_names  text[] := array['before_insert', 'before_update', 'insert', 'update', 'delete', 'truncate'];
 begin
@@ -3752,8 +3756,17 @@ begin
         v_names := v_names || 'before_delete'::text;
     end if;
     select r.* into strict v_runner from recovery.runner as r where r.id = new.runner;
-    perform recovery._create_outbox(new.outbox, new.family);
-    execute format('grant insert on recovery.outbox_%s to %I', new.outbox, v_runner.role);
+    -- Only if it has to: whoever writes the table would wait for it.
+    select c.oid into v_outbox from pg_class as c
+    where c.relnamespace = 'recovery'::regnamespace and c.relname = format('outbox_%s', new.outbox);
+    if tg_op = 'INSERT' or v_outbox is null
+        or (old.name, old.family, old.outbox) is distinct from (new.name, new.family, new.outbox)
+    then
+        perform recovery._create_outbox(new.outbox, new.family);
+    end if;
+    if v_outbox is null or not has_table_privilege(v_runner.role, v_outbox, 'insert') then
+        execute format('grant insert on recovery.outbox_%s to %I', new.outbox, v_runner.role);
+    end if;
     -- Made by the runner itself, which may create here only until these lines are done: so they belong to it,
     -- and nobody has to be its member.
     execute format('grant create on schema recovery to %I', v_runner.role);
@@ -4408,11 +4421,14 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_base  text;
-    v_set   jsonb;
-    v_key   jsonb;
-    v_done  boolean;
-    v_error jsonb;
+    v_base    text;
+    v_set     jsonb;
+    v_key     jsonb;
+    v_done    boolean;
+    v_error   jsonb;
+    v_state   text;
+    v_text    text;
+    v_context text;
 begin
     foreach v_base in array array['update', 'insert'] loop
         for v_set in select o.o from recovery._opening_values(p_watch) as o (o) loop
@@ -4430,7 +4446,12 @@ begin
             when query_canceled then
                 raise;
             when others then
-                null;  -- such a row can't be made
+                -- Such a row can't be made; but names that a trigger of the host does not find, no closing finds.
+                get stacked diagnostics v_state = returned_sqlstate, v_text = message_text,
+                    v_context = pg_exception_context;
+                if v_state like '42%' and v_context ~ 'function (?!recovery)' then
+                    v_error := jsonb_build_object('sqlstate', v_state, 'message', v_text);
+                end if;
             end;
             if v_done then
                 return null;
@@ -4523,8 +4544,16 @@ declare
     v_task recovery.task;
     v_set  jsonb;
     v_row  jsonb;
+    v_none jsonb;
 begin
     v_task.path := p_watch.path;
+    if p_base = 'insert' then
+        select f.none into v_none from recovery._run_as_owner(p_watch.runner, format(
+            'select pg_catalog.to_jsonb(not exists (select from %s))', p_watch.relation)) as f (none);
+        if v_none <> 'true' then
+            return null;  -- its rows were tried
+        end if;
+    end if;
     select coalesce(jsonb_object_agg(a.attname, case
             when p_set ? a.attname then p_set ->> a.attname
             when a.attname = p_watch.attempts then '0'
@@ -4533,16 +4562,19 @@ begin
                 when 'T' then '''0''' when 'A' then '''{}'''
                 when 'E' then (select quote_literal(e.enumlabel) from pg_enum as e
                                where e.enumtypid = case t.typtype when 'd' then t.typbasetype else t.oid end
-                               order by e.enumsortorder limit 1)
+                                   order by e.enumsortorder limit 1)
                 else case when t.typname in ('json', 'jsonb') then '''{}'''
                           when t.typname = 'uuid' then 'gen_random_uuid()' else '''''' end
             end end), '{}')
     into v_set
     from pg_attribute as a join pg_type as t on t.oid = a.atttypid
     where a.attrelid = p_watch.relation and a.attnum > 0 and not a.attisdropped and a.attgenerated = ''
-      and a.attidentity = '' and (
-          p_set ? a.attname or a.attname = p_watch.attempts
-          or p_base = 'insert' and a.attnotnull and not a.atthasdef);
+      and (p_set ? a.attname or a.attname = p_watch.attempts
+          -- A default may use up a number of a sequence.
+          or p_base = 'insert' and a.attnotnull and (not a.atthasdef or exists (
+              select from pg_attrdef as d
+              where d.adrelid = a.attrelid and d.adnum = a.attnum
+                  and pg_get_expr(d.adbin, d.adrelid) ~ '\mnextval\M')));
     if p_base = 'insert' then
         select f.row into v_row from recovery._run_as_owner(p_watch.runner, recovery._render_sql($sql$
             with r as (insert into {relation} as r {values} returning {parts} as parts, ({open}) as open)
@@ -4550,8 +4582,8 @@ begin
             $sql$, jsonb_build_object(
             'relation', p_watch.relation,
             'values', case when v_set = '{}' then 'default values' else (
-                select format('(%s) values (%s)', string_agg(quote_ident(s.key), ', ' order by s.key),
-                    string_agg(s.value, ', ' order by s.key))
+                select format('(%s) overriding system value values (%s)',
+                    string_agg(quote_ident(s.key), ', ' order by s.key), string_agg(s.value, ', ' order by s.key))
                 from jsonb_each_text(v_set) as s) end,
             'parts', recovery._key_sql(p_watch, 'parts'),
             'open', p_watch.open)), v_task, 'write') as f (row);
@@ -4574,9 +4606,9 @@ end
 $$;
 --;
 comment on function recovery._make_open_row(recovery.watch, text, jsonb) is
-    'Makes a row of the table look open, by these values: one of three that are there (update), or a new one, of '
-    'defaults and of empty values where the table demands some (insert). Its key, or null. To be called where it is '
-    'taken back.';
+    'Makes a row of the table look open, by these values: one of three that are there (update), or where there is none '
+    'a new one (insert), of defaults and of empty values where the table demands some. Its key, or null. To be called '
+    'where it is taken back.';
 --;
 revoke all on function recovery._make_open_row(recovery.watch, text, jsonb) from public;
 --;
@@ -5427,6 +5459,31 @@ comment on function recovery._run_briefly(text, interval) is
 --;
 revoke all on function recovery._run_briefly(text, interval) from public;
 --;
+-- sql/watch/_same_definitions.sql
+create or replace function recovery._same_definitions(p_before recovery.watch, p_after recovery.watch)
+returns boolean
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select recovery._index_sql(p_before, 'open') = recovery._index_sql(p_after, 'open')
+       and (p_after.supervised is null
+            or recovery._index_sql(p_before, 'started') is not distinct from recovery._index_sql(p_after, 'started'))
+       and not exists (
+            (select t.name, t.statement from recovery._trigger_definitions(p_before) as t
+             except select t.name, t.statement from recovery._trigger_definitions(p_after) as t)
+            union all
+            (select t.name, t.statement from recovery._trigger_definitions(p_after) as t
+             except select t.name, t.statement from recovery._trigger_definitions(p_before) as t))
+$$;
+--;
+comment on function recovery._same_definitions(recovery.watch, recovery.watch) is
+    'Whether index and triggers of a table stay as they are when its watch changes, so that the table need not be '
+    'locked: what the trigger functions do is replaced without that.';
+--;
+revoke all on function recovery._same_definitions(recovery.watch, recovery.watch) from public;
+--;
 -- sql/watch/_state_sql.sql
 create or replace function recovery._state_sql(p_watch recovery.watch, p_row text)
 returns text
@@ -5705,7 +5762,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_task   recovery.task;
-    v_counts jsonb;
+    v_count  jsonb;
     v_state  text;
     v_error  text;
     v_hint   text;
@@ -5723,9 +5780,15 @@ begin
     v_task.written := clock_timestamp();
     v_task.path := p_watch.path;
     begin
-        select c.* into v_counts from recovery._run_as_owner(p_watch.runner, recovery._close_sql(
-            p_watch.family, 'row', 'any', 'ignore', true, false, false, p_watch.name), v_task, 'write') as c;
-        o_done := v_counts <> '{}';  -- else somebody has it locked
+        -- The update alone: events are not the host's, and would use up their ids.
+        select c.* into v_count from recovery._run_as_owner(p_watch.runner, recovery._render_sql($sql$
+            with {update}
+            n as (select count(*) as rows from u1)
+            select to_jsonb(n.rows) from n
+            $sql$, jsonb_build_object('update', recovery._close_update_sql(
+            p_watch, 1, recovery._close_image(p_watch, false), 'row', 'any', 'ignore', true, false, false))),
+            v_task, 'write') as c;
+        o_done := v_count <> '0';  -- else somebody has it locked
         perform recovery._fail('RX000', 'taken back');
     exception when sqlstate 'RX000' then
         null;
@@ -5959,6 +6022,28 @@ comment on function recovery._watch_of_unit(recovery.unit) is
 --;
 revoke all on function recovery._watch_of_unit(recovery.unit) from public;
 --;
+-- sql/watch/_yield_triggers.sql
+create or replace function recovery._yield_triggers(p_watch recovery.watch)
+returns void
+language plpgsql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if p_watch.runner is distinct from (recovery._runner_of(p_watch.relation)).id then
+        perform recovery._lock_table(p_watch.relation, 'access exclusive');
+        perform recovery._drop_triggers(p_watch.relation);
+    end if;
+end
+$$;
+--;
+comment on function recovery._yield_triggers(recovery.watch) is
+    'Drops the triggers of a table that has another owner now: before the trigger functions, which are made anew for '
+    'its runner.';
+--;
+revoke all on function recovery._yield_triggers(recovery.watch) from public;
+--;
 -- sql/watch/alter.sql
 create or replace function recovery.alter(p_table regclass, p_changes jsonb)
 returns text
@@ -5982,6 +6067,11 @@ begin
         perform recovery._fail('RC008', format('%s is not watched', p_table), 'Call recovery.attach.');
     end if;
     perform recovery._prepare_runner(p_table);
+    perform recovery._yield_triggers(v_before);
+    if p_changes ?| array['name', 'family'] or v_before.outbox <> v_before.id then
+        -- Writers of the table wait for the view of its events, too, once that changes: so first they wait here.
+        perform recovery._lock_table(p_table, 'access exclusive');
+    end if;
     -- Check and compile: by the triggers of recovery.watch.
     update recovery.watch as w
     set spec = recovery._changed_spec(p_table, w.spec, p_changes), path = coalesce(p_changes ->> 'search_path', w.path)
@@ -5995,6 +6085,9 @@ begin
     -- While nobody waits for it.
     perform recovery._rehearse_watch(p_table);
     perform recovery._rehearse_closing(p_table);
+    if recovery._same_definitions(v_before, v_after) and recovery._watch_flaw(v_after) is null then
+        return v_after.name;
+    end if;
     -- Triggers, index.
     perform recovery._lock_table(p_table, 'access exclusive');
     perform recovery._drop_triggers(p_table);
@@ -6129,6 +6222,8 @@ declare
     v_before recovery.watch;
     v_watch  recovery.watch;
     v_spec   jsonb;
+    v_empty  boolean;
+    v_other  boolean;
     v_path   text := regexp_replace(p_search_path, '"?\$user"?', quote_ident(current_user));
 begin
     -- Check. Everybody may call this function, but only who was permitted may call those that it needs.
@@ -6169,10 +6264,19 @@ begin
         values (p_table, v_spec, v_path, case when not p_concurrently then clock_timestamp() end)
         returning * into v_watch;
     elsif v_before.spec <> v_spec or v_before.path <> v_path then
-        update recovery.watch as w set spec = v_spec, path = v_path where w.relation = p_table
-        returning w.* into v_watch;
+        perform recovery._yield_triggers(v_before);
         -- What was only spelled differently is the same; and what is not in force yet may still be changed.
-        if v_before.attached is not null and recovery._differs(v_before, v_watch) then
+        begin
+            update recovery.watch as w set spec = v_spec, path = v_path where w.relation = p_table
+            returning w.* into v_watch;
+            v_other := recovery._differs(v_before, v_watch);
+        exception when sqlstate 'RC006' then
+            if v_before.attached is null or v_before.spec = v_spec then
+                raise;
+            end if;
+            v_other := true;
+        end;
+        if v_before.attached is not null and v_other then
             perform recovery._fail('RC007',
                 format('%s is watched already, as "%s", with another specification', p_table, v_before.name),
                 format('Change it, and every owner of work in flight stays: select recovery.alter(%L, ''{...}''), or '
@@ -6199,8 +6303,17 @@ begin
         returning w.* into v_watch;
     end if;
     perform recovery._add_owner_column(v_watch);
-    -- Index, triggers, rehearsal.
+    -- Index, triggers, rehearsal. The last before our triggers are there, where it needs a row made up, and after the
+    -- index, where it has to look for one.
+    execute format('select not exists (select from %s)', p_table) into v_empty;
+    if v_empty then
+        perform recovery._rehearse_watch(p_table);
+        perform recovery._rehearse_closing(p_table);
+    end if;
     perform recovery._complete_watch(v_watch);
+    if not v_empty then
+        perform recovery._rehearse_closing(p_table);
+    end if;
     return v_watch.name;
 end
 $$;

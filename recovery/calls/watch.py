@@ -198,8 +198,9 @@ def attach_steps(table: str, lock_timeout: str | timedelta) -> Call[list[Step]]:
     """What is left to do after `attach` concurrently, or to repair. RC008."""
     return Call(
         "select s.what, s.statement"
-        " from recovery.attach_steps(%(table)s::text::regclass, %(lock_timeout)s::interval) as s",
-        {"table": table, "lock_timeout": lock_timeout},
+        " from recovery.attach_steps(%(table)s::text::regclass,"
+        " %(lock_timeout)s::text::interval) as s",
+        {"table": table, "lock_timeout": _interval(lock_timeout)},
         _steps,
     )
 
@@ -211,8 +212,8 @@ def alter_steps(
     return Call(
         "select s.what, s.statement"
         " from recovery.alter_steps(%(table)s::text::regclass, %(changes)s::text::jsonb,"
-        " %(lock_timeout)s::interval) as s",
-        {"table": table, "changes": _json(changes), "lock_timeout": lock_timeout},
+        " %(lock_timeout)s::text::interval) as s",
+        {"table": table, "changes": _json(changes), "lock_timeout": _interval(lock_timeout)},
         _steps,
     )
 
@@ -221,8 +222,9 @@ def detach_steps(table: str, lock_timeout: str | timedelta) -> Call[list[Step]]:
     """What is left to do to detach. RC008."""
     return Call(
         "select s.what, s.statement"
-        " from recovery.detach_steps(%(table)s::text::regclass, %(lock_timeout)s::interval) as s",
-        {"table": table, "lock_timeout": lock_timeout},
+        " from recovery.detach_steps(%(table)s::text::regclass,"
+        " %(lock_timeout)s::text::interval) as s",
+        {"table": table, "lock_timeout": _interval(lock_timeout)},
         _steps,
     )
 
@@ -230,9 +232,10 @@ def detach_steps(table: str, lock_timeout: str | timedelta) -> Call[list[Step]]:
 def brief_detach(table: str, lock_timeout: str | timedelta) -> Call[list[Step]]:
     """`detach` as one step, which waits for each lock no longer than that."""
     return Call(
-        "select 'detach', recovery._brief_sql(pg_catalog.format("
-        "'select recovery.detach(%%L::regclass)', %(table)s::text), %(lock_timeout)s::interval)",
-        {"table": table, "lock_timeout": lock_timeout},
+        # By number: it is executed by another search_path.
+        "select 'detach', recovery._brief_sql(pg_catalog.concat('select recovery.detach(',"
+        " (%(table)s::text::regclass)::oid, '::regclass)'), %(lock_timeout)s::text::interval)",
+        {"table": table, "lock_timeout": _interval(lock_timeout)},
         _steps,
     )
 
@@ -246,10 +249,15 @@ def _steps(rows: Sequence[Row]) -> list[Step]:
     return [Step(*row) for row in rows]
 
 
+def _interval(value: str | timedelta) -> str:
+    """As PostgreSQL reads it; not every driver takes both for an interval."""
+    return f"{value.total_seconds()} seconds" if isinstance(value, timedelta) else value
+
+
 def _json(changes: Mapping[str, object]) -> str:
     return json.dumps(
         {
-            key: f"{value.total_seconds()} seconds" if isinstance(value, timedelta) else value
+            key: _interval(value) if isinstance(value, timedelta) else value
             for key, value in changes.items()
         },
         default=_plain,

@@ -9,6 +9,7 @@ declare
     v_after recovery.watch;
 begin
     begin
+        perform recovery._yield_triggers(p_watch);
         update recovery.watch as w
         set spec = recovery._changed_spec(p_watch.relation, p_watch.spec, p_changes),
             path = coalesce(p_changes ->> 'search_path', w.path)

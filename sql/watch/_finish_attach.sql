@@ -11,6 +11,7 @@ begin
     perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
     -- While nobody waits for it.
     perform recovery._prepare_runner(p_table);
+    perform recovery._yield_triggers(w) from recovery.watch as w where w.relation = p_table;
     update recovery.watch as w set path = w.path, attached = coalesce(w.attached, clock_timestamp())
     where w.relation = p_table returning w.* into strict v_watch;
     perform recovery._rehearse_watch(p_table);

@@ -7,6 +7,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_runner recovery.runner;
+    v_outbox oid;
     v_name   text;
     v_names  text[] := array['before_insert', 'before_update', 'insert', 'update', 'delete', 'truncate'];
 begin
@@ -14,8 +15,17 @@ begin
         v_names := v_names || 'before_delete'::text;
     end if;
     select r.* into strict v_runner from recovery.runner as r where r.id = new.runner;
-    perform recovery._create_outbox(new.outbox, new.family);
-    execute format('grant insert on recovery.outbox_%s to %I', new.outbox, v_runner.role);
+    -- Only if it has to: whoever writes the table would wait for it.
+    select c.oid into v_outbox from pg_class as c
+    where c.relnamespace = 'recovery'::regnamespace and c.relname = format('outbox_%s', new.outbox);
+    if tg_op = 'INSERT' or v_outbox is null
+        or (old.name, old.family, old.outbox) is distinct from (new.name, new.family, new.outbox)
+    then
+        perform recovery._create_outbox(new.outbox, new.family);
+    end if;
+    if v_outbox is null or not has_table_privilege(v_runner.role, v_outbox, 'insert') then
+        execute format('grant insert on recovery.outbox_%s to %I', new.outbox, v_runner.role);
+    end if;
     -- Made by the runner itself, which may create here only until these lines are done: so they belong to it,
     -- and nobody has to be its member.
     execute format('grant create on schema recovery to %I', v_runner.role);

@@ -6,11 +6,14 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_base  text;
-    v_set   jsonb;
-    v_key   jsonb;
-    v_done  boolean;
-    v_error jsonb;
+    v_base    text;
+    v_set     jsonb;
+    v_key     jsonb;
+    v_done    boolean;
+    v_error   jsonb;
+    v_state   text;
+    v_text    text;
+    v_context text;
 begin
     foreach v_base in array array['update', 'insert'] loop
         for v_set in select o.o from recovery._opening_values(p_watch) as o (o) loop
@@ -28,7 +31,12 @@ begin
             when query_canceled then
                 raise;
             when others then
-                null;  -- such a row can't be made
+                -- Such a row can't be made; but names that a trigger of the host does not find, no closing finds.
+                get stacked diagnostics v_state = returned_sqlstate, v_text = message_text,
+                    v_context = pg_exception_context;
+                if v_state like '42%' and v_context ~ 'function (?!recovery)' then
+                    v_error := jsonb_build_object('sqlstate', v_state, 'message', v_text);
+                end if;
             end;
             if v_done then
                 return null;

@@ -9,7 +9,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_task   recovery.task;
-    v_counts jsonb;
+    v_count  jsonb;
     v_state  text;
     v_error  text;
     v_hint   text;
@@ -27,9 +27,15 @@ begin
     v_task.written := clock_timestamp();
     v_task.path := p_watch.path;
     begin
-        select c.* into v_counts from recovery._run_as_owner(p_watch.runner, recovery._close_sql(
-            p_watch.family, 'row', 'any', 'ignore', true, false, false, p_watch.name), v_task, 'write') as c;
-        o_done := v_counts <> '{}';  -- else somebody has it locked
+        -- The update alone: events are not the host's, and would use up their ids.
+        select c.* into v_count from recovery._run_as_owner(p_watch.runner, recovery._render_sql($sql$
+            with {update}
+            n as (select count(*) as rows from u1)
+            select to_jsonb(n.rows) from n
+            $sql$, jsonb_build_object('update', recovery._close_update_sql(
+            p_watch, 1, recovery._close_image(p_watch, false), 'row', 'any', 'ignore', true, false, false))),
+            v_task, 'write') as c;
+        o_done := v_count <> '0';  -- else somebody has it locked
         perform recovery._fail('RX000', 'taken back');
     exception when sqlstate 'RX000' then
         null;

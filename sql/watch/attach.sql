@@ -54,6 +54,8 @@ declare
     v_before recovery.watch;
     v_watch  recovery.watch;
     v_spec   jsonb;
+    v_empty  boolean;
+    v_other  boolean;
     v_path   text := regexp_replace(p_search_path, '"?\$user"?', quote_ident(current_user));
 begin
     -- Check. Everybody may call this function, but only who was permitted may call those that it needs.
@@ -94,10 +96,19 @@ begin
         values (p_table, v_spec, v_path, case when not p_concurrently then clock_timestamp() end)
         returning * into v_watch;
     elsif v_before.spec <> v_spec or v_before.path <> v_path then
-        update recovery.watch as w set spec = v_spec, path = v_path where w.relation = p_table
-        returning w.* into v_watch;
+        perform recovery._yield_triggers(v_before);
         -- What was only spelled differently is the same; and what is not in force yet may still be changed.
-        if v_before.attached is not null and recovery._differs(v_before, v_watch) then
+        begin
+            update recovery.watch as w set spec = v_spec, path = v_path where w.relation = p_table
+            returning w.* into v_watch;
+            v_other := recovery._differs(v_before, v_watch);
+        exception when sqlstate 'RC006' then
+            if v_before.attached is null or v_before.spec = v_spec then
+                raise;
+            end if;
+            v_other := true;
+        end;
+        if v_before.attached is not null and v_other then
             perform recovery._fail('RC007',
                 format('%s is watched already, as "%s", with another specification', p_table, v_before.name),
                 format('Change it, and every owner of work in flight stays: select recovery.alter(%L, ''{...}''), or '
@@ -124,8 +135,17 @@ begin
         returning w.* into v_watch;
     end if;
     perform recovery._add_owner_column(v_watch);
-    -- Index, triggers, rehearsal.
+    -- Index, triggers, rehearsal. The last before our triggers are there, where it needs a row made up, and after the
+    -- index, where it has to look for one.
+    execute format('select not exists (select from %s)', p_table) into v_empty;
+    if v_empty then
+        perform recovery._rehearse_watch(p_table);
+        perform recovery._rehearse_closing(p_table);
+    end if;
     perform recovery._complete_watch(v_watch);
+    if not v_empty then
+        perform recovery._rehearse_closing(p_table);
+    end if;
     return v_watch.name;
 end
 $$;
