@@ -288,6 +288,7 @@ create table recovery.broken_watch (
     sqlstate text        not null,
     message  text        not null,
     remedy   text        not null,
+    state    text,
     constraint broken_pkey primary key (watch)
 );
 --;
@@ -304,6 +305,8 @@ comment on column recovery.broken_watch.at is 'When it failed last.';
 comment on column recovery.broken_watch.sqlstate is 'SQLSTATE of the last error.';
 --;
 comment on column recovery.broken_watch.message is 'Message of the last error.';
+--;
+comment on column recovery.broken_watch.state is 'Of its table then, as recovery._table_state prints it.';
 --;
 comment on column recovery.broken_watch.remedy is 'What repairs it: a statement, where there is one.';
 --;
@@ -3798,6 +3801,7 @@ begin
     end loop;
     execute format('revoke create on schema recovery from %I', v_runner.role);
     perform recovery._note_partitions(null, new.id);
+    perform recovery._note_whole_watch(new.name);
     return null;
 end
 $$;
@@ -4699,16 +4703,18 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_remedy text;
+    v_table  text;
     v_new    boolean;
 begin
     raise warning 'recovery: watch "%" is passed over: %', p_watch, p_message;
     select coalesce(nullif(p_hint, ''), format(
-        'select recovery.alter(%L, ''{"option": "expression"}''); with what the table has now', w.relation::text))
-    into v_remedy from recovery.watch as w where w.name = p_watch;
-    insert into recovery.broken_watch as b (watch, sqlstate, message, remedy)
-    values (p_watch, p_state, p_message, coalesce(v_remedy, 'attach it again'))
+        'select recovery.alter(%L, ''{"option": "expression"}''); with what the table has now', w.relation::text)),
+        recovery._table_state(w)
+    into v_remedy, v_table from recovery.watch as w where w.name = p_watch;
+    insert into recovery.broken_watch as b (watch, sqlstate, message, remedy, state)
+    values (p_watch, p_state, p_message, coalesce(v_remedy, 'attach it again'), v_table)
     on conflict (watch) do update set at = clock_timestamp(), sqlstate = excluded.sqlstate, message = excluded.message,
-        remedy = excluded.remedy
+        remedy = excluded.remedy, state = excluded.state
     returning b.since = b.at into v_new;
     if v_new then
         insert into recovery.event (watch, kind, key, detector, new)
@@ -6733,7 +6739,7 @@ comment on function recovery._follow_ddl() is
 revoke all on function recovery._follow_ddl() from public;
 --;
 -- sql/follow/_follow_watch.sql
-create or replace function recovery._follow_watch(p_name text)
+create or replace function recovery._follow_watch(p_name text, p_anyway boolean default false)
 returns void
 language plpgsql
 volatile
@@ -6748,7 +6754,8 @@ declare
 begin
     select w.* into v_watch from recovery.watch as w where w.name = p_name;
     v_state := recovery._table_state(v_watch);
-    if v_watch.id is null or v_watch.checked = v_state and recovery._has_names(v_watch.relation, v_watch.uses)
+    if v_watch.id is null
+        or v_watch.checked = v_state and recovery._has_names(v_watch.relation, v_watch.uses) and not p_anyway
         or not pg_try_advisory_xact_lock(hashtextextended('recovery.attach', 0))
     then
         return;  -- or somebody else is at it
@@ -6775,14 +6782,16 @@ begin
         supervised = case when v_spec is null then w.supervised else nullif(v_spec -> 'supervised', 'null') end
     where w.id = v_watch.id;
     perform recovery._rehearse_watch(v_watch.relation);
+    perform recovery._rehearse_closing(v_watch.relation);
 end
 $$;
 --;
-comment on function recovery._follow_watch(text) is
+comment on function recovery._follow_watch(text, boolean) is
     'Step of a boot and a sweep: makes the routines of a watch anew if its owner has renamed what they use, and '
-    'rehearses it if rights, constraints or triggers of its table have changed. RC006, 42501 it is broken.';
+    'rehearses it if rights, constraints or triggers of its table have changed, or p_anyway. RC006, 42501 it is '
+    'broken.';
 --;
-revoke all on function recovery._follow_watch(text) from public;
+revoke all on function recovery._follow_watch(text, boolean) from public;
 --;
 -- sql/follow/_forget_ddl.sql
 create or replace function recovery._forget_ddl()
@@ -7197,18 +7206,30 @@ as $$
 declare
     v_released text := nullif(current_setting('recovery.released', true), '');
     v_watch    recovery.watch;
+    v_trigger  record;
 begin
     if v_released is null then
         return;
     end if;
     perform set_config('recovery.released', '', true);
     for v_watch in
-        select w.* from recovery.watch as w
-        where w.relation::oid = any(string_to_array(v_released, ' ')::oid[])
-          and not exists (select from recovery.broken_watch as b where b.watch = w.name)
+        select w.* from recovery.watch as w where w.relation::oid = any(string_to_array(v_released, ' ')::oid[])
     loop
-        perform recovery._make_definitions(v_watch);
-        perform recovery._comment_triggers(v_watch.relation);
+        if not exists (select from recovery.broken_watch as b where b.watch = v_watch.name) then
+            perform recovery._make_definitions(v_watch);
+            perform recovery._comment_triggers(v_watch.relation);
+            continue;
+        end if;
+        -- What still works. Without a condition our BEFORE triggers let each row keep, or get, an owner.
+        for v_trigger in select d.name, d.statement from recovery._watch_definitions(v_watch) as d loop
+            begin
+                execute v_trigger.statement;
+            exception when others then
+                if v_trigger.name in ('zz_recovery_10_insert', 'zz_recovery_20_update') then
+                    execute regexp_replace(v_trigger.statement, ' when \(.*\) execute function', ' execute function');
+                end if;
+            end;
+        end loop;
     end loop;
 exception when others then
     raise warning 'recovery: triggers are missing, attach the table again: %', sqlerrm;
@@ -7286,7 +7307,7 @@ begin
     return v_value;
 exception when others then
     -- The watch is broken. Its rows wait, and the host's write goes on.
-    raise warning 'recovery: what is % in a row of watch % cannot be told: %', p_what, p_watch, sqlerrm;
+    raise debug 'recovery: what is % in a row of watch % cannot be told: %', p_what, p_watch, sqlerrm;
     return case p_what when 'key' then '?' when 'image' then '{}' end;
 end
 $$;
@@ -10052,13 +10073,15 @@ declare
 begin
     perform recovery._forget_dropped();
     for v_watch in
-        select w.name, w.family, w.started, w.unowned, b.watch is not null as broken,
-            recovery._is_replicated(w.family) as replicated
+        select w.name, w.family, w.started, w.unowned, b.watch is not null as broken, b.at, b.state,
+            recovery._table_state(w) as now, recovery._is_replicated(w.family) as replicated
         from recovery._attached_watches() as w left join recovery.broken_watch as b on b.watch = w.name
             order by w.family, w.position
     loop
+        -- What is broken stays so until somebody changes something, or not: it is looked at again now and then.
+        continue when v_watch.state = v_watch.now and v_watch.at > clock_timestamp() - interval '10 seconds';
         begin
-            perform recovery._follow_watch(v_watch.name);
+            perform recovery._follow_watch(v_watch.name, v_watch.broken);
             v_epochs := recovery._open_epochs(v_watch.name);
         exception when others then
             get stacked diagnostics v_state = returned_sqlstate, v_error = message_text, v_hint = pg_exception_hint;

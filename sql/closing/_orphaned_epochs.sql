@@ -14,13 +14,15 @@ declare
 begin
     perform recovery._forget_dropped();
     for v_watch in
-        select w.name, w.family, w.started, w.unowned, b.watch is not null as broken,
-            recovery._is_replicated(w.family) as replicated
+        select w.name, w.family, w.started, w.unowned, b.watch is not null as broken, b.at, b.state,
+            recovery._table_state(w) as now, recovery._is_replicated(w.family) as replicated
         from recovery._attached_watches() as w left join recovery.broken_watch as b on b.watch = w.name
             order by w.family, w.position
     loop
+        -- What is broken stays so until somebody changes something, or not: it is looked at again now and then.
+        continue when v_watch.state = v_watch.now and v_watch.at > clock_timestamp() - interval '10 seconds';
         begin
-            perform recovery._follow_watch(v_watch.name);
+            perform recovery._follow_watch(v_watch.name, v_watch.broken);
             v_epochs := recovery._open_epochs(v_watch.name);
         exception when others then
             get stacked diagnostics v_state = returned_sqlstate, v_error = message_text, v_hint = pg_exception_hint;

@@ -1,4 +1,4 @@
-create or replace function recovery._follow_watch(p_name text)
+create or replace function recovery._follow_watch(p_name text, p_anyway boolean default false)
 returns void
 language plpgsql
 volatile
@@ -13,7 +13,8 @@ declare
 begin
     select w.* into v_watch from recovery.watch as w where w.name = p_name;
     v_state := recovery._table_state(v_watch);
-    if v_watch.id is null or v_watch.checked = v_state and recovery._has_names(v_watch.relation, v_watch.uses)
+    if v_watch.id is null
+        or v_watch.checked = v_state and recovery._has_names(v_watch.relation, v_watch.uses) and not p_anyway
         or not pg_try_advisory_xact_lock(hashtextextended('recovery.attach', 0))
     then
         return;  -- or somebody else is at it
@@ -40,11 +41,13 @@ begin
         supervised = case when v_spec is null then w.supervised else nullif(v_spec -> 'supervised', 'null') end
     where w.id = v_watch.id;
     perform recovery._rehearse_watch(v_watch.relation);
+    perform recovery._rehearse_closing(v_watch.relation);
 end
 $$;
 
-comment on function recovery._follow_watch(text) is
+comment on function recovery._follow_watch(text, boolean) is
     'Step of a boot and a sweep: makes the routines of a watch anew if its owner has renamed what they use, and '
-    'rehearses it if rights, constraints or triggers of its table have changed. RC006, 42501 it is broken.';
+    'rehearses it if rights, constraints or triggers of its table have changed, or p_anyway. RC006, 42501 it is '
+    'broken.';
 
-revoke all on function recovery._follow_watch(text) from public;
+revoke all on function recovery._follow_watch(text, boolean) from public;

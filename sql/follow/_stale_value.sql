@@ -12,7 +12,7 @@ begin
     return v_value;
 exception when others then
     -- The watch is broken. Its rows wait, and the host's write goes on.
-    raise warning 'recovery: what is % in a row of watch % cannot be told: %', p_what, p_watch, sqlerrm;
+    raise debug 'recovery: what is % in a row of watch % cannot be told: %', p_what, p_watch, sqlerrm;
     return case p_what when 'key' then '?' when 'image' then '{}' end;
 end
 $$;

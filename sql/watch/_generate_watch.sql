@@ -57,6 +57,7 @@ begin
     end loop;
     execute format('revoke create on schema recovery from %I', v_runner.role);
     perform recovery._note_partitions(null, new.id);
+    perform recovery._note_whole_watch(new.name);
     return null;
 end
 $$;

@@ -25,6 +25,11 @@ def routine(oid: str) -> str:
     return f"{oid}::regprocedure::text"
 
 
+def body(text: str) -> str:
+    """A routine's text without the object ids that a trigger function of a watch asks about."""
+    return f"regexp_replace({text}, $$_has_names\\('[0-9]+'::regclass, '(?:[^']|'')*'\\)$$, 'names', 'g')"
+
+
 def type_name(oid: str) -> str:
     return f"{oid}::regtype::text"
 
@@ -99,8 +104,8 @@ _QUERIES = {
         select {routine("p.oid")}, p.prokind, {owner("p.proowner")},
                {acl("p.proacl", "f", "p.proowner")},
                l.lanname, p.provolatile, p.prosecdef, p.proisstrict, p.proleakproof, p.proparallel,
-               p.procost, p.prorows, p.proconfig, p.prosrc, md5(p.prosrc),
-               case when p.prokind <> 'a' then pg_get_functiondef(p.oid) end,
+               p.procost, p.prorows, p.proconfig, {body("p.prosrc")}, md5({body("p.prosrc")}),
+               case when p.prokind <> 'a' then {body("pg_get_functiondef(p.oid)")} end,
                {comment("p.oid", "pg_proc")}
         from pg_proc p join pg_language l on l.oid = p.prolang where {ours("p.pronamespace")}
     """,
@@ -162,9 +167,9 @@ def read(conn: psycopg.Connection[Any], *schemas: str) -> Catalog:
 
 
 def watches(dsn: str) -> list[dict[str, Any]]:
-    """The registrations, without the time they were made at."""
+    """The registrations, without the time they were made at and object ids."""
     with psycopg.connect(dsn) as conn:
-        query = "select to_jsonb(w) - 'attached' from recovery.watch w order by id"
+        query = "select to_jsonb(w) - 'attached' - 'uses' - 'checked' from recovery.watch w order by id"
         return [row[0] for row in conn.execute(query)]
 
 

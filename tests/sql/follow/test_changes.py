@@ -100,13 +100,6 @@ BROKEN: dict[str, tuple[str, str, str | None]] = {
         "honest",
         "alter table app.job drop constraint honest",
     ),
-    "a trigger that refuses each closing": (
-        "create function app.no() returns trigger language plpgsql as"
-        " $$ begin if new.status = 'failed' then raise 'never' using errcode = 'P0001'; end if; return new; end $$;"
-        " create trigger no before update on app.job for each row execute function app.no()",
-        "never",
-        "drop trigger no on app.job",
-    ),
 }
 
 
