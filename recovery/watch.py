@@ -309,10 +309,18 @@ def alter(
     launch_grace: str | timedelta | Unchanged | None = _UNCHANGED,
     unowned: str | timedelta | Unchanged | None = _UNCHANGED,
     only: str | Unchanged | None = _UNCHANGED,
+    # its owner
+    owner: str | Unchanged | None = _UNCHANGED,
+    alive: str | Unchanged | None = _UNCHANGED,
+    alive_lease: str | timedelta | Unchanged | None = _UNCHANGED,
     # another try
     requeue: Mapping[str, str] | Unchanged | None = _UNCHANGED,
     attempts: str | Unchanged | None = _UNCHANGED,
     max_attempts: int | Unchanged | None = _UNCHANGED,
+    free_reasons: Sequence[str] | Unchanged | None = _UNCHANGED,
+    not_before: str | Unchanged | None = _UNCHANGED,
+    backoff: str | timedelta | Unchanged | None = _UNCHANGED,
+    max_backoff: str | timedelta | Unchanged | None = _UNCHANGED,
     # the host
     search_path: str | Unchanged = _UNCHANGED,
     # how
@@ -350,6 +358,13 @@ def alter(
         requeue: see `attach`.
         attempts: see `attach`.
         max_attempts: see `attach`.
+        owner: see `attach`.
+        alive: see `attach`.
+        alive_lease: see `attach`.
+        free_reasons: see `attach`.
+        not_before: see `attach`.
+        backoff: see `attach`.
+        max_backoff: see `attach`.
         search_path: see `attach`.
         concurrently: as of `attach`; an index that changes is made beside the one in use.
         lock_timeout: see `attach`.
@@ -388,6 +403,13 @@ def alter(
         requeue=requeue,
         attempts=attempts,
         max_attempts=max_attempts,
+        owner=owner,
+        alive=alive,
+        alive_lease=alive_lease,
+        free_reasons=free_reasons,
+        not_before=not_before,
+        backoff=backoff,
+        max_backoff=max_backoff,
         search_path=search_path,
     )
     if concurrently:
@@ -422,10 +444,18 @@ async def aalter(
     launch_grace: str | timedelta | Unchanged | None = _UNCHANGED,
     unowned: str | timedelta | Unchanged | None = _UNCHANGED,
     only: str | Unchanged | None = _UNCHANGED,
+    # its owner
+    owner: str | Unchanged | None = _UNCHANGED,
+    alive: str | Unchanged | None = _UNCHANGED,
+    alive_lease: str | timedelta | Unchanged | None = _UNCHANGED,
     # another try
     requeue: Mapping[str, str] | Unchanged | None = _UNCHANGED,
     attempts: str | Unchanged | None = _UNCHANGED,
     max_attempts: int | Unchanged | None = _UNCHANGED,
+    free_reasons: Sequence[str] | Unchanged | None = _UNCHANGED,
+    not_before: str | Unchanged | None = _UNCHANGED,
+    backoff: str | timedelta | Unchanged | None = _UNCHANGED,
+    max_backoff: str | timedelta | Unchanged | None = _UNCHANGED,
     # the host
     search_path: str | Unchanged = _UNCHANGED,
     # how
@@ -456,6 +486,13 @@ async def aalter(
         requeue=requeue,
         attempts=attempts,
         max_attempts=max_attempts,
+        owner=owner,
+        alive=alive,
+        alive_lease=alive_lease,
+        free_reasons=free_reasons,
+        not_before=not_before,
+        backoff=backoff,
+        max_backoff=max_backoff,
         search_path=search_path,
     )
     if concurrently:

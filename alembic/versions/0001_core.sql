@@ -1917,6 +1917,7 @@ begin
         recovery.alter(regclass, jsonb),
         recovery.detach(regclass),
         recovery.compare_watch(regclass, jsonb, jsonb),
+        recovery._spec_defaults(jsonb),
         recovery.supervise(regclass, text, text, text, text, text, text, text),
         recovery.unsupervise(regclass)
         to %s', p_owner);
@@ -2474,6 +2475,9 @@ security invoker
 set search_path = pg_catalog, pg_temp
 as $$
 declare
+    -- Those that recovery.watch.spec has only where they were given.
+    c_seldom constant text[] := array['search_path', 'owner', 'alive', 'alive_lease', 'free_reasons', 'not_before',
+        'backoff', 'max_backoff'];
     v_option text;
     v_spec   jsonb;
 begin
@@ -2482,29 +2486,34 @@ begin
             'Give an object of option -> value, such as {"topic": "job"}; null resets an option.');
     end if;
     select k.key into v_option from jsonb_object_keys(p_changes) as k (key)
-    where not (p_spec ? k.key or k.key = 'search_path') order by k.key limit 1;
+    where not (p_spec ? k.key or k.key = any(c_seldom)) order by k.key limit 1;
     if found then
         perform recovery._fail('RC010', format('recovery.attach has no option "%s"', v_option),
             format('It has: %s.', (
                 select string_agg(o.key, ', ' order by o.key) from (
-                    select k.key from jsonb_object_keys(p_spec) as k (key) union all select 'search_path') as o)));
+                    select k.key from jsonb_object_keys(p_spec) as k (key)
+                    union select * from unnest(c_seldom)) as o (key))));
     elsif p_changes -> 'search_path' = 'null' then
         perform recovery._fail('RC010', 'search_path null is not allowed', 'Give the one of the writers.');
     end if;
     v_spec := p_spec || (p_changes - 'search_path');
-    -- As recovery.attach has them where nothing is given, and as it writes them.
-    return v_spec
+    v_spec := recovery._spec_defaults(v_spec) || v_spec || (
+        select coalesce(jsonb_object_agg(d.key, d.value), '{}') from jsonb_each(recovery._spec_defaults(v_spec)) as d
+        where v_spec ->> d.key is null);
+    -- As recovery.attach writes them.
+    return v_spec - (select array_agg(o.name) from unnest(c_seldom) as o (name) where v_spec ->> o.name is null
+            or o.name = 'free_reasons' and nullif(v_spec -> 'requeue', 'null') is null
+            or o.name = 'alive_lease' and v_spec ->> 'alive' is null
+            or o.name in ('backoff', 'max_backoff') and v_spec ->> 'not_before' is null)
         || case when v_spec ->> 'name' is null then (
                select jsonb_build_object('name', n.nspname || '.' || c.relname)
                from pg_class as c join pg_namespace as n on n.oid = c.relnamespace where c.oid = p_table)
            else '{}' end
-        || jsonb_build_object(
-            'position', coalesce((v_spec ->> 'position')::integer, 100),
-            'events', coalesce(v_spec ->> 'events', 'all'),
-            'launch_grace', (v_spec ->> 'launch_grace')::interval,
-            'unowned', (v_spec ->> 'unowned')::interval,
-            'max_attempts', case when nullif(v_spec -> 'requeue', 'null') is not null
-                then coalesce((v_spec ->> 'max_attempts')::integer, 3) end);
+        || (select jsonb_object_agg(o.name, (v_spec ->> o.name)::interval)
+            from unnest(array['launch_grace', 'unowned', 'alive_lease', 'backoff', 'max_backoff']) as o (name)
+            where o.name in ('launch_grace', 'unowned') or v_spec ->> o.name is not null)
+        || jsonb_build_object('max_attempts', case when nullif(v_spec -> 'requeue', 'null') is not null
+            then (v_spec ->> 'max_attempts')::integer end);
 end
 $$;
 --;
@@ -5490,6 +5499,29 @@ comment on function recovery._same_definitions(recovery.watch, recovery.watch) i
 --;
 revoke all on function recovery._same_definitions(recovery.watch, recovery.watch) from public;
 --;
+-- sql/watch/_spec_defaults.sql
+create or replace function recovery._spec_defaults(p_options jsonb)
+returns jsonb
+language sql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    -- As recovery.attach declares and writes them.
+    select '{"position": 100, "events": "all"}'
+        || case when jsonb_typeof(p_options -> 'requeue') = 'object'
+            then '{"max_attempts": 3, "free_reasons": ["shutdown", "drain_expired"]}' else '{}' end::jsonb
+        || case when p_options ->> 'alive' is not null then '{"alive_lease": "00:00:15"}' else '{}' end::jsonb
+        || case when p_options ->> 'not_before' is not null
+            then '{"backoff": "00:00:01", "max_backoff": "00:05:00"}' else '{}' end::jsonb
+$$;
+--;
+comment on function recovery._spec_defaults(jsonb) is
+    'What recovery.attach does where an option is not given, as recovery.watch.spec has it, beside the options that '
+    'are.';
+--;
+revoke all on function recovery._spec_defaults(jsonb) from public;
+--;
 -- sql/watch/_state_sql.sql
 create or replace function recovery._state_sql(p_watch recovery.watch, p_row text)
 returns text
@@ -6436,10 +6468,9 @@ begin
     if not found then
         return null;
     end if;
-    v_wanted := jsonb_build_object('events', 'all', 'position', 100, 'cancel', 'row', 'name', (
+    v_wanted := recovery._spec_defaults(p_options) || jsonb_build_object('cancel', 'row', 'name', (
             select n.nspname || '.' || c.relname
             from pg_class as c join pg_namespace as n on n.oid = c.relnamespace where c.oid = p_table))
-        || case when jsonb_typeof(p_options -> 'requeue') = 'object' then '{"max_attempts": 3}' else '{}' end::jsonb
         || jsonb_strip_nulls(p_options - 'search_path') || jsonb_strip_nulls(coalesce(p_supervision, '{}'));
     v_spec := '{"cancel": "row"}' || jsonb_strip_nulls(coalesce(v_watch.supervised, '{}') - 'started')
         || jsonb_strip_nulls(v_watch.spec);
@@ -6449,7 +6480,8 @@ begin
             select jsonb_object_keys(v_wanted) union select jsonb_object_keys(v_spec)
         ) as k (option)
         where case
-            when k.option in ('launch_grace', 'unowned') then  -- one length has several spellings
+            -- One length has several spellings.
+            when k.option in ('launch_grace', 'unowned', 'alive_lease', 'backoff', 'max_backoff') then
                 (v_wanted ->> k.option)::interval is distinct from (v_spec ->> k.option)::interval
             else v_wanted -> k.option is distinct from v_spec -> k.option end
         union all
@@ -14619,6 +14651,7 @@ grant execute on function
     recovery._index_problem(recovery.watch, text, text),
     recovery.examine(text, interval),
     recovery.compare_watch(regclass, jsonb, jsonb),
+    recovery._spec_defaults(jsonb),
     recovery._examinations(),
     recovery._examine_database(),
     recovery._examine_entries(interval),

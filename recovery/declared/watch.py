@@ -63,10 +63,18 @@ class Watch:
     launch_grace: str | timedelta | None = None
     unowned: str | timedelta | None = None
     only: Expression | None = None
+    # its owner
+    owner: Expression | None = None
+    alive: Expression | None = None
+    alive_lease: str | timedelta | None = None
     # another try
     requeue: Sets | None = None
     attempts: Expression | None = None
     max_attempts: int = 3
+    free_reasons: Sequence[str] | None = None
+    not_before: Expression | None = None
+    backoff: str | timedelta | None = None
+    max_backoff: str | timedelta | None = None
     # the host
     search_path: str | None = None
     # the watchdog
@@ -117,6 +125,13 @@ class Watch:
             requeue=None if self.requeue is None else compiler.sets("requeue", self.requeue),
             attempts=compiler.column("attempts", self.attempts),
             max_attempts=None if self.max_attempts == 3 else self.max_attempts,
+            owner=compiler.expression("owner", self.owner),
+            alive=compiler.expression("alive", self.alive),
+            alive_lease=interval(self.alive_lease),
+            free_reasons=topics("free_reasons", self.free_reasons),
+            not_before=compiler.column("not_before", self.not_before),
+            backoff=interval(self.backoff),
+            max_backoff=interval(self.max_backoff),
             search_path=self.search_path,
         )
 

@@ -242,10 +242,17 @@ def _changes(
     """Option -> what it is in the database, what is declared: where they differ."""
     usual = defaults()
     found: dict[str, tuple[Any, Any]] = {}
-    for name, is_there in watch.spec.items():
-        if name not in usual or (name == "name" and name not in one.options):
+    for name in [*watch.spec, *(option for option in one.options if option not in watch.spec)]:
+        is_there = watch.spec.get(name)
+        if (
+            name == "search_path"
+            or name not in usual
+            or (name == "name" and name not in one.options)
+        ):
             continue  # the table may have been renamed; the watch goes on under its name
         wanted = one.options.get(name, usual[name])
+        if wanted is None and is_there is not None:
+            wanted = _DEFAULTS.get(name)
         if name == "max_attempts" and one.options.get("requeue") is None:
             wanted = None
         if _differ(connection, name, is_there, wanted):
@@ -271,7 +278,15 @@ def _supervision(supervised: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 #: Options that SQL keeps in a form of its own.
-_INTERVALS = ("launch_grace", "unowned")
+_INTERVALS = ("launch_grace", "unowned", "alive_lease", "backoff", "max_backoff")
+
+#: What SQL does where such an option is not given, beside one that is.
+_DEFAULTS = {
+    "free_reasons": ["shutdown", "drain_expired"],
+    "alive_lease": "15 seconds",
+    "backoff": "1 second",
+    "max_backoff": "5 minutes",
+}
 
 
 def _differ(connection: sa.Connection, name: str, is_there: Any, wanted: Any) -> bool:

@@ -70,6 +70,7 @@ begin
         recovery.alter(regclass, jsonb),
         recovery.detach(regclass),
         recovery.compare_watch(regclass, jsonb, jsonb),
+        recovery._spec_defaults(jsonb),
         recovery.supervise(regclass, text, text, text, text, text, text, text),
         recovery.unsupervise(regclass)
         to %s', p_owner);

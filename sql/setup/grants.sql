@@ -94,6 +94,7 @@ grant execute on function
     recovery._index_problem(recovery.watch, text, text),
     recovery.examine(text, interval),
     recovery.compare_watch(regclass, jsonb, jsonb),
+    recovery._spec_defaults(jsonb),
     recovery._examinations(),
     recovery._examine_database(),
     recovery._examine_entries(interval),

@@ -18,10 +18,9 @@ begin
     if not found then
         return null;
     end if;
-    v_wanted := jsonb_build_object('events', 'all', 'position', 100, 'cancel', 'row', 'name', (
+    v_wanted := recovery._spec_defaults(p_options) || jsonb_build_object('cancel', 'row', 'name', (
             select n.nspname || '.' || c.relname
             from pg_class as c join pg_namespace as n on n.oid = c.relnamespace where c.oid = p_table))
-        || case when jsonb_typeof(p_options -> 'requeue') = 'object' then '{"max_attempts": 3}' else '{}' end::jsonb
         || jsonb_strip_nulls(p_options - 'search_path') || jsonb_strip_nulls(coalesce(p_supervision, '{}'));
     v_spec := '{"cancel": "row"}' || jsonb_strip_nulls(coalesce(v_watch.supervised, '{}') - 'started')
         || jsonb_strip_nulls(v_watch.spec);
@@ -31,7 +30,8 @@ begin
             select jsonb_object_keys(v_wanted) union select jsonb_object_keys(v_spec)
         ) as k (option)
         where case
-            when k.option in ('launch_grace', 'unowned') then  -- one length has several spellings
+            -- One length has several spellings.
+            when k.option in ('launch_grace', 'unowned', 'alive_lease', 'backoff', 'max_backoff') then
                 (v_wanted ->> k.option)::interval is distinct from (v_spec ->> k.option)::interval
             else v_wanted -> k.option is distinct from v_spec -> k.option end
         union all

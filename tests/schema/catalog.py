@@ -169,7 +169,9 @@ def read(conn: psycopg.Connection[Any], *schemas: str) -> Catalog:
 def watches(dsn: str) -> list[dict[str, Any]]:
     """The registrations, without the time they were made at and object ids."""
     with psycopg.connect(dsn) as conn:
-        query = "select to_jsonb(w) - 'attached' - 'uses' - 'checked' from recovery.watch w order by id"
+        query = (
+            "select to_jsonb(w) - 'attached' - 'uses' - 'checked' from recovery.watch w order by id"
+        )
         return [row[0] for row in conn.execute(query)]
 
 

@@ -124,7 +124,7 @@ def test_another_search_path_is_no_change(
         (
             {"requeue": {"status": "'queued'"}, "attempts": "tries"},
             {},
-            "attempts, max_attempts, requeue",
+            "attempts, free_reasons, max_attempts, requeue",
         ),
         ({}, {"group": "id", "idle_topics": ["idle"]}, "group, idle_topics"),
         ({"started": "at", "unowned": "1 hour"}, {"started": "at"}, "unowned"),
@@ -154,6 +154,55 @@ def test_a_changed_declaration(
     assert sum(servers_of.crash("a").values()) == 1
     wanted = after.get("close", CLOSE)["status"].strip("'")
     assert value(conn, "select status from job") == ("queued" if "requeue" in after else wanted)
+
+
+def test_every_option_of_attach_can_be_declared_and_altered() -> None:
+    import dataclasses
+    import inspect
+
+    def options(function: Any) -> set[str]:
+        return set(inspect.signature(function).parameters)
+
+    how = {"conn", "table", "concurrently", "lock_timeout", "patience", "progress"}
+    attach, alter = options(recovery.attach), options(recovery.alter)
+    watchdog = options(recovery.supervise)
+    declared = {field.name for field in dataclasses.fields(recovery.Watch)}
+    assert alter == attach
+    assert declared == (attach | watchdog) - how
+
+
+SELDOM: dict[str, Any] = {
+    "owner": "r.tool",
+    "alive": "r.at is not null",
+    "alive_lease": "2 minutes",
+    "requeue": {"status": "'queued'"},
+    "attempts": "tries",
+    "free_reasons": ["shutdown", "evicted"],
+    "not_before": "at",
+    "backoff": "3 seconds",
+    "max_backoff": "1 hour",
+}
+
+
+def test_seldom_options_come_change_and_go(
+    nobody: sa.Engine, job: sa.Table, conn: psycopg.Connection[Any]
+) -> None:
+    declare(job)
+    recovery.sync(nobody, job.metadata)
+    plain = watch_of(conn)["spec"]
+    declare(job, **SELDOM)
+    assert did(recovery.sync(nobody, job.metadata)) == [("alter", "public.job")]
+    spec = watch_of(conn)["spec"]
+    assert {name: spec[name] for name in SELDOM if isinstance(SELDOM[name], (list, dict))} == {
+        name: given for name, given in SELDOM.items() if isinstance(given, (list, dict))
+    }
+    assert did(recovery.sync(nobody, job.metadata)) == [("keep", "public.job")]
+    declare(job)
+    assert did(recovery.sync(nobody, job.metadata)) == [("alter", "public.job")]
+    assert watch_of(conn)["spec"] == plain
+    with nobody.begin() as connection:
+        recovery.alter(connection, "job", not_before=None, owner="r.tool", alive_lease=None)
+    assert watch_of(conn)["spec"] == {**plain, "owner": "r.tool"}
 
 
 def test_the_watchdog(nobody: sa.Engine, job: sa.Table, conn: psycopg.Connection[Any]) -> None:
