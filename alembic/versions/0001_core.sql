@@ -395,6 +395,7 @@ create table recovery.watch (
     canonical     jsonb     not null,
     uses          jsonb     not null,
     checked       text,
+    told          timestamptz,
     attached      timestamptz default clock_timestamp(),
     constraint watch_pkey primary key (id),
     constraint watch_runner_fkey foreign key (runner) references recovery.runner (id),
@@ -545,6 +546,8 @@ comment on column recovery.watch.checked is
 --;
 comment on column recovery.watch.attached is
     'When the table was attached; null: it is being attached or detached, and nothing is done about its rows.';
+--;
+comment on column recovery.watch.told is 'When an event last said that it is broken.';
 --;
 -- sql/server/server.sql
 create table recovery.server (
@@ -2466,6 +2469,50 @@ comment on function recovery._broken_watches() is
 --;
 revoke all on function recovery._broken_watches() from public;
 --;
+-- sql/watch/_carry_over.sql
+create or replace function recovery._carry_over()
+returns trigger
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_table regclass;
+begin
+    if old.family <> new.family and exists (select from recovery.watch as w where w.family = old.family) then
+        perform recovery._fail('RC006',
+            format('"%s" cannot leave family "%s": it has other watches', new.name, old.family),
+            'What guards or times out a group of the family belongs to all of them. Detach it, and attach it anew.');
+    end if;
+    if old.name <> new.name then
+        foreach v_table in array array[
+            'recovery.failure', 'recovery.broken_watch', 'recovery.fuse', 'recovery.touch', 'recovery.cancellation',
+            'recovery.process', 'recovery.setting']::regclass[]
+        loop
+            execute format('update %s set watch = $1 where watch = $2', v_table) using new.name, old.name;
+        end loop;
+    end if;
+    if old.family <> new.family then
+        foreach v_table in array array[
+            'recovery.fuse', 'recovery.touch', 'recovery.cancellation', 'recovery.process']::regclass[]
+        loop
+            execute format('update %s set family = $1 where family = $2', v_table) using new.family, old.family;
+        end loop;
+    end if;
+    if old.outbox <> new.outbox and not exists (select from recovery.watch as w where w.outbox = old.outbox) then
+        execute format('drop view if exists recovery.outbox_%s', old.outbox);
+    end if;
+    return null;
+end
+$$;
+--;
+comment on function recovery._carry_over() is
+    'Trigger function of recovery.watch: fuses, touches, requests, processes, failures and settings follow a watch '
+    'whose name or family changes. Events keep the name under which they were written. RC006 it shares its family.';
+--;
+revoke all on function recovery._carry_over() from public;
+--;
 -- sql/watch/_changed_spec.sql
 create or replace function recovery._changed_spec(p_table regclass, p_spec jsonb, p_changes jsonb)
 returns jsonb
@@ -3410,7 +3457,7 @@ as $$
     -- Compiled, an expression is as PostgreSQL prints it, however it was spelled.
     select to_jsonb(p_before) - v.given <> to_jsonb(p_after) - v.given
     from (values (array['spec', 'path', 'supervised', 'attached', 'runner', 'outbox', 'canonical', 'uses',
-                        'checked'])) as v (given)
+                        'checked', 'told'])) as v (given)
 $$;
 --;
 comment on function recovery._differs(recovery.watch, recovery.watch) is
@@ -3642,50 +3689,6 @@ comment on function recovery._fixed_values_error(recovery.watch) is
     'whatever the row is.';
 --;
 revoke all on function recovery._fixed_values_error(recovery.watch) from public;
---;
--- sql/watch/_follow_watch.sql
-create or replace function recovery._follow_watch()
-returns trigger
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_table regclass;
-begin
-    if old.family <> new.family and exists (select from recovery.watch as w where w.family = old.family) then
-        perform recovery._fail('RC006',
-            format('"%s" cannot leave family "%s": it has other watches', new.name, old.family),
-            'What guards or times out a group of the family belongs to all of them. Detach it, and attach it anew.');
-    end if;
-    if old.name <> new.name then
-        foreach v_table in array array[
-            'recovery.failure', 'recovery.broken_watch', 'recovery.fuse', 'recovery.touch', 'recovery.cancellation',
-            'recovery.process', 'recovery.setting']::regclass[]
-        loop
-            execute format('update %s set watch = $1 where watch = $2', v_table) using new.name, old.name;
-        end loop;
-    end if;
-    if old.family <> new.family then
-        foreach v_table in array array[
-            'recovery.fuse', 'recovery.touch', 'recovery.cancellation', 'recovery.process']::regclass[]
-        loop
-            execute format('update %s set family = $1 where family = $2', v_table) using new.family, old.family;
-        end loop;
-    end if;
-    if old.outbox <> new.outbox and not exists (select from recovery.watch as w where w.outbox = old.outbox) then
-        execute format('drop view if exists recovery.outbox_%s', old.outbox);
-    end if;
-    return null;
-end
-$$;
---;
-comment on function recovery._follow_watch() is
-    'Trigger function of recovery.watch: fuses, touches, requests, processes, failures and settings follow a watch '
-    'whose name or family changes. Events keep the name under which they were written. RC006 it shares its family.';
---;
-revoke all on function recovery._follow_watch() from public;
 --;
 -- sql/watch/_forget_watch.sql
 create or replace function recovery._forget_watch()
@@ -4713,19 +4716,22 @@ as $$
 declare
     v_remedy text;
     v_table  text;
+    v_tell   boolean;
     v_new    boolean;
 begin
     raise warning 'recovery: watch "%" is passed over: %', p_watch, p_message;
     select coalesce(nullif(p_hint, ''), format(
         'select recovery.alter(%L, ''{"option": "expression"}''); with what the table has now', w.relation::text)),
-        recovery._table_state(w)
-    into v_remedy, v_table from recovery.watch as w where w.name = p_watch;
+        case when p_hint is not null then recovery._table_state(w) end,
+        coalesce(w.told < clock_timestamp() - interval '1 hour', true)
+    into v_remedy, v_table, v_tell from recovery.watch as w where w.name = p_watch;
     insert into recovery.broken_watch as b (watch, sqlstate, message, remedy, state)
     values (p_watch, p_state, p_message, coalesce(v_remedy, 'attach it again'), v_table)
     on conflict (watch) do update set at = clock_timestamp(), sqlstate = excluded.sqlstate, message = excluded.message,
         remedy = excluded.remedy, state = excluded.state
     returning b.since = b.at into v_new;
-    if v_new then
+    if v_new and v_tell then
+        update recovery.watch as w set told = clock_timestamp() where w.name = p_watch;
         insert into recovery.event (watch, kind, key, detector, new)
         values (p_watch, 'broken', '', 'recovery', jsonb_build_object(
             'sqlstate', p_state, 'message', p_message, 'remedy', v_remedy));
@@ -4735,7 +4741,8 @@ $$;
 --;
 comment on function recovery._note_broken_watch(text, text, text, text) is
     'Notes that a watch fails, with the statement that repairs it, so that its rows wait and all others are served; '
-    'the first time it is an event.';
+    'the first time in an hour it is an event. p_hint, even an empty one, says that it fails as it is defined, and '
+    'not by what a row holds.';
 --;
 revoke all on function recovery._note_broken_watch(text, text, text, text) from public;
 --;
@@ -4829,15 +4836,19 @@ volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+    v_state text;
 begin
-    delete from recovery.broken_watch as b where b.watch = p_watch;
-    if found then
+    delete from recovery.broken_watch as b where b.watch = p_watch returning b.state into v_state;
+    if v_state is not null then
+        update recovery.watch as w set told = null where w.name = p_watch;
         insert into recovery.event (watch, kind, key, detector) values (p_watch, 'repaired', '', 'recovery');
     end if;
 end
 $$;
 --;
-comment on function recovery._note_whole_watch(text) is 'Notes that a watch that failed works again; it is an event.';
+comment on function recovery._note_whole_watch(text) is
+    'Notes that a watch that failed works again; it is an event, unless a row had been in the way.';
 --;
 revoke all on function recovery._note_whole_watch(text) from public;
 --;
@@ -6093,13 +6104,14 @@ set quote_all_identifiers = off
 set row_security = on
 as $$
 /* server_epoch stays as it is: whoever owned work in flight before goes on to own it. Fuses, requests, failures and
-   settings follow a new name; recovery._follow_watch moves them. */
+   settings follow a new name; recovery._carry_over moves them. */
 declare
     v_before recovery.watch;
     v_after  recovery.watch;
 begin
     perform recovery._check_owner(p_table);
     perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
+    perform set_config('recovery.attaching', 'on', true);
     select w.* into v_before from recovery.watch as w where w.relation = p_table;
     if not found then
         perform recovery._fail('RC008', format('%s is not watched', p_table), 'Call recovery.attach.');
@@ -6117,6 +6129,7 @@ begin
     if v_before.attached is null
         or not recovery._differs(v_before, v_after) and recovery._watch_flaw(v_after) is null
     then
+        perform set_config('recovery.attaching', '', true);
         return v_after.name;
     end if;
     perform recovery._add_owner_column(v_after);
@@ -6124,6 +6137,7 @@ begin
     perform recovery._rehearse_watch(p_table);
     perform recovery._rehearse_closing(p_table);
     if recovery._same_definitions(v_before, v_after) and recovery._watch_flaw(v_after) is null then
+        perform set_config('recovery.attaching', '', true);
         return v_after.name;
     end if;
     -- Triggers, index.
@@ -6132,6 +6146,7 @@ begin
     perform recovery._replace_indexes(v_before, v_after);
     perform recovery._make_definitions(v_after);
     perform recovery._comment_triggers(p_table);
+    perform set_config('recovery.attaching', '', true);
     return v_after.name;
 end
 $$;
@@ -6291,13 +6306,14 @@ begin
         'not_before', p_not_before, 'backoff', case when p_not_before is not null then p_backoff end,
         'max_backoff', case when p_not_before is not null then p_max_backoff end));
     perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
+    perform set_config('recovery.attaching', 'on', true);
     perform recovery._forget_dropped();
     -- Grants.
     v_runner := recovery._prepare_runner(p_table);
     -- Compile.
     select w.* into v_before from recovery.watch as w where w.relation = p_table;
-    perform recovery._check_partitions(p_table);
     if v_before.id is null then
+        perform recovery._check_partitions(p_table);
         insert into recovery.watch (relation, spec, path, attached)
         values (p_table, v_spec, v_path, case when not p_concurrently then clock_timestamp() end)
         returning * into v_watch;
@@ -6324,13 +6340,16 @@ begin
         v_watch := v_before;
     end if;
     if p_concurrently then
+        perform set_config('recovery.attaching', '', true);
         return v_watch.name;
     end if;
     if v_before.attached is not null then
         if recovery._watch_flaw(v_watch) is null and recovery._watch_flaw(v_before) is null then
+            perform set_config('recovery.attaching', '', true);
             return v_watch.name;
         end if;
         -- Something of it was removed or disabled: what can be made anew is.
+        perform recovery._check_partitions(p_table);
         perform recovery._lock_table(p_table, 'access exclusive');
         perform recovery._drop_triggers(p_table);
         perform recovery._repair_indexes(v_watch);
@@ -6352,6 +6371,7 @@ begin
     if not v_empty then
         perform recovery._rehearse_closing(p_table);
     end if;
+    perform set_config('recovery.attaching', '', true);
     return v_watch.name;
 end
 $$;
@@ -6746,6 +6766,9 @@ declare
     v_error text;
     v_hint  text;
 begin
+    if current_setting('recovery.attaching', true) = 'on' then
+        return;  -- our own
+    end if;
     for v_watch in
         select w.name
         from recovery._attached_watches() as w
@@ -6945,9 +6968,10 @@ set search_path = pg_catalog, pg_temp
 as $$
     -- By functions that read the catalog as it is now, where there is one, and not as a transaction's snapshot sees it.
     select case p_kind
-        when 'column' then case when not exists (
-                select from pg_attribute as a where a.attrelid = p_object and a.attnum = p_part and a.attisdropped)
-            then (pg_identify_object_as_address('pg_class'::regclass, p_object, p_part)).object_names[3] end
+        when 'column' then (
+            select n.name from (select (
+                pg_identify_object_as_address('pg_class'::regclass, p_object, p_part)).object_names[3]) as n (name)
+            where n.name not like '........pg.dropped.%')
         when 'relation' then (pg_identify_object('pg_class'::regclass, p_object, 0)).identity
         when 'type' then format_type(p_object, null)
         when 'function' then (
@@ -10106,7 +10130,8 @@ begin
     perform recovery._forget_dropped();
     for v_watch in
         select w.name, w.family, w.started, w.unowned, b.watch is not null as broken, b.at, b.state,
-            recovery._table_state(w) as now, recovery._is_replicated(w.family) as replicated
+            case when b.watch is not null then recovery._table_state(w) end as now,
+            recovery._is_replicated(w.family) as replicated
         from recovery._attached_watches() as w left join recovery.broken_watch as b on b.watch = w.name
             order by w.family, w.position
     loop
@@ -12638,6 +12663,7 @@ declare
     v_schema regnamespace := (select c.relnamespace from pg_class as c where c.oid = p_table);
 begin
     perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
+    perform set_config('recovery.attaching', 'on', true);
     select w.* into v_watch from recovery.watch as w where w.relation = p_table;
     if not found then
         perform recovery._fail('RC008', format('%s is not watched', coalesce(p_table::text, 'null')),
@@ -12647,6 +12673,7 @@ begin
         'kind', p_kind, 'activity', p_activity, 'timeout', p_timeout, 'hold', p_hold, 'child', p_child,
         'cancel', p_cancel, 'started', coalesce(p_started, v_watch.supervised ->> 'started'));
     if v_watch.supervised = v_given then
+        perform set_config('recovery.attaching', '', true);
         return v_watch.name;
     end if;
     -- Check and compile: by the triggers of recovery.watch.
@@ -12657,6 +12684,7 @@ begin
     -- Index, rehearsal.
     execute format('drop index if exists %s.recovery_started_%s', v_schema, v_watch.id);
     perform recovery._complete_watch(v_watch);
+    perform set_config('recovery.attaching', '', true);
     return v_watch.name;
 end
 $$;
@@ -14212,7 +14240,7 @@ where not exists (select from recovery.broken_watch as b where b.watch = w.name)
 group by w.name
 union all
 select 'watch', w.name, format('its table has no column %s any more', string_agg(c.name, ', ' order by c.name)),
-       format('select recovery.detach(%L); then attach it with what there is', w.relation)
+       format('select recovery.alter(%L, ''{"option": "expression"}''); with what the table has now', w.relation)
 from recovery._attached_watches() as w cross join lateral (
     select 'server_epoch' as name
     union select * from unnest(w.key_columns)
@@ -14222,6 +14250,7 @@ from recovery._attached_watches() as w cross join lateral (
 where not exists (
     select from pg_catalog.pg_attribute as a
     where a.attrelid = w.relation and a.attname = c.name and a.attnum > 0 and not a.attisdropped)
+  and not exists (select from recovery.broken_watch as b where b.watch = w.name)
 group by w.name, w.relation
 union all
 select 'trigger', w.name, format('%s of %s %s', t.tgname, t.tgrelid::regclass, case t.tgenabled
@@ -14505,7 +14534,7 @@ create trigger recovery_20_generate after insert or update of relation, spec, pa
     for each row execute function recovery._generate_watch();
 --;
 create trigger recovery_25_follow after update of spec on recovery.watch
-    for each row execute function recovery._follow_watch();
+    for each row execute function recovery._carry_over();
 --;
 create trigger recovery_30_forget after delete on recovery.watch
     for each row execute function recovery._forget_watch();

@@ -569,6 +569,9 @@ grant select, insert, update, delete on agent.session, agent.message, agent.part
 grant select on agent.session, agent.message, agent.part, agent.hold, agent.runnable
     to recovery_server, recovery_listener;
 --;
+-- What the statements above have changed is no reason to look at the watches anew.
+select recovery._follow_watch(w.name) from recovery.watch as w where w.family = 'agent';
+--;
 reset check_function_bodies;
 --;
 select pg_catalog.set_config('quote_all_identifiers', pg_catalog.current_setting('recovery.migrator_quotes'), true);

@@ -15,7 +15,8 @@ begin
     perform recovery._forget_dropped();
     for v_watch in
         select w.name, w.family, w.started, w.unowned, b.watch is not null as broken, b.at, b.state,
-            recovery._table_state(w) as now, recovery._is_replicated(w.family) as replicated
+            case when b.watch is not null then recovery._table_state(w) end as now,
+            recovery._is_replicated(w.family) as replicated
         from recovery._attached_watches() as w left join recovery.broken_watch as b on b.watch = w.name
             order by w.family, w.position
     loop

@@ -13,6 +13,9 @@ declare
     v_error text;
     v_hint  text;
 begin
+    if current_setting('recovery.attaching', true) = 'on' then
+        return;  -- our own
+    end if;
     for v_watch in
         select w.name
         from recovery._attached_watches() as w

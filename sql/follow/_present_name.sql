@@ -7,9 +7,10 @@ set search_path = pg_catalog, pg_temp
 as $$
     -- By functions that read the catalog as it is now, where there is one, and not as a transaction's snapshot sees it.
     select case p_kind
-        when 'column' then case when not exists (
-                select from pg_attribute as a where a.attrelid = p_object and a.attnum = p_part and a.attisdropped)
-            then (pg_identify_object_as_address('pg_class'::regclass, p_object, p_part)).object_names[3] end
+        when 'column' then (
+            select n.name from (select (
+                pg_identify_object_as_address('pg_class'::regclass, p_object, p_part)).object_names[3]) as n (name)
+            where n.name not like '........pg.dropped.%')
         when 'relation' then (pg_identify_object('pg_class'::regclass, p_object, 0)).identity
         when 'type' then format_type(p_object, null)
         when 'function' then (

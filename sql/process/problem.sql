@@ -26,7 +26,7 @@ where not exists (select from recovery.broken_watch as b where b.watch = w.name)
 group by w.name
 union all
 select 'watch', w.name, format('its table has no column %s any more', string_agg(c.name, ', ' order by c.name)),
-       format('select recovery.detach(%L); then attach it with what there is', w.relation)
+       format('select recovery.alter(%L, ''{"option": "expression"}''); with what the table has now', w.relation)
 from recovery._attached_watches() as w cross join lateral (
     select 'server_epoch' as name
     union select * from unnest(w.key_columns)
@@ -36,6 +36,7 @@ from recovery._attached_watches() as w cross join lateral (
 where not exists (
     select from pg_catalog.pg_attribute as a
     where a.attrelid = w.relation and a.attname = c.name and a.attnum > 0 and not a.attisdropped)
+  and not exists (select from recovery.broken_watch as b where b.watch = w.name)
 group by w.name, w.relation
 union all
 select 'trigger', w.name, format('%s of %s %s', t.tgname, t.tgrelid::regclass, case t.tgenabled

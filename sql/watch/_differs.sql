@@ -8,7 +8,7 @@ as $$
     -- Compiled, an expression is as PostgreSQL prints it, however it was spelled.
     select to_jsonb(p_before) - v.given <> to_jsonb(p_after) - v.given
     from (values (array['spec', 'path', 'supervised', 'attached', 'runner', 'outbox', 'canonical', 'uses',
-                        'checked'])) as v (given)
+                        'checked', 'told'])) as v (given)
 $$;
 
 comment on function recovery._differs(recovery.watch, recovery.watch) is

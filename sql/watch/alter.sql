@@ -8,13 +8,14 @@ set quote_all_identifiers = off
 set row_security = on
 as $$
 /* server_epoch stays as it is: whoever owned work in flight before goes on to own it. Fuses, requests, failures and
-   settings follow a new name; recovery._follow_watch moves them. */
+   settings follow a new name; recovery._carry_over moves them. */
 declare
     v_before recovery.watch;
     v_after  recovery.watch;
 begin
     perform recovery._check_owner(p_table);
     perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
+    perform set_config('recovery.attaching', 'on', true);
     select w.* into v_before from recovery.watch as w where w.relation = p_table;
     if not found then
         perform recovery._fail('RC008', format('%s is not watched', p_table), 'Call recovery.attach.');
@@ -32,6 +33,7 @@ begin
     if v_before.attached is null
         or not recovery._differs(v_before, v_after) and recovery._watch_flaw(v_after) is null
     then
+        perform set_config('recovery.attaching', '', true);
         return v_after.name;
     end if;
     perform recovery._add_owner_column(v_after);
@@ -39,6 +41,7 @@ begin
     perform recovery._rehearse_watch(p_table);
     perform recovery._rehearse_closing(p_table);
     if recovery._same_definitions(v_before, v_after) and recovery._watch_flaw(v_after) is null then
+        perform set_config('recovery.attaching', '', true);
         return v_after.name;
     end if;
     -- Triggers, index.
@@ -47,6 +50,7 @@ begin
     perform recovery._replace_indexes(v_before, v_after);
     perform recovery._make_definitions(v_after);
     perform recovery._comment_triggers(p_table);
+    perform set_config('recovery.attaching', '', true);
     return v_after.name;
 end
 $$;

@@ -85,13 +85,14 @@ begin
         'not_before', p_not_before, 'backoff', case when p_not_before is not null then p_backoff end,
         'max_backoff', case when p_not_before is not null then p_max_backoff end));
     perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
+    perform set_config('recovery.attaching', 'on', true);
     perform recovery._forget_dropped();
     -- Grants.
     v_runner := recovery._prepare_runner(p_table);
     -- Compile.
     select w.* into v_before from recovery.watch as w where w.relation = p_table;
-    perform recovery._check_partitions(p_table);
     if v_before.id is null then
+        perform recovery._check_partitions(p_table);
         insert into recovery.watch (relation, spec, path, attached)
         values (p_table, v_spec, v_path, case when not p_concurrently then clock_timestamp() end)
         returning * into v_watch;
@@ -118,13 +119,16 @@ begin
         v_watch := v_before;
     end if;
     if p_concurrently then
+        perform set_config('recovery.attaching', '', true);
         return v_watch.name;
     end if;
     if v_before.attached is not null then
         if recovery._watch_flaw(v_watch) is null and recovery._watch_flaw(v_before) is null then
+            perform set_config('recovery.attaching', '', true);
             return v_watch.name;
         end if;
         -- Something of it was removed or disabled: what can be made anew is.
+        perform recovery._check_partitions(p_table);
         perform recovery._lock_table(p_table, 'access exclusive');
         perform recovery._drop_triggers(p_table);
         perform recovery._repair_indexes(v_watch);
@@ -146,6 +150,7 @@ begin
     if not v_empty then
         perform recovery._rehearse_closing(p_table);
     end if;
+    perform set_config('recovery.attaching', '', true);
     return v_watch.name;
 end
 $$;

@@ -48,6 +48,7 @@ create table recovery.watch (
     canonical     jsonb     not null,
     uses          jsonb     not null,
     checked       text,
+    told          timestamptz,
     attached      timestamptz default clock_timestamp(),
     constraint watch_pkey primary key (id),
     constraint watch_runner_fkey foreign key (runner) references recovery.runner (id),
@@ -148,3 +149,4 @@ comment on column recovery.watch.checked is
     'last.';
 comment on column recovery.watch.attached is
     'When the table was attached; null: it is being attached or detached, and nothing is done about its rows.';
+comment on column recovery.watch.told is 'When an event last said that it is broken.';

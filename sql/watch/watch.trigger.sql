@@ -12,7 +12,7 @@ create trigger recovery_10_compile before insert or update of relation, spec, pa
 create trigger recovery_20_generate after insert or update of relation, spec, path, supervised on recovery.watch
     for each row execute function recovery._generate_watch();
 create trigger recovery_25_follow after update of spec on recovery.watch
-    for each row execute function recovery._follow_watch();
+    for each row execute function recovery._carry_over();
 create trigger recovery_30_forget after delete on recovery.watch
     for each row execute function recovery._forget_watch();
 

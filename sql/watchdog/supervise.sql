@@ -22,6 +22,7 @@ declare
     v_schema regnamespace := (select c.relnamespace from pg_class as c where c.oid = p_table);
 begin
     perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
+    perform set_config('recovery.attaching', 'on', true);
     select w.* into v_watch from recovery.watch as w where w.relation = p_table;
     if not found then
         perform recovery._fail('RC008', format('%s is not watched', coalesce(p_table::text, 'null')),
@@ -31,6 +32,7 @@ begin
         'kind', p_kind, 'activity', p_activity, 'timeout', p_timeout, 'hold', p_hold, 'child', p_child,
         'cancel', p_cancel, 'started', coalesce(p_started, v_watch.supervised ->> 'started'));
     if v_watch.supervised = v_given then
+        perform set_config('recovery.attaching', '', true);
         return v_watch.name;
     end if;
     -- Check and compile: by the triggers of recovery.watch.
@@ -41,6 +43,7 @@ begin
     -- Index, rehearsal.
     execute format('drop index if exists %s.recovery_started_%s', v_schema, v_watch.id);
     perform recovery._complete_watch(v_watch);
+    perform set_config('recovery.attaching', '', true);
     return v_watch.name;
 end
 $$;

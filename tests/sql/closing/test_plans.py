@@ -10,8 +10,9 @@ import pytest
 
 from sql.jobs import Connection, attach, boot, value
 
-#: Most of it is the catalog, for each of five watches; it must not grow with the table.
-PAGES = 400
+#: Most of it is the catalog, for each of five watches: what they use is looked at, and what their tables are like. It
+#: must not grow with the table.
+PAGES = 700
 
 
 def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -227,12 +228,13 @@ def test_moving_work_stays_hot(conn: Connection) -> None:
         "insert into app.job (id, status, server_epoch) values (1, 'running', %s)",
         (boot(conn).epoch,),
     )
+    hot = "select n_tup_hot_upd from pg_stat_user_tables where relname = 'job'"
+    conn.execute("select pg_stat_force_next_flush()")
+    before = value(conn, hot)  # a rehearsal has been here
     for _ in range(20):
         conn.execute("update app.job set moved = clock_timestamp()")
     conn.execute("select pg_stat_force_next_flush()")
-    assert value(
-        conn, "select n_tup_hot_upd from pg_stat_user_tables where relname = 'job'"
-    ) == 20  # fmt: skip
+    assert value(conn, hot) - before == 20
 
 
 def test_unowned_work_is_read_by_the_partial_index(conn: Connection) -> None:

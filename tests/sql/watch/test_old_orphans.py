@@ -20,9 +20,9 @@ def test_p01_first_they_are_counted_and_left_alone(app: Connection) -> None:
     attach(app)
     assert value(app, "select unowned from recovery.watch_status where watch = 'app.job'") == 6
     assert boot(app).closed == {}
-    assert value(app, "select finding from recovery.examine() where name = 'owners'").startswith(
-        "6 open"
-    )
+    assert value(
+        app, "select problem from recovery.examine() where code = 'rows-unowned'"
+    ).startswith("6 open")
     assert app.execute("select * from recovery.preview()").fetchall() == []
 
 

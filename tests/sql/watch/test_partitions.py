@@ -525,7 +525,7 @@ def test_what_a_detached_partition_keeps_is_named(shape: str, conn: Connection) 
     assert problem.startswith(f"{left} was detached from it and keeps server_epoch")
     assert remedy == f"alter table {left} drop column server_epoch;"
     found = conn.execute(
-        "select subject, finding from recovery.examine() where name = 'watches' and state <> 'ok'"
+        "select subject, problem from recovery.examine() where code = 'partition-left'"
     ).fetchall()
     assert found == [("app.job", problem)]
     conn.execute(remedy)

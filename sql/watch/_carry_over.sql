@@ -1,4 +1,4 @@
-create or replace function recovery._follow_watch()
+create or replace function recovery._carry_over()
 returns trigger
 language plpgsql
 volatile
@@ -35,8 +35,8 @@ begin
 end
 $$;
 
-comment on function recovery._follow_watch() is
+comment on function recovery._carry_over() is
     'Trigger function of recovery.watch: fuses, touches, requests, processes, failures and settings follow a watch '
     'whose name or family changes. Events keep the name under which they were written. RC006 it shares its family.';
 
-revoke all on function recovery._follow_watch() from public;
+revoke all on function recovery._carry_over() from public;
