@@ -28,6 +28,9 @@ from recovery.migrations import (
 from recovery.migrations.literals import literal
 from recovery.migrations.rendering import python
 
+#: What SQLAlchemy and Alembic do does not depend on the server.
+pytestmark = pytest.mark.majors("newest")
+
 LONG = "status = 'running' and " * 8 + "true"
 #: What has broken texts on their way: parameters, formats, quotes, escapes, tabs, line ends.
 NASTY = (

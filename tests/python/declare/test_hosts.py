@@ -11,6 +11,9 @@ import recovery
 from python.declare.conftest import Servers
 from python.declare.hosts import HOSTS
 
+#: What SQLAlchemy and Alembic do does not depend on the server.
+pytestmark = pytest.mark.majors("newest")
+
 
 @pytest.mark.parametrize("kind", HOSTS)
 def test_exactly_the_orphans_close(kind: str, servers_of: Servers) -> None:

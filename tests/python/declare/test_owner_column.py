@@ -13,6 +13,9 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 import recovery
 from python.declare.conftest import Servers
 
+#: What SQLAlchemy and Alembic do does not depend on the server.
+pytestmark = pytest.mark.majors("newest")
+
 
 class Base(DeclarativeBase):
     pass

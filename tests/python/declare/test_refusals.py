@@ -16,6 +16,9 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 import recovery
 from python.declare.conftest import Servers
 
+#: What SQLAlchemy and Alembic do does not depend on the server.
+pytestmark = pytest.mark.majors("newest")
+
 RUNNING = "status = 'running'"
 FAILED = {"status": "'failed'"}
 

@@ -13,6 +13,9 @@ import recovery
 from python.declare.conftest import Servers
 from sql.jobs import value
 
+#: What SQLAlchemy and Alembic do does not depend on the server.
+pytestmark = pytest.mark.majors("newest")
+
 OPEN = "status = 'running'"
 CLOSE = {"status": "'failed'"}
 

@@ -80,7 +80,7 @@ def columns_named(conn: Connection, table: str = "app.job") -> list[str] | None:
 
 
 def test_the_update_trigger_names_what_the_predicate_reads(jobs: Connection) -> None:
-    assert columns_named(jobs) == ["id", "status", "server_epoch"]
+    assert columns_named(jobs) == ["status", "server_epoch"]
 
 
 def test_what_a_trigger_of_the_host_changes_is_noticed(app: Connection) -> None:
