@@ -32,6 +32,7 @@ begin
                 end if;
             end;
         end loop;
+        perform recovery._check_definitions(v_watch.relation);
     end loop;
 exception when others then
     raise warning 'recovery: triggers are missing, attach the table again: %', sqlerrm;
