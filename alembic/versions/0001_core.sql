@@ -6806,6 +6806,7 @@ declare
     v_state text;
     v_key   text[];
     v_spec  jsonb;
+    v_gone  text;
 begin
     select w.* into v_watch from recovery.watch as w where w.name = p_name;
     v_state := recovery._table_state(v_watch);
@@ -6827,15 +6828,27 @@ begin
                 v_watch.relation, array_to_string(recovery._primary_key(v_watch.relation), ', '),
                 array_to_string(v_key, ', ')));
         end if;
-        if recovery._rename_map(v_watch) <> '{}' then
-            v_spec := recovery._renamed_spec(v_watch);
-        end if;
+        begin
+            if recovery._rename_map(v_watch) <> '{}' then
+                v_spec := recovery._renamed_spec(v_watch);
+            end if;
+        exception when sqlstate 'RC006' then
+            v_gone := sqlerrm;  -- or something else has its name now
+        end;
     end if;
-    -- What was given means more than what was compiled: a literal there has no type yet, and takes that of the column.
-    update recovery.watch as w
-    set spec = coalesce(v_spec - 'supervised', w.spec),
-        supervised = case when v_spec is null then w.supervised else nullif(v_spec -> 'supervised', 'null') end
-    where w.id = v_watch.id;
+    begin
+        -- What was given means more than what was compiled: a literal there has no type yet, and takes that of the
+        -- column.
+        update recovery.watch as w
+        set spec = coalesce(v_spec - 'supervised', w.spec),
+            supervised = case when v_spec is null then w.supervised else nullif(v_spec -> 'supervised', 'null') end
+        where w.id = v_watch.id;
+    exception when sqlstate 'RC006' then
+        if v_gone is null then
+            raise;
+        end if;
+        perform recovery._fail('RC006', v_gone);
+    end;
     perform recovery._rehearse_watch(v_watch.relation);
     perform recovery._rehearse_closing(v_watch.relation);
 end
@@ -7435,7 +7448,9 @@ as $$
          from pg_proc as f where f.oid in (
              select (u.use ->> 1)::oid from jsonb_array_elements(p_watch.uses) as u (use)
              where u.use ->> 0 = 'function')),
-        (select concat_ws(' ', r.rolsuper, r.rolbypassrls) from pg_roles as r where r.oid = c.relowner)))
+        (select string_agg(concat_ws(' ', r.rolsuper, r.rolbypassrls), ',' order by r.oid) from pg_roles as r
+         where r.oid = c.relowner or r.rolname = (
+             select n.role from recovery.runner as n where n.id = p_watch.runner))))
     from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
     where c.oid = p_watch.relation
 $$;
@@ -13388,7 +13403,8 @@ begin
         select 'column-missing', 'error', 'watch', p_watch.name,
             format('%s has no column %s any more', p_watch.relation, c.name),
             case when not (c.name = 'server_epoch' and p_watch.own_column)
-                 then format('select recovery.detach(%L); then attach it with what there is', p_watch.relation) end,
+                 then format('select recovery.alter(%L, ''{"option": "expression"}''); with what the table has now',
+                     p_watch.relation) end,
             case when c.name = 'server_epoch' and p_watch.own_column then v_repair end
         from (
             select 'server_epoch' as name union select * from unnest(p_watch.key_columns)
@@ -13418,16 +13434,18 @@ begin
                 format('alter role %I bypassrls;', v_runner.role), null::text[];
         elsif not v_broken then
             return query select 'watch-broken', 'error', 'watch', p_watch.name, sqlerrm, concat_ws(' ',
-                nullif(v_hint, ''), format('Repair it, or detach and attach it with what there is: '
-                    'select recovery.detach(%L);', p_watch.relation)), null::text[];
+                nullif(v_hint, ''), format('Repair it, or change the watch: '
+                    'select recovery.alter(%L, ''{"option": "expression"}'');', p_watch.relation)), null::text[];
         end if;
         v_broken := true;
     end;
     return query
         select 'watch-broken', 'error', 'watch', b.watch, format('%s (since %s)', b.message,
             date_trunc('second', b.since)),
-            coalesce(to_jsonb(b) ->> 'remedy', 'repair it: the next sweep finds it well'), null::text[]
-        from recovery.broken_watch as b where b.watch = p_watch.name and not v_broken;
+            b.remedy, null::text[]
+        from recovery.broken_watch as b where b.watch = p_watch.name and not v_broken
+          -- Else something has changed since, and the next sweep looks again.
+          and (b.state is null or b.state = recovery._table_state(p_watch));
     return query
         select 'watch-stale', 'warning', 'watch', p_watch.name,
             format('%s has got triggers since it was attached: what they change is not noticed', p_watch.relation),

@@ -10,6 +10,7 @@ declare
     v_state text;
     v_key   text[];
     v_spec  jsonb;
+    v_gone  text;
 begin
     select w.* into v_watch from recovery.watch as w where w.name = p_name;
     v_state := recovery._table_state(v_watch);
@@ -31,15 +32,27 @@ begin
                 v_watch.relation, array_to_string(recovery._primary_key(v_watch.relation), ', '),
                 array_to_string(v_key, ', ')));
         end if;
-        if recovery._rename_map(v_watch) <> '{}' then
-            v_spec := recovery._renamed_spec(v_watch);
-        end if;
+        begin
+            if recovery._rename_map(v_watch) <> '{}' then
+                v_spec := recovery._renamed_spec(v_watch);
+            end if;
+        exception when sqlstate 'RC006' then
+            v_gone := sqlerrm;  -- or something else has its name now
+        end;
     end if;
-    -- What was given means more than what was compiled: a literal there has no type yet, and takes that of the column.
-    update recovery.watch as w
-    set spec = coalesce(v_spec - 'supervised', w.spec),
-        supervised = case when v_spec is null then w.supervised else nullif(v_spec -> 'supervised', 'null') end
-    where w.id = v_watch.id;
+    begin
+        -- What was given means more than what was compiled: a literal there has no type yet, and takes that of the
+        -- column.
+        update recovery.watch as w
+        set spec = coalesce(v_spec - 'supervised', w.spec),
+            supervised = case when v_spec is null then w.supervised else nullif(v_spec -> 'supervised', 'null') end
+        where w.id = v_watch.id;
+    exception when sqlstate 'RC006' then
+        if v_gone is null then
+            raise;
+        end if;
+        perform recovery._fail('RC006', v_gone);
+    end;
     perform recovery._rehearse_watch(v_watch.relation);
     perform recovery._rehearse_closing(v_watch.relation);
 end

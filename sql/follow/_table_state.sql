@@ -26,7 +26,9 @@ as $$
          from pg_proc as f where f.oid in (
              select (u.use ->> 1)::oid from jsonb_array_elements(p_watch.uses) as u (use)
              where u.use ->> 0 = 'function')),
-        (select concat_ws(' ', r.rolsuper, r.rolbypassrls) from pg_roles as r where r.oid = c.relowner)))
+        (select string_agg(concat_ws(' ', r.rolsuper, r.rolbypassrls), ',' order by r.oid) from pg_roles as r
+         where r.oid = c.relowner or r.rolname = (
+             select n.role from recovery.runner as n where n.id = p_watch.runner))))
     from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
     where c.oid = p_watch.relation
 $$;

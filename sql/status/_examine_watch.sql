@@ -17,7 +17,8 @@ begin
         select 'column-missing', 'error', 'watch', p_watch.name,
             format('%s has no column %s any more', p_watch.relation, c.name),
             case when not (c.name = 'server_epoch' and p_watch.own_column)
-                 then format('select recovery.detach(%L); then attach it with what there is', p_watch.relation) end,
+                 then format('select recovery.alter(%L, ''{"option": "expression"}''); with what the table has now',
+                     p_watch.relation) end,
             case when c.name = 'server_epoch' and p_watch.own_column then v_repair end
         from (
             select 'server_epoch' as name union select * from unnest(p_watch.key_columns)
@@ -47,16 +48,18 @@ begin
                 format('alter role %I bypassrls;', v_runner.role), null::text[];
         elsif not v_broken then
             return query select 'watch-broken', 'error', 'watch', p_watch.name, sqlerrm, concat_ws(' ',
-                nullif(v_hint, ''), format('Repair it, or detach and attach it with what there is: '
-                    'select recovery.detach(%L);', p_watch.relation)), null::text[];
+                nullif(v_hint, ''), format('Repair it, or change the watch: '
+                    'select recovery.alter(%L, ''{"option": "expression"}'');', p_watch.relation)), null::text[];
         end if;
         v_broken := true;
     end;
     return query
         select 'watch-broken', 'error', 'watch', b.watch, format('%s (since %s)', b.message,
             date_trunc('second', b.since)),
-            coalesce(to_jsonb(b) ->> 'remedy', 'repair it: the next sweep finds it well'), null::text[]
-        from recovery.broken_watch as b where b.watch = p_watch.name and not v_broken;
+            b.remedy, null::text[]
+        from recovery.broken_watch as b where b.watch = p_watch.name and not v_broken
+          -- Else something has changed since, and the next sweep looks again.
+          and (b.state is null or b.state = recovery._table_state(p_watch));
     return query
         select 'watch-stale', 'warning', 'watch', p_watch.name,
             format('%s has got triggers since it was attached: what they change is not noticed', p_watch.relation),

@@ -188,15 +188,17 @@ def test_row_security(jobs: Connection) -> None:
 
 
 def test_a_column_that_a_closing_sets(jobs: Connection) -> None:
-    """Its owner decides: a detach, as it says, and another attach."""
+    """Its owner decides what is set instead."""
     well(jobs)
     jobs.execute("alter table app.job drop column error")
     found = only(jobs, "column-missing")
     assert "no column error" in found.problem
     assert found.fix is None
-    statement, _, _ = found.remedy.partition("; ")
-    jobs.execute(statement.encode())
-    attach(jobs, close='{"status": "\'failed\'"}')
+    assert found.remedy.startswith("select recovery.alter('app.job'")
+    change = found.remedy.partition(";")[0].replace(
+        '"option": "expression"', """"close": {"status": "''failed''"}"""
+    )
+    jobs.execute(change.encode())
     well(jobs)
 
 
@@ -209,7 +211,7 @@ def test_statements_that_can_not_be_planned(app: Connection) -> None:
     found = only(app, "watch-broken")
     assert (found.severity, found.subject) == ("error", "app.job")
     assert "app.words" in found.problem
-    assert "recovery.detach('app.job')" in found.remedy
+    assert "recovery.alter('app.job'" in found.remedy
     app.execute(words.encode())
     well(app)
 
