@@ -201,7 +201,7 @@ def test_they_would_be_called_if_a_name_stood_unqualified(hostile: World) -> Non
     conn = hostile.session()
     conn.execute("set search_path = evil, pg_catalog")
     conn.execute(
-        "select 'a'::pg_catalog.text || 1::pg_catalog.int8, 1 < 2, 'a'::pg_catalog.text = 'b'::pg_catalog.text, _has_fuses('x')"
+        "select 'a'::pg_catalog.text || 1::pg_catalog.int8, 1 < 2, 'a'::pg_catalog.text = 'b'::pg_catalog.text, _has_guards('x')"
     )
     names = {name for (name,) in hostile.dba.execute("select name from evil.call")}
-    assert names == {"||", "< of integer and integer", "= of text and text", "_has_fuses"}
+    assert names == {"||", "< of integer and integer", "= of text and text", "_has_guards"}
