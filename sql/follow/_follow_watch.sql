@@ -54,13 +54,13 @@ begin
         perform recovery._fail('RC006', v_gone);
     end;
     perform recovery._rehearse_watch(v_watch.relation);
-    perform recovery._rehearse_closing(v_watch.relation);
+    perform recovery._check_constraints(w) from recovery.watch as w where w.id = v_watch.id;
 end
 $$;
 
 comment on function recovery._follow_watch(text, boolean) is
     'Step of a boot and a sweep: makes the routines of a watch anew if its owner has renamed what they use, and '
-    'rehearses it if rights, constraints or triggers of its table have changed, or p_anyway. RC006, 42501 it is '
+    'tries it if rights, constraints or triggers of its table have changed, or p_anyway. RC006, 42501 it is '
     'broken.';
 
 revoke all on function recovery._follow_watch(text, boolean) from public;
