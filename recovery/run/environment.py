@@ -17,7 +17,7 @@ NOT_EXECUTABLE, NOT_FOUND = 126, 127
 Bind: TypeAlias = Literal["options", "session", "transaction", "none"]
 
 #: Holds nothing but the module that Python imports at its start.
-_SITE = Path(__file__).resolve().parent / "site"
+_SITE = Path(__file__).resolve().parent / "hook"
 
 
 class Unrunnable(Exception):
