@@ -2229,6 +2229,26 @@ comment on function recovery._attempt_sql(text, text) is
 --;
 revoke all on function recovery._attempt_sql(text, text) from public;
 --;
+-- sql/watch/_bare_sql.sql
+create or replace function recovery._bare_sql(p_text text)
+returns text
+language sql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select translate(regexp_replace(p_text,
+        '::(?:"[^"]+"|[a-z_][a-z0-9_]*)(?:\.(?:"[^"]+"|[a-z_][a-z0-9_]*))?'
+        '(?: varying| precision| with time zone| without time zone)?(?:\([0-9,]+\))?(?:\[\])*', '', 'g'),
+        E'() \n', '')
+$$;
+--;
+comment on function recovery._bare_sql(text) is
+    'An expression without what PostgreSQL prints differently for a view and for an index: parentheses, white space, '
+    'and where the cast of an array stands.';
+--;
+revoke all on function recovery._bare_sql(text) from public;
+--;
 -- sql/watch/_before_delete_sql.sql
 create or replace function recovery._before_delete_sql(p_watch recovery.watch)
 returns text
@@ -3973,8 +3993,7 @@ begin
     -- As an index prints it: without the alias, but for a whole row.
     v_as := replace(replace(recovery._realias_sql(v_as, E'\x01'), E'\x01.*', quote_ident(v_index.of) || '.*'), E'\x01.',
         '');
-    -- Where a view has more parentheses, and breaks the lines of a CASE, says nothing.
-    if translate(v_is, E'() \n', '') <> translate(v_as, E'() \n', '') then
+    if recovery._bare_sql(v_is) <> recovery._bare_sql(v_as) then
         problem := format('index %s is not the one that recovery.attach made', v_index.name);
         remedy := format('drop index %s; then call recovery.attach again', v_index.name);
     end if;
@@ -6779,7 +6798,8 @@ begin
         select 'system', 0, 0
     )
     select jsonb_agg(jsonb_build_array(t.kind, t.object, t.part, p.name) order by t.kind, t.object, t.part) into v_uses
-    from thing as t cross join lateral recovery._present_name(t.kind, t.object, t.part) as p (name);
+    from thing as t cross join lateral recovery._present_name(t.kind, t.object, t.part) as p (name)
+    where p.name is not null;  -- the view itself is none of it
     return v_uses;
 end
 $$;

@@ -51,7 +51,8 @@ begin
         select 'system', 0, 0
     )
     select jsonb_agg(jsonb_build_array(t.kind, t.object, t.part, p.name) order by t.kind, t.object, t.part) into v_uses
-    from thing as t cross join lateral recovery._present_name(t.kind, t.object, t.part) as p (name);
+    from thing as t cross join lateral recovery._present_name(t.kind, t.object, t.part) as p (name)
+    where p.name is not null;  -- the view itself is none of it
     return v_uses;
 end
 $$;

@@ -48,8 +48,7 @@ begin
     -- As an index prints it: without the alias, but for a whole row.
     v_as := replace(replace(recovery._realias_sql(v_as, E'\x01'), E'\x01.*', quote_ident(v_index.of) || '.*'), E'\x01.',
         '');
-    -- Where a view has more parentheses, and breaks the lines of a CASE, says nothing.
-    if translate(v_is, E'() \n', '') <> translate(v_as, E'() \n', '') then
+    if recovery._bare_sql(v_is) <> recovery._bare_sql(v_as) then
         problem := format('index %s is not the one that recovery.attach made', v_index.name);
         remedy := format('drop index %s; then call recovery.attach again', v_index.name);
     end if;

@@ -177,11 +177,17 @@ class Reader:
         )
         if block.title is not None:
             (self._folder / block.title).write_text(block.code)
+            # A page may import what it has shown; the next one has another of that name.
+            sys.modules.pop(block.title.removesuffix(".py"), None)
         elif block.reason is None:
             if code.co_flags & inspect.CO_COROUTINE:
                 self._loop.run(self._await(code))
             else:
-                exec(code, self._names)
+                sys.path.insert(0, str(self._folder))
+                try:
+                    exec(code, self._names)
+                finally:
+                    sys.path.remove(str(self._folder))
 
     async def _await(self, code: Any) -> None:
         await eval(code, self._names)
