@@ -16,6 +16,7 @@ declare
     v_index   text;
 begin
     perform pg_advisory_xact_lock(hashtextextended('recovery.attach', 0));
+    perform set_config('recovery.attaching', 'on', true);
     select w.* into v_watch from recovery.watch as w where w.relation = p_table;
     if not found then
         perform recovery._fail('RC008', format('%s is not watched', p_table),
@@ -37,6 +38,7 @@ begin
         end if;
     end if;
     delete from recovery.watch as w where w.relation = p_table;
+    perform set_config('recovery.attaching', '', true);
 end
 $$;
 

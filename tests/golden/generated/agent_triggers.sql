@@ -3,7 +3,7 @@
 
 -- agent.hold: before_insert
 begin
-    if recovery._has_names('<table>'::regclass, 'column id, column session_id, column time_created, column time_ended, relation None') then
+    if recovery._has_names('<table>'::regclass, 'column id, column session_id, column time_created, column time_ended') then
 declare
     v_move constant text := 'recovery.move_4_' || pg_trigger_depth();
 begin
@@ -37,7 +37,7 @@ end;
 
 -- agent.hold: before_update
 begin
-    if recovery._has_names('<table>'::regclass, 'column id, column session_id, column time_created, column time_ended, relation None') then
+    if recovery._has_names('<table>'::regclass, 'column id, column session_id, column time_created, column time_ended') then
 declare
     v_writer constant bigint := nullif(current_setting('recovery.server_epoch', true), '')::bigint;
     v_opens  boolean;
@@ -125,7 +125,7 @@ end;
 
 -- agent.hold: delete
 begin
-    if recovery._has_names('<table>'::regclass, 'column id, column session_id, column time_created, column time_ended, relation None') then
+    if recovery._has_names('<table>'::regclass, 'column id, column session_id, column time_created, column time_ended') then
 declare
     v_left constant text := 'recovery.left_4_' || pg_trigger_depth();
     v_was  constant boolean := ((old.time_ended IS NULL)) is true;
@@ -211,7 +211,7 @@ CREATE INDEX recovery_open_4 ON agent.hold USING btree (server_epoch, session_id
 
 -- agent.hold: insert
 begin
-    if recovery._has_names('<table>'::regclass, 'column id, column session_id, column time_created, column time_ended, relation None') then
+    if recovery._has_names('<table>'::regclass, 'column id, column session_id, column time_created, column time_ended') then
 declare
     v_left constant text := 'recovery.was_4_' || pg_trigger_depth();
     v_was  jsonb;
@@ -313,7 +313,7 @@ CREATE TRIGGER zz_recovery_25_null BEFORE UPDATE OF server_epoch ON agent.hold F
 
 -- agent.hold: truncate
 begin
-    if recovery._has_names('<table>'::regclass, 'column id, column session_id, column time_created, column time_ended, relation None') then
+    if recovery._has_names('<table>'::regclass, 'column id, column session_id, column time_created, column time_ended') then
 declare
     v_told bigint;
 begin
@@ -370,7 +370,7 @@ end;
 
 -- agent.hold: update
 begin
-    if recovery._has_names('<table>'::regclass, 'column id, column session_id, column time_created, column time_ended, relation None') then
+    if recovery._has_names('<table>'::regclass, 'column id, column session_id, column time_created, column time_ended') then
 declare
     v_old  constant boolean := ((old.time_ended IS NULL)) is true;
     v_new  constant boolean := ((new.time_ended IS NULL)) is true;
@@ -457,7 +457,7 @@ end;
 
 -- agent.message: before_insert
 begin
-    if recovery._has_names('<table>'::regclass, 'column data, column id, column message_id, column session_id, column time_created, column time_updated, column time_updated, function agent.held_until, function agent.is_held, function agent.object_of, relation None, relation agent.part') then
+    if recovery._has_names('<table>'::regclass, 'column data, column id, column message_id, column session_id, column time_created, column time_updated, column time_updated, function agent.held_until, function agent.is_held, function agent.object_of, relation agent.part') then
 declare
     v_move constant text := 'recovery.move_2_' || pg_trigger_depth();
 begin
@@ -491,7 +491,7 @@ end;
 
 -- agent.message: before_update
 begin
-    if recovery._has_names('<table>'::regclass, 'column data, column id, column message_id, column session_id, column time_created, column time_updated, column time_updated, function agent.held_until, function agent.is_held, function agent.object_of, relation None, relation agent.part') then
+    if recovery._has_names('<table>'::regclass, 'column data, column id, column message_id, column session_id, column time_created, column time_updated, column time_updated, function agent.held_until, function agent.is_held, function agent.object_of, relation agent.part') then
 declare
     v_writer constant bigint := nullif(current_setting('recovery.server_epoch', true), '')::bigint;
     v_opens  boolean;
@@ -579,7 +579,7 @@ end;
 
 -- agent.message: delete
 begin
-    if recovery._has_names('<table>'::regclass, 'column data, column id, column message_id, column session_id, column time_created, column time_updated, column time_updated, function agent.held_until, function agent.is_held, function agent.object_of, relation None, relation agent.part') then
+    if recovery._has_names('<table>'::regclass, 'column data, column id, column message_id, column session_id, column time_created, column time_updated, column time_updated, function agent.held_until, function agent.is_held, function agent.object_of, relation agent.part') then
 declare
     v_left constant text := 'recovery.left_2_' || pg_trigger_depth();
     v_was  constant boolean := ((((old.data ->> 'role'::text) = 'assistant'::text) AND (((old.data -> 'time'::text) ->> 'completed'::text) IS NULL))) is true;
@@ -668,7 +668,7 @@ CREATE INDEX recovery_started_2 ON agent.message USING btree (to_timestamp((((ti
 
 -- agent.message: insert
 begin
-    if recovery._has_names('<table>'::regclass, 'column data, column id, column message_id, column session_id, column time_created, column time_updated, column time_updated, function agent.held_until, function agent.is_held, function agent.object_of, relation None, relation agent.part') then
+    if recovery._has_names('<table>'::regclass, 'column data, column id, column message_id, column session_id, column time_created, column time_updated, column time_updated, function agent.held_until, function agent.is_held, function agent.object_of, relation agent.part') then
 declare
     v_left constant text := 'recovery.was_2_' || pg_trigger_depth();
     v_was  jsonb;
@@ -770,7 +770,7 @@ CREATE TRIGGER zz_recovery_25_null BEFORE UPDATE OF server_epoch ON agent.messag
 
 -- agent.message: truncate
 begin
-    if recovery._has_names('<table>'::regclass, 'column data, column id, column message_id, column session_id, column time_created, column time_updated, column time_updated, function agent.held_until, function agent.is_held, function agent.object_of, relation None, relation agent.part') then
+    if recovery._has_names('<table>'::regclass, 'column data, column id, column message_id, column session_id, column time_created, column time_updated, column time_updated, function agent.held_until, function agent.is_held, function agent.object_of, relation agent.part') then
 declare
     v_told bigint;
 begin
@@ -827,7 +827,7 @@ end;
 
 -- agent.message: update
 begin
-    if recovery._has_names('<table>'::regclass, 'column data, column id, column message_id, column session_id, column time_created, column time_updated, column time_updated, function agent.held_until, function agent.is_held, function agent.object_of, relation None, relation agent.part') then
+    if recovery._has_names('<table>'::regclass, 'column data, column id, column message_id, column session_id, column time_created, column time_updated, column time_updated, function agent.held_until, function agent.is_held, function agent.object_of, relation agent.part') then
 declare
     v_old  constant boolean := ((((old.data ->> 'role'::text) = 'assistant'::text) AND (((old.data -> 'time'::text) ->> 'completed'::text) IS NULL))) is true;
     v_new  constant boolean := ((((new.data ->> 'role'::text) = 'assistant'::text) AND (((new.data -> 'time'::text) ->> 'completed'::text) IS NULL))) is true;
@@ -914,7 +914,7 @@ end;
 
 -- agent.part: before_insert
 begin
-    if recovery._has_names('<table>'::regclass, 'column data, column data, column id, column id, column message_id, column session_id, column time_created, column time_updated, function agent.child_of, function agent.held_until, function agent.is_held, function agent.object_of, function agent.outcome_of, relation None, relation agent.message') then
+    if recovery._has_names('<table>'::regclass, 'column data, column data, column id, column id, column message_id, column session_id, column time_created, column time_updated, function agent.child_of, function agent.held_until, function agent.is_held, function agent.object_of, function agent.outcome_of, relation agent.message') then
 declare
     v_move constant text := 'recovery.move_1_' || pg_trigger_depth();
 begin
@@ -948,7 +948,7 @@ end;
 
 -- agent.part: before_update
 begin
-    if recovery._has_names('<table>'::regclass, 'column data, column data, column id, column id, column message_id, column session_id, column time_created, column time_updated, function agent.child_of, function agent.held_until, function agent.is_held, function agent.object_of, function agent.outcome_of, relation None, relation agent.message') then
+    if recovery._has_names('<table>'::regclass, 'column data, column data, column id, column id, column message_id, column session_id, column time_created, column time_updated, function agent.child_of, function agent.held_until, function agent.is_held, function agent.object_of, function agent.outcome_of, relation agent.message') then
 declare
     v_writer constant bigint := nullif(current_setting('recovery.server_epoch', true), '')::bigint;
     v_opens  boolean;
@@ -1036,7 +1036,7 @@ end;
 
 -- agent.part: delete
 begin
-    if recovery._has_names('<table>'::regclass, 'column data, column data, column id, column id, column message_id, column session_id, column time_created, column time_updated, function agent.child_of, function agent.held_until, function agent.is_held, function agent.object_of, function agent.outcome_of, relation None, relation agent.message') then
+    if recovery._has_names('<table>'::regclass, 'column data, column data, column id, column id, column message_id, column session_id, column time_created, column time_updated, function agent.child_of, function agent.held_until, function agent.is_held, function agent.object_of, function agent.outcome_of, relation agent.message') then
 declare
     v_left constant text := 'recovery.left_1_' || pg_trigger_depth();
     v_was  constant boolean := (((((old.data ->> 'type'::text) = 'tool'::text) AND (((old.data -> 'state'::text) ->> 'status'::text) = ANY (ARRAY['pending'::text, 'running'::text]))) OR (((old.data ->> 'type'::text) = ANY (ARRAY['text'::text, 'reasoning'::text])) AND (((old.data -> 'time'::text) ->> 'start'::text) IS NOT NULL) AND (((old.data -> 'time'::text) ->> 'end'::text) IS NULL)))) is true;
@@ -1141,7 +1141,7 @@ CREATE INDEX recovery_started_1 ON agent.part USING btree (to_timestamp((((time_
 
 -- agent.part: insert
 begin
-    if recovery._has_names('<table>'::regclass, 'column data, column data, column id, column id, column message_id, column session_id, column time_created, column time_updated, function agent.child_of, function agent.held_until, function agent.is_held, function agent.object_of, function agent.outcome_of, relation None, relation agent.message') then
+    if recovery._has_names('<table>'::regclass, 'column data, column data, column id, column id, column message_id, column session_id, column time_created, column time_updated, function agent.child_of, function agent.held_until, function agent.is_held, function agent.object_of, function agent.outcome_of, relation agent.message') then
 declare
     v_left constant text := 'recovery.was_1_' || pg_trigger_depth();
     v_was  jsonb;
@@ -1259,7 +1259,7 @@ CREATE TRIGGER zz_recovery_25_null BEFORE UPDATE OF server_epoch ON agent.part F
 
 -- agent.part: truncate
 begin
-    if recovery._has_names('<table>'::regclass, 'column data, column data, column id, column id, column message_id, column session_id, column time_created, column time_updated, function agent.child_of, function agent.held_until, function agent.is_held, function agent.object_of, function agent.outcome_of, relation None, relation agent.message') then
+    if recovery._has_names('<table>'::regclass, 'column data, column data, column id, column id, column message_id, column session_id, column time_created, column time_updated, function agent.child_of, function agent.held_until, function agent.is_held, function agent.object_of, function agent.outcome_of, relation agent.message') then
 declare
     v_told bigint;
 begin
@@ -1324,7 +1324,7 @@ end;
 
 -- agent.part: update
 begin
-    if recovery._has_names('<table>'::regclass, 'column data, column data, column id, column id, column message_id, column session_id, column time_created, column time_updated, function agent.child_of, function agent.held_until, function agent.is_held, function agent.object_of, function agent.outcome_of, relation None, relation agent.message') then
+    if recovery._has_names('<table>'::regclass, 'column data, column data, column id, column id, column message_id, column session_id, column time_created, column time_updated, function agent.child_of, function agent.held_until, function agent.is_held, function agent.object_of, function agent.outcome_of, relation agent.message') then
 declare
     v_old  constant boolean := (((((old.data ->> 'type'::text) = 'tool'::text) AND (((old.data -> 'state'::text) ->> 'status'::text) = ANY (ARRAY['pending'::text, 'running'::text]))) OR (((old.data ->> 'type'::text) = ANY (ARRAY['text'::text, 'reasoning'::text])) AND (((old.data -> 'time'::text) ->> 'start'::text) IS NOT NULL) AND (((old.data -> 'time'::text) ->> 'end'::text) IS NULL)))) is true;
     v_new  constant boolean := (((((new.data ->> 'type'::text) = 'tool'::text) AND (((new.data -> 'state'::text) ->> 'status'::text) = ANY (ARRAY['pending'::text, 'running'::text]))) OR (((new.data ->> 'type'::text) = ANY (ARRAY['text'::text, 'reasoning'::text])) AND (((new.data -> 'time'::text) ->> 'start'::text) IS NOT NULL) AND (((new.data -> 'time'::text) ->> 'end'::text) IS NULL)))) is true;
@@ -1443,7 +1443,7 @@ end;
 
 -- agent.session: before_insert
 begin
-    if recovery._has_names('<table>'::regclass, 'column id, column parent_id, column time_compacting, column time_updated, function agent.is_held, relation None') then
+    if recovery._has_names('<table>'::regclass, 'column id, column parent_id, column time_compacting, column time_updated, function agent.is_held') then
 declare
     v_move constant text := 'recovery.move_3_' || pg_trigger_depth();
 begin
@@ -1477,7 +1477,7 @@ end;
 
 -- agent.session: before_update
 begin
-    if recovery._has_names('<table>'::regclass, 'column id, column parent_id, column time_compacting, column time_updated, function agent.is_held, relation None') then
+    if recovery._has_names('<table>'::regclass, 'column id, column parent_id, column time_compacting, column time_updated, function agent.is_held') then
 declare
     v_writer constant bigint := nullif(current_setting('recovery.server_epoch', true), '')::bigint;
     v_opens  boolean;
@@ -1565,7 +1565,7 @@ end;
 
 -- agent.session: delete
 begin
-    if recovery._has_names('<table>'::regclass, 'column id, column parent_id, column time_compacting, column time_updated, function agent.is_held, relation None') then
+    if recovery._has_names('<table>'::regclass, 'column id, column parent_id, column time_compacting, column time_updated, function agent.is_held') then
 declare
     v_left constant text := 'recovery.left_3_' || pg_trigger_depth();
     v_was  constant boolean := ((old.time_compacting IS NOT NULL)) is true;
@@ -1654,7 +1654,7 @@ CREATE INDEX recovery_started_3 ON agent.session USING btree (to_timestamp((((ti
 
 -- agent.session: insert
 begin
-    if recovery._has_names('<table>'::regclass, 'column id, column parent_id, column time_compacting, column time_updated, function agent.is_held, relation None') then
+    if recovery._has_names('<table>'::regclass, 'column id, column parent_id, column time_compacting, column time_updated, function agent.is_held') then
 declare
     v_left constant text := 'recovery.was_3_' || pg_trigger_depth();
     v_was  jsonb;
@@ -1756,7 +1756,7 @@ CREATE TRIGGER zz_recovery_25_null BEFORE UPDATE OF server_epoch ON agent.sessio
 
 -- agent.session: truncate
 begin
-    if recovery._has_names('<table>'::regclass, 'column id, column parent_id, column time_compacting, column time_updated, function agent.is_held, relation None') then
+    if recovery._has_names('<table>'::regclass, 'column id, column parent_id, column time_compacting, column time_updated, function agent.is_held') then
 declare
     v_told bigint;
 begin
@@ -1813,7 +1813,7 @@ end;
 
 -- agent.session: update
 begin
-    if recovery._has_names('<table>'::regclass, 'column id, column parent_id, column time_compacting, column time_updated, function agent.is_held, relation None') then
+    if recovery._has_names('<table>'::regclass, 'column id, column parent_id, column time_compacting, column time_updated, function agent.is_held') then
 declare
     v_old  constant boolean := ((old.time_compacting IS NOT NULL)) is true;
     v_new  constant boolean := ((new.time_compacting IS NOT NULL)) is true;

@@ -3,7 +3,7 @@
 
 -- app.session: before_insert
 begin
-    if recovery._has_names('<table>'::regclass, 'column id, column parent, column state, relation None') then
+    if recovery._has_names('<table>'::regclass, 'column id, column parent, column state') then
 declare
     v_move constant text := 'recovery.move_6_' || pg_trigger_depth();
 begin
@@ -37,7 +37,7 @@ end;
 
 -- app.session: before_update
 begin
-    if recovery._has_names('<table>'::regclass, 'column id, column parent, column state, relation None') then
+    if recovery._has_names('<table>'::regclass, 'column id, column parent, column state') then
 declare
     v_writer constant bigint := nullif(current_setting('recovery.server_epoch', true), '')::bigint;
     v_opens  boolean;
@@ -125,7 +125,7 @@ end;
 
 -- app.session: delete
 begin
-    if recovery._has_names('<table>'::regclass, 'column id, column parent, column state, relation None') then
+    if recovery._has_names('<table>'::regclass, 'column id, column parent, column state') then
 declare
     v_left constant text := 'recovery.left_6_' || pg_trigger_depth();
     v_was  constant boolean := ((old.state = 'busy'::text)) is true;
@@ -211,7 +211,7 @@ CREATE INDEX recovery_open_6 ON app.session USING btree (server_epoch, id, id) W
 
 -- app.session: insert
 begin
-    if recovery._has_names('<table>'::regclass, 'column id, column parent, column state, relation None') then
+    if recovery._has_names('<table>'::regclass, 'column id, column parent, column state') then
 declare
     v_left constant text := 'recovery.was_6_' || pg_trigger_depth();
     v_was  jsonb;
@@ -313,7 +313,7 @@ CREATE TRIGGER zz_recovery_25_null BEFORE UPDATE OF server_epoch ON app.session 
 
 -- app.session: truncate
 begin
-    if recovery._has_names('<table>'::regclass, 'column id, column parent, column state, relation None') then
+    if recovery._has_names('<table>'::regclass, 'column id, column parent, column state') then
 declare
     v_told bigint;
 begin
@@ -370,7 +370,7 @@ end;
 
 -- app.session: update
 begin
-    if recovery._has_names('<table>'::regclass, 'column id, column parent, column state, relation None') then
+    if recovery._has_names('<table>'::regclass, 'column id, column parent, column state') then
 declare
     v_old  constant boolean := ((old.state = 'busy'::text)) is true;
     v_new  constant boolean := ((new.state = 'busy'::text)) is true;
@@ -457,7 +457,7 @@ end;
 
 -- app.task: before_delete
 begin
-    if recovery._has_names('<table>'::regclass, 'column attempts, column created, column data, column number, column session, column status, relation None') then
+    if recovery._has_names('<table>'::regclass, 'column attempts, column created, column data, column number, column session, column status') then
 declare
     v_move constant text := 'recovery.move_5_' || pg_trigger_depth();
     v_left constant text := 'recovery.left_5_' || pg_trigger_depth();
@@ -494,7 +494,7 @@ end;
 
 -- app.task: before_insert
 begin
-    if recovery._has_names('<table>'::regclass, 'column attempts, column created, column data, column number, column session, column status, relation None') then
+    if recovery._has_names('<table>'::regclass, 'column attempts, column created, column data, column number, column session, column status') then
 declare
     v_move constant text := 'recovery.move_5_' || pg_trigger_depth();
 begin
@@ -536,7 +536,7 @@ end;
 
 -- app.task: before_update
 begin
-    if recovery._has_names('<table>'::regclass, 'column attempts, column created, column data, column number, column session, column status, relation None') then
+    if recovery._has_names('<table>'::regclass, 'column attempts, column created, column data, column number, column session, column status') then
 declare
     v_writer constant bigint := nullif(current_setting('recovery.server_epoch', true), '')::bigint;
     v_opens  boolean;
@@ -628,7 +628,7 @@ end;
 
 -- app.task: delete
 begin
-    if recovery._has_names('<table>'::regclass, 'column attempts, column created, column data, column number, column session, column status, relation None') then
+    if recovery._has_names('<table>'::regclass, 'column attempts, column created, column data, column number, column session, column status') then
 declare
     v_left constant text := 'recovery.left_5_' || pg_trigger_depth();
     v_was  constant boolean := ((old.status = 'running'::text)) is true;
@@ -729,7 +729,7 @@ CREATE INDEX recovery_started_5 ON ONLY app.task USING btree (created) WHERE ((s
 
 -- app.task: insert
 begin
-    if recovery._has_names('<table>'::regclass, 'column attempts, column created, column data, column number, column session, column status, relation None') then
+    if recovery._has_names('<table>'::regclass, 'column attempts, column created, column data, column number, column session, column status') then
 declare
     v_left constant text := 'recovery.was_5_' || pg_trigger_depth();
     v_was  jsonb;
@@ -877,7 +877,7 @@ CREATE TRIGGER zz_recovery_30_delete BEFORE DELETE ON app.task FOR EACH ROW WHEN
 
 -- app.task: truncate
 begin
-    if recovery._has_names('<table>'::regclass, 'column attempts, column created, column data, column number, column session, column status, relation None') then
+    if recovery._has_names('<table>'::regclass, 'column attempts, column created, column data, column number, column session, column status') then
 declare
     v_told bigint;
 begin
@@ -934,7 +934,7 @@ end;
 
 -- app.task: update
 begin
-    if recovery._has_names('<table>'::regclass, 'column attempts, column created, column data, column number, column session, column status, relation None') then
+    if recovery._has_names('<table>'::regclass, 'column attempts, column created, column data, column number, column session, column status') then
 declare
     v_old  constant boolean := ((old.status = 'running'::text)) is true;
     v_new  constant boolean := ((new.status = 'running'::text)) is true;

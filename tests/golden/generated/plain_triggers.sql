@@ -3,7 +3,7 @@
 
 -- app.job: before_insert
 begin
-    if recovery._has_names('<table>'::regclass, 'column error, column id, column note, column started, column status, relation None') then
+    if recovery._has_names('<table>'::regclass, 'column error, column id, column note, column started, column status') then
 declare
     v_move constant text := 'recovery.move_5_' || pg_trigger_depth();
 begin
@@ -37,7 +37,7 @@ end;
 
 -- app.job: before_update
 begin
-    if recovery._has_names('<table>'::regclass, 'column error, column id, column note, column started, column status, relation None') then
+    if recovery._has_names('<table>'::regclass, 'column error, column id, column note, column started, column status') then
 declare
     v_writer constant bigint := nullif(current_setting('recovery.server_epoch', true), '')::bigint;
     v_opens  boolean;
@@ -125,7 +125,7 @@ end;
 
 -- app.job: delete
 begin
-    if recovery._has_names('<table>'::regclass, 'column error, column id, column note, column started, column status, relation None') then
+    if recovery._has_names('<table>'::regclass, 'column error, column id, column note, column started, column status') then
 declare
     v_left constant text := 'recovery.left_5_' || pg_trigger_depth();
     v_was  constant boolean := ((old.status = 'running'::text)) is true;
@@ -214,7 +214,7 @@ CREATE INDEX recovery_started_5 ON app.job USING btree (started) WHERE ((status 
 
 -- app.job: insert
 begin
-    if recovery._has_names('<table>'::regclass, 'column error, column id, column note, column started, column status, relation None') then
+    if recovery._has_names('<table>'::regclass, 'column error, column id, column note, column started, column status') then
 declare
     v_left constant text := 'recovery.was_5_' || pg_trigger_depth();
     v_was  jsonb;
@@ -316,7 +316,7 @@ CREATE TRIGGER zz_recovery_25_null BEFORE UPDATE OF server_epoch ON app.job FOR 
 
 -- app.job: truncate
 begin
-    if recovery._has_names('<table>'::regclass, 'column error, column id, column note, column started, column status, relation None') then
+    if recovery._has_names('<table>'::regclass, 'column error, column id, column note, column started, column status') then
 declare
     v_told bigint;
 begin
@@ -373,7 +373,7 @@ end;
 
 -- app.job: update
 begin
-    if recovery._has_names('<table>'::regclass, 'column error, column id, column note, column started, column status, relation None') then
+    if recovery._has_names('<table>'::regclass, 'column error, column id, column note, column started, column status') then
 declare
     v_old  constant boolean := ((old.status = 'running'::text)) is true;
     v_new  constant boolean := ((new.status = 'running'::text)) is true;
