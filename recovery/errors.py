@@ -201,7 +201,6 @@ _NOT_FOR_MEMBERS = {
     "attach",
     "attach_steps",
     "close",
-    "compare_watch",
     "detach",
     "detach_steps",
     "evict",

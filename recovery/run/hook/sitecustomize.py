@@ -170,11 +170,11 @@ class _Changes:
     def asyncpg_transactions(self, module: ModuleType) -> None:
         """Each of its transactions begins with the epoch."""
         transaction: Any = module.transaction.Transaction
-        start = transaction.start
+        start, say = transaction.start, self._say_in_transaction
 
-        async def started(self_: Any) -> None:
-            await start(self_)
-            await self_._connection.execute(self._say_in_transaction)
+        async def started(self: Any) -> None:
+            await start(self)
+            await self._connection.execute(say)
 
         transaction.start = started
 

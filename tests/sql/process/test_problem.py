@@ -151,7 +151,11 @@ def test_the_index_of_the_watchdog(app: Connection) -> None:
 @pytest.mark.parametrize("column", ["server_epoch", "error"])
 def test_a_column_that_is_gone(jobs: Connection, column: str) -> None:
     jobs.execute(f"alter table app.job drop column {column} cascade")  # type: ignore
-    said = "has no column {} any more" if column == "server_epoch" else "column {} of app.job does not exist"
+    said = (
+        "has no column {} any more"
+        if column == "server_epoch"
+        else "column {} of app.job does not exist"
+    )
     assert any(said.format(column) in problem for _, _, problem, _ in problems(jobs))
 
 
