@@ -15,6 +15,7 @@ import os
 import sys
 from collections.abc import Callable
 from importlib.machinery import ModuleSpec, PathFinder
+from operator import attrgetter
 from types import ModuleType
 from typing import Any
 
@@ -170,11 +171,12 @@ class _Changes:
     def asyncpg_transactions(self, module: ModuleType) -> None:
         """Each of its transactions begins with the epoch."""
         transaction: Any = module.transaction.Transaction
-        start, say = transaction.start, self._say_in_transaction
+        start = transaction.start
+        connection_of = attrgetter("_connection")
 
-        async def started(self: Any) -> None:
-            await start(self)
-            await self._connection.execute(say)
+        async def started(self_: Any) -> None:
+            await start(self_)
+            await connection_of(self_).execute(self._say_in_transaction)
 
         transaction.start = started
 
