@@ -69,7 +69,7 @@ class Run:
     def pid(self) -> int:
         return self.process.pid
 
-    def said(self, count: int = 1, timeout: float = 30) -> list[str]:
+    def said(self, count: int = 1, timeout: float = 90) -> list[str]:
         """The first lines of the command."""
         wait_for(
             lambda: len(self.out) >= count or self.process.poll() is not None,

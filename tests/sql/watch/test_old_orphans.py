@@ -22,7 +22,7 @@ def test_p01_first_they_are_counted_and_left_alone(app: Connection) -> None:
     assert boot(app).closed == {}
     assert value(
         app, "select problem from recovery.examine() where code = 'rows-unowned'"
-    ).startswith("6 open")
+    ).startswith("6 of 6 open")
     assert app.execute("select * from recovery.preview()").fetchall() == []
 
 
