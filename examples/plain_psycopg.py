@@ -39,6 +39,6 @@ with recovery.serve(DSN or None, name="importer", signals=True) as server:
                 "insert into import_job (file, state) values (%s, 'running') returning id",
                 (f"{number}.csv",),
             ).fetchone()
-            print(f"job {job[0]} runs", flush=True)
+            print(f"{number}.csv runs", flush=True)
             time.sleep(float(os.environ.get("IMPORT_SECONDS", "5")))
             conn.execute("update import_job set state = 'done' where id = %s", job)
