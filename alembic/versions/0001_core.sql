@@ -5242,7 +5242,10 @@ begin
         end if;
         begin
             -- As a sweep has it, and bounded.
-            perform set_config('recovery.server_epoch', '', true), set_config('lock_timeout', '100ms', true);
+            perform set_config('lock_timeout', '100ms', true);
+            if current_setting('recovery.server_epoch', true) <> '' then  -- a setting that was never made stays so
+                perform set_config('recovery.server_epoch', '', true);
+            end if;
             update recovery.watch as w
             set attached = coalesce(w.attached, clock_timestamp()), close = v_variant.close,
                 max_attempts = v_variant.max_attempts
