@@ -189,6 +189,21 @@ def test_p14_a_broken_watch_stays_alone(
     assert value(jobs, "select array_agg(problem) from recovery.problem") is None
 
 
+@pytest.mark.parametrize("rows", [1, 4])
+def test_p07_a_check_that_one_row_does_not_pass(jobs: Connection, rows: int) -> None:
+    """It is that row's: the watch is whole, and the others close."""
+    server = boot(jobs)
+    write_as(jobs, server.epoch)
+    keys = [write(jobs) for _ in range(rows)]
+    jobs.execute(
+        f"alter table app.job add constraint odd check (id <> {keys[0]} or status <> 'failed') not valid".encode()
+    )
+    closed = boot(jobs).report
+    assert closed["failed"] == {"app.job": 1}
+    assert closed["closed"] == ({"app.job": rows - 1} if rows > 1 else {})
+    assert value(jobs, "select count(*) from recovery.broken_watch") == 0
+
+
 def test_p13_a_dropped_table_leaves_nothing(jobs: Connection) -> None:
     server = boot(jobs)
     write_as(jobs, server.epoch)
