@@ -2460,35 +2460,6 @@ comment on function recovery._brief_sql(text, interval) is
 --;
 revoke all on function recovery._brief_sql(text, interval) from public;
 --;
--- sql/watch/_broken_watches.sql
-create or replace function recovery._broken_watches()
-returns table (watch text, problem text)
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_watch recovery.watch;
-begin
-    for v_watch in select w.* from recovery._attached_watches() as w order by w.family, w.position, w.name loop
-        begin
-            perform recovery._rehearse_watch(v_watch.relation);
-        exception when others then
-            watch := v_watch.name;
-            problem := sqlerrm;
-            return next;
-        end;
-    end loop;
-end
-$$;
---;
-comment on function recovery._broken_watches() is
-    'Watches whose statements cannot be planned now: something that their expressions use is gone, or a right. '
-    'Nothing is executed.';
---;
-revoke all on function recovery._broken_watches() from public;
---;
 -- sql/watch/_carry_over.sql
 create or replace function recovery._carry_over()
 returns trigger
@@ -5154,12 +5125,10 @@ declare
     v_watch  recovery.watch := p_watch;
     v_column record;
 begin
-    select array_agg(a.attname order by k.n), array_agg(format_type(a.atttypid, a.atttypmod) order by k.n)
-    into v_watch.key_columns, v_watch.key_types
-    from pg_index as i
-    cross join lateral unnest(i.indkey) with ordinality as k (attnum, n)
-    join pg_attribute as a on a.attrelid = i.indrelid and a.attnum = k.attnum
-    where i.indrelid = v_watch.relation and i.indisprimary and k.n <= i.indnkeyatts;
+    v_watch.key_columns := recovery._primary_key(v_watch.relation);
+    select array_agg(format_type(a.atttypid, a.atttypmod) order by k.n) into v_watch.key_types
+    from unnest(v_watch.key_columns) with ordinality as k (name, n)
+    join pg_attribute as a on a.attrelid = v_watch.relation and a.attname = k.name;
     if v_watch.key_columns is null then
         perform recovery._fail('RC006', format('%s has no primary key', v_watch.relation),
             'Events and closings name a row by its primary key.');

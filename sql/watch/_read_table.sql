@@ -9,12 +9,10 @@ declare
     v_watch  recovery.watch := p_watch;
     v_column record;
 begin
-    select array_agg(a.attname order by k.n), array_agg(format_type(a.atttypid, a.atttypmod) order by k.n)
-    into v_watch.key_columns, v_watch.key_types
-    from pg_index as i
-    cross join lateral unnest(i.indkey) with ordinality as k (attnum, n)
-    join pg_attribute as a on a.attrelid = i.indrelid and a.attnum = k.attnum
-    where i.indrelid = v_watch.relation and i.indisprimary and k.n <= i.indnkeyatts;
+    v_watch.key_columns := recovery._primary_key(v_watch.relation);
+    select array_agg(format_type(a.atttypid, a.atttypmod) order by k.n) into v_watch.key_types
+    from unnest(v_watch.key_columns) with ordinality as k (name, n)
+    join pg_attribute as a on a.attrelid = v_watch.relation and a.attname = k.name;
     if v_watch.key_columns is null then
         perform recovery._fail('RC006', format('%s has no primary key', v_watch.relation),
             'Events and closings name a row by its primary key.');
