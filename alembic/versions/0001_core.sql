@@ -6839,7 +6839,7 @@ begin
     for v_watch in
         select w.name
         from recovery._attached_watches() as w
-        where tg_tag not in ('ALTER TABLE', 'GRANT', 'REVOKE')
+        where tg_tag <> 'ALTER TABLE'
            or w.relation::oid in (select d.objid from pg_event_trigger_ddl_commands() as d)
         order by w.family, w.position
     loop
@@ -14646,8 +14646,8 @@ begin
     create event trigger recovery_10_release on ddl_command_start
         when tag in ('ALTER TABLE') execute function recovery._release_columns();
     create event trigger recovery_20_follow on ddl_command_end
-        when tag in ('ALTER TABLE', 'ALTER TYPE', 'ALTER SCHEMA', 'ALTER FUNCTION', 'GRANT', 'REVOKE', 'CREATE POLICY',
-                     'ALTER POLICY', 'DROP POLICY', 'CREATE TRIGGER')
+        when tag in ('ALTER TABLE', 'ALTER TYPE', 'ALTER SCHEMA', 'ALTER FUNCTION', 'CREATE POLICY', 'ALTER POLICY',
+                     'DROP POLICY', 'CREATE TRIGGER')
         execute function recovery._follow_ddl();
     create event trigger recovery_25_return on ddl_command_end
         when tag in ('ALTER TABLE') execute function recovery._return_triggers();

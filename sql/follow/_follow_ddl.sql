@@ -19,7 +19,7 @@ begin
     for v_watch in
         select w.name
         from recovery._attached_watches() as w
-        where tg_tag not in ('ALTER TABLE', 'GRANT', 'REVOKE')
+        where tg_tag <> 'ALTER TABLE'
            or w.relation::oid in (select d.objid from pg_event_trigger_ddl_commands() as d)
         order by w.family, w.position
     loop

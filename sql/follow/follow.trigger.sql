@@ -5,8 +5,8 @@ begin
     create event trigger recovery_10_release on ddl_command_start
         when tag in ('ALTER TABLE') execute function recovery._release_columns();
     create event trigger recovery_20_follow on ddl_command_end
-        when tag in ('ALTER TABLE', 'ALTER TYPE', 'ALTER SCHEMA', 'ALTER FUNCTION', 'GRANT', 'REVOKE', 'CREATE POLICY',
-                     'ALTER POLICY', 'DROP POLICY', 'CREATE TRIGGER')
+        when tag in ('ALTER TABLE', 'ALTER TYPE', 'ALTER SCHEMA', 'ALTER FUNCTION', 'CREATE POLICY', 'ALTER POLICY',
+                     'DROP POLICY', 'CREATE TRIGGER')
         execute function recovery._follow_ddl();
     create event trigger recovery_25_return on ddl_command_end
         when tag in ('ALTER TABLE') execute function recovery._return_triggers();
