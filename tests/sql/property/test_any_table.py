@@ -10,10 +10,12 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import psycopg
+import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
@@ -238,6 +240,13 @@ def open_rows(conn: Connection, table: Table) -> set[int]:
     return {row[0] for row in found}
 
 
+@pytest.fixture
+def twin(new_database: Callable[..., str], template: str) -> Iterator[Connection]:
+    """A database in which nobody is watched; one for all examples of a test."""
+    with psycopg.connect(new_database(template), autocommit=True) as conn:
+        yield conn
+
+
 @settings(
     max_examples=int(os.environ.get("RECOVERY_EXAMPLES", "15")),
     deadline=None,
@@ -252,15 +261,13 @@ def open_rows(conn: Connection, table: Table) -> set[int]:
 def test_p01_p02_p12_p13_exactly_the_orphans_close(
     conn: Connection,
     connect: Callable[..., Connection],
-    new_database: Callable[..., str],
-    template: str,
+    twin: Connection,
     table: Table,
     before: list[Any],
     changes: list[str],
     after: list[Any],
 ) -> None:
     assume(len({name.lower() for name in table.names}) == len(table.names))
-    twin = twins(new_database, template)
     sessions = {who: connect(autocommit=True) for who in ("a", "b", "nobody")}
     try:
         for statement in table.create():
@@ -309,16 +316,3 @@ def test_p01_p02_p12_p13_exactly_the_orphans_close(
         conn.execute(
             "update recovery.server set ended = now(), reason = 'shutdown' where ended is null"
         )
-
-
-_twins: dict[int, Connection] = {}
-
-
-def twins(new_database: Callable[..., str], template: str) -> Connection:
-    """A database in which nobody is watched; one for all examples of a test."""
-    import psycopg
-
-    if id(new_database) not in _twins:
-        _twins.clear()
-        _twins[id(new_database)] = psycopg.connect(new_database(template), autocommit=True)
-    return _twins[id(new_database)]
