@@ -13933,7 +13933,8 @@ as $$
     select 'row-missing', 'error', 'table', t.name, 'its one row is missing', null,
         array[format('insert into %s default values;', t.name)]
     from (values ('recovery.observation', exists (select from recovery.observation)),
-        ('recovery.clock', exists (select from recovery.clock))) as t (name, filled)
+        ('recovery.clock', exists (select from recovery.clock)),
+        ('recovery.event_floor', exists (select from recovery.event_floor))) as t (name, filled)
     where not t.filled
     union all
     select 'owner-changed', 'error', 'database', current_database()::text,
@@ -13946,7 +13947,7 @@ as $$
         select c.oid::regclass::text as name, case c.relkind when 'v' then 'view' else 'table' end as what,
             c.relowner = 'recovery_owner'::regrole as ours
         from pg_class as c
-        where c.relnamespace = 'recovery'::regnamespace and c.relkind in ('r', 'v') and c.relname <> 'alembic_version'
+        where c.relnamespace = 'recovery'::regnamespace and c.relkind in ('r', 'p', 'v') and c.relname <> 'alembic_version'
         union all
         select f.oid::regprocedure::text, case f.prokind when 'p' then 'procedure' else 'function' end,
             f.proowner = 'recovery_owner'::regrole
@@ -14188,10 +14189,14 @@ as $$
         -- Without these nothing works; a restore without privileges has none of them.
         select 'recovery_server', p.oid from pg_proc as p
         where p.pronamespace = 'recovery'::regnamespace and p.proname in ('boot', 'sweep', 'shutdown', 'heartbeat',
-            'keeper_heartbeat', 'claim_sweep', 'horizon', 'touch', 'light_fuse', 'extend_fuses', 'cancel_fuse')
+            'keeper_heartbeat', 'claim_sweep', 'touch', 'light_fuse', 'extend_fuses', 'cancel_fuse')
         union all
         select 'recovery_listener', p.oid from pg_proc as p
-        where p.pronamespace = 'recovery'::regnamespace and p.proname in ('version', 'horizon', 'timeline')
+        where p.pronamespace = 'recovery'::regnamespace and p.proname in ('version', 'timeline')
+        union all
+        select r.name, p.oid from pg_proc as p cross join (values ('recovery_server'), ('recovery_listener')) as r (name)
+        where p.pronamespace = 'recovery'::regnamespace and p.proname in ('read', 'page', 'tail', 'event_range',
+            'create_consumer', 'fetch', 'acknowledge', 'move_consumer', 'drop_consumer')
         union all
         select 'recovery_runner', p.oid from pg_proc as p
         where p.pronamespace = 'recovery'::regnamespace and p.proname in ('_fence_write', '_announce_written')
