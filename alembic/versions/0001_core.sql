@@ -12132,15 +12132,23 @@ security definer
 set search_path = pg_catalog, pg_temp
 set jit = off
 as $$
-/* r  records above p_after, from the one in which it is, and how many events stand before each of them
-   s  as many of them as it takes to reach the limit, and the one before each
-   g  records that have appeared in the gaps; one of which a part is done begins before its gap
+/* g  records that have appeared in the gaps; one of which a part is done begins before its gap
+   r  records above p_after, from the one in which it is, and how many events stand before each of them
+   s  as many of them as it takes to reach the limit, and the one before each. None if there may be more in the gaps:
+      what stands above must not come before what it followed
 
    One statement, and so one look: what is not in it is a gap. */
 declare
     v_looked bigint;
 begin
-    with r as materialized (
+    with g as materialized (
+        select o.*, lower(m.missing) - 1 as after
+        from unnest(p_gaps) as m (missing)
+        cross join lateral (
+            select * from recovery.outbox as o
+            where o.id > lower(m.missing) - 100 and o.id < upper(m.missing) order by o.id limit p_limit) as o
+        order by o.id limit p_limit
+    ), r as materialized (
         select o.*, sum(o.n) over (order by o.id) - o.n as before
         from (
             select o.*, greatest(0, coalesce(cardinality(o.keys), 1) - greatest(0, p_after - o.id + 1)) as n
@@ -12149,14 +12157,7 @@ begin
         ) as o
     ), s as materialized (
         select r.*, lag(r.id, 1, p_after - p_after % 100) over (order by r.id) as previous
-        from r where r.before < p_limit
-    ), g as materialized (
-        select o.*, lower(m.missing) - 1 as after
-        from unnest(p_gaps) as m (missing)
-        cross join lateral (
-            select * from recovery.outbox as o
-            where o.id > lower(m.missing) - 100 and o.id < upper(m.missing) order by o.id limit p_limit) as o
-        order by o.id limit p_limit
+        from r where r.before < p_limit and (select count(*) from g) < p_limit
     ), e as (
         select row(o.id + coalesce(k.n, 1) - 1, o.at, o.server_epoch, o.watch, o.kind, o.topic, coalesce(o.key, k.key),
                    coalesce(o.group_key, k.group_key), o.reason, o.detector, o.old, o.new)::recovery.event_row as event,
