@@ -13,6 +13,7 @@ import contextlib
 import json
 import os
 import random
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -100,12 +101,18 @@ def listen(dsn: str, journal: Journal) -> None:
                 journal.event(events.get(0.1))
 
 
+def still_alive() -> None:
+    """Ends a consumer in plain SQL whose next look takes too long: a driver waits for ever."""
+    signal.alarm(10)
+
+
 def fetch(dsn: str, journal: Journal) -> None:
     """SQL, and nothing of ours; acknowledges a part now and then."""
     dice = random.Random()
     with psycopg.connect(dsn, autocommit=True, connect_timeout=5) as conn:
         conn.execute("select recovery.create_consumer(%s, 0)", (journal.consumer,))
         while True:
+            still_alive()
             rows = conn.execute(
                 "select id, watch, key, kind, coalesce(new, old), receipt from recovery.fetch(%s, %s) order by id",
                 (journal.consumer, dice.choice((1, 20, 300))),
@@ -126,6 +133,7 @@ def fetch_exactly(dsn: str, journal: Journal) -> None:
         conn.execute("select recovery.create_consumer(%s, 0)", (journal.consumer,))
         conn.commit()
         while True:
+            still_alive()
             rows = conn.execute(
                 "select id, watch, key, kind, coalesce(new, old), receipt from recovery.fetch(%s, 100) order by id",
                 (journal.consumer,),
@@ -147,6 +155,7 @@ def read_settled(dsn: str, journal: Journal) -> None:
     with psycopg.connect(dsn, autocommit=True, connect_timeout=5) as conn:
         position = journal.position()
         while True:
+            still_alive()
             rows = conn.execute(
                 "select id, watch, key, kind, coalesce(new, old) from recovery.read(%s, 200)",
                 (position,),
@@ -166,6 +175,7 @@ def read_page(dsn: str, journal: Journal) -> None:
     with psycopg.connect(dsn, autocommit=True, connect_timeout=5) as conn:
         newest, gaps = json.loads(kept.read_text()) if kept.exists() else (0, "{}")
         while True:
+            still_alive()
             state, *rows = conn.execute(
                 "select id, watch, key, kind, coalesce(new, old), newest, gaps::text"
                 " from recovery.page(%s, %s::int8multirange, 100)", (newest, gaps),

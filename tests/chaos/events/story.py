@@ -66,6 +66,11 @@ class Consumer:
                 stderr=self._complaints,
             )
 
+    def state(self) -> str:
+        lines = self.journal.read_text().splitlines() if self.journal.exists() else []
+        process = self._process
+        return f"pid {process and process.pid}, ended {process and process.poll()}, {len(lines)} lines, {lines[-1:]}"
+
     def reads(self) -> bool:
         return self.journal.exists() and self.journal.stat().st_size > 1000
 
@@ -165,7 +170,10 @@ class Story:
         end = time.monotonic() + BOUND
         while True:
             verdict = self._look()
-            if not verdict.missing or time.monotonic() > end:
+            if not verdict.missing:
+                break
+            if time.monotonic() > end:
+                self._look_around()
                 break
             self._start(writers=False)
             time.sleep(0.3)
@@ -180,6 +188,19 @@ class Story:
                 if line and not line.startswith((" ", "Traceback")):
                     lines[f"{path.stem}: {line}"] += 1
         return "\n".join(f"{count} x {line}" for line, count in lines.most_common(60))
+
+    def _look_around(self) -> None:
+        """Why somebody still has not had everything."""
+        lines = [f"{c.name} {c.state()}" for c in self.consumers]
+        with psycopg.connect(self.cluster.dsn(self.name), autocommit=True) as conn:
+            lines += map(
+                str,
+                conn.execute(
+                    "select pid, state, wait_event_type, wait_event, clock_timestamp() - state_change, backend_xid,"
+                    " client_port, left(query, 100) from pg_stat_activity where datname = current_database()"
+                ),
+            )
+        (self.folder / "end.log").write_text("\n".join(lines))
 
     def _look(self) -> Verdict:
         with psycopg.connect(self.cluster.dsn(self.name), autocommit=True) as conn:
