@@ -128,7 +128,8 @@ class Consumer(Iterator[Event], AsyncIterator[Event]):
         """Ends the loop, from any thread, once it asks for the next event."""
         self._stopped.set()
         conn = self._conn
-        if conn is not None and not self._page:
+        # Only a loop that waits has to be woken: another one has yet to acknowledge.
+        if conn is not None and not self._page and self._given is None:
             sever(conn)
 
     def close(self, *, acknowledge: bool = True) -> None:
