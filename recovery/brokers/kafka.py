@@ -50,8 +50,11 @@ class KafkaPublisher(Publisher):
                 failure = error
         raise failure
 
+    async def _prepare(self, client: Any) -> None:
+        """Topics are the broker's to make, or of whoever runs it."""
+
     async def _send(self, message: Message) -> None:
-        from aiokafka.errors import MessageSizeTooLargeError
+        from aiokafka.errors import MessageSizeTooLargeError  # type: ignore[import-untyped]
 
         try:
             await self._broker.publish(

@@ -22,6 +22,8 @@ __all__ = ["FIELDS", "Message", "Template", "message_id"]
 #: What may stand in braces in a subject.
 FIELDS = ("watch", "kind", "topic", "group", "reason")
 
+#: Bytes of a header; the body has all of it.
+_HEADER = 255
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -134,5 +136,6 @@ def _word(value: str | None) -> str:
 
 
 def _line(value: str) -> str:
-    """A value as a header: in NATS a header ends with its line."""
-    return re.sub(r"[\x00-\x1f\x7f]", " ", value)
+    """A value as a header: one line, since that is what ends it in NATS, and short."""
+    line = re.sub(r"[\x00-\x1f\x7f]", " ", value)
+    return line.encode()[:_HEADER].decode(errors="ignore")

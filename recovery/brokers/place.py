@@ -90,9 +90,9 @@ def shown(place: Place) -> str:
     """The place as a message may show it: without user, password and options."""
     if not isinstance(place, str):
         return "the broker"
-    scheme, _, rest = place.partition("://")
+    scheme, colon, rest = place.rpartition("://")
     hosts = rest.partition("?")[0].split(",")
-    return f"{scheme}://" + ",".join(host.rpartition("@")[2] for host in hosts)
+    return scheme + colon + ",".join(host.rpartition("@")[2] for host in hosts)
 
 
 def _split(url: str) -> SplitResult:
@@ -100,7 +100,7 @@ def _split(url: str) -> SplitResult:
     where = shown(url)
     if "://" not in url or parts.scheme not in _SCHEMES:
         known = ", ".join(f"{scheme}://" for scheme in _SCHEMES)
-        raise InvalidArgument(f"{where.removeprefix('://')} is no URL of a broker; it begins with {known}")
+        raise InvalidArgument(f"{where or url!r} is no URL of a broker; it begins with {known}")
     if not parts.netloc.rpartition("@")[2].partition(":")[0]:
         raise InvalidArgument(f"{where}: the host is missing")
     kind = _SCHEMES[parts.scheme]
@@ -110,8 +110,11 @@ def _split(url: str) -> SplitResult:
             raise InvalidArgument(f"{where}: the port is not a number")
         if kind == "kafka" and not colon:
             raise InvalidArgument(f"{where}: Kafka needs host and port of each")
-    if kind in ("nats", "kafka") and (parts.path.strip("/") or parts.query):
+    path = parts.path.strip("/")
+    if kind in ("nats", "kafka") and (path or parts.query):
         raise InvalidArgument(f"{where}: a URL of {kind} ends after host and port")
+    if kind == "redis" and path and not path.isdigit():
+        raise InvalidArgument(f"{where}: a database of Redis is a number")
     return parts
 
 
@@ -161,7 +164,10 @@ def _redis(url: str, parts: SplitResult, patience: float) -> Any:
     from faststream.redis import RedisBroker
 
     return RedisBroker(
-        url, socket_timeout=patience, socket_connect_timeout=patience / 2, logger=None
+        url,
+        socket_timeout=patience,
+        socket_connect_timeout=patience / 2,
+        logger=None,  # type: ignore[arg-type]  # as for the others, only not declared
     )
 
 

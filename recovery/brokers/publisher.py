@@ -95,6 +95,7 @@ class Publisher(ABC):
             except TooLarge:
                 await self._send(message.without_images())
 
+    @abstractmethod
     async def _prepare(self, client: Any) -> None:
         """Looks whether the broker is as it should be, over its own client."""
 
@@ -106,9 +107,7 @@ class Publisher(ABC):
         """Publishes one message and waits for its confirmation."""
 
 
-async def in_order(
-    messages: Sequence[Message], send: Callable[[Message], Awaitable[None]]
-) -> None:
+async def in_order(messages: Sequence[Message], send: Callable[[Message], Awaitable[None]]) -> None:
     """Sends messages: those of one row each after the other's end, those of different rows at once.
 
     The first failure ends it, and is raised.
