@@ -153,19 +153,27 @@ class Broker:
         """Whether it does more than to accept a connection."""
         return True
 
-    def prepare(self) -> None:
+    def prepare(self, name: str = "recovery") -> None:
         """Makes what only a consumer makes: without it there is nowhere to publish to."""
 
-    def received(self) -> list[Received]:
-        """All that it has, in its order, duplicates and all."""
-        return asyncio.run(self.read())
+    def received(self, name: str = "recovery") -> list[Received]:
+        """All that it has below a name, in its order, duplicates and all.
 
-    async def read(self) -> list[Received]:
+        Args:
+            name: of the stream and exchange, and the first word of each subject.
+        """
+        return asyncio.run(self.read(name))
+
+    async def read(self, name: str) -> list[Received]:
         raise NotImplementedError
 
 
 class Nats(Broker):
     NAME, PROGRAM, DROPS = "nats", "nats-server", True
+
+    def __init__(self, max_payload: str = "1MB") -> None:
+        super().__init__()
+        self._max_payload = max_payload
 
     @property
     def url(self) -> str:
@@ -175,18 +183,21 @@ class Nats(Broker):
         (self.folder / "nats.conf").write_text(
             f"listen: 127.0.0.1:{self.port}\n"
             f'jetstream {{ store_dir: "{self.folder}/store" }}\n'
-            f"max_payload: 64KB\n"
+            f"max_payload: {self._max_payload}\n"
         )
         return [self.program(), "-c", str(self.folder / "nats.conf")]
 
-    async def read(self) -> list[Received]:
+    async def read(self, name: str) -> list[Received]:
         import nats
 
         client = await nats.connect(self.url)
         try:
             jetstream = client.jetstream()
-            there = (await jetstream.stream_info("recovery")).state.messages
-            subscription = await jetstream.subscribe("", stream="recovery", ordered_consumer=True)
+            try:
+                there = (await jetstream.stream_info(name)).state.messages
+            except nats.js.errors.NotFoundError:
+                return []
+            subscription = await jetstream.subscribe("", stream=name, ordered_consumer=True)
             found = []
             while len(found) < there:
                 message = await subscription.next_msg(timeout=10)
@@ -224,12 +235,12 @@ class Redis(Broker):
             except redis.RedisError:  # it loads what it kept
                 return False
 
-    async def read(self) -> list[Received]:
+    async def read(self, name: str) -> list[Received]:
         import redis
 
         found = []
         with redis.Redis(port=self.port, decode_responses=True) as client:
-            for key in client.scan_iter("*", _type="stream"):
+            for key in client.scan_iter(f"{name}.*", _type="stream"):
                 for entry, fields in client.xrange(key):
                     found.append(
                         (
@@ -300,24 +311,24 @@ class RabbitMQ(Broker):
         subprocess.run(["epmd", "-kill"], env=environment, capture_output=True, check=False)
         shutil.rmtree(self.folder)
 
-    def prepare(self) -> None:
+    def prepare(self, name: str = "recovery") -> None:
         async def bind() -> None:
             import aio_pika
 
             async with await aio_pika.connect(self.url) as connection:
                 channel = await connection.channel()
-                exchange = await channel.declare_exchange("recovery", "topic", durable=True)
-                queue = await channel.declare_queue("all", durable=True)
+                exchange = await channel.declare_exchange(name, "topic", durable=True)
+                queue = await channel.declare_queue(name, durable=True)
                 await queue.bind(exchange, "#")
 
         asyncio.run(bind())
 
-    async def read(self) -> list[Received]:
+    async def read(self, name: str) -> list[Received]:
         import aio_pika
 
         found = []
         async with await aio_pika.connect(self.url) as connection:
-            queue = await (await connection.channel()).get_queue("all")
+            queue = await (await connection.channel()).get_queue(name)
             # Not acknowledged: when the connection ends, they are there again, in their order.
             while (message := await queue.get(no_ack=False, fail=False)) is not None:
                 found.append(
@@ -362,7 +373,7 @@ class Kafka(Broker):
         self.port = int(port.read_text())
         return super()._answers()
 
-    async def read(self) -> list[Received]:
+    async def read(self, name: str) -> list[Received]:
         import confluent_kafka as kafka
 
         consumer = kafka.Consumer(
@@ -375,8 +386,9 @@ class Kafka(Broker):
         try:
             topics = consumer.list_topics(timeout=10).topics
             parts = [
-                kafka.TopicPartition(name, part, kafka.OFFSET_BEGINNING)
-                for name, topic in topics.items()
+                kafka.TopicPartition(topic.topic, part, kafka.OFFSET_BEGINNING)
+                for topic in topics.values()
+                if topic.topic.startswith(f"{name}.")
                 for part in topic.partitions
             ]
             consumer.assign(parts)

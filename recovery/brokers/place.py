@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from recovery.brokers.publisher import Publisher
 from recovery.errors import InvalidArgument
 
-__all__ = ["Found", "Place", "find", "shown"]
+__all__ = ["Found", "Place", "find", "secrets", "shown"]
 
 #: ``nats://``, ``amqp://``, ``redis://`` or ``kafka://``; or what makes a FastStream broker.
 Place: TypeAlias = str | Callable[[], Any]
@@ -93,6 +93,16 @@ def shown(place: Place) -> str:
     scheme, colon, rest = place.rpartition("://")
     hosts = rest.partition("?")[0].split(",")
     return scheme + colon + ",".join(host.rpartition("@")[2] for host in hosts)
+
+
+def secrets(place: Place) -> set[str]:
+    """What of the place no message may show."""
+    if not isinstance(place, str):
+        return set()
+    users = [host.rpartition("@")[0] for host in urlsplit(place).netloc.split(",")]
+    # NATS takes a token in the place of the user.
+    words = [user.partition(":")[2] or user for user in users]
+    return {form for word in words if word for form in (word, unquote(word))}
 
 
 def _split(url: str) -> SplitResult:

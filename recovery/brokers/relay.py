@@ -12,18 +12,17 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from recovery.brokers.message import Message, Template
-from recovery.brokers.place import Place, find, shown
+from recovery.brokers.place import Place, find, secrets, shown
 from recovery.brokers.publisher import Publisher
 from recovery.database.connect import Target
 from recovery.database.link import backoff
 from recovery.errors import InvalidArgument
 from recovery.events.bus import Filter
 from recovery.events.consumer import Consumer, consume
-from recovery.types import Event
 
 __all__ = ["Relay"]
 
@@ -88,7 +87,7 @@ class Relay:
         if maxlen is not None and maxlen < 1:
             raise InvalidArgument(f"maxlen must be at least 1, not {maxlen}")
         self.published = 0  #: events that the broker has confirmed
-        self._where = shown(broker)
+        self._where, self._secrets, self._patience = shown(broker), secrets(broker), patience
         found = find(broker, patience)
         class_ = found.publisher
         if stream is not None and class_.STREAM is None:
@@ -195,7 +194,7 @@ class Relay:
             except Exception as error:
                 await self._disconnect()
                 failures += 1
-                why = _why(error)
+                why = self._why(error)
                 if why != said:
                     _log.warning("relay: %s: %s; events wait in the database", self._where, why)
                     said = why
@@ -206,3 +205,20 @@ class Relay:
                 return True
             if await self._sleep(backoff(failures, _SLOWEST)):
                 return False
+
+    async def _sleep(self, seconds: float) -> bool:
+        """Waits; whether it is to stop."""
+        assert self._woken is not None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._woken[1].wait()
+        return self._stopped.is_set()
+
+    def _why(self, error: Exception) -> str:
+        """What failed, in one line without a password."""
+        if isinstance(error, TimeoutError):
+            return f"no answer for {self._patience:g} s"
+        text = " ".join(str(error).split()).removeprefix("nats: ") or type(error).__name__
+        for secret in self._secrets:
+            text = text.replace(secret, "…")
+        return text

@@ -15,7 +15,7 @@ import typer
 
 from recovery import calls, closing
 from recovery._version import VERSION
-from recovery.cli import USAGE, close, config, show, supervise, target
+from recovery.cli import USAGE, close, config, relay, show, supervise, target
 from recovery.cli.choices import Action, AsJson, DryRun, Dsn, Kind, Policy
 
 __all__ = ["app", "run"]
@@ -32,6 +32,7 @@ app = typer.Typer(
 app.add_typer(config.commands)
 app.command()(close.close)
 app.command("run", cls=supervise.Command)(supervise.run)
+app.command()(relay.relay)
 
 
 def run(args: Sequence[str]) -> int:
