@@ -14,9 +14,6 @@ from recovery.cli.choices import Dsn, Kind
 
 __all__ = ["relay"]
 
-#: They log what the relay says in one line.
-_DRIVERS = ("aio_pika", "aiokafka", "aiormq", "faststream", "nats", "redis")
-
 
 def relay(
     url: Annotated[
@@ -65,8 +62,9 @@ def relay(
     """
     from recovery.brokers.relay import Relay
 
-    for driver in _DRIVERS:
-        logging.getLogger(driver).setLevel(logging.CRITICAL)
+    for handler in logging.root.handlers:
+        # What the drivers log in their own words, the relay says in one line.
+        handler.addFilter(logging.Filter("recovery"))
     filters: dict[str, Any] = {"watch": watch, "group": group, "kind": kind, "reason": reason}
     running = Relay(
         target.database(dsn),

@@ -377,6 +377,7 @@ def test_a_broker_of_ones_own_making_and_a_subscriber(
     keys = jobs(None, 3)
     wait_until_done(conn)
     got: list[dict[str, Any]] = []
+    whole = asyncio.Event()
 
     async def subscribe() -> None:
         broker = make()
@@ -384,12 +385,12 @@ def test_a_broker_of_ones_own_making_and_a_subscriber(
         @broker.subscriber(stream=StreamSub("own.public.job", last_id="0"))
         async def handle(event: dict[str, Any]) -> None:
             got.append(event)
+            if len(got) == 3:
+                whole.set()
 
         async with broker:
             await broker.start()
-            async with asyncio.timeout(20):
-                while len(got) < 3:
-                    await asyncio.sleep(0.01)
+            await asyncio.wait_for(whole.wait(), 20)
 
     asyncio.run(subscribe())
     assert [(event["kind"], event["key"]) for event in got] == [("opened", str(k)) for k in keys]
