@@ -8,6 +8,7 @@ keeps nothing when it ends.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import shutil
@@ -131,8 +132,9 @@ class Broker:
     def _signal(self, number: int) -> None:
         program = psutil.Process(self._pid)
         for process in [program, *program.children(recursive=True)]:
-            if process.name() != "epmd":  # Erlang's daemon goes on
-                process.send_signal(number)
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if process.name() != "epmd":  # Erlang's daemon goes on
+                    process.send_signal(number)
 
     def command(self) -> Sequence[str]:
         raise NotImplementedError

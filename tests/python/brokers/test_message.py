@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import re
+import subprocess
+import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -139,3 +143,31 @@ def test_a_broker_of_something_else_is_refused() -> None:
         recovery.InvalidArgument, match=r"object is not a broker of faststream.nats"
     ):
         find(object, 5.0)
+
+
+@pytest.mark.parametrize(
+    ("url", "module", "extra"),
+    [
+        ("nats://localhost", "faststream", "nats"),
+        ("nats://localhost", "nats", "nats"),
+        ("amqp://localhost", "aio_pika", "rabbit"),
+        ("redis://localhost", "redis", "redis"),
+        ("kafka://localhost:9092", "aiokafka", "kafka"),
+    ],
+)
+def test_what_is_not_installed_is_named(url: str, module: str, extra: str) -> None:
+    """In a process of its own, where the package can't be imported."""
+    code = (
+        f"import sys; sys.modules[{module!r}] = None\n"
+        f"from recovery.brokers import Relay\n"
+        f"Relay('', {url!r})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment()
+    )
+    assert f'{extra} needs more packages: pip install "pg-recovery[{extra}]"' in done.stderr
+
+
+def environment() -> dict[str, str]:
+    root = str(Path(recovery.__file__).parents[1])
+    return {**os.environ, "PYTHONPATH": root}
