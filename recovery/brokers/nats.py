@@ -21,10 +21,12 @@ class NatsPublisher(Publisher):
 
     STREAM = "stream"
 
+    _client: Any = None
+
     async def _prepare(self, client: Any) -> None:
         from nats.js.errors import NotFoundError
 
-        self._limit = client.max_payload
+        self._client, self._limit = client, client.max_payload
         jetstream = client.jetstream(timeout=self._patience)
         try:
             await jetstream.stream_info(self._stream)
@@ -56,5 +58,6 @@ class NatsPublisher(Publisher):
         )
 
     async def _close(self, broker: Any) -> None:
-        client = await broker.connect()  # the one that it has
-        await client.close()  # what was published is confirmed: there is nothing to drain
+        if self._client is not None:  # what was published is confirmed: there is nothing to drain
+            client, self._client = self._client, None
+            await client.close()

@@ -13,14 +13,16 @@ import logging
 import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from functools import partial
 
 from recovery.brokers.message import Message, Template
 from recovery.brokers.place import Place, find, secrets, shown
 from recovery.brokers.publisher import Publisher
+from recovery.calls.consumer import Fetched
 from recovery.database.connect import Target
 from recovery.database.link import backoff
-from recovery.errors import InvalidArgument
+from recovery.database.threads import in_thread
+from recovery.errors import ConnectionFailed, InvalidArgument, RecoveryError
 from recovery.events.bus import Filter
 from recovery.events.consumer import Consumer, consume
 
@@ -30,6 +32,9 @@ _log = logging.getLogger(__name__)
 
 #: Seconds between attempts, at most.
 _SLOWEST = 5.0
+#: Seconds until the next look after something came: writers NOTIFY at most every 20 ms.
+_SOON = 0.025
+_DATABASE = "the database"
 
 
 class Relay:
@@ -118,6 +123,7 @@ class Relay:
             limit=limit,
             poll=poll,
         )
+        self._poll = poll
         self._connected = False
         self._stopped = threading.Event()
         self._woken: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
@@ -133,7 +139,8 @@ class Relay:
 
         Raises:
             ReceiptStale: another process reads by this name (RC015).
-            RecoveryError: what the database refuses. While it can't be reached, it waits.
+            RecoveryError: what the database refuses; ConnectionFailed if it can't be reached in
+                the beginning. Later on it waits for it.
         """
         asyncio.run(self.arun())
 
@@ -143,12 +150,14 @@ class Relay:
         self._woken = (asyncio.get_running_loop(), woken)
         if self._stopped.is_set():
             woken.set()
+        events = self._open()
         try:
-            async with self._open() as events:
-                if await self._persist(self._connect):
-                    await self._follow(events)
+            await in_thread(events.start)
+            if await self._persist(self._where, self._connect):
+                await self._follow(events)
         finally:
             await self._disconnect()
+            await in_thread(events.close)
 
     def stop(self) -> None:
         """Ends `run`, from any thread or a signal handler: after the page that it has."""
@@ -158,17 +167,31 @@ class Relay:
             with contextlib.suppress(RuntimeError):  # its loop is closed
                 loop.call_soon_threadsafe(woken.set)
 
-    async def _follow(self, events: Any) -> None:
-        while not self._stopped.is_set():
-            page = await events.fetch()
+    async def _follow(self, events: Consumer) -> None:
+        pause = _SOON
+        page: list[Fetched] = []
+
+        def look() -> None:
+            page[:] = events.fetch()
             if not page:
-                await self._pause(events)
-                continue
-            messages = [self._publisher.message(event) for event in page]
-            if not await self._persist(lambda m=messages: self._publish(m)):
-                return  # nothing was acknowledged: it comes again
-            await events.acknowledge(page[-1])
-            self.published += len(page)
+                events.wait(pause)
+
+        while not self._stopped.is_set():
+            if not await self._persist(_DATABASE, lambda: in_thread(look)):
+                return
+            pause = _SOON if page else min(2 * pause, self._poll)
+            if page and not await self._deliver(events, page):
+                return
+
+    async def _deliver(self, events: Consumer, page: Sequence[Fetched]) -> bool:
+        """Publishes a page, then acknowledges it; whether that was done before the stop."""
+        messages = [self._publisher.message(fetched.event) for fetched in page]
+        if not await self._persist(self._where, lambda: self._publish(messages)):
+            return False
+        self.published += len(page)
+        # To acknowledge twice does no harm: the answer may have been lost.
+        done = partial(events.acknowledge, page[-1])
+        return await self._persist(_DATABASE, lambda: in_thread(done))
 
     async def _connect(self) -> None:
         if not self._connected:
@@ -183,28 +206,23 @@ class Relay:
         self._connected = False
         await self._publisher.close()
 
-    async def _persist(self, step: Callable[[], Awaitable[None]]) -> bool:
+    async def _persist(self, where: str, step: Callable[[], Awaitable[None]]) -> bool:
         """Does a step, on new connections until it succeeds; whether it did before the stop."""
         failures, since, said = 0, time.monotonic(), ""
-        while True:
-            try:
-                await step()
-            except (InvalidArgument, TypeError):
-                raise  # no other connection helps
-            except Exception as error:
+        while (error := await _failure(step)) is not None:
+            if where == self._where:
                 await self._disconnect()
-                failures += 1
-                why = self._why(error)
-                if why != said:
-                    _log.warning("relay: %s: %s; events wait in the database", self._where, why)
-                    said = why
-            else:
-                if failures:
-                    lost = time.monotonic() - since
-                    _log.warning("relay: %s is there again, after %.1f s", self._where, lost)
-                return True
+            failures += 1
+            why = self._why(error)
+            if why != said:
+                _log.warning("relay: %s: %s; events wait in the database", where, why)
+                said = why
             if await self._sleep(backoff(failures, _SLOWEST)):
                 return False
+        if failures:
+            seconds = time.monotonic() - since
+            _log.warning("relay: %s is there again, after %.1f s", where, seconds)
+        return True
 
     async def _sleep(self, seconds: float) -> bool:
         """Waits; whether it is to stop."""
@@ -222,3 +240,23 @@ class Relay:
         for secret in self._secrets:
             text = text.replace(secret, "…")
         return text
+
+
+async def _failure(step: Callable[[], Awaitable[None]]) -> Exception | None:
+    """Does a step; what failed, if another attempt may succeed. Else that is raised."""
+    found: Exception | None = None
+    try:
+        await step()
+    except asyncio.CancelledError:
+        # A driver cancels what waits for a connection that is lost.
+        found = ConnectionError("the connection was lost")
+    except ConnectionFailed as error:
+        found = error
+    except (RecoveryError, TypeError):
+        raise  # the database refuses; no such option
+    except Exception as error:
+        found = error
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError  # also if a driver has swallowed it
+    return found

@@ -289,7 +289,10 @@ def test_what_is_too_large_comes_without_its_values(
 
 @pytest.mark.parametrize(
     ("kind", "login", "said"),
-    [("rabbitmq", "guest:wr0ng", "ACCESS_REFUSED"), ("redis", "nobody:wr0ng", "invalid username-password pair")],
+    [
+        ("rabbitmq", "guest:wr0ng", "ACCESS_REFUSED"),
+        ("redis", "nobody:wr0ng", "invalid username-password pair"),
+    ],
 )
 def test_a_wrong_password_is_told_and_not_shown(
     kind: str,
