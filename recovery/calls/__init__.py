@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from recovery.calls import (
     closing,
+    consumer,
     event,
     fuse,
     process,
@@ -43,6 +44,7 @@ __all__ = [
     "Row",
     "arun",
     "closing",
+    "consumer",
     "event",
     "fuse",
     "key",
