@@ -158,6 +158,25 @@ class Consumer(Iterator[Event], AsyncIterator[Event]):
         """
         self._run(calls.consumer.acknowledge(fetched.receipt))
 
+    def wait(self, seconds: float) -> bool:
+        """For who fetches by himself: waits until something may have come, at most so long.
+
+        Returns:
+            Whether it was woken. Without LISTEN (behind a pooler) nothing wakes it.
+
+        Raises:
+            ConnectionFailed: the connection is lost.
+        """
+        conn = self._conn = self._conn or self._connect()
+        try:
+            if self._listens:
+                return any(True for _ in conn.notifies(timeout=seconds, stop_after=1))
+        except psycopg.Error as error:
+            self._close()
+            raise ConnectionFailed(str(error)) from error
+        self._stopped.wait(seconds)
+        return False
+
     def __next__(self) -> Event:
         self._finish_given()
         while not self._page:
