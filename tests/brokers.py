@@ -37,7 +37,7 @@ _KEPT = """
 echo "$pid"
 exec >/dev/null
 cat
-kill -TERM "$pid" 2>/dev/null
+kill -TERM "$pid" 2>/dev/null; kill -CONT "$pid" 2>/dev/null  # it may be frozen
 wait "$pid"
 """
 

@@ -116,21 +116,30 @@ async def in_order(messages: Sequence[Message], send: Callable[[Message], Awaita
     for message in messages:
         rows.setdefault(message.row, []).append(message)
     free = asyncio.Semaphore(_IN_FLIGHT)
-    confirmed = 0
 
     async def send_row(row: list[Message]) -> None:
-        nonlocal confirmed
         for message in row:
             async with free:
-                await send(message)
-            confirmed += 1
+                await _confirmed(send(message))
 
+    # Not a TaskGroup: in Python 3.11 a failure in it leaves its own task marked as cancelled.
+    tasks = [asyncio.ensure_future(send_row(row)) for row in rows.values()]
     try:
-        async with asyncio.TaskGroup() as group:
-            for row in rows.values():
-                group.create_task(send_row(row))
-    except BaseExceptionGroup as failures:
-        raise failures.exceptions[0] from None
-    if confirmed < len(messages):
-        # Drivers cancel what waits on a lost connection, which a TaskGroup takes for an end.
-        raise ConnectionError("the connection was lost")
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        task.result()
+
+
+async def _confirmed(sending: Awaitable[None]) -> None:
+    """Waits for a confirmation. A driver may cancel what waits on a connection that is lost."""
+    try:
+        await sending
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise ConnectionError("the connection was lost") from None

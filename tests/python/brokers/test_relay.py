@@ -27,7 +27,7 @@ from python.brokers.conftest import (
 )
 from python.conftest import Insert
 from recovery.brokers import Relay
-from recovery.brokers.message import Template
+from recovery.brokers.message import Message, Template
 from recovery.brokers.publisher import in_order
 
 pytestmark = [pytest.mark.majors("newest"), pytest.mark.timeout(240)]
@@ -287,6 +287,28 @@ def test_what_is_too_large_comes_without_its_values(
     assert small["new"]["status"] == "done"
 
 
+def test_p09_its_connection_to_the_database_is_cut(
+    own: Callable[..., Broker],
+    relay: Callable[..., Relay],
+    jobs: Insert,
+    conn: psycopg.Connection[Any],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """P9: while it waits, and again."""
+    broker = own("nats")
+    relay(broker.url, limit=10)
+    for count in range(1, 4):
+        jobs(None, 30)
+        wait_until_done(conn)
+        cut = "select pg_terminate_backend(pid, 10000) from pg_stat_activity where pid = %s"
+        pid = wait_for(lambda: listening(conn), 20)
+        conn.execute(cut, [pid])
+        wait_for(lambda n=count: caplog.text.count("the database is there again") == n, 20)
+    jobs(None, 30)
+    wait_until_done(conn)
+    assert len(broker.received()) == 120
+
+
 @pytest.mark.parametrize(
     ("kind", "login", "said"),
     [
@@ -422,7 +444,7 @@ def test_a_broker_of_ones_own_making_and_a_subscriber(
 
 
 async def test_what_a_driver_cancels_counts_as_lost() -> None:
-    """Not as confirmed: a TaskGroup takes a cancelled task for one that has ended."""
+    """Not as confirmed, and not as if somebody had stopped the relay."""
 
     async def send(message: Any) -> None:
         future = asyncio.get_running_loop().create_future()
@@ -435,6 +457,34 @@ async def test_what_a_driver_cancels_counts_as_lost() -> None:
     assert json.loads(message.body)["id"] == 1
     with pytest.raises(ConnectionError, match="lost"):
         await in_order([message], send)
+    task = asyncio.current_task()
+    assert task is not None
+    assert not task.cancelling()
+
+
+async def test_the_first_failure_ends_a_page_and_leaves_no_mark() -> None:
+    """Python 3.11's TaskGroup leaves the task that has it marked as cancelled."""
+    sent: list[str] = []
+
+    async def send(message: Message) -> None:
+        if message.row == "w:3":
+            raise OSError("refused")
+        await asyncio.sleep(0 if message.row == "w:1" else 60)
+        sent.append(message.row)
+
+    at = datetime.now(UTC)
+    messages = [
+        Template("r").message(
+            recovery.Event(n, at, "w", "closed", None, str(n), None, None, None, "x")
+        )
+        for n in (1, 2, 3)
+    ]
+    with pytest.raises(OSError, match="refused"):
+        await in_order(messages, send)
+    assert sent in ([], ["w:1"])
+    task = asyncio.current_task()
+    assert task is not None
+    assert not task.cancelling()
 
 
 def acknowledging(conn: psycopg.Connection[Any]) -> int | None:
@@ -442,5 +492,14 @@ def acknowledging(conn: psycopg.Connection[Any]) -> int | None:
     row = conn.execute(
         "select pid from pg_stat_activity where datname = current_database()"
         " and wait_event_type = 'Lock' and query like '%acknowledge%' and pid <> pg_backend_pid()"
+    ).fetchone()
+    return None if row is None else row[0]
+
+
+def listening(conn: psycopg.Connection[Any]) -> int | None:
+    """The backend of the relay."""
+    row = conn.execute(
+        "select pid from pg_stat_activity where datname = current_database()"
+        " and application_name like '%consumer%' and pid <> pg_backend_pid()"
     ).fetchone()
     return None if row is None else row[0]
