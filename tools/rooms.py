@@ -29,6 +29,7 @@ ORDER = (
     "recovery",
     "migrations",
     "opencode",
+    "brokers",
     "run",
     "server",
     "hooks",

@@ -14,7 +14,7 @@ import typer
 
 from recovery import calls, closing
 from recovery._version import VERSION
-from recovery.cli import USAGE, close, config, consumers, events, show, supervise, target
+from recovery.cli import USAGE, close, config, consumers, events, relay, show, supervise, target
 from recovery.cli.choices import Action, AsJson, DryRun, Dsn, Policy
 
 __all__ = ["app", "run"]
@@ -33,6 +33,7 @@ app.add_typer(consumers.commands)
 app.command()(close.close)
 app.command()(events.events)
 app.command("run", cls=supervise.Command)(supervise.run)
+app.command()(relay.relay)
 
 
 def run(args: Sequence[str]) -> int:
