@@ -24,6 +24,7 @@ __all__ = [
     "PermissionDenied",
     "RecoveryError",
     "SchemaMismatch",
+    "SignatureInvalid",
     "TableBusy",
     "TokenMismatch",
     "WatchExists",
@@ -152,6 +153,10 @@ class ConnectionFailed(RecoveryError):
 
 class LeaseLapsed(RecoveryError):
     """No heartbeat was answered for a whole lease: others may have declared this process dead."""
+
+
+class SignatureInvalid(RecoveryError):
+    """The delivery of a webhook is not signed with this secret."""
 
 
 class TableBusy(RecoveryError):

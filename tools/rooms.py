@@ -32,6 +32,7 @@ ORDER = (
     "run",
     "server",
     "hooks",
+    "webhooks",
     "work",
     "events",
     "fence",

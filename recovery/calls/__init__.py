@@ -22,6 +22,7 @@ from recovery.calls import (
     status,
     watch,
     watchdog,
+    webhook,
 )
 from recovery.calls.core import (
     AnyAsyncConnection,
@@ -57,4 +58,5 @@ __all__ = [
     "text",
     "watch",
     "watchdog",
+    "webhook",
 ]
