@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 __all__ = ["compose", "encode", "message_id"]
@@ -17,7 +17,7 @@ def message_id(event: Mapping[str, Any]) -> str:
     time: so both are in it.
     """
     at = datetime.fromisoformat(event["at"])
-    micros = int((at - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1_000_000)
+    micros = (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
     return f"{event['id']}-{micros:x}"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import ipaddress
+import os
 import ssl
 import time
 from collections.abc import Mapping, Sequence
@@ -163,6 +164,7 @@ class Sender:
             error = f"the URL can't be read: {wrong}"
         except (httpx.HTTPError, OSError, UnicodeError) as failure:
             error = _words(failure)
+        error = None if error is None else error[:500].replace("\0", "?")
         return Attempt(status, error, time.monotonic() - begun, retry_after, address)
 
     async def _addresses(self, target: httpx.URL, port: int, allow: Sequence[Network]) -> list[str]:
@@ -289,7 +291,7 @@ def _words(error: BaseException) -> str:
     while found is not None:
         if isinstance(found, ssl.SSLCertVerificationError):
             return f"the certificate can't be trusted: {found.verify_message}"
-        if isinstance(found, OSError) and found.strerror:
-            return found.strerror.lower() if found.errno else found.strerror
+        if isinstance(found, OSError) and found.errno:
+            return os.strerror(found.errno).lower()  # asyncio's own words hold the address
         found = found.__cause__ or found.__context__
     return str(error) or type(error).__name__
