@@ -15,7 +15,7 @@ import typer
 
 from recovery import calls, closing
 from recovery._version import VERSION
-from recovery.cli import USAGE, close, config, show, supervise, target
+from recovery.cli import USAGE, close, config, show, supervise, target, webhook
 from recovery.cli.choices import Action, AsJson, DryRun, Dsn, Kind, Policy
 
 __all__ = ["app", "run"]
@@ -30,6 +30,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(config.commands)
+app.add_typer(webhook.commands)
+app.add_typer(webhook.looking)
 app.command()(close.close)
 app.command("run", cls=supervise.Command)(supervise.run)
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Action", "AsJson", "Bind", "DryRun", "Dsn", "Kind", "Policy", "Scope"]
+__all__ = ["Action", "AsJson", "Bind", "DryRun", "Dsn", "Kind", "Order", "Policy", "Scope"]
 
 Dsn = Annotated[
     str | None,
@@ -45,6 +45,13 @@ class Kind(StrEnum):
     failed = "failed"
     idle = "idle"
     cancel = "cancel"
+
+
+class Order(StrEnum):
+    """Of the deliveries of a webhook."""
+
+    row = "row"
+    group = "group"
 
 
 class Policy(StrEnum):

@@ -10,7 +10,7 @@ import ssl
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -275,7 +275,7 @@ async def test_proxies_of_the_environment_are_passed_by(monkeypatch: pytest.Monk
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with ca.pem, and a certificate and key of one.test and two.test each."""
     if shutil.which("openssl") is None:
         pytest.skip("no openssl")
@@ -297,7 +297,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             *("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key"),
             *("-days", "2", "-extfile", f"{name}.ext", "-out", f"{name}.pem"),
         )
-    yield folder
+    return folder
 
 
 def identity(authority: Path, name: str) -> ssl.SSLContext:
@@ -332,7 +332,6 @@ async def test_a_connection_serves_no_other_name(authority: Path) -> None:
                 assert (await sender.send(url, {}, b"{}", allow=ALLOW)).status == 204
             url = f"https://two.test:{receiver.port}/"
             assert (await sender.send(url, {}, b"{}", allow=ALLOW)).status is None
-    assert receiver.connections == 2
     assert len(receiver.got) == 2
 
 
