@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         PermissionDenied,
         RecoveryError,
         SchemaMismatch,
+        SignatureInvalid,
         TableBusy,
         TokenMismatch,
         WatchExists,
@@ -75,8 +76,8 @@ _HOMES = {
     "declared.watch": "Watch",
     "errors": "ConnectionFailed Draining EpochEnded EpochUnknown FuseOut InvalidArgument"
     " InvalidName Lagged LeaseLapsed NameTaken NotAutocommit PermissionDenied"
-    " RecoveryError SchemaMismatch TableBusy TokenMismatch WatchExists WatchInvalid"
-    " WatchUnknown WorkRevoked",
+    " RecoveryError SchemaMismatch SignatureInvalid TableBusy TokenMismatch WatchExists"
+    " WatchInvalid WatchUnknown WorkRevoked",
     "events.bus": "Bus Subscription",
     "events.listener": "Listener listen",
     "server.asgi": "lifespan",
@@ -120,6 +121,7 @@ __all__ = [
     "SchemaMismatch",
     "Server",
     "Service",
+    "SignatureInvalid",
     "Subscription",
     "TableBusy",
     "Target",

@@ -56,7 +56,9 @@ begin
             v_pause := make_interval(secs => least(
                 extract(epoch from v_webhook.max_backoff),
                 extract(epoch from v_webhook.backoff) * 4 ^ least(v_found.attempts - 1, 20)) * (0.5 + random()));
-            v_pause := greatest(v_pause, least(v_row.after, interval '1 day'));
+            if v_row.after is not null then
+                v_pause := greatest(v_pause, least(v_row.after, interval '1 day'));
+            end if;
         end if;
         if v_row.status is null or v_row.status = 429 or v_row.status >= 500 then
             v_webhook.failures := v_webhook.failures + 1;
