@@ -156,6 +156,10 @@ class Dispatcher(Block):
             except RuntimeError:
                 pass  # it has ended
 
+    def _ring(self) -> None:
+        self._rung = True
+        self._wake()
+
     def _hear(self) -> None:
         """Wakes it when something was written; without a direct connection it polls."""
         failures = 0
@@ -167,10 +171,10 @@ class Dispatcher(Block):
                         return
                     calls.run(conn, calls.event.listen())
                     failures = 0
+                    self._ring()  # for what was written before it listened
                     while not self._stopped.is_set():
                         for _ in conn.notifies(timeout=1.0, stop_after=1):
-                            self._rung = True
-                            self._wake()
+                            self._ring()
                         calls.run(conn, calls.session.backend_pid())  # does it still work?
             except (RecoveryError, psycopg.Error, OSError) as error:
                 failures += 1

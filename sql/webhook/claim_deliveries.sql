@@ -39,6 +39,7 @@ begin
     select array_agg(dead.event) into v_dead from dead;
     if v_dead is not null then
         perform recovery._promote_deliveries(p_webhook, recovery._next_in_line(p_webhook, v_dead));
+        v_now := recovery._now();  -- what comes next is due now
     end if;
     select greatest(0, case when v_webhook.failures < 5 then v_webhook.concurrency else 1 end - count(*)) into v_free
     from recovery.webhook_delivery as d

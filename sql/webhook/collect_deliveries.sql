@@ -6,12 +6,11 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_webhook  recovery.webhook;
-    v_consumer text := 'webhook:' || p_webhook;
-    v_open     integer;
-    v_event    record;
-    v_events   bigint[] := '{}';
-    v_receipt  text;
+    v_webhook recovery.webhook;
+    v_open    integer;
+    v_events  bigint[];
+    v_receipt text;
+    v_count   bigint;
 begin
     select w.* into v_webhook from recovery.webhook as w where w.name = p_webhook and w.paused is null for update;
     if not found then
@@ -24,29 +23,33 @@ begin
     if v_open >= 20000 then
         return 0;
     end if;
-    for v_event in select f.* from recovery.fetch(v_consumer, p_limit) as f order by f.id loop
+    with page as materialized (
+        select f.* from recovery.fetch('webhook:' || p_webhook, p_limit) as f
+    ),
+    added as (
         insert into recovery.webhook_delivery as d (webhook, event, watch, kind, key, lane, body, next_at)
-        values (
-            p_webhook, v_event.id, v_event.watch, v_event.kind, v_event.key,
-            case v_webhook.order_by when 'group' then v_event.group_key end,
-            jsonb_build_object(
-                'id', v_event.id, 'at', v_event.at, 'watch', v_event.watch, 'kind', v_event.kind,
-                'topic', v_event.topic, 'key', v_event.key, 'group', v_event.group_key,
-                'server_epoch', v_event.server_epoch, 'reason', v_event.reason, 'detector', v_event.detector,
-                'old', v_event.old, 'new', v_event.new),
-            recovery._now())
+        select p_webhook, p.id, p.watch, p.kind, p.key, case v_webhook.order_by when 'group' then p.group_key end,
+               jsonb_build_object(
+                   'id', p.id, 'at', p.at, 'watch', p.watch, 'kind', p.kind, 'topic', p.topic, 'key', p.key,
+                   'group', p.group_key, 'server_epoch', p.server_epoch, 'reason', p.reason,
+                   'detector', p.detector, 'old', p.old, 'new', p.new),
+               recovery._now()
+        from page as p
+        order by p.id
         -- It comes again if somebody has moved the consumer back: then it is meant to be sent again.
         on conflict (webhook, event) do update
         set state = 'waiting', attempts = 0, next_at = excluded.next_at, claim = null, done = null, body = excluded.body
-        where d.state in ('delivered', 'dead');
-        v_events := v_events || v_event.id;
-        v_receipt := v_event.receipt;
-    end loop;
+        where d.state in ('delivered', 'dead')
+        returning d.event
+    )
+    select array_agg(a.event), (select p.receipt from page as p order by p.id desc limit 1), (select count(*) from page)
+    into v_events, v_receipt, v_count
+    from added as a;
     if v_receipt is not null then
         perform recovery._promote_deliveries(p_webhook, v_events);
         perform recovery.acknowledge(v_receipt);
     end if;
-    return cardinality(v_events);
+    return v_count;
 end
 $$;
 

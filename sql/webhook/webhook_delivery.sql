@@ -19,7 +19,7 @@ create table recovery.webhook_delivery (
     constraint webhook_delivery_webhook_fkey foreign key (webhook) references recovery.webhook (name)
         on delete cascade,
     constraint webhook_delivery_state_check check (state in ('waiting', 'pending', 'delivered', 'dead'))
-);
+) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
 
 -- Only the first unfinished delivery of a row (or group) is pending, so what is searched for work holds no delivery
 -- that could not be sent, however many wait behind one that fails.
