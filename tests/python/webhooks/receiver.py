@@ -65,7 +65,11 @@ class Receiver:
                 super().setup()
 
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
+                length = int(self.headers["content-length"])
+                body = self.rfile.read(length)
+                if len(body) < length:  # who sent it has died over it
+                    self.close_connection = True
+                    return
                 got = Got(self.path, dict(self.headers.items()), body, time.time())
                 with owner._lock:
                     owner._now += 1

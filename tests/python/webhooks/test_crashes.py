@@ -101,7 +101,7 @@ def test_p09_a_dispatcher_that_is_killed_loses_nothing(
     writers = [Writer(dsn, seed) for seed in range(2)]
     cut = 0
     with Receiver(answer) as receiver:
-        add(receiver, timeout=1, max_attempts=50, concurrency=16)
+        secret = add(receiver, timeout=1, max_attempts=50, concurrency=16)
         for writer in writers:
             writer.start()
         for _ in range(10):
@@ -127,6 +127,8 @@ def test_p09_a_dispatcher_that_is_killed_loses_nothing(
         assert check(conn, receiver) > 500
         assert one(conn).dead == 0
         assert len(receiver.got) > len(set(receiver.events()))  # at least once
+        for got in receiver.got:
+            webhooks.verify(secret, got.headers, got.body)
 
 
 def count(conn: Connection) -> int:
