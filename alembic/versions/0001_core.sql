@@ -14328,12 +14328,14 @@ begin
                 select d.done from recovery.webhook_delivery as d
                 where d.webhook = v_webhook.name and d.state = v_state and d.state in ('delivered', 'dead')
                 order by d.done desc offset 100000 limit 1));
-            delete from recovery.webhook_delivery as d
-            where d.webhook = v_webhook.name and d.event in (
+            with old as materialized (
                 select o.event from recovery.webhook_delivery as o
                 where o.webhook = v_webhook.name and o.state = v_state and o.state in ('delivered', 'dead')
                   and o.done <= v_before
-                order by o.done limit p_limit for update skip locked);
+                order by o.done limit p_limit for update skip locked
+            )
+            delete from recovery.webhook_delivery as d using old
+            where d.webhook = v_webhook.name and d.event = old.event;
             get diagnostics v_some = row_count;
             v_count := v_count + v_some;
         end loop;

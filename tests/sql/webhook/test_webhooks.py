@@ -375,23 +375,22 @@ def test_pauses_grow_with_jitter_up_to_a_limit(jobs: Connection) -> None:
     add(jobs, None, 40)
     collect(jobs)
     for attempt in range(1, 9):
-        conn = jobs
-        conn.execute("update recovery.webhook set failures = 0")
-        events = claim(conn)
+        jobs.execute("update recovery.webhook set failures = 0")
+        events = claim(jobs)
         assert len(events) == 40
-        assert {state for _, state in record(conn, *events, status=500)} == {"pending"}
+        assert {state for _, state in record(jobs, *events, status=500)} == {"pending"}
         waits = [
             float(row[0])
-            for row in conn.execute(
+            for row in jobs.execute(
                 "select extract(epoch from next_at - tried) from recovery.webhook_delivery"
             )
         ]
         mean = min(600, 10 * 4 ** (attempt - 1))
         assert mean * 0.5 <= min(waits) < mean * 0.8
         assert mean * 1.2 < max(waits) <= mean * 1.5
-        later(conn)
-    events = claim(jobs)
+        later(jobs)
     jobs.execute("update recovery.webhook set failures = 0")
+    events = claim(jobs)
     assert {state for _, state in record(jobs, *events, status=500)} == {"dead"}
     assert (status(jobs)["dead"], status(jobs)["unfinished"]) == (40, 0)
 
