@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from recovery.calls import (
     closing,
+    consumer,
     event,
     fuse,
     process,
@@ -44,6 +45,7 @@ __all__ = [
     "Row",
     "arun",
     "closing",
+    "consumer",
     "event",
     "fuse",
     "key",

@@ -50,7 +50,7 @@ _PAGE = 1000
 _PAGES = 5
 #: Seconds between two times of forgetting what is old.
 _PRUNE = 60.0
-#: Seconds in which further wake-ups are one with the first: ordinary writes ring every 20 ms.
+#: Seconds until the next look after something came: writers NOTIFY at most every 20 ms.
 _SOON = 0.025
 #: Seconds for an answer of the database.
 _PATIENCE = 30.0
@@ -102,7 +102,8 @@ class Dispatcher(Block):
         self._outcomes: dict[str, list[Outcome]] = defaultdict(list)
         self._told: dict[str, str] = {}
         self._pruned = float("-inf")
-        self._looked = float("-inf")
+        self._look_in = poll
+        self._look_at = float("-inf")
 
     def start(self) -> None:
         """Begins to send.
@@ -224,13 +225,14 @@ class Dispatcher(Block):
         await self._record()
         now = time.monotonic()
         webhooks = await self._ask(calls.webhook.due())
-        if self._rung or now - self._looked >= self._poll:
+        if self._rung or now >= self._look_at:
+            self._look_in = _SOON if self._rung else min(2 * self._look_in, self._poll)
             self._rung = False
-            self._looked = now
             for webhook in webhooks:
                 await self._collect(webhook.name)
+            self._look_at = time.monotonic() + self._look_in
             webhooks = await self._ask(calls.webhook.due())
-        pause = self._poll
+        pause = max(0.0, self._look_at - time.monotonic())
         for webhook in webhooks:
             room = min(webhook.free, self._concurrency - len(self._tasks))
             if webhook.seconds is None or room < 1:
@@ -244,12 +246,15 @@ class Dispatcher(Block):
             for _ in range(10):
                 if await self._ask(calls.webhook.prune()) < _PAGE:
                     break
-        return _SOON if self._rung else pause
+        return 0.0 if self._rung else pause
 
     async def _collect(self, name: str) -> None:
         try:
             for _ in range(_PAGES):
-                if await self._ask(calls.webhook.collect(name, _PAGE)) < _PAGE:
+                found = await self._ask(calls.webhook.collect(name, _PAGE))
+                if found:
+                    self._look_in = _SOON  # writers that come close together ring once
+                if found < _PAGE:
                     return
             self._rung = True  # there is more
         except ConnectionFailed:

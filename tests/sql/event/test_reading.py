@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import os
 import random
-from functools import partial
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import psycopg
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from helpers import wait_for
-from sql.jobs import Connection, add, boot, refused, shutdown, value, write_as
+from sql.jobs import Connection, boot, shutdown, value, write_as
 
 Row = dict[str, Any]
 
@@ -101,7 +100,9 @@ class Writers:
         if n not in self.open:
             conn.execute("begin")
             self.open[n] = []
-        what = self.dice.choice(("write", "write", "many", "savepoint", "commit", "commit", "rollback"))
+        what = self.dice.choice(
+            ("write", "write", "many", "savepoint", "commit", "commit", "rollback")
+        )
         if what in ("write", "many"):
             self.open[n] += self.insert(conn, 1 if what == "write" else self.dice.randint(2, 5))
         elif what == "savepoint":
@@ -118,7 +119,8 @@ class Writers:
         ids = list(range(self.next, self.next + count))
         self.next += count
         conn.execute(
-            "insert into app.job (id, status) select n, 'running' from unnest(%s::bigint[]) as n", (ids,)
+            "insert into app.job (id, status) select n, 'running' from unnest(%s::bigint[]) as n",
+            (ids,),
         )
         return ids
 
@@ -171,7 +173,9 @@ def test_p09_every_reader_gets_every_committed_event_once(
             assert (type(reader), sorted(opened)) == (type(reader), sorted(writers.committed))
             closed = [row["key"] for row in reader.got if row.get("kind") == "closed"]
             assert len(closed) == len(set(closed))
-        assert len({len(reader.got) for reader in readers}) <= 2  # one of them began with a made-up row
+        assert (
+            len({len(reader.got) for reader in readers}) <= 2
+        )  # one of them began with a made-up row
     finally:
         for reader in readers:
             reader.conn.close()
