@@ -13807,7 +13807,9 @@ begin
         or p_webhook.url !~ '^https?://[^/?#@[:space:][:cntrl:]]+([/?][^#[:space:][:cntrl:]]*)?$'
     then
         perform recovery._fail('RC010',
-            format('webhook URL %s is not allowed', coalesce(quote_literal(left(p_webhook.url, 200)), 'null')),
+            format('webhook URL %s is not allowed',
+                -- Somebody's password need not stand in a log.
+                coalesce(quote_literal(left(regexp_replace(p_webhook.url, '//.*@', '//***@'), 200)), 'null')),
             'Give https://host/path, without user, password or #fragment: the signature tells who sends.');
     elsif p_webhook.url ~ '^http:' and cardinality(p_webhook.allow) = 0 then
         perform recovery._fail('RC010', 'webhook URLs begin with https://',
@@ -14019,7 +14021,7 @@ begin
     select w.* into v_before from recovery.webhook as w where w.name = p_name for update;
     if found and not coalesce(p_replace, false) then
         perform recovery._fail('RC010', format('there is a webhook %s already, for %s', p_name, v_before.url),
-            'Give another name, or say that it is to be replaced: its secret, position and deliveries stay.');
+            'Give another name, or replace it (p_replace, --replace): its secret, position and deliveries stay.');
     end if;
     v_webhook.secrets := case when p_secret is null
         then coalesce(v_before.secrets, array[recovery._make_webhook_secret()]) else array[p_secret] end;

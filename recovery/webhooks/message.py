@@ -35,7 +35,7 @@ def compose(
     """
     data = dict(event)
     body: dict[str, Any] = {
-        "type": event.get("topic") or f"{event['watch']}.{event['kind']}",
+        "type": event.get("topic") or f"{event['watch'] or 'recovery'}.{event['kind']}",
         "timestamp": event["at"],
         "attempt": attempt,
         "current": current,

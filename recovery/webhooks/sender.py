@@ -6,6 +6,7 @@ import asyncio
 import importlib.util
 import ipaddress
 import os
+import re
 import ssl
 import time
 from collections.abc import Mapping, Sequence
@@ -57,15 +58,17 @@ def check_url(url: str, allow: Sequence[Network] = ()) -> None:
     Raises:
         InvalidArgument: says why (RC010).
     """
+    # Somebody's password need not stand in a log, nor what is said of its parts.
+    shown = re.sub(r"//.*@", "//***@", url)[:200]
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
-    except ValueError as error:
-        raise InvalidArgument(f"the URL {url[:200]!r} can't be read: {error}") from None
+    except ValueError:
+        raise InvalidArgument(f"the URL {shown!r} can't be read") from None
     if parts.scheme not in ("http", "https") or not host:
-        raise InvalidArgument(f"the URL {url[:200]!r} must be https://host/path")
+        raise InvalidArgument(f"the URL {shown!r} must be https://host/path")
     if port == 0:
-        raise InvalidArgument(f"the URL {url[:200]!r} has no port that could be reached")
+        raise InvalidArgument(f"the URL {shown!r} has no port that could be reached")
     try:
         ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
@@ -257,10 +260,10 @@ class Sender:
 
         key = (scheme, host, port)
         if key not in self._clients:
-            if self._verify is None:
+            if scheme == "https" and self._verify is None:
                 self._verify = httpx.create_ssl_context()
             self._clients[key] = httpx.AsyncClient(
-                verify=self._verify,
+                verify=self._verify or False,  # False: there is no TLS with http
                 trust_env=False,  # a proxy would resolve the name once more
                 follow_redirects=False,
                 timeout=timeout,

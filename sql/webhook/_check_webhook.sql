@@ -16,7 +16,9 @@ begin
         or p_webhook.url !~ '^https?://[^/?#@[:space:][:cntrl:]]+([/?][^#[:space:][:cntrl:]]*)?$'
     then
         perform recovery._fail('RC010',
-            format('webhook URL %s is not allowed', coalesce(quote_literal(left(p_webhook.url, 200)), 'null')),
+            format('webhook URL %s is not allowed',
+                -- Somebody's password need not stand in a log.
+                coalesce(quote_literal(left(regexp_replace(p_webhook.url, '//.*@', '//***@'), 200)), 'null')),
             'Give https://host/path, without user, password or #fragment: the signature tells who sends.');
     elsif p_webhook.url ~ '^http:' and cardinality(p_webhook.allow) = 0 then
         perform recovery._fail('RC010', 'webhook URLs begin with https://',

@@ -45,7 +45,7 @@ begin
     select w.* into v_before from recovery.webhook as w where w.name = p_name for update;
     if found and not coalesce(p_replace, false) then
         perform recovery._fail('RC010', format('there is a webhook %s already, for %s', p_name, v_before.url),
-            'Give another name, or say that it is to be replaced: its secret, position and deliveries stay.');
+            'Give another name, or replace it (p_replace, --replace): its secret, position and deliveries stay.');
     end if;
     v_webhook.secrets := case when p_secret is null
         then coalesce(v_before.secrets, array[recovery._make_webhook_secret()]) else array[p_secret] end;

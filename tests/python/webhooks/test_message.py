@@ -40,6 +40,7 @@ def test_what_is_in_it() -> None:
         "data": EVENT,
     }
     assert body({**EVENT, "topic": "job.failed"})["type"] == "job.failed"
+    assert body({**EVENT, "watch": "", "kind": "gap"})["type"] == "recovery.gap"
 
 
 def test_the_largest_values_are_left_out_and_named() -> None:
