@@ -468,3 +468,18 @@ def test_send_test(conn: Connection, add: Add, receiver: Receiver) -> None:
     assert json.loads(got.body)["type"] == "recovery.test"
     with pytest.raises(recovery.InvalidArgument, match="no webhook is called 'other'"):
         webhooks.send_test(conn, "other")
+
+
+def test_beside_a_server(
+    dsn: str, conn: Connection, jobs: Any, add: Add, receiver: Receiver
+) -> None:
+    add(receiver)
+    with recovery.serve(dsn, "api-1", webhooks=True) as server:
+        (id_,) = jobs(server.epoch)
+        wait_for(lambda: receiver.got)
+        wait_for(lambda: one(conn).unfinished == 0)
+    assert kinds(receiver)[0] == ("opened", str(id_))
+    # What the end of the server closed waits for the next one who sends.
+    with recovery.serve(dsn, "api-1", webhooks=True):
+        wait_for(lambda: ("closed", str(id_)) in kinds(receiver))
+    assert receiver.got[-1].json["data"]["reason"] == "shutdown"
