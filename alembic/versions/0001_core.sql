@@ -617,6 +617,26 @@ comment on column recovery.watch.attached is
 --;
 comment on column recovery.watch.told is 'When an event last said that it is broken.';
 --;
+-- sql/follow/blind_watch.sql
+create table recovery.blind_watch (
+    watch text        not null,
+    why   text        not null,
+    since timestamptz not null default clock_timestamp(),
+    constraint blind_watch_pkey primary key (watch, why)
+);
+--;
+comment on table recovery.blind_watch is
+    'Watches whose tables are written in a way that leaves no events: an event of kind gap has said so, and says when '
+    'it is over.';
+--;
+comment on column recovery.blind_watch.watch is 'Name of the watch.';
+--;
+comment on column recovery.blind_watch.why is
+    'triggers_disabled: one of our triggers is disabled or missing; replicated: a subscription writes the table, which '
+    'fires no trigger.';
+--;
+comment on column recovery.blind_watch.since is 'When it was noticed.';
+--;
 -- sql/server/server.sql
 create table recovery.server (
     epoch         bigint      not null,
@@ -1058,6 +1078,7 @@ create table recovery.event_floor (
     single boolean not null default true,
     id     bigint  not null default 0,
     at     timestamptz,
+    looked timestamptz not null default '-infinity',
     constraint event_floor_pkey primary key (single),
     constraint event_floor_single_check check (single)
 );
@@ -1071,6 +1092,8 @@ comment on column recovery.event_floor.single is 'True: there is one row.';
 comment on column recovery.event_floor.id is 'No event with an id up to here is kept.';
 --;
 comment on column recovery.event_floor.at is 'When it was last raised.';
+--;
+comment on column recovery.event_floor.looked is 'When a sweep last looked for what is too old.';
 --;
 -- sql/event/event_mark.sql
 create table recovery.event_mark (
@@ -1242,7 +1265,7 @@ create table recovery.setting (
 );
 --;
 comment on table recovery.setting is
-    'Settings of the watchdog that differ from the built-in defaults: for everything, or only for a watch, a kind of '
+    'Settings that differ from the built-in defaults: for everything, or only for a watch, a kind of '
     'work, a group. Written by recovery.configure, read by recovery.get_setting; every sweep reads them again.';
 --;
 comment on column recovery.setting.name is 'Which setting, as recovery.setting_status lists them.';
@@ -2357,7 +2380,7 @@ begin
         'write_if_live', recovery._event_sql(p_watch, 'old', v_deleted, v_image, 'null::jsonb', false, true),
         'write', recovery._event_sql(p_watch, 'old', v_deleted, v_image, 'null::jsonb', false, false),
         'moved', v_moved,
-        'ring', recovery._ring_sql(p_watch)));
+        'ring', recovery._ring_sql(p_watch, v_deleted)));
 end
 $function$;
 --;
@@ -2404,7 +2427,7 @@ begin
             'is_open', recovery._state_sql(p_watch, 'new'),
             'write', recovery._event_sql(p_watch, 'new', 'v_kind', $sql$v_was -> 'image'$sql$, v_image, p_watch.diff,
                 false),
-            'ring', recovery._ring_sql(p_watch)));
+            'ring', recovery._ring_sql(p_watch, 'v_kind')));
     end if;
     return recovery._render_sql($sql$
         declare
@@ -2437,7 +2460,7 @@ begin
         'is_open', recovery._state_sql(p_watch, 'new'),
         'write_if_live', recovery._event_sql(p_watch, 'new', v_opened, 'null::jsonb', v_image, false, true),
         'write', recovery._event_sql(p_watch, 'new', v_opened, 'null::jsonb', v_image, false, false),
-        'ring', recovery._ring_sql(p_watch)));
+        'ring', recovery._ring_sql(p_watch, v_opened)));
 end
 $function$;
 --;
@@ -2492,7 +2515,7 @@ begin
         'is_open', recovery._state_sql(p_watch, 'new'),
         'write_if_live', recovery._event_sql(p_watch, 'new', 'v_kind', v_old, v_new, p_watch.diff, true),
         'write', recovery._event_sql(p_watch, 'new', 'v_kind', v_old, v_new, p_watch.diff, false),
-        'ring', recovery._ring_sql(p_watch)));
+        'ring', recovery._ring_sql(p_watch, 'v_kind')));
 end
 $function$;
 --;
@@ -2681,12 +2704,20 @@ begin
                 execute replace({write!l}, '@TABLE@', tg_relid::regclass::text);
                 get diagnostics v_told = row_count;
                 if v_told > 0 then
-                    perform recovery._announce_written();
+                    perform recovery._announce_written('deleted');
                 end if;
             exception when others then
                 raise warning 'recovery: the rows of % that were open leave no event: %', tg_relid::regclass, sqlerrm;
+                begin
+                    insert into recovery.outbox_{outbox} (watch, kind, topic, key, reason, detector, new)
+                    values ({watch!l}, 'gap', {topic!l}, '', 'truncated', 'writer',
+                        jsonb_build_object('why', 'truncated', 'table', tg_relid::regclass::text));
+                exception when others then
+                    null;  -- it is said above
+                end;
             end;
-        $sql$, jsonb_build_object('write', recovery._event_sql(
+        $sql$, jsonb_build_object(
+            'outbox', p_watch.outbox, 'watch', p_watch.name, 'topic', p_watch.topic, 'write', recovery._event_sql(
             p_watch, 'r', $sql$'deleted'$sql$, p_watch.image, 'null::jsonb', false, false))) end));
 end
 $function$;
@@ -2819,7 +2850,8 @@ begin
     end if;
     if old.name <> new.name then
         foreach v_table in array array[
-            'recovery.failure', 'recovery.broken_watch', 'recovery.fuse', 'recovery.touch', 'recovery.cancellation',
+            'recovery.failure', 'recovery.broken_watch', 'recovery.blind_watch',
+            'recovery.fuse', 'recovery.touch', 'recovery.cancellation',
             'recovery.process', 'recovery.setting']::regclass[]
         loop
             execute format('update %s set watch = $1 where watch = $2', v_table) using new.name, old.name;
@@ -4051,6 +4083,7 @@ begin
     delete from recovery.lifeless as l where l.watch = old.name;
     delete from recovery.look as k where k.watch = old.name;
     delete from recovery.broken_watch as b where b.watch = old.name;
+    delete from recovery.blind_watch as b where b.watch = old.name;
     delete from recovery.cancellation as c where c.scope = 'row' and c.watch = old.name;
     delete from recovery.touch as t where t.scope = 'row' and t.watch = old.name;
     return null;
@@ -5774,7 +5807,7 @@ comment on function recovery._retries_sql(recovery.watch, text) is
 revoke all on function recovery._retries_sql(recovery.watch, text) from public;
 --;
 -- sql/watch/_ring_sql.sql
-create or replace function recovery._ring_sql(p_watch recovery.watch)
+create or replace function recovery._ring_sql(p_watch recovery.watch, p_kind text)
 returns text
 language sql
 immutable
@@ -5785,15 +5818,15 @@ as $function$
     select case p_watch.events when 'closed' then '' else recovery._render_sql($sql$
         if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
                - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
-            perform recovery._announce_written();
+            perform recovery._announce_written({kind});
         end if;
-    $sql$, '{}') end
+    $sql$, jsonb_build_object('kind', p_kind)) end
 $function$;
 --;
-comment on function recovery._ring_sql(recovery.watch) is
-    'The end of a trigger function that has written an event: wakes the listeners.';
+comment on function recovery._ring_sql(recovery.watch, text) is
+    'The end of a trigger function that has written an event: wakes the listeners. p_kind says what it was, as SQL.';
 --;
-revoke all on function recovery._ring_sql(recovery.watch) from public;
+revoke all on function recovery._ring_sql(recovery.watch, text) from public;
 --;
 -- sql/watch/_run_briefly.sql
 create or replace function recovery._run_briefly(p_statement text, p_lock_timeout interval)
@@ -7187,6 +7220,7 @@ begin
     loop
         begin
             perform recovery._follow_watch(v_watch.name);
+            perform recovery._note_blind_watches(v_watch.name);
         exception when others then
             get stacked diagnostics v_state = returned_sqlstate, v_error = message_text, v_hint = pg_exception_hint;
             perform recovery._note_broken_watch(v_watch.name, v_state, v_error, v_hint);
@@ -7360,6 +7394,70 @@ comment on function recovery._is_native(recovery.watch) is
     'Whether a watch was compiled here, and not in the database from which this one was restored.';
 --;
 revoke all on function recovery._is_native(recovery.watch) from public;
+--;
+-- sql/follow/_note_blind_watches.sql
+create or replace function recovery._note_blind_watches(p_watch text default null)
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_change record;
+begin
+    for v_change in
+        with now as materialized (
+            select w.name as watch, 'triggers_disabled' as why
+            from recovery._attached_watches() as w
+            where (p_watch is null or w.name = p_watch) and w.events <> 'closed' and (
+                exists (
+                    select from (
+                        select w.relation::oid as oid
+                        union select l.relid from pg_partition_tree(w.relation) as l) as l
+                    join pg_trigger as t on t.tgrelid = l.oid
+                    where t.tgname ~ '^(zz_)?recovery_[0-9]{2}_' and t.tgenabled in ('D', 'R'))
+                or exists (
+                    select from recovery._trigger_definitions(w) as d
+                    where not exists (
+                        select from pg_trigger as t where t.tgrelid = w.relation and t.tgname = d.name)))
+            union all
+            select w.name, 'replicated'
+            from recovery._attached_watches() as w
+            where (p_watch is null or w.name = p_watch) and w.events <> 'closed'
+              and recovery._is_replicated(w.family)
+        )
+        select coalesce(n.watch, b.watch) as watch, coalesce(n.why, b.why) as why, b.since,
+               n.watch is not null as begins
+        from now as n
+        full join (
+            select b.* from recovery.blind_watch as b where p_watch is null or b.watch = p_watch
+        ) as b on b.watch = n.watch and b.why = n.why
+        where n.watch is null or b.watch is null
+    loop
+        if v_change.begins then
+            insert into recovery.blind_watch (watch, why) values (v_change.watch, v_change.why)
+            on conflict (watch, why) do nothing;
+        else
+            delete from recovery.blind_watch as b where (b.watch, b.why) = (v_change.watch, v_change.why);
+        end if;
+        -- Once, whoever sees it first.
+        if found and exists (select from recovery._attached_watches() as w where w.name = v_change.watch) then
+            insert into recovery.outbox (watch, kind, topic, key, reason, detector, new)
+            select w.name, 'gap', w.topic, '', v_change.why, 'recovery', jsonb_strip_nulls(jsonb_build_object(
+                'why', v_change.why, 'since', coalesce(v_change.since, clock_timestamp()),
+                'until', case when not v_change.begins then clock_timestamp() end))
+            from recovery.watch as w where w.name = v_change.watch;
+        end if;
+    end loop;
+end
+$$;
+--;
+comment on function recovery._note_blind_watches(text) is
+    'Notices tables of watches (or of one) that are written without events, and says so once, at its beginning and at '
+    'its end: what was changed between the two, the table itself has to be asked.';
+--;
+revoke all on function recovery._note_blind_watches(text) from public;
 --;
 -- sql/follow/_present_key.sql
 create or replace function recovery._present_key(p_watch recovery.watch)
@@ -10674,6 +10772,70 @@ comment on function recovery._prune_failures() is 'Forgets failures whose row so
 --;
 revoke all on function recovery._prune_failures() from public;
 --;
+-- sql/closing/_prune_history.sql
+create or replace function recovery._prune_history()
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_before timestamptz := clock_timestamp() - recovery.get_setting('history_retention')::interval;
+    v_open   bigint[];
+begin
+    if v_before is null then
+        return;
+    end if;
+    delete from recovery.sweep_run as s where s.at < v_before;
+    if not exists (select from recovery.server as s where s.ended < v_before) then
+        return;
+    end if;
+    perform recovery.prune_processes(clock_timestamp() - v_before);
+    -- A row that is still open names why it closes, by its server.
+    select coalesce(array_agg(distinct abs(e.epoch)), '{}') into v_open
+    from recovery._attached_watches() as w cross join lateral unnest(recovery._open_epochs(w.name)) as e (epoch);
+    delete from recovery.server as s
+    where s.epoch in (
+        select o.epoch from recovery.server as o
+        where o.ended < v_before and o.epoch <> all (v_open)
+          and not exists (select from recovery.process as p where p.server_epoch = o.epoch)
+        limit 10000
+        for update skip locked);
+end
+$$;
+--;
+comment on function recovery._prune_history() is
+    'Part of a sweep: forgets servers, processes and sweepers that ended longer ago than history_retention.';
+--;
+revoke all on function recovery._prune_history() from public;
+--;
+-- sql/closing/_prune_old.sql
+create or replace function recovery._prune_old(p_anyway boolean default false)
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform from recovery.event_floor as f
+    where p_anyway or f.looked not between clock_timestamp() - interval '1 minute' and clock_timestamp()
+    for update skip locked;
+    if not found then
+        return;  -- not yet, or another sweep is at it
+    end if;
+    update recovery.event_floor as f set looked = clock_timestamp();
+    perform recovery._prune_history();
+    perform recovery._retain_events();
+end
+$$;
+--;
+comment on function recovery._prune_old(boolean) is
+    'Part of a sweep, once a minute: what is kept only for a time goes when it is over.';
+--;
+revoke all on function recovery._prune_old(boolean) from public;
+--;
 -- sql/closing/_reason_message.sql
 create or replace function recovery._reason_message(p_reason text)
 returns text
@@ -10721,13 +10883,15 @@ begin
     values (p_label, clock_timestamp(), clock_timestamp() - p_start, p_report)
     on conflict (label) do update set at = excluded.at, took = excluded.took, report = excluded.report;
     perform recovery._note_partitions('sweep:' || p_label);
+    perform recovery._note_blind_watches();
     perform recovery._prune_failures();
     perform recovery._announce_silent();
 end
 $$;
 --;
 comment on function recovery._record_sweep(text, timestamptz, jsonb) is
-    'Last step of a sweep: records it, tells what is gone with a partition, forgets failures whose row is no longer '
+    'Last step of a sweep: records it, tells what is gone with a partition and what is written '
+    'without events, forgets failures whose row is no longer '
     'open, rings for silent events.';
 --;
 revoke all on function recovery._record_sweep(text, timestamptz, jsonb) from public;
@@ -12146,30 +12310,30 @@ comment on function recovery._announce_silent() is
 revoke all on function recovery._announce_silent() from public;
 --;
 -- sql/event/_announce_written.sql
-create or replace function recovery._announce_written()
+create or replace function recovery._announce_written(p_kind text)
 returns void
 language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
-declare
-    v_id   bigint := currval('recovery.outbox_id_seq');
-    v_kind text;
 begin
+    -- It reads no event: a transaction that goes on for long would hold the partitions that are to be emptied.
     if current_setting('recovery.notify', true) is distinct from 'off' then
-        select e.kind into v_kind from recovery.outbox as e where e.id = v_id;
         perform setval('recovery.bell_time', (date_part('epoch', clock_timestamp()) * 1000)::bigint);
-        perform pg_notify('recovery',
-            format('{"from": %1$s, "to": %1$s, "count": 1, "events": [{"id": %1$s, "kind": "%2$s"}]}', v_id, v_kind));
+        perform pg_notify('recovery', jsonb_build_object('from', v.id, 'to', v.id, 'count', 1, 'events',
+            jsonb_build_array(jsonb_build_object('id', v.id, 'kind', p_kind)))::text)
+        from (select currval('recovery.outbox_id_seq') as id) as v
+        where p_kind in ('opened', 'reopened', 'adopted', 'closed', 'deleted');
     end if;
 end
 $$;
 --;
-comment on function recovery._announce_written() is
-    'NOTIFY for the event that this transaction has just written; called by a trigger whose last ring is 20 ms old.';
+comment on function recovery._announce_written(text) is
+    'NOTIFY for the event of that kind that this transaction has just written; called by a trigger whose last ring is '
+    '20 ms old.';
 --;
-revoke all on function recovery._announce_written() from public;
+revoke all on function recovery._announce_written(text) from public;
 --;
 -- sql/event/_check_after.sql
 create or replace function recovery._check_after(p_after bigint)
@@ -12281,6 +12445,75 @@ comment on function recovery._find_consumer(text) is 'The row of a consumer, loc
 --;
 revoke all on function recovery._find_consumer(text) from public;
 --;
+-- sql/event/_retain_events.sql
+create or replace function recovery._retain_events()
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+/* A partition of the ring takes two billion ids, or half the time that events are kept. When its turn comes again, or
+   the newest event in it is old enough, it is emptied, by a lock that it gets at once or not at all: whoever writes
+   is in another partition. What an active consumer has not had stays, unless drop_unread is set. */
+declare
+    c_block  constant bigint := 2000000000;
+    v_keep   constant interval := recovery.get_setting('event_retention')::interval;
+    v_last   bigint := pg_sequence_last_value('recovery.outbox_id_seq');
+    v_begun  timestamptz;
+    v_unread bigint;
+    v_slots  integer[];
+    v_newest bigint[];
+    v_at     timestamptz[];
+begin
+    if v_last is null then
+        return;
+    end if;
+    select o.at into v_begun from recovery.outbox as o
+    where o.id >= v_last / c_block * c_block order by o.id limit 1;
+    -- Whoever takes an id meanwhile takes it below: so many more could not be taken in the moment between.
+    if v_begun < clock_timestamp() - v_keep / 2 and v_last % c_block < c_block / 10 * 9 then
+        v_last := (v_last / c_block + 1) * c_block;
+        perform setval('recovery.outbox_id_seq', v_last);
+    end if;
+    if recovery.get_setting('drop_unread') is distinct from 'true' then
+        select min(coalesce(lower(c.gaps) - 1, c.newest)) into v_unread
+        from recovery.consumer as c where c.seen > clock_timestamp() - c.expires;
+    end if;
+    -- Looked up at once: a query that goes on would be a reader in the way.
+    select array_agg(n.slot order by n.id), array_agg(n.id order by n.id), array_agg(n.at order by n.id)
+    into v_slots, v_newest, v_at
+    from (
+        (select 0 as slot, o.id, o.at from recovery.outbox_slot_0 as o order by o.id desc limit 1)
+        union all
+        (select 1, o.id, o.at from recovery.outbox_slot_1 as o order by o.id desc limit 1)
+        union all
+        (select 2, o.id, o.at from recovery.outbox_slot_2 as o order by o.id desc limit 1)
+        union all
+        (select 3, o.id, o.at from recovery.outbox_slot_3 as o order by o.id desc limit 1)
+    ) as n;
+    for v_n in 1 .. coalesce(cardinality(v_slots), 0) loop
+        exit when v_newest[v_n] / c_block = v_last / c_block
+            or v_newest[v_n] + 99 > v_unread
+            or (v_at[v_n] < clock_timestamp() - v_keep
+                or v_slots[v_n] = (v_last / c_block + 1) % 4 and v_last % c_block > c_block / 2) is not true;
+        begin
+            execute format('lock table recovery.outbox_slot_%s in access exclusive mode nowait', v_slots[v_n]);
+            execute format('truncate recovery.outbox_slot_%s', v_slots[v_n]);
+        exception when lock_not_available then
+            exit;  -- somebody reads, or a transaction of long ago has yet to end
+        end;
+        update recovery.event_floor as f set id = greatest(f.id, v_newest[v_n] + 99), at = clock_timestamp();
+    end loop;
+end
+$$;
+--;
+comment on function recovery._retain_events() is
+    'Part of a sweep: begins the next partition of the events in good time, and empties those that are older than '
+    'event_retention or whose turn comes again.';
+--;
+revoke all on function recovery._retain_events() from public;
+--;
 -- sql/event/_scan.sql
 create or replace function recovery._scan(
     p_after bigint, p_gaps int8multirange, p_limit integer, p_wanted recovery.event_filter, p_settled bigint,
@@ -12299,7 +12532,7 @@ as $$
 
    One statement, and so one look: what is not in it is a gap. */
 declare
-    v_looked bigint;
+    v_found record;
 begin
     with r as materialized (
         select o.*, sum(o.n) over (order by o.id) - o.n as before
@@ -12339,17 +12572,20 @@ begin
               and (p_wanted.group_key is null
                    or array_position(p_wanted.group_key, coalesce(o.group_key, k.group_key)) is not null))
     )
-    select (select array_agg(e.event order by e.id, e.n) from e),
-           coalesce((select max(s.id) + 99 from s), p_after),
+    select (select array_agg(e.event order by e.id, e.n) from e) as events,
+           coalesce((select max(s.id) + 99 from s), p_after) as newest,
            p_gaps
              + coalesce(
                  (select range_agg(int8range(s.previous + 100, s.id)) from s where s.id > s.previous + 100), '{}')
-             - coalesce((select range_agg(int8range(g.id, g.id + 100)) from g), '{}'),
-           (select count(*) from r) > (select count(*) from s) or (select count(*) from g) >= p_limit,
-           case when (select count(*) from g) >= p_limit then (select max(g.id) from g) end
-    into o_events, o_newest, o_gaps, o_full, v_looked;
+             - coalesce((select range_agg(int8range(g.id, g.id + 100)) from g), '{}') as gaps,
+           (select count(*) from r) > (select count(*) from s) or (select count(*) from g) >= p_limit as more,
+           case when (select count(*) from g) >= p_limit then (select max(g.id) from g) end as looked
+    into v_found;
+    o_events := v_found.events;
+    o_newest := v_found.newest;
+    o_full := v_found.more;
     -- What was rolled back. If the look was cut at the limit, it says nothing of the gaps that follow.
-    o_gaps := o_gaps - int8multirange(int8range(null, least(coalesce(p_settled, 0), v_looked), '[]'));
+    o_gaps := v_found.gaps - int8multirange(int8range(null, least(coalesce(p_settled, 0), v_found.looked), '[]'));
 end
 $$;
 --;
@@ -12457,12 +12693,16 @@ volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+    v_id constant bigint := currval('recovery.outbox_id_seq');
 begin
     -- The last event of this session and no other: who calls this can take back what it has just said, at most.
+    -- By its partition: the others may be emptied meanwhile.
     if p_key is not null then
-        delete from recovery.outbox as e
-        where e.id = currval('recovery.outbox_id_seq') and e.watch = p_watch and e.key = p_key and e.kind = 'deleted'
-            and e.detector = 'writer';
+        execute format(
+            'delete from recovery.outbox_slot_%s as e where e.id = $1 and e.watch = $2 and e.key = $3 '
+            'and e.kind = ''deleted'' and e.detector = ''writer''', v_id / 2000000000 % 4)
+            using v_id, p_watch, p_key;
     end if;
 end
 $$;
@@ -12535,6 +12775,7 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
+    v_tail   record;
     v_newest bigint;
     v_gaps   int8multirange := '{}';
 begin
@@ -12547,7 +12788,9 @@ begin
     if p_after is not null then
         v_newest := recovery._check_after(p_after);
     elsif not exists (select from recovery.consumer as c where c.name = p_name) then
-        select t.newest, t.gaps into v_newest, v_gaps from recovery.tail() as t;
+        select t.newest, t.gaps into v_tail from recovery.tail() as t;
+        v_newest := v_tail.newest;
+        v_gaps := v_tail.gaps;
     end if;
     insert into recovery.consumer as c (name, wanted, newest, gaps, expires)
     values (p_name, row(p_watch, p_group, p_reason, p_kind, p_topic, p_epoch), coalesce(v_newest, 0),
@@ -12693,11 +12936,14 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
+    v_tail   record;
     v_newest bigint;
     v_gaps   int8multirange := '{}';
 begin
     if p_after is null then
-        select t.newest, t.gaps into v_newest, v_gaps from recovery.tail() as t;
+        select t.newest, t.gaps into v_tail from recovery.tail() as t;
+        v_newest := v_tail.newest;
+        v_gaps := v_tail.gaps;
     else
         v_newest := recovery._check_after(p_after);
     end if;
@@ -13509,17 +13755,20 @@ begin
             v_value := case v_value when 'off' then '0' else v_value end;
         when p_name in ('propagation_grace', 'cancel_grace') then
             v_hint := v_hint || '0 for none.';
-        when p_name in ('idle_roots', 'unowned_expected') then
+        when p_name in ('event_retention', 'history_retention') then
+            v_hint := v_hint || '0 or off to keep them for ever.';
+            v_value := case v_value when 'off' then '0' else v_value end;
+        when p_name in ('idle_roots', 'unowned_expected', 'drop_unread') then
             v_hint := 'Allowed are true (on) and false (off).';
         else
             perform recovery._fail('RC010',
                 format('setting %s is not known', coalesce(quote_literal(left(p_name, 60)), 'null')),
                 'There are tool_timeout, task_timeout, idle_timeout, wall_timeout, propagation_grace, cancel_grace, '
-                'idle_roots and unowned_expected.');
+                'idle_roots, unowned_expected, event_retention, history_retention and drop_unread.');
     end case;
     if v_value is null or v_value = '' then
         return null;
-    elsif p_name in ('idle_roots', 'unowned_expected') then
+    elsif p_name in ('idle_roots', 'unowned_expected', 'drop_unread') then
         if v_value in ('true', 'on', 'false', 'off') then
             return (v_value in ('true', 'on'))::text;
         end if;
@@ -13540,7 +13789,7 @@ begin
             v_why := ', which is more than 365 days';
         elsif v_days = 0 and v_secs = 0 and v_value ~ '[1-9]' then
             v_why := ', which is less than a microsecond';
-        elsif v_days = 0 and v_secs = 0 and p_name like '%timeout' then
+        elsif v_days = 0 and v_secs = 0 and (p_name like '%timeout' or p_name like '%retention') then
             return 'off';
         else
             return concat_ws(' ',
@@ -13593,6 +13842,11 @@ begin
         delete from recovery.setting as s
             where (s.name, s.watch, s.kind, s.group_key) = (p_name, v_watch, v_kind, v_group);
         return null;
+    elsif p_name in ('event_retention', 'history_retention', 'drop_unread')
+        and (v_watch, v_kind, v_group) <> ('', '', '')
+    then
+        perform recovery._fail('RC010', format('setting %s is for everything, not for a watch, kind or group', p_name),
+            'Set it without them.');
     elsif v_watch <> '' and not exists (select from recovery._attached_watches() as w where w.name = v_watch) then
         perform recovery._fail('RC008', format('nothing is watched as %s', quote_literal(v_watch)),
             'See recovery.watch for the names.');
@@ -14661,7 +14915,8 @@ as $$
     select 'row-missing', 'error', 'table', t.name, 'its one row is missing', null,
         array[format('insert into %s default values;', t.name)]
     from (values ('recovery.observation', exists (select from recovery.observation)),
-        ('recovery.clock', exists (select from recovery.clock))) as t (name, filled)
+        ('recovery.clock', exists (select from recovery.clock)),
+        ('recovery.event_floor', exists (select from recovery.event_floor))) as t (name, filled)
     where not t.filled
     union all
     select 'owner-changed', 'error', 'database', current_database()::text,
@@ -14674,7 +14929,7 @@ as $$
         select c.oid::regclass::text as name, case c.relkind when 'v' then 'view' else 'table' end as what,
             c.relowner = 'recovery_owner'::regrole as ours
         from pg_class as c
-        where c.relnamespace = 'recovery'::regnamespace and c.relkind in ('r', 'v') and c.relname <> 'alembic_version'
+        where c.relnamespace = 'recovery'::regnamespace and c.relkind in ('r', 'p', 'v') and c.relname <> 'alembic_version'
         union all
         select f.oid::regprocedure::text, case f.prokind when 'p' then 'procedure' else 'function' end,
             f.proowner = 'recovery_owner'::regrole
@@ -14916,10 +15171,14 @@ as $$
         -- Without these nothing works; a restore without privileges has none of them.
         select 'recovery_server', p.oid from pg_proc as p
         where p.pronamespace = 'recovery'::regnamespace and p.proname in ('boot', 'sweep', 'shutdown', 'heartbeat',
-            'keeper_heartbeat', 'claim_sweep', 'horizon', 'touch', 'light_fuse', 'extend_fuses', 'cancel_fuse')
+            'keeper_heartbeat', 'claim_sweep', 'touch', 'light_fuse', 'extend_fuses', 'cancel_fuse')
         union all
         select 'recovery_listener', p.oid from pg_proc as p
-        where p.pronamespace = 'recovery'::regnamespace and p.proname in ('version', 'horizon', 'timeline')
+        where p.pronamespace = 'recovery'::regnamespace and p.proname in ('version', 'timeline')
+        union all
+        select r.name, p.oid from pg_proc as p cross join (values ('recovery_server'), ('recovery_listener')) as r (name)
+        where p.pronamespace = 'recovery'::regnamespace and p.proname in ('read', 'page', 'tail', 'event_range',
+            'create_consumer', 'fetch', 'acknowledge', 'move_consumer', 'drop_consumer')
         union all
         select 'recovery_runner', p.oid from pg_proc as p
         where p.pronamespace = 'recovery'::regnamespace and p.proname in ('_fence_write', '_announce_written')
@@ -15774,6 +16033,12 @@ begin
         'asked', coalesce(v_asked, 0), 'unowned', recovery._unowned_work(), 'due', recovery._next_death()), v_start);
     perform recovery._record_sweep(v_label, v_start, report);
     commit; set transaction isolation level read committed, read write;
+    -- Nothing that a report tells: what is old goes, and the marks by which standbys know what is settled.
+    perform recovery._settled();
+    commit; set transaction isolation level read committed, read write;
+    perform recovery._begin_step(p_lock_wait);
+    perform recovery._prune_old();
+    commit; set transaction isolation level read committed, read write;
     perform recovery._restore_settings(v_session);
 end
 $$;
@@ -16302,13 +16567,16 @@ from (values
     ('propagation_grace', '00:00:30'),
     ('cancel_grace', '00:00:10'),
     ('idle_roots', 'false'),
-    ('unowned_expected', 'false')
+    ('unowned_expected', 'false'),
+    ('event_retention', '7 days'),
+    ('history_retention', '30 days'),
+    ('drop_unread', 'false')
 ) as d (name, value)
 where not exists (select from recovery.setting as s where (s.name, s.watch, s.kind, s.group_key) = (d.name, '', '', ''))
 order by name, watch, kind, group_key;
 --;
 comment on view recovery.setting_status is
-    'Every setting of the watchdog: what was set, and the built-in default where nothing is set for everything.';
+    'Every setting: what was set, and the built-in default where nothing is set for everything.';
 --;
 comment on column recovery.setting_status.name is 'Which setting.';
 --;
@@ -16719,7 +16987,7 @@ grant execute on function
     recovery.assert_live(bigint),
     recovery._json_difference(jsonb, jsonb),
     recovery._fail(text, text, text),
-    recovery._announce_written(),
+    recovery._announce_written(text),
     recovery._refuse_open_row(text),
     recovery._now(),
     recovery._problem_of(bigint, timestamptz, timestamptz),
@@ -16840,6 +17108,8 @@ grant execute on function
     recovery._ask_owners(text),
     recovery._close_overdue_unit(text, interval),
     recovery._prune_touches(),
+    recovery._settled(),
+    recovery._prune_old(boolean),
     recovery.preview(text),
     recovery.pending_cancellations(bigint),
     recovery.acknowledge_cancellation(bigint, bigint, uuid)

@@ -53,7 +53,7 @@ grant execute on function
     recovery.assert_live(bigint),
     recovery._json_difference(jsonb, jsonb),
     recovery._fail(text, text, text),
-    recovery._announce_written(),
+    recovery._announce_written(text),
     recovery._refuse_open_row(text),
     recovery._now(),
     recovery._problem_of(bigint, timestamptz, timestamptz),
@@ -173,6 +173,8 @@ grant execute on function
     recovery._ask_owners(text),
     recovery._close_overdue_unit(text, interval),
     recovery._prune_touches(),
+    recovery._settled(),
+    recovery._prune_old(boolean),
     recovery.preview(text),
     recovery.pending_cancellations(bigint),
     recovery.acknowledge_cancellation(bigint, bigint, uuid)
