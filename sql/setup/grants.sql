@@ -205,6 +205,7 @@ to recovery_server;
 grant select on recovery.process to recovery_server, recovery_listener;
 
 -- Webhooks: their secrets are for who sends, through functions; neither table can be read.
+grant execute on function recovery._examine_webhooks(interval) to recovery_server, recovery_listener;
 grant select on recovery.webhook_status, recovery.dead_letter to recovery_server, recovery_listener;
 grant execute on function
     recovery.add_webhook(

@@ -21,7 +21,8 @@ as $$
         ('settings', 'recovery._examine_settings()'),
         ('transactions', 'recovery._examine_transactions($2)'),
         ('events', 'recovery._examine_events()'),
-        ('replication', 'recovery._examine_replication()')
+        ('replication', 'recovery._examine_replication()'),
+        ('webhooks', 'recovery._examine_webhooks($2)')
     ) as e (name, call)
 $$;
 

@@ -525,3 +525,39 @@ def test_the_search_for_work_reads_no_finished_delivery(jobs: Connection) -> Non
         "select recovery.redeliver('hook', '{1}')",
     ):
         assert blocks(query) < whole / 2, query
+
+
+def test_the_doctor(jobs: Connection) -> None:
+    from sql.status.examining import examine
+
+    def found() -> dict[str, tuple[str, str, str]]:
+        return {
+            each.code: (each.severity, each.problem, each.remedy)
+            for each in examine(jobs)
+            if each.kind == "webhook"
+        }
+
+    assert found() == {}
+    add_webhook(jobs, max_attempts=1)
+    add(jobs, None, 7)
+    assert found() == {}
+    jobs.execute("update recovery.consumer set seen = seen - interval '1 hour'")
+    jobs.execute("update recovery.outbox set at = at - interval '1 hour'")
+    severity, problem, remedy = found()["webhook-unsent"]
+    assert (severity, remedy) == ("error", "recovery webhooks run")
+    assert "nobody has asked for its events for 01:00:" in problem
+    collect(jobs)
+    assert found() == {}
+    later(jobs)
+    assert "an event has been due for 01:00:" in found()["webhook-unsent"][1]
+    record(jobs, *claim(jobs, 6), status=None)
+    assert "6 attempts have failed, the last one with: no" in found()["webhook-down"][1]
+    assert found()["webhook-dead"][1] == "6 events were given up, the last one with: no"
+    value(jobs, "select recovery.pause_webhook('hook', 'why')")
+    value(jobs, "select recovery.rotate_webhook('hook')")
+    value(jobs, "select recovery.drop_consumer('webhook:hook')")
+    now = found()
+    assert "webhook-unsent" not in now
+    assert now["webhook-paused"][1].endswith(": why")
+    assert now["webhook-rotating"][0] == "note"
+    assert now["webhook-consumer"][0] == "error"
