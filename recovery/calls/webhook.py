@@ -114,11 +114,12 @@ class Delivery:
 
 @dataclass(frozen=True)
 class Due:
-    """A webhook that is not paused, and in how many seconds it has something to send."""
+    """A webhook that is not paused."""
 
     name: str
-    seconds: float | None
-    free: int
+    seconds: float | None  #: until it has something to send; None: nothing waits
+    free: int  #: deliveries that may begin
+    fresh: bool  #: there may be something to collect for it
 
 
 @dataclass(frozen=True)
@@ -289,7 +290,7 @@ def target(name: str) -> Call[Target]:
 def due() -> Call[list[Due]]:
     """The webhooks that are not paused, the most urgent first."""
     return Call(
-        "select name, extract(epoch from due_in)::float8, free from recovery.due_webhooks()",
+        "select name, extract(epoch from due_in)::float8, free, fresh from recovery.due_webhooks()",
         {},
         lambda rows: [Due(*row) for row in rows],
     )

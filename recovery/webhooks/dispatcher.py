@@ -21,6 +21,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import TypeVar
 from uuid import UUID, uuid4
 
@@ -229,7 +230,8 @@ class Dispatcher(Block):
             self._look_in = _SOON if self._rung else min(2 * self._look_in, self._poll)
             self._rung = False
             for webhook in webhooks:
-                await self._collect(webhook.name)
+                if webhook.fresh:
+                    await self._collect(webhook.name)
             self._look_at = time.monotonic() + self._look_in
             webhooks = await self._ask(calls.webhook.due())
         pause = max(0.0, self._look_at - time.monotonic())
@@ -287,7 +289,11 @@ class Dispatcher(Block):
         found: dict[int, dict[str, str]] = {}
         for (watch, scope), some in units.items():
             call = calls.webhook.current(watch, scope, [each.key for each in some])
-            at, states = await self._ask(call)
+            try:
+                at, states = await self._ask(call)
+            except RecoveryError as error:  # they are claimed: better sent without than later
+                _log.warning("webhooks: nobody knows what %s is now: %s", watch, error)
+                at, states = datetime.now(UTC), ["unknown"] * len(some)
             for delivery, state in zip(some, states, strict=True):
                 found[delivery.event] = {"scope": scope, "state": state, "at": at.isoformat()}
         return found

@@ -31,6 +31,8 @@ __all__ = ["Attempt", "Sender", "check_url"]
 _MOST_READ = 16_384
 #: Addresses of a name that are tried one after the other, at most.
 _MOST_TRIED = 4
+#: Seconds after which a host's connections are forgotten; no attempt lasts so long.
+_IDLE = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,7 @@ class Sender:
         self._resolve = resolver or resolve
         self._verify = verify
         self._clients: dict[tuple[str, str, int], httpx.AsyncClient] = {}
+        self._used: dict[tuple[str, str, int], float] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -138,6 +141,7 @@ class Sender:
         """
         import httpx
 
+        await self._forget()
         begun = time.monotonic()
         status: int | None = None
         address: str | None = None
@@ -259,6 +263,7 @@ class Sender:
         import httpx
 
         key = (scheme, host, port)
+        self._used[key] = time.monotonic()
         if key not in self._clients:
             if scheme == "https" and self._verify is None:
                 self._verify = httpx.create_ssl_context()
@@ -271,6 +276,15 @@ class Sender:
                 limits=httpx.Limits(max_connections=None, max_keepalive_connections=16),
             )
         return self._clients[key]
+
+    async def _forget(self) -> None:
+        """Closes what no webhook has used for long; it may have been removed."""
+        before = time.monotonic() - _IDLE
+        for key in [key for key, used in self._used.items() if used < before]:
+            del self._used[key]
+            client = self._clients.pop(key, None)
+            if client is not None:
+                await client.aclose()
 
 
 def _retry_after(value: str | None) -> float | None:
