@@ -17,7 +17,7 @@ as $$
         select d.next_at from recovery.webhook_delivery as d
         where d.webhook = w.name and d.state = 'pending' order by d.next_at limit 1) as n on true
     cross join (
-        select greatest((select max(o.id) from recovery.outbox as o), (select f.id from recovery.event_floor as f)) as id
+        select greatest((select max(o.id) from recovery.outbox as o), f.id) as id from recovery.event_floor as f
     ) as e
     where w.paused is null
     order by n.next_at
