@@ -483,3 +483,16 @@ def test_beside_a_server(
     with recovery.serve(dsn, "api-1", webhooks=True):
         wait_for(lambda: ("closed", str(id_)) in kinds(receiver))
     assert receiver.got[-1].json["data"]["reason"] == "shutdown"
+
+
+@pytest.mark.parametrize("mode", ["transaction", "session"])
+def test_through_a_pooler(
+    conn: Connection, jobs: Any, add: Add, close: Close, receiver: Receiver, bouncer: Any, mode: str
+) -> None:
+    add(receiver)
+    (id_,) = jobs(None)
+    with webhooks.deliver(bouncer(mode).dsn, poll=0.1):
+        close(id_)
+        wait_for(lambda: len(receiver.got) == 2)
+        wait_for(lambda: one(conn).unfinished == 0)
+    assert kinds(receiver) == [("opened", str(id_)), ("closed", str(id_))]

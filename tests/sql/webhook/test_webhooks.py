@@ -561,3 +561,65 @@ def test_the_doctor(jobs: Connection) -> None:
     assert now["webhook-paused"][1].endswith(": why")
     assert now["webhook-rotating"][0] == "note"
     assert now["webhook-consumer"][0] == "error"
+
+
+def test_who_was_paused_for_too_long_is_told_so(jobs: Connection) -> None:
+    """P9: events that were dropped unsent are a gap, whatever the filters say."""
+    add_webhook(jobs, kind=["closed"], watch=["app.job"])
+    add(jobs, None, 2, status="done")
+    value(jobs, "select recovery.pause_webhook('hook')")
+    add(jobs, None, 3)
+    jobs.execute("update recovery.consumer set seen = seen - interval '8 days'")
+    for _ in range(3):  # a partition a time
+        jobs.execute("update recovery.outbox set at = at - interval '4 days'")
+        jobs.execute("select recovery._prune_old(true)")
+        add(jobs, None)
+    assert collect(jobs) == 0
+    value(jobs, "select recovery.resume_webhook('hook')")
+    assert collect(jobs) == 1
+    [event] = claim(jobs)
+    row = jobs.execute(
+        "select kind, watch, key, body -> 'new' from recovery.webhook_delivery where event = %s",
+        [event],
+    ).fetchone()
+    assert row is not None
+    assert row[:3] == ("gap", "", "")
+    assert row[3]["to"] == event
+
+
+def test_a_webhook_that_is_collected_for_keeps_its_events(jobs: Connection) -> None:
+    add_webhook(jobs)
+    add(jobs, None, 3)
+    for _ in range(3):
+        jobs.execute("update recovery.outbox set at = at - interval '4 days'")
+        jobs.execute("select recovery._prune_old(true)")
+    assert collect(jobs) == 3
+
+
+def test_only_what_may_be_new_is_asked_for(jobs: Connection) -> None:
+    add_webhook(jobs)
+    fresh = "select fresh from recovery.due_webhooks()"
+    assert not value(jobs, fresh)
+    add(jobs, None)
+    assert value(jobs, fresh)
+    collect(jobs)
+    assert not value(jobs, fresh)
+    # But once a minute: else its consumer would count as abandoned.
+    jobs.execute("update recovery.consumer set seen = seen - interval '61 seconds'")
+    assert value(jobs, fresh)
+    collect(jobs)
+    assert not value(jobs, fresh)
+
+
+def test_what_commits_late_is_asked_for(
+    jobs: Connection, connect: Callable[..., Connection]
+) -> None:
+    add_webhook(jobs)
+    with connect(autocommit=False) as late:
+        add(late, None)
+        add(jobs, None)
+        assert collect(jobs) == 1
+        late.commit()
+    assert value(jobs, "select fresh from recovery.due_webhooks()")
+    assert collect(jobs) == 1
+    assert len(claim(jobs)) == 2
