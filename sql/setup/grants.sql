@@ -204,6 +204,9 @@ to recovery_server;
 
 grant select on recovery.process to recovery_server, recovery_listener;
 
+-- recovery.consumer_status tells by it how far behind a consumer is; up to PostgreSQL 16 it fails without.
+grant select on sequence recovery.outbox_id_seq to recovery_server, recovery_listener;
+
 -- Webhooks: their secrets are for who sends, through functions; neither table can be read.
 grant execute on function recovery._examine_webhooks(interval) to recovery_server, recovery_listener;
 grant select on recovery.webhook_status, recovery.dead_letter to recovery_server, recovery_listener;
