@@ -33,6 +33,7 @@ ORDER = (
     "run",
     "server",
     "hooks",
+    "webhooks",
     "work",
     "events",
     "fence",
