@@ -10,13 +10,16 @@ began), and reads on after the highest of them that is still there.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
 import uuid
 from collections import deque
 from concurrent.futures import CancelledError, Future
+from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any, TypeVar
 
 import psycopg
@@ -252,16 +255,36 @@ class Listener:
             with deadline(conn, self._patience * 2 ** min(self._in_vain, 4)):
                 page = calls.run(conn, call)
             self._in_vain = 0
+            delivered = []
             for event in page.events:
+                if not self.bus.deliver(event, partial(self._go_on, conn)):
+                    break  # stopped, while a lossless subscriber was full
                 self._memory.add(
                     event.id, calls.event.fingerprint(event.at, event.watch, event.kind, event.key)
                 )
-                self.bus.publish(event)
-            position.advance([event.id for event in page.events], page)
+                delivered.append(event.id)
+            if len(delivered) < len(page.events):
+                if delivered:
+                    position.advance(delivered, replace(page, full=True))
+                break
+            position.advance(delivered, page)
             any_ = any_ or bool(page.events)
             if not page.full:
                 break
         return any_
+
+    def _go_on(self, conn: psycopg.Connection[Any]) -> bool:
+        """What is done every 0.1 s while a lossless subscriber is full; whether to wait on.
+
+        Notifications have to be taken meanwhile: a backend that can't get rid of them keeps
+        the queue of the whole cluster from being emptied.
+        """
+        if not self._stopped.is_set():
+            self._run_errands(conn)
+            with contextlib.suppress(psycopg.Error, OSError):  # the next read will tell
+                while not self._stopped.is_set() and any(conn.notifies(timeout=0)):
+                    pass
+        return not self._stopped.is_set()
 
     def _close(self) -> None:
         conn, self._conn = self._conn, None
