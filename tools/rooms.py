@@ -29,6 +29,7 @@ ORDER = (
     "recovery",
     "migrations",
     "opencode",
+    "asgi",
     "run",
     "server",
     "hooks",

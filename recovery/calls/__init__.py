@@ -12,6 +12,7 @@ autocommit mode. Everything else takes part in the caller's transaction.
 from __future__ import annotations
 
 from recovery.calls import (
+    agent_store,
     closing,
     event,
     fuse,
@@ -41,6 +42,7 @@ __all__ = [
     "Call",
     "Connection",
     "Row",
+    "agent_store",
     "arun",
     "closing",
     "event",

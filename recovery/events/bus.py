@@ -122,6 +122,11 @@ class Subscription(Iterator[Event], AsyncIterator[Event]):
                 with contextlib.suppress(RuntimeError):  # its loop is closed
                     future.cancel()
 
+    @property
+    def queued(self) -> int:
+        """How many events are there to be taken without waiting."""
+        return len(self._queue)
+
     def close(self) -> None:
         """Takes no more events; iteration ends after those in the queue."""
         self._bus._forget(self)
@@ -224,9 +229,9 @@ class Bus:
                 means a write of the application that gave none.
             maxsize: how many events may wait; more raise `Lagged` in this subscription.
             lossless: never `Lagged`: with `maxsize` events waiting, the listener reads no
-                further until half of them are taken or this subscription ends. All other subscribers
-                of this bus wait as long, so give one that may be slow a listener of its own
-                (`recovery.listen`). The log names one that holds up the others for 10 s.
+                further until half of them are taken or this subscription ends. All other
+                subscribers of this bus wait as long, so give one that may be slow a listener of
+                its own (`recovery.listen`). The log names one that holds up the others for 10 s.
 
         Raises:
             InvalidArgument: maxsize < 1 (RC010).
