@@ -249,10 +249,11 @@ class _Talk:
                     await client.changed.wait()
             except TimeoutError:
                 pass
+            behind = client.behind  # before the next line: then that is all
             items = client.take()
             if items:
                 await self._tell(items)
-            if client.behind:
+            if behind:
                 if self._life.ending.is_set():
                     return "shutdown"
                 return "error" if feed.ended else "slow"
