@@ -3,6 +3,8 @@
 Ids become visible out of order, so the id of the last event is not enough: one below it may
 still be in flight. A cursor is an id at and below which nothing can appear any more, and the
 events above it that were delivered already: ``1200``, or ``1200~10.34`` with their distances.
+After a failover ids may be given out again; so it says in which timeline of the database it was
+made: ``1200@2``, and nothing in the first one.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from recovery.errors import InvalidArgument
 
 __all__ = ["Cursor", "Track"]
 
-_CURSOR = re.compile(r"(\d{1,18})(?:~(\d{1,18}(?:\.\d{1,18})*))?", re.ASCII)
+_CURSOR = re.compile(r"(\d{1,18})(?:~(\d{1,18}(?:\.\d{1,18})*))?(?:@([1-9]\d{0,9}))?", re.ASCII)
 #: Ids that a cursor names at most: a header has its limits. Those beyond come a second time.
 _MOST = 64
 _LONGEST = 2000
@@ -24,19 +26,23 @@ _LONGEST = 2000
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """A position; `above` ascends, and every one of it is greater than `safe`."""
+    """A position; `above` ascends, and every one of it is greater than `safe`.
+
+    A timeline of None: it does not say in which one it was made.
+    """
 
     safe: int
     above: tuple[int, ...] = ()
+    timeline: int | None = 1
 
     def __str__(self) -> str:
-        if not self.above:
-            return str(self.safe)
-        return f"{self.safe}~{'.'.join(str(id_ - self.safe) for id_ in self.above)}"
+        above = ".".join(str(id_ - self.safe) for id_ in self.above)
+        mark = "" if self.timeline in (None, 1) else f"@{self.timeline}"
+        return f"{self.safe}{'~' if above else ''}{above}{mark}"
 
     @classmethod
-    def parse(cls, text: str) -> Self:
-        """What `str` made, or the id of an event.
+    def parse(cls, text: str, *, timeline: int | None = 1) -> Self:
+        """What `str` made, or the id of an event; `timeline` is meant if it names none.
 
         Raises:
             InvalidArgument: it is neither (RC010).
@@ -48,7 +54,7 @@ class Cursor:
             )
         safe = int(found[1])
         above = {safe + int(each) for each in found[2].split(".")} if found[2] else set()
-        return cls(safe, tuple(sorted(above - {safe})))
+        return cls(safe, tuple(sorted(above - {safe})), int(found[3]) if found[3] else timeline)
 
 
 class Track:
@@ -56,12 +62,13 @@ class Track:
 
     Args:
         safe: nothing at or below is still to come.
-        above: what was delivered above.
+        timeline: of the database.
     """
 
-    def __init__(self, safe: int, above: tuple[int, ...] = ()) -> None:
+    def __init__(self, safe: int, timeline: int = 1) -> None:
         self.safe = safe
-        self._above = list(above)
+        self.timeline = timeline
+        self._above: list[int] = []
 
     def deliver(self, id_: int) -> None:
         """This event has been handed out."""
@@ -82,4 +89,4 @@ class Track:
     @property
     def cursor(self) -> Cursor:
         """Where it stands."""
-        return Cursor(self.safe, tuple(self._above[:_MOST]))
+        return Cursor(self.safe, tuple(self._above[:_MOST]), self.timeline)

@@ -33,13 +33,11 @@ class Client:
     """What is to be sent to one client: a bounded queue, filled by a feed.
 
     Attributes:
-        cursor: where it stands once all of the queue is sent.
         behind: the queue ran over: what is in it is sent, and then the stream ends.
     """
 
     def __init__(self, filters: Filters, most: int, most_bytes: int) -> None:
         self.filters = filters
-        self.cursor = ""
         self.behind = False
         self.changed = asyncio.Event()
         self._items: deque[Item] = deque()
@@ -64,7 +62,6 @@ class Client:
         else:
             self._items.append((event, cursor, frame))
             self._bytes += size
-            self.cursor = cursor
         self.changed.set()
 
     def take(self) -> list[Item]:
@@ -75,18 +72,13 @@ class Client:
         self.changed.clear()
         return items
 
-    @property
-    def waits(self) -> bool:
-        """Whether something has to be done for it."""
-        return bool(self._items) or self.behind
-
 
 class Feed:
     """Runs in one event loop, for as long as the listener does."""
 
     def __init__(self, listener: Listener, shape: Shape, run: Run) -> None:
         self._listener, self._shape, self._run = listener, shape, run
-        self._track = Track(listener.safe_id)
+        self._track = Track(listener.safe_id, listener.timeline)
         # Lossless: it never waits for a client, only for the database, as the listener does.
         self._events: Subscription = listener.bus.subscribe(watch=shape.watches, lossless=True)
         self._busy = False
@@ -95,8 +87,7 @@ class Feed:
         self._task = asyncio.get_running_loop().create_task(self._follow())
 
     def add(self, client: Client) -> None:
-        """From now on the client gets what comes; its cursor says from where on that is."""
-        client.cursor = self.cursor
+        """From now on the client gets what comes after the `cursor` of now."""
         groups = client.filters.get("group")
         if groups is None:
             self._clients.add(client)
@@ -120,6 +111,7 @@ class Feed:
         """Where it stands: all that is delivered."""
         safe = self._listener.safe_id  # before the next line: what is published may be queued
         if not self._busy and not self._events.queued:
+            self._track.timeline = self._listener.timeline
             self._track.settle(safe)
         return str(self._track.cursor)
 
@@ -147,6 +139,7 @@ class Feed:
         try:
             async for event in self._events:
                 self._busy = True
+                self._track.timeline = self._listener.timeline
                 safe = self._listener.safe_id  # all up to here is queued, or was before
                 batch = [event, *(self._events.get(0) for _ in range(self._events.queued))]
                 batch.sort(key=lambda one: one.id)

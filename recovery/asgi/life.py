@@ -74,6 +74,16 @@ class Life:
             self._start.result()
         return self._start.done()
 
+    @property
+    def timeline(self) -> int:
+        """Of the database; the listener must have started."""
+        return self._listener.timeline
+
+    @property
+    def safe_id(self) -> int:
+        """Of the listener, which must have started."""
+        return self._listener.safe_id
+
     def feed(self, shape: Shape) -> Feed:
         """The feed of a shape; the listener must have started."""
         found = self._feeds.get(shape)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import inspect
 import logging
 import random
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from starlette.exceptions import HTTPException
@@ -18,11 +18,13 @@ from starlette.types import Receive, Scope, Send
 from recovery import calls
 from recovery.asgi import wire
 from recovery.asgi.access import Allowed, Authorize
-from recovery.asgi.cursor import Cursor
+from recovery.asgi.cursor import Cursor, Track
 from recovery.asgi.feed import Client, Feed, Item
 from recovery.asgi.life import Life, Shared
 from recovery.asgi.shapes import Shape
 from recovery.errors import InvalidArgument, RecoveryError
+from recovery.events.position import Position
+from recovery.types import Event
 
 __all__ = ["Stream"]
 
@@ -37,8 +39,8 @@ _HEADERS = {
 _CHUNK = 65_536
 #: Events that are read at once in a replay.
 _PAGE = 500
-#: Seconds that a client may take to hear why a stream ends that has to end now.
-_FAREWELL = 1.0
+#: How many ids a replay goes back whose place was lost: as far as a listener remembers.
+_BACK = 10_000 * calls.event.RECORD
 
 
 class Stream:
@@ -154,8 +156,10 @@ class Stream:
                 raise InvalidArgument(f"{shown}: this stream shows no such {name}")
             filters[name] = frozenset(values)
         # Once it was connected, a browser says where it stands, and asks the same address again.
-        position = request.headers.get("last-event-id") or after
-        return filters, None if position is None else Cursor.parse(position)
+        position = request.headers.get("last-event-id")
+        if position:
+            return filters, Cursor.parse(position)
+        return filters, None if after is None else Cursor.parse(after, timeline=None)
 
     async def _converse(self, wish: _Wish, receive: Receive, send: Send) -> None:
         """Streams until the client is gone, or there is a reason to end."""
@@ -176,7 +180,7 @@ class Stream:
             running.result()
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class _Wish:
     life: Life
     filters: dict[str, frozenset[str | None]]
@@ -198,7 +202,9 @@ class _Talk:
         self._client = Client(wish.filters, shared.maxsize, shared.max_bytes)
         lifetime = shared.lifetime
         self._until = None if lifetime is None else self._loop.time() + lifetime
-        #: What a replay has sent and the feed may bring once more, by id.
+        self._cursor = ""  # what was sent, at least
+        self._had: frozenset[int] = frozenset()  # what the client says it has already
+        #: What a replay has sent, and the feed may bring once more.
         self._sent: dict[int, datetime] = {}
 
     async def run(self) -> None:
@@ -206,8 +212,7 @@ class _Talk:
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
         try:
             why = await self._talk()
-            end = {"reason": why, "after": self._client.cursor}
-            await self._write(self._shape.control("stream.end", end, self._client.cursor or None))
+            await self._control("stream.end", {"reason": why, "after": self._cursor})
             await self._write(b"", last=True)
         except _Gone:
             _log.info("a client takes nothing any more and is dropped")
@@ -228,20 +233,19 @@ class _Talk:
         try:
             if self._wish.cursor is None:
                 feed.add(self._client)
-                await self._greet()
+                self._cursor = feed.cursor
+                await self._control("server.connected", {})
             else:
-                self._client.cursor = str(self._wish.cursor)
-                await self._greet()
-                await self._replay(feed, self._wish.cursor)
+                self._cursor = str(self._wish.cursor)
+                await self._control("server.connected", {})
+                if not await self._replay(feed, self._wish.cursor):
+                    return "shutdown"
             return await self._follow(feed)
         finally:
             feed.remove(self._client)
 
-    async def _greet(self) -> None:
-        cursor = self._client.cursor
-        await self._write(self._shape.control("server.connected", {}, cursor))
-
     async def _follow(self, feed: Feed) -> str:
+        """Sends what comes; returns why it ends."""
         client = self._client
         while True:
             try:
@@ -260,33 +264,111 @@ class _Talk:
             if self._until is not None and self._loop.time() >= self._until:
                 return "lifetime"
             if not items:
-                # Nothing waits: all that the feed has handed out was sent.
-                client.cursor = feed.cursor
-                if self._sent and max(self._sent) <= feed.safe:
-                    self._sent.clear()
-                await self._write(self._shape.control("server.heartbeat", {}, client.cursor))
+                # All that the feed has handed out was sent.
+                self._cursor = feed.cursor
+                self._forget(feed)
+                await self._control("server.heartbeat", {})
 
     def _next(self) -> float:
         """When to say something, if nothing comes."""
         beat = self._loop.time() + self._shared.heartbeat
         return beat if self._until is None else min(beat, self._until)
 
+    async def _replay(self, feed: Feed, cursor: Cursor) -> bool:
+        """What the client has missed; then it is among those that the feed serves.
+
+        Twice: first page by page for as long as that takes, and once more when the feed has
+        begun to keep what comes. So nothing is between the two; what is in both is sent once.
+
+        Returns:
+            False: the hub ends meanwhile.
+        """
+        start = await self._start(cursor)
+        if start == cursor.safe:
+            self._had = frozenset(cursor.above)
+        track = Track(start, self._life.timeline)
+        position, more = Position(start), True
+        for registered in (False, True):
+            if registered:
+                feed.add(self._client)
+                more = True
+            while more:
+                if self._life.ending.is_set():
+                    return False
+                look = calls.event.page(
+                    position.newest, position.gaps, limit=_PAGE, **self._filters()
+                )
+                page = await self._life.replay(look)
+                position, more = Position(page.newest, page.gaps), page.full
+                await self._resend(page.events, position.safe_id, track)
+                if not registered:
+                    self._forget(feed)
+        return True
+
+    async def _start(self, cursor: Cursor) -> int:
+        """Where a replay begins: there, unless that place is no more; the client is told then."""
+        floor = await self._life.replay(calls.event.floor())
+        newest = self._life.safe_id
+        if cursor.safe > newest:  # or the own listener has not come so far
+            newest = (await self._life.replay(calls.event.tail())).newest
+        if cursor.safe > newest or cursor.timeline not in (None, self._life.timeline):
+            # Its last events were lost in a failover, and their ids are given out anew.
+            why, start = "lost", max(floor, min(cursor.safe, newest) - _BACK)
+        elif 0 < cursor.safe < floor:
+            why, start = "dropped", floor
+        else:
+            return cursor.safe
+        self._cursor = str(Cursor(start, (), self._life.timeline))
+        await self._control("server.gap", {"why": why, "after": cursor.safe, "to": start})
+        return start
+
+    async def _resend(self, events: Sequence[Event], safe: int, track: Track) -> None:
+        """Sends old events; nothing at or below `safe` is still to come after them."""
+        new = [event for event in events if event.id not in self._had]
+        shown = await self._shape.render(new, self._life.look_up)
+        items: list[Item] = []
+        for event in events:
+            track.deliver(event.id)
+            if event.id <= safe:
+                track.settle(event.id)
+            cursor, data = str(track.cursor), shown.get(event.id)
+            frame = None if data is None else wire.frame(data, id_=cursor)
+            items.append((event, cursor, frame))
+        await self._tell(items)
+        self._sent.update((event.id, event.at) for event in events)
+        track.settle(safe)
+        self._cursor = str(track.cursor)
+
+    def _filters(self) -> dict[str, list[str | None]]:
+        """For the database: less to read."""
+        filters = {name: list(values) for name, values in self._wish.filters.items()}
+        if self._shape.watches is not None:
+            filters.setdefault("watch", list(self._shape.watches))
+        return filters
+
+    def _forget(self, feed: Feed) -> None:
+        """What the feed has passed, it does not bring once more."""
+        for id_ in [id_ for id_ in self._sent if id_ <= feed.safe]:
+            del self._sent[id_]
+
     async def _tell(self, items: Iterable[Item]) -> None:
         """Sends frames, those that the client may see, many at once."""
         chunk: list[bytes] = []
         size = 0
-        for event, _, frame in items:
-            if frame is None or self._sent.get(event.id) == event.at:
-                continue
-            if not await self._wish.allowed.allows(event):
-                continue
-            chunk.append(frame)
-            size += len(frame)
+        for event, cursor, frame in items:
+            again = self._sent.get(event.id) == event.at
+            if frame is not None and not again and await self._wish.allowed.allows(event):
+                chunk.append(frame)
+                size += len(frame)
+            self._cursor = cursor  # what is not for this client moves it on, too
             if size >= _CHUNK:
                 await self._write(b"".join(chunk))
                 chunk, size = [], 0
         if chunk:
             await self._write(b"".join(chunk))
+
+    async def _control(self, type_: str, properties: Mapping[str, object]) -> None:
+        await self._write(self._shape.control(type_, properties, self._cursor or None))
 
     async def _write(self, body: bytes, last: bool = False) -> None:
         try:
@@ -296,15 +378,6 @@ class _Talk:
                 )
         except (TimeoutError, OSError):
             raise _Gone from None
-
-    async def _replay(self, feed: Feed, cursor: Cursor) -> None:
-        """What the client has missed, then it is among those that the feed serves.
-
-        First what is settled, page by page, for as long as that takes. The rest, which is
-        little, once the client gets what comes: so nothing is between the two, and what is
-        in both is sent once.
-        """
-        raise NotImplementedError
 
 
 def _refuse(status: int, why: str, headers: Mapping[str, str] | None = None) -> Response:

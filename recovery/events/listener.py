@@ -118,6 +118,12 @@ class Listener:
         await in_thread(self.stop)
 
     @property
+    def timeline(self) -> int:
+        """Of the database: after a failover another one; 1 if it is not known (a standby's)."""
+        said = None if self._life is None else self._life[0]
+        return 1 if said is None else int(said, 16)
+
+    @property
     def connected(self) -> bool:
         """Whether it listens now; else it is connecting again."""
         return self._conn is not None
