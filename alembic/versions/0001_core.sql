@@ -208,6 +208,74 @@ comment on column recovery.unit.watch is
 --;
 comment on column recovery.unit.key is 'Key of the row or of the group, as recovery.event shows it.';
 --;
+-- sql/event/event_filter.sql
+create type recovery.event_filter as (
+    watch     text[],
+    group_key text[],
+    reason    text[],
+    kind      text[],
+    topic     text[],
+    epoch     bigint[]
+);
+--;
+comment on type recovery.event_filter is
+    'Which events a consumer wants: an event must be in each list that is given. A null in a list stands for events '
+    'that have none.';
+--;
+comment on column recovery.event_filter.watch is 'Names of watches.';
+--;
+comment on column recovery.event_filter.group_key is 'Groups.';
+--;
+comment on column recovery.event_filter.reason is 'Reasons.';
+--;
+comment on column recovery.event_filter.kind is 'Kinds.';
+--;
+comment on column recovery.event_filter.topic is 'Topics.';
+--;
+comment on column recovery.event_filter.epoch is 'Epochs of the owners.';
+--;
+-- sql/event/event_row.sql
+create type recovery.event_row as (
+    id           bigint,
+    at           timestamptz,
+    server_epoch bigint,
+    watch        text,
+    kind         text,
+    topic        text,
+    key          text,
+    group_key    text,
+    reason       text,
+    detector     text,
+    old          jsonb,
+    new          jsonb
+);
+--;
+comment on type recovery.event_row is 'One event, as functions hand it on: the columns of recovery.event.';
+--;
+comment on column recovery.event_row.id is 'As in recovery.event.';
+--;
+comment on column recovery.event_row.at is 'As in recovery.event.';
+--;
+comment on column recovery.event_row.server_epoch is 'As in recovery.event.';
+--;
+comment on column recovery.event_row.watch is 'As in recovery.event.';
+--;
+comment on column recovery.event_row.kind is 'As in recovery.event.';
+--;
+comment on column recovery.event_row.topic is 'As in recovery.event.';
+--;
+comment on column recovery.event_row.key is 'As in recovery.event.';
+--;
+comment on column recovery.event_row.group_key is 'As in recovery.event.';
+--;
+comment on column recovery.event_row.reason is 'As in recovery.event.';
+--;
+comment on column recovery.event_row.detector is 'As in recovery.event.';
+--;
+comment on column recovery.event_row.old is 'As in recovery.event.';
+--;
+comment on column recovery.event_row.new is 'As in recovery.event.';
+--;
 -- sql/status/finding.sql
 create type recovery.finding as (
     code     text,
@@ -940,54 +1008,165 @@ comment on column recovery.process.registered is 'When it was registered.';
 --;
 comment on index recovery.process_unit_key is 'One entry for each process of a unit, of an epoch.';
 --;
--- sql/event/event.sql
-create table recovery.event (
-    id           bigint      generated always as identity,
+-- sql/event/consumer.sql
+create table recovery.consumer (
+    name        text               not null,
+    wanted      recovery.event_filter,
+    newest      bigint             not null,
+    gaps        int8multirange     not null default '{}',
+    page        bigint             not null default 0,
+    page_last   bigint,
+    page_newest bigint,
+    page_gaps   int8multirange,
+    expires     interval           not null,
+    created     timestamptz        not null default clock_timestamp(),
+    seen        timestamptz        not null default clock_timestamp(),
+    constraint consumer_pkey primary key (name)
+) with (fillfactor = 50);
+--;
+comment on table recovery.consumer is
+    'Named consumers of the events and how far each has come. An event counts as delivered up to newest, except in '
+    'the gaps.';
+--;
+comment on column recovery.consumer.name is 'Given by recovery.create_consumer().';
+--;
+comment on column recovery.consumer.wanted is 'Which events it gets.';
+--;
+comment on column recovery.consumer.newest is 'Every event that was visible up to here is done.';
+--;
+comment on column recovery.consumer.gaps is
+    'Ids up to newest that were not visible: of transactions that ran, or were rolled back. What appears here still '
+    'comes.';
+--;
+comment on column recovery.consumer.page is 'Number of the last fetch: only its receipts count.';
+--;
+comment on column recovery.consumer.page_last is 'The last event of that fetch; null if there was none.';
+--;
+comment on column recovery.consumer.page_newest is 'Where newest will be once the last fetch is acknowledged.';
+--;
+comment on column recovery.consumer.page_gaps is 'The gaps then.';
+--;
+comment on column recovery.consumer.expires is
+    'Once it has not fetched for so long it counts as abandoned, and no longer keeps events from being dropped.';
+--;
+comment on column recovery.consumer.created is 'When it was created.';
+--;
+comment on column recovery.consumer.seen is 'Its last fetch or acknowledgement, to the minute.';
+--;
+-- sql/event/event_floor.sql
+create table recovery.event_floor (
+    single boolean not null default true,
+    id     bigint  not null default 0,
+    at     timestamptz,
+    constraint event_floor_pkey primary key (single),
+    constraint event_floor_single_check check (single)
+);
+--;
+insert into recovery.event_floor default values;
+--;
+comment on table recovery.event_floor is 'Up to which id events were dropped because of their age or number: one row.';
+--;
+comment on column recovery.event_floor.single is 'True: there is one row.';
+--;
+comment on column recovery.event_floor.id is 'No event with an id up to here is kept.';
+--;
+comment on column recovery.event_floor.at is 'When it was last raised.';
+--;
+-- sql/event/event_mark.sql
+create table recovery.event_mark (
+    xid xid8        not null,
+    id  bigint      not null,
+    at  timestamptz not null default clock_timestamp(),
+    constraint event_mark_pkey primary key (xid)
+);
+--;
+comment on table recovery.event_mark is
+    'Where the ids of events stood when a transaction got its id: whoever had taken one up to there has an older '
+    'transaction id. Once none of those runs any more, no event can appear up to there: recovery._settled().';
+--;
+comment on column recovery.event_mark.xid is 'Taken after the id was looked up.';
+--;
+comment on column recovery.event_mark.id is 'The last id of an event that had been given out.';
+--;
+comment on column recovery.event_mark.at is 'When.';
+--;
+-- sql/event/outbox.sql
+/* The outbox: what transactions have to tell, written by them. One row, a record, holds one event, or up to 100
+   closings of one batch that differ in nothing but their key and group: what is the same for all is stored once.
+
+   Ids of records are multiples of 100, so that the events in a record have ids of their own, in a row: see
+   recovery.event. A writer takes its id after its transaction has an id (pg_current_xact_id), which is what
+   recovery._settled() relies on.
+
+   The partitions are a ring of four, made ahead, once and for all; each takes two billion ids in turn. Nothing is ever
+   created or dropped while somebody writes, for either would lock out the writers: recovery._retain_events() empties
+   the partition that nobody writes any more. If ids come round to one that could not be emptied, it holds both. */
+create table recovery.outbox (
+    id           bigint      generated always as identity (start with 100 increment by 100),
     at           timestamptz not null default clock_timestamp(),
     server_epoch bigint,
     watch        text        not null,
     kind         text        not null,
     topic        text,
-    key          text        not null,
+    key          text,
     group_key    text,
     reason       text,
     detector     text        not null,
     old          jsonb,
     new          jsonb,
-    constraint event_pkey primary key (id)
-);
+    keys         text[],
+    group_keys   text[],
+    constraint outbox_keys_check check (
+        case when keys is null then key is not null and group_keys is null
+             else key is null and group_key is null and array_ndims(keys) = 1 and cardinality(keys) <= 100 end)
+) partition by list (((id / 2000000000) % 4));
 --;
-comment on table recovery.event is
-    'One durable row for each transition of a watched row, in the transaction that made it. Append-only; ids of one '
-    'row grow in the order of its changes.';
+create index outbox_id on recovery.outbox (id);
 --;
-comment on column recovery.event.id is 'Grows in order of writing, not of commit: read with recovery.horizon().';
+do $$
+begin
+    for v_slot in 0 .. 3 loop
+        -- Records of many keys stay in one piece.
+        execute format(
+            'create table recovery.outbox_slot_%s partition of recovery.outbox for values in (%s) '
+            'with (toast_tuple_target = 8160)', v_slot, v_slot);
+        execute format('comment on table recovery.outbox_slot_%s is %L', v_slot,
+            'Events whose id, divided by two billion, leaves the rest ' || v_slot || ' modulo 4.');
+    end loop;
+end
+$$;
 --;
-comment on column recovery.event.at is 'Database clock at the change.';
+comment on table recovery.outbox is
+    'What recovery.event shows: events as they are stored, up to 100 in a record. Append-only; written in the '
+    'transaction of the change, emptied by the sweep.';
 --;
-comment on column recovery.event.server_epoch is 'Owner of the row; for a closing the epoch whose work was closed.';
+comment on column recovery.outbox.id is 'Of the first event in the record; a multiple of 100.';
 --;
-comment on column recovery.event.watch is 'Name of the watch.';
+comment on column recovery.outbox.at is 'As in recovery.event.';
 --;
-comment on column recovery.event.kind is
-    'opened, reopened, closed, requeued, deleted, adopted (a row); failed, idle (a group); broken, repaired (a watch, '
-    'key empty); cancel (a row or group: '
-    'asks its owner to stop it).';
+comment on column recovery.outbox.server_epoch is 'As in recovery.event.';
 --;
-comment on column recovery.event.topic is 'Name of the bus event, as the watch says.';
+comment on column recovery.outbox.watch is 'As in recovery.event.';
 --;
-comment on column recovery.event.key is 'Primary key of the row as text; a JSON array where it has several columns.';
+comment on column recovery.outbox.kind is 'As in recovery.event.';
 --;
-comment on column recovery.event.group_key is 'Group (session) of the row as text.';
+comment on column recovery.outbox.topic is 'As in recovery.event.';
 --;
-comment on column recovery.event.reason is
-    'Why: superseded, shutdown, lease_expired, unowned, ...; for a writer the setting recovery.reason, else null.';
+comment on column recovery.outbox.key is 'As in recovery.event; null if there are keys.';
 --;
-comment on column recovery.event.detector is 'Who: writer, boot:<epoch>, sweep:<label>, shutdown:<epoch>.';
+comment on column recovery.outbox.group_key is 'As in recovery.event; null if there are keys.';
 --;
-comment on column recovery.event.old is 'Values before, of what changed.';
+comment on column recovery.outbox.reason is 'As in recovery.event.';
 --;
-comment on column recovery.event.new is 'Values after.';
+comment on column recovery.outbox.detector is 'As in recovery.event.';
+--;
+comment on column recovery.outbox.old is 'As in recovery.event.';
+--;
+comment on column recovery.outbox.new is 'As in recovery.event.';
+--;
+comment on column recovery.outbox.keys is 'Keys of the events of a record of several, in their order.';
+--;
+comment on column recovery.outbox.group_keys is 'Their groups; null if none has one.';
 --;
 -- NOTIFY takes one lock for the whole cluster at commit, so ordinary writes ring at most every 20 ms.
 -- Sequences hold when it last rang and up to which event, because they are neither locked nor rolled back.
@@ -2337,6 +2516,7 @@ begin
         $sql$, jsonb_build_object(
         'tell', case p_watch.events when 'closed' then '' else recovery._render_sql($sql$
             begin
+                perform pg_current_xact_id();  -- before the event's id: see recovery._settled
                 execute replace({write!l}, '@TABLE@', tg_relid::regclass::text);
                 get diagnostics v_told = row_count;
                 if v_told > 0 then
@@ -4722,7 +4902,7 @@ begin
     returning b.since = b.at into v_new;
     if v_new and v_tell then
         update recovery.watch as w set told = clock_timestamp() where w.name = p_watch;
-        insert into recovery.event (watch, kind, key, detector, new)
+        insert into recovery.outbox (watch, kind, key, detector, new)
         values (p_watch, 'broken', '', 'recovery', jsonb_build_object(
             'sqlstate', p_state, 'message', p_message, 'remedy', v_remedy));
     end if;
@@ -4761,7 +4941,7 @@ begin
         begin
             insert into recovery.partition as p (watch, relation, filenode, since, seen, mark)
             select v_watch.id, t.relation, t.filenode,
-                   coalesce(s.since, pg_sequence_last_value('recovery.event_id_seq'), 0), s.seen, s.mark
+                   coalesce(s.since, pg_sequence_last_value('recovery.outbox_id_seq'), 0), s.seen, s.mark
             from recovery._partitions_of(v_watch.relation) as t cross join (
                 select min(o.since) as since, max(o.seen) as seen, max(o.mark) as mark
                 from recovery.partition as o where o.watch = v_watch.id) as s
@@ -4783,7 +4963,7 @@ begin
                 -- One after the other: what is settled was there before the search, what it saw is older than the mark.
                 select min(p.since), max(p.seen), pg_snapshot_xmin(pg_current_snapshot()) >= max(p.mark)
                 into v_since, v_seen, v_settled from recovery.partition as p where p.watch = v_watch.id;
-                select max(e.id) into v_last from recovery.event as e;
+                select max(o.id) + 99 into v_last from recovery.outbox as o;
                 select g.* into v_gone from recovery._tell_gone_rows(v_watch, p_detector, v_since) as g;
                 if v_gone.o_done then
                     update recovery.partition as p
@@ -4832,7 +5012,7 @@ begin
     delete from recovery.broken_watch as b where b.watch = p_watch returning b.state into v_state;
     if v_state is not null then
         update recovery.watch as w set told = null where w.name = p_watch;
-        insert into recovery.event (watch, kind, key, detector) values (p_watch, 'repaired', '', 'recovery');
+        insert into recovery.outbox (watch, kind, key, detector) values (p_watch, 'repaired', '', 'recovery');
     end if;
 end
 $$;
@@ -5572,8 +5752,8 @@ begin
     into v_ids, v_task.keys, o_first
     from (
         select l.key, max(l.id) as id
-        from recovery.event as l
-        where l.id >= p_since and l.watch = p_watch.name and l.kind = any (v_kinds)
+        from recovery.event_range(p_since) as l
+        where l.watch = p_watch.name and l.kind = any (v_kinds)
           and (v_parts = 1 or case when l.key like '[%' then jsonb_array_length(l.key::jsonb) end = v_parts)
         group by l.key
         having max(l.id) = max(l.id) filter (where l.kind in ('opened', 'reopened', 'adopted'))
@@ -5597,12 +5777,13 @@ begin
                 case v_parts when 1 then 'k.key' else format('k.key::jsonb ->> %s', c.n - 1) end,
                 p_watch.key_types[c.n]), ' and ' order by c.n)
             from unnest(p_watch.key_columns) with ordinality as c (name, n)))), v_task) as f;
-    insert into recovery.event (server_epoch, watch, kind, topic, key, group_key, reason, detector, old)
+    insert into recovery.outbox (server_epoch, watch, kind, topic, key, group_key, reason, detector, old)
     select e.server_epoch, e.watch, 'deleted', e.topic, e.key, e.group_key, 'row_gone', p_detector, e.new
-    from unnest(recovery._to_texts(v_found -> 'gone')::bigint[]) as g (n) join recovery.event as e on e.id = v_ids[g.n]
+    from unnest(recovery._to_texts(v_found -> 'gone')::bigint[]) as g (n)
+    join recovery.event_range(p_since) as e on e.id = v_ids[g.n]
     where not exists (
-        select from recovery.event as l
-        where l.watch = e.watch and l.key = e.key and l.id > e.id and l.id >= p_since and l.kind = any (v_kinds))
+        select from recovery.event_range(p_since) as l
+        where l.watch = e.watch and l.key = e.key and l.id > e.id and l.kind = any (v_kinds))
     order by e.id;
     o_done := (v_found ->> 'looked')::integer < 5000;
 end
@@ -8644,12 +8825,12 @@ begin
                 v_task.at := recovery._now();
                 v_task.written := clock_timestamp();
                 v_task.path := v_watch.path;
-                v_from := coalesce(pg_sequence_last_value('recovery.event_id_seq'), 0) + 1;
+                v_from := coalesce(pg_sequence_last_value('recovery.outbox_id_seq'), 0) + 1;
                 -- Rows that somebody has locked are the next sweep's.
                 select a.* into v_adopted from recovery._run_as_owner(v_watch.runner, recovery._close_sql(
                     v_watch.family, 'range', 'named', 'ignore', true, false, true, v_watch.name), v_task, 'write') as a;
                 if v_adopted <> '{}' then
-                    perform recovery._announce_events(v_from, currval('recovery.event_id_seq'));
+                    perform recovery._announce_events(v_from, currval('recovery.outbox_id_seq') + 99);
                     v_result := recovery._add_counts(v_result, v_adopted);
                 end if;
             end loop;
@@ -8852,6 +9033,12 @@ declare
     v_plain constant boolean := (p_image -> 'plain')::boolean;
     v_same  constant boolean := (p_image -> 'same')::boolean;
     v_diff  constant boolean := p_watch.diff and not p_heir;
+    v_kind  constant text := case
+        when p_heir then $sql$'adopted'$sql$
+        when p_watch.attempts is null then $sql$'closed'$sql$
+        else format($sql$case when u.tries < %s%s then 'requeued' else 'closed' end$sql$, p_watch.max_attempts,
+            case when p_watch.free_reasons <> '{}' then format(' or ($1).reason = any(%L::text[])',
+                p_watch.free_reasons::text) else '' end) end;
     v_new   constant text := case when p_image ->> 'fixed' is not null then format('(select n.new from n%s as n)', p_n)
                                   when v_plain then 'to_jsonb(j.*)'
                                   else 'u.new' end;
@@ -8860,19 +9047,49 @@ declare
                                   when v_plain then 'to_jsonb(i.*)'
                                   else 'u.old' end;
 begin
+    if v_same and p_image ->> 'fixed' is not null and p_selection <> 'groups' and not p_heir then
+        return recovery._render_sql($sql$
+                select {n} as pos, {watch!l}::text as watch, u.kind, {topic!l}::text as topic, u.owner,
+                       case when cardinality(u.keys) = 1 then u.keys[1] end as key,
+                       case when cardinality(u.keys) = 1 then u.grps[1] end as grp,
+                       f.old, (select n.new from n{n} as n) as new, 0 as ord,
+                       case when cardinality(u.keys) > 1 then u.keys end as keys,
+                       case when cardinality(u.keys) > 1 then u.grps end as grps
+                from (
+                    select u.owner, u.kind, array_agg(u.key) as keys, {groups} as grps
+                    from (
+                        select u.owner, u.key, u.grp, {kind} as kind, (row_number() over () - 1) / 100 as place
+                        from u{n} as u cross join f{n} as f
+                        where {equal}
+                    ) as u
+                    group by u.owner, u.kind, u.place
+                ) as u
+                cross join f{n} as f
+                union all
+                select {n}, {watch!l}, {kind}, {topic!l}, u.owner, u.key, u.grp, to_jsonb(i.*),
+                       (select n.new from n{n} as n), 0, null, null
+                from u{n} as u
+                cross join f{n} as f
+                cross join lateral (select {old}) as i
+                where not ({equal})
+        $sql$, jsonb_build_object(
+            'n', p_n,
+            'watch', p_watch.name,
+            'topic', p_watch.topic,
+            'kind', v_kind,
+            'groups', case when p_watch.group_by is null then 'null::text[]' else 'array_agg(u.grp)' end,
+            'equal', p_image -> 'equal',
+            'old', p_image -> 'old'));
+    end if;
     return recovery._render_sql($sql$
                 select {n} as pos, {watch!l}::text as watch, {kind}::text as kind, {topic!l}::text as topic,
                        u.owner, u.key, u.grp,
-                       {values}, {order} as ord
+                       {values}, {order} as ord, null::text[] as keys, null::text[] as grps
                 from u{n} as u{joins}
         $sql$, jsonb_build_object(
         'n', p_n,
         'watch', p_watch.name,
-        'kind', case when p_heir then $sql$'adopted'$sql$
-                     when p_watch.attempts is null then $sql$'closed'$sql$
-                     else format($sql$case when u.tries < %s%s then 'requeued' else 'closed' end$sql$,
-                         p_watch.max_attempts, case when p_watch.free_reasons <> '{}' then format(
-                             ' or ($1).reason = any(%L::text[])', p_watch.free_reasons::text) else '' end) end,
+        'kind', v_kind,
         'topic', p_watch.topic,
         'values', case when v_diff then 'd.old, d.new' else v_old || E' as old,\n               ' || v_new
             || ' as new' end,
@@ -8888,7 +9105,8 @@ end
 $$;
 --;
 comment on function recovery._close_event_sql(recovery.watch, integer, jsonb, text, boolean) is
-    'The part of the statement that closes which lists the events of the rows of the n-th watch.';
+    'The part of the statement that closes which lists the events of the rows of the n-th watch: rows that had the '
+    'same values, and get the same, a hundred at a time.';
 --;
 revoke all on function recovery._close_event_sql(recovery.watch, integer, jsonb, text, boolean) from public;
 --;
@@ -8930,7 +9148,7 @@ begin
         'open', array_to_string(p_open, E'\n            union all\n')));
     o_event := recovery._render_sql($sql$
                 select 1000000, {watch!l}, t.kind, t.topic, k.owner, k.grp, k.grp,
-                       null::jsonb, jsonb_build_object('message', ($1).message), t.n
+                       null::jsonb, jsonb_build_object('message', ($1).message), t.n, null, null
                 from k
                 cross join lateral (
                     select 'failed' as kind, f.topic, f.n
@@ -9172,7 +9390,7 @@ declare
     v_failing   boolean;
     v_task      recovery.task;
     v_runner    integer;
-    v_from      bigint := coalesce(pg_sequence_last_value('recovery.event_id_seq'), 0) + 1;
+    v_from      bigint := coalesce(pg_sequence_last_value('recovery.outbox_id_seq'), 0) + 1;
     v_to        bigint;
     v_whole     boolean := true;
 begin
@@ -9245,10 +9463,10 @@ begin
         from recovery._close_rows(p_family, v_selection, p_owner, p_guard, v_task) as r;
     end if;
     if o_closed <> '{}' then
-        v_to := currval('recovery.event_id_seq');
+        v_to := currval('recovery.outbox_id_seq') + 99;
         if v_whole and v_failing then
-            delete from recovery.failure as f using recovery.event as e
-            where e.id between v_from and v_to and e.kind in ('closed', 'requeued', 'adopted')
+            delete from recovery.failure as f using recovery.event_range(v_from, v_to) as e
+            where e.kind in ('closed', 'requeued', 'adopted')
               and f.watch = e.watch and f.key = e.key;
         elsif not v_whole and p_groups is not null and p_heir is null then
             v_to := recovery._write_group_events(p_family, p_epoch, p_groups, v_from, v_to, p_reason, p_detector);
@@ -9380,9 +9598,9 @@ begin
         with {ctes}
         e as (
             insert into recovery.outbox_{outbox}
-                (at, server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+                (at, server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new, keys, group_keys)
             select ($1).written, x.owner, x.watch, x.kind, x.topic, x.key, x.grp,
-                   ($1).reason, ($1).detector, x.old, x.new
+                   ($1).reason, ($1).detector, x.old, x.new, x.keys, x.grps
             from (
         {events}
             ) as x
@@ -10544,8 +10762,8 @@ begin
     if not found then
         return p_to;
     end if;
-    select array_agg(distinct e.group_key) into v_groups from recovery.event as e
-    where e.id between p_from and p_to and e.detector = p_detector and e.kind in ('closed', 'requeued')
+    select array_agg(distinct e.group_key) into v_groups from recovery.event_range(p_from, p_to) as e
+    where e.detector = p_detector and e.kind in ('closed', 'requeued')
       and e.group_key = any(p_groups);
     if v_head.idle_topics is not null then
         for v_watch in select w.* from recovery._attached_watches() as w where w.family = p_family loop
@@ -10566,7 +10784,7 @@ begin
         end loop;
     end if;
     with added as (
-        insert into recovery.event (server_epoch, watch, kind, topic, key, group_key, reason, detector, new)
+        insert into recovery.outbox (server_epoch, watch, kind, topic, key, group_key, reason, detector, new)
         select p_epoch, v_head.name, t.kind, t.topic, g.key, g.key, p_reason, p_detector,
                jsonb_build_object('message', recovery._reason_message(p_reason))
         from unnest(p_groups) with ordinality as g (key, n)
@@ -11702,23 +11920,33 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
+    v_first  bigint;
+    v_last   bigint;
     v_count  bigint;
     v_events jsonb;
 begin
     if p_from is null then
         return;
     end if;
+    select o.id into v_first from recovery.outbox as o where o.id >= p_from order by o.id limit 1;
+    select o.id + coalesce(cardinality(o.keys), 1) - 1 into v_last
+    from recovery.outbox as o where o.id <= p_to order by o.id desc limit 1;
     select count(*), jsonb_agg(jsonb_build_object('id', e.id, 'kind', e.kind) order by e.id)
     into v_count, v_events
-    from (select id, kind from recovery.event where id between p_from and p_to order by id limit 21) as e;
+    from (
+        select o.id + n.n as id, o.kind
+        from (select o.* from recovery.outbox as o where o.id between p_from and p_to order by o.id limit 21) as o
+        cross join lateral generate_series(0, coalesce(cardinality(o.keys), 1) - 1) as n (n)
+        limit 21
+    ) as e;
     if v_count > 20 then
-        v_count := p_to - p_from + 1;
+        v_count := null;
         v_events := null;
     end if;
     perform setval('recovery.bell_time', (date_part('epoch', clock_timestamp()) * 1000)::bigint);
     perform setval('recovery.bell_event', p_to);
     perform pg_notify('recovery', jsonb_strip_nulls(jsonb_build_object(
-        'from', p_from, 'to', p_to, 'count', v_count, 'events', v_events))::text);
+        'from', v_first, 'to', v_last, 'count', v_count, 'events', v_events))::text);
 end
 $$;
 --;
@@ -11741,7 +11969,7 @@ declare
     v_last bigint;
 begin
     select last_value into v_rung from recovery.bell_event;
-    select max(id) into v_last from recovery.event;
+    select max(id) + 99 into v_last from recovery.outbox;
     if v_last is null or v_last <= v_rung then
         return false;
     end if;
@@ -11765,11 +11993,11 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_id   bigint := currval('recovery.event_id_seq');
+    v_id   bigint := currval('recovery.outbox_id_seq');
     v_kind text;
 begin
     if current_setting('recovery.notify', true) is distinct from 'off' then
-        select e.kind into v_kind from recovery.event as e where e.id = v_id;
+        select e.kind into v_kind from recovery.outbox as e where e.id = v_id;
         perform setval('recovery.bell_time', (date_part('epoch', clock_timestamp()) * 1000)::bigint);
         perform pg_notify('recovery',
             format('{"from": %1$s, "to": %1$s, "count": 1, "events": [{"id": %1$s, "kind": "%2$s"}]}', v_id, v_kind));
@@ -11781,6 +12009,51 @@ comment on function recovery._announce_written() is
     'NOTIFY for the event that this transaction has just written; called by a trigger whose last ring is 20 ms old.';
 --;
 revoke all on function recovery._announce_written() from public;
+--;
+-- sql/event/_check_after.sql
+create or replace function recovery._check_after(p_after bigint)
+returns bigint
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if p_after is null or p_after < 0 then
+        perform recovery._fail('RC010', format('after %s is not allowed', coalesce(p_after::text, 'null')),
+            'Give the id of an event, or 0 for the first one that is kept.');
+    end if;
+    -- A higher one than there are belongs to a state of the database that was lost. What is dropped is no gap.
+    return greatest(least(p_after, coalesce(pg_sequence_last_value('recovery.outbox_id_seq'), 0) + 99),
+                    (select f.id from recovery.event_floor as f));
+end
+$$;
+--;
+comment on function recovery._check_after(bigint) is
+    'The id after which to read: as it was given, but not above the last event that there is, nor among those that '
+    'were dropped. RC010: null or negative.';
+--;
+revoke all on function recovery._check_after(bigint) from public;
+--;
+-- sql/event/_check_limit.sql
+create or replace function recovery._check_limit(p_limit integer)
+returns void
+language plpgsql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if p_limit is null or p_limit not between 1 and 100000 then
+        perform recovery._fail('RC010', format('limit %s is not allowed', coalesce(p_limit::text, 'null')),
+            'Give a number of events from 1 to 100000.');
+    end if;
+end
+$$;
+--;
+comment on function recovery._check_limit(integer) is 'Refuses a number of events that cannot work: RC010.';
+--;
+revoke all on function recovery._check_limit(integer) from public;
 --;
 -- sql/event/_create_outbox.sql
 create or replace function recovery._create_outbox(p_outbox integer, p_family text)
@@ -11798,17 +12071,18 @@ begin
         where w.family = p_family;
     execute recovery._render_sql($sql$
         create or replace view recovery.outbox_{outbox} as
-        select e.at, e.server_epoch, e.watch, e.kind, e.topic, e.key, e.group_key, e.reason, e.detector, e.old, e.new
-        from recovery.event as e
+        select e.at, e.server_epoch, e.watch, e.kind, e.topic, e.key, e.group_key, e.reason, e.detector, e.old, e.new,
+               e.keys, e.group_keys
+        from recovery.outbox as e
         where e.watch in ({names})
         with check option
         $sql$, jsonb_build_object('outbox', p_outbox, 'names', v_names));
     execute format('comment on view recovery.outbox_%s is %L', p_outbox, format(
         'Through this the runner of family "%s" appends events of its watches, and no others.', p_family));
     for v_column in
-        select a.attname as name, col_description('recovery.event'::regclass, e.attnum) as text
+        select a.attname as name, col_description('recovery.outbox'::regclass, e.attnum) as text
         from pg_attribute as a join pg_attribute as e on e.attname = a.attname
-        where a.attrelid = format('recovery.outbox_%s', p_outbox)::regclass and e.attrelid = 'recovery.event'::regclass
+        where a.attrelid = format('recovery.outbox_%s', p_outbox)::regclass and e.attrelid = 'recovery.outbox'::regclass
             and a.attnum > 0
     loop
         execute format('comment on column recovery.outbox_%s.%I is %L', p_outbox, v_column.name, v_column.text);
@@ -11820,6 +12094,111 @@ comment on function recovery._create_outbox(integer, text) is
     'Makes the view by which a family''s runner may insert events: those of the family''s watches.';
 --;
 revoke all on function recovery._create_outbox(integer, text) from public;
+--;
+-- sql/event/_find_consumer.sql
+create or replace function recovery._find_consumer(p_name text)
+returns recovery.consumer
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_consumer recovery.consumer;
+begin
+    select c.* into v_consumer from recovery.consumer as c where c.name = p_name for no key update;
+    if not found then
+        perform recovery._fail('RC014',
+            format('there is no consumer %s', coalesce(quote_literal(left(p_name, 200)), 'null')),
+            'Make it with recovery.create_consumer(); recovery.consumer_status lists what there is.');
+    end if;
+    return v_consumer;
+end
+$$;
+--;
+comment on function recovery._find_consumer(text) is 'The row of a consumer, locked. RC014: there is none.';
+--;
+revoke all on function recovery._find_consumer(text) from public;
+--;
+-- sql/event/_scan.sql
+create or replace function recovery._scan(
+    p_after bigint, p_gaps int8multirange, p_limit integer, p_wanted recovery.event_filter, p_settled bigint,
+    out o_events recovery.event_row[], out o_newest bigint, out o_gaps int8multirange, out o_full boolean
+)
+returns record
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+set jit = off
+as $$
+/* r  records above p_after, from the one in which it is, and how many events stand before each of them
+   s  as many of them as it takes to reach the limit, and the one before each
+   g  records that have appeared in the gaps; one of which a part is done begins before its gap
+
+   One statement, and so one look: what is not in it is a gap. */
+declare
+    v_looked bigint;
+begin
+    with r as materialized (
+        select o.*, sum(o.n) over (order by o.id) - o.n as before
+        from (
+            select o.*, greatest(0, coalesce(cardinality(o.keys), 1) - greatest(0, p_after - o.id + 1)) as n
+            from recovery.outbox as o
+            where o.id > p_after - 100 order by o.id limit p_limit + 2
+        ) as o
+    ), s as materialized (
+        select r.*, lag(r.id, 1, p_after - p_after % 100) over (order by r.id) as previous
+        from r where r.before < p_limit
+    ), g as materialized (
+        select o.*, lower(m.missing) - 1 as after
+        from unnest(p_gaps) as m (missing)
+        cross join lateral (
+            select * from recovery.outbox as o
+            where o.id > lower(m.missing) - 100 and o.id < upper(m.missing) order by o.id limit p_limit) as o
+        order by o.id limit p_limit
+    ), e as (
+        select row(o.id + coalesce(k.n, 1) - 1, o.at, o.server_epoch, o.watch, o.kind, o.topic, coalesce(o.key, k.key),
+                   coalesce(o.group_key, k.group_key), o.reason, o.detector, o.old, o.new)::recovery.event_row as event,
+               o.id, k.n
+        from (
+            select s.id, s.at, s.server_epoch, s.watch, s.kind, s.topic, s.key, s.group_key, s.reason, s.detector,
+                   s.old, s.new, s.keys, s.group_keys, p_after as after from s
+            union all
+            select g.* from g
+        ) as o
+        left join lateral unnest(o.keys, o.group_keys) with ordinality as k (key, group_key, n) on o.keys is not null
+        where o.id + coalesce(k.n, 1) - 1 > o.after
+          and (p_wanted is null
+               or (p_wanted.watch is null or array_position(p_wanted.watch, o.watch) is not null)
+              and (p_wanted.kind is null or array_position(p_wanted.kind, o.kind) is not null)
+              and (p_wanted.topic is null or array_position(p_wanted.topic, o.topic) is not null)
+              and (p_wanted.reason is null or array_position(p_wanted.reason, o.reason) is not null)
+              and (p_wanted.epoch is null or array_position(p_wanted.epoch, o.server_epoch) is not null)
+              and (p_wanted.group_key is null
+                   or o.kind = 'gap'  -- of a watch: who follows a group has to know it, too
+                   or array_position(p_wanted.group_key, coalesce(o.group_key, k.group_key)) is not null))
+    )
+    select (select array_agg(e.event order by e.id, e.n) from e),
+           coalesce((select max(s.id) + 99 from s), p_after),
+           p_gaps
+             + coalesce(
+                 (select range_agg(int8range(s.previous + 100, s.id)) from s where s.id > s.previous + 100), '{}')
+             - coalesce((select range_agg(int8range(g.id, g.id + 100)) from g), '{}'),
+           (select count(*) from r) > (select count(*) from s) or (select count(*) from g) >= p_limit,
+           case when (select count(*) from g) >= p_limit then (select max(g.id) from g) end
+    into o_events, o_newest, o_gaps, o_full, v_looked;
+    -- What was rolled back. If the look was cut at the limit, it says nothing of the gaps that follow.
+    o_gaps := o_gaps - int8multirange(int8range(null, least(coalesce(p_settled, 0), v_looked), '[]'));
+end
+$$;
+--;
+comment on function recovery._scan(bigint, int8multirange, integer, recovery.event_filter, bigint) is
+    'The events above p_after and in the gaps that are visible now, about p_limit of them, those that are wanted; '
+    'where the next look begins (newest, at the end of a record), the gaps below it without those up to p_settled, '
+    'which recovery._settled() gave before, and whether there is more.';
+--;
+revoke all on function recovery._scan(bigint, int8multirange, integer, recovery.event_filter, bigint) from public;
 --;
 -- sql/event/_send_cancel.sql
 create or replace function recovery._send_cancel(
@@ -11834,7 +12213,8 @@ as $$
 declare
     v_event bigint;
 begin
-    insert into recovery.event (server_epoch, watch, kind, key, group_key, reason, detector, new)
+    perform pg_current_xact_id();  -- before the event's id: see recovery._settled
+    insert into recovery.outbox (server_epoch, watch, kind, key, group_key, reason, detector, new)
     values (p_epoch, p_unit.watch, 'cancel', p_unit.key, case p_unit.scope when 'group' then p_unit.key end,
             p_reason, p_detector, p_detail || jsonb_build_object('scope', p_unit.scope, 'watch', p_unit.watch))
     returning id into v_event;
@@ -11847,6 +12227,68 @@ comment on function recovery._send_cancel(bigint, recovery.unit, text, text, jso
 --;
 revoke all on function recovery._send_cancel(bigint, recovery.unit, text, text, jsonb) from public;
 --;
+-- sql/event/_settled.sql
+create or replace function recovery._settled()
+returns bigint
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+/* Whoever took an event's id had its transaction id before. So: look up the last id, then take a transaction id, the
+   mark; once every transaction below the mark has ended, what is not visible up to that id was rolled back. The
+   snapshot's own xmax would not do as a mark: it ends at the newest transaction that has finished.
+
+   Marks stay in a table, for beside others that write there is never a moment without an older transaction; and so
+   that a standby, which can take none, knows them. Who reads by the answer must look at the events afterwards. */
+declare
+    v_xmin    xid8 := pg_snapshot_xmin(pg_current_snapshot());
+    v_settled bigint;
+    v_marked  bigint;
+    v_at      timestamptz;
+    v_last    bigint;
+    v_xid     xid8;
+begin
+    select max(m.id) filter (where m.xid <= v_xmin), max(m.id), max(m.at) into v_settled, v_marked, v_at
+    from recovery.event_mark as m;
+    if pg_is_in_recovery() or current_setting('transaction_read_only') = 'on'
+        or pg_current_xact_id_if_assigned() is not null
+        or v_at between clock_timestamp() - interval '20 milliseconds' and clock_timestamp()
+    then
+        return coalesce(v_settled, 0);
+    end if;
+    v_last := coalesce(pg_sequence_last_value('recovery.outbox_id_seq'), 0);
+    if v_last <= coalesce(v_settled, 0) then
+        return coalesce(v_settled, 0);
+    end if;
+    v_last := v_last + 99;  -- the last one in that record
+    if v_last > coalesce(v_marked, 0) then
+        v_xid := pg_current_xact_id();
+        insert into recovery.event_mark (xid, id) values (v_xid, v_last);
+        -- One that has served, and so many more that a long transaction does not outlast them all.
+        delete from recovery.event_mark as m
+        where m.ctid = any (array(
+            select l.ctid from recovery.event_mark as l
+            where l.xid in (
+                select d.xid from (
+                    select n.xid, n.id, row_number() over (order by n.id desc) as place
+                    from recovery.event_mark as n) as d
+                where d.id < v_settled or d.place > 64 and d.place % 2 = 0 and d.id > coalesce(v_settled, 0))
+            for update of l skip locked));
+        if pg_snapshot_xmin(pg_current_snapshot()) >= v_xid then
+            v_settled := v_last;
+        end if;
+    end if;
+    return coalesce(v_settled, 0);
+end
+$$;
+--;
+comment on function recovery._settled() is
+    'Up to which id no event can appear any more: what is not visible up to there was rolled back. Ask first, then '
+    'look. Makes a mark where one is missing, in a transaction that may write and has not written yet.';
+--;
+revoke all on function recovery._settled() from public;
+--;
 -- sql/event/_withdraw_deletion.sql
 create or replace function recovery._withdraw_deletion(p_watch text, p_key text)
 returns void
@@ -11858,8 +12300,8 @@ as $$
 begin
     -- The last event of this session and no other: who calls this can take back what it has just said, at most.
     if p_key is not null then
-        delete from recovery.event as e
-        where e.id = currval('recovery.event_id_seq') and e.watch = p_watch and e.key = p_key and e.kind = 'deleted'
+        delete from recovery.outbox as e
+        where e.id = currval('recovery.outbox_id_seq') and e.watch = p_watch and e.key = p_key and e.kind = 'deleted'
             and e.detector = 'writer';
     end if;
 end
@@ -11871,27 +12313,370 @@ comment on function recovery._withdraw_deletion(text, text) is
 --;
 revoke all on function recovery._withdraw_deletion(text, text) from public;
 --;
--- sql/event/horizon.sql
-create or replace function recovery.horizon()
-returns table (last_id bigint, xmin xid8, mark xid8)
-language sql
+-- sql/event/acknowledge.sql
+create or replace function recovery.acknowledge(p_receipt text)
+returns void
+language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
-    -- The snapshot is taken before the mark is: who holds an id up to last_id had a transaction id before
-    -- it, and so below the mark. The snapshot's own xmax would not do, it ends at the newest transaction
-    -- that has finished.
-    select coalesce((select max(id) from recovery.event), 0), pg_snapshot_xmin(pg_current_snapshot()),
-        pg_current_xact_id()
+declare
+    v_parts    constant text[] := regexp_match(p_receipt, '^(.*)\.([0-9]{1,18})\.([0-9]{1,18})$');
+    v_id       constant bigint := v_parts[3]::bigint;
+    v_consumer recovery.consumer;
+    v_done     int8multirange;
+begin
+    if v_parts is null then
+        perform recovery._fail('RC010',
+            format('receipt %s is not allowed', coalesce(quote_literal(left(p_receipt, 60)), 'null')),
+            'Give the receipt of an event as recovery.fetch() returned it.');
+    end if;
+    v_consumer := recovery._find_consumer(v_parts[1]);
+    if v_consumer.page <> v_parts[2]::bigint then
+        perform recovery._fail('RC015',
+            format('a newer fetch of consumer %s has taken over', quote_literal(v_parts[1])),
+            'Another process reads as this consumer, or this one has fetched again: what is not acknowledged comes '
+            'there.');
+    end if;
+    -- Up to the event it stands as it stood after the fetch, above it as before.
+    v_done := int8multirange(int8range(null, v_id, '[]'));
+    update recovery.consumer as c
+    set newest = case when v_id >= c.page_last then c.page_newest else greatest(c.newest, v_id) end,
+        gaps = case when v_id >= c.page_last then c.page_gaps else (c.page_gaps * v_done) + (c.gaps - v_done) end,
+        seen = clock_timestamp()
+    where c.name = v_parts[1] and c.page_last is not null;
+end
 $$;
 --;
-comment on function recovery.horizon() is
-    'For consumers: the highest visible event id, the oldest transaction still running, and a mark. Ids missing up to '
-    'last_id belong to transactions below the mark: once a later xmin has reached it, what is still missing was '
-    'rolled back. Takes a transaction id.';
+comment on function recovery.acknowledge(text) is
+    'This event of a fetch, and all before it in the same fetch, are done. In one transaction with what they led to, '
+    'each is done exactly once. RC015: a newer fetch of the consumer has taken over; RC014 no such consumer, RC010 '
+    'not a receipt.';
 --;
-revoke all on function recovery.horizon() from public;
+revoke all on function recovery.acknowledge(text) from public;
+--;
+-- sql/event/create_consumer.sql
+create or replace function recovery.create_consumer(
+    p_name    text,
+    p_after   bigint   default null,
+    p_watch   text[]   default null,
+    p_group   text[]   default null,
+    p_reason  text[]   default null,
+    p_kind    text[]   default null,
+    p_topic   text[]   default null,
+    p_epoch   bigint[] default null,
+    p_expires interval default interval '7 days'
+)
+returns bigint
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_newest bigint;
+    v_gaps   int8multirange := '{}';
+begin
+    if p_name is null or btrim(p_name) = '' or octet_length(p_name) > 200 or p_name ~ '[[:cntrl:]]' then
+        perform recovery._fail('RC010',
+            format('consumer name %s is not allowed', coalesce(quote_literal(left(p_name, 60)), 'null')),
+            'Give 1 to 200 bytes without control characters.');
+    end if;
+    perform recovery._check_interval('expires', p_expires, interval '1 minute', interval '10 years');
+    if p_after is not null then
+        v_newest := recovery._check_after(p_after);
+    elsif not exists (select from recovery.consumer as c where c.name = p_name) then
+        select t.newest, t.gaps into v_newest, v_gaps from recovery.tail() as t;
+    end if;
+    insert into recovery.consumer as c (name, wanted, newest, gaps, expires)
+    values (p_name, row(p_watch, p_group, p_reason, p_kind, p_topic, p_epoch), coalesce(v_newest, 0),
+            v_gaps, p_expires)
+    on conflict (name) do update set wanted = excluded.wanted, expires = excluded.expires
+    where (c.wanted, c.expires) is distinct from (excluded.wanted, excluded.expires);
+    return (select coalesce(lower(c.gaps) - 1, c.newest) from recovery.consumer as c where c.name = p_name);
+end
+$$;
+--;
+comment on function recovery.create_consumer(
+    text, bigint, text[], text[], text[], text[], text[], bigint[], interval
+) is
+    'Makes a named consumer whose position the database keeps, and returns the id after which it reads: p_after, or '
+    'now. One that exists keeps its position; its filters and expiry become these. It counts as abandoned when it has '
+    'not fetched for p_expires. RC010 bad name, id or interval.';
+--;
+revoke all on function recovery.create_consumer(
+    text, bigint, text[], text[], text[], text[], text[], bigint[], interval
+) from public;
+--;
+-- sql/event/drop_consumer.sql
+create or replace function recovery.drop_consumer(p_name text)
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform recovery._find_consumer(p_name);
+    delete from recovery.consumer as c where c.name = p_name;
+end
+$$;
+--;
+comment on function recovery.drop_consumer(text) is
+    'Forgets a consumer and its position: events are no longer kept for it. RC014 no such consumer.';
+--;
+revoke all on function recovery.drop_consumer(text) from public;
+--;
+-- sql/event/event_range.sql
+create or replace function recovery.event_range(p_from bigint, p_to bigint default null)
+returns setof recovery.event_row
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select o.id + coalesce(k.n, 1) - 1, o.at, o.server_epoch, o.watch, o.kind, o.topic, coalesce(o.key, k.key),
+           coalesce(o.group_key, k.group_key), o.reason, o.detector, o.old, o.new
+    from recovery.outbox as o
+    left join lateral unnest(o.keys, o.group_keys) with ordinality as k (key, group_key, n) on o.keys is not null
+    where o.id > p_from - 100 and (p_to is null or o.id <= p_to)
+      and o.id + coalesce(k.n, 1) - 1 >= p_from and (p_to is null or o.id + coalesce(k.n, 1) - 1 <= p_to)
+    order by o.id, k.n
+$$;
+--;
+comment on function recovery.event_range(bigint, bigint) is
+    'Events with an id from p_from to p_to, in order: by the index, where a search in the view reads them all.';
+--;
+revoke all on function recovery.event_range(bigint, bigint) from public;
+--;
+-- sql/event/fetch.sql
+create or replace function recovery.fetch(p_consumer text, p_limit integer default 1000)
+returns table (
+    id bigint, at timestamptz, server_epoch bigint, watch text, kind text, topic text, key text, group_key text,
+    reason text, detector text, old jsonb, new jsonb, settled boolean, receipt text
+)
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_settled  bigint;
+    v_floor    bigint;
+    v_dropped  boolean;
+    v_consumer recovery.consumer;
+    v_from     bigint;
+    v_gaps     int8multirange;
+    v_page     record;
+begin
+    perform recovery._check_limit(p_limit);
+    if exists (select from recovery.consumer as c where c.name = p_consumer and c.gaps <> '{}') then
+        v_settled := recovery._settled();  -- before the lock, which takes a transaction id
+    end if;
+    v_consumer := recovery._find_consumer(p_consumer);
+    select f.id into v_floor from recovery.event_floor as f;
+    v_dropped := v_consumer.newest < v_floor;
+    v_from := greatest(v_consumer.newest, v_floor);
+    v_gaps := v_consumer.gaps - int8multirange(int8range(null, v_floor, '[]'));
+    loop
+        select s.* into v_page from recovery._scan(v_from, v_gaps, p_limit, v_consumer.wanted, v_settled) as s;
+        v_gaps := v_page.o_gaps;
+        exit when v_page.o_events is not null or not v_page.o_full or v_dropped;
+        v_from := v_page.o_newest;
+    end loop;
+    if v_page.o_events is null and not v_dropped then
+        -- Nothing to acknowledge. Who polls writes only if something has changed, or once a minute.
+        if (v_page.o_newest, v_gaps) is distinct from (v_consumer.newest, v_consumer.gaps)
+            or v_consumer.page_last is not null
+            or v_consumer.seen < clock_timestamp() - interval '1 minute'
+        then
+            update recovery.consumer as c
+            set newest = v_page.o_newest, gaps = v_gaps, page = c.page + 1, page_last = null,
+                page_newest = null, page_gaps = null,
+                seen = clock_timestamp()
+            where c.name = p_consumer;
+        end if;
+        return;
+    end if;
+    update recovery.consumer as c
+    set page = c.page + 1, page_last = coalesce((v_page.o_events[cardinality(v_page.o_events)]).id, v_floor),
+        page_newest = v_page.o_newest, page_gaps = v_gaps, seen = clock_timestamp()
+    where c.name = p_consumer;
+    if v_dropped then
+        return query
+            select v_floor, (select f.at from recovery.event_floor as f), null::bigint, ''::text, 'gap'::text,
+                   null::text, ''::text, null::text, 'dropped'::text, 'recovery'::text, null::jsonb,
+                   jsonb_build_object('after', v_consumer.newest, 'to', v_floor), true,
+                   concat_ws('.', p_consumer, v_consumer.page + 1, v_floor);
+    end if;
+    return query
+        select e.*, e.id < coalesce(lower(v_gaps), 9223372036854775807),
+               concat_ws('.', p_consumer, v_consumer.page + 1, e.id)
+        from unnest(v_page.o_events) as e;
+end
+$$;
+--;
+comment on function recovery.fetch(text, integer) is
+    'Events for a named consumer, about p_limit of them, in order: all that have become visible and that it has not '
+    'acknowledged, at once, also those below which others may still appear (settled false). Each has a receipt for '
+    'recovery.acknowledge(). Without that they come again. RC014 no such consumer, RC010 bad limit.';
+--;
+revoke all on function recovery.fetch(text, integer) from public;
+--;
+-- sql/event/move_consumer.sql
+create or replace function recovery.move_consumer(p_name text, p_after bigint default null)
+returns bigint
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_newest bigint;
+    v_gaps   int8multirange := '{}';
+begin
+    if p_after is null then
+        select t.newest, t.gaps into v_newest, v_gaps from recovery.tail() as t;
+    else
+        v_newest := recovery._check_after(p_after);
+    end if;
+    perform recovery._find_consumer(p_name);
+    update recovery.consumer as c
+    set newest = v_newest, gaps = v_gaps, page = c.page + 1, page_last = null, page_newest = null, page_gaps = null,
+        seen = clock_timestamp()
+    where c.name = p_name;
+    return coalesce(lower(v_gaps) - 1, v_newest);
+end
+$$;
+--;
+comment on function recovery.move_consumer(text, bigint) is
+    'Lets a consumer read again, or go on, after an id that is still kept, or (null) from now on. Receipts that were '
+    'given out no longer count. RC014 no such consumer, RC010 negative id.';
+--;
+revoke all on function recovery.move_consumer(text, bigint) from public;
+--;
+-- sql/event/page.sql
+create or replace function recovery.page(
+    p_newest bigint, p_gaps int8multirange default '{}', p_limit integer default 1000,
+    p_wanted recovery.event_filter default null
+)
+returns table (
+    id bigint, at timestamptz, server_epoch bigint, watch text, kind text, topic text, key text, group_key text,
+    reason text, detector text, old jsonb, new jsonb, newest bigint, gaps int8multirange, "full" boolean
+)
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_settled bigint := 0;
+    v_page    record;
+begin
+    perform recovery._check_limit(p_limit);
+    if p_gaps <> '{}' then
+        v_settled := recovery._settled();
+    end if;
+    select s.* into v_page from recovery._scan(p_newest, p_gaps, p_limit, p_wanted, v_settled) as s;
+    return query
+        select null::bigint, null::timestamptz, null::bigint, null::text, null::text, null::text, null::text,
+               null::text, null::text, null::text, null::jsonb, null::jsonb, v_page.o_newest, v_page.o_gaps,
+               v_page.o_full;
+    return query
+        select e.*, null::bigint, null::int8multirange, null::boolean from unnest(v_page.o_events) as e;
+end
+$$;
+--;
+comment on function recovery.page(bigint, int8multirange, integer, recovery.event_filter) is
+    'For a consumer that keeps its position itself: first a row of nothing but the position to read on with (newest, '
+    'gaps, and whether there is more), then the events that have become visible since. RC010 bad limit.';
+--;
+revoke all on function recovery.page(bigint, int8multirange, integer, recovery.event_filter) from public;
+--;
+-- sql/event/read.sql
+create or replace function recovery.read(
+    p_after     bigint   default 0,
+    p_limit     integer  default 1000,
+    p_watch     text[]   default null,
+    p_group     text[]   default null,
+    p_reason    text[]   default null,
+    p_kind      text[]   default null,
+    p_topic     text[]   default null,
+    p_epoch     bigint[] default null,
+    p_unsettled boolean  default false
+)
+returns table (
+    id bigint, at timestamptz, server_epoch bigint, watch text, kind text, topic text, key text, group_key text,
+    reason text, detector text, old jsonb, new jsonb, settled boolean
+)
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_wanted  recovery.event_filter := row(p_watch, p_group, p_reason, p_kind, p_topic, p_epoch);
+    v_after   bigint := recovery._check_after(p_after);
+    v_settled bigint;
+    v_page    record;
+    v_sure    bigint := 9223372036854775807;  -- up to here nothing is missing
+begin
+    perform recovery._check_limit(p_limit);
+    loop
+        select s.* into v_page from recovery._scan(v_after, '{}', p_limit, v_wanted, null) as s;
+        if v_page.o_gaps <> '{}' then
+            -- Ask, then look again.
+            v_settled := recovery._settled();
+            select s.* into v_page from recovery._scan(v_after, '{}', p_limit, v_wanted, v_settled) as s;
+            v_sure := coalesce(lower(v_page.o_gaps) - 1, v_sure);
+        end if;
+        -- Among many that nobody wants it goes on, up to those that it wants, or the end.
+        exit when v_page.o_events is not null or not v_page.o_full or v_sure < v_page.o_newest;
+        v_after := v_page.o_newest;
+    end loop;
+    return query
+        select e.*, e.id <= v_sure from unnest(v_page.o_events) as e where p_unsettled or e.id <= v_sure;
+end
+$$;
+--;
+comment on function recovery.read(bigint, integer, text[], text[], text[], text[], text[], bigint[], boolean) is
+    'Events after an id, about p_limit of them, in order. Only settled ones, below which none can appear any more, so '
+    'that the last id is where to go on; with p_unsettled also what is visible above, marked. Filters: an event must '
+    'be in each list that is given. Works on a standby. RC010 bad limit or id.';
+--;
+revoke all on function recovery.read(bigint, integer, text[], text[], text[], text[], text[], bigint[], boolean)
+from public;
+--;
+-- sql/event/tail.sql
+create or replace function recovery.tail(out newest bigint, out gaps int8multirange)
+returns record
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_more boolean := true;
+    v_page record;
+begin
+    newest := recovery._check_after(recovery._settled());
+    gaps := '{}';
+    while v_more loop
+        select s.o_newest, s.o_gaps, s.o_full into v_page
+        from recovery._scan(newest, gaps, 100000, row('{}', null, null, null, null, null), null) as s;
+        newest := v_page.o_newest;
+        gaps := v_page.o_gaps;
+        v_more := v_page.o_full;
+    end loop;
+end
+$$;
+--;
+comment on function recovery.tail() is
+    'The position of a consumer that wants what becomes visible from now on: the newest id, and those below that may '
+    'still appear. For recovery.page().';
+--;
+revoke all on function recovery.tail() from public;
 --;
 -- sql/watchdog/_ask_owners.sql
 create or replace function recovery._ask_owners(p_detector text)
@@ -12965,14 +13750,15 @@ stable
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
-    select 'events-large', 'note', 'table', 'recovery.event',
-        format('%s, about %s rows, the oldest of %s: nothing removes old events yet', pg_size_pretty(s.size),
-            greatest(c.reltuples, 0)::bigint, o.at::date),
-        'plan for the space; what every consumer has read may be deleted', null::text[]
-    from pg_class as c
-    cross join lateral (select pg_total_relation_size(c.oid) as size) as s
-    cross join lateral (select e.at from recovery.event as e order by e.id limit 1) as o
-    where c.oid = 'recovery.event'::regclass and s.size > 64 * 1024 * 1024
+    select 'events-large', 'note', 'table', 'recovery.outbox',
+        format('%s, about %s records, the oldest of %s', pg_size_pretty(s.size), s.records, o.at::date),
+        'plan for the space, or keep them for a shorter time: recovery config set event_retention 3d', null::text[]
+    from (
+        select sum(pg_total_relation_size(c.oid)) as size, sum(greatest(c.reltuples, 0))::bigint as records
+        from pg_inherits as i join pg_class as c on c.oid = i.inhrelid
+        where i.inhparent = 'recovery.outbox'::regclass) as s
+    cross join lateral (select e.at from recovery.outbox as e order by e.id limit 1) as o
+    where s.size > 1024 * 1024 * 1024::bigint
 $$;
 --;
 comment on function recovery._examine_events() is 'How much room the events take. For recovery.examine().';
@@ -13542,7 +14328,7 @@ as $$
     ), opened as (
         -- The newest events only: cheap, and an old one would say nothing of today's writers.
         select e.watch, count(*) as all, count(*) filter (where e.server_epoch is null) as unowned
-        from (select e.* from recovery.event as e order by e.id desc limit 1000) as e
+        from (select o.* from recovery.outbox as o order by o.id desc limit 1000) as e
         where e.kind in ('opened', 'reopened') and e.at > clock_timestamp() - interval '1 hour'
         group by e.watch
     )
@@ -14411,6 +15197,95 @@ comment on column recovery.problem.problem is 'What is wrong with it.';
 --;
 comment on column recovery.problem.remedy is 'What to do about it, or to type.';
 --;
+-- sql/event/consumer_status.sql
+create or replace view recovery.consumer_status as
+select c.name,
+       coalesce(lower(c.gaps) - 1, c.newest) as position,
+       c.newest,
+       (select count(*) from unnest(c.gaps)) as gaps,
+       greatest(0, (coalesce(pg_sequence_last_value('recovery.outbox_id_seq'), 0) - c.newest) / 100 + 1) as behind,
+       coalesce(clock_timestamp() - (
+           select o.at from recovery.outbox as o where o.id > c.newest order by o.id limit 1), interval '0') as lag,
+       c.seen,
+       c.expires,
+       case when c.seen < clock_timestamp() - c.expires then 'expired'
+            when c.newest < (select f.id from recovery.event_floor as f) then 'behind what is kept'
+            when c.page_last > c.newest then 'reading'
+            else 'active' end as state,
+       jsonb_strip_nulls(jsonb_build_object(
+           'watch', (c.wanted).watch, 'group', (c.wanted).group_key, 'reason', (c.wanted).reason,
+           'kind', (c.wanted).kind, 'topic', (c.wanted).topic, 'epoch', (c.wanted).epoch)) as filters
+from recovery.consumer as c;
+--;
+comment on view recovery.consumer_status is 'How far each named consumer has come.';
+--;
+comment on column recovery.consumer_status.name is 'Given by recovery.create_consumer().';
+--;
+comment on column recovery.consumer_status.position is
+    'Everything up to here is settled and done. It waits for the oldest transaction that may still write.';
+--;
+comment on column recovery.consumer_status.newest is 'Everything that was visible up to here is done.';
+--;
+comment on column recovery.consumer_status.gaps is 'Ranges of ids between the two that may still appear.';
+--;
+comment on column recovery.consumer_status.behind is
+    'About how many records have been written since: an event each, or a hundred of a closing.';
+--;
+comment on column recovery.consumer_status.lag is 'Age of the oldest event that is not done.';
+--;
+comment on column recovery.consumer_status.seen is 'Its last fetch or acknowledgement, to the minute.';
+--;
+comment on column recovery.consumer_status.expires is 'Without one for so long it counts as abandoned.';
+--;
+comment on column recovery.consumer_status.state is
+    'active; reading (a fetch is not acknowledged yet); expired (abandoned: events are not kept for it); '
+    'behind what is kept (events were dropped before it had them: its next fetch says so).';
+--;
+comment on column recovery.consumer_status.filters is 'Which events it wants.';
+--;
+-- sql/event/event.sql
+create or replace view recovery.event as
+select o.id, o.at, o.server_epoch, o.watch, o.kind, o.topic, o.key, o.group_key, o.reason, o.detector, o.old, o.new
+from recovery.outbox as o
+where o.keys is null
+union all
+select o.id + k.n - 1, o.at, o.server_epoch, o.watch, o.kind, o.topic, k.key, k.group_key, o.reason, o.detector,
+       o.old, o.new
+from recovery.outbox as o
+cross join lateral unnest(o.keys, o.group_keys) with ordinality as k (key, group_key, n)
+where o.keys is not null;
+--;
+comment on view recovery.event is
+    'One durable row for each transition of a watched row, in the transaction that made it. Ids of one row grow in '
+    'the order of its changes. To follow it: recovery.fetch() or recovery.read(), which lose nothing.';
+--;
+comment on column recovery.event.id is 'Grows in order of writing, not of commit, and leaves numbers out.';
+--;
+comment on column recovery.event.at is 'Database clock at the change.';
+--;
+comment on column recovery.event.server_epoch is 'Owner of the row; for a closing the epoch whose work was closed.';
+--;
+comment on column recovery.event.watch is 'Name of the watch.';
+--;
+comment on column recovery.event.kind is
+    'opened, reopened, closed, requeued, deleted, adopted (a row); failed, idle (a group); broken, repaired, gap (a '
+    'watch, key empty); cancel (a row or group: asks its owner to stop it).';
+--;
+comment on column recovery.event.topic is 'Name of the bus event, as the watch says.';
+--;
+comment on column recovery.event.key is 'Primary key of the row as text; a JSON array where it has several columns.';
+--;
+comment on column recovery.event.group_key is 'Group (session) of the row as text.';
+--;
+comment on column recovery.event.reason is
+    'Why: superseded, shutdown, lease_expired, unowned, ...; for a writer the setting recovery.reason, else null.';
+--;
+comment on column recovery.event.detector is 'Who: writer, boot:<epoch>, sweep:<label>, shutdown:<epoch>.';
+--;
+comment on column recovery.event.old is 'Values before, of what changed.';
+--;
+comment on column recovery.event.new is 'Values after.';
+--;
 -- sql/watchdog/own_touch.sql
 create or replace view recovery.own_touch with (security_barrier) as
 select t.family, t.scope, t.watch, t.key, t.at, t.child_at
@@ -14674,7 +15549,7 @@ begin
     alter schema recovery_private owner to recovery_owner;
     for v_object in
         select c.oid::regclass as name, c.relkind from pg_catalog.pg_class as c
-        where c.relnamespace = 'recovery'::regnamespace and c.relkind in ('r', 'v', 'S', 'c')
+        where c.relnamespace = 'recovery'::regnamespace and c.relkind in ('r', 'p', 'v', 'S', 'c')
           and c.relname <> 'alembic_version'
           and not exists (
               select from pg_catalog.pg_depend as d
@@ -14740,7 +15615,8 @@ to recovery_runner;
 grant select on recovery.event, recovery.watch, recovery.failure, recovery.sweep_run,
     recovery.judgement, recovery.evidence, recovery.fuse, recovery.fuse_state, recovery.touch, recovery.cancellation,
     recovery.observation, recovery.look, recovery.lifeless, recovery.lifeless_state,
-    recovery.server_status, recovery.watch_status, recovery.setting_status, recovery.problem
+    recovery.server_status, recovery.watch_status, recovery.setting_status, recovery.problem, recovery.consumer_status,
+    recovery.event_floor
     to recovery_server, recovery_listener;
 --;
 -- The token is a secret between a server and the database.
@@ -14751,7 +15627,6 @@ grant select (epoch, name, host, pid, process_start, version, lease, grace, boot
 grant execute on function
     recovery.version(),
     recovery.timeline(),
-    recovery.horizon(),
     recovery.open_work(),
     recovery._rows_on_hold(text),
     recovery._reason_message(text),
@@ -14850,6 +15725,19 @@ grant execute on function
     recovery.pending_cancellations(bigint),
     recovery.acknowledge_cancellation(bigint, bigint, uuid)
 to recovery_server;
+--;
+-- Consumers, of whatever role: they read by functions, and what they may change is a position.
+grant execute on function
+    recovery.read(bigint, integer, text[], text[], text[], text[], text[], bigint[], boolean),
+    recovery.page(bigint, int8multirange, integer, recovery.event_filter),
+    recovery.tail(),
+    recovery.event_range(bigint, bigint),
+    recovery.create_consumer(text, bigint, text[], text[], text[], text[], text[], bigint[], interval),
+    recovery.fetch(text, integer),
+    recovery.acknowledge(text),
+    recovery.move_consumer(text, bigint),
+    recovery.drop_consumer(text)
+to recovery_server, recovery_listener;
 --;
 grant execute on procedure
     recovery.boot(

@@ -324,7 +324,8 @@ class _Talk:
 
     async def _resend(self, events: Sequence[Event], safe: int, track: Track) -> None:
         """Sends old events; nothing at or below `safe` is still to come after them."""
-        new = [event for event in events if event.id not in self._had]
+        wants = self._client.wants
+        new = [event for event in events if event.id not in self._had and wants(event)]
         shown = await self._shape.render(new, self._life.look_up)
         items: list[Item] = []
         for event in events:
@@ -340,11 +341,13 @@ class _Talk:
         self._cursor = str(track.cursor)
 
     def _filters(self) -> dict[str, list[str | None]]:
-        """For the database: less to read."""
+        """For the database, which lets through a little more than is wanted."""
         filters = {name: list(values) for name, values in self._wish.filters.items()}
         if self._shape.watches is not None:
             filters.setdefault("watch", list(self._shape.watches))
-        return filters
+        if "kind" in filters:
+            filters["kind"].append("gap")  # it has neither a topic nor a reason of its own
+        return {name: filters[name] for name in ("watch", "group", "kind") if name in filters}
 
     def _forget(self, feed: Feed) -> None:
         """What the feed has passed, it does not bring once more."""

@@ -11,13 +11,16 @@ from recovery.types import Event
 
 __all__ = [
     "CHANNEL",
+    "COLUMNS",
+    "RECORD",
     "Page",
     "Tail",
     "fingerprint",
     "fingerprints",
+    "floor",
     "listen",
     "notify",
-    "read",
+    "page",
     "tail",
     "timeline",
     "unlisten",
@@ -29,26 +32,29 @@ CHANNEL = "recovery"
 
 @dataclass(frozen=True)
 class Tail:
-    """Where the events end, and which ids below are not visible (ranges, inclusive)."""
+    """A position: every event that was visible up to `newest` was delivered, except in the gaps.
+
+    Attributes:
+        newest: an id.
+        gaps: ids below that may still appear, as an int8multirange prints them.
+    """
 
     newest: int
-    gaps: tuple[tuple[int, int], ...]
+    gaps: str
 
 
-def tail(depth: int = 10_000) -> Call[Tail]:
-    """Where "now" is. Ids among the last `depth` that are missing may be in flight."""
+def tail() -> Call[Tail]:
+    """The position of a consumer that wants what becomes visible from now on."""
     return Call(
-        "with last as materialized (select coalesce(max(id), 0) as id,"
-        " greatest(coalesce(max(id), 0) - %(depth)s::bigint, 0) as floor from recovery.event),"
-        " seen as (select e.id, lag(e.id, 1, l.floor) over (order by e.id) + 1 as low"
-        " from last as l join recovery.event as e on e.id > l.floor)"
-        " select l.id, s.low, s.id - 1 from last as l left join seen as s on s.low < s.id"
-        " order by s.low",
-        {"depth": depth},
-        lambda rows: Tail(
-            int(rows[0][0]), tuple((int(r[1]), int(r[2])) for r in rows if r[1] is not None)
-        ),
+        "select newest, gaps::text from recovery.tail()",
+        {},
+        lambda rows: Tail(int(rows[0][0]), rows[0][1]),
     )
+
+
+def floor() -> Call[int]:
+    """Up to which id events were dropped."""
+    return Call("select id from recovery.event_floor", {}, lambda rows: int(rows[0][0]))
 
 
 def timeline() -> Call[tuple[str | None, datetime]]:
@@ -60,79 +66,87 @@ def timeline() -> Call[tuple[str | None, datetime]]:
     )
 
 
-def fingerprint(at: datetime, watch: str, kind: str, key: str) -> int:
-    """Tells an event from another one that was given its id after a failover."""
-    return hash((at, watch, kind, key))
+#: Ids of the records in which events are stored are multiples of this: sql/event/outbox.sql.
+RECORD = 100
+
+
+def fingerprint(at: datetime, watch: str, kind: str) -> int:
+    """Tells a record from another one that was given its id after a failover."""
+    return hash((at, watch, kind))
 
 
 def fingerprints(above: int, to: int) -> Call[dict[int, int]]:
-    """Id and fingerprint of the events above an id, up to another one (inclusive)."""
+    """Id and fingerprint of the records above an id, up to another one (inclusive)."""
     return Call(
-        "select id, at, watch, kind, key from recovery.event"
-        " where id > %(above)s::bigint and id <= %(to)s::bigint",
-        {"above": above, "to": to},
+        "select id, at, watch, kind"
+        " from recovery.event_range(%(above)s::bigint + 1, %(to)s::bigint)"
+        " where id %% %(record)s = 0",
+        {"above": above, "to": to, "record": RECORD},
         lambda rows: {int(row[0]): fingerprint(*row[1:]) for row in rows},
     )
 
 
 @dataclass(frozen=True)
 class Page:
-    """One read of the events, in one snapshot.
+    """What has become visible since a position, and the position to go on from.
 
     Attributes:
         events: in the order of their ids.
-        full: it was cut at the limit; ids above the last one were not looked at.
-        xmin: every transaction below had ended.
-        mark: every transaction id below was assigned before this read; None unless asked for.
+        newest, gaps: the next position: see `Tail`.
+        full: there is more.
     """
 
     events: tuple[Event, ...]
+    newest: int
+    gaps: str
     full: bool
-    xmin: int
-    mark: int | None
 
 
-_COLUMNS = (
+COLUMNS = (
     "id, at, watch, kind, topic, key, group_key, server_epoch, reason, detector,"
     " old::text as old, new::text as new"
 )
 
 
-def read(
-    newest: int, gaps: Sequence[tuple[int, int]] = (), *, mark: bool = False, limit: int = 1000
+def page(
+    newest: int,
+    gaps: str = "{}",
+    *,
+    limit: int = 1000,
+    watch: Sequence[str | None] | None = None,
+    group: Sequence[str | None] | None = None,
+    reason: Sequence[str | None] | None = None,
+    kind: Sequence[str | None] | None = None,
+    topic: Sequence[str | None] | None = None,
 ) -> Call[Page]:
-    """Events above `newest` and in the gaps, and the horizon, in one snapshot.
+    """Events that have become visible since a position, about `limit` of them.
 
-    With `mark` the read takes a transaction id of its own: that is what bounds the
-    ids assigned before it (``pg_snapshot_xmax`` does not: it ends at the newest
-    *finished* transaction). It writes nothing and needs no flush.
+    Those of the watches, groups, … that are given; and `gap` events of all groups.
+
+    Raises:
+        InvalidArgument: limit is not from 1 to 100000 (RC010).
     """
 
     def parse(rows: Sequence[Row]) -> Page:
-        events = tuple(Event.from_row(row[2:]) for row in rows if row[2] is not None)
-        taken = rows[0][1]
+        state, *found = rows
         return Page(
-            events, len(events) >= limit, int(rows[0][0]), None if taken is None else int(taken)
+            tuple(Event.from_row(row[:12]) for row in found), int(state[12]), state[13], state[14]
         )
 
     return Call(
-        "with horizon as materialized ("
-        "select pg_snapshot_xmin(pg_current_snapshot())::text as xmin,"
-        " case when %(mark)s::boolean then pg_current_xact_id()::text end as mark)"
-        " select h.xmin, h.mark, e.* from horizon as h left join lateral ("
-        f"select * from ((select {_COLUMNS} from recovery.event"
-        " where id > %(newest)s::bigint order by id limit %(limit)s::bigint)"
-        " union all (select f.*"
-        " from unnest(%(lows)s::bigint[], %(highs)s::bigint[]) as g (low, high)"
-        f" cross join lateral (select {_COLUMNS} from recovery.event"
-        " where id between g.low and g.high order by id limit %(limit)s::bigint) as f)"
-        ") as u order by id limit %(limit)s::bigint) as e on true order by e.id",
+        f'select {COLUMNS}, newest, gaps::text, "full"'
+        " from recovery.page(%(newest)s::bigint, %(gaps)s::int8multirange, %(limit)s::integer,"
+        " row(%(watch)s::text[], %(group)s::text[], %(reason)s::text[], %(kind)s::text[],"
+        " %(topic)s::text[], null)::recovery.event_filter)",
         {
             "newest": newest,
-            "lows": [low for low, _ in gaps],
-            "highs": [high for _, high in gaps],
-            "mark": mark,
+            "gaps": gaps,
             "limit": limit,
+            "watch": watch,
+            "group": group,
+            "reason": reason,
+            "kind": kind,
+            "topic": topic,
         },
         parse,
     )

@@ -4,8 +4,9 @@ NOTIFY only says "look": what is delivered is read from the table, after the
 position, so a lost connection or a lost NOTIFY loses nothing.
 
 After a failover or a restart, the newest events may be gone, and their ids be given
-out again. So a listener remembers the last 10 000 events that it had (and found when it
-began), and reads on after the highest of them that is still there.
+out again. So a listener remembers the last 10 000 records (of one event, or up to a hundred
+of a closing) that it had and found when it began, and reads on after the highest of them that
+is still there.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ import threading
 import uuid
 from collections import deque
 from concurrent.futures import CancelledError, Future
-from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
@@ -44,7 +44,7 @@ _log = logging.getLogger(__name__)
 #: 20 ms, so something may have been committed in silence since.
 _SOON = 0.025
 _TEST_SECONDS = 2.0
-#: How many events are remembered, and how many ids below the newest may be in flight.
+#: How many records are remembered.
 _DEPTH = 10_000
 
 
@@ -214,12 +214,13 @@ class Listener:
         return conn
 
     def _begin(self, conn: psycopg.Connection[Any]) -> Position:
-        found = calls.run(conn, calls.event.tail(_DEPTH))
+        found = calls.run(conn, calls.event.tail())
         if self._after is None:
             position = Position(found.newest, found.gaps)
         else:  # higher ones than there are belong to a state that was lost
             position = Position(min(self._after, found.newest))
-        self._memory = Memory(max(0, position.newest - _DEPTH), _DEPTH)
+        floor = position.newest - _DEPTH * calls.event.RECORD
+        self._memory = Memory(max(0, floor), _DEPTH)
         known = calls.event.fingerprints(self._memory.floor, position.newest)
         for id_, fingerprint in calls.run(conn, known).items():
             self._memory.add(id_, fingerprint)
@@ -229,7 +230,7 @@ class Listener:
         """The database has started anew, or is another one: goes back to what it knows."""
         memory = self._memory
         there = calls.run(conn, calls.event.fingerprints(memory.floor, memory.newest))
-        start, sure = memory.restart(there, calls.run(conn, calls.event.tail(0)).newest)
+        start, sure = memory.restart(there, calls.run(conn, calls.event.tail()).newest)
         if start < memory.newest:
             _log.warning(
                 "listener: the database has lost events up to %s; reading on after %s%s",
@@ -239,7 +240,7 @@ class Listener:
             )
         if not sure:
             self._memory = Memory(start, _DEPTH)
-        position.rewind(min(start, position.newest))
+        position.rewind(min(start + calls.event.RECORD - 1, position.newest))
 
     def _follow(self, conn: psycopg.Connection[Any]) -> None:
         """Reads whenever it is woken, soon after again, and slowly in any case."""
@@ -256,24 +257,21 @@ class Listener:
         assert position is not None
         any_ = False
         while not self._stopped.is_set():
-            call = calls.event.read(position.newest, position.gaps, mark=position.wants_mark)
+            call = calls.event.page(position.newest, position.gaps)
             # No answer may mean a busy database rather than a dead link: more time next.
             with deadline(conn, self._patience * 2 ** min(self._in_vain, 4)):
                 page = calls.run(conn, call)
             self._in_vain = 0
-            delivered = []
-            for event in page.events:
+            for place, event in enumerate(page.events):
                 if not self.bus.deliver(event, partial(self._go_on, conn)):
-                    break  # stopped, while a lossless subscriber was full
-                self._memory.add(
-                    event.id, calls.event.fingerprint(event.at, event.watch, event.kind, event.key)
-                )
-                delivered.append(event.id)
-            if len(delivered) < len(page.events):
-                if delivered:
-                    position.advance(delivered, replace(page, full=True))
-                break
-            position.advance(delivered, page)
+                    # Stopped, while a lossless subscriber was full.
+                    position.take(page.newest, page.gaps, [e.id for e in page.events], place)
+                    return any_
+                if event.id % calls.event.RECORD == 0:
+                    self._memory.add(
+                        event.id, calls.event.fingerprint(event.at, event.watch, event.kind)
+                    )
+            position.newest, position.gaps = page.newest, page.gaps
             any_ = any_ or bool(page.events)
             if not page.full:
                 break

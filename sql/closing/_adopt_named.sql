@@ -40,12 +40,12 @@ begin
                 v_task.at := recovery._now();
                 v_task.written := clock_timestamp();
                 v_task.path := v_watch.path;
-                v_from := coalesce(pg_sequence_last_value('recovery.event_id_seq'), 0) + 1;
+                v_from := coalesce(pg_sequence_last_value('recovery.outbox_id_seq'), 0) + 1;
                 -- Rows that somebody has locked are the next sweep's.
                 select a.* into v_adopted from recovery._run_as_owner(v_watch.runner, recovery._close_sql(
                     v_watch.family, 'range', 'named', 'ignore', true, false, true, v_watch.name), v_task, 'write') as a;
                 if v_adopted <> '{}' then
-                    perform recovery._announce_events(v_from, currval('recovery.event_id_seq'));
+                    perform recovery._announce_events(v_from, currval('recovery.outbox_id_seq') + 99);
                     v_result := recovery._add_counts(v_result, v_adopted);
                 end if;
             end loop;

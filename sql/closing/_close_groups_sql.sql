@@ -35,7 +35,7 @@ begin
         'open', array_to_string(p_open, E'\n            union all\n')));
     o_event := recovery._render_sql($sql$
                 select 1000000, {watch!l}, t.kind, t.topic, k.owner, k.grp, k.grp,
-                       null::jsonb, jsonb_build_object('message', ($1).message), t.n
+                       null::jsonb, jsonb_build_object('message', ($1).message), t.n, null, null
                 from k
                 cross join lateral (
                     select 'failed' as kind, f.topic, f.n

@@ -23,7 +23,7 @@ declare
     v_failing   boolean;
     v_task      recovery.task;
     v_runner    integer;
-    v_from      bigint := coalesce(pg_sequence_last_value('recovery.event_id_seq'), 0) + 1;
+    v_from      bigint := coalesce(pg_sequence_last_value('recovery.outbox_id_seq'), 0) + 1;
     v_to        bigint;
     v_whole     boolean := true;
 begin
@@ -96,10 +96,10 @@ begin
         from recovery._close_rows(p_family, v_selection, p_owner, p_guard, v_task) as r;
     end if;
     if o_closed <> '{}' then
-        v_to := currval('recovery.event_id_seq');
+        v_to := currval('recovery.outbox_id_seq') + 99;
         if v_whole and v_failing then
-            delete from recovery.failure as f using recovery.event as e
-            where e.id between v_from and v_to and e.kind in ('closed', 'requeued', 'adopted')
+            delete from recovery.failure as f using recovery.event_range(v_from, v_to) as e
+            where e.kind in ('closed', 'requeued', 'adopted')
               and f.watch = e.watch and f.key = e.key;
         elsif not v_whole and p_groups is not null and p_heir is null then
             v_to := recovery._write_group_events(p_family, p_epoch, p_groups, v_from, v_to, p_reason, p_detector);

@@ -75,9 +75,9 @@ begin
         with {ctes}
         e as (
             insert into recovery.outbox_{outbox}
-                (at, server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+                (at, server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new, keys, group_keys)
             select ($1).written, x.owner, x.watch, x.kind, x.topic, x.key, x.grp,
-                   ($1).reason, ($1).detector, x.old, x.new
+                   ($1).reason, ($1).detector, x.old, x.new, x.keys, x.grps
             from (
         {events}
             ) as x

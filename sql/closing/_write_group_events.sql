@@ -21,8 +21,8 @@ begin
     if not found then
         return p_to;
     end if;
-    select array_agg(distinct e.group_key) into v_groups from recovery.event as e
-    where e.id between p_from and p_to and e.detector = p_detector and e.kind in ('closed', 'requeued')
+    select array_agg(distinct e.group_key) into v_groups from recovery.event_range(p_from, p_to) as e
+    where e.detector = p_detector and e.kind in ('closed', 'requeued')
       and e.group_key = any(p_groups);
     if v_head.idle_topics is not null then
         for v_watch in select w.* from recovery._attached_watches() as w where w.family = p_family loop
@@ -43,7 +43,7 @@ begin
         end loop;
     end if;
     with added as (
-        insert into recovery.event (server_epoch, watch, kind, topic, key, group_key, reason, detector, new)
+        insert into recovery.outbox (server_epoch, watch, kind, topic, key, group_key, reason, detector, new)
         select p_epoch, v_head.name, t.kind, t.topic, g.key, g.key, p_reason, p_detector,
                jsonb_build_object('message', recovery._reason_message(p_reason))
         from unnest(p_groups) with ordinality as g (key, n)

@@ -10,7 +10,7 @@ declare
     v_last bigint;
 begin
     select last_value into v_rung from recovery.bell_event;
-    select max(id) into v_last from recovery.event;
+    select max(id) + 99 into v_last from recovery.outbox;
     if v_last is null or v_last <= v_rung then
         return false;
     end if;

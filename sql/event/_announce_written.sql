@@ -6,11 +6,11 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_id   bigint := currval('recovery.event_id_seq');
+    v_id   bigint := currval('recovery.outbox_id_seq');
     v_kind text;
 begin
     if current_setting('recovery.notify', true) is distinct from 'off' then
-        select e.kind into v_kind from recovery.event as e where e.id = v_id;
+        select e.kind into v_kind from recovery.outbox as e where e.id = v_id;
         perform setval('recovery.bell_time', (date_part('epoch', clock_timestamp()) * 1000)::bigint);
         perform pg_notify('recovery',
             format('{"from": %1$s, "to": %1$s, "count": 1, "events": [{"id": %1$s, "kind": "%2$s"}]}', v_id, v_kind));

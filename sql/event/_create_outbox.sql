@@ -13,17 +13,18 @@ begin
         where w.family = p_family;
     execute recovery._render_sql($sql$
         create or replace view recovery.outbox_{outbox} as
-        select e.at, e.server_epoch, e.watch, e.kind, e.topic, e.key, e.group_key, e.reason, e.detector, e.old, e.new
-        from recovery.event as e
+        select e.at, e.server_epoch, e.watch, e.kind, e.topic, e.key, e.group_key, e.reason, e.detector, e.old, e.new,
+               e.keys, e.group_keys
+        from recovery.outbox as e
         where e.watch in ({names})
         with check option
         $sql$, jsonb_build_object('outbox', p_outbox, 'names', v_names));
     execute format('comment on view recovery.outbox_%s is %L', p_outbox, format(
         'Through this the runner of family "%s" appends events of its watches, and no others.', p_family));
     for v_column in
-        select a.attname as name, col_description('recovery.event'::regclass, e.attnum) as text
+        select a.attname as name, col_description('recovery.outbox'::regclass, e.attnum) as text
         from pg_attribute as a join pg_attribute as e on e.attname = a.attname
-        where a.attrelid = format('recovery.outbox_%s', p_outbox)::regclass and e.attrelid = 'recovery.event'::regclass
+        where a.attrelid = format('recovery.outbox_%s', p_outbox)::regclass and e.attrelid = 'recovery.outbox'::regclass
             and a.attnum > 0
     loop
         execute format('comment on column recovery.outbox_%s.%I is %L', p_outbox, v_column.name, v_column.text);

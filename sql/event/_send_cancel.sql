@@ -10,7 +10,8 @@ as $$
 declare
     v_event bigint;
 begin
-    insert into recovery.event (server_epoch, watch, kind, key, group_key, reason, detector, new)
+    perform pg_current_xact_id();  -- before the event's id: see recovery._settled
+    insert into recovery.outbox (server_epoch, watch, kind, key, group_key, reason, detector, new)
     values (p_epoch, p_unit.watch, 'cancel', p_unit.key, case p_unit.scope when 'group' then p_unit.key end,
             p_reason, p_detector, p_detail || jsonb_build_object('scope', p_unit.scope, 'watch', p_unit.watch))
     returning id into v_event;

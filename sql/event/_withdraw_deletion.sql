@@ -8,8 +8,8 @@ as $$
 begin
     -- The last event of this session and no other: who calls this can take back what it has just said, at most.
     if p_key is not null then
-        delete from recovery.event as e
-        where e.id = currval('recovery.event_id_seq') and e.watch = p_watch and e.key = p_key and e.kind = 'deleted'
+        delete from recovery.outbox as e
+        where e.id = currval('recovery.outbox_id_seq') and e.watch = p_watch and e.key = p_key and e.kind = 'deleted'
             and e.detector = 'writer';
     end if;
 end

@@ -7,7 +7,7 @@ begin
     alter schema recovery_private owner to recovery_owner;
     for v_object in
         select c.oid::regclass as name, c.relkind from pg_catalog.pg_class as c
-        where c.relnamespace = 'recovery'::regnamespace and c.relkind in ('r', 'v', 'S', 'c')
+        where c.relnamespace = 'recovery'::regnamespace and c.relkind in ('r', 'p', 'v', 'S', 'c')
           and c.relname <> 'alembic_version'
           and not exists (
               select from pg_catalog.pg_depend as d
@@ -69,7 +69,8 @@ to recovery_runner;
 grant select on recovery.event, recovery.watch, recovery.failure, recovery.sweep_run,
     recovery.judgement, recovery.evidence, recovery.fuse, recovery.fuse_state, recovery.touch, recovery.cancellation,
     recovery.observation, recovery.look, recovery.lifeless, recovery.lifeless_state,
-    recovery.server_status, recovery.watch_status, recovery.setting_status, recovery.problem
+    recovery.server_status, recovery.watch_status, recovery.setting_status, recovery.problem, recovery.consumer_status,
+    recovery.event_floor
     to recovery_server, recovery_listener;
 -- The token is a secret between a server and the database.
 grant select (epoch, name, host, pid, process_start, version, lease, grace, booted, heartbeat, keeper,
@@ -79,7 +80,6 @@ grant select (epoch, name, host, pid, process_start, version, lease, grace, boot
 grant execute on function
     recovery.version(),
     recovery.timeline(),
-    recovery.horizon(),
     recovery.open_work(),
     recovery._rows_on_hold(text),
     recovery._reason_message(text),
@@ -178,6 +178,19 @@ grant execute on function
     recovery.pending_cancellations(bigint),
     recovery.acknowledge_cancellation(bigint, bigint, uuid)
 to recovery_server;
+
+-- Consumers, of whatever role: they read by functions, and what they may change is a position.
+grant execute on function
+    recovery.read(bigint, integer, text[], text[], text[], text[], text[], bigint[], boolean),
+    recovery.page(bigint, int8multirange, integer, recovery.event_filter),
+    recovery.tail(),
+    recovery.event_range(bigint, bigint),
+    recovery.create_consumer(text, bigint, text[], text[], text[], text[], text[], bigint[], interval),
+    recovery.fetch(text, integer),
+    recovery.acknowledge(text),
+    recovery.move_consumer(text, bigint),
+    recovery.drop_consumer(text)
+to recovery_server, recovery_listener;
 
 grant execute on procedure
     recovery.boot(

@@ -5,14 +5,15 @@ stable
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
-    select 'events-large', 'note', 'table', 'recovery.event',
-        format('%s, about %s rows, the oldest of %s: nothing removes old events yet', pg_size_pretty(s.size),
-            greatest(c.reltuples, 0)::bigint, o.at::date),
-        'plan for the space; what every consumer has read may be deleted', null::text[]
-    from pg_class as c
-    cross join lateral (select pg_total_relation_size(c.oid) as size) as s
-    cross join lateral (select e.at from recovery.event as e order by e.id limit 1) as o
-    where c.oid = 'recovery.event'::regclass and s.size > 64 * 1024 * 1024
+    select 'events-large', 'note', 'table', 'recovery.outbox',
+        format('%s, about %s records, the oldest of %s', pg_size_pretty(s.size), s.records, o.at::date),
+        'plan for the space, or keep them for a shorter time: recovery config set event_retention 3d', null::text[]
+    from (
+        select sum(pg_total_relation_size(c.oid)) as size, sum(greatest(c.reltuples, 0))::bigint as records
+        from pg_inherits as i join pg_class as c on c.oid = i.inhrelid
+        where i.inhparent = 'recovery.outbox'::regclass) as s
+    cross join lateral (select e.at from recovery.outbox as e order by e.id limit 1) as o
+    where s.size > 1024 * 1024 * 1024::bigint
 $$;
 
 comment on function recovery._examine_events() is 'How much room the events take. For recovery.examine().';

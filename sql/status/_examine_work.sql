@@ -12,7 +12,7 @@ as $$
     ), opened as (
         -- The newest events only: cheap, and an old one would say nothing of today's writers.
         select e.watch, count(*) as all, count(*) filter (where e.server_epoch is null) as unowned
-        from (select e.* from recovery.event as e order by e.id desc limit 1000) as e
+        from (select o.* from recovery.outbox as o order by o.id desc limit 1000) as e
         where e.kind in ('opened', 'reopened') and e.at > clock_timestamp() - interval '1 hour'
         group by e.watch
     )

@@ -19,6 +19,7 @@ begin
         $sql$, jsonb_build_object(
         'tell', case p_watch.events when 'closed' then '' else recovery._render_sql($sql$
             begin
+                perform pg_current_xact_id();  -- before the event's id: see recovery._settled
                 execute replace({write!l}, '@TABLE@', tg_relid::regclass::text);
                 get diagnostics v_told = row_count;
                 if v_told > 0 then

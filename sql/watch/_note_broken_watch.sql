@@ -26,7 +26,7 @@ begin
     returning b.since = b.at into v_new;
     if v_new and v_tell then
         update recovery.watch as w set told = clock_timestamp() where w.name = p_watch;
-        insert into recovery.event (watch, kind, key, detector, new)
+        insert into recovery.outbox (watch, kind, key, detector, new)
         values (p_watch, 'broken', '', 'recovery', jsonb_build_object(
             'sqlstate', p_state, 'message', p_message, 'remedy', v_remedy));
     end if;

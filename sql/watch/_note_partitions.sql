@@ -22,7 +22,7 @@ begin
         begin
             insert into recovery.partition as p (watch, relation, filenode, since, seen, mark)
             select v_watch.id, t.relation, t.filenode,
-                   coalesce(s.since, pg_sequence_last_value('recovery.event_id_seq'), 0), s.seen, s.mark
+                   coalesce(s.since, pg_sequence_last_value('recovery.outbox_id_seq'), 0), s.seen, s.mark
             from recovery._partitions_of(v_watch.relation) as t cross join (
                 select min(o.since) as since, max(o.seen) as seen, max(o.mark) as mark
                 from recovery.partition as o where o.watch = v_watch.id) as s
@@ -44,7 +44,7 @@ begin
                 -- One after the other: what is settled was there before the search, what it saw is older than the mark.
                 select min(p.since), max(p.seen), pg_snapshot_xmin(pg_current_snapshot()) >= max(p.mark)
                 into v_since, v_seen, v_settled from recovery.partition as p where p.watch = v_watch.id;
-                select max(e.id) into v_last from recovery.event as e;
+                select max(o.id) + 99 into v_last from recovery.outbox as o;
                 select g.* into v_gone from recovery._tell_gone_rows(v_watch, p_detector, v_since) as g;
                 if v_gone.o_done then
                     update recovery.partition as p

@@ -11,7 +11,7 @@ begin
     delete from recovery.broken_watch as b where b.watch = p_watch returning b.state into v_state;
     if v_state is not null then
         update recovery.watch as w set told = null where w.name = p_watch;
-        insert into recovery.event (watch, kind, key, detector) values (p_watch, 'repaired', '', 'recovery');
+        insert into recovery.outbox (watch, kind, key, detector) values (p_watch, 'repaired', '', 'recovery');
     end if;
 end
 $$;

@@ -29,8 +29,8 @@ begin
     into v_ids, v_task.keys, o_first
     from (
         select l.key, max(l.id) as id
-        from recovery.event as l
-        where l.id >= p_since and l.watch = p_watch.name and l.kind = any (v_kinds)
+        from recovery.event_range(p_since) as l
+        where l.watch = p_watch.name and l.kind = any (v_kinds)
           and (v_parts = 1 or case when l.key like '[%' then jsonb_array_length(l.key::jsonb) end = v_parts)
         group by l.key
         having max(l.id) = max(l.id) filter (where l.kind in ('opened', 'reopened', 'adopted'))
@@ -54,12 +54,13 @@ begin
                 case v_parts when 1 then 'k.key' else format('k.key::jsonb ->> %s', c.n - 1) end,
                 p_watch.key_types[c.n]), ' and ' order by c.n)
             from unnest(p_watch.key_columns) with ordinality as c (name, n)))), v_task) as f;
-    insert into recovery.event (server_epoch, watch, kind, topic, key, group_key, reason, detector, old)
+    insert into recovery.outbox (server_epoch, watch, kind, topic, key, group_key, reason, detector, old)
     select e.server_epoch, e.watch, 'deleted', e.topic, e.key, e.group_key, 'row_gone', p_detector, e.new
-    from unnest(recovery._to_texts(v_found -> 'gone')::bigint[]) as g (n) join recovery.event as e on e.id = v_ids[g.n]
+    from unnest(recovery._to_texts(v_found -> 'gone')::bigint[]) as g (n)
+    join recovery.event_range(p_since) as e on e.id = v_ids[g.n]
     where not exists (
-        select from recovery.event as l
-        where l.watch = e.watch and l.key = e.key and l.id > e.id and l.id >= p_since and l.kind = any (v_kinds))
+        select from recovery.event_range(p_since) as l
+        where l.watch = e.watch and l.key = e.key and l.id > e.id and l.kind = any (v_kinds))
     order by e.id;
     o_done := (v_found ->> 'looked')::integer < 5000;
 end

@@ -63,7 +63,7 @@ def test_every_object_has_a_comment(conn: Connection) -> None:
         select format('%s.%s', c.oid::regclass, a.attname)
         from pg_class c join pg_attribute a on a.attrelid = c.oid
         where c.relnamespace {ours} and c.relname <> 'alembic_version'
-          and c.relkind in ('r', 'p', 'v', 'm') and a.attnum > 0 and not a.attisdropped
+          and c.relkind in ('r', 'p', 'v', 'm') and not c.relispartition and a.attnum > 0 and not a.attisdropped
           and coalesce(col_description(c.oid, a.attnum), '') = ''
         """,
     )

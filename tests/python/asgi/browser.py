@@ -17,7 +17,8 @@ import pytest
 from helpers import wait_for
 
 PROGRAM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))),
+    None,
 )
 needs_browser = pytest.mark.skipif(PROGRAM is None, reason="no Chromium: apt-get install chromium")
 
@@ -27,7 +28,9 @@ class Browser:
 
     def __enter__(self) -> Self:
         assert PROGRAM is not None
-        self._folder = tempfile.TemporaryDirectory(prefix="recovery-browser-", ignore_cleanup_errors=True)
+        self._folder = tempfile.TemporaryDirectory(
+            prefix="recovery-browser-", ignore_cleanup_errors=True
+        )
         theirs_in, self._out = os.pipe()
         self._in, theirs_out = os.pipe()
         options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]

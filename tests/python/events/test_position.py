@@ -1,11 +1,11 @@
-"""The position against a model of PostgreSQL's transactions, sequences and snapshots."""
+"""The position and its memory against a model of sequences, commits and failovers."""
 
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field, replace
+import re
+from dataclasses import dataclass, field
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,35 +13,22 @@ from recovery.events.position import Memory, Position
 
 
 @dataclass
-class Page:
-    full: bool
-    xmin: int
-    mark: int | None
-
-
-@dataclass
 class Writer:
-    xid: int
     events: list[tuple[int, int]] = field(default_factory=list)  # id, row
 
 
 class Database:
-    """Ids and transaction ids are given out in order; what commits becomes visible at once."""
+    """Ids are given out in order; what commits becomes visible at once."""
 
     def __init__(self) -> None:
-        self.next_xid = 100
         self.next_id = 1
         self.running: list[Writer] = []
         self.visible: dict[int, int] = {}  # id -> row
 
     def begin(self) -> Writer:
-        writer = Writer(self.next_xid)
-        self.next_xid += 1
+        writer = Writer()
         self.running.append(writer)
         return writer
-
-    def locked(self) -> set[int]:
-        return {row for writer in self.running for _, row in writer.events}
 
     def write(self, writer: Writer, row: int) -> None:
         writer.events.append((self.next_id, row))
@@ -52,142 +39,26 @@ class Database:
         if commit:
             self.visible.update(writer.events)
 
-    def xmin(self) -> int:
-        return min((writer.xid for writer in self.running), default=self.next_xid)
-
-    def read(self, position: Position, limit: int) -> tuple[list[int], Page]:
-        """As `recovery.calls.event.read` does it: one snapshot, a page in the order of ids."""
-        xmin = self.xmin()
-        wanted = sorted(
+    def read(self, position: Position, limit: int) -> list[int]:
+        """As recovery.page does it, but that it gives no gap up: tests/sql/event/test_reading.py."""
+        missing = {
             id_
-            for id_ in self.visible
-            if id_ > position.newest or any(low <= id_ <= high for low, high in position.gaps)
-        )
-        mark = None
-        if position.wants_mark:
-            mark = self.next_xid
-            self.next_xid += 1
-        page = Page(len(wanted) >= limit, xmin, mark)
-        return wanted[:limit], page
-
-
-class History:
-    """Writers in any order, reads of any size between them; checked after every step."""
-
-    def __init__(self, seed: int, database: type[Database] = Database) -> None:
-        self.random = random.Random(seed)
-        self.db = database()
-        self.position = Position()
-        self.delivered: list[int] = []
-
-    def run(self, steps: int) -> None:
-        chances = {self.begin: 3, self.write: 5, self.commit: 2, self.abort: 1, self.read: 4}
-        for step in self.random.choices(list(chances), list(chances.values()), k=steps):
-            step()
-            self.check()
-        for writer in list(self.db.running):
-            self.db.end(writer, commit=True)
-        while self.read():
-            self.check()
-        self.read(1000)  # takes a mark
-        self.read(1000)  # sees that all is over
-        assert set(self.delivered) == set(self.db.visible)
-        assert self.position.gaps == []
-        assert self.position.safe_id == self.position.newest
-
-    def begin(self) -> None:
-        if len(self.db.running) < 6:
-            self.db.begin()
-
-    def write(self) -> None:
-        if self.db.running:
-            writer = self.random.choice(self.db.running)
-            row = self.random.randrange(4)
-            others = self.db.locked() - {row for _, row in writer.events}
-            if row not in others:  # else it would wait for the row's lock
-                self.db.write(writer, row)
-
-    def commit(self) -> None:
-        if self.db.running:
-            self.db.end(self.random.choice(self.db.running), commit=True)
-
-    def abort(self) -> None:
-        if self.db.running:
-            self.db.end(self.random.choice(self.db.running), commit=False)
-
-    def read(self, limit: int | None = None) -> bool:
-        ids, page = self.db.read(self.position, limit or self.random.choice((1, 2, 3, 1000)))
-        self.position.advance(ids, page)
-        self.delivered += ids
-        return bool(ids)
-
-    def check(self) -> None:
-        # No duplicates, and in order for each row.
-        assert len(set(self.delivered)) == len(self.delivered)
-        for row in range(4):
-            ids = [id_ for id_ in self.delivered if self.db.visible[id_] == row]
-            assert ids == sorted(ids)
-        # Nothing at or below safe_id is still to come.
-        coming = set(self.db.visible) - set(self.delivered)
-        coming |= {id_ for writer in self.db.running for id_, _ in writer.events}
-        assert all(id_ > self.position.safe_id for id_ in coming)
-        end = 0
-        for low, high in self.position.gaps:
-            assert end < low <= high <= self.position.newest
-            end = high
-
-
-@settings(max_examples=400, deadline=None)
-@given(st.integers(0, 2**32))
-def test_nothing_is_lost_whatever_the_order_of_commits(seed: int) -> None:
-    History(seed).run(80)
-
-
-def test_the_model_would_notice_a_mark_that_is_too_low() -> None:
-    """With pg_snapshot_xmax as the mark, running writers are given up."""
-
-    class Wrong(Database):
-        finished = 99
-
-        def end(self, writer: Writer, commit: bool) -> None:
-            super().end(writer, commit)
-            self.finished = max(self.finished, writer.xid)
-
-        def xmin(self) -> int:
-            return min((writer.xid for writer in self.running), default=self.finished + 1)
-
-        def read(self, position: Position, limit: int) -> tuple[list[int], Page]:
-            ids, page = super().read(position, limit)
-            return ids, replace(page, mark=page.mark and self.finished + 1)
-
-    def run() -> None:
-        for seed in range(1000):
-            History(seed, Wrong).run(80)
-
-    with pytest.raises(AssertionError):
-        run()
-
-
-def test_a_running_writer_newer_than_the_newest_finished_one_is_not_given_up() -> None:
-    """pg_snapshot_xmax as the mark would lose event 1: it would be the writer's own id."""
-    db, position = Database(), Position()
-    older, newer = db.begin(), db.begin()
-    db.write(newer, 1)
-    db.write(older, 2)
-    db.end(older, commit=True)
-    assert db.xmin() == newer.xid  # and so is pg_snapshot_xmax: older.xid + 1
-    for _ in range(3):
-        position.advance(*db.read(position, 10))
-    assert position.gaps == [(1, 1)]
-    db.end(newer, commit=True)
-    assert db.read(position, 10)[0] == [1]
+            for low, high in re.findall(r"(\d+),(\d+)", position.gaps)
+            for id_ in range(int(low), int(high))
+        }
+        ids = sorted(id_ for id_ in self.visible if id_ > position.newest or id_ in missing)[:limit]
+        newest = max([position.newest, *ids])
+        missing |= set(range(position.newest + 1, newest))
+        position.newest = newest
+        left = ",".join(f"[{id_},{id_ + 1})" for id_ in sorted(missing - set(ids)))
+        position.gaps = "{" + left + "}"
+        return ids
 
 
 @dataclass
 class Commit:
     events: list[int]
     next_id: int
-    next_xid: int
 
 
 class Replicated(Database):
@@ -195,7 +66,7 @@ class Replicated(Database):
 
     def __init__(self) -> None:
         super().__init__()
-        self.log = [Commit([], self.next_id, self.next_xid)]
+        self.log = [Commit([], self.next_id)]
         self.stamps: dict[int, int] = {}  # id -> what tells the event from others
         self.stamp = 0
 
@@ -208,14 +79,14 @@ class Replicated(Database):
         super().end(writer, commit)
         if commit:
             ids = [id_ for id_, _ in writer.events]
-            self.log.append(Commit(ids, self.next_id, self.next_xid))
+            self.log.append(Commit(ids, self.next_id))
 
     def promote(self, log: int, ahead: int) -> None:
         """A sequence is ahead of what was taken from it, as PostgreSQL logs it."""
         self.log = self.log[:log]
         there = {id_ for commit in self.log for id_ in commit.events}
         self.visible = {id_: row for id_, row in self.visible.items() if id_ in there}
-        self.next_id, self.next_xid = self.log[-1].next_id + ahead, self.log[-1].next_xid
+        self.next_id = self.log[-1].next_id + ahead
         self.running = []
 
     def there(self, memory: Memory) -> dict[int, int]:
@@ -241,8 +112,8 @@ def test_a_failover_neither_hides_what_is_new_nor_repeats_what_stayed(seed: int)
 
     work(dice.randrange(30))
     now = max(db.visible, default=0)
-    gaps = [(id_, id_) for id_ in range(1, now) if id_ not in db.visible]
-    position, memory = Position(now, gaps), Memory(0, 10**6)
+    gaps = [f"[{id_},{id_ + 1})" for id_ in range(1, now) if id_ not in db.visible]
+    position, memory = Position(now, "{" + ",".join(gaps) + "}"), Memory(0, 10**6)
     unwanted = set()
     for id_ in db.visible:
         unwanted.add(db.stamps[id_])
@@ -250,11 +121,10 @@ def test_a_failover_neither_hides_what_is_new_nor_repeats_what_stayed(seed: int)
     delivered: list[int] = []
 
     def read(limit: int) -> int:
-        ids, page = db.read(position, limit)
+        ids = db.read(position, limit)
         for id_ in ids:
             memory.add(id_, db.stamps[id_])
             delivered.append(db.stamps[id_])
-        position.advance(ids, page)
         return len(ids)
 
     for _ in range(dice.randint(1, 3)):
@@ -276,49 +146,37 @@ def test_a_failover_neither_hides_what_is_new_nor_repeats_what_stayed(seed: int)
 
 def test_memory_forgets_the_lowest_and_knows_that_it_did() -> None:
     memory = Memory(limit=3)
-    for id_ in (5, 9, 7, 3, 8, 9):
+    for id_ in (500, 900, 700, 300, 800, 900):
         memory.add(id_, -id_)
-    assert (memory.floor, memory.newest) == (5, 9)  # 7, 8 and 9 are known
-    assert memory.restart({7: -7, 8: -8, 9: -9}, 9) == (9, True)
-    assert memory.restart({7: -7, 8: 0}, 8) == (7, True)  # another event has the id 8
-    memory.add(4, -4)  # from a gap, long after
-    assert memory.restart({7: 0}, 20) == (2, False)  # more was lost than is known
-    assert memory.restart({}, 4) == (1, False)
+    assert (memory.floor, memory.newest) == (500, 900)  # 700, 800 and 900 are known
+    assert memory.restart({700: -700, 800: -800, 900: -900}, 900) == (900, True)
+    assert memory.restart({700: -700, 800: 0}, 800) == (700, True)  # another event has the id 800
+    memory.add(400, -400)  # from a gap, long after
+    assert memory.restart({700: 0}, 2000) == (200, False)  # more was lost than is known
+    assert memory.restart({}, 400) == (100, False)
     assert memory.restart({}, 0) == (0, False)
     assert Memory().restart({}, 0) == (0, True)
-    assert Memory(7).restart({}, 9) == (7, True)  # nothing was there, so nothing was lost
+    assert Memory(700).restart({}, 900) == (700, True)  # nothing was there, so nothing was lost
 
 
-def test_starts_with_gaps_that_are_filled_late() -> None:
-    position = Position(10, [(3, 5), (8, 8)])
-    assert position.safe_id == 2
-    position.advance([4, 11], Page(full=False, xmin=7, mark=9))
-    assert position.gaps == [(3, 3), (5, 5), (8, 8)]
-    position.advance([8], Page(full=False, xmin=8, mark=None))
-    assert position.gaps == [(3, 3), (5, 5)]
-    position.advance([], Page(full=False, xmin=9, mark=None))
-    assert position.gaps == []
-    assert position.safe_id == position.newest == 11
+def test_a_position_is_safe_below_its_first_gap() -> None:
+    assert Position(599).safe_id == 599
+    assert Position(599, "{[200,300),[401,500)}").safe_id == 199
 
 
-def test_a_cut_page_says_nothing_about_what_follows() -> None:
-    position = Position(10, [(2, 6)])
-    position.advance([], Page(full=False, xmin=1, mark=5))
-    position.advance([3, 4], Page(full=True, xmin=5, mark=None))
-    assert position.gaps == [(5, 6)]  # 2 was looked at, 5 and 6 were not
-    assert position.newest == 10
-    position.advance([5, 14], Page(full=True, xmin=5, mark=None))
-    assert position.newest == 14
-    assert position.gaps == [(11, 13)]
+def test_going_back_keeps_the_gaps_below() -> None:
+    position = Position(999, "{[200,300),[400,600),[700,800)}")
+    position.rewind(499)
+    assert (position.newest, position.gaps) == (499, "{[200,300),[400,500)}")
 
 
-@given(st.lists(st.integers(1, 60), unique=True), st.integers(1, 60))
-def test_gaps_and_ids_together_are_everything(ids: list[int], more: int) -> None:
-    position = Position()
-    position.advance(sorted(ids), Page(full=False, xmin=0, mark=None))
-    position.advance(
-        later := [i for i in range(1, 61, more) if i not in ids], Page(False, xmin=0, mark=None)
-    )
-    missing = {id_ for low, high in position.gaps for id_ in range(low, high + 1)}
-    assert missing | set(ids) | set(later) == set(range(1, position.newest + 1))
-    assert not missing & (set(ids) | set(later))
+def test_a_page_that_was_delivered_in_part() -> None:
+    """A reader that is stopped in the middle of it: the rest is still to come."""
+    position = Position(1099, "{[300,400),[700,800)}")
+    position.take(1499, "{[1200,1300)}", [300, 700, 1100, 1300, 1400], 0)
+    assert position == Position(1099, "{[300,400),[700,800)}")
+    position.take(1499, "{[1200,1300)}", [300, 700, 1100, 1300, 1400], 1)
+    assert position == Position(1099, "{[700,701)}")
+    assert position.safe_id == 699
+    position.take(1499, "{[1200,1300)}", [700, 1100, 1300, 1400], 3)
+    assert position == Position(1300, "{[1200,1300)}")

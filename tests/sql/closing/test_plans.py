@@ -12,7 +12,7 @@ from sql.jobs import Connection, attach, boot, value
 
 #: Most of it is the catalog, for each of five watches: what they use is looked at, and what their tables are like. It
 #: must not grow with the table.
-PAGES = 700
+PAGES = 750
 
 
 def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:

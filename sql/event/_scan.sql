@@ -1,0 +1,78 @@
+create or replace function recovery._scan(
+    p_after bigint, p_gaps int8multirange, p_limit integer, p_wanted recovery.event_filter, p_settled bigint,
+    out o_events recovery.event_row[], out o_newest bigint, out o_gaps int8multirange, out o_full boolean
+)
+returns record
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+set jit = off
+as $$
+/* r  records above p_after, from the one in which it is, and how many events stand before each of them
+   s  as many of them as it takes to reach the limit, and the one before each
+   g  records that have appeared in the gaps; one of which a part is done begins before its gap
+
+   One statement, and so one look: what is not in it is a gap. */
+declare
+    v_looked bigint;
+begin
+    with r as materialized (
+        select o.*, sum(o.n) over (order by o.id) - o.n as before
+        from (
+            select o.*, greatest(0, coalesce(cardinality(o.keys), 1) - greatest(0, p_after - o.id + 1)) as n
+            from recovery.outbox as o
+            where o.id > p_after - 100 order by o.id limit p_limit + 2
+        ) as o
+    ), s as materialized (
+        select r.*, lag(r.id, 1, p_after - p_after % 100) over (order by r.id) as previous
+        from r where r.before < p_limit
+    ), g as materialized (
+        select o.*, lower(m.missing) - 1 as after
+        from unnest(p_gaps) as m (missing)
+        cross join lateral (
+            select * from recovery.outbox as o
+            where o.id > lower(m.missing) - 100 and o.id < upper(m.missing) order by o.id limit p_limit) as o
+        order by o.id limit p_limit
+    ), e as (
+        select row(o.id + coalesce(k.n, 1) - 1, o.at, o.server_epoch, o.watch, o.kind, o.topic, coalesce(o.key, k.key),
+                   coalesce(o.group_key, k.group_key), o.reason, o.detector, o.old, o.new)::recovery.event_row as event,
+               o.id, k.n
+        from (
+            select s.id, s.at, s.server_epoch, s.watch, s.kind, s.topic, s.key, s.group_key, s.reason, s.detector,
+                   s.old, s.new, s.keys, s.group_keys, p_after as after from s
+            union all
+            select g.* from g
+        ) as o
+        left join lateral unnest(o.keys, o.group_keys) with ordinality as k (key, group_key, n) on o.keys is not null
+        where o.id + coalesce(k.n, 1) - 1 > o.after
+          and (p_wanted is null
+               or (p_wanted.watch is null or array_position(p_wanted.watch, o.watch) is not null)
+              and (p_wanted.kind is null or array_position(p_wanted.kind, o.kind) is not null)
+              and (p_wanted.topic is null or array_position(p_wanted.topic, o.topic) is not null)
+              and (p_wanted.reason is null or array_position(p_wanted.reason, o.reason) is not null)
+              and (p_wanted.epoch is null or array_position(p_wanted.epoch, o.server_epoch) is not null)
+              and (p_wanted.group_key is null
+                   or o.kind = 'gap'  -- of a watch: who follows a group has to know it, too
+                   or array_position(p_wanted.group_key, coalesce(o.group_key, k.group_key)) is not null))
+    )
+    select (select array_agg(e.event order by e.id, e.n) from e),
+           coalesce((select max(s.id) + 99 from s), p_after),
+           p_gaps
+             + coalesce(
+                 (select range_agg(int8range(s.previous + 100, s.id)) from s where s.id > s.previous + 100), '{}')
+             - coalesce((select range_agg(int8range(g.id, g.id + 100)) from g), '{}'),
+           (select count(*) from r) > (select count(*) from s) or (select count(*) from g) >= p_limit,
+           case when (select count(*) from g) >= p_limit then (select max(g.id) from g) end
+    into o_events, o_newest, o_gaps, o_full, v_looked;
+    -- What was rolled back. If the look was cut at the limit, it says nothing of the gaps that follow.
+    o_gaps := o_gaps - int8multirange(int8range(null, least(coalesce(p_settled, 0), v_looked), '[]'));
+end
+$$;
+
+comment on function recovery._scan(bigint, int8multirange, integer, recovery.event_filter, bigint) is
+    'The events above p_after and in the gaps that are visible now, about p_limit of them, those that are wanted; '
+    'where the next look begins (newest, at the end of a record), the gaps below it without those up to p_settled, '
+    'which recovery._settled() gave before, and whether there is more.';
+
+revoke all on function recovery._scan(bigint, int8multirange, integer, recovery.event_filter, bigint) from public;
