@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -12,7 +13,7 @@ from starlette.routing import Route
 
 from recovery.asgi import Hub, anyone
 
-hub = Hub(heartbeat=0.5)
+hub = Hub(heartbeat=0.5, lifetime=float(os.environ.get("STREAM_LIFETIME", "3600")))
 
 #: Keeps what its EventSource gets, for the test to ask for.
 PAGE = """<!doctype html><title>stream</title><script>
