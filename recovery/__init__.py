@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from recovery.declared.watch import Watch
     from recovery.errors import (
         ConnectionFailed,
+        ConsumerUnknown,
         Draining,
         EpochEnded,
         EpochUnknown,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
         NameTaken,
         NotAutocommit,
         PermissionDenied,
+        ReceiptStale,
         RecoveryError,
         SchemaMismatch,
         TableBusy,
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
         WorkRevoked,
     )
     from recovery.events.bus import Bus, Subscription
+    from recovery.events.consumer import Consumer, consume
     from recovery.events.listener import Listener, listen
     from recovery.server.boot import aboot, boot
     from recovery.server.lifespan import lifespan
@@ -73,11 +76,12 @@ _HOMES = {
     "declared.finding": "Declared watches",
     "declared.syncing": "Change sync",
     "declared.watch": "Watch",
-    "errors": "ConnectionFailed Draining EpochEnded EpochUnknown FuseOut InvalidArgument"
-    " InvalidName Lagged LeaseLapsed NameTaken NotAutocommit PermissionDenied"
-    " RecoveryError SchemaMismatch TableBusy TokenMismatch WatchExists WatchInvalid"
+    "errors": "ConnectionFailed ConsumerUnknown Draining EpochEnded EpochUnknown FuseOut"
+    " InvalidArgument InvalidName Lagged LeaseLapsed NameTaken NotAutocommit PermissionDenied"
+    " ReceiptStale RecoveryError SchemaMismatch TableBusy TokenMismatch WatchExists WatchInvalid"
     " WatchUnknown WorkRevoked",
     "events.bus": "Bus Subscription",
+    "events.consumer": "Consumer consume",
     "events.listener": "Listener listen",
     "server.lifespan": "lifespan",
     "server.boot": "aboot boot",
@@ -98,6 +102,8 @@ __all__ = [
     "Change",
     "ClosedRow",
     "ConnectionFailed",
+    "Consumer",
+    "ConsumerUnknown",
     "Declared",
     "Draining",
     "EpochEnded",
@@ -115,6 +121,7 @@ __all__ = [
     "NotAutocommit",
     "PermissionDenied",
     "PreviewRow",
+    "ReceiptStale",
     "RecoveryError",
     "Report",
     "SchemaMismatch",
@@ -149,6 +156,7 @@ __all__ = [
     "c",
     "close",
     "configure",
+    "consume",
     "detach",
     "evict",
     "lifespan",

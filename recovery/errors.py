@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 __all__ = [
     "ConnectionFailed",
+    "ConsumerUnknown",
     "Draining",
     "EpochEnded",
     "EpochUnknown",
@@ -22,6 +23,7 @@ __all__ = [
     "NameTaken",
     "NotAutocommit",
     "PermissionDenied",
+    "ReceiptStale",
     "RecoveryError",
     "SchemaMismatch",
     "TableBusy",
@@ -130,6 +132,18 @@ class WorkRevoked(RecoveryError):
     """The row was taken from this live server by a timeout or an operator: its result is late."""
 
     sqlstate = "RC013"
+
+
+class ConsumerUnknown(RecoveryError):
+    """There is no consumer of that name."""
+
+    sqlstate = "RC014"
+
+
+class ReceiptStale(RecoveryError):
+    """A newer fetch of this consumer has taken over: this one's acknowledgements don't count."""
+
+    sqlstate = "RC015"
 
 
 class PermissionDenied(RecoveryError):

@@ -14,6 +14,7 @@ from __future__ import annotations
 from recovery.calls import (
     agent_store,
     closing,
+    consumer,
     event,
     fuse,
     process,
@@ -45,6 +46,7 @@ __all__ = [
     "agent_store",
     "arun",
     "closing",
+    "consumer",
     "event",
     "fuse",
     "key",

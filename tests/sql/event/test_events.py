@@ -214,20 +214,6 @@ def test_a_trigger_of_the_host_is_a_writer_too(jobs: Connection) -> None:
     assert ("closed", "1") in kinds(jobs)
 
 
-def test_horizon_bounds_what_is_in_flight(
-    jobs: Connection, writer: Connection, connect: Callable[..., Connection]
-) -> None:
-    with writer.transaction():
-        add(writer, None)
-        own = value(writer, "select pg_current_xact_id()::text::bigint")
-        add(jobs, None)
-        last_id, xmin, mark = (
-            connect().execute("select last_id, xmin::text, mark::text from recovery.horizon()")
-        ).fetchone() or (0, "0", "0")
-    assert last_id == last_event(jobs) == 2
-    assert int(xmin) <= own < int(mark)
-
-
 def test_the_generated_functions_do_not_depend_on_search_path(jobs: Connection) -> None:
     jobs.execute("create schema evil; create function evil.clock_timestamp() returns timestamptz"
                  " language sql as 'select ''-infinity''::timestamptz'")  # fmt: skip
