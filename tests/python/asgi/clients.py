@@ -28,8 +28,7 @@ class Frame:
     @property
     def type(self) -> str:
         """Of opencode's shape; else the name of the event, or the kind of a row's."""
-        found = self.data.get("type") or self.data.get("kind")
-        return str(found or self.event)
+        return str(self.data.get("type") or self.data.get("kind") or self.event)
 
 
 def parse(lines: Iterable[str]) -> Iterator[Frame]:
@@ -131,7 +130,7 @@ class Curl:
 
     def wait_type(self, type_: str, timeout: float = 10.0) -> Frame:
         self.wait(lambda: any(f.type == type_ for f in self.frames), type_, timeout)
-        return next(f for f in self.frames if f.type == type_)
+        return next(f for f in self.frames if f.type == type_)  # the first one
 
     def wait(self, done: Callable[[], object], what: str, timeout: float = 10.0) -> None:
         try:
