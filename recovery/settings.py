@@ -1,4 +1,4 @@
-"""Settings of the watchdog: timeouts and graces, in the database, the same for every server.
+"""Settings in the database, the same for every server: timeouts, graces, what is kept.
 
     recovery.configure(engine, "tool_timeout", "10 min")
     recovery.configure(engine, "tool_timeout", "1 h", kind="task")
@@ -10,7 +10,10 @@ Every sweep reads them again, so a change needs no restart. There are
 - ``propagation_grace`` (30 s) and ``cancel_grace`` (10 s),
 - ``idle_roots`` (false),
 - ``unowned_expected`` (false): whether open rows that nobody owns are meant to be there; if
-  not, sweepers warn of them.
+  not, sweepers warn of them,
+- ``event_retention`` (7 days): how long events are kept, at least,
+- ``history_retention`` (30 days): how long ended servers, and their processes, are kept,
+- ``drop_unread`` (false): whether events are dropped although a consumer has yet to read them.
 
 A value is a text with units (``90s``, ``10 min``, ``1 h 30 min``, ``00:10:00``), a timedelta,
 ``off`` or 0, or a bool; None removes it, so that the next wider one counts, at last the
@@ -44,6 +47,9 @@ VARIABLES: Mapping[str, str] = {
         "cancel_grace",
         "idle_roots",
         "unowned_expected",
+        "event_retention",
+        "history_retention",
+        "drop_unread",
     )
 }
 

@@ -1058,6 +1058,7 @@ create table recovery.event_floor (
     single boolean not null default true,
     id     bigint  not null default 0,
     at     timestamptz,
+    looked timestamptz not null default '-infinity',
     constraint event_floor_pkey primary key (single),
     constraint event_floor_single_check check (single)
 );
@@ -1071,6 +1072,8 @@ comment on column recovery.event_floor.single is 'True: there is one row.';
 comment on column recovery.event_floor.id is 'No event with an id up to here is kept.';
 --;
 comment on column recovery.event_floor.at is 'When it was last raised.';
+--;
+comment on column recovery.event_floor.looked is 'When a sweep last looked for what is too old.';
 --;
 -- sql/event/event_mark.sql
 create table recovery.event_mark (
@@ -1242,7 +1245,7 @@ create table recovery.setting (
 );
 --;
 comment on table recovery.setting is
-    'Settings of the watchdog that differ from the built-in defaults: for everything, or only for a watch, a kind of '
+    'Settings that differ from the built-in defaults: for everything, or only for a watch, a kind of '
     'work, a group. Written by recovery.configure, read by recovery.get_setting; every sweep reads them again.';
 --;
 comment on column recovery.setting.name is 'Which setting, as recovery.setting_status lists them.';
@@ -10513,6 +10516,70 @@ comment on function recovery._prune_failures() is 'Forgets failures whose row so
 --;
 revoke all on function recovery._prune_failures() from public;
 --;
+-- sql/closing/_prune_history.sql
+create or replace function recovery._prune_history()
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_before timestamptz := clock_timestamp() - recovery.get_setting('history_retention')::interval;
+    v_open   bigint[];
+begin
+    if v_before is null then
+        return;
+    end if;
+    delete from recovery.sweep_run as s where s.at < v_before;
+    if not exists (select from recovery.server as s where s.ended < v_before) then
+        return;
+    end if;
+    perform recovery.prune_processes(clock_timestamp() - v_before);
+    -- A row that is still open names why it closes, by its server.
+    select coalesce(array_agg(distinct abs(e.epoch)), '{}') into v_open
+    from recovery._attached_watches() as w cross join lateral unnest(recovery._open_epochs(w.name)) as e (epoch);
+    delete from recovery.server as s
+    where s.epoch in (
+        select o.epoch from recovery.server as o
+        where o.ended < v_before and o.epoch <> all (v_open)
+          and not exists (select from recovery.process as p where p.server_epoch = o.epoch)
+        limit 10000
+        for update skip locked);
+end
+$$;
+--;
+comment on function recovery._prune_history() is
+    'Part of a sweep: forgets servers, processes and sweepers that ended longer ago than history_retention.';
+--;
+revoke all on function recovery._prune_history() from public;
+--;
+-- sql/closing/_prune_old.sql
+create or replace function recovery._prune_old(p_anyway boolean default false)
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform from recovery.event_floor as f
+    where p_anyway or f.looked not between clock_timestamp() - interval '1 minute' and clock_timestamp()
+    for update skip locked;
+    if not found then
+        return;  -- not yet, or another sweep is at it
+    end if;
+    update recovery.event_floor as f set looked = clock_timestamp();
+    perform recovery._prune_history();
+    perform recovery._retain_events();
+end
+$$;
+--;
+comment on function recovery._prune_old(boolean) is
+    'Part of a sweep, once a minute: what is kept only for a time goes when it is over.';
+--;
+revoke all on function recovery._prune_old(boolean) from public;
+--;
 -- sql/closing/_reason_message.sql
 create or replace function recovery._reason_message(p_reason text)
 returns text
@@ -12120,6 +12187,75 @@ comment on function recovery._find_consumer(text) is 'The row of a consumer, loc
 --;
 revoke all on function recovery._find_consumer(text) from public;
 --;
+-- sql/event/_retain_events.sql
+create or replace function recovery._retain_events()
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+/* A partition of the ring takes two billion ids, or half the time that events are kept. When its turn comes again, or
+   the newest event in it is old enough, it is emptied, by a lock that it gets at once or not at all: whoever writes
+   is in another partition. What an active consumer has not had stays, unless drop_unread is set. */
+declare
+    c_block  constant bigint := 2000000000;
+    v_keep   constant interval := recovery.get_setting('event_retention')::interval;
+    v_last   bigint := pg_sequence_last_value('recovery.outbox_id_seq');
+    v_begun  timestamptz;
+    v_unread bigint;
+    v_slots  integer[];
+    v_newest bigint[];
+    v_at     timestamptz[];
+begin
+    if v_last is null then
+        return;
+    end if;
+    select o.at into v_begun from recovery.outbox as o
+    where o.id >= v_last / c_block * c_block order by o.id limit 1;
+    -- Whoever takes an id meanwhile takes it below: so many more could not be taken in the moment between.
+    if v_begun < clock_timestamp() - v_keep / 2 and v_last % c_block < c_block / 10 * 9 then
+        v_last := (v_last / c_block + 1) * c_block;
+        perform setval('recovery.outbox_id_seq', v_last);
+    end if;
+    if recovery.get_setting('drop_unread') is distinct from 'true' then
+        select min(coalesce(lower(c.gaps) - 1, c.newest)) into v_unread
+        from recovery.consumer as c where c.seen > clock_timestamp() - c.expires;
+    end if;
+    -- Looked up at once: a query that goes on would be a reader in the way.
+    select array_agg(n.slot order by n.id), array_agg(n.id order by n.id), array_agg(n.at order by n.id)
+    into v_slots, v_newest, v_at
+    from (
+        (select 0 as slot, o.id, o.at from recovery.outbox_slot_0 as o order by o.id desc limit 1)
+        union all
+        (select 1, o.id, o.at from recovery.outbox_slot_1 as o order by o.id desc limit 1)
+        union all
+        (select 2, o.id, o.at from recovery.outbox_slot_2 as o order by o.id desc limit 1)
+        union all
+        (select 3, o.id, o.at from recovery.outbox_slot_3 as o order by o.id desc limit 1)
+    ) as n;
+    for v_n in 1 .. coalesce(cardinality(v_slots), 0) loop
+        exit when v_newest[v_n] / c_block = v_last / c_block
+            or v_newest[v_n] + 99 > v_unread
+            or (v_at[v_n] < clock_timestamp() - v_keep
+                or v_slots[v_n] = (v_last / c_block + 1) % 4 and v_last % c_block > c_block / 2) is not true;
+        begin
+            execute format('lock table recovery.outbox_slot_%s in access exclusive mode nowait', v_slots[v_n]);
+            execute format('truncate recovery.outbox_slot_%s', v_slots[v_n]);
+        exception when lock_not_available then
+            exit;  -- somebody reads, or a transaction of long ago has yet to end
+        end;
+        update recovery.event_floor as f set id = greatest(f.id, v_newest[v_n] + 99), at = clock_timestamp();
+    end loop;
+end
+$$;
+--;
+comment on function recovery._retain_events() is
+    'Part of a sweep: begins the next partition of the events in good time, and empties those that are older than '
+    'event_retention or whose turn comes again.';
+--;
+revoke all on function recovery._retain_events() from public;
+--;
 -- sql/event/_scan.sql
 create or replace function recovery._scan(
     p_after bigint, p_gaps int8multirange, p_limit integer, p_wanted recovery.event_filter, p_settled bigint,
@@ -13349,17 +13485,20 @@ begin
             v_value := case v_value when 'off' then '0' else v_value end;
         when p_name in ('propagation_grace', 'cancel_grace') then
             v_hint := v_hint || '0 for none.';
-        when p_name in ('idle_roots', 'unowned_expected') then
+        when p_name in ('event_retention', 'history_retention') then
+            v_hint := v_hint || '0 or off to keep them for ever.';
+            v_value := case v_value when 'off' then '0' else v_value end;
+        when p_name in ('idle_roots', 'unowned_expected', 'drop_unread') then
             v_hint := 'Allowed are true (on) and false (off).';
         else
             perform recovery._fail('RC010',
                 format('setting %s is not known', coalesce(quote_literal(left(p_name, 60)), 'null')),
                 'There are tool_timeout, task_timeout, idle_timeout, wall_timeout, propagation_grace, cancel_grace, '
-                'idle_roots and unowned_expected.');
+                'idle_roots, unowned_expected, event_retention, history_retention and drop_unread.');
     end case;
     if v_value is null or v_value = '' then
         return null;
-    elsif p_name in ('idle_roots', 'unowned_expected') then
+    elsif p_name in ('idle_roots', 'unowned_expected', 'drop_unread') then
         if v_value in ('true', 'on', 'false', 'off') then
             return (v_value in ('true', 'on'))::text;
         end if;
@@ -13380,7 +13519,7 @@ begin
             v_why := ', which is more than 365 days';
         elsif v_days = 0 and v_secs = 0 and v_value ~ '[1-9]' then
             v_why := ', which is less than a microsecond';
-        elsif v_days = 0 and v_secs = 0 and p_name like '%timeout' then
+        elsif v_days = 0 and v_secs = 0 and (p_name like '%timeout' or p_name like '%retention') then
             return 'off';
         else
             return concat_ws(' ',
@@ -13433,6 +13572,11 @@ begin
         delete from recovery.setting as s
             where (s.name, s.watch, s.kind, s.group_key) = (p_name, v_watch, v_kind, v_group);
         return null;
+    elsif p_name in ('event_retention', 'history_retention', 'drop_unread')
+        and (v_watch, v_kind, v_group) <> ('', '', '')
+    then
+        perform recovery._fail('RC010', format('setting %s is for everything, not for a watch, kind or group', p_name),
+            'Set it without them.');
     elsif v_watch <> '' and not exists (select from recovery._attached_watches() as w where w.name = v_watch) then
         perform recovery._fail('RC008', format('nothing is watched as %s', quote_literal(v_watch)),
             'See recovery.watch for the names.');
@@ -14793,6 +14937,12 @@ begin
         'asked', coalesce(v_asked, 0), 'unowned', recovery._unowned_work(), 'due', recovery._next_death()), v_start);
     perform recovery._record_sweep(v_label, v_start, report);
     commit; set transaction isolation level read committed, read write;
+    -- Nothing that a report tells: what is old goes, and the marks by which standbys know what is settled.
+    perform recovery._settled();
+    commit; set transaction isolation level read committed, read write;
+    perform recovery._begin_step(p_lock_wait);
+    perform recovery._prune_old();
+    commit; set transaction isolation level read committed, read write;
     perform recovery._restore_settings(v_session);
 end
 $$;
@@ -15321,13 +15471,16 @@ from (values
     ('propagation_grace', '00:00:30'),
     ('cancel_grace', '00:00:10'),
     ('idle_roots', 'false'),
-    ('unowned_expected', 'false')
+    ('unowned_expected', 'false'),
+    ('event_retention', '7 days'),
+    ('history_retention', '30 days'),
+    ('drop_unread', 'false')
 ) as d (name, value)
 where not exists (select from recovery.setting as s where (s.name, s.watch, s.kind, s.group_key) = (d.name, '', '', ''))
 order by name, watch, kind, group_key;
 --;
 comment on view recovery.setting_status is
-    'Every setting of the watchdog: what was set, and the built-in default where nothing is set for everything.';
+    'Every setting: what was set, and the built-in default where nothing is set for everything.';
 --;
 comment on column recovery.setting_status.name is 'Which setting.';
 --;
@@ -15721,6 +15874,8 @@ grant execute on function
     recovery._ask_owners(text),
     recovery._close_overdue_unit(text, interval),
     recovery._prune_touches(),
+    recovery._settled(),
+    recovery._prune_old(boolean),
     recovery.preview(text),
     recovery.pending_cancellations(bigint),
     recovery.acknowledge_cancellation(bigint, bigint, uuid)

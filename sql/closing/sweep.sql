@@ -101,6 +101,12 @@ begin
         'asked', coalesce(v_asked, 0), 'unowned', recovery._unowned_work(), 'due', recovery._next_death()), v_start);
     perform recovery._record_sweep(v_label, v_start, report);
     commit; set transaction isolation level read committed, read write;
+    -- Nothing that a report tells: what is old goes, and the marks by which standbys know what is settled.
+    perform recovery._settled();
+    commit; set transaction isolation level read committed, read write;
+    perform recovery._begin_step(p_lock_wait);
+    perform recovery._prune_old();
+    commit; set transaction isolation level read committed, read write;
     perform recovery._restore_settings(v_session);
 end
 $$;

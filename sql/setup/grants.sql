@@ -174,6 +174,8 @@ grant execute on function
     recovery._ask_owners(text),
     recovery._close_overdue_unit(text, interval),
     recovery._prune_touches(),
+    recovery._settled(),
+    recovery._prune_old(boolean),
     recovery.preview(text),
     recovery.pending_cancellations(bigint),
     recovery.acknowledge_cancellation(bigint, bigint, uuid)

@@ -25,17 +25,20 @@ begin
             v_value := case v_value when 'off' then '0' else v_value end;
         when p_name in ('propagation_grace', 'cancel_grace') then
             v_hint := v_hint || '0 for none.';
-        when p_name in ('idle_roots', 'unowned_expected') then
+        when p_name in ('event_retention', 'history_retention') then
+            v_hint := v_hint || '0 or off to keep them for ever.';
+            v_value := case v_value when 'off' then '0' else v_value end;
+        when p_name in ('idle_roots', 'unowned_expected', 'drop_unread') then
             v_hint := 'Allowed are true (on) and false (off).';
         else
             perform recovery._fail('RC010',
                 format('setting %s is not known', coalesce(quote_literal(left(p_name, 60)), 'null')),
                 'There are tool_timeout, task_timeout, idle_timeout, wall_timeout, propagation_grace, cancel_grace, '
-                'idle_roots and unowned_expected.');
+                'idle_roots, unowned_expected, event_retention, history_retention and drop_unread.');
     end case;
     if v_value is null or v_value = '' then
         return null;
-    elsif p_name in ('idle_roots', 'unowned_expected') then
+    elsif p_name in ('idle_roots', 'unowned_expected', 'drop_unread') then
         if v_value in ('true', 'on', 'false', 'off') then
             return (v_value in ('true', 'on'))::text;
         end if;
@@ -56,7 +59,7 @@ begin
             v_why := ', which is more than 365 days';
         elsif v_days = 0 and v_secs = 0 and v_value ~ '[1-9]' then
             v_why := ', which is less than a microsecond';
-        elsif v_days = 0 and v_secs = 0 and p_name like '%timeout' then
+        elsif v_days = 0 and v_secs = 0 and (p_name like '%timeout' or p_name like '%retention') then
             return 'off';
         else
             return concat_ws(' ',

@@ -22,6 +22,11 @@ begin
         delete from recovery.setting as s
             where (s.name, s.watch, s.kind, s.group_key) = (p_name, v_watch, v_kind, v_group);
         return null;
+    elsif p_name in ('event_retention', 'history_retention', 'drop_unread')
+        and (v_watch, v_kind, v_group) <> ('', '', '')
+    then
+        perform recovery._fail('RC010', format('setting %s is for everything, not for a watch, kind or group', p_name),
+            'Set it without them.');
     elsif v_watch <> '' and not exists (select from recovery._attached_watches() as w where w.name = v_watch) then
         perform recovery._fail('RC008', format('nothing is watched as %s', quote_literal(v_watch)),
             'See recovery.watch for the names.');

@@ -12,7 +12,7 @@ create table recovery.setting (
 );
 
 comment on table recovery.setting is
-    'Settings of the watchdog that differ from the built-in defaults: for everything, or only for a watch, a kind of '
+    'Settings that differ from the built-in defaults: for everything, or only for a watch, a kind of '
     'work, a group. Written by recovery.configure, read by recovery.get_setting; every sweep reads them again.';
 comment on column recovery.setting.name is 'Which setting, as recovery.setting_status lists them.';
 comment on column recovery.setting.watch is 'Only for this watch; empty: for all.';

@@ -11,13 +11,16 @@ from (values
     ('propagation_grace', '00:00:30'),
     ('cancel_grace', '00:00:10'),
     ('idle_roots', 'false'),
-    ('unowned_expected', 'false')
+    ('unowned_expected', 'false'),
+    ('event_retention', '7 days'),
+    ('history_retention', '30 days'),
+    ('drop_unread', 'false')
 ) as d (name, value)
 where not exists (select from recovery.setting as s where (s.name, s.watch, s.kind, s.group_key) = (d.name, '', '', ''))
 order by name, watch, kind, group_key;
 
 comment on view recovery.setting_status is
-    'Every setting of the watchdog: what was set, and the built-in default where nothing is set for everything.';
+    'Every setting: what was set, and the built-in default where nothing is set for everything.';
 comment on column recovery.setting_status.name is 'Which setting.';
 comment on column recovery.setting_status.watch is 'Only for this watch; empty: for all.';
 comment on column recovery.setting_status.kind is 'Only for this kind of work; empty: for all.';

@@ -116,6 +116,9 @@ def test_names_do_not_mix(conn: Connection) -> None:
         ("cancel_grace", "00:00:10"),
         ("idle_roots", "false"),
         ("unowned_expected", "false"),
+        ("event_retention", "7 days"),
+        ("history_retention", "30 days"),
+        ("drop_unread", "false"),
     ],
 )
 def test_the_built_in_defaults(conn: Connection, name: str, default: str | None) -> None:
@@ -133,7 +136,7 @@ def status(conn: Connection) -> list[tuple[Any, ...]]:
 
 
 def test_every_setting_has_a_default_that_could_be_set(conn: Connection) -> None:
-    assert len(status(conn)) == 8
+    assert len(status(conn)) == 11
     for name, _, _, _, default, source in status(conn):
         assert source == "default"
         assert value(conn, "select recovery.check_setting(%s, %s)", name, default) == default
