@@ -200,8 +200,9 @@ class _Talk:
         self._life = wish.life
         self._loop = asyncio.get_running_loop()
         self._client = Client(wish.filters, shared.maxsize, shared.max_bytes)
-        lifetime = shared.lifetime
-        self._until = None if lifetime is None else self._loop.time() + lifetime
+        self._until: float | None = None
+        if shared.lifetime is not None:  # not all at once, when all have come at once
+            self._until = self._loop.time() + shared.lifetime * random.uniform(0.9, 1.0)
         self._cursor = ""  # what was sent, at least
         self._had: frozenset[int] = frozenset()  # what the client says it has already
         #: What a replay has sent, and the feed may bring once more.
