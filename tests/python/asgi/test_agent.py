@@ -137,6 +137,7 @@ def test_a_crash_ends_every_spinner(dsn: str, conn: Connection, serve: Serve, ca
             assert shape(frame.data) == shape(theirs[frame.type])
         assert frames[-2].data["properties"]["status"] == {"type": "idle"}
         error = frames[-3].data["properties"]["error"]
+        assert error["name"] == "MessageAbortedError"
         assert error["data"]["message"] == "The turn was interrupted (server restart)"
     # What was sent is the whole row, as it is in the store.
     sent = {f.data["properties"]["part"]["id"]: f for f in _types(curl, "message.part.updated")}

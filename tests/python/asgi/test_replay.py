@@ -129,6 +129,24 @@ def test_p09_what_was_in_flight_when_a_client_left_comes_when_it_is_back(
             assert len(again.rows) == len({f.data["id"] for f in again.rows})
 
 
+def test_p09_what_is_in_flight_during_a_replay_shows_in_the_ids(
+    dsn: str, connect: Any, jobs: Any, serve: Serve
+) -> None:
+    """P9: a client that leaves again at once."""
+    owner = recovery.boot(dsn, "api-1")
+    late = connect(autocommit=False)
+    late.execute("insert into public.job (server_epoch, session) values (%s, 'late')", [owner.epoch])
+    jobs(owner.epoch, session="one")
+    jobs(owner.epoch, session="two")
+    url = serve(Hub(dsn).events(authorize=anyone))
+    with Curl(f"{url}/?after=0") as first:
+        positions = [str(frame.id) for frame in first.wait_rows(2)]
+    late.commit()
+    for position, wanted in zip(positions, ({"late", "two"}, {"late"}), strict=True):
+        with Curl(url, since(position)) as again:
+            assert {f.data["group"] for f in again.wait_rows(len(wanted))} == wanted
+
+
 def test_p09_between_replay_and_live_nothing_is_lost_or_doubled(
     dsn: str, conn: Connection, connect: Any, jobs: Any, serve: Serve
 ) -> None:
