@@ -88,6 +88,20 @@ def connect(dsn: str) -> psycopg.Connection[Any]:
     return psycopg.connect(dsn, autocommit=True, prepare_threshold=None)
 
 
+def events_table(conn: psycopg.Connection[Any]) -> str:
+    """Where that version of the SQL stores its events."""
+    row = conn.execute(
+        "select coalesce(to_regclass('recovery.outbox'), 'recovery.event'::regclass)::text"
+    ).fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+def empty_events(conn: psycopg.Connection[Any]) -> None:
+    """Forgets all events."""
+    conn.execute(f"truncate {events_table(conn)}".encode())
+
+
 def timed(conn: psycopg.Connection[Any], statement: str) -> tuple[float, Any]:
     """Milliseconds that one statement took, and its first row if it has one."""
     start = perf_counter()

@@ -204,7 +204,7 @@ def _generic(options: Options, server: Cluster) -> list[Contender]:
             conn.execute(_TABLE)
             conn.execute(_FILL.format(epoch=epoch, rows=rows).encode())
             conn.execute(_ATTACH.encode())
-            conn.execute("truncate recovery.event")
+            _setup.empty_events(conn)
             conn.execute("vacuum (analyze) public.job")
 
         made.append(Contender(
@@ -237,7 +237,7 @@ def _groups(options: Options, server: Cluster, label: str, source: Path) -> list
             conn.execute(_GROUP_FILL.format(rows=rows, groups=groups, epoch=epoch,
                                             others=f"array{others}").encode())  # fmt: skip
             conn.execute(_GROUP_ATTACH.encode())
-            conn.execute("truncate recovery.event")
+            _setup.empty_events(conn)
             conn.execute(f"vacuum {'(analyze)' if known else ''} public.job".encode())
 
         made.append(Contender(
@@ -271,9 +271,8 @@ def _agent(options: Options, server: Cluster) -> list[Contender]:
 
         def prepare(conn: psycopg.Connection[Any] = conn) -> None:
             epoch = _epoch(conn)
-            conn.execute(
-                "truncate recovery.event, agent.session, agent.message, agent.part cascade"
-            )
+            _setup.empty_events(conn)
+            conn.execute("truncate agent.session, agent.message, agent.part cascade")
             conn.execute(_AGENT_FILL.format(columns=", time_created, time_updated", values=", 1, 1",
                                             epoch=epoch, sessions=sessions).encode())  # fmt: skip
             conn.execute("vacuum (analyze) agent.session, agent.message, agent.part")

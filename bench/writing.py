@@ -103,7 +103,8 @@ def _contenders(options: Options, server: Cluster) -> dict[str, Contender]:
                 conn.execute(_ATTACH.format(events=events).encode())
                 row = conn.execute("call recovery.boot('bench', p_lease => '1 day')").fetchone()
                 assert row is not None
-            found[label + suffix] = Contender(dsn, int(row[0]), "public.job, recovery.event")
+                tables = f"public.job, {_setup.events_table(conn)}"
+            found[label + suffix] = Contender(dsn, int(row[0]), tables)
     return found
 
 

@@ -617,6 +617,26 @@ comment on column recovery.watch.attached is
 --;
 comment on column recovery.watch.told is 'When an event last said that it is broken.';
 --;
+-- sql/follow/blind_watch.sql
+create table recovery.blind_watch (
+    watch text        not null,
+    why   text        not null,
+    since timestamptz not null default clock_timestamp(),
+    constraint blind_watch_pkey primary key (watch, why)
+);
+--;
+comment on table recovery.blind_watch is
+    'Watches whose tables are written in a way that leaves no events: an event of kind gap has said so, and says when '
+    'it is over.';
+--;
+comment on column recovery.blind_watch.watch is 'Name of the watch.';
+--;
+comment on column recovery.blind_watch.why is
+    'triggers_disabled: one of our triggers is disabled or missing; replicated: a subscription writes the table, which '
+    'fires no trigger.';
+--;
+comment on column recovery.blind_watch.since is 'When it was noticed.';
+--;
 -- sql/server/server.sql
 create table recovery.server (
     epoch         bigint      not null,
@@ -2199,7 +2219,7 @@ begin
         'write_if_live', recovery._event_sql(p_watch, 'old', v_deleted, v_image, 'null::jsonb', false, true),
         'write', recovery._event_sql(p_watch, 'old', v_deleted, v_image, 'null::jsonb', false, false),
         'moved', v_moved,
-        'ring', recovery._ring_sql(p_watch)));
+        'ring', recovery._ring_sql(p_watch, v_deleted)));
 end
 $function$;
 --;
@@ -2246,7 +2266,7 @@ begin
             'is_open', recovery._state_sql(p_watch, 'new'),
             'write', recovery._event_sql(p_watch, 'new', 'v_kind', $sql$v_was -> 'image'$sql$, v_image, p_watch.diff,
                 false),
-            'ring', recovery._ring_sql(p_watch)));
+            'ring', recovery._ring_sql(p_watch, 'v_kind')));
     end if;
     return recovery._render_sql($sql$
         declare
@@ -2279,7 +2299,7 @@ begin
         'is_open', recovery._state_sql(p_watch, 'new'),
         'write_if_live', recovery._event_sql(p_watch, 'new', v_opened, 'null::jsonb', v_image, false, true),
         'write', recovery._event_sql(p_watch, 'new', v_opened, 'null::jsonb', v_image, false, false),
-        'ring', recovery._ring_sql(p_watch)));
+        'ring', recovery._ring_sql(p_watch, v_opened)));
 end
 $function$;
 --;
@@ -2334,7 +2354,7 @@ begin
         'is_open', recovery._state_sql(p_watch, 'new'),
         'write_if_live', recovery._event_sql(p_watch, 'new', 'v_kind', v_old, v_new, p_watch.diff, true),
         'write', recovery._event_sql(p_watch, 'new', 'v_kind', v_old, v_new, p_watch.diff, false),
-        'ring', recovery._ring_sql(p_watch)));
+        'ring', recovery._ring_sql(p_watch, 'v_kind')));
 end
 $function$;
 --;
@@ -2523,12 +2543,20 @@ begin
                 execute replace({write!l}, '@TABLE@', tg_relid::regclass::text);
                 get diagnostics v_told = row_count;
                 if v_told > 0 then
-                    perform recovery._announce_written();
+                    perform recovery._announce_written('deleted');
                 end if;
             exception when others then
                 raise warning 'recovery: the rows of % that were open leave no event: %', tg_relid::regclass, sqlerrm;
+                begin
+                    insert into recovery.outbox_{outbox} (watch, kind, topic, key, reason, detector, new)
+                    values ({watch!l}, 'gap', {topic!l}, '', 'truncated', 'writer',
+                        jsonb_build_object('why', 'truncated', 'table', tg_relid::regclass::text));
+                exception when others then
+                    null;  -- it is said above
+                end;
             end;
-        $sql$, jsonb_build_object('write', recovery._event_sql(
+        $sql$, jsonb_build_object(
+            'outbox', p_watch.outbox, 'watch', p_watch.name, 'topic', p_watch.topic, 'write', recovery._event_sql(
             p_watch, 'r', $sql$'deleted'$sql$, p_watch.image, 'null::jsonb', false, false))) end));
 end
 $function$;
@@ -2661,7 +2689,8 @@ begin
     end if;
     if old.name <> new.name then
         foreach v_table in array array[
-            'recovery.failure', 'recovery.broken_watch', 'recovery.fuse', 'recovery.touch', 'recovery.cancellation',
+            'recovery.failure', 'recovery.broken_watch', 'recovery.blind_watch',
+            'recovery.fuse', 'recovery.touch', 'recovery.cancellation',
             'recovery.process', 'recovery.setting']::regclass[]
         loop
             execute format('update %s set watch = $1 where watch = $2', v_table) using new.name, old.name;
@@ -3893,6 +3922,7 @@ begin
     delete from recovery.lifeless as l where l.watch = old.name;
     delete from recovery.look as k where k.watch = old.name;
     delete from recovery.broken_watch as b where b.watch = old.name;
+    delete from recovery.blind_watch as b where b.watch = old.name;
     delete from recovery.cancellation as c where c.scope = 'row' and c.watch = old.name;
     delete from recovery.touch as t where t.scope = 'row' and t.watch = old.name;
     return null;
@@ -5616,7 +5646,7 @@ comment on function recovery._retries_sql(recovery.watch, text) is
 revoke all on function recovery._retries_sql(recovery.watch, text) from public;
 --;
 -- sql/watch/_ring_sql.sql
-create or replace function recovery._ring_sql(p_watch recovery.watch)
+create or replace function recovery._ring_sql(p_watch recovery.watch, p_kind text)
 returns text
 language sql
 immutable
@@ -5627,15 +5657,15 @@ as $function$
     select case p_watch.events when 'closed' then '' else recovery._render_sql($sql$
         if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
                - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
-            perform recovery._announce_written();
+            perform recovery._announce_written({kind});
         end if;
-    $sql$, '{}') end
+    $sql$, jsonb_build_object('kind', p_kind)) end
 $function$;
 --;
-comment on function recovery._ring_sql(recovery.watch) is
-    'The end of a trigger function that has written an event: wakes the listeners.';
+comment on function recovery._ring_sql(recovery.watch, text) is
+    'The end of a trigger function that has written an event: wakes the listeners. p_kind says what it was, as SQL.';
 --;
-revoke all on function recovery._ring_sql(recovery.watch) from public;
+revoke all on function recovery._ring_sql(recovery.watch, text) from public;
 --;
 -- sql/watch/_run_briefly.sql
 create or replace function recovery._run_briefly(p_statement text, p_lock_timeout interval)
@@ -7029,6 +7059,7 @@ begin
     loop
         begin
             perform recovery._follow_watch(v_watch.name);
+            perform recovery._note_blind_watches(v_watch.name);
         exception when others then
             get stacked diagnostics v_state = returned_sqlstate, v_error = message_text, v_hint = pg_exception_hint;
             perform recovery._note_broken_watch(v_watch.name, v_state, v_error, v_hint);
@@ -7202,6 +7233,70 @@ comment on function recovery._is_native(recovery.watch) is
     'Whether a watch was compiled here, and not in the database from which this one was restored.';
 --;
 revoke all on function recovery._is_native(recovery.watch) from public;
+--;
+-- sql/follow/_note_blind_watches.sql
+create or replace function recovery._note_blind_watches(p_watch text default null)
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_change record;
+begin
+    for v_change in
+        with now as materialized (
+            select w.name as watch, 'triggers_disabled' as why
+            from recovery._attached_watches() as w
+            where (p_watch is null or w.name = p_watch) and w.events <> 'closed' and (
+                exists (
+                    select from (
+                        select w.relation::oid as oid
+                        union select l.relid from pg_partition_tree(w.relation) as l) as l
+                    join pg_trigger as t on t.tgrelid = l.oid
+                    where t.tgname ~ '^(zz_)?recovery_[0-9]{2}_' and t.tgenabled in ('D', 'R'))
+                or exists (
+                    select from recovery._trigger_definitions(w) as d
+                    where not exists (
+                        select from pg_trigger as t where t.tgrelid = w.relation and t.tgname = d.name)))
+            union all
+            select w.name, 'replicated'
+            from recovery._attached_watches() as w
+            where (p_watch is null or w.name = p_watch) and w.events <> 'closed'
+              and recovery._is_replicated(w.family)
+        )
+        select coalesce(n.watch, b.watch) as watch, coalesce(n.why, b.why) as why, b.since,
+               n.watch is not null as begins
+        from now as n
+        full join (
+            select b.* from recovery.blind_watch as b where p_watch is null or b.watch = p_watch
+        ) as b on b.watch = n.watch and b.why = n.why
+        where n.watch is null or b.watch is null
+    loop
+        if v_change.begins then
+            insert into recovery.blind_watch (watch, why) values (v_change.watch, v_change.why)
+            on conflict (watch, why) do nothing;
+        else
+            delete from recovery.blind_watch as b where (b.watch, b.why) = (v_change.watch, v_change.why);
+        end if;
+        -- Once, whoever sees it first.
+        if found and exists (select from recovery._attached_watches() as w where w.name = v_change.watch) then
+            insert into recovery.outbox (watch, kind, topic, key, reason, detector, new)
+            select w.name, 'gap', w.topic, '', v_change.why, 'recovery', jsonb_strip_nulls(jsonb_build_object(
+                'why', v_change.why, 'since', coalesce(v_change.since, clock_timestamp()),
+                'until', case when not v_change.begins then clock_timestamp() end))
+            from recovery.watch as w where w.name = v_change.watch;
+        end if;
+    end loop;
+end
+$$;
+--;
+comment on function recovery._note_blind_watches(text) is
+    'Notices tables of watches (or of one) that are written without events, and says so once, at its beginning and at '
+    'its end: what was changed between the two, the table itself has to be asked.';
+--;
+revoke all on function recovery._note_blind_watches(text) from public;
 --;
 -- sql/follow/_present_key.sql
 create or replace function recovery._present_key(p_watch recovery.watch)
@@ -10627,13 +10722,15 @@ begin
     values (p_label, clock_timestamp(), clock_timestamp() - p_start, p_report)
     on conflict (label) do update set at = excluded.at, took = excluded.took, report = excluded.report;
     perform recovery._note_partitions('sweep:' || p_label);
+    perform recovery._note_blind_watches();
     perform recovery._prune_failures();
     perform recovery._announce_silent();
 end
 $$;
 --;
 comment on function recovery._record_sweep(text, timestamptz, jsonb) is
-    'Last step of a sweep: records it, tells what is gone with a partition, forgets failures whose row is no longer '
+    'Last step of a sweep: records it, tells what is gone with a partition and what is written '
+    'without events, forgets failures whose row is no longer '
     'open, rings for silent events.';
 --;
 revoke all on function recovery._record_sweep(text, timestamptz, jsonb) from public;
@@ -12052,30 +12149,30 @@ comment on function recovery._announce_silent() is
 revoke all on function recovery._announce_silent() from public;
 --;
 -- sql/event/_announce_written.sql
-create or replace function recovery._announce_written()
+create or replace function recovery._announce_written(p_kind text)
 returns void
 language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
-declare
-    v_id   bigint := currval('recovery.outbox_id_seq');
-    v_kind text;
 begin
+    -- It reads no event: a transaction that goes on for long would hold the partitions that are to be emptied.
     if current_setting('recovery.notify', true) is distinct from 'off' then
-        select e.kind into v_kind from recovery.outbox as e where e.id = v_id;
         perform setval('recovery.bell_time', (date_part('epoch', clock_timestamp()) * 1000)::bigint);
-        perform pg_notify('recovery',
-            format('{"from": %1$s, "to": %1$s, "count": 1, "events": [{"id": %1$s, "kind": "%2$s"}]}', v_id, v_kind));
+        perform pg_notify('recovery', jsonb_build_object('from', v.id, 'to', v.id, 'count', 1, 'events',
+            jsonb_build_array(jsonb_build_object('id', v.id, 'kind', p_kind)))::text)
+        from (select currval('recovery.outbox_id_seq') as id) as v
+        where p_kind in ('opened', 'reopened', 'adopted', 'closed', 'deleted');
     end if;
 end
 $$;
 --;
-comment on function recovery._announce_written() is
-    'NOTIFY for the event that this transaction has just written; called by a trigger whose last ring is 20 ms old.';
+comment on function recovery._announce_written(text) is
+    'NOTIFY for the event of that kind that this transaction has just written; called by a trigger whose last ring is '
+    '20 ms old.';
 --;
-revoke all on function recovery._announce_written() from public;
+revoke all on function recovery._announce_written(text) from public;
 --;
 -- sql/event/_check_after.sql
 create or replace function recovery._check_after(p_after bigint)
@@ -12274,7 +12371,7 @@ as $$
 
    One statement, and so one look: what is not in it is a gap. */
 declare
-    v_looked bigint;
+    v_found record;
 begin
     with r as materialized (
         select o.*, sum(o.n) over (order by o.id) - o.n as before
@@ -12315,17 +12412,20 @@ begin
                    or o.kind = 'gap'  -- of a watch: who follows a group has to know it, too
                    or array_position(p_wanted.group_key, coalesce(o.group_key, k.group_key)) is not null))
     )
-    select (select array_agg(e.event order by e.id, e.n) from e),
-           coalesce((select max(s.id) + 99 from s), p_after),
+    select (select array_agg(e.event order by e.id, e.n) from e) as events,
+           coalesce((select max(s.id) + 99 from s), p_after) as newest,
            p_gaps
              + coalesce(
                  (select range_agg(int8range(s.previous + 100, s.id)) from s where s.id > s.previous + 100), '{}')
-             - coalesce((select range_agg(int8range(g.id, g.id + 100)) from g), '{}'),
-           (select count(*) from r) > (select count(*) from s) or (select count(*) from g) >= p_limit,
-           case when (select count(*) from g) >= p_limit then (select max(g.id) from g) end
-    into o_events, o_newest, o_gaps, o_full, v_looked;
+             - coalesce((select range_agg(int8range(g.id, g.id + 100)) from g), '{}') as gaps,
+           (select count(*) from r) > (select count(*) from s) or (select count(*) from g) >= p_limit as more,
+           case when (select count(*) from g) >= p_limit then (select max(g.id) from g) end as looked
+    into v_found;
+    o_events := v_found.events;
+    o_newest := v_found.newest;
+    o_full := v_found.more;
     -- What was rolled back. If the look was cut at the limit, it says nothing of the gaps that follow.
-    o_gaps := o_gaps - int8multirange(int8range(null, least(coalesce(p_settled, 0), v_looked), '[]'));
+    o_gaps := v_found.gaps - int8multirange(int8range(null, least(coalesce(p_settled, 0), v_found.looked), '[]'));
 end
 $$;
 --;
@@ -12433,12 +12533,16 @@ volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+    v_id constant bigint := currval('recovery.outbox_id_seq');
 begin
     -- The last event of this session and no other: who calls this can take back what it has just said, at most.
+    -- By its partition: the others may be emptied meanwhile.
     if p_key is not null then
-        delete from recovery.outbox as e
-        where e.id = currval('recovery.outbox_id_seq') and e.watch = p_watch and e.key = p_key and e.kind = 'deleted'
-            and e.detector = 'writer';
+        execute format(
+            'delete from recovery.outbox_slot_%s as e where e.id = $1 and e.watch = $2 and e.key = $3 '
+            'and e.kind = ''deleted'' and e.detector = ''writer''', v_id / 2000000000 % 4)
+            using v_id, p_watch, p_key;
     end if;
 end
 $$;
@@ -12511,6 +12615,7 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
+    v_tail   record;
     v_newest bigint;
     v_gaps   int8multirange := '{}';
 begin
@@ -12523,7 +12628,9 @@ begin
     if p_after is not null then
         v_newest := recovery._check_after(p_after);
     elsif not exists (select from recovery.consumer as c where c.name = p_name) then
-        select t.newest, t.gaps into v_newest, v_gaps from recovery.tail() as t;
+        select t.newest, t.gaps into v_tail from recovery.tail() as t;
+        v_newest := v_tail.newest;
+        v_gaps := v_tail.gaps;
     end if;
     insert into recovery.consumer as c (name, wanted, newest, gaps, expires)
     values (p_name, row(p_watch, p_group, p_reason, p_kind, p_topic, p_epoch), coalesce(v_newest, 0),
@@ -12669,11 +12776,14 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
+    v_tail   record;
     v_newest bigint;
     v_gaps   int8multirange := '{}';
 begin
     if p_after is null then
-        select t.newest, t.gaps into v_newest, v_gaps from recovery.tail() as t;
+        select t.newest, t.gaps into v_tail from recovery.tail() as t;
+        v_newest := v_tail.newest;
+        v_gaps := v_tail.gaps;
     else
         v_newest := recovery._check_after(p_after);
     end if;
@@ -13824,7 +13934,8 @@ as $$
     select 'row-missing', 'error', 'table', t.name, 'its one row is missing', null,
         array[format('insert into %s default values;', t.name)]
     from (values ('recovery.observation', exists (select from recovery.observation)),
-        ('recovery.clock', exists (select from recovery.clock))) as t (name, filled)
+        ('recovery.clock', exists (select from recovery.clock)),
+        ('recovery.event_floor', exists (select from recovery.event_floor))) as t (name, filled)
     where not t.filled
     union all
     select 'owner-changed', 'error', 'database', current_database()::text,
@@ -13837,7 +13948,7 @@ as $$
         select c.oid::regclass::text as name, case c.relkind when 'v' then 'view' else 'table' end as what,
             c.relowner = 'recovery_owner'::regrole as ours
         from pg_class as c
-        where c.relnamespace = 'recovery'::regnamespace and c.relkind in ('r', 'v') and c.relname <> 'alembic_version'
+        where c.relnamespace = 'recovery'::regnamespace and c.relkind in ('r', 'p', 'v') and c.relname <> 'alembic_version'
         union all
         select f.oid::regprocedure::text, case f.prokind when 'p' then 'procedure' else 'function' end,
             f.proowner = 'recovery_owner'::regrole
@@ -14079,10 +14190,14 @@ as $$
         -- Without these nothing works; a restore without privileges has none of them.
         select 'recovery_server', p.oid from pg_proc as p
         where p.pronamespace = 'recovery'::regnamespace and p.proname in ('boot', 'sweep', 'shutdown', 'heartbeat',
-            'keeper_heartbeat', 'claim_sweep', 'horizon', 'touch', 'light_fuse', 'extend_fuses', 'cancel_fuse')
+            'keeper_heartbeat', 'claim_sweep', 'touch', 'light_fuse', 'extend_fuses', 'cancel_fuse')
         union all
         select 'recovery_listener', p.oid from pg_proc as p
-        where p.pronamespace = 'recovery'::regnamespace and p.proname in ('version', 'horizon', 'timeline')
+        where p.pronamespace = 'recovery'::regnamespace and p.proname in ('version', 'timeline')
+        union all
+        select r.name, p.oid from pg_proc as p cross join (values ('recovery_server'), ('recovery_listener')) as r (name)
+        where p.pronamespace = 'recovery'::regnamespace and p.proname in ('read', 'page', 'tail', 'event_range',
+            'create_consumer', 'fetch', 'acknowledge', 'move_consumer', 'drop_consumer')
         union all
         select 'recovery_runner', p.oid from pg_proc as p
         where p.pronamespace = 'recovery'::regnamespace and p.proname in ('_fence_write', '_announce_written')
@@ -15752,7 +15867,7 @@ grant execute on function
     recovery.assert_live(bigint),
     recovery._json_difference(jsonb, jsonb),
     recovery._fail(text, text, text),
-    recovery._announce_written(),
+    recovery._announce_written(text),
     recovery._refuse_open_row(text),
     recovery._now(),
     recovery._problem_of(bigint, timestamptz, timestamptz),

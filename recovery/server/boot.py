@@ -74,7 +74,8 @@ def boot(
             environment says: RECOVERY_TOOL_TIMEOUT, RECOVERY_TASK_TIMEOUT,
             RECOVERY_IDLE_TIMEOUT, RECOVERY_WALL_TIMEOUT, RECOVERY_PROPAGATION_GRACE,
             RECOVERY_CANCEL_GRACE, RECOVERY_IDLE_ROOTS,
-            RECOVERY_UNOWNED_EXPECTED; one that is absent or empty changes
+            RECOVERY_UNOWNED_EXPECTED, RECOVERY_EVENT_RETENTION,
+            RECOVERY_HISTORY_RETENTION, RECOVERY_DROP_UNREAD; one that is absent or empty changes
             nothing. A bad one is refused before anything happens.
         direct: where PostgreSQL is without the pooler that `target` goes through, for our
             own connections.

@@ -10,13 +10,15 @@ begin
     values (p_label, clock_timestamp(), clock_timestamp() - p_start, p_report)
     on conflict (label) do update set at = excluded.at, took = excluded.took, report = excluded.report;
     perform recovery._note_partitions('sweep:' || p_label);
+    perform recovery._note_blind_watches();
     perform recovery._prune_failures();
     perform recovery._announce_silent();
 end
 $$;
 
 comment on function recovery._record_sweep(text, timestamptz, jsonb) is
-    'Last step of a sweep: records it, tells what is gone with a partition, forgets failures whose row is no longer '
+    'Last step of a sweep: records it, tells what is gone with a partition and what is written '
+    'without events, forgets failures whose row is no longer '
     'open, rings for silent events.';
 
 revoke all on function recovery._record_sweep(text, timestamptz, jsonb) from public;

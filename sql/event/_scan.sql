@@ -15,7 +15,7 @@ as $$
 
    One statement, and so one look: what is not in it is a gap. */
 declare
-    v_looked bigint;
+    v_found record;
 begin
     with r as materialized (
         select o.*, sum(o.n) over (order by o.id) - o.n as before
@@ -56,17 +56,20 @@ begin
                    or o.kind = 'gap'  -- of a watch: who follows a group has to know it, too
                    or array_position(p_wanted.group_key, coalesce(o.group_key, k.group_key)) is not null))
     )
-    select (select array_agg(e.event order by e.id, e.n) from e),
-           coalesce((select max(s.id) + 99 from s), p_after),
+    select (select array_agg(e.event order by e.id, e.n) from e) as events,
+           coalesce((select max(s.id) + 99 from s), p_after) as newest,
            p_gaps
              + coalesce(
                  (select range_agg(int8range(s.previous + 100, s.id)) from s where s.id > s.previous + 100), '{}')
-             - coalesce((select range_agg(int8range(g.id, g.id + 100)) from g), '{}'),
-           (select count(*) from r) > (select count(*) from s) or (select count(*) from g) >= p_limit,
-           case when (select count(*) from g) >= p_limit then (select max(g.id) from g) end
-    into o_events, o_newest, o_gaps, o_full, v_looked;
+             - coalesce((select range_agg(int8range(g.id, g.id + 100)) from g), '{}') as gaps,
+           (select count(*) from r) > (select count(*) from s) or (select count(*) from g) >= p_limit as more,
+           case when (select count(*) from g) >= p_limit then (select max(g.id) from g) end as looked
+    into v_found;
+    o_events := v_found.events;
+    o_newest := v_found.newest;
+    o_full := v_found.more;
     -- What was rolled back. If the look was cut at the limit, it says nothing of the gaps that follow.
-    o_gaps := o_gaps - int8multirange(int8range(null, least(coalesce(p_settled, 0), v_looked), '[]'));
+    o_gaps := v_found.gaps - int8multirange(int8range(null, least(coalesce(p_settled, 0), v_found.looked), '[]'));
 end
 $$;
 

@@ -16,6 +16,7 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
+    v_tail   record;
     v_newest bigint;
     v_gaps   int8multirange := '{}';
 begin
@@ -28,7 +29,9 @@ begin
     if p_after is not null then
         v_newest := recovery._check_after(p_after);
     elsif not exists (select from recovery.consumer as c where c.name = p_name) then
-        select t.newest, t.gaps into v_newest, v_gaps from recovery.tail() as t;
+        select t.newest, t.gaps into v_tail from recovery.tail() as t;
+        v_newest := v_tail.newest;
+        v_gaps := v_tail.gaps;
     end if;
     insert into recovery.consumer as c (name, wanted, newest, gaps, expires)
     values (p_name, row(p_watch, p_group, p_reason, p_kind, p_topic, p_epoch), coalesce(v_newest, 0),

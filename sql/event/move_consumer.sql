@@ -6,11 +6,14 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
+    v_tail   record;
     v_newest bigint;
     v_gaps   int8multirange := '{}';
 begin
     if p_after is null then
-        select t.newest, t.gaps into v_newest, v_gaps from recovery.tail() as t;
+        select t.newest, t.gaps into v_tail from recovery.tail() as t;
+        v_newest := v_tail.newest;
+        v_gaps := v_tail.gaps;
     else
         v_newest := recovery._check_after(p_after);
     end if;

@@ -25,6 +25,7 @@ begin
     loop
         begin
             perform recovery._follow_watch(v_watch.name);
+            perform recovery._note_blind_watches(v_watch.name);
         exception when others then
             get stacked diagnostics v_state = returned_sqlstate, v_error = message_text, v_hint = pg_exception_hint;
             perform recovery._note_broken_watch(v_watch.name, v_state, v_error, v_hint);

@@ -53,7 +53,7 @@ grant execute on function
     recovery.assert_live(bigint),
     recovery._json_difference(jsonb, jsonb),
     recovery._fail(text, text, text),
-    recovery._announce_written(),
+    recovery._announce_written(text),
     recovery._refuse_open_row(text),
     recovery._now(),
     recovery._problem_of(bigint, timestamptz, timestamptz),

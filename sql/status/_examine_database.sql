@@ -17,7 +17,8 @@ as $$
     select 'row-missing', 'error', 'table', t.name, 'its one row is missing', null,
         array[format('insert into %s default values;', t.name)]
     from (values ('recovery.observation', exists (select from recovery.observation)),
-        ('recovery.clock', exists (select from recovery.clock))) as t (name, filled)
+        ('recovery.clock', exists (select from recovery.clock)),
+        ('recovery.event_floor', exists (select from recovery.event_floor))) as t (name, filled)
     where not t.filled
     union all
     select 'owner-changed', 'error', 'database', current_database()::text,
@@ -30,7 +31,7 @@ as $$
         select c.oid::regclass::text as name, case c.relkind when 'v' then 'view' else 'table' end as what,
             c.relowner = 'recovery_owner'::regrole as ours
         from pg_class as c
-        where c.relnamespace = 'recovery'::regnamespace and c.relkind in ('r', 'v') and c.relname <> 'alembic_version'
+        where c.relnamespace = 'recovery'::regnamespace and c.relkind in ('r', 'p', 'v') and c.relname <> 'alembic_version'
         union all
         select f.oid::regprocedure::text, case f.prokind when 'p' then 'procedure' else 'function' end,
             f.proowner = 'recovery_owner'::regrole

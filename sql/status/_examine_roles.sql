@@ -12,10 +12,14 @@ as $$
         -- Without these nothing works; a restore without privileges has none of them.
         select 'recovery_server', p.oid from pg_proc as p
         where p.pronamespace = 'recovery'::regnamespace and p.proname in ('boot', 'sweep', 'shutdown', 'heartbeat',
-            'keeper_heartbeat', 'claim_sweep', 'horizon', 'touch', 'light_fuse', 'extend_fuses', 'cancel_fuse')
+            'keeper_heartbeat', 'claim_sweep', 'touch', 'light_fuse', 'extend_fuses', 'cancel_fuse')
         union all
         select 'recovery_listener', p.oid from pg_proc as p
-        where p.pronamespace = 'recovery'::regnamespace and p.proname in ('version', 'horizon', 'timeline')
+        where p.pronamespace = 'recovery'::regnamespace and p.proname in ('version', 'timeline')
+        union all
+        select r.name, p.oid from pg_proc as p cross join (values ('recovery_server'), ('recovery_listener')) as r (name)
+        where p.pronamespace = 'recovery'::regnamespace and p.proname in ('read', 'page', 'tail', 'event_range',
+            'create_consumer', 'fetch', 'acknowledge', 'move_consumer', 'drop_consumer')
         union all
         select 'recovery_runner', p.oid from pg_proc as p
         where p.pronamespace = 'recovery'::regnamespace and p.proname in ('_fence_write', '_announce_written')

@@ -55,7 +55,7 @@ begin
         'write_if_live', recovery._event_sql(p_watch, 'old', v_deleted, v_image, 'null::jsonb', false, true),
         'write', recovery._event_sql(p_watch, 'old', v_deleted, v_image, 'null::jsonb', false, false),
         'moved', v_moved,
-        'ring', recovery._ring_sql(p_watch)));
+        'ring', recovery._ring_sql(p_watch, v_deleted)));
 end
 $function$;
 

@@ -35,7 +35,7 @@ begin
             'is_open', recovery._state_sql(p_watch, 'new'),
             'write', recovery._event_sql(p_watch, 'new', 'v_kind', $sql$v_was -> 'image'$sql$, v_image, p_watch.diff,
                 false),
-            'ring', recovery._ring_sql(p_watch)));
+            'ring', recovery._ring_sql(p_watch, 'v_kind')));
     end if;
     return recovery._render_sql($sql$
         declare
@@ -68,7 +68,7 @@ begin
         'is_open', recovery._state_sql(p_watch, 'new'),
         'write_if_live', recovery._event_sql(p_watch, 'new', v_opened, 'null::jsonb', v_image, false, true),
         'write', recovery._event_sql(p_watch, 'new', v_opened, 'null::jsonb', v_image, false, false),
-        'ring', recovery._ring_sql(p_watch)));
+        'ring', recovery._ring_sql(p_watch, v_opened)));
 end
 $function$;
 

@@ -42,7 +42,7 @@ begin
         'is_open', recovery._state_sql(p_watch, 'new'),
         'write_if_live', recovery._event_sql(p_watch, 'new', 'v_kind', v_old, v_new, p_watch.diff, true),
         'write', recovery._event_sql(p_watch, 'new', 'v_kind', v_old, v_new, p_watch.diff, false),
-        'ring', recovery._ring_sql(p_watch)));
+        'ring', recovery._ring_sql(p_watch, 'v_kind')));
 end
 $function$;
 

@@ -23,12 +23,20 @@ begin
                 execute replace({write!l}, '@TABLE@', tg_relid::regclass::text);
                 get diagnostics v_told = row_count;
                 if v_told > 0 then
-                    perform recovery._announce_written();
+                    perform recovery._announce_written('deleted');
                 end if;
             exception when others then
                 raise warning 'recovery: the rows of % that were open leave no event: %', tg_relid::regclass, sqlerrm;
+                begin
+                    insert into recovery.outbox_{outbox} (watch, kind, topic, key, reason, detector, new)
+                    values ({watch!l}, 'gap', {topic!l}, '', 'truncated', 'writer',
+                        jsonb_build_object('why', 'truncated', 'table', tg_relid::regclass::text));
+                exception when others then
+                    null;  -- it is said above
+                end;
             end;
-        $sql$, jsonb_build_object('write', recovery._event_sql(
+        $sql$, jsonb_build_object(
+            'outbox', p_watch.outbox, 'watch', p_watch.name, 'topic', p_watch.topic, 'write', recovery._event_sql(
             p_watch, 'r', $sql$'deleted'$sql$, p_watch.image, 'null::jsonb', false, false))) end));
 end
 $function$;

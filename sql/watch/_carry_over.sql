@@ -15,7 +15,8 @@ begin
     end if;
     if old.name <> new.name then
         foreach v_table in array array[
-            'recovery.failure', 'recovery.broken_watch', 'recovery.fuse', 'recovery.touch', 'recovery.cancellation',
+            'recovery.failure', 'recovery.broken_watch', 'recovery.blind_watch',
+            'recovery.fuse', 'recovery.touch', 'recovery.cancellation',
             'recovery.process', 'recovery.setting']::regclass[]
         loop
             execute format('update %s set watch = $1 where watch = $2', v_table) using new.name, old.name;

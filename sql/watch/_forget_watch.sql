@@ -26,6 +26,7 @@ begin
     delete from recovery.lifeless as l where l.watch = old.name;
     delete from recovery.look as k where k.watch = old.name;
     delete from recovery.broken_watch as b where b.watch = old.name;
+    delete from recovery.blind_watch as b where b.watch = old.name;
     delete from recovery.cancellation as c where c.scope = 'row' and c.watch = old.name;
     delete from recovery.touch as t where t.scope = 'row' and t.watch = old.name;
     return null;

@@ -1,4 +1,4 @@
-create or replace function recovery._ring_sql(p_watch recovery.watch)
+create or replace function recovery._ring_sql(p_watch recovery.watch, p_kind text)
 returns text
 language sql
 immutable
@@ -9,12 +9,12 @@ as $function$
     select case p_watch.events when 'closed' then '' else recovery._render_sql($sql$
         if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
                - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
-            perform recovery._announce_written();
+            perform recovery._announce_written({kind});
         end if;
-    $sql$, '{}') end
+    $sql$, jsonb_build_object('kind', p_kind)) end
 $function$;
 
-comment on function recovery._ring_sql(recovery.watch) is
-    'The end of a trigger function that has written an event: wakes the listeners.';
+comment on function recovery._ring_sql(recovery.watch, text) is
+    'The end of a trigger function that has written an event: wakes the listeners. p_kind says what it was, as SQL.';
 
-revoke all on function recovery._ring_sql(recovery.watch) from public;
+revoke all on function recovery._ring_sql(recovery.watch, text) from public;

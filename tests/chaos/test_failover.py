@@ -14,6 +14,7 @@ import recovery
 from chaos.actors import Actor, Refused, live, reason, rows, value, warm
 from helpers import wait_for
 from recovery import schema
+from recovery.calls.event import RECORD
 from recovery.demo.cluster import Cluster
 from sql.jobs import TABLE, Connection, add, attach, last_event
 from sql.jobs import events as events_of
@@ -123,7 +124,7 @@ def test_a_listener_after_a_failover(
             before, begun = add(conn, owner.epoch, 5), last_event(conn)
     with Proxy(dsn) as proxy, contextlib.ExitStack() as stack:
         heard = []
-        for after in (begun - 5, None):  # one has the last events already, one begins now
+        for after in (begun - 5 * RECORD, None):  # one has the last events already, one begins now
             bus = stack.enter_context(recovery.listen(proxy.dsn, after=after))
             heard.append(stack.enter_context(bus.subscribe()))
         assert [heard[0].get(5).key for _ in before] == list(map(str, before))
@@ -132,7 +133,7 @@ def test_a_listener_after_a_failover(
             lost = add(conn, owner.epoch, 100)
             for events in heard:
                 ids = [events.get(5).id for _ in lost]
-                assert ids == list(range(begun + 1, begun + 101))
+                assert ids == list(range(begun + RECORD, begun + 101 * RECORD, RECORD))
             primary.kill()
         if way == "promote":
             replica.promote()
@@ -144,17 +145,17 @@ def test_a_listener_after_a_failover(
             assert last_event(conn) == begun
             new = add(conn, owner.epoch, 50)
             numbers = [event["id"] for event in events_of(conn, begun)]
-            assert min(numbers) <= begun + 33  # the sequence was logged 32 ahead
+            assert min(numbers) <= begun + 33 * RECORD  # the sequence was logged 32 ahead
             for events in heard:
                 told = [events.get(15) for _ in new]
                 assert [event.id for event in told] == numbers
                 assert [event.key for event in told] == list(map(str, new))
             add(conn, owner.epoch, 1)
             for events in heard:
-                assert events.get(5).id == numbers[-1] + 1
+                assert events.get(5).id == numbers[-1] + RECORD
                 with pytest.raises(TimeoutError):
                     events.get(0)
-    lost_and_found = f"lost events up to {begun + 100}; reading on after {begun}"
+    lost_and_found = f"lost events up to {begun + 100 * RECORD}; reading on after {begun}"
     assert caplog.text.count(lost_and_found) == 2
     assert "may come again" not in caplog.text
 

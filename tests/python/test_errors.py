@@ -132,7 +132,7 @@ def test_no_privilege(nobody: str, conn: psycopg.Connection[Any]) -> None:
     for statement, message in {
         "select recovery.assert_live(1)": "permission denied for function assert_live",
         "call recovery.boot('x')": "permission denied for procedure boot",
-        "select * from recovery.event": "permission denied for table event",
+        "select * from recovery.event": "permission denied for view event",
         'select * from "recovery"."server_status"': "permission denied for view server_status",
     }.items():
         found = refusal(conn, statement)

@@ -416,9 +416,11 @@ TABLES = [
 ATTEMPTS = {
     "read tokens": "select token from recovery.server",
     "read events": "select * from recovery.event",
+    "read what is stored": "select * from recovery.outbox",
+    "read consumers": "select * from recovery.consumer",
     "write servers": "update recovery.server set version = 'x'",
-    "write events": "insert into recovery.event (watch, kind, key, detector) values ('b.secret', 'x', 'x', 'x')",
-    "delete events": "delete from recovery.event",
+    "write events": "insert into recovery.outbox (watch, kind, key, detector) values ('b.secret', 'x', 'x', 'x')",
+    "delete events": "delete from recovery.outbox",
     "write watches": "update recovery.watch set close = '{}'",
     "write another's watch": "update recovery.watch set path = 'x' where name = 'b.secret'",
     "delete another's watch": "delete from recovery.watch where name = 'b.secret'",

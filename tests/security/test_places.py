@@ -107,8 +107,11 @@ def supervises(world: World, conn: Connection) -> None:
 
 def listens(world: World, conn: Connection) -> None:
     conn.execute("listen recovery")
-    conn.execute("select recovery.horizon()")
+    conn.execute("select recovery.tail()")
     conn.execute("select * from recovery.event order by id").fetchall()
+    conn.execute("select * from recovery.read()").fetchall()
+    conn.execute("select recovery.create_consumer('listens', 0)")
+    conn.execute("select * from recovery.fetch('listens')").fetchall()
 
 
 ENTRIES: list[tuple[Entry, str, list[str]]] = [

@@ -332,7 +332,7 @@ def listening(dsn: str, conn: Connection, *args: str) -> Iterator[subprocess.Pop
 def reads(conn: Connection) -> bool:
     row = conn.execute(
         "select count(*) from pg_stat_activity where datname = current_database()"
-        " and application_name = 'recovery:listener' and query like '%horizon%'"
+        " and application_name = 'recovery:listener' and query like '%recovery.page%'"
     ).fetchone()
     return row is not None and row[0] > 0
 
@@ -362,12 +362,12 @@ def test_listen_filters_and_begins_where_it_is_told(dsn: str, conn: Connection) 
     session = expect["links"][0]["parent_session"]
     wanted = conn.execute(
         "select id from recovery.event where reason = 'superseded' and group_key = %s"
-        " and watch = 'agent.session' and id > 9 order by id",
+        " and watch = 'agent.session' and id > 900 order by id",
         (session,),
     ).fetchall()
     assert wanted
     args = ["--json", "--reason", "superseded", "--group", session, "--watch", "agent.session"]
-    with listening(dsn, conn, "--after", "9", *args) as process:
+    with listening(dsn, conn, "--after", "900", *args) as process:
         assert process.stdout is not None
         found = [json.loads(process.stdout.readline()) for _ in wanted]
     assert [event["id"] for event in found] == [row[0] for row in wanted]

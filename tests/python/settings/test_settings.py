@@ -174,6 +174,9 @@ def test_a_boot_reads_the_environment(
         "RECOVERY_CANCEL_GRACE": "0",
         "RECOVERY_IDLE_ROOTS": "on",
         "RECOVERY_UNOWNED_EXPECTED": "off",
+        "RECOVERY_EVENT_RETENTION": "3d",
+        "RECOVERY_HISTORY_RETENTION": "1 week",
+        "RECOVERY_DROP_UNREAD": "on",
     }
     assert set(given) == set(settings.VARIABLES)
     for variable, value in given.items():
@@ -188,6 +191,9 @@ def test_a_boot_reads_the_environment(
         "cancel_grace": "00:00:00",
         "idle_roots": "true",
         "unowned_expected": "false",
+        "event_retention": "3 days",
+        "history_retention": "7 days",
+        "drop_unread": "true",
     }
 
 

@@ -13,11 +13,16 @@ WAYS = pytest.mark.parametrize("repair", [fix, type_in])
 
 
 @WAYS
-def test_a_row_of_ours_is_missing(jobs: Connection, repair: Callable[..., None]) -> None:
+@pytest.mark.parametrize(
+    "table", ["recovery.clock", "recovery.observation", "recovery.event_floor"]
+)
+def test_a_row_of_ours_is_missing(
+    jobs: Connection, table: str, repair: Callable[..., None]
+) -> None:
     sweep(jobs)
-    jobs.execute("delete from recovery.clock")
+    jobs.execute(f"delete from {table}".encode())
     found = only(jobs, "row-missing")
-    assert (found.kind, found.subject) == ("table", "recovery.clock")
+    assert (found.kind, found.subject) == ("table", table)
     repair(jobs, found)
     well(jobs)
 
@@ -25,13 +30,13 @@ def test_a_row_of_ours_is_missing(jobs: Connection, repair: Callable[..., None])
 def test_a_restore_without_owners(jobs: Connection) -> None:
     sweep(jobs)
     with jobs.transaction(force_rollback=True):
-        jobs.execute("alter table recovery.event owner to current_user")
+        jobs.execute("alter table recovery.outbox owner to current_user")
         found = only(jobs, "owner-changed")
-        assert found.remedy == "alter table recovery.event owner to recovery_owner;"
+        assert found.remedy == "alter table recovery.outbox owner to recovery_owner;"
         fix(jobs, found)
         assert codes(jobs) == set()
     with jobs.transaction(force_rollback=True):
-        for table in ("event", "failure", "fuse", "process"):
+        for table in ("outbox", "failure", "fuse", "process"):
             jobs.execute(f"alter table recovery.{table} owner to current_user".encode())
         found = only(jobs, "owner-changed")
         assert found.remedy == "recovery doctor --fix"
@@ -94,6 +99,8 @@ def test_roles(jobs: Connection, code: str) -> None:
     [
         "revoke usage on schema recovery from recovery_runner",
         "revoke select on recovery.event from recovery_listener",
+        "revoke execute on function recovery.fetch from recovery_listener",
+        "revoke execute on function recovery.read from recovery_server",
     ],
 )
 def test_rights_of_our_roles(jobs: Connection, revoke: str) -> None:
@@ -220,15 +227,15 @@ def test_many_events(jobs: Connection) -> None:
     """As a note: nothing removes old ones yet."""
     well(jobs)
     jobs.execute(
-        "insert into recovery.event (watch, kind, key, detector, new)"
+        "insert into recovery.outbox (watch, kind, key, detector, new)"
         " select 'app.job', 'closed', n::text, 'writer', to_jsonb(repeat(md5(n::text), 50))"
         " from generate_series(1, 45000) as n"
     )
-    jobs.execute("alter table recovery.event alter new set storage external")
-    jobs.execute("update recovery.event set new = to_jsonb(repeat(md5(key), 60))")
-    jobs.execute("analyze recovery.event")
+    jobs.execute("alter table recovery.outbox alter new set storage external")
+    jobs.execute("update recovery.outbox set new = to_jsonb(repeat(md5(key), 60))")
+    jobs.execute("analyze recovery.outbox")
     found = only(jobs, "events-large")
     assert found.severity == "note"
-    assert "about 45000 rows" in found.problem
-    jobs.execute("truncate recovery.event")
+    assert "about 45000 records" in found.problem
+    jobs.execute("truncate recovery.outbox")
     well(jobs)
