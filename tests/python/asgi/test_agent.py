@@ -328,3 +328,17 @@ def test_a_hold_is_shown(dsn: str, conn: Connection, serve: Serve) -> None:
     assert asked.data["properties"]["hold"]["data"] == {"tool": "bash"}
     assert (asked.data["properties"]["hold"]["time_ended"]) is None
     assert answered.data["properties"]["hold"]["time_ended"] == 7
+
+
+def test_a_gap_in_opencodes_shape(dsn: str, conn: Connection, serve: Serve) -> None:
+    """What could not be told: a client of one session has to look anew, too."""
+    epoch = recovery.boot(dsn, "agent-1").epoch
+    agent_run(conn, epoch, "ses_1")
+    url = serve(Hub(dsn).agent_events(authorize=lambda request: ["ses_2"]))
+    with Curl(url) as curl:
+        curl.connected()
+        conn.execute("alter table agent.part disable trigger all")
+        gap = curl.wait_type("server.gap")
+    assert gap.data["properties"]["watch"] == "agent.part"
+    assert gap.data["properties"]["why"] == "triggers_disabled"
+    assert curl.rows == []
