@@ -262,8 +262,9 @@ class Listener:
             with deadline(conn, self._patience * 2 ** min(self._in_vain, 4)):
                 page = calls.run(conn, call)
             self._in_vain = 0
+            go_on = partial(self._go_on, conn)
             for place, event in enumerate(page.events):
-                if not self.bus.deliver(event, partial(self._go_on, conn)):
+                if not self.bus.deliver(event, go_on):
                     # Stopped, while a lossless subscriber was full.
                     position.take(page.newest, page.gaps, [e.id for e in page.events], place)
                     return any_
