@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from typing import TypeVar
 
 from recovery import calls
@@ -111,6 +112,10 @@ class Life:
                     _log.warning("the database can't be reached, clients wait: %s", error)
             await asyncio.sleep(max(0.1, backoff(failures)))
 
+    def abandon(self) -> None:
+        """Ends the connections; its event loop is no more, or there is nothing else of it."""
+        threading.Thread(target=self._stop, name="recovery-sse-end", daemon=True).start()
+
     async def close(self) -> None:
         """Tells the streams, and ends all."""
         self.ending.set()
@@ -167,6 +172,8 @@ class Shared:
         """
         life = self._life
         if life is None or life.loop is not asyncio.get_running_loop() or life.broken:
+            if life is not None:
+                life.abandon()
             life = self._life = Life(self._new_listener(), self._target)
         await life.known()
         return life

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import subprocess
 from collections.abc import Callable
@@ -63,8 +64,6 @@ def test_behind_gzip_nothing_is_held_back(dsn: str, jobs: Any, serve: Serve) -> 
 
 
 def test_a_websocket_is_refused(dsn: str, serve: Serve) -> None:
-    import asyncio
-
     sent: list[Any] = []
     stream = Hub(dsn).events(authorize=anyone)
 
@@ -76,6 +75,40 @@ def test_a_websocket_is_refused(dsn: str, serve: Serve) -> None:
 
     asyncio.run(stream({"type": "websocket"}, receive, send))
     assert sent == [{"type": "websocket.close", "code": 1008}]
+
+
+def test_another_event_loop_begins_anew(dsn: str, conn: psycopg.Connection[Any], jobs: Any) -> None:
+    """As in test suites; and the connections of the old one do not stay."""
+    stream = Hub(dsn).events(authorize=anyone)
+    owner = recovery.boot(dsn, "api-1")
+
+    async def visit() -> bytes:
+        got = b""
+        arrived = asyncio.Event()
+
+        async def receive() -> Any:
+            await arrived.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            nonlocal got
+            got += message.get("body", b"")
+            if b"server.connected" in message.get("body", b""):
+                await asyncio.to_thread(jobs, owner.epoch)
+            if b'"kind": "opened"' in got:
+                arrived.set()
+
+        scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": []}
+        await asyncio.wait_for(stream(scope, receive, send), 20)
+        return got
+
+    for _ in range(3):
+        assert b'"kind": "opened"' in asyncio.run(visit())
+    listening = (
+        "select count(*) from pg_stat_activity where datname = current_database()"
+        " and application_name = 'recovery:listener:sse'"
+    )
+    wait_for(lambda: conn.execute(listening).fetchone() == (1,))
 
 
 def test_what_authorize_raises_goes_to_the_hosts_handlers(dsn: str, serve: Serve) -> None:

