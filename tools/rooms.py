@@ -30,6 +30,7 @@ ORDER = (
     "migrations",
     "opencode",
     "brokers",
+    "asgi",
     "run",
     "server",
     "hooks",

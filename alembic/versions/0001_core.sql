@@ -44,8 +44,9 @@ set check_function_bodies = off;
                         a transaction; then burnt fuses, then overdue work
      _close_batch       one statement (_close_sql) updates the orphans of a batch and writes their events; a bad batch
                         is made smaller until the bad row stands alone in recovery.failure
-     NOTIFY recovery    says only "look"; consumers fetch what has become visible after their position. Events are stored
-                        in recovery.outbox, recovery.event shows them; one is settled once none can appear below it
+     NOTIFY recovery    says only "look"; consumers fetch what has become visible after their position. Events are
+                        stored in recovery.outbox, recovery.event shows them; one is settled once none can appear
+                        below it
 
    Rooms (folders of sql/, in this order)
      setup     roles, schema, errors, clock, epochs       rights    whose rights a statement about watched rows has
@@ -12635,6 +12636,7 @@ begin
               and (p_wanted.reason is null or array_position(p_wanted.reason, o.reason) is not null)
               and (p_wanted.epoch is null or array_position(p_wanted.epoch, o.server_epoch) is not null)
               and (p_wanted.group_key is null
+                   or o.kind = 'gap'  -- of a watch: who follows a group has to know it, too
                    or array_position(p_wanted.group_key, o.group_key) is not null))
     )
     select (select array_agg(e.event order by e.id, e.n) from e) as events,
@@ -15149,7 +15151,8 @@ as $$
         select c.oid::regclass::text as name, case c.relkind when 'v' then 'view' else 'table' end as what,
             c.relowner = 'recovery_owner'::regrole as ours
         from pg_class as c
-        where c.relnamespace = 'recovery'::regnamespace and c.relkind in ('r', 'p', 'v') and c.relname <> 'alembic_version'
+        where c.relnamespace = 'recovery'::regnamespace and c.relkind in ('r', 'p', 'v')
+            and c.relname <> 'alembic_version'
         union all
         select f.oid::regprocedure::text, case f.prokind when 'p' then 'procedure' else 'function' end,
             f.proowner = 'recovery_owner'::regrole
@@ -15396,7 +15399,8 @@ as $$
         select 'recovery_listener', p.oid from pg_proc as p
         where p.pronamespace = 'recovery'::regnamespace and p.proname in ('version', 'timeline')
         union all
-        select r.name, p.oid from pg_proc as p cross join (values ('recovery_server'), ('recovery_listener')) as r (name)
+        select r.name, p.oid
+        from pg_proc as p cross join (values ('recovery_server'), ('recovery_listener')) as r (name)
         where p.pronamespace = 'recovery'::regnamespace and p.proname in ('read', 'page', 'tail', 'event_range',
             'event_since', 'latest', 'create_consumer', 'fetch', 'acknowledge', 'move_consumer', 'drop_consumer')
         union all
@@ -17331,7 +17335,7 @@ grant select on recovery.event, recovery.watch, recovery.failure, recovery.sweep
     recovery.judgement, recovery.evidence, recovery.fuse, recovery.fuse_state, recovery.touch, recovery.cancellation,
     recovery.observation, recovery.look, recovery.lifeless, recovery.lifeless_state,
     recovery.server_status, recovery.watch_status, recovery.setting_status, recovery.problem, recovery.consumer_status,
-    recovery.open_transaction
+    recovery.open_transaction, recovery.event_floor
     to recovery_server, recovery_listener;
 --;
 -- The token is a secret between a server and the database.

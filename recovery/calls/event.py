@@ -19,6 +19,7 @@ __all__ = [
     "Tail",
     "fingerprint",
     "fingerprints",
+    "floor",
     "latest",
     "listen",
     "notify",
@@ -54,6 +55,11 @@ def tail() -> Call[Tail]:
         {},
         lambda rows: Tail(int(rows[0][0]), rows[0][1]),
     )
+
+
+def floor() -> Call[int]:
+    """Up to which id events were dropped."""
+    return Call("select id from recovery.event_floor", {}, lambda rows: int(rows[0][0]))
 
 
 def timeline() -> Call[tuple[str | None, datetime]]:
@@ -107,8 +113,20 @@ COLUMNS = (
 )
 
 
-def page(newest: int, gaps: str = "{}", *, limit: int = 1000) -> Call[Page]:
+def page(
+    newest: int,
+    gaps: str = "{}",
+    *,
+    limit: int = 1000,
+    watch: Sequence[str | None] | None = None,
+    group: Sequence[str | None] | None = None,
+    reason: Sequence[str | None] | None = None,
+    kind: Sequence[str | None] | None = None,
+    topic: Sequence[str | None] | None = None,
+) -> Call[Page]:
     """Events that have become visible since a position, about `limit` of them.
+
+    Those of the watches, groups, … that are given; and `gap` events of all groups.
 
     Raises:
         InvalidArgument: limit is not from 1 to 100000 (RC010).
@@ -120,8 +138,19 @@ def page(newest: int, gaps: str = "{}", *, limit: int = 1000) -> Call[Page]:
 
     return Call(
         f'select {COLUMNS}, newest, gaps::text, "full"'
-        " from recovery.page(%(newest)s::bigint, %(gaps)s::int8multirange, %(limit)s::integer)",
-        {"newest": newest, "gaps": gaps, "limit": limit},
+        " from recovery.page(%(newest)s::bigint, %(gaps)s::int8multirange, %(limit)s::integer,"
+        " row(%(watch)s::text[], %(group)s::text[], %(reason)s::text[], %(kind)s::text[],"
+        " %(topic)s::text[], null)::recovery.event_filter)",
+        {
+            "newest": newest,
+            "gaps": gaps,
+            "limit": limit,
+            "watch": watch,
+            "group": group,
+            "reason": reason,
+            "kind": kind,
+            "topic": topic,
+        },
         parse,
     )
 

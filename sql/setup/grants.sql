@@ -70,7 +70,7 @@ grant select on recovery.event, recovery.watch, recovery.failure, recovery.sweep
     recovery.judgement, recovery.evidence, recovery.fuse, recovery.fuse_state, recovery.touch, recovery.cancellation,
     recovery.observation, recovery.look, recovery.lifeless, recovery.lifeless_state,
     recovery.server_status, recovery.watch_status, recovery.setting_status, recovery.problem, recovery.consumer_status,
-    recovery.open_transaction
+    recovery.open_transaction, recovery.event_floor
     to recovery_server, recovery_listener;
 -- The token is a secret between a server and the database.
 grant select (epoch, name, host, pid, process_start, version, lease, grace, booted, heartbeat, keeper,
