@@ -36,7 +36,6 @@ _FEW = 50
 _PAGE = 1000
 
 #: Events that wait for a slow reader of the pipe.
-_QUEUE = 100_000
 
 
 def events(
@@ -168,24 +167,15 @@ def _history(
         yield from shown
 
 
-def _follow(database: str, after: int | None, wanted: dict[str, list[Any]], as_json: bool) -> None:
-    from recovery.errors import Lagged
+def _follow(database: str, after: int | None, wanted: dict[str, Any], as_json: bool) -> None:
     from recovery.events.listener import listen
 
     epochs = wanted.pop("epoch", None)
-    seen: set[tuple[int, datetime]] = set()  # a failover may give an id out again
-    while True:
-        with listen(database, after=after) as bus:
-            try:
-                for event in bus.subscribe(**wanted, maxsize=_QUEUE):
-                    if epochs is not None and event.server_epoch not in epochs:
-                        continue
-                    if (event.id, event.at) not in seen:
-                        _print(event, as_json, flush=True)
-                        seen.add((event.id, event.at))
-            except Lagged as lag:  # the reader of the pipe is slow: read again from there
-                after = lag.resume_after
-                seen = {one for one in seen if one[0] > after}
+    with listen(database, after=after) as bus:
+        # Whoever reads the pipe may be slow: the reading of events waits.
+        for event in bus.subscribe(**wanted, lossless=True):
+            if epochs is None or event.server_epoch in epochs:
+                _print(event, as_json, flush=True)
 
 
 def _print(event: Event, as_json: bool, flush: bool = False) -> None:
