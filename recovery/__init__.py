@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         ReceiptStale,
         RecoveryError,
         SchemaMismatch,
+        SignatureInvalid,
         TableBusy,
         TokenMismatch,
         WatchExists,
@@ -78,8 +79,8 @@ _HOMES = {
     "declared.watch": "Watch",
     "errors": "ConnectionFailed ConsumerUnknown Draining EpochEnded EpochUnknown FuseOut"
     " InvalidArgument InvalidName Lagged LeaseLapsed NameTaken NotAutocommit PermissionDenied"
-    " ReceiptStale RecoveryError SchemaMismatch TableBusy TokenMismatch WatchExists WatchInvalid"
-    " WatchUnknown WorkRevoked",
+    " ReceiptStale RecoveryError SchemaMismatch SignatureInvalid TableBusy TokenMismatch"
+    " WatchExists WatchInvalid WatchUnknown WorkRevoked",
     "events.bus": "Bus Subscription",
     "events.consumer": "Consumer consume",
     "events.listener": "Listener listen",
@@ -127,6 +128,7 @@ __all__ = [
     "SchemaMismatch",
     "Server",
     "Service",
+    "SignatureInvalid",
     "Subscription",
     "TableBusy",
     "Target",

@@ -26,6 +26,7 @@ __all__ = [
     "ReceiptStale",
     "RecoveryError",
     "SchemaMismatch",
+    "SignatureInvalid",
     "TableBusy",
     "TokenMismatch",
     "WatchExists",
@@ -166,6 +167,10 @@ class ConnectionFailed(RecoveryError):
 
 class LeaseLapsed(RecoveryError):
     """No heartbeat was answered for a whole lease: others may have declared this process dead."""
+
+
+class SignatureInvalid(RecoveryError):
+    """The delivery of a webhook is not signed with this secret."""
 
 
 class TableBusy(RecoveryError):

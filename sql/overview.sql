@@ -32,7 +32,7 @@
      closing   sweep, one batch, one unit, preview        step      what boot, sweep and shutdown begin and report
      fuse      leases on units of work                    process   processes that do work, seen from their host
      event     the outbox, its wake-ups, consumers        watchdog  timeouts: ask the owner, then close
-     status    what people look at
+     webhook   events by HTTP: collect, claim, record     status    what people look at
 
    Names
      Routines without an underscore are for callers and stay as they are within a major version. Those with one are for

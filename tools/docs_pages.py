@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import recovery
+from recovery import webhooks
 from recovery.cli.main import main
 from tools import docs_sql
 
@@ -53,10 +54,19 @@ def python_api() -> str:
             kinds["Exceptions" if error else "Classes"].append(name)
     twins = {name for name in names if name[:1] == "a" and name[1:] in names}
     kinds["Functions"].sort(key=lambda name: (name[1:], 1) if name in twins else (name, 0))
+    theirs = {f"webhooks.{name}" for name in webhooks.__all__}
+    kinds["Webhooks"] = sorted(theirs, key=lambda name: _beside_its_twin(name, theirs))
     return "\n".join(
         f"## {kind}\n\n" + "\n".join(f"::: recovery.{name}\n" for name in names)
         for kind, names in kinds.items()
     )
+
+
+def _beside_its_twin(name: str, names: set[str]) -> tuple[str, int]:
+    """Sorts webhooks.aadd behind webhooks.add."""
+    module, _, function = name.rpartition(".")
+    twin = f"{module}.{function[1:]}"
+    return (twin, 1) if function[:1] == "a" and twin in names else (name, 0)
 
 
 def errors() -> str:

@@ -75,6 +75,7 @@ ROOMS = (
     "process",
     "event",
     "watchdog",
+    "webhook",
     "status",
 )
 

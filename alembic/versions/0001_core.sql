@@ -44,7 +44,8 @@ set check_function_bodies = off;
                         a transaction; then burnt fuses, then overdue work
      _close_batch       one statement (_close_sql) updates the orphans of a batch and writes their events; a bad batch
                         is made smaller until the bad row stands alone in recovery.failure
-     NOTIFY recovery    says only "look"; readers read recovery.event after their position, up to recovery.horizon()
+     NOTIFY recovery    says only "look"; consumers fetch what has become visible after their position. Events are stored
+                        in recovery.outbox, recovery.event shows them; one is settled once none can appear below it
 
    Rooms (folders of sql/, in this order)
      setup     roles, schema, errors, clock, epochs       rights    whose rights a statement about watched rows has
@@ -52,8 +53,8 @@ set check_function_bodies = off;
      fence     who may write                              death     evidence, judgement, the end of an epoch
      closing   sweep, one batch, one unit, preview        step      what boot, sweep and shutdown begin and report
      fuse      leases on units of work                    process   processes that do work, seen from their host
-     event     the outbox and its wake-ups                watchdog  timeouts: ask the owner, then close
-     status    what people look at
+     event     the outbox, its wake-ups, consumers        watchdog  timeouts: ask the owner, then close
+     webhook   events by HTTP: collect, claim, record     status    what people look at
 
    Names
      Routines without an underscore are for callers and stay as they are within a major version. Those with one are for
@@ -61,7 +62,7 @@ set check_function_bodies = off;
      What acts is verb_noun, what tells is a noun; v_ are variables, p_ parameters, o_ results, zz_ fires last.
 
    Locks, always in this order: the name of a server (boot), the epoch (advisory, exclusive to end it, shared to write),
-   the row of the server, rows of watched tables (by groups, then watches, then keys), recovery.event.
+   the row of the server, rows of watched tables (by groups, then watches, then keys), recovery.outbox.
 
    Errors have class RC: see sql/setup/_fail.sql and the table in ARCHITECTURE.md. */
 
@@ -295,7 +296,8 @@ comment on column recovery.finding.severity is
     'error: a promise does not hold; warning: it soon may not, or work waits; note: worth to know.';
 --;
 comment on column recovery.finding.kind is
-    'What the subject is: check, database, role, watch, table, server, session, consumer, fuse, process or setting.';
+    'What the subject is: check, database, role, watch, table, server, session, consumer, fuse, process, setting or '
+    'webhook.';
 --;
 comment on column recovery.finding.subject is 'What it is about.';
 --;
@@ -1311,6 +1313,167 @@ comment on column recovery.touch.key is 'Key of the row, or of the group.';
 comment on column recovery.touch.at is 'Last touch.';
 --;
 comment on column recovery.touch.child_at is 'When a sweep last saw open work in the group that the row waits for.';
+--;
+-- sql/webhook/webhook.sql
+create table recovery.webhook (
+    name           text        not null,
+    url            text        not null,
+    secrets        text[]      not null,
+    allow          cidr[]      not null default '{}',
+    order_by       text        not null default 'row',
+    timeout        interval    not null default '15 seconds',
+    max_body       integer     not null default 65536,
+    max_attempts   integer     not null default 10,
+    backoff        interval    not null default '5 seconds',
+    max_backoff    interval    not null default '12 hours',
+    concurrency    integer     not null default 8,
+    keep           interval    not null default '30 days',
+    created        timestamptz not null default clock_timestamp(),
+    paused         timestamptz,
+    paused_because text,
+    failures       integer     not null default 0,
+    tried          timestamptz,
+    delivered      timestamptz,
+    error          text,
+    constraint webhook_pkey primary key (name),
+    constraint webhook_order_check check (order_by in ('row', 'group'))
+);
+--;
+comment on table recovery.webhook is
+    'Where events are sent by HTTP. Each is a consumer of its own, webhook:<name>, which holds its filters and its '
+    'position. Written by recovery.add_webhook and its neighbours only; recovery.webhook_status shows all but the '
+    'secrets.';
+--;
+comment on column recovery.webhook.name is 'Name of the webhook.';
+--;
+comment on column recovery.webhook.url is
+    'Where events are sent. It holds no user or password, since everybody may see it.';
+--;
+comment on column recovery.webhook.secrets is
+    'What deliveries are signed with, newest first: each signs, so that a receiver may know any of them. For '
+    'recovery.webhook_target alone.';
+--;
+comment on column recovery.webhook.allow is
+    'Networks that may be reached though they are private, and without TLS.';
+--;
+comment on column recovery.webhook.order_by is
+    'row: events of one row one after the other; group: those of one group (session), too.';
+--;
+comment on column recovery.webhook.timeout is
+    'For one attempt as a whole: to find the address, to connect, to send, to hear the answer.';
+--;
+comment on column recovery.webhook.max_body is
+    'Bytes of a body at most; values of a longer one are left out, with a mark.';
+--;
+comment on column recovery.webhook.max_attempts is 'After so many an event is a dead letter.';
+--;
+comment on column recovery.webhook.backoff is 'Pause after the first failure; each further one is four times as long.';
+--;
+comment on column recovery.webhook.max_backoff is 'And this at most.';
+--;
+comment on column recovery.webhook.concurrency is 'Deliveries under way at the same time, at most.';
+--;
+comment on column recovery.webhook.keep is 'How long dead letters are kept; what was delivered, at most a day.';
+--;
+comment on column recovery.webhook.created is 'When it was added.';
+--;
+comment on column recovery.webhook.paused is 'Since when nothing is sent; null: it is not paused.';
+--;
+comment on column recovery.webhook.paused_because is 'Why it was paused.';
+--;
+comment on column recovery.webhook.failures is
+    'Attempts in a row that found the receiver down: no connection, no answer in time, 429 or 5xx.';
+--;
+comment on column recovery.webhook.tried is 'When the last attempt ended.';
+--;
+comment on column recovery.webhook.delivered is 'When the receiver last took an event.';
+--;
+comment on column recovery.webhook.error is 'What the last failure was; null once the receiver has taken an event.';
+--;
+-- sql/webhook/webhook_delivery.sql
+create table recovery.webhook_delivery (
+    webhook  text        not null,
+    event    bigint      not null,
+    watch    text        not null,
+    kind     text        not null,
+    key      text        not null,
+    lane     text,
+    body     jsonb       not null,
+    state    text        not null default 'waiting',
+    attempts integer     not null default 0,
+    next_at  timestamptz not null,
+    claim    uuid,
+    status   integer,
+    error    text,
+    took     interval,
+    tried    timestamptz,
+    done     timestamptz,
+    constraint webhook_delivery_pkey primary key (webhook, event),
+    constraint webhook_delivery_webhook_fkey foreign key (webhook) references recovery.webhook (name)
+        on delete cascade,
+    constraint webhook_delivery_state_check check (state in ('waiting', 'pending', 'delivered', 'dead'))
+) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
+--;
+-- Only the first unfinished delivery of a row (or group) is pending, so what is searched for work holds no delivery
+-- that could not be sent, however many wait behind one that fails.
+create index webhook_delivery_due on recovery.webhook_delivery (webhook, next_at, event) where state = 'pending';
+--;
+create index webhook_delivery_row on recovery.webhook_delivery (webhook, watch, key, event)
+    where state in ('waiting', 'pending');
+--;
+create index webhook_delivery_lane on recovery.webhook_delivery (webhook, lane, event)
+    where state in ('waiting', 'pending') and lane is not null;
+--;
+create index webhook_delivery_done on recovery.webhook_delivery (webhook, state, done)
+    where state in ('delivered', 'dead');
+--;
+comment on table recovery.webhook_delivery is
+    'One event for one webhook: copied here, and acknowledged, in one transaction by recovery.collect_deliveries; sent '
+    'until the receiver has taken it or it is a dead letter; pruned by recovery.prune_deliveries.';
+--;
+comment on column recovery.webhook_delivery.webhook is 'Name of the webhook.';
+--;
+comment on column recovery.webhook_delivery.event is 'Id of the event.';
+--;
+comment on column recovery.webhook_delivery.watch is 'Watch of the event.';
+--;
+comment on column recovery.webhook_delivery.kind is 'Kind of the event.';
+--;
+comment on column recovery.webhook_delivery.key is
+    'Key of the event: of two with the same watch and key the later one waits for the earlier one.';
+--;
+comment on column recovery.webhook_delivery.lane is
+    'Group of the event, if the webhook is ordered by group: of two in one group the later one waits, too.';
+--;
+comment on column recovery.webhook_delivery.body is 'The event, as it is sent.';
+--;
+comment on column recovery.webhook_delivery.state is
+    'waiting (for an earlier one of its row or group), pending, delivered, dead (given up).';
+--;
+comment on column recovery.webhook_delivery.attempts is 'How often it was sent, or was about to be.';
+--;
+comment on column recovery.webhook_delivery.next_at is
+    'When it may be sent (again). While it is under way: when its dispatcher counts as dead.';
+--;
+comment on column recovery.webhook_delivery.claim is 'Who sends it at the moment.';
+--;
+comment on column recovery.webhook_delivery.status is 'HTTP status of the last answer; null: there was none.';
+--;
+comment on column recovery.webhook_delivery.error is 'What went wrong in the last attempt.';
+--;
+comment on column recovery.webhook_delivery.took is 'How long the last attempt took.';
+--;
+comment on column recovery.webhook_delivery.tried is 'When the last attempt ended.';
+--;
+comment on column recovery.webhook_delivery.done is 'When it was delivered, or given up.';
+--;
+comment on index recovery.webhook_delivery_due is 'What is to be sent next.';
+--;
+comment on index recovery.webhook_delivery_row is 'Who waits for whom, by row.';
+--;
+comment on index recovery.webhook_delivery_lane is 'Who waits for whom, by group.';
+--;
+comment on index recovery.webhook_delivery_done is 'Dead letters, and what can be pruned.';
 --;
 -- sql/setup/_database_number.sql
 create or replace function recovery._database_number()
@@ -9118,7 +9281,7 @@ revoke all on function recovery._close_batch(
 --;
 -- sql/closing/_close_event_sql.sql
 create or replace function recovery._close_event_sql(
-    p_watch recovery.watch, p_n integer, p_image jsonb, p_selection text, p_heir boolean
+    p_watch recovery.watch, p_n integer, p_image jsonb, p_selection text, p_heir boolean, p_records boolean
 )
 returns text
 language plpgsql
@@ -9131,12 +9294,7 @@ declare
     v_plain constant boolean := (p_image -> 'plain')::boolean;
     v_same  constant boolean := (p_image -> 'same')::boolean;
     v_diff  constant boolean := p_watch.diff and not p_heir;
-    v_kind  constant text := case
-        when p_heir then $sql$'adopted'$sql$
-        when p_watch.attempts is null then $sql$'closed'$sql$
-        else format($sql$case when u.tries < %s%s then 'requeued' else 'closed' end$sql$, p_watch.max_attempts,
-            case when p_watch.free_reasons <> '{}' then format(' or ($1).reason = any(%L::text[])',
-                p_watch.free_reasons::text) else '' end) end;
+    v_kind  constant text := recovery._close_kind_sql(p_watch, p_heir);
     v_new   constant text := case when p_image ->> 'fixed' is not null then format('(select n.new from n%s as n)', p_n)
                                   when v_plain then 'to_jsonb(j.*)'
                                   else 'u.new' end;
@@ -9145,39 +9303,17 @@ declare
                                   when v_plain then 'to_jsonb(i.*)'
                                   else 'u.old' end;
 begin
-    if v_same and p_image ->> 'fixed' is not null and p_selection <> 'groups' and not p_heir then
+    if p_records then
         return recovery._render_sql($sql$
-                select {n} as pos, {watch!l}::text as watch, u.kind, {topic!l}::text as topic, u.owner,
-                       case when cardinality(u.keys) = 1 then u.keys[1] end as key,
-                       case when cardinality(u.keys) = 1 then u.grps[1] end as grp,
-                       f.old, (select n.new from n{n} as n) as new, 0 as ord,
-                       case when cardinality(u.keys) > 1 then u.keys end as keys,
-                       case when cardinality(u.keys) > 1 then u.grps end as grps
-                from (
-                    select u.owner, u.kind, array_agg(u.key) as keys, {groups} as grps
-                    from (
-                        select u.owner, u.key, u.grp, {kind} as kind, (row_number() over () - 1) / 100 as place
-                        from u{n} as u cross join f{n} as f
-                        where {equal}
-                    ) as u
-                    group by u.owner, u.kind, u.place
-                ) as u
-                cross join f{n} as f
-                union all
-                select {n}, {watch!l}, {kind}, {topic!l}, u.owner, u.key, u.grp, to_jsonb(i.*),
-                       (select n.new from n{n} as n), 0, null, null
-                from u{n} as u
-                cross join f{n} as f
-                cross join lateral (select {old}) as i
-                where not ({equal})
-        $sql$, jsonb_build_object(
-            'n', p_n,
-            'watch', p_watch.name,
-            'topic', p_watch.topic,
-            'kind', v_kind,
-            'groups', case when p_watch.group_by is null then 'null::text[]' else 'array_agg(u.grp)' end,
-            'equal', p_image -> 'equal',
-            'old', p_image -> 'old'));
+                select {n} as pos, {watch!l}::text as watch, a.kind, {topic!l}::text as topic, a.owner,
+                       case when cardinality(a.keys) = 1 then a.keys[1] end as key,
+                       case when cardinality(a.keys) = 1 then a.grps[1] end as grp,
+                       coalesce(a.own, (select f.old from f{n} as f)) as old,
+                       (select n.new from n{n} as n) as new, 0 as ord,
+                       case when cardinality(a.keys) > 1 then a.keys end as keys,
+                       case when cardinality(a.keys) > 1 then a.grps end as grps
+                from a{n} as a
+        $sql$, jsonb_build_object('n', p_n, 'watch', p_watch.name, 'topic', p_watch.topic));
     end if;
     return recovery._render_sql($sql$
                 select {n} as pos, {watch!l}::text as watch, {kind}::text as kind, {topic!l}::text as topic,
@@ -9202,11 +9338,11 @@ begin
 end
 $$;
 --;
-comment on function recovery._close_event_sql(recovery.watch, integer, jsonb, text, boolean) is
+comment on function recovery._close_event_sql(recovery.watch, integer, jsonb, text, boolean, boolean) is
     'The part of the statement that closes which lists the events of the rows of the n-th watch: rows that had the '
     'same values, and get the same, a hundred at a time.';
 --;
-revoke all on function recovery._close_event_sql(recovery.watch, integer, jsonb, text, boolean) from public;
+revoke all on function recovery._close_event_sql(recovery.watch, integer, jsonb, text, boolean, boolean) from public;
 --;
 -- sql/closing/_close_groups_sql.sql
 create or replace function recovery._close_groups_sql(
@@ -9314,6 +9450,27 @@ comment on function recovery._close_image(recovery.watch, boolean) is
 --;
 revoke all on function recovery._close_image(recovery.watch, boolean) from public;
 --;
+-- sql/closing/_close_kind_sql.sql
+create or replace function recovery._close_kind_sql(p_watch recovery.watch, p_heir boolean)
+returns text
+language sql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select case
+        when p_heir then $sql$'adopted'$sql$
+        when p_watch.attempts is null then $sql$'closed'$sql$
+        else format($sql$case when u.tries < %s%s then 'requeued' else 'closed' end$sql$, p_watch.max_attempts,
+            case when p_watch.free_reasons <> '{}' then format(' or ($1).reason = any(%L::text[])',
+                p_watch.free_reasons::text) else '' end) end
+$$;
+--;
+comment on function recovery._close_kind_sql(recovery.watch, boolean) is
+    'The kind of the event of a row of u<n> that the statement that closes has changed.';
+--;
+revoke all on function recovery._close_kind_sql(recovery.watch, boolean) from public;
+--;
 -- sql/closing/_close_lifeless.sql
 create or replace function recovery._close_lifeless(
     p_detector text, p_limit integer, p_lock_wait interval,
@@ -9392,6 +9549,40 @@ comment on function recovery._close_lifeless(text, integer, interval) is
     'if that still says so, and no active fuse guards it. o_more false: there were none, or another sweeper has them.';
 --;
 revoke all on function recovery._close_lifeless(text, integer, interval) from public;
+--;
+-- sql/closing/_close_records_sql.sql
+create or replace function recovery._close_records_sql(p_watch recovery.watch, p_n integer, p_image jsonb)
+returns text
+language sql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    -- One pass: rows with the values of the first one a hundred at a time, any other one by itself.
+    select recovery._render_sql($sql$
+        a{n} as materialized (
+            select u.owner, {kind} as kind, array_agg(u.key) as keys, {groups} as grps,
+                   (array_agg(to_jsonb(i.*)) filter (where not u.same))[1] as own
+            from (
+                select u.*, {equal} as same, row_number() over () - 1 as place
+                from u{n} as u cross join f{n} as f
+            ) as u
+            cross join lateral (select {old}) as i
+            group by u.owner, 2, case when u.same then u.place / 100 else -1 - u.place end
+        ),
+        $sql$, jsonb_build_object(
+        'n', p_n,
+        'kind', recovery._close_kind_sql(p_watch, false),
+        'groups', case when p_watch.group_by is null then 'null::text[]' else 'array_agg(u.grp)' end,
+        'equal', p_image -> 'equal',
+        'old', p_image -> 'old'))
+$$;
+--;
+comment on function recovery._close_records_sql(recovery.watch, integer, jsonb) is
+    'The part of the statement that closes which gathers rows that had the same values, and get the same, into '
+    'records of a hundred events.';
+--;
+revoke all on function recovery._close_records_sql(recovery.watch, integer, jsonb) from public;
 --;
 -- sql/closing/_close_rows.sql
 create or replace function recovery._close_rows(
@@ -9638,6 +9829,7 @@ as $$
 /* One statement closes one batch of a family and writes its events.
 
    n<n>, v<n>, u<n>, f<n>  the rows of watch n: see recovery._close_update_sql
+   a<n>                    its events, gathered: see recovery._close_records_sql
    k, o                    groups with events of their own: see recovery._close_groups_sql
    e                       the events, ordered: groups as keys lists them, watches by position, rows by order_by,
                            then the group's own
@@ -9665,7 +9857,8 @@ declare
     v_counts text[];
     v_open   text[];
     v_head   recovery.watch;
-    v_groups record;
+    v_groups  record;
+    v_records boolean;
 begin
     for v_watch in
         select w.* from recovery._attached_watches() as w
@@ -9678,8 +9871,14 @@ begin
         v_ctes := v_ctes
             || recovery._close_update_sql(v_watch, v_n, v_image, p_selection, p_owner, p_guard, p_careful, p_failing,
                 p_heir);
-        v_events := v_events || recovery._close_event_sql(v_watch, v_n, v_image, p_selection, p_heir);
-        v_counts := v_counts || format('select %L::text, count(*) from u%s', v_watch.name, v_n);
+        v_records := p_selection <> 'groups' and (v_image -> 'same')::boolean and v_image ->> 'fixed' is not null;
+        if v_records then
+            v_ctes := v_ctes || recovery._close_records_sql(v_watch, v_n, v_image);
+        end if;
+        v_events := v_events || recovery._close_event_sql(v_watch, v_n, v_image, p_selection, p_heir, v_records);
+        v_counts := v_counts || format(case when v_records
+            then 'select %L::text, coalesce(sum(cardinality(a.keys)), 0) from a%s as a'
+            else 'select %L::text, count(*) from u%s' end, v_watch.name, v_n);
         if p_selection = 'groups' and not p_heir then
             v_open := v_open || recovery._open_in_groups_sql(v_watch);
             if v_watch.failed_topics is not null or v_watch.idle_topics is not null then
@@ -12092,25 +12291,27 @@ begin
     if p_from is null then
         return;
     end if;
-    select o.id into v_first from recovery.outbox as o where o.id >= p_from order by o.id limit 1;
-    select o.id + coalesce(cardinality(o.keys), 1) - 1 into v_last
-    from recovery.outbox as o where o.id <= p_to order by o.id desc limit 1;
-    select count(*), jsonb_agg(jsonb_build_object('id', e.id, 'kind', e.kind) order by e.id)
-    into v_count, v_events
-    from (
-        select o.id + n.n as id, o.kind
-        from (select o.* from recovery.outbox as o where o.id between p_from and p_to order by o.id limit 21) as o
-        cross join lateral generate_series(0, coalesce(cardinality(o.keys), 1) - 1) as n (n)
-        limit 21
-    ) as e;
-    if v_count > 20 then
-        v_count := null;
-        v_events := null;
+    if p_to - p_from < 2100 then
+        select o.id into v_first from recovery.outbox as o where o.id >= p_from order by o.id limit 1;
+        select o.id + coalesce(cardinality(o.keys), 1) - 1 into v_last
+        from recovery.outbox as o where o.id <= p_to order by o.id desc limit 1;
+        select count(*), jsonb_agg(jsonb_build_object('id', e.id, 'kind', e.kind) order by e.id)
+        into v_count, v_events
+        from (
+            select o.id + n.n as id, o.kind
+            from (select o.* from recovery.outbox as o where o.id between p_from and p_to order by o.id limit 21) as o
+            cross join lateral generate_series(0, coalesce(cardinality(o.keys), 1) - 1) as n (n)
+            limit 21
+        ) as e;
+        if v_count > 20 then
+            v_count := null;
+            v_events := null;
+        end if;
     end if;
     perform setval('recovery.bell_time', (date_part('epoch', clock_timestamp()) * 1000)::bigint);
     perform setval('recovery.bell_event', p_to);
     perform pg_notify('recovery', jsonb_strip_nulls(jsonb_build_object(
-        'from', v_first, 'to', v_last, 'count', v_count, 'events', v_events))::text);
+        'from', coalesce(v_first, p_from), 'to', coalesce(v_last, p_to), 'count', v_count, 'events', v_events))::text);
 end
 $$;
 --;
@@ -12365,16 +12566,42 @@ security definer
 set search_path = pg_catalog, pg_temp
 set jit = off
 as $$
-/* r  records above p_after, from the one in which it is, and how many events stand before each of them
-   s  as many of them as it takes to reach the limit, and the one before each
-   g  records that have appeared in the gaps; one of which a part is done begins before its gap
+/* g  records that have appeared in the gaps; one of which a part is done begins before its gap
+   r  records above p_after, from the one in which it is, and how many events stand before each of them
+   s  as many of them as it takes to reach the limit, and the one before each. None if there may be more in the gaps:
+      what stands above must not come before what it followed
 
    One statement, and so one look: what is not in it is a gap. */
 declare
     v_found record;
 begin
-    with r as materialized (
-        select o.*, sum(o.n) over (order by o.id) - o.n as before
+    -- Who follows finds nothing, or the next few: for these a small look does, of the same moment.
+    if p_gaps = '{}' and p_after % 100 = 99 then
+        select array_agg(row(o.id, o.at, o.server_epoch, o.watch, o.kind, o.topic, o.key, o.group_key, o.reason,
+                             o.detector, o.old, o.new)::recovery.event_row order by o.id) as events,
+               count(*) as count, max(o.id) as last, bool_and(o.keys is null) as single
+        into v_found
+        from (select * from recovery.outbox as o where o.id > p_after order by o.id limit 10) as o;
+        if v_found.count = 0
+            or p_wanted is null and v_found.single and v_found.last = p_after - 99 + 100 * v_found.count
+               and v_found.count < least(10, p_limit)
+        then
+            o_events := v_found.events;
+            o_newest := coalesce(v_found.last + 99, p_after);
+            o_gaps := '{}';
+            o_full := false;
+            return;
+        end if;
+    end if;
+    with g as materialized (
+        select o.*, lower(m.missing) - 1 as after
+        from unnest(p_gaps) as m (missing)
+        cross join lateral (
+            select * from recovery.outbox as o
+            where o.id > lower(m.missing) - 100 and o.id < upper(m.missing) order by o.id limit p_limit) as o
+        order by o.id limit p_limit
+    ), r as materialized (
+        select o.*, sum(o.n) over (order by o.id rows unbounded preceding) - o.n as before
         from (
             select o.*, greatest(0, coalesce(cardinality(o.keys), 1) - greatest(0, p_after - o.id + 1)) as n
             from recovery.outbox as o
@@ -12382,26 +12609,25 @@ begin
         ) as o
     ), s as materialized (
         select r.*, lag(r.id, 1, p_after - p_after % 100) over (order by r.id) as previous
-        from r where r.before < p_limit
-    ), g as materialized (
-        select o.*, lower(m.missing) - 1 as after
-        from unnest(p_gaps) as m (missing)
-        cross join lateral (
-            select * from recovery.outbox as o
-            where o.id > lower(m.missing) - 100 and o.id < upper(m.missing) order by o.id limit p_limit) as o
-        order by o.id limit p_limit
+        from r where r.before < p_limit and (select count(*) from g) < p_limit
+    ), o as not materialized (
+        select s.id, s.at, s.server_epoch, s.watch, s.kind, s.topic, s.key, s.group_key, s.reason, s.detector,
+               s.old, s.new, s.keys, s.group_keys, p_after as after from s
+        union all
+        select g.* from g
     ), e as (
-        select row(o.id + coalesce(k.n, 1) - 1, o.at, o.server_epoch, o.watch, o.kind, o.topic, coalesce(o.key, k.key),
-                   coalesce(o.group_key, k.group_key), o.reason, o.detector, o.old, o.new)::recovery.event_row as event,
-               o.id, k.n
+        select row(o.id + o.n - 1, o.at, o.server_epoch, o.watch, o.kind, o.topic, o.key, o.group_key, o.reason,
+                   o.detector, o.old, o.new)::recovery.event_row as event, o.id, o.n
         from (
-            select s.id, s.at, s.server_epoch, s.watch, s.kind, s.topic, s.key, s.group_key, s.reason, s.detector,
-                   s.old, s.new, s.keys, s.group_keys, p_after as after from s
+            select o.*, 1::bigint as n from o where o.keys is null
             union all
-            select g.* from g
+            select o.id, o.at, o.server_epoch, o.watch, o.kind, o.topic, k.key, k.group_key, o.reason, o.detector,
+                   o.old, o.new, null, null, o.after, k.n
+            from o
+            cross join lateral unnest(o.keys, o.group_keys) with ordinality as k (key, group_key, n)
+            where o.keys is not null
         ) as o
-        left join lateral unnest(o.keys, o.group_keys) with ordinality as k (key, group_key, n) on o.keys is not null
-        where o.id + coalesce(k.n, 1) - 1 > o.after
+        where o.id + o.n - 1 > o.after
           and (p_wanted is null
                or (p_wanted.watch is null or array_position(p_wanted.watch, o.watch) is not null)
               and (p_wanted.kind is null or array_position(p_wanted.kind, o.kind) is not null)
@@ -12409,7 +12635,7 @@ begin
               and (p_wanted.reason is null or array_position(p_wanted.reason, o.reason) is not null)
               and (p_wanted.epoch is null or array_position(p_wanted.epoch, o.server_epoch) is not null)
               and (p_wanted.group_key is null
-                   or array_position(p_wanted.group_key, coalesce(o.group_key, k.group_key)) is not null))
+                   or array_position(p_wanted.group_key, o.group_key) is not null))
     )
     select (select array_agg(e.event order by e.id, e.n) from e) as events,
            coalesce((select max(s.id) + 99 from s), p_after) as newest,
@@ -13979,6 +14205,834 @@ comment on function recovery.unsupervise(regclass) is
 --;
 revoke all on function recovery.unsupervise(regclass) from public;
 --;
+-- sql/webhook/_check_webhook.sql
+create or replace function recovery._check_webhook(p_webhook recovery.webhook)
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_secret text;
+begin
+    if p_webhook.name is null or p_webhook.name !~ '^[A-Za-z0-9][A-Za-z0-9._-]{0,49}$' then
+        perform recovery._fail('RC010',
+            format('webhook name %s is not allowed', coalesce(quote_literal(left(p_webhook.name, 60)), 'null')),
+            'Give 1 to 50 letters, digits, dots, dashes or underscores, a letter or digit first.');
+    elsif p_webhook.url is null or length(p_webhook.url) > 2000
+        or p_webhook.url !~ '^https?://[^/?#@[:space:][:cntrl:]]+([/?][^#[:space:][:cntrl:]]*)?$'
+    then
+        perform recovery._fail('RC010',
+            format('webhook URL %s is not allowed',
+                -- Somebody's password need not stand in a log.
+                coalesce(quote_literal(left(regexp_replace(p_webhook.url, '//.*@', '//***@'), 200)), 'null')),
+            'Give https://host/path, without user, password or #fragment: the signature tells who sends.');
+    elsif p_webhook.url ~ '^http:' and cardinality(p_webhook.allow) = 0 then
+        perform recovery._fail('RC010', 'webhook URLs begin with https://',
+            'Without TLS only networks can be reached that are named in allow.');
+    elsif p_webhook.order_by is null or p_webhook.order_by not in ('row', 'group') then
+        perform recovery._fail('RC010',
+            format('webhook order %s is not known', coalesce(quote_literal(p_webhook.order_by), 'null')),
+            'Give row or group.');
+    end if;
+    perform recovery._check_interval('timeout', p_webhook.timeout, interval '1 second', interval '5 minutes');
+    perform recovery._check_interval('backoff', p_webhook.backoff, interval '100 milliseconds', interval '1 day');
+    perform recovery._check_interval('max_backoff', p_webhook.max_backoff, p_webhook.backoff, interval '7 days');
+    perform recovery._check_interval('keep', p_webhook.keep, interval '1 hour', interval '10 years');
+    if p_webhook.max_body is null or p_webhook.max_body not between 16384 and 16777216 then
+        perform recovery._fail('RC010',
+            format('max_body %s is not allowed', coalesce(p_webhook.max_body::text, 'null')),
+            'Give 16384 to 16777216 bytes.');
+    elsif p_webhook.max_attempts is null or p_webhook.max_attempts not between 1 and 100 then
+        perform recovery._fail('RC010',
+            format('max_attempts %s is not allowed', coalesce(p_webhook.max_attempts::text, 'null')),
+            'Give 1 to 100.');
+    elsif p_webhook.concurrency is null or p_webhook.concurrency not between 1 and 1000 then
+        perform recovery._fail('RC010',
+            format('concurrency %s is not allowed', coalesce(p_webhook.concurrency::text, 'null')),
+            'Give 1 to 1000.');
+    elsif cardinality(p_webhook.secrets) not between 1 and 4 then
+        perform recovery._fail('RC010',
+            format('webhook %s would have %s secrets', p_webhook.name, cardinality(p_webhook.secrets)),
+            'It may have four: finish the rotation first, so that old ones go.');
+    end if;
+    -- No message shows a secret.
+    foreach v_secret in array p_webhook.secrets loop
+        if not coalesce(recovery._is_webhook_secret(v_secret), false) then
+            perform recovery._fail('RC010', 'the secret of a webhook can''t be that',
+                'Give whsec_ and the base64 of 24 to 64 bytes; or none, and one is made.');
+        end if;
+    end loop;
+end
+$$;
+--;
+comment on function recovery._check_webhook(recovery.webhook) is 'Refuses a webhook that cannot work: RC010.';
+--;
+revoke all on function recovery._check_webhook(recovery.webhook) from public;
+--;
+-- sql/webhook/_is_webhook_secret.sql
+create or replace function recovery._is_webhook_secret(p_secret text)
+returns boolean
+language plpgsql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return p_secret ~ '^whsec_[A-Za-z0-9+/]+={0,2}$'
+        and octet_length(decode(substr(p_secret, 7), 'base64')) between 24 and 64;
+exception when data_exception then
+    return false;
+end
+$$;
+--;
+comment on function recovery._is_webhook_secret(text) is
+    'Whether a text is a secret of Standard Webhooks: whsec_ and the base64 of 24 to 64 bytes.';
+--;
+revoke all on function recovery._is_webhook_secret(text) from public;
+--;
+-- sql/webhook/_make_webhook_secret.sql
+create or replace function recovery._make_webhook_secret()
+returns text
+language sql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    -- A random UUID has 122 bits of a strong generator, the only one that is always there.
+    select 'whsec_' || encode(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()), 'base64')
+$$;
+--;
+comment on function recovery._make_webhook_secret() is 'A new secret: 32 bytes, 244 of their bits random.';
+--;
+revoke all on function recovery._make_webhook_secret() from public;
+--;
+-- sql/webhook/_next_in_line.sql
+create or replace function recovery._next_in_line(p_webhook text, p_events bigint[])
+returns bigint[]
+language sql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select array_agg(distinct n.event)
+    from unnest(p_events) as p (event)
+    join recovery.webhook_delivery as d on d.webhook = p_webhook and d.event = p.event
+    cross join lateral (
+        (select e.event from recovery.webhook_delivery as e
+         where e.webhook = p_webhook and e.watch = d.watch and e.key = d.key and e.state in ('waiting', 'pending')
+         order by e.event limit 1)
+        union
+        (select e.event from recovery.webhook_delivery as e
+         where e.webhook = p_webhook and e.lane = d.lane and e.lane is not null and e.state in ('waiting', 'pending')
+         order by e.event limit 1)
+    ) as n
+$$;
+--;
+comment on function recovery._next_in_line(text, bigint[]) is
+    'The first unfinished deliveries of the rows and groups of these, which are finished.';
+--;
+revoke all on function recovery._next_in_line(text, bigint[]) from public;
+--;
+-- sql/webhook/_promote_deliveries.sql
+create or replace function recovery._promote_deliveries(p_webhook text, p_events bigint[])
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    -- Asked one by one, by the index: a join would read all that waits, whenever statistics are old.
+    update recovery.webhook_delivery as d
+    set state = 'pending', next_at = recovery._now()
+    where d.webhook = p_webhook and d.state = 'waiting' and d.event = any (p_events)
+      and d.event = (
+          select e.event from recovery.webhook_delivery as e
+          where e.webhook = d.webhook and e.watch = d.watch and e.key = d.key and e.state in ('waiting', 'pending')
+          order by e.event limit 1)
+      and (d.lane is null or d.event = (
+          select e.event from recovery.webhook_delivery as e
+          where e.webhook = d.webhook and e.lane = d.lane and e.lane is not null and e.state in ('waiting', 'pending')
+          order by e.event limit 1));
+end
+$$;
+--;
+comment on function recovery._promote_deliveries(text, bigint[]) is
+    'Of these deliveries, those that wait for nobody can be sent. The webhook is locked.';
+--;
+revoke all on function recovery._promote_deliveries(text, bigint[]) from public;
+--;
+-- sql/webhook/_webhook_named.sql
+create or replace function recovery._webhook_named(p_name text)
+returns recovery.webhook
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_webhook recovery.webhook;
+begin
+    select w.* into v_webhook from recovery.webhook as w where w.name = p_name for update;
+    if not found then
+        perform recovery._fail('RC010', format('no webhook is called %s', coalesce(quote_literal(p_name), 'null')),
+            'recovery.webhook_status lists them.');
+    end if;
+    return v_webhook;
+end
+$$;
+--;
+comment on function recovery._webhook_named(text) is
+    'A webhook by its name, locked: what is collected, claimed and recorded for it happens one after the other. RC010 '
+    'there is none.';
+--;
+revoke all on function recovery._webhook_named(text) from public;
+--;
+-- sql/webhook/add_webhook.sql
+create or replace function recovery.add_webhook(
+    p_name         text,
+    p_url          text,
+    p_secret       text     default null,
+    p_watch        text[]   default null,
+    p_group        text[]   default null,
+    p_reason       text[]   default null,
+    p_kind         text[]   default null,
+    p_topic        text[]   default null,
+    p_epoch        bigint[] default null,
+    p_after        bigint   default null,
+    p_allow        cidr[]   default '{}',
+    p_order_by     text     default 'row',
+    p_timeout      interval default '15 seconds',
+    p_max_body     integer  default 65536,
+    p_max_attempts integer  default 10,
+    p_backoff      interval default '5 seconds',
+    p_max_backoff  interval default '12 hours',
+    p_concurrency  integer  default 8,
+    p_keep         interval default '30 days',
+    p_replace      boolean  default false
+)
+returns text
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_webhook recovery.webhook;
+    v_before  recovery.webhook;
+    v_watch   text;
+begin
+    v_webhook.name := p_name;
+    v_webhook.url := p_url;
+    v_webhook.allow := coalesce(p_allow, '{}');
+    v_webhook.order_by := p_order_by;
+    v_webhook.timeout := p_timeout;
+    v_webhook.max_body := p_max_body;
+    v_webhook.max_attempts := p_max_attempts;
+    v_webhook.backoff := p_backoff;
+    v_webhook.max_backoff := p_max_backoff;
+    v_webhook.concurrency := p_concurrency;
+    v_webhook.keep := p_keep;
+    select w.* into v_before from recovery.webhook as w where w.name = p_name for update;
+    if found and not coalesce(p_replace, false) then
+        perform recovery._fail('RC010', format('there is a webhook %s already, for %s', p_name, v_before.url),
+            'Give another name, or replace it (p_replace, --replace): its secret, position and deliveries stay.');
+    end if;
+    v_webhook.secrets := case when p_secret is null
+        then coalesce(v_before.secrets, array[recovery._make_webhook_secret()]) else array[p_secret] end;
+    perform recovery._check_webhook(v_webhook);
+    foreach v_watch in array coalesce(p_watch, '{}') loop
+        if not exists (select from recovery._attached_watches() as w where w.name = v_watch) then
+            perform recovery._fail('RC008',
+                format('nothing is watched as %s', coalesce(quote_literal(v_watch), 'null')),
+                'See recovery.watch for the names.');
+        end if;
+    end loop;
+    insert into recovery.webhook as w (
+        name, url, secrets, allow, order_by, timeout, max_body, max_attempts, backoff, max_backoff, concurrency, keep)
+    values (
+        v_webhook.name, v_webhook.url, v_webhook.secrets, v_webhook.allow, v_webhook.order_by, v_webhook.timeout,
+        v_webhook.max_body, v_webhook.max_attempts, v_webhook.backoff, v_webhook.max_backoff, v_webhook.concurrency,
+        v_webhook.keep)
+    on conflict (name) do update
+    set url = excluded.url, secrets = excluded.secrets, allow = excluded.allow, order_by = excluded.order_by,
+        timeout = excluded.timeout, max_body = excluded.max_body, max_attempts = excluded.max_attempts,
+        backoff = excluded.backoff, max_backoff = excluded.max_backoff, concurrency = excluded.concurrency,
+        keep = excluded.keep, failures = 0;
+    perform recovery.create_consumer(
+        'webhook:' || p_name, p_after => p_after, p_watch => p_watch, p_group => p_group, p_reason => p_reason,
+        p_kind => p_kind, p_topic => p_topic, p_epoch => p_epoch);
+    return v_webhook.secrets[1];
+end
+$$;
+--;
+comment on function recovery.add_webhook(
+    text, text, text, text[], text[], text[], text[], text[], bigint[], bigint, cidr[], text, interval, integer,
+    integer, interval, interval, integer, interval, boolean
+) is
+    'Sends the events that pass all filters to a URL from now on (or after p_after), and returns the secret that they '
+    'are signed with: the given one, or a new one. p_allow: private networks that may be reached, and without TLS. '
+    'p_replace: changes the webhook of that name; its position stays. RC008 no such watch, RC010 what can''t work.';
+--;
+revoke all on function recovery.add_webhook(
+    text, text, text, text[], text[], text[], text[], text[], bigint[], bigint, cidr[], text, interval, integer,
+    integer, interval, interval, integer, interval, boolean
+) from public;
+--;
+-- sql/webhook/claim_deliveries.sql
+create or replace function recovery.claim_deliveries(p_webhook text, p_claim uuid, p_limit integer default 1)
+returns table (
+    event    bigint,
+    attempt  integer,
+    watch    text,
+    kind     text,
+    key      text,
+    body     jsonb,
+    url      text,
+    secrets  text[],
+    allow    cidr[],
+    timeout  interval,
+    max_body integer
+)
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_webhook recovery.webhook;
+    v_now     timestamptz := recovery._now();
+    v_free    integer;
+    v_dead    bigint[];
+begin
+    select w.* into v_webhook from recovery.webhook as w where w.name = p_webhook and w.paused is null for update;
+    if not found then
+        return;
+    end if;
+    -- Whoever sent these for the last time has died over it.
+    with dead as (
+        update recovery.webhook_delivery as d
+        set state = 'dead', claim = null, done = v_now,
+            error = 'the dispatcher died during the last attempt'
+        where d.webhook = p_webhook and d.state = 'pending' and d.next_at <= v_now
+          and d.claim is not null and d.attempts >= v_webhook.max_attempts
+        returning d.event
+    )
+    select array_agg(dead.event) into v_dead from dead;
+    if v_dead is not null then
+        perform recovery._promote_deliveries(p_webhook, recovery._next_in_line(p_webhook, v_dead));
+        v_now := recovery._now();  -- what comes next is due now
+    end if;
+    select greatest(0, case when v_webhook.failures < 5 then v_webhook.concurrency else 1 end - count(*)) into v_free
+    from recovery.webhook_delivery as d
+    where d.webhook = p_webhook and d.state = 'pending' and d.next_at > v_now and d.claim is not null;
+    return query
+        with due as materialized (
+            select d.event from recovery.webhook_delivery as d
+            where d.webhook = p_webhook and d.state = 'pending' and d.next_at <= v_now
+            order by d.next_at, d.event limit least(v_free, p_limit)
+        ),
+        claimed as (
+            update recovery.webhook_delivery as d
+            set claim = p_claim, attempts = d.attempts + 1,
+                next_at = v_now + v_webhook.timeout + interval '10 seconds'
+            from due where d.webhook = p_webhook and d.event = due.event
+            returning d.*
+        )
+        select c.event, c.attempts, c.watch, c.kind, c.key, c.body, v_webhook.url, v_webhook.secrets,
+            v_webhook.allow, v_webhook.timeout, v_webhook.max_body
+        from claimed as c order by c.event;
+end
+$$;
+--;
+comment on function recovery.claim_deliveries(text, uuid, integer) is
+    'What a dispatcher is to send now for a webhook; it tells by recovery.record_deliveries, with the same claim, what '
+    'became of it. What it does not tell within the timeout and ten seconds is sent again, by whoever asks then.';
+--;
+revoke all on function recovery.claim_deliveries(text, uuid, integer) from public;
+--;
+-- sql/webhook/collect_deliveries.sql
+create or replace function recovery.collect_deliveries(p_webhook text, p_limit integer default 1000)
+returns bigint
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_webhook recovery.webhook;
+    v_open    integer;
+    v_events  bigint[];
+    v_receipt text;
+    v_count   bigint;
+begin
+    select w.* into v_webhook from recovery.webhook as w where w.name = p_webhook and w.paused is null for update;
+    if not found then
+        return 0;
+    end if;
+    -- A receiver that is down for long must not fill this table: the rest waits in the outbox.
+    select count(*) into v_open from (
+        select from recovery.webhook_delivery as d
+        where d.webhook = p_webhook and d.state in ('waiting', 'pending') limit 20000) as d;
+    if v_open >= 20000 then
+        return 0;
+    end if;
+    with page as materialized (
+        select f.* from recovery.fetch('webhook:' || p_webhook, p_limit) as f
+    ),
+    added as (
+        insert into recovery.webhook_delivery as d (webhook, event, watch, kind, key, lane, body, next_at)
+        select p_webhook, p.id, p.watch, p.kind, p.key, case v_webhook.order_by when 'group' then p.group_key end,
+               jsonb_build_object(
+                   'id', p.id, 'at', p.at, 'watch', p.watch, 'kind', p.kind, 'topic', p.topic, 'key', p.key,
+                   'group', p.group_key, 'server_epoch', p.server_epoch, 'reason', p.reason,
+                   'detector', p.detector, 'old', p.old, 'new', p.new),
+               recovery._now()
+        from page as p
+        order by p.id
+        -- It comes again if somebody has moved the consumer back: then it is meant to be sent again.
+        on conflict (webhook, event) do update
+        set state = 'waiting', attempts = 0, next_at = excluded.next_at, claim = null, done = null, body = excluded.body
+        where d.state in ('delivered', 'dead')
+        returning d.event
+    )
+    select array_agg(a.event), (select p.receipt from page as p order by p.id desc limit 1), (select count(*) from page)
+    into v_events, v_receipt, v_count
+    from added as a;
+    if v_receipt is not null then
+        perform recovery._promote_deliveries(p_webhook, v_events);
+        perform recovery.acknowledge(v_receipt);
+    end if;
+    return v_count;
+end
+$$;
+--;
+comment on function recovery.collect_deliveries(text, integer) is
+    'Takes the next events of a webhook''s consumer: copies them into recovery.webhook_delivery and acknowledges them, '
+    'in one transaction. Returns how many; 0 too if it is paused or not known, or has 20,000 unfinished ones.';
+--;
+revoke all on function recovery.collect_deliveries(text, integer) from public;
+--;
+-- sql/webhook/current_states.sql
+create or replace function recovery.current_states(p_watch text, p_scope text, p_keys text[])
+returns text[]
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '200ms'
+as $$
+declare
+    v_watch  recovery.watch;
+    v_task   recovery.task;
+    v_parts  integer;
+    v_states jsonb;
+    v_found  text[] := '{}';
+    v_key    text;
+begin
+    select w.* into v_watch from recovery._attached_watches() as w where w.name = p_watch;
+    if not found then
+        return array_fill('unknown'::text, array[cardinality(p_keys)]);
+    end if;
+    -- A host that alters its table, or has broken it, must not hold up who asks.
+    begin
+        if p_scope = 'group' then
+            foreach v_key in array p_keys loop
+                v_found := v_found || case when recovery._is_group_open(v_watch.family, array[v_key])
+                    then 'open' else 'closed' end;
+            end loop;
+            return v_found;
+        end if;
+        v_parts := cardinality(v_watch.key_columns);
+        v_task.keys := p_keys;
+        select s.* into v_states from recovery._run_as_owner(v_watch.runner, recovery._render_sql($sql$
+            select jsonb_agg(coalesce(s.state, 'deleted') order by k.n)
+            from unnest(($1).keys) with ordinality as k (key, n)
+            left join lateral (
+                select case when ({open}) then 'open' else 'closed' end as state
+                from {relation} as r where {same} limit 1) as s on true
+            $sql$, jsonb_build_object(
+            'open', v_watch.open,
+            'relation', v_watch.relation,
+            'same', (
+                select string_agg(format('r.%I = (%s)::%s', c.name,
+                    case v_parts when 1 then 'k.key' else format('k.key::jsonb ->> %s', c.n - 1) end,
+                    v_watch.key_types[c.n]), ' and ' order by c.n)
+                from unnest(v_watch.key_columns) with ordinality as c (name, n)))), v_task) as s;
+        return recovery._to_texts(v_states);
+    exception when others then
+        return array_fill('unknown'::text, array[cardinality(p_keys)]);
+    end;
+end
+$$;
+--;
+comment on function recovery.current_states(text, text, text[]) is
+    'What rows of a watch (or with scope group: groups) are now, in the order of their keys: open, closed, deleted, or '
+    'unknown, where the table can''t be asked at once.';
+--;
+revoke all on function recovery.current_states(text, text, text[]) from public;
+--;
+-- sql/webhook/due_webhooks.sql
+create or replace function recovery.due_webhooks()
+returns table (name text, due_in interval, free integer, fresh boolean)
+language sql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select w.name, n.next_at - recovery._now(),
+        greatest(0, case when w.failures < 5 then w.concurrency else 1 end - (
+            select count(*)::integer from recovery.webhook_delivery as d
+            where d.webhook = w.name and d.state = 'pending' and d.next_at > recovery._now() and d.claim is not null)),
+        -- Once a minute it is asked in any case: so its consumer is not taken for abandoned.
+        c.name is null or c.newest < e.id or c.gaps <> '{}' or c.seen < clock_timestamp() - interval '1 minute'
+    from recovery.webhook as w
+    left join recovery.consumer as c on c.name = 'webhook:' || w.name
+    left join lateral (
+        select d.next_at from recovery.webhook_delivery as d
+        where d.webhook = w.name and d.state = 'pending' order by d.next_at limit 1) as n on true
+    cross join (
+        select greatest((select max(o.id) from recovery.outbox as o), f.id) as id from recovery.event_floor as f
+    ) as e
+    where w.paused is null
+    order by n.next_at
+$$;
+--;
+comment on function recovery.due_webhooks() is
+    'The webhooks that are not paused: in how long each has something to send (null: nothing waits), how many '
+    'deliveries may begin (one at a time while its receiver is down), and whether recovery.collect_deliveries may find '
+    'something.';
+--;
+revoke all on function recovery.due_webhooks() from public;
+--;
+-- sql/webhook/pause_webhook.sql
+create or replace function recovery.pause_webhook(p_name text, p_because text default null)
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_webhook recovery.webhook := recovery._webhook_named(p_name);
+begin
+    update recovery.webhook as w
+    set paused = coalesce(w.paused, recovery._now()), paused_because = left(p_because, 500)
+    where w.name = v_webhook.name;
+end
+$$;
+--;
+comment on function recovery.pause_webhook(text, text) is
+    'Sends nothing to a webhook until recovery.resume_webhook; its events stay in the outbox as long as its consumer '
+    'does not expire. RC010 there is none.';
+--;
+revoke all on function recovery.pause_webhook(text, text) from public;
+--;
+-- sql/webhook/prune_deliveries.sql
+create or replace function recovery.prune_deliveries(p_limit integer default 5000)
+returns bigint
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_webhook recovery.webhook;
+    v_state   text;
+    v_before  timestamptz;
+    v_some    bigint;
+    v_count   bigint := 0;
+begin
+    for v_webhook in select w.* from recovery.webhook as w order by w.name loop
+        foreach v_state in array array['delivered', 'dead'] loop
+            v_before := recovery._now() - case v_state
+                when 'dead' then v_webhook.keep else least(v_webhook.keep, interval '1 day') end;
+            -- And no more than 100,000 of each, whatever their age.
+            v_before := greatest(v_before, (
+                select d.done from recovery.webhook_delivery as d
+                where d.webhook = v_webhook.name and d.state = v_state and d.state in ('delivered', 'dead')
+                order by d.done desc offset 100000 limit 1));
+            with old as materialized (
+                select o.event from recovery.webhook_delivery as o
+                where o.webhook = v_webhook.name and o.state = v_state and o.state in ('delivered', 'dead')
+                  and o.done <= v_before
+                order by o.done limit p_limit for update skip locked
+            )
+            delete from recovery.webhook_delivery as d using old
+            where d.webhook = v_webhook.name and d.event = old.event;
+            get diagnostics v_some = row_count;
+            v_count := v_count + v_some;
+        end loop;
+    end loop;
+    return v_count;
+end
+$$;
+--;
+comment on function recovery.prune_deliveries(integer) is
+    'Forgets what was delivered a day ago and dead letters that are older than their webhook keeps them, and of both '
+    'what is beyond the newest 100,000; at most p_limit of each at a time. Returns how many.';
+--;
+revoke all on function recovery.prune_deliveries(integer) from public;
+--;
+-- sql/webhook/record_deliveries.sql
+create or replace function recovery.record_deliveries(
+    p_webhook  text,
+    p_events   bigint[],
+    p_claims   uuid[],
+    p_statuses integer[],
+    p_errors   text[],
+    p_took     interval[],
+    p_after    interval[]
+)
+returns table (event bigint, state text, next_in interval)
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_webhook recovery.webhook;
+    v_now     timestamptz := recovery._now();
+    v_row     record;
+    v_found   recovery.webhook_delivery;
+    v_done    bigint[] := '{}';
+    v_up      boolean := false;
+    v_pause   interval;
+begin
+    select w.* into v_webhook from recovery.webhook as w where w.name = p_webhook for update;
+    if not found then
+        return;
+    end if;
+    for v_row in
+        select * from unnest(p_events, p_claims, p_statuses, p_errors, p_took, p_after)
+            as r (event, claim, status, error, took, after)
+    loop
+        -- Not if somebody else has claimed it since: this dispatcher was taken for dead.
+        update recovery.webhook_delivery as d
+        set claim = null, status = v_row.status, error = left(v_row.error, 500), took = v_row.took, tried = v_now
+        where d.webhook = p_webhook and d.event = v_row.event and d.claim = v_row.claim and d.state = 'pending'
+        returning d.* into v_found;
+        continue when not found;
+        v_pause := null;
+        v_webhook.tried := v_now;
+        if v_row.error is null and v_row.status between 200 and 299 then
+            v_found.state := 'delivered';
+            v_webhook.delivered := v_now;
+            v_webhook.error := null;
+        elsif v_row.status = 410 then
+            -- "Gone": the receiver wants no more. Nothing is lost: somebody may resume it.
+            v_webhook.paused := coalesce(v_webhook.paused, v_now);
+            v_webhook.paused_because := 'the receiver answered 410 Gone';
+            v_webhook.error := left(v_row.error, 500);
+            v_pause := interval '0';
+        elsif v_found.attempts >= v_webhook.max_attempts then
+            v_found.state := 'dead';
+            v_webhook.error := left(v_row.error, 500);
+        else
+            v_webhook.error := left(v_row.error, 500);
+            v_pause := make_interval(secs => least(
+                extract(epoch from v_webhook.max_backoff),
+                extract(epoch from v_webhook.backoff) * 4 ^ least(v_found.attempts - 1, 20)) * (0.5 + random()));
+            if v_row.after is not null then
+                v_pause := greatest(v_pause, least(v_row.after, interval '1 day'));
+            end if;
+        end if;
+        if v_row.status is null or v_row.status = 429 or v_row.status >= 500 then
+            v_webhook.failures := v_webhook.failures + 1;
+        else
+            v_up := v_up or v_webhook.failures >= 5;
+            v_webhook.failures := 0;
+        end if;
+        if v_pause is null then
+            v_done := v_done || v_row.event;
+            update recovery.webhook_delivery as d set state = v_found.state, done = v_now
+            where d.webhook = p_webhook and d.event = v_row.event;
+        else
+            update recovery.webhook_delivery as d set next_at = v_now + v_pause
+            where d.webhook = p_webhook and d.event = v_row.event;
+        end if;
+        event := v_row.event;
+        state := v_found.state;
+        next_in := v_pause;
+        return next;
+    end loop;
+    if v_done <> '{}' then
+        perform recovery._promote_deliveries(p_webhook, recovery._next_in_line(p_webhook, v_done));
+    end if;
+    if v_up then
+        -- The receiver is back after an outage: its events need not wait for hours any more.
+        update recovery.webhook_delivery as d set next_at = v_now + random() * interval '5 seconds'
+        where d.webhook = p_webhook and d.state = 'pending' and d.claim is null and d.next_at > v_now;
+    end if;
+    update recovery.webhook as w
+    set paused = v_webhook.paused, paused_because = v_webhook.paused_because, failures = v_webhook.failures,
+        tried = v_webhook.tried, delivered = v_webhook.delivered, error = v_webhook.error
+    where w.name = p_webhook;
+end
+$$;
+--;
+comment on function recovery.record_deliveries(
+    text, bigint[], uuid[], integer[], text[], interval[], interval[]
+) is
+    'What became of claimed deliveries: HTTP status (null: no answer), error (null: taken), how long it took, and how '
+    'long the receiver wants us to wait. Says what each is now: delivered, dead, or pending again, and in how long. '
+    'Passes over those that somebody else has claimed meanwhile.';
+--;
+revoke all on function recovery.record_deliveries(
+    text, bigint[], uuid[], integer[], text[], interval[], interval[]
+) from public;
+--;
+-- sql/webhook/redeliver.sql
+create or replace function recovery.redeliver(p_webhook text, p_events bigint[] default null)
+returns bigint
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_webhook recovery.webhook := recovery._webhook_named(p_webhook);
+    v_events  bigint[];
+    v_missing bigint;
+begin
+    with again as (
+        update recovery.webhook_delivery as d
+        set state = 'waiting', attempts = 0, next_at = recovery._now(), claim = null, done = null
+        where d.webhook = v_webhook.name
+          and case when p_events is null then d.state = 'dead'
+              else d.event = any (p_events) and d.state in ('delivered', 'dead') end
+        returning d.event
+    )
+    select array_agg(again.event) into v_events from again;
+    select e.event into v_missing from unnest(p_events) as e (event)
+    where not exists (
+        select from recovery.webhook_delivery as d where d.webhook = v_webhook.name and d.event = e.event)
+    limit 1;
+    if v_missing is not null then
+        perform recovery._fail('RC010', format('webhook %s has no delivery of event %s', v_webhook.name, v_missing),
+            'What was delivered is kept for a day at most.');
+    end if;
+    perform recovery._promote_deliveries(v_webhook.name, v_events);
+    return coalesce(cardinality(v_events), 0);
+end
+$$;
+--;
+comment on function recovery.redeliver(text, bigint[]) is
+    'Sends dead letters again: all of a webhook, or these events, which may have been delivered, too. Each has all its '
+    'attempts once more, and the id that it had. Returns how many. RC010 no such webhook or delivery.';
+--;
+revoke all on function recovery.redeliver(text, bigint[]) from public;
+--;
+-- sql/webhook/remove_webhook.sql
+create or replace function recovery.remove_webhook(p_name text)
+returns bigint
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_webhook recovery.webhook := recovery._webhook_named(p_name);
+    v_count   bigint;
+begin
+    select count(*) into v_count from recovery.webhook_delivery as d
+    where d.webhook = p_name and d.state <> 'delivered';
+    delete from recovery.webhook as w where w.name = v_webhook.name;
+    begin
+        perform recovery.drop_consumer('webhook:' || p_name);
+    exception when sqlstate 'RC014' then
+        null;  -- somebody has dropped it
+    end;
+    return v_count;
+end
+$$;
+--;
+comment on function recovery.remove_webhook(text) is
+    'Sends nothing more to a webhook and forgets it, with its dead letters. Returns how many events it did not get. '
+    'RC010 there is none.';
+--;
+revoke all on function recovery.remove_webhook(text) from public;
+--;
+-- sql/webhook/resume_webhook.sql
+create or replace function recovery.resume_webhook(p_name text)
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_webhook recovery.webhook := recovery._webhook_named(p_name);
+begin
+    update recovery.webhook as w set paused = null, paused_because = null, failures = 0 where w.name = v_webhook.name;
+    -- Who resumes has repaired something: what waits for its next attempt is tried now.
+    update recovery.webhook_delivery as d set next_at = recovery._now()
+    where d.webhook = v_webhook.name and d.state = 'pending' and d.claim is null;
+end
+$$;
+--;
+comment on function recovery.resume_webhook(text) is
+    'Sends again what a paused webhook has to get, and tries at once what has failed. RC010 there is none.';
+--;
+revoke all on function recovery.resume_webhook(text) from public;
+--;
+-- sql/webhook/rotate_webhook.sql
+create or replace function recovery.rotate_webhook(
+    p_name text, p_secret text default null, p_finish boolean default false
+)
+returns text
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_webhook recovery.webhook := recovery._webhook_named(p_name);
+begin
+    if coalesce(p_finish, false) then
+        if p_secret is not null then
+            perform recovery._fail('RC010', 'a rotation is begun with a secret, and finished without',
+                'The newest secret is the one that stays.');
+        end if;
+        v_webhook.secrets := v_webhook.secrets[1:1];
+    else
+        p_secret := coalesce(p_secret, recovery._make_webhook_secret());
+        v_webhook.secrets := array[p_secret] || array_remove(v_webhook.secrets, p_secret);
+    end if;
+    perform recovery._check_webhook(v_webhook);
+    update recovery.webhook as w set secrets = v_webhook.secrets where w.name = p_name;
+    return v_webhook.secrets[1];
+end
+$$;
+--;
+comment on function recovery.rotate_webhook(text, text, boolean) is
+    'Gives a webhook a new secret and returns it: deliveries are signed with it and with the old ones, until p_finish '
+    'takes these away. RC010 there is none, or a bad secret, or more than four.';
+--;
+revoke all on function recovery.rotate_webhook(text, text, boolean) from public;
+--;
+-- sql/webhook/webhook_target.sql
+create or replace function recovery.webhook_target(p_name text)
+returns table (url text, secrets text[], allow cidr[], timeout interval, max_body integer)
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform recovery._webhook_named(p_name);
+    return query select w.url, w.secrets, w.allow, w.timeout, w.max_body from recovery.webhook as w
+        where w.name = p_name;
+end
+$$;
+--;
+comment on function recovery.webhook_target(text) is
+    'Where and how a webhook is sent to, with its secrets: for who sends. RC010 there is none.';
+--;
+revoke all on function recovery.webhook_target(text) from public;
+--;
 -- sql/status/_examinations.sql
 create or replace function recovery._examinations()
 returns table (name text, call text)
@@ -14004,7 +15058,8 @@ as $$
         ('transactions', 'recovery._examine_transactions($2)'),
         ('events', 'recovery._examine_events()'),
         ('consumers', 'recovery._examine_consumers($2)'),
-        ('replication', 'recovery._examine_replication()')
+        ('replication', 'recovery._examine_replication()'),
+        ('webhooks', 'recovery._examine_webhooks($2)')
     ) as e (name, call)
 $$;
 --;
@@ -14710,6 +15765,65 @@ comment on function recovery._examine_watch(recovery.watch) is
     'recovery.examine().';
 --;
 revoke all on function recovery._examine_watch(recovery.watch) from public;
+--;
+-- sql/status/_examine_webhooks.sql
+create or replace function recovery._examine_webhooks(p_patience interval)
+returns setof recovery.finding
+language sql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    with w as materialized (select s.* from recovery.webhook_status as s)
+    select 'webhook-unsent', 'error', 'webhook', w.name,
+        format('nobody sends: an event has been due for %s', date_trunc('second', recovery._now() - d.next_at)),
+        'recovery webhooks run', null::text[]
+    from w cross join lateral (
+        select d.next_at from recovery.webhook_delivery as d
+        where d.webhook = w.name and d.state = 'pending' order by d.next_at limit 1) as d
+    where w.paused is null and d.next_at < recovery._now() - p_patience
+    union all
+    -- What nobody has collected is not due yet; who sends asks for it at least once a minute.
+    select 'webhook-unsent', 'error', 'webhook', w.name,
+        format('nobody sends: nobody has asked for its events for %s',
+            date_trunc('second', clock_timestamp() - c.seen)),
+        'recovery webhooks run', null
+    from w join recovery.consumer as c on c.name = 'webhook:' || w.name
+    where w.paused is null and w.lag > p_patience and c.seen < clock_timestamp() - p_patience - interval '1 minute'
+      and not exists (select from recovery.webhook_delivery as d where d.webhook = w.name and d.state = 'pending'
+          and d.next_at < recovery._now() - p_patience)
+    union all
+    select 'webhook-down', 'error', 'webhook', w.name,
+        format('its receiver is down: %s attempts have failed, the last one with: %s', w.failures, w.error),
+        format('recovery webhook test %s', w.name), null
+    from w where w.state = 'down'
+    union all
+    select 'webhook-paused', 'warning', 'webhook', w.name,
+        format('paused since %s: %s', to_char(w.paused, 'YYYY-MM-DD HH24:MI'), coalesce(w.paused_because, 'by hand')),
+        format('recovery webhook resume %s', w.name), null
+    from w where w.paused is not null
+    union all
+    select 'webhook-dead', 'warning', 'webhook', w.name,
+        format('%s events were given up, the last one with: %s', w.dead, coalesce(l.error, 'no answer')),
+        format('recovery webhook dead %1$s, then recovery webhook redeliver %1$s', w.name), null
+    from w cross join lateral (
+        select d.error from recovery.dead_letter as d where d.webhook = w.name order by d.died desc limit 1) as l
+    union all
+    select 'webhook-rotating', 'note', 'webhook', w.name,
+        format('signs with %s secrets', w.secrets),
+        format('once the receiver knows the newest one: recovery webhook rotate %s --finish', w.name), null
+    from w where w.secrets > 1
+    union all
+    select 'webhook-consumer', 'error', 'webhook', w.name,
+        'its consumer was dropped: it gets no more events',
+        format('recovery webhook add %s --name %s --replace, with its filters', w.url, w.name), null
+    from w where not exists (select from recovery.consumer as c where c.name = 'webhook:' || w.name)
+$$;
+--;
+comment on function recovery._examine_webhooks(interval) is
+    'Webhooks that nobody sends, that nobody takes, and what they have given up. For recovery.examine().';
+--;
+revoke all on function recovery._examine_webhooks(interval) from public;
 --;
 -- sql/status/_examine_work.sql
 create or replace function recovery._examine_work()
@@ -15763,6 +16877,145 @@ comment on column recovery.setting_status.changed_at is 'When it was set; null f
 --;
 comment on column recovery.setting_status.changed_by is 'Role that set it; null for a default.';
 --;
+-- sql/webhook/dead_letter.sql
+create or replace view recovery.dead_letter as
+select
+    d.webhook,
+    d.event,
+    (d.body ->> 'at')::timestamptz as at,
+    d.watch,
+    d.kind,
+    d.key,
+    d.body ->> 'group' as group_key,
+    d.attempts,
+    d.status,
+    d.error,
+    d.done as died
+from recovery.webhook_delivery as d
+where d.state = 'dead';
+--;
+comment on view recovery.dead_letter is
+    'Events that the receiver of a webhook did not take, however often they were sent; recovery.redeliver sends them '
+    'again.';
+--;
+comment on column recovery.dead_letter.webhook is 'Name of the webhook.';
+--;
+comment on column recovery.dead_letter.event is 'Id of the event.';
+--;
+comment on column recovery.dead_letter.at is 'Time of the event.';
+--;
+comment on column recovery.dead_letter.watch is 'Watch of the event.';
+--;
+comment on column recovery.dead_letter.kind is 'Kind of the event.';
+--;
+comment on column recovery.dead_letter.key is 'Key of the row or group.';
+--;
+comment on column recovery.dead_letter.group_key is 'Group of the row.';
+--;
+comment on column recovery.dead_letter.attempts is 'How often it was sent.';
+--;
+comment on column recovery.dead_letter.status is 'HTTP status of the last answer; null: there was none.';
+--;
+comment on column recovery.dead_letter.error is 'What went wrong at last.';
+--;
+comment on column recovery.dead_letter.died is 'When it was given up.';
+--;
+-- sql/webhook/webhook_status.sql
+create or replace view recovery.webhook_status as
+select
+    w.name,
+    w.url,
+    case when w.paused is not null then 'paused'
+         when w.failures >= 5 then 'down'
+         when w.failures > 0 then 'failing'
+         else 'active' end as state,
+    c.filters,
+    c.behind,
+    c.lag,
+    n.unfinished,
+    n.dead,
+    w.delivered,
+    w.tried,
+    w.error,
+    w.failures,
+    w.paused,
+    w.paused_because,
+    w.allow,
+    w.order_by,
+    w.timeout,
+    w.max_body,
+    w.max_attempts,
+    w.backoff,
+    w.max_backoff,
+    w.concurrency,
+    w.keep,
+    cardinality(w.secrets) as secrets,
+    w.created
+from recovery.webhook as w
+left join recovery.consumer_status as c on c.name = 'webhook:' || w.name
+cross join lateral (
+    select
+        (select count(*) from recovery.webhook_delivery as d
+         where d.webhook = w.name and d.state in ('waiting', 'pending')) as unfinished,
+        (select count(*) from recovery.webhook_delivery as d
+         where d.webhook = w.name and d.state = 'dead' and d.state in ('delivered', 'dead')) as dead) as n;
+--;
+comment on view recovery.webhook_status is
+    'Every webhook: where it is sent to, how far it is, and what its receiver says.';
+--;
+comment on column recovery.webhook_status.name is 'Name of the webhook.';
+--;
+comment on column recovery.webhook_status.url is 'Where events are sent.';
+--;
+comment on column recovery.webhook_status.state is
+    'active; failing (the last attempts found no receiver); down (five or more: one delivery is tried at a time); '
+    'paused.';
+--;
+comment on column recovery.webhook_status.filters is 'Which events it gets.';
+--;
+comment on column recovery.webhook_status.behind is 'Events that nobody has collected for it yet, about.';
+--;
+comment on column recovery.webhook_status.lag is 'Age of the oldest of them.';
+--;
+comment on column recovery.webhook_status.unfinished is 'Events that are collected, and neither delivered nor dead.';
+--;
+comment on column recovery.webhook_status.dead is 'Dead letters.';
+--;
+comment on column recovery.webhook_status.delivered is 'When the receiver last took an event.';
+--;
+comment on column recovery.webhook_status.tried is 'When the last attempt ended.';
+--;
+comment on column recovery.webhook_status.error is
+    'What the last failure was; null once the receiver has taken an event.';
+--;
+comment on column recovery.webhook_status.failures is 'Attempts in a row that found the receiver down.';
+--;
+comment on column recovery.webhook_status.paused is 'Since when it is paused.';
+--;
+comment on column recovery.webhook_status.paused_because is 'Why.';
+--;
+comment on column recovery.webhook_status.allow is 'Private networks that may be reached.';
+--;
+comment on column recovery.webhook_status.order_by is 'row or group.';
+--;
+comment on column recovery.webhook_status.timeout is 'For one attempt.';
+--;
+comment on column recovery.webhook_status.max_body is 'Bytes of a body at most.';
+--;
+comment on column recovery.webhook_status.max_attempts is 'After so many an event is a dead letter.';
+--;
+comment on column recovery.webhook_status.backoff is 'Pause after the first failure.';
+--;
+comment on column recovery.webhook_status.max_backoff is 'And at most.';
+--;
+comment on column recovery.webhook_status.concurrency is 'Deliveries at the same time, at most.';
+--;
+comment on column recovery.webhook_status.keep is 'How long dead letters are kept.';
+--;
+comment on column recovery.webhook_status.secrets is 'How many secrets it has: more than one while it is rotated.';
+--;
+comment on column recovery.webhook_status.created is 'When it was added.';
+--;
 -- sql/status/open_transaction.sql
 create or replace view recovery.open_transaction as
 select
@@ -16216,6 +17469,32 @@ grant execute on procedure
 to recovery_server;
 --;
 grant select on recovery.process to recovery_server, recovery_listener;
+--;
+-- recovery.consumer_status tells by it how far behind a consumer is; up to PostgreSQL 16 it fails without.
+grant select on sequence recovery.outbox_id_seq to recovery_server, recovery_listener;
+--;
+-- Webhooks: their secrets are for who sends, through functions; neither table can be read.
+grant execute on function recovery._examine_webhooks(interval) to recovery_server, recovery_listener;
+--;
+grant select on recovery.webhook_status, recovery.dead_letter to recovery_server, recovery_listener;
+--;
+grant execute on function
+    recovery.add_webhook(
+        text, text, text, text[], text[], text[], text[], text[], bigint[], bigint, cidr[], text, interval, integer,
+        integer, interval, interval, integer, interval, boolean),
+    recovery.remove_webhook(text),
+    recovery.pause_webhook(text, text),
+    recovery.resume_webhook(text),
+    recovery.rotate_webhook(text, text, boolean),
+    recovery.redeliver(text, bigint[]),
+    recovery.webhook_target(text),
+    recovery.due_webhooks(),
+    recovery.collect_deliveries(text, integer),
+    recovery.claim_deliveries(text, uuid, integer),
+    recovery.record_deliveries(text, bigint[], uuid[], integer[], text[], interval[], interval[]),
+    recovery.prune_deliveries(integer),
+    recovery.current_states(text, text, text[])
+to recovery_server;
 --;
 reset check_function_bodies;
 --;

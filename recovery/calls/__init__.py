@@ -23,6 +23,7 @@ from recovery.calls import (
     status,
     watch,
     watchdog,
+    webhook,
 )
 from recovery.calls.core import (
     AnyAsyncConnection,
@@ -59,4 +60,5 @@ __all__ = [
     "text",
     "watch",
     "watchdog",
+    "webhook",
 ]

@@ -14,7 +14,18 @@ import typer
 
 from recovery import calls, closing
 from recovery._version import VERSION
-from recovery.cli import USAGE, close, config, consumers, events, show, supervise, target
+from recovery.cli import (
+    USAGE,
+    close,
+    config,
+    consumers,
+    events,
+    relay,
+    show,
+    supervise,
+    target,
+    webhook,
+)
 from recovery.cli.choices import Action, AsJson, DryRun, Dsn, Policy
 
 __all__ = ["app", "run"]
@@ -30,9 +41,12 @@ app = typer.Typer(
 )
 app.add_typer(config.commands)
 app.add_typer(consumers.commands)
+app.add_typer(webhook.commands)
+app.add_typer(webhook.looking)
 app.command()(close.close)
 app.command()(events.events)
 app.command("run", cls=supervise.Command)(supervise.run)
+app.command()(relay.relay)
 
 
 def run(args: Sequence[str]) -> int:

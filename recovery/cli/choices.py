@@ -18,6 +18,7 @@ __all__ = [
     "Groups",
     "Kind",
     "Kinds",
+    "Order",
     "Policy",
     "Reasons",
     "Scope",
@@ -65,6 +66,13 @@ class Kind(StrEnum):
     broken = "broken"
     repaired = "repaired"
     gap = "gap"
+
+
+class Order(StrEnum):
+    """Of the deliveries of a webhook."""
+
+    row = "row"
+    group = "group"
 
 
 class Policy(StrEnum):

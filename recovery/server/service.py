@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import partial
 from types import FrameType
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from recovery import calls
 from recovery.calls import seconds
@@ -27,6 +27,9 @@ from recovery.server.boot import boot
 from recovery.server.keeper import Keeper, check_intervals
 from recovery.server.server import Server
 from recovery.types import Binding, Policy
+
+if TYPE_CHECKING:
+    from recovery.webhooks.dispatcher import Dispatcher
 
 __all__ = ["Heir", "Service", "serve"]
 
@@ -54,6 +57,7 @@ class Service:
         sweep: float | None = 5.0,
         listen: bool = True,
         poll: float = 1.0,
+        webhooks: bool = False,
         bind: Binding | None = "session",
         heir: Heir = None,
         signals: bool = False,
@@ -96,6 +100,7 @@ class Service:
         )
         self._sweep = sweep
         self._listen, self._poll = listen, poll
+        self._dispatcher = _dispatcher(target if direct is None else direct) if webhooks else None
         self._bind = bind
         self._heir = heir
         self._signals = signals
@@ -183,6 +188,8 @@ class Service:
             self._keeper.start()
             if self._listener is not None:
                 self._listener.start()
+            if self._dispatcher is not None:
+                self._dispatcher.start()
         except BaseException:
             self._close()
             raise
@@ -201,6 +208,8 @@ class Service:
         except ConnectionFailed as error:
             _log.warning("shutdown of %s failed, a sweep will finish it: %s", server.name, error)
         finally:
+            if self._dispatcher is not None:
+                self._dispatcher.stop()
             if self._listener is not None:
                 self._listener.stop()
             server.bus.close()
@@ -238,6 +247,12 @@ def _leave(number: int, frame: FrameType | None) -> None:
     raise SystemExit(128 + number)
 
 
+def _dispatcher(target: Target) -> Dispatcher:
+    from recovery.webhooks.dispatcher import Dispatcher  # it takes a while, and few need it
+
+    return Dispatcher(target)
+
+
 def _is_engine(target: Any) -> bool:
     sa = sys.modules.get("sqlalchemy")
     return sa is not None and isinstance(getattr(target, "sync_engine", target), sa.Engine)
@@ -251,6 +266,7 @@ def serve(
     sweep: float | None = 5.0,
     listen: bool = True,
     poll: float = 1.0,
+    webhooks: bool = False,
     bind: Binding | None = "session",
     heir: Heir = None,
     signals: bool = False,
@@ -284,6 +300,8 @@ def serve(
         sweep: seconds between sweeps, 5 by default; None for none.
         listen: feed `Server.bus` (default).
         poll: seconds between reads when nothing wakes the listener, 1 by default.
+        webhooks: send what all webhooks of the database have to get (`recovery.webhooks`),
+            beside whoever else does; at the end what is under way is finished.
         bind: ``session`` (default), ``transaction`` (PgBouncer) or None.
         heir: who takes the open work over at the end: a server, an epoch, or a
             function that says so then.
@@ -311,6 +329,7 @@ def serve(
         sweep=sweep,
         listen=listen,
         poll=poll,
+        webhooks=webhooks,
         bind=bind,
         heir=heir,
         signals=signals,

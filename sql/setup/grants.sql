@@ -207,3 +207,27 @@ grant execute on procedure
 to recovery_server;
 
 grant select on recovery.process to recovery_server, recovery_listener;
+
+-- recovery.consumer_status tells by it how far behind a consumer is; up to PostgreSQL 16 it fails without.
+grant select on sequence recovery.outbox_id_seq to recovery_server, recovery_listener;
+
+-- Webhooks: their secrets are for who sends, through functions; neither table can be read.
+grant execute on function recovery._examine_webhooks(interval) to recovery_server, recovery_listener;
+grant select on recovery.webhook_status, recovery.dead_letter to recovery_server, recovery_listener;
+grant execute on function
+    recovery.add_webhook(
+        text, text, text, text[], text[], text[], text[], text[], bigint[], bigint, cidr[], text, interval, integer,
+        integer, interval, interval, integer, interval, boolean),
+    recovery.remove_webhook(text),
+    recovery.pause_webhook(text, text),
+    recovery.resume_webhook(text),
+    recovery.rotate_webhook(text, text, boolean),
+    recovery.redeliver(text, bigint[]),
+    recovery.webhook_target(text),
+    recovery.due_webhooks(),
+    recovery.collect_deliveries(text, integer),
+    recovery.claim_deliveries(text, uuid, integer),
+    recovery.record_deliveries(text, bigint[], uuid[], integer[], text[], interval[], interval[]),
+    recovery.prune_deliveries(integer),
+    recovery.current_states(text, text, text[])
+to recovery_server;

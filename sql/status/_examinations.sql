@@ -22,7 +22,8 @@ as $$
         ('transactions', 'recovery._examine_transactions($2)'),
         ('events', 'recovery._examine_events()'),
         ('consumers', 'recovery._examine_consumers($2)'),
-        ('replication', 'recovery._examine_replication()')
+        ('replication', 'recovery._examine_replication()'),
+        ('webhooks', 'recovery._examine_webhooks($2)')
     ) as e (name, call)
 $$;
 

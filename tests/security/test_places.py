@@ -114,6 +114,18 @@ def listens(world: World, conn: Connection) -> None:
     conn.execute("select * from recovery.fetch('listens')").fetchall()
 
 
+def asks_before_it_delivers(world: World, conn: Connection) -> None:
+    for table in TABLES:
+        watch = f"app.{table.name}"
+        found = world.dba.execute(
+            "select key, group_key from recovery.event where watch = %s and key <> '' limit 1",
+            (watch,),
+        ).fetchone()
+        assert found is not None
+        conn.execute("select recovery.current_states(%s, 'row', array[%s])", (watch, found[0]))
+        conn.execute("select recovery.current_states(%s, 'group', array[%s])", (watch, found[1]))
+
+
 ENTRIES: list[tuple[Entry, str, list[str]]] = [
     (boots, "c", ["superuser", "server", "owner"]),
     (sweeps, "c", ["superuser", "server", "owner"]),
@@ -121,6 +133,7 @@ ENTRIES: list[tuple[Entry, str, list[str]]] = [
     (closes, "o", ["superuser", "owner"]),
     (previews, "p", ["superuser", "server", "owner"]),
     (shows_status, "s", ["superuser", "server", "owner", "listener"]),
+    (asks_before_it_delivers, "", ["superuser", "server", "owner"]),
     (watches_the_clock, "w", ["superuser", "server", "owner"]),
     (attaches, "a", ["superuser", "team_a"]),
     (supervises, "v", ["superuser", "team_a"]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from helpers import wait_for_lock
-from recovery import calls
+from recovery import calls, webhooks
+from recovery.errors import InvalidArgument
 from sql.jobs import (
     Connection,
     attach,
@@ -842,3 +844,64 @@ def test_t34_an_advisory_lock_delays_and_no_more(people: People) -> None:
     stranger.execute("select pg_advisory_unlock(%s)", (server.epoch,))
     with refused("RC001"):
         insertion.result(10)
+
+
+ADD_WEBHOOK = (
+    "select recovery.add_webhook('hook', 'https://example.com/', p_allow => '{10.0.0.0/8}')"
+)
+
+
+def test_t35_a_servers_login_decides_where_events_go(people: People) -> None:
+    people.permit("team_a")
+    for who in ("listener", "app", "team_a", "stranger"):
+        with refused("42501"):
+            people.session(who).execute(ADD_WEBHOOK.encode())
+    server = people.session("server")
+    server.execute(ADD_WEBHOOK.encode())
+    assert value(server, "select url from recovery.webhook_status") == "https://example.com/"
+
+
+def test_t36_the_secrets_of_webhooks_are_for_who_sends(people: People) -> None:
+    people.permit("team_a")
+    server = people.session("server")
+    secret = value(server, ADD_WEBHOOK)
+    statements = (
+        "select secrets from recovery.webhook",
+        "select recovery.webhook_target('hook')",
+        "select recovery.claim_deliveries('hook', gen_random_uuid())",
+        "select recovery.rotate_webhook('hook', p_finish => true)",
+        "select body from recovery.webhook_delivery",
+    )
+    for who in ("listener", "app", "team_a", "stranger"):
+        conn = people.session(who)
+        for statement in statements:
+            with refused("42501"):
+                conn.execute(statement.encode())
+    with refused("42501"):
+        server.execute(statements[0].encode())
+    assert value(server, "select secrets from recovery.webhook_target('hook')") == [secret]
+    seen = people.session("listener").execute("select * from recovery.webhook_status").fetchall()
+    assert "hook" in str(seen)
+    assert secret not in str(seen)
+
+
+def test_t37_a_url_reaches_no_private_network(people: People) -> None:
+    async def resolver(host: str, port: int) -> list[str]:
+        return ["::ffff:10.0.0.7", "127.0.0.1"]
+
+    server = people.session("server")
+    for url in ("https://10.0.0.7/", "https://[::ffff:127.0.0.1]/", "http://127.0.0.1/"):
+        with pytest.raises(InvalidArgument):
+            webhooks.add(server, "hook", url)
+    with socket.create_server(("127.0.0.1", 0)) as inside:
+        inside.settimeout(0.1)
+        port = inside.getsockname()[1]
+        for name, url in enumerate(
+            (f"https://localhost:{port}/", f"https://127.1:{port}/", f"https://public.test:{port}/")
+        ):
+            webhooks.add(server, str(name), url)
+            given = resolver if "public" in url else None
+            attempt = webhooks.send_test(server, str(name), resolver=given)
+            assert str(attempt.error).startswith("not sent: ")
+        with pytest.raises(TimeoutError):
+            inside.accept()
