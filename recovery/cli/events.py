@@ -119,7 +119,7 @@ def begin(conn: psycopg.Connection[Any], after: int | None, since: str | None) -
                 f"{since!r} is no time: 10min, '2 hours', 04:58 (today), 2026-11-26T04:58"
             ) from None
     assert after is not None
-    if after <= floor and floor > 0:
+    if after < floor or (since is not None and after == floor > 0):
         _hint(f"events up to {floor} are no longer kept (recovery config get event_retention)")
     return max(after, floor)
 
