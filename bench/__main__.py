@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bench import attach, boot, closing, failover, writing
+from bench import attach, boot, closing, events, failover, writing
 from bench._setup import FLUSH, Options
 
 WHAT = {"closing": closing.run, "boot": boot.run, "writing": writing.run,
-        "failover": failover.run, "attach": attach.run}  # fmt: skip
+        "failover": failover.run, "attach": attach.run, "events": events.run}  # fmt: skip
 
 
 def main() -> None:
@@ -30,9 +30,15 @@ def main() -> None:
                         help="how commits become durable (closing off; writing off and 2ms)")  # fmt: skip
     parser.add_argument("--life", choices=list(writing.LIVES), action="append", default=[],
                         help="writing: only this life of a row (all)")  # fmt: skip
+    parser.add_argument(
+        "--events", type=int, default=1_000_000, help="events: how many (%(default)s)"
+    )
+    parser.add_argument("--part", choices=events.PARTS, action="append", default=[],
+                        help="events: only this part (all)")  # fmt: skip
     given = parser.parse_args()
     options = Options(given.major, tuple(given.flush), given.rounds, given.rows, given.seconds, given.clients,
-                      given.sizes, given.batch, tuple(given.sql), tuple(given.life))  # fmt: skip
+                      given.sizes, given.batch, tuple(given.sql), tuple(given.life),
+                      given.events, tuple(given.part))  # fmt: skip
     names = list(WHAT) if "all" in given.what else given.what
     for name in names:
         WHAT[name](options)

@@ -46,6 +46,8 @@ class Options:
     batch: int | None
     versions: tuple[Path, ...]
     lives: tuple[str, ...]
+    events: int
+    parts: tuple[str, ...]
 
     def labels(self) -> dict[str, Path]:
         """The versions of the SQL by name: the tree's own unless others were given."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import Enum
@@ -85,6 +85,24 @@ class Event:
     def from_row(cls, row: Sequence[Any]) -> Self:
         """From columns in the order of the attributes."""
         return cls(*(*row[:10], from_json(row[10]), from_json(row[11])))
+
+    @classmethod
+    def from_rows(cls, rows: Iterable[Sequence[Any]]) -> Iterator[Self]:
+        """From rows that begin with those columns; images of the same text are one object.
+
+        Most events of a page, and all of a record, have the same ones: so they are parsed once.
+        """
+        known: dict[str | bytes, Any] = {}
+
+        def image(value: Any) -> Any:
+            if not isinstance(value, str | bytes):
+                return value
+            if value not in known:
+                known[value] = from_json(value)
+            return known[value]
+
+        for row in rows:
+            yield cls(*row[:10], image(row[10]), image(row[11]))
 
     def to_json(self) -> str:
         """One line of JSON; `at` in ISO 8601."""

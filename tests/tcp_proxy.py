@@ -107,5 +107,7 @@ class Proxy:
             while data := source.recv(65536):
                 self._flowing.wait()
                 sink.sendall(data)
-            self._flowing.wait()
+        # A server that was killed resets the connection: the client must hear of that, too.
+        self._flowing.wait()
+        with contextlib.suppress(OSError):
             sink.shutdown(socket.SHUT_WR)

@@ -9118,7 +9118,7 @@ revoke all on function recovery._close_batch(
 --;
 -- sql/closing/_close_event_sql.sql
 create or replace function recovery._close_event_sql(
-    p_watch recovery.watch, p_n integer, p_image jsonb, p_selection text, p_heir boolean
+    p_watch recovery.watch, p_n integer, p_image jsonb, p_selection text, p_heir boolean, p_records boolean
 )
 returns text
 language plpgsql
@@ -9131,12 +9131,7 @@ declare
     v_plain constant boolean := (p_image -> 'plain')::boolean;
     v_same  constant boolean := (p_image -> 'same')::boolean;
     v_diff  constant boolean := p_watch.diff and not p_heir;
-    v_kind  constant text := case
-        when p_heir then $sql$'adopted'$sql$
-        when p_watch.attempts is null then $sql$'closed'$sql$
-        else format($sql$case when u.tries < %s%s then 'requeued' else 'closed' end$sql$, p_watch.max_attempts,
-            case when p_watch.free_reasons <> '{}' then format(' or ($1).reason = any(%L::text[])',
-                p_watch.free_reasons::text) else '' end) end;
+    v_kind  constant text := recovery._close_kind_sql(p_watch, p_heir);
     v_new   constant text := case when p_image ->> 'fixed' is not null then format('(select n.new from n%s as n)', p_n)
                                   when v_plain then 'to_jsonb(j.*)'
                                   else 'u.new' end;
@@ -9145,39 +9140,17 @@ declare
                                   when v_plain then 'to_jsonb(i.*)'
                                   else 'u.old' end;
 begin
-    if v_same and p_image ->> 'fixed' is not null and p_selection <> 'groups' and not p_heir then
+    if p_records then
         return recovery._render_sql($sql$
-                select {n} as pos, {watch!l}::text as watch, u.kind, {topic!l}::text as topic, u.owner,
-                       case when cardinality(u.keys) = 1 then u.keys[1] end as key,
-                       case when cardinality(u.keys) = 1 then u.grps[1] end as grp,
-                       f.old, (select n.new from n{n} as n) as new, 0 as ord,
-                       case when cardinality(u.keys) > 1 then u.keys end as keys,
-                       case when cardinality(u.keys) > 1 then u.grps end as grps
-                from (
-                    select u.owner, u.kind, array_agg(u.key) as keys, {groups} as grps
-                    from (
-                        select u.owner, u.key, u.grp, {kind} as kind, (row_number() over () - 1) / 100 as place
-                        from u{n} as u cross join f{n} as f
-                        where {equal}
-                    ) as u
-                    group by u.owner, u.kind, u.place
-                ) as u
-                cross join f{n} as f
-                union all
-                select {n}, {watch!l}, {kind}, {topic!l}, u.owner, u.key, u.grp, to_jsonb(i.*),
-                       (select n.new from n{n} as n), 0, null, null
-                from u{n} as u
-                cross join f{n} as f
-                cross join lateral (select {old}) as i
-                where not ({equal})
-        $sql$, jsonb_build_object(
-            'n', p_n,
-            'watch', p_watch.name,
-            'topic', p_watch.topic,
-            'kind', v_kind,
-            'groups', case when p_watch.group_by is null then 'null::text[]' else 'array_agg(u.grp)' end,
-            'equal', p_image -> 'equal',
-            'old', p_image -> 'old'));
+                select {n} as pos, {watch!l}::text as watch, a.kind, {topic!l}::text as topic, a.owner,
+                       case when cardinality(a.keys) = 1 then a.keys[1] end as key,
+                       case when cardinality(a.keys) = 1 then a.grps[1] end as grp,
+                       coalesce(a.own, (select f.old from f{n} as f)) as old,
+                       (select n.new from n{n} as n) as new, 0 as ord,
+                       case when cardinality(a.keys) > 1 then a.keys end as keys,
+                       case when cardinality(a.keys) > 1 then a.grps end as grps
+                from a{n} as a
+        $sql$, jsonb_build_object('n', p_n, 'watch', p_watch.name, 'topic', p_watch.topic));
     end if;
     return recovery._render_sql($sql$
                 select {n} as pos, {watch!l}::text as watch, {kind}::text as kind, {topic!l}::text as topic,
@@ -9202,11 +9175,11 @@ begin
 end
 $$;
 --;
-comment on function recovery._close_event_sql(recovery.watch, integer, jsonb, text, boolean) is
+comment on function recovery._close_event_sql(recovery.watch, integer, jsonb, text, boolean, boolean) is
     'The part of the statement that closes which lists the events of the rows of the n-th watch: rows that had the '
     'same values, and get the same, a hundred at a time.';
 --;
-revoke all on function recovery._close_event_sql(recovery.watch, integer, jsonb, text, boolean) from public;
+revoke all on function recovery._close_event_sql(recovery.watch, integer, jsonb, text, boolean, boolean) from public;
 --;
 -- sql/closing/_close_groups_sql.sql
 create or replace function recovery._close_groups_sql(
@@ -9314,6 +9287,27 @@ comment on function recovery._close_image(recovery.watch, boolean) is
 --;
 revoke all on function recovery._close_image(recovery.watch, boolean) from public;
 --;
+-- sql/closing/_close_kind_sql.sql
+create or replace function recovery._close_kind_sql(p_watch recovery.watch, p_heir boolean)
+returns text
+language sql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select case
+        when p_heir then $sql$'adopted'$sql$
+        when p_watch.attempts is null then $sql$'closed'$sql$
+        else format($sql$case when u.tries < %s%s then 'requeued' else 'closed' end$sql$, p_watch.max_attempts,
+            case when p_watch.free_reasons <> '{}' then format(' or ($1).reason = any(%L::text[])',
+                p_watch.free_reasons::text) else '' end) end
+$$;
+--;
+comment on function recovery._close_kind_sql(recovery.watch, boolean) is
+    'The kind of the event of a row of u<n> that the statement that closes has changed.';
+--;
+revoke all on function recovery._close_kind_sql(recovery.watch, boolean) from public;
+--;
 -- sql/closing/_close_lifeless.sql
 create or replace function recovery._close_lifeless(
     p_detector text, p_limit integer, p_lock_wait interval,
@@ -9392,6 +9386,40 @@ comment on function recovery._close_lifeless(text, integer, interval) is
     'if that still says so, and no active fuse guards it. o_more false: there were none, or another sweeper has them.';
 --;
 revoke all on function recovery._close_lifeless(text, integer, interval) from public;
+--;
+-- sql/closing/_close_records_sql.sql
+create or replace function recovery._close_records_sql(p_watch recovery.watch, p_n integer, p_image jsonb)
+returns text
+language sql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    -- One pass: rows with the values of the first one a hundred at a time, any other one by itself.
+    select recovery._render_sql($sql$
+        a{n} as materialized (
+            select u.owner, {kind} as kind, array_agg(u.key) as keys, {groups} as grps,
+                   (array_agg(to_jsonb(i.*)) filter (where not u.same))[1] as own
+            from (
+                select u.*, {equal} as same, row_number() over () - 1 as place
+                from u{n} as u cross join f{n} as f
+            ) as u
+            cross join lateral (select {old}) as i
+            group by u.owner, 2, case when u.same then u.place / 100 else -1 - u.place end
+        ),
+        $sql$, jsonb_build_object(
+        'n', p_n,
+        'kind', recovery._close_kind_sql(p_watch, false),
+        'groups', case when p_watch.group_by is null then 'null::text[]' else 'array_agg(u.grp)' end,
+        'equal', p_image -> 'equal',
+        'old', p_image -> 'old'))
+$$;
+--;
+comment on function recovery._close_records_sql(recovery.watch, integer, jsonb) is
+    'The part of the statement that closes which gathers rows that had the same values, and get the same, into '
+    'records of a hundred events.';
+--;
+revoke all on function recovery._close_records_sql(recovery.watch, integer, jsonb) from public;
 --;
 -- sql/closing/_close_rows.sql
 create or replace function recovery._close_rows(
@@ -9638,6 +9666,7 @@ as $$
 /* One statement closes one batch of a family and writes its events.
 
    n<n>, v<n>, u<n>, f<n>  the rows of watch n: see recovery._close_update_sql
+   a<n>                    its events, gathered: see recovery._close_records_sql
    k, o                    groups with events of their own: see recovery._close_groups_sql
    e                       the events, ordered: groups as keys lists them, watches by position, rows by order_by,
                            then the group's own
@@ -9665,7 +9694,8 @@ declare
     v_counts text[];
     v_open   text[];
     v_head   recovery.watch;
-    v_groups record;
+    v_groups  record;
+    v_records boolean;
 begin
     for v_watch in
         select w.* from recovery._attached_watches() as w
@@ -9678,8 +9708,14 @@ begin
         v_ctes := v_ctes
             || recovery._close_update_sql(v_watch, v_n, v_image, p_selection, p_owner, p_guard, p_careful, p_failing,
                 p_heir);
-        v_events := v_events || recovery._close_event_sql(v_watch, v_n, v_image, p_selection, p_heir);
-        v_counts := v_counts || format('select %L::text, count(*) from u%s', v_watch.name, v_n);
+        v_records := p_selection <> 'groups' and (v_image -> 'same')::boolean and v_image ->> 'fixed' is not null;
+        if v_records then
+            v_ctes := v_ctes || recovery._close_records_sql(v_watch, v_n, v_image);
+        end if;
+        v_events := v_events || recovery._close_event_sql(v_watch, v_n, v_image, p_selection, p_heir, v_records);
+        v_counts := v_counts || format(case when v_records
+            then 'select %L::text, coalesce(sum(cardinality(a.keys)), 0) from a%s as a'
+            else 'select %L::text, count(*) from u%s' end, v_watch.name, v_n);
         if p_selection = 'groups' and not p_heir then
             v_open := v_open || recovery._open_in_groups_sql(v_watch);
             if v_watch.failed_topics is not null or v_watch.idle_topics is not null then
@@ -12092,25 +12128,27 @@ begin
     if p_from is null then
         return;
     end if;
-    select o.id into v_first from recovery.outbox as o where o.id >= p_from order by o.id limit 1;
-    select o.id + coalesce(cardinality(o.keys), 1) - 1 into v_last
-    from recovery.outbox as o where o.id <= p_to order by o.id desc limit 1;
-    select count(*), jsonb_agg(jsonb_build_object('id', e.id, 'kind', e.kind) order by e.id)
-    into v_count, v_events
-    from (
-        select o.id + n.n as id, o.kind
-        from (select o.* from recovery.outbox as o where o.id between p_from and p_to order by o.id limit 21) as o
-        cross join lateral generate_series(0, coalesce(cardinality(o.keys), 1) - 1) as n (n)
-        limit 21
-    ) as e;
-    if v_count > 20 then
-        v_count := null;
-        v_events := null;
+    if p_to - p_from < 2100 then
+        select o.id into v_first from recovery.outbox as o where o.id >= p_from order by o.id limit 1;
+        select o.id + coalesce(cardinality(o.keys), 1) - 1 into v_last
+        from recovery.outbox as o where o.id <= p_to order by o.id desc limit 1;
+        select count(*), jsonb_agg(jsonb_build_object('id', e.id, 'kind', e.kind) order by e.id)
+        into v_count, v_events
+        from (
+            select o.id + n.n as id, o.kind
+            from (select o.* from recovery.outbox as o where o.id between p_from and p_to order by o.id limit 21) as o
+            cross join lateral generate_series(0, coalesce(cardinality(o.keys), 1) - 1) as n (n)
+            limit 21
+        ) as e;
+        if v_count > 20 then
+            v_count := null;
+            v_events := null;
+        end if;
     end if;
     perform setval('recovery.bell_time', (date_part('epoch', clock_timestamp()) * 1000)::bigint);
     perform setval('recovery.bell_event', p_to);
     perform pg_notify('recovery', jsonb_strip_nulls(jsonb_build_object(
-        'from', v_first, 'to', v_last, 'count', v_count, 'events', v_events))::text);
+        'from', coalesce(v_first, p_from), 'to', coalesce(v_last, p_to), 'count', v_count, 'events', v_events))::text);
 end
 $$;
 --;
@@ -12365,16 +12403,42 @@ security definer
 set search_path = pg_catalog, pg_temp
 set jit = off
 as $$
-/* r  records above p_after, from the one in which it is, and how many events stand before each of them
-   s  as many of them as it takes to reach the limit, and the one before each
-   g  records that have appeared in the gaps; one of which a part is done begins before its gap
+/* g  records that have appeared in the gaps; one of which a part is done begins before its gap
+   r  records above p_after, from the one in which it is, and how many events stand before each of them
+   s  as many of them as it takes to reach the limit, and the one before each. None if there may be more in the gaps:
+      what stands above must not come before what it followed
 
    One statement, and so one look: what is not in it is a gap. */
 declare
     v_found record;
 begin
-    with r as materialized (
-        select o.*, sum(o.n) over (order by o.id) - o.n as before
+    -- Who follows finds nothing, or the next few: for these a small look does, of the same moment.
+    if p_gaps = '{}' and p_after % 100 = 99 then
+        select array_agg(row(o.id, o.at, o.server_epoch, o.watch, o.kind, o.topic, o.key, o.group_key, o.reason,
+                             o.detector, o.old, o.new)::recovery.event_row order by o.id) as events,
+               count(*) as count, max(o.id) as last, bool_and(o.keys is null) as single
+        into v_found
+        from (select * from recovery.outbox as o where o.id > p_after order by o.id limit 10) as o;
+        if v_found.count = 0
+            or p_wanted is null and v_found.single and v_found.last = p_after - 99 + 100 * v_found.count
+               and v_found.count < least(10, p_limit)
+        then
+            o_events := v_found.events;
+            o_newest := coalesce(v_found.last + 99, p_after);
+            o_gaps := '{}';
+            o_full := false;
+            return;
+        end if;
+    end if;
+    with g as materialized (
+        select o.*, lower(m.missing) - 1 as after
+        from unnest(p_gaps) as m (missing)
+        cross join lateral (
+            select * from recovery.outbox as o
+            where o.id > lower(m.missing) - 100 and o.id < upper(m.missing) order by o.id limit p_limit) as o
+        order by o.id limit p_limit
+    ), r as materialized (
+        select o.*, sum(o.n) over (order by o.id rows unbounded preceding) - o.n as before
         from (
             select o.*, greatest(0, coalesce(cardinality(o.keys), 1) - greatest(0, p_after - o.id + 1)) as n
             from recovery.outbox as o
@@ -12382,26 +12446,25 @@ begin
         ) as o
     ), s as materialized (
         select r.*, lag(r.id, 1, p_after - p_after % 100) over (order by r.id) as previous
-        from r where r.before < p_limit
-    ), g as materialized (
-        select o.*, lower(m.missing) - 1 as after
-        from unnest(p_gaps) as m (missing)
-        cross join lateral (
-            select * from recovery.outbox as o
-            where o.id > lower(m.missing) - 100 and o.id < upper(m.missing) order by o.id limit p_limit) as o
-        order by o.id limit p_limit
+        from r where r.before < p_limit and (select count(*) from g) < p_limit
+    ), o as not materialized (
+        select s.id, s.at, s.server_epoch, s.watch, s.kind, s.topic, s.key, s.group_key, s.reason, s.detector,
+               s.old, s.new, s.keys, s.group_keys, p_after as after from s
+        union all
+        select g.* from g
     ), e as (
-        select row(o.id + coalesce(k.n, 1) - 1, o.at, o.server_epoch, o.watch, o.kind, o.topic, coalesce(o.key, k.key),
-                   coalesce(o.group_key, k.group_key), o.reason, o.detector, o.old, o.new)::recovery.event_row as event,
-               o.id, k.n
+        select row(o.id + o.n - 1, o.at, o.server_epoch, o.watch, o.kind, o.topic, o.key, o.group_key, o.reason,
+                   o.detector, o.old, o.new)::recovery.event_row as event, o.id, o.n
         from (
-            select s.id, s.at, s.server_epoch, s.watch, s.kind, s.topic, s.key, s.group_key, s.reason, s.detector,
-                   s.old, s.new, s.keys, s.group_keys, p_after as after from s
+            select o.*, 1::bigint as n from o where o.keys is null
             union all
-            select g.* from g
+            select o.id, o.at, o.server_epoch, o.watch, o.kind, o.topic, k.key, k.group_key, o.reason, o.detector,
+                   o.old, o.new, null, null, o.after, k.n
+            from o
+            cross join lateral unnest(o.keys, o.group_keys) with ordinality as k (key, group_key, n)
+            where o.keys is not null
         ) as o
-        left join lateral unnest(o.keys, o.group_keys) with ordinality as k (key, group_key, n) on o.keys is not null
-        where o.id + coalesce(k.n, 1) - 1 > o.after
+        where o.id + o.n - 1 > o.after
           and (p_wanted is null
                or (p_wanted.watch is null or array_position(p_wanted.watch, o.watch) is not null)
               and (p_wanted.kind is null or array_position(p_wanted.kind, o.kind) is not null)
@@ -12409,8 +12472,12 @@ begin
               and (p_wanted.reason is null or array_position(p_wanted.reason, o.reason) is not null)
               and (p_wanted.epoch is null or array_position(p_wanted.epoch, o.server_epoch) is not null)
               and (p_wanted.group_key is null
+<<<<<<< HEAD
                    or o.kind = 'gap'  -- of a watch: who follows a group has to know it, too
                    or array_position(p_wanted.group_key, coalesce(o.group_key, k.group_key)) is not null))
+=======
+                   or array_position(p_wanted.group_key, o.group_key) is not null))
+>>>>>>> events
     )
     select (select array_agg(e.event order by e.id, e.n) from e) as events,
            coalesce((select max(s.id) + 99 from s), p_after) as newest,

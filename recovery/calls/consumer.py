@@ -69,7 +69,10 @@ def fetch(name: str, limit: int = 1000) -> Call[list[Fetched]]:
     """
 
     def parse(rows: Sequence[Row]) -> list[Fetched]:
-        return [Fetched(Event.from_row(row[:12]), row[12], row[13]) for row in rows]
+        return [
+            Fetched(event, row[12], row[13])
+            for event, row in zip(Event.from_rows(rows), rows, strict=True)
+        ]
 
     return Call(
         f"select {COLUMNS}, settled, receipt"

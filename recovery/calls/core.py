@@ -50,8 +50,12 @@ class Call(Generic[T]):
     parse: Callable[[Sequence[Row]], T]
 
 
-def run(conn: Connection, call: Call[T]) -> T:
+def run(conn: Connection, call: Call[T], *, prepare: bool = False) -> T:
     """Executes a call on a psycopg or SQLAlchemy connection (or Session).
+
+    Args:
+        prepare: keep the statement on the server process, if the connection's
+            ``prepare_threshold`` allows it. Behind a pooler the next process is another one.
 
     Raises:
         RecoveryError: the class for the SQLSTATE; other errors stay the driver's.
@@ -60,8 +64,7 @@ def run(conn: Connection, call: Call[T]) -> T:
     try:
         if isinstance(conn, psycopg.Connection):
             with conn.cursor(row_factory=tuple_row) as cur:
-                # Nothing that stays on the server process: behind a pooler the next one is another.
-                cur.execute(call.sql.encode(), call.params or None, prepare=False)
+                cur.execute(call.sql.encode(), call.params or None, prepare=prepare)
                 return call.parse(cur.fetchall() if cur.description else [])
         result: Any = conn.execute(*_for_sqlalchemy(call))
         return call.parse(result.all() if result.returns_rows else [])
@@ -70,13 +73,13 @@ def run(conn: Connection, call: Call[T]) -> T:
         raise
 
 
-async def arun(conn: AnyAsyncConnection, call: Call[T]) -> T:
+async def arun(conn: AnyAsyncConnection, call: Call[T], *, prepare: bool = False) -> T:
     """`run` for a psycopg AsyncConnection, SQLAlchemy AsyncConnection or AsyncSession."""
     _check(call.params)
     try:
         if isinstance(conn, psycopg.AsyncConnection):
             async with conn.cursor(row_factory=tuple_row) as cur:
-                await cur.execute(call.sql.encode(), call.params or None, prepare=False)
+                await cur.execute(call.sql.encode(), call.params or None, prepare=prepare)
                 return call.parse(await cur.fetchall() if cur.description else [])
         result: Any = await conn.execute(*_for_sqlalchemy(call))
         return call.parse(result.all() if result.returns_rows else [])

@@ -129,9 +129,7 @@ def page(
 
     def parse(rows: Sequence[Row]) -> Page:
         state, *found = rows
-        return Page(
-            tuple(Event.from_row(row[:12]) for row in found), int(state[12]), state[13], state[14]
-        )
+        return Page(tuple(Event.from_rows(found)), int(state[12]), state[13], state[14])
 
     return Call(
         f'select {COLUMNS}, newest, gaps::text, "full"'

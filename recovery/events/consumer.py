@@ -190,7 +190,8 @@ class Consumer(Iterator[Event], AsyncIterator[Event]):
                 conn = self._conn = self._conn or self._connect()
                 self._acknowledge(conn)
                 with deadline(conn, self._patience):
-                    found = calls.run(conn, calls.consumer.fetch(self.name, self._limit))
+                    call = calls.consumer.fetch(self.name, self._limit)
+                    found = calls.run(conn, call, prepare=self._listens)
                 failures = 0
                 self._page.extend(found)
                 if not found:
@@ -238,6 +239,7 @@ class Consumer(Iterator[Event], AsyncIterator[Event]):
                 check_schema(conn)
                 self._listens = not is_shared(conn)
                 if self._listens:
+                    conn.prepare_threshold = 1
                     calls.run(conn, calls.event.listen())
                 if not self._created:
                     calls.run(conn, self._create)

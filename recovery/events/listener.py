@@ -102,6 +102,7 @@ class Listener:
         self._thread: threading.Thread | None = None
         self._in_vain = 0  # connections since the last read that succeeded
         self._pid = 0
+        self._listens = False  # over a connection of its own
 
     def __enter__(self) -> Bus:
         self.start()
@@ -197,9 +198,11 @@ class Listener:
         try:
             with deadline(conn, 3 * self._patience):
                 check_schema(conn)
-                if is_shared(conn):
+                self._listens = not is_shared(conn)
+                if not self._listens:
                     warn()  # and LISTEN would stay with a connection that others get
                 else:
+                    conn.prepare_threshold = 1
                     calls.run(conn, calls.event.listen())
                     _test(conn)
                 life = calls.run(conn, calls.event.timeline())
@@ -260,7 +263,7 @@ class Listener:
             call = calls.event.page(position.newest, position.gaps)
             # No answer may mean a busy database rather than a dead link: more time next.
             with deadline(conn, self._patience * 2 ** min(self._in_vain, 4)):
-                page = calls.run(conn, call)
+                page = calls.run(conn, call, prepare=self._listens)
             self._in_vain = 0
             go_on = partial(self._go_on, conn)
             for place, event in enumerate(page.events):

@@ -1,5 +1,5 @@
 create or replace function recovery._close_event_sql(
-    p_watch recovery.watch, p_n integer, p_image jsonb, p_selection text, p_heir boolean
+    p_watch recovery.watch, p_n integer, p_image jsonb, p_selection text, p_heir boolean, p_records boolean
 )
 returns text
 language plpgsql
@@ -12,12 +12,7 @@ declare
     v_plain constant boolean := (p_image -> 'plain')::boolean;
     v_same  constant boolean := (p_image -> 'same')::boolean;
     v_diff  constant boolean := p_watch.diff and not p_heir;
-    v_kind  constant text := case
-        when p_heir then $sql$'adopted'$sql$
-        when p_watch.attempts is null then $sql$'closed'$sql$
-        else format($sql$case when u.tries < %s%s then 'requeued' else 'closed' end$sql$, p_watch.max_attempts,
-            case when p_watch.free_reasons <> '{}' then format(' or ($1).reason = any(%L::text[])',
-                p_watch.free_reasons::text) else '' end) end;
+    v_kind  constant text := recovery._close_kind_sql(p_watch, p_heir);
     v_new   constant text := case when p_image ->> 'fixed' is not null then format('(select n.new from n%s as n)', p_n)
                                   when v_plain then 'to_jsonb(j.*)'
                                   else 'u.new' end;
@@ -26,39 +21,17 @@ declare
                                   when v_plain then 'to_jsonb(i.*)'
                                   else 'u.old' end;
 begin
-    if v_same and p_image ->> 'fixed' is not null and p_selection <> 'groups' and not p_heir then
+    if p_records then
         return recovery._render_sql($sql$
-                select {n} as pos, {watch!l}::text as watch, u.kind, {topic!l}::text as topic, u.owner,
-                       case when cardinality(u.keys) = 1 then u.keys[1] end as key,
-                       case when cardinality(u.keys) = 1 then u.grps[1] end as grp,
-                       f.old, (select n.new from n{n} as n) as new, 0 as ord,
-                       case when cardinality(u.keys) > 1 then u.keys end as keys,
-                       case when cardinality(u.keys) > 1 then u.grps end as grps
-                from (
-                    select u.owner, u.kind, array_agg(u.key) as keys, {groups} as grps
-                    from (
-                        select u.owner, u.key, u.grp, {kind} as kind, (row_number() over () - 1) / 100 as place
-                        from u{n} as u cross join f{n} as f
-                        where {equal}
-                    ) as u
-                    group by u.owner, u.kind, u.place
-                ) as u
-                cross join f{n} as f
-                union all
-                select {n}, {watch!l}, {kind}, {topic!l}, u.owner, u.key, u.grp, to_jsonb(i.*),
-                       (select n.new from n{n} as n), 0, null, null
-                from u{n} as u
-                cross join f{n} as f
-                cross join lateral (select {old}) as i
-                where not ({equal})
-        $sql$, jsonb_build_object(
-            'n', p_n,
-            'watch', p_watch.name,
-            'topic', p_watch.topic,
-            'kind', v_kind,
-            'groups', case when p_watch.group_by is null then 'null::text[]' else 'array_agg(u.grp)' end,
-            'equal', p_image -> 'equal',
-            'old', p_image -> 'old'));
+                select {n} as pos, {watch!l}::text as watch, a.kind, {topic!l}::text as topic, a.owner,
+                       case when cardinality(a.keys) = 1 then a.keys[1] end as key,
+                       case when cardinality(a.keys) = 1 then a.grps[1] end as grp,
+                       coalesce(a.own, (select f.old from f{n} as f)) as old,
+                       (select n.new from n{n} as n) as new, 0 as ord,
+                       case when cardinality(a.keys) > 1 then a.keys end as keys,
+                       case when cardinality(a.keys) > 1 then a.grps end as grps
+                from a{n} as a
+        $sql$, jsonb_build_object('n', p_n, 'watch', p_watch.name, 'topic', p_watch.topic));
     end if;
     return recovery._render_sql($sql$
                 select {n} as pos, {watch!l}::text as watch, {kind}::text as kind, {topic!l}::text as topic,
@@ -83,8 +56,8 @@ begin
 end
 $$;
 
-comment on function recovery._close_event_sql(recovery.watch, integer, jsonb, text, boolean) is
+comment on function recovery._close_event_sql(recovery.watch, integer, jsonb, text, boolean, boolean) is
     'The part of the statement that closes which lists the events of the rows of the n-th watch: rows that had the '
     'same values, and get the same, a hundred at a time.';
 
-revoke all on function recovery._close_event_sql(recovery.watch, integer, jsonb, text, boolean) from public;
+revoke all on function recovery._close_event_sql(recovery.watch, integer, jsonb, text, boolean, boolean) from public;

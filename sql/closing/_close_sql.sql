@@ -17,6 +17,7 @@ as $$
 /* One statement closes one batch of a family and writes its events.
 
    n<n>, v<n>, u<n>, f<n>  the rows of watch n: see recovery._close_update_sql
+   a<n>                    its events, gathered: see recovery._close_records_sql
    k, o                    groups with events of their own: see recovery._close_groups_sql
    e                       the events, ordered: groups as keys lists them, watches by position, rows by order_by,
                            then the group's own
@@ -44,7 +45,8 @@ declare
     v_counts text[];
     v_open   text[];
     v_head   recovery.watch;
-    v_groups record;
+    v_groups  record;
+    v_records boolean;
 begin
     for v_watch in
         select w.* from recovery._attached_watches() as w
@@ -57,8 +59,14 @@ begin
         v_ctes := v_ctes
             || recovery._close_update_sql(v_watch, v_n, v_image, p_selection, p_owner, p_guard, p_careful, p_failing,
                 p_heir);
-        v_events := v_events || recovery._close_event_sql(v_watch, v_n, v_image, p_selection, p_heir);
-        v_counts := v_counts || format('select %L::text, count(*) from u%s', v_watch.name, v_n);
+        v_records := p_selection <> 'groups' and (v_image -> 'same')::boolean and v_image ->> 'fixed' is not null;
+        if v_records then
+            v_ctes := v_ctes || recovery._close_records_sql(v_watch, v_n, v_image);
+        end if;
+        v_events := v_events || recovery._close_event_sql(v_watch, v_n, v_image, p_selection, p_heir, v_records);
+        v_counts := v_counts || format(case when v_records
+            then 'select %L::text, coalesce(sum(cardinality(a.keys)), 0) from a%s as a'
+            else 'select %L::text, count(*) from u%s' end, v_watch.name, v_n);
         if p_selection = 'groups' and not p_heir then
             v_open := v_open || recovery._open_in_groups_sql(v_watch);
             if v_watch.failed_topics is not null or v_watch.idle_topics is not null then

@@ -156,7 +156,7 @@ begin
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
            - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
-        perform recovery._announce_written();
+        perform recovery._announce_written('deleted');
     end if;
     return null;
 end;
@@ -193,7 +193,7 @@ begin
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
            - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
-        perform recovery._announce_written();
+        perform recovery._announce_written('deleted');
     end if;
     return null;
 end;
@@ -241,7 +241,7 @@ begin
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
            - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
-        perform recovery._announce_written();
+        perform recovery._announce_written('opened');
     end if;
     return null;
 end;
@@ -277,7 +277,7 @@ begin
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
            - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
-        perform recovery._announce_written();
+        perform recovery._announce_written('opened');
     end if;
     return null;
 end;
@@ -321,6 +321,7 @@ begin
         perform recovery.assert_live(nullif(current_setting('recovery.server_epoch', true), '')::bigint);
     end if;
     begin
+        perform pg_current_xact_id();  -- before the event's id: see recovery._settled
         execute replace('        insert into recovery.outbox_1
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select r.server_epoch, ''agent.hold'', ''deleted'', ''hold.ended'', (r.id)::text, (r.session_id)::text,
@@ -328,10 +329,17 @@ begin
         from @TABLE@ as r where (r.time_ended IS NULL);', '@TABLE@', tg_relid::regclass::text);
         get diagnostics v_told = row_count;
         if v_told > 0 then
-            perform recovery._announce_written();
+            perform recovery._announce_written('deleted');
         end if;
     exception when others then
         raise warning 'recovery: the rows of % that were open leave no event: %', tg_relid::regclass, sqlerrm;
+        begin
+            insert into recovery.outbox_1 (watch, kind, topic, key, reason, detector, new)
+            values ('agent.hold', 'gap', 'hold.ended', '', 'truncated', 'writer',
+                jsonb_build_object('why', 'truncated', 'table', tg_relid::regclass::text));
+        exception when others then
+            null;  -- it is said above
+        end;
     end;
     return null;
 end;
@@ -345,6 +353,7 @@ begin
         perform recovery.assert_live(nullif(current_setting('recovery.server_epoch', true), '')::bigint);
     end if;
     begin
+        perform pg_current_xact_id();  -- before the event's id: see recovery._settled
         execute replace('        insert into recovery.outbox_1
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select r.server_epoch, ''agent.hold'', ''deleted'', ''hold.ended'', recovery._stale_value(4, ''key'', r.*), (recovery._stale_value(4, ''group'', r.*))::text,
@@ -352,10 +361,17 @@ begin
         from @TABLE@ as r where recovery._stale_value(4, ''open'', r.*)::boolean;', '@TABLE@', tg_relid::regclass::text);
         get diagnostics v_told = row_count;
         if v_told > 0 then
-            perform recovery._announce_written();
+            perform recovery._announce_written('deleted');
         end if;
     exception when others then
         raise warning 'recovery: the rows of % that were open leave no event: %', tg_relid::regclass, sqlerrm;
+        begin
+            insert into recovery.outbox_1 (watch, kind, topic, key, reason, detector, new)
+            values ('agent.hold', 'gap', 'hold.ended', '', 'truncated', 'writer',
+                jsonb_build_object('why', 'truncated', 'table', tg_relid::regclass::text));
+        exception when others then
+            null;  -- it is said above
+        end;
     end;
     return null;
 end;
@@ -403,7 +419,7 @@ begin
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
            - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
-        perform recovery._announce_written();
+        perform recovery._announce_written(v_kind);
     end if;
     return null;
 end;
@@ -442,7 +458,7 @@ begin
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
            - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
-        perform recovery._announce_written();
+        perform recovery._announce_written(v_kind);
     end if;
     return null;
 end;
@@ -610,7 +626,7 @@ begin
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
            - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
-        perform recovery._announce_written();
+        perform recovery._announce_written('deleted');
     end if;
     return null;
 end;
@@ -647,7 +663,7 @@ begin
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
            - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
-        perform recovery._announce_written();
+        perform recovery._announce_written('deleted');
     end if;
     return null;
 end;
@@ -698,7 +714,7 @@ begin
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
            - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
-        perform recovery._announce_written();
+        perform recovery._announce_written('opened');
     end if;
     return null;
 end;
@@ -734,7 +750,7 @@ begin
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
            - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
-        perform recovery._announce_written();
+        perform recovery._announce_written('opened');
     end if;
     return null;
 end;
@@ -778,6 +794,7 @@ begin
         perform recovery.assert_live(nullif(current_setting('recovery.server_epoch', true), '')::bigint);
     end if;
     begin
+        perform pg_current_xact_id();  -- before the event's id: see recovery._settled
         execute replace('        insert into recovery.outbox_1
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select r.server_epoch, ''agent.message'', ''deleted'', ''message.updated'', (r.id)::text, (r.session_id)::text,
@@ -785,10 +802,17 @@ begin
         from @TABLE@ as r where (((r.data ->> ''role''::text) = ''assistant''::text) AND (((r.data -> ''time''::text) ->> ''completed''::text) IS NULL));', '@TABLE@', tg_relid::regclass::text);
         get diagnostics v_told = row_count;
         if v_told > 0 then
-            perform recovery._announce_written();
+            perform recovery._announce_written('deleted');
         end if;
     exception when others then
         raise warning 'recovery: the rows of % that were open leave no event: %', tg_relid::regclass, sqlerrm;
+        begin
+            insert into recovery.outbox_1 (watch, kind, topic, key, reason, detector, new)
+            values ('agent.message', 'gap', 'message.updated', '', 'truncated', 'writer',
+                jsonb_build_object('why', 'truncated', 'table', tg_relid::regclass::text));
+        exception when others then
+            null;  -- it is said above
+        end;
     end;
     return null;
 end;
@@ -802,6 +826,7 @@ begin
         perform recovery.assert_live(nullif(current_setting('recovery.server_epoch', true), '')::bigint);
     end if;
     begin
+        perform pg_current_xact_id();  -- before the event's id: see recovery._settled
         execute replace('        insert into recovery.outbox_1
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select r.server_epoch, ''agent.message'', ''deleted'', ''message.updated'', recovery._stale_value(2, ''key'', r.*), (recovery._stale_value(2, ''group'', r.*))::text,
@@ -809,10 +834,17 @@ begin
         from @TABLE@ as r where recovery._stale_value(2, ''open'', r.*)::boolean;', '@TABLE@', tg_relid::regclass::text);
         get diagnostics v_told = row_count;
         if v_told > 0 then
-            perform recovery._announce_written();
+            perform recovery._announce_written('deleted');
         end if;
     exception when others then
         raise warning 'recovery: the rows of % that were open leave no event: %', tg_relid::regclass, sqlerrm;
+        begin
+            insert into recovery.outbox_1 (watch, kind, topic, key, reason, detector, new)
+            values ('agent.message', 'gap', 'message.updated', '', 'truncated', 'writer',
+                jsonb_build_object('why', 'truncated', 'table', tg_relid::regclass::text));
+        exception when others then
+            null;  -- it is said above
+        end;
     end;
     return null;
 end;
@@ -860,7 +892,7 @@ begin
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
            - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
-        perform recovery._announce_written();
+        perform recovery._announce_written(v_kind);
     end if;
     return null;
 end;
@@ -899,7 +931,7 @@ begin
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
            - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
-        perform recovery._announce_written();
+        perform recovery._announce_written(v_kind);
     end if;
     return null;
 end;
@@ -1083,7 +1115,7 @@ begin
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
            - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
-        perform recovery._announce_written();
+        perform recovery._announce_written('deleted');
     end if;
     return null;
 end;
@@ -1120,7 +1152,7 @@ begin
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
            - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
-        perform recovery._announce_written();
+        perform recovery._announce_written('deleted');
     end if;
     return null;
 end;
@@ -1187,7 +1219,7 @@ begin
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
            - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
-        perform recovery._announce_written();
+        perform recovery._announce_written('opened');
     end if;
     return null;
 end;
@@ -1223,7 +1255,7 @@ begin
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
            - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
-        perform recovery._announce_written();
+        perform recovery._announce_written('opened');
     end if;
     return null;
 end;
@@ -1267,6 +1299,7 @@ begin
         perform recovery.assert_live(nullif(current_setting('recovery.server_epoch', true), '')::bigint);
     end if;
     begin
+        perform pg_current_xact_id();  -- before the event's id: see recovery._settled
         execute replace('        insert into recovery.outbox_1
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select r.server_epoch, ''agent.part'', ''deleted'', ''message.part.updated'', (r.id)::text, (r.session_id)::text,
@@ -1282,10 +1315,17 @@ begin
         from @TABLE@ as r where ((((r.data ->> ''type''::text) = ''tool''::text) AND (((r.data -> ''state''::text) ->> ''status''::text) = ANY (ARRAY[''pending''::text, ''running''::text]))) OR (((r.data ->> ''type''::text) = ANY (ARRAY[''text''::text, ''reasoning''::text])) AND (((r.data -> ''time''::text) ->> ''start''::text) IS NOT NULL) AND (((r.data -> ''time''::text) ->> ''end''::text) IS NULL)));', '@TABLE@', tg_relid::regclass::text);
         get diagnostics v_told = row_count;
         if v_told > 0 then
-            perform recovery._announce_written();
+            perform recovery._announce_written('deleted');
         end if;
     exception when others then
         raise warning 'recovery: the rows of % that were open leave no event: %', tg_relid::regclass, sqlerrm;
+        begin
+            insert into recovery.outbox_1 (watch, kind, topic, key, reason, detector, new)
+            values ('agent.part', 'gap', 'message.part.updated', '', 'truncated', 'writer',
+                jsonb_build_object('why', 'truncated', 'table', tg_relid::regclass::text));
+        exception when others then
+            null;  -- it is said above
+        end;
     end;
     return null;
 end;
@@ -1299,6 +1339,7 @@ begin
         perform recovery.assert_live(nullif(current_setting('recovery.server_epoch', true), '')::bigint);
     end if;
     begin
+        perform pg_current_xact_id();  -- before the event's id: see recovery._settled
         execute replace('        insert into recovery.outbox_1
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select r.server_epoch, ''agent.part'', ''deleted'', ''message.part.updated'', recovery._stale_value(1, ''key'', r.*), (recovery._stale_value(1, ''group'', r.*))::text,
@@ -1306,10 +1347,17 @@ begin
         from @TABLE@ as r where recovery._stale_value(1, ''open'', r.*)::boolean;', '@TABLE@', tg_relid::regclass::text);
         get diagnostics v_told = row_count;
         if v_told > 0 then
-            perform recovery._announce_written();
+            perform recovery._announce_written('deleted');
         end if;
     exception when others then
         raise warning 'recovery: the rows of % that were open leave no event: %', tg_relid::regclass, sqlerrm;
+        begin
+            insert into recovery.outbox_1 (watch, kind, topic, key, reason, detector, new)
+            values ('agent.part', 'gap', 'message.part.updated', '', 'truncated', 'writer',
+                jsonb_build_object('why', 'truncated', 'table', tg_relid::regclass::text));
+        exception when others then
+            null;  -- it is said above
+        end;
     end;
     return null;
 end;
@@ -1389,7 +1437,7 @@ begin
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
            - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
-        perform recovery._announce_written();
+        perform recovery._announce_written(v_kind);
     end if;
     return null;
 end;
@@ -1428,7 +1476,7 @@ begin
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
            - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
-        perform recovery._announce_written();
+        perform recovery._announce_written(v_kind);
     end if;
     return null;
 end;
@@ -1596,7 +1644,7 @@ begin
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
            - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
-        perform recovery._announce_written();
+        perform recovery._announce_written('deleted');
     end if;
     return null;
 end;
@@ -1633,7 +1681,7 @@ begin
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
            - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
-        perform recovery._announce_written();
+        perform recovery._announce_written('deleted');
     end if;
     return null;
 end;
@@ -1684,7 +1732,7 @@ begin
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
            - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
-        perform recovery._announce_written();
+        perform recovery._announce_written('opened');
     end if;
     return null;
 end;
@@ -1720,7 +1768,7 @@ begin
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
            - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
-        perform recovery._announce_written();
+        perform recovery._announce_written('opened');
     end if;
     return null;
 end;
@@ -1764,6 +1812,7 @@ begin
         perform recovery.assert_live(nullif(current_setting('recovery.server_epoch', true), '')::bigint);
     end if;
     begin
+        perform pg_current_xact_id();  -- before the event's id: see recovery._settled
         execute replace('        insert into recovery.outbox_1
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select r.server_epoch, ''agent.session'', ''deleted'', ''session.updated'', (r.id)::text, (r.id)::text,
@@ -1771,10 +1820,17 @@ begin
         from @TABLE@ as r where (r.time_compacting IS NOT NULL);', '@TABLE@', tg_relid::regclass::text);
         get diagnostics v_told = row_count;
         if v_told > 0 then
-            perform recovery._announce_written();
+            perform recovery._announce_written('deleted');
         end if;
     exception when others then
         raise warning 'recovery: the rows of % that were open leave no event: %', tg_relid::regclass, sqlerrm;
+        begin
+            insert into recovery.outbox_1 (watch, kind, topic, key, reason, detector, new)
+            values ('agent.session', 'gap', 'session.updated', '', 'truncated', 'writer',
+                jsonb_build_object('why', 'truncated', 'table', tg_relid::regclass::text));
+        exception when others then
+            null;  -- it is said above
+        end;
     end;
     return null;
 end;
@@ -1788,6 +1844,7 @@ begin
         perform recovery.assert_live(nullif(current_setting('recovery.server_epoch', true), '')::bigint);
     end if;
     begin
+        perform pg_current_xact_id();  -- before the event's id: see recovery._settled
         execute replace('        insert into recovery.outbox_1
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select r.server_epoch, ''agent.session'', ''deleted'', ''session.updated'', recovery._stale_value(3, ''key'', r.*), (recovery._stale_value(3, ''group'', r.*))::text,
@@ -1795,10 +1852,17 @@ begin
         from @TABLE@ as r where recovery._stale_value(3, ''open'', r.*)::boolean;', '@TABLE@', tg_relid::regclass::text);
         get diagnostics v_told = row_count;
         if v_told > 0 then
-            perform recovery._announce_written();
+            perform recovery._announce_written('deleted');
         end if;
     exception when others then
         raise warning 'recovery: the rows of % that were open leave no event: %', tg_relid::regclass, sqlerrm;
+        begin
+            insert into recovery.outbox_1 (watch, kind, topic, key, reason, detector, new)
+            values ('agent.session', 'gap', 'session.updated', '', 'truncated', 'writer',
+                jsonb_build_object('why', 'truncated', 'table', tg_relid::regclass::text));
+        exception when others then
+            null;  -- it is said above
+        end;
     end;
     return null;
 end;
@@ -1846,7 +1910,7 @@ begin
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
            - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
-        perform recovery._announce_written();
+        perform recovery._announce_written(v_kind);
     end if;
     return null;
 end;
@@ -1885,7 +1949,7 @@ begin
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
            - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
-        perform recovery._announce_written();
+        perform recovery._announce_written(v_kind);
     end if;
     return null;
 end;

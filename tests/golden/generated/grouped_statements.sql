@@ -86,13 +86,13 @@ o as (
 ),
 e as (
     insert into recovery.outbox_5
-        (at, server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+        (at, server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new, keys, group_keys)
     select ($1).written, x.owner, x.watch, x.kind, x.topic, x.key, x.grp,
-           ($1).reason, ($1).detector, x.old, x.new
+           ($1).reason, ($1).detector, x.old, x.new, x.keys, x.grps
     from (
         select 1 as pos, 'app.task'::text as watch, case when u.tries < 3 or ($1).reason = any('{shutdown,drain_expired}'::text[]) then 'requeued' else 'closed' end::text as kind, 'task.changed'::text as topic,
                u.owner, u.key, u.grp,
-               d.old, d.new, row_number() over (order by u.ord) as ord
+               d.old, d.new, row_number() over (order by u.ord) as ord, null::text[] as keys, null::text[] as grps
         from u1 as u
         cross join lateral (select u.o1 as data, u.o2 as status, u.o3 as attempts) as i
         cross join lateral (select u.n1 as data, u.n2 as status, u.n3 as attempts) as j
@@ -101,13 +101,13 @@ e as (
         select 2 as pos, 'app.session'::text as watch, 'closed'::text as kind, NULL::text as topic,
                u.owner, u.key, u.grp,
                case when u.o1 is not distinct from f.o1 then f.old else to_jsonb(i.*) end as old,
-               (select n.new from n2 as n) as new, row_number() over (order by u.ord) as ord
+               (select n.new from n2 as n) as new, row_number() over (order by u.ord) as ord, null::text[] as keys, null::text[] as grps
         from u2 as u
         cross join f2 as f
         cross join lateral (select u.o1 as state) as i
         union all
         select 1000000, 'app.session', t.kind, t.topic, k.owner, k.grp, k.grp,
-               null::jsonb, jsonb_build_object('message', ($1).message), t.n
+               null::jsonb, jsonb_build_object('message', ($1).message), t.n, null, null
         from k
         cross join lateral (
             select 'failed' as kind, f.topic, f.n
@@ -248,13 +248,13 @@ o as (
 ),
 e as (
     insert into recovery.outbox_5
-        (at, server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+        (at, server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new, keys, group_keys)
     select ($1).written, x.owner, x.watch, x.kind, x.topic, x.key, x.grp,
-           ($1).reason, ($1).detector, x.old, x.new
+           ($1).reason, ($1).detector, x.old, x.new, x.keys, x.grps
     from (
         select 1 as pos, 'app.task'::text as watch, case when u.tries < 3 or ($1).reason = any('{shutdown,drain_expired}'::text[]) then 'requeued' else 'closed' end::text as kind, 'task.changed'::text as topic,
                u.owner, u.key, u.grp,
-               d.old, d.new, row_number() over (order by u.ord) as ord
+               d.old, d.new, row_number() over (order by u.ord) as ord, null::text[] as keys, null::text[] as grps
         from u1 as u
         cross join lateral (select u.o1 as data, u.o2 as status, u.o3 as attempts) as i
         cross join lateral (select u.n1 as data, u.n2 as status, u.n3 as attempts) as j
@@ -263,13 +263,13 @@ e as (
         select 2 as pos, 'app.session'::text as watch, 'closed'::text as kind, NULL::text as topic,
                u.owner, u.key, u.grp,
                case when u.o1 is not distinct from f.o1 then f.old else to_jsonb(i.*) end as old,
-               (select n.new from n2 as n) as new, row_number() over (order by u.ord) as ord
+               (select n.new from n2 as n) as new, row_number() over (order by u.ord) as ord, null::text[] as keys, null::text[] as grps
         from u2 as u
         cross join f2 as f
         cross join lateral (select u.o1 as state) as i
         union all
         select 1000000, 'app.session', t.kind, t.topic, k.owner, k.grp, k.grp,
-               null::jsonb, jsonb_build_object('message', ($1).message), t.n
+               null::jsonb, jsonb_build_object('message', ($1).message), t.n, null, null
         from k
         cross join lateral (
             select 'failed' as kind, f.topic, f.n
@@ -349,20 +349,20 @@ u2 as (
 ),
 e as (
     insert into recovery.outbox_5
-        (at, server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+        (at, server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new, keys, group_keys)
     select ($1).written, x.owner, x.watch, x.kind, x.topic, x.key, x.grp,
-           ($1).reason, ($1).detector, x.old, x.new
+           ($1).reason, ($1).detector, x.old, x.new, x.keys, x.grps
     from (
         select 1 as pos, 'app.task'::text as watch, 'adopted'::text as kind, 'task.changed'::text as topic,
                u.owner, u.key, u.grp,
                u.old as old,
-               u.new as new, row_number() over (order by u.ord) as ord
+               u.new as new, row_number() over (order by u.ord) as ord, null::text[] as keys, null::text[] as grps
         from u1 as u
         union all
         select 2 as pos, 'app.session'::text as watch, 'adopted'::text as kind, NULL::text as topic,
                u.owner, u.key, u.grp,
                u.old as old,
-               u.new as new, row_number() over (order by u.ord) as ord
+               u.new as new, row_number() over (order by u.ord) as ord, null::text[] as keys, null::text[] as grps
         from u2 as u
     ) as x
     order by ((select jsonb_object_agg(g.grp, g.n) from unnest(($1).keys) with ordinality as g (grp, n))
@@ -417,24 +417,35 @@ f1 as materialized (
     cross join lateral (select u.o1 as state) as i
     limit 1
 ),
+a1 as materialized (
+    select u.owner, 'closed' as kind, array_agg(u.key) as keys, array_agg(u.grp) as grps,
+           (array_agg(to_jsonb(i.*)) filter (where not u.same))[1] as own
+    from (
+        select u.*, u.o1 is not distinct from f.o1 as same, row_number() over () - 1 as place
+        from u1 as u cross join f1 as f
+    ) as u
+    cross join lateral (select u.o1 as state) as i
+    group by u.owner, 2, case when u.same then u.place / 100 else -1 - u.place end
+),
 e as (
     insert into recovery.outbox_5
-        (at, server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+        (at, server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new, keys, group_keys)
     select ($1).written, x.owner, x.watch, x.kind, x.topic, x.key, x.grp,
-           ($1).reason, ($1).detector, x.old, x.new
+           ($1).reason, ($1).detector, x.old, x.new, x.keys, x.grps
     from (
-        select 1 as pos, 'app.session'::text as watch, 'closed'::text as kind, NULL::text as topic,
-               u.owner, u.key, u.grp,
-               case when u.o1 is not distinct from f.o1 then f.old else to_jsonb(i.*) end as old,
-               (select n.new from n1 as n) as new, 0 as ord
-        from u1 as u
-        cross join f1 as f
-        cross join lateral (select u.o1 as state) as i
+        select 1 as pos, 'app.session'::text as watch, a.kind, NULL::text as topic, a.owner,
+               case when cardinality(a.keys) = 1 then a.keys[1] end as key,
+               case when cardinality(a.keys) = 1 then a.grps[1] end as grp,
+               coalesce(a.own, (select f.old from f1 as f)) as old,
+               (select n.new from n1 as n) as new, 0 as ord,
+               case when cardinality(a.keys) > 1 then a.keys end as keys,
+               case when cardinality(a.keys) > 1 then a.grps end as grps
+        from a1 as a
     ) as x
 )
 select coalesce(jsonb_object_agg(s.watch, s.n) filter (where s.n > 0), '{}')
 from (
-    select 'app.session'::text, count(*) from u1
+    select 'app.session'::text, coalesce(sum(cardinality(a.keys)), 0) from a1 as a
 ) as s (watch, n);
 
 -- app.task: what is due

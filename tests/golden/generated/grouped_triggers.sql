@@ -156,7 +156,7 @@ begin
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
            - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
-        perform recovery._announce_written();
+        perform recovery._announce_written('deleted');
     end if;
     return null;
 end;
@@ -193,7 +193,7 @@ begin
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
            - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
-        perform recovery._announce_written();
+        perform recovery._announce_written('deleted');
     end if;
     return null;
 end;
@@ -241,7 +241,7 @@ begin
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
            - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
-        perform recovery._announce_written();
+        perform recovery._announce_written('opened');
     end if;
     return null;
 end;
@@ -277,7 +277,7 @@ begin
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
            - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
-        perform recovery._announce_written();
+        perform recovery._announce_written('opened');
     end if;
     return null;
 end;
@@ -321,6 +321,7 @@ begin
         perform recovery.assert_live(nullif(current_setting('recovery.server_epoch', true), '')::bigint);
     end if;
     begin
+        perform pg_current_xact_id();  -- before the event's id: see recovery._settled
         execute replace('        insert into recovery.outbox_5
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select r.server_epoch, ''app.session'', ''deleted'', NULL, (r.id)::text, (r.id)::text,
@@ -328,10 +329,17 @@ begin
         from @TABLE@ as r where (r.state = ''busy''::text);', '@TABLE@', tg_relid::regclass::text);
         get diagnostics v_told = row_count;
         if v_told > 0 then
-            perform recovery._announce_written();
+            perform recovery._announce_written('deleted');
         end if;
     exception when others then
         raise warning 'recovery: the rows of % that were open leave no event: %', tg_relid::regclass, sqlerrm;
+        begin
+            insert into recovery.outbox_5 (watch, kind, topic, key, reason, detector, new)
+            values ('app.session', 'gap', NULL, '', 'truncated', 'writer',
+                jsonb_build_object('why', 'truncated', 'table', tg_relid::regclass::text));
+        exception when others then
+            null;  -- it is said above
+        end;
     end;
     return null;
 end;
@@ -345,6 +353,7 @@ begin
         perform recovery.assert_live(nullif(current_setting('recovery.server_epoch', true), '')::bigint);
     end if;
     begin
+        perform pg_current_xact_id();  -- before the event's id: see recovery._settled
         execute replace('        insert into recovery.outbox_5
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select r.server_epoch, ''app.session'', ''deleted'', NULL, recovery._stale_value(6, ''key'', r.*), (recovery._stale_value(6, ''group'', r.*))::text,
@@ -352,10 +361,17 @@ begin
         from @TABLE@ as r where recovery._stale_value(6, ''open'', r.*)::boolean;', '@TABLE@', tg_relid::regclass::text);
         get diagnostics v_told = row_count;
         if v_told > 0 then
-            perform recovery._announce_written();
+            perform recovery._announce_written('deleted');
         end if;
     exception when others then
         raise warning 'recovery: the rows of % that were open leave no event: %', tg_relid::regclass, sqlerrm;
+        begin
+            insert into recovery.outbox_5 (watch, kind, topic, key, reason, detector, new)
+            values ('app.session', 'gap', NULL, '', 'truncated', 'writer',
+                jsonb_build_object('why', 'truncated', 'table', tg_relid::regclass::text));
+        exception when others then
+            null;  -- it is said above
+        end;
     end;
     return null;
 end;
@@ -403,7 +419,7 @@ begin
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
            - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
-        perform recovery._announce_written();
+        perform recovery._announce_written(v_kind);
     end if;
     return null;
 end;
@@ -442,7 +458,7 @@ begin
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
            - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
-        perform recovery._announce_written();
+        perform recovery._announce_written(v_kind);
     end if;
     return null;
 end;
@@ -665,7 +681,7 @@ begin
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
            - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
-        perform recovery._announce_written();
+        perform recovery._announce_written('deleted');
     end if;
     return null;
 end;
@@ -708,7 +724,7 @@ begin
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
            - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
-        perform recovery._announce_written();
+        perform recovery._announce_written('deleted');
     end if;
     return null;
 end;
@@ -756,7 +772,7 @@ begin
         from recovery._json_difference(v_was -> 'image', jsonb_build_object('attempts', new.attempts, 'data', new.data, 'status', new.status)) as d;
         if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
            - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
-        perform recovery._announce_written();
+        perform recovery._announce_written(v_kind);
     end if;
         return null;
     end if;
@@ -782,7 +798,7 @@ begin
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
            - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
-        perform recovery._announce_written();
+        perform recovery._announce_written('opened');
     end if;
     return null;
 end;
@@ -815,7 +831,7 @@ begin
         from recovery._json_difference(v_was -> 'image', recovery._stale_value(5, 'image', new.*)::jsonb) as d;
         if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
            - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
-        perform recovery._announce_written();
+        perform recovery._announce_written(v_kind);
     end if;
         return null;
     end if;
@@ -841,7 +857,7 @@ begin
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
            - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
-        perform recovery._announce_written();
+        perform recovery._announce_written('opened');
     end if;
     return null;
 end;
@@ -885,6 +901,7 @@ begin
         perform recovery.assert_live(nullif(current_setting('recovery.server_epoch', true), '')::bigint);
     end if;
     begin
+        perform pg_current_xact_id();  -- before the event's id: see recovery._settled
         execute replace('        insert into recovery.outbox_5
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select r.server_epoch, ''app.task'', ''deleted'', ''task.changed'', jsonb_build_array(r.session, r.number)::text, (r.session)::text,
@@ -892,10 +909,17 @@ begin
         from @TABLE@ as r where (r.status = ''running''::text);', '@TABLE@', tg_relid::regclass::text);
         get diagnostics v_told = row_count;
         if v_told > 0 then
-            perform recovery._announce_written();
+            perform recovery._announce_written('deleted');
         end if;
     exception when others then
         raise warning 'recovery: the rows of % that were open leave no event: %', tg_relid::regclass, sqlerrm;
+        begin
+            insert into recovery.outbox_5 (watch, kind, topic, key, reason, detector, new)
+            values ('app.task', 'gap', 'task.changed', '', 'truncated', 'writer',
+                jsonb_build_object('why', 'truncated', 'table', tg_relid::regclass::text));
+        exception when others then
+            null;  -- it is said above
+        end;
     end;
     return null;
 end;
@@ -909,6 +933,7 @@ begin
         perform recovery.assert_live(nullif(current_setting('recovery.server_epoch', true), '')::bigint);
     end if;
     begin
+        perform pg_current_xact_id();  -- before the event's id: see recovery._settled
         execute replace('        insert into recovery.outbox_5
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select r.server_epoch, ''app.task'', ''deleted'', ''task.changed'', recovery._stale_value(5, ''key'', r.*), (recovery._stale_value(5, ''group'', r.*))::text,
@@ -916,10 +941,17 @@ begin
         from @TABLE@ as r where recovery._stale_value(5, ''open'', r.*)::boolean;', '@TABLE@', tg_relid::regclass::text);
         get diagnostics v_told = row_count;
         if v_told > 0 then
-            perform recovery._announce_written();
+            perform recovery._announce_written('deleted');
         end if;
     exception when others then
         raise warning 'recovery: the rows of % that were open leave no event: %', tg_relid::regclass, sqlerrm;
+        begin
+            insert into recovery.outbox_5 (watch, kind, topic, key, reason, detector, new)
+            values ('app.task', 'gap', 'task.changed', '', 'truncated', 'writer',
+                jsonb_build_object('why', 'truncated', 'table', tg_relid::regclass::text));
+        exception when others then
+            null;  -- it is said above
+        end;
     end;
     return null;
 end;
@@ -969,7 +1001,7 @@ begin
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
            - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
-        perform recovery._announce_written();
+        perform recovery._announce_written(v_kind);
     end if;
     return null;
 end;
@@ -1010,7 +1042,7 @@ begin
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
            - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
-        perform recovery._announce_written();
+        perform recovery._announce_written(v_kind);
     end if;
     return null;
 end;

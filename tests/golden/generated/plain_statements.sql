@@ -29,24 +29,35 @@ f1 as materialized (
     cross join lateral (select u.o1 as error, u.o2 as status) as i
     limit 1
 ),
+a1 as materialized (
+    select u.owner, 'closed' as kind, array_agg(u.key) as keys, null::text[] as grps,
+           (array_agg(to_jsonb(i.*)) filter (where not u.same))[1] as own
+    from (
+        select u.*, u.o1 is not distinct from f.o1 and u.o2 is not distinct from f.o2 as same, row_number() over () - 1 as place
+        from u1 as u cross join f1 as f
+    ) as u
+    cross join lateral (select u.o1 as error, u.o2 as status) as i
+    group by u.owner, 2, case when u.same then u.place / 100 else -1 - u.place end
+),
 e as (
     insert into recovery.outbox_5
-        (at, server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+        (at, server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new, keys, group_keys)
     select ($1).written, x.owner, x.watch, x.kind, x.topic, x.key, x.grp,
-           ($1).reason, ($1).detector, x.old, x.new
+           ($1).reason, ($1).detector, x.old, x.new, x.keys, x.grps
     from (
-        select 1 as pos, 'app.job'::text as watch, 'closed'::text as kind, 'job.changed'::text as topic,
-               u.owner, u.key, u.grp,
-               case when u.o1 is not distinct from f.o1 and u.o2 is not distinct from f.o2 then f.old else to_jsonb(i.*) end as old,
-               (select n.new from n1 as n) as new, 0 as ord
-        from u1 as u
-        cross join f1 as f
-        cross join lateral (select u.o1 as error, u.o2 as status) as i
+        select 1 as pos, 'app.job'::text as watch, a.kind, 'job.changed'::text as topic, a.owner,
+               case when cardinality(a.keys) = 1 then a.keys[1] end as key,
+               case when cardinality(a.keys) = 1 then a.grps[1] end as grp,
+               coalesce(a.own, (select f.old from f1 as f)) as old,
+               (select n.new from n1 as n) as new, 0 as ord,
+               case when cardinality(a.keys) > 1 then a.keys end as keys,
+               case when cardinality(a.keys) > 1 then a.grps end as grps
+        from a1 as a
     ) as x
 )
 select coalesce(jsonb_object_agg(s.watch, s.n) filter (where s.n > 0), '{}')
 from (
-    select 'app.job'::text, count(*) from u1
+    select 'app.job'::text, coalesce(sum(cardinality(a.keys)), 0) from a1 as a
 ) as s (watch, n);
 
 -- closes a batch with fuses, by the way round locks
@@ -91,24 +102,35 @@ f1 as materialized (
     cross join lateral (select u.o1 as error, u.o2 as status) as i
     limit 1
 ),
+a1 as materialized (
+    select u.owner, 'closed' as kind, array_agg(u.key) as keys, null::text[] as grps,
+           (array_agg(to_jsonb(i.*)) filter (where not u.same))[1] as own
+    from (
+        select u.*, u.o1 is not distinct from f.o1 and u.o2 is not distinct from f.o2 as same, row_number() over () - 1 as place
+        from u1 as u cross join f1 as f
+    ) as u
+    cross join lateral (select u.o1 as error, u.o2 as status) as i
+    group by u.owner, 2, case when u.same then u.place / 100 else -1 - u.place end
+),
 e as (
     insert into recovery.outbox_5
-        (at, server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+        (at, server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new, keys, group_keys)
     select ($1).written, x.owner, x.watch, x.kind, x.topic, x.key, x.grp,
-           ($1).reason, ($1).detector, x.old, x.new
+           ($1).reason, ($1).detector, x.old, x.new, x.keys, x.grps
     from (
-        select 1 as pos, 'app.job'::text as watch, 'closed'::text as kind, 'job.changed'::text as topic,
-               u.owner, u.key, u.grp,
-               case when u.o1 is not distinct from f.o1 and u.o2 is not distinct from f.o2 then f.old else to_jsonb(i.*) end as old,
-               (select n.new from n1 as n) as new, 0 as ord
-        from u1 as u
-        cross join f1 as f
-        cross join lateral (select u.o1 as error, u.o2 as status) as i
+        select 1 as pos, 'app.job'::text as watch, a.kind, 'job.changed'::text as topic, a.owner,
+               case when cardinality(a.keys) = 1 then a.keys[1] end as key,
+               case when cardinality(a.keys) = 1 then a.grps[1] end as grp,
+               coalesce(a.own, (select f.old from f1 as f)) as old,
+               (select n.new from n1 as n) as new, 0 as ord,
+               case when cardinality(a.keys) > 1 then a.keys end as keys,
+               case when cardinality(a.keys) > 1 then a.grps end as grps
+        from a1 as a
     ) as x
 )
 select coalesce(jsonb_object_agg(s.watch, s.n) filter (where s.n > 0), '{}')
 from (
-    select 'app.job'::text, count(*) from u1
+    select 'app.job'::text, coalesce(sum(cardinality(a.keys)), 0) from a1 as a
 ) as s (watch, n);
 
 -- closes a batch, handed over
@@ -138,14 +160,14 @@ u1 as (
 ),
 e as (
     insert into recovery.outbox_5
-        (at, server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+        (at, server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new, keys, group_keys)
     select ($1).written, x.owner, x.watch, x.kind, x.topic, x.key, x.grp,
-           ($1).reason, ($1).detector, x.old, x.new
+           ($1).reason, ($1).detector, x.old, x.new, x.keys, x.grps
     from (
         select 1 as pos, 'app.job'::text as watch, 'adopted'::text as kind, 'job.changed'::text as topic,
                u.owner, u.key, u.grp,
                u.old as old,
-               u.new as new, 0 as ord
+               u.new as new, 0 as ord, null::text[] as keys, null::text[] as grps
         from u1 as u
     ) as x
 )
@@ -196,24 +218,35 @@ f1 as materialized (
     cross join lateral (select u.o1 as error, u.o2 as status) as i
     limit 1
 ),
+a1 as materialized (
+    select u.owner, 'closed' as kind, array_agg(u.key) as keys, null::text[] as grps,
+           (array_agg(to_jsonb(i.*)) filter (where not u.same))[1] as own
+    from (
+        select u.*, u.o1 is not distinct from f.o1 and u.o2 is not distinct from f.o2 as same, row_number() over () - 1 as place
+        from u1 as u cross join f1 as f
+    ) as u
+    cross join lateral (select u.o1 as error, u.o2 as status) as i
+    group by u.owner, 2, case when u.same then u.place / 100 else -1 - u.place end
+),
 e as (
     insert into recovery.outbox_5
-        (at, server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
+        (at, server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new, keys, group_keys)
     select ($1).written, x.owner, x.watch, x.kind, x.topic, x.key, x.grp,
-           ($1).reason, ($1).detector, x.old, x.new
+           ($1).reason, ($1).detector, x.old, x.new, x.keys, x.grps
     from (
-        select 1 as pos, 'app.job'::text as watch, 'closed'::text as kind, 'job.changed'::text as topic,
-               u.owner, u.key, u.grp,
-               case when u.o1 is not distinct from f.o1 and u.o2 is not distinct from f.o2 then f.old else to_jsonb(i.*) end as old,
-               (select n.new from n1 as n) as new, 0 as ord
-        from u1 as u
-        cross join f1 as f
-        cross join lateral (select u.o1 as error, u.o2 as status) as i
+        select 1 as pos, 'app.job'::text as watch, a.kind, 'job.changed'::text as topic, a.owner,
+               case when cardinality(a.keys) = 1 then a.keys[1] end as key,
+               case when cardinality(a.keys) = 1 then a.grps[1] end as grp,
+               coalesce(a.own, (select f.old from f1 as f)) as old,
+               (select n.new from n1 as n) as new, 0 as ord,
+               case when cardinality(a.keys) > 1 then a.keys end as keys,
+               case when cardinality(a.keys) > 1 then a.grps end as grps
+        from a1 as a
     ) as x
 )
 select coalesce(jsonb_object_agg(s.watch, s.n) filter (where s.n > 0), '{}')
 from (
-    select 'app.job'::text, count(*) from u1
+    select 'app.job'::text, coalesce(sum(cardinality(a.keys)), 0) from a1 as a
 ) as s (watch, n);
 
 -- app.job: what is due

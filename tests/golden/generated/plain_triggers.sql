@@ -156,7 +156,7 @@ begin
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
            - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
-        perform recovery._announce_written();
+        perform recovery._announce_written('deleted');
     end if;
     return null;
 end;
@@ -193,7 +193,7 @@ begin
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
            - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
-        perform recovery._announce_written();
+        perform recovery._announce_written('deleted');
     end if;
     return null;
 end;
@@ -244,7 +244,7 @@ begin
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
            - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
-        perform recovery._announce_written();
+        perform recovery._announce_written('opened');
     end if;
     return null;
 end;
@@ -280,7 +280,7 @@ begin
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
            - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
-        perform recovery._announce_written();
+        perform recovery._announce_written('opened');
     end if;
     return null;
 end;
@@ -324,6 +324,7 @@ begin
         perform recovery.assert_live(nullif(current_setting('recovery.server_epoch', true), '')::bigint);
     end if;
     begin
+        perform pg_current_xact_id();  -- before the event's id: see recovery._settled
         execute replace('        insert into recovery.outbox_5
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select r.server_epoch, ''app.job'', ''deleted'', ''job.changed'', (r.id)::text, null,
@@ -331,10 +332,17 @@ begin
         from @TABLE@ as r where (r.status = ''running''::text);', '@TABLE@', tg_relid::regclass::text);
         get diagnostics v_told = row_count;
         if v_told > 0 then
-            perform recovery._announce_written();
+            perform recovery._announce_written('deleted');
         end if;
     exception when others then
         raise warning 'recovery: the rows of % that were open leave no event: %', tg_relid::regclass, sqlerrm;
+        begin
+            insert into recovery.outbox_5 (watch, kind, topic, key, reason, detector, new)
+            values ('app.job', 'gap', 'job.changed', '', 'truncated', 'writer',
+                jsonb_build_object('why', 'truncated', 'table', tg_relid::regclass::text));
+        exception when others then
+            null;  -- it is said above
+        end;
     end;
     return null;
 end;
@@ -348,6 +356,7 @@ begin
         perform recovery.assert_live(nullif(current_setting('recovery.server_epoch', true), '')::bigint);
     end if;
     begin
+        perform pg_current_xact_id();  -- before the event's id: see recovery._settled
         execute replace('        insert into recovery.outbox_5
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select r.server_epoch, ''app.job'', ''deleted'', ''job.changed'', recovery._stale_value(5, ''key'', r.*), null,
@@ -355,10 +364,17 @@ begin
         from @TABLE@ as r where recovery._stale_value(5, ''open'', r.*)::boolean;', '@TABLE@', tg_relid::regclass::text);
         get diagnostics v_told = row_count;
         if v_told > 0 then
-            perform recovery._announce_written();
+            perform recovery._announce_written('deleted');
         end if;
     exception when others then
         raise warning 'recovery: the rows of % that were open leave no event: %', tg_relid::regclass, sqlerrm;
+        begin
+            insert into recovery.outbox_5 (watch, kind, topic, key, reason, detector, new)
+            values ('app.job', 'gap', 'job.changed', '', 'truncated', 'writer',
+                jsonb_build_object('why', 'truncated', 'table', tg_relid::regclass::text));
+        exception when others then
+            null;  -- it is said above
+        end;
     end;
     return null;
 end;
@@ -406,7 +422,7 @@ begin
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
            - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
-        perform recovery._announce_written();
+        perform recovery._announce_written(v_kind);
     end if;
     return null;
 end;
@@ -445,7 +461,7 @@ begin
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
            - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
-        perform recovery._announce_written();
+        perform recovery._announce_written(v_kind);
     end if;
     return null;
 end;

@@ -1,0 +1,436 @@
+"""Events: what they cost writers beside listeners, how soon they come, how fast one catches up, and how they go."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from time import perf_counter, sleep
+
+import psycopg
+
+import recovery
+from bench import _setup
+from bench._setup import Options
+from bench.writing import LIVES
+from recovery.demo.cluster import Cluster
+
+_TABLE = """
+    create table public.job (id bigint generated always as identity primary key, status text not null,
+        error text, started_at timestamptz not null default now(), finished_at timestamptz)
+"""
+_ATTACH = """
+    select recovery.attach('public.job', p_open => 'status = ''running''', p_events => '{events}', p_close =>
+        jsonb_build_object('status', '''failed''', 'error', 'c.message', 'finished_at', 'c.at'))
+"""
+#: What is written without us: every commit wakes every listener.
+_NOTIFY = """
+    create function public.ring() returns trigger language plpgsql as $$
+    begin
+        perform pg_notify('recovery', new.id::text);
+        return null;
+    end $$;
+    create trigger rings after insert or update on public.job for each row
+        when (new.status <> 'queued') execute function public.ring()
+"""
+_WRITERS = 32
+_LISTENERS = 50
+_HERE = Path(__file__).parents[1]
+
+#: Connections that hear each wake-up, in a process of their own.
+_LISTEN = """
+import selectors, sys, psycopg
+dsn, count = sys.argv[1], int(sys.argv[2])
+found = selectors.DefaultSelector()
+for _ in range(count):
+    conn = psycopg.connect(dsn, autocommit=True)
+    conn.execute("listen recovery")
+    found.register(conn.fileno(), selectors.EVENT_READ, conn)
+print("ready", flush=True)
+while True:
+    for key, _ in found.select():
+        key.data.pgconn.consume_input()
+        while key.data.pgconn.notifies():
+            pass
+"""
+#: When each key was heard of: by a raw LISTEN whose payload it is, by a bus, by a named consumer.
+_HEAR = {
+    "raw LISTEN": """
+with psycopg.connect(dsn, autocommit=True) as conn:
+    conn.execute("listen raw")
+    print("ready", flush=True)
+    for notify in conn.notifies():
+        hear(notify.payload)
+""",
+    "recovery.listen": """
+with recovery.listen(dsn) as bus, bus.subscribe(kind="opened") as events:
+    print("ready", flush=True)
+    for event in events:
+        hear(event.key)
+""",
+    "recovery.consume": """
+with recovery.consume(dsn, "bench", kind="opened") as events:
+    print("ready", flush=True)
+    for event in events:
+        hear(event.key)
+""",
+}
+_HEARING = """
+import json, sys, time, psycopg, recovery
+dsn, count, heard = sys.argv[1], int(sys.argv[2]), {}
+def hear(key):
+    heard[key] = time.perf_counter()
+    if len(heard) == count:
+        print(json.dumps(heard), flush=True)
+        sys.stdin.read()
+        sys.exit()
+"""
+
+
+def run(options: Options) -> None:
+    """Each on a fresh server."""
+    for name, part in PARTS.items():
+        if not options.parts or name in options.parts:
+            with _setup.cluster(options) as server:
+                _setup.say(f"{name}, load {os.getloadavg()[0]:.1f}")
+                part(options, server)
+
+
+def writers(options: Options, server: Cluster) -> None:
+    """Commits a second of 32 writers, 50 connections listening; and with nobody."""
+    made: dict[str, str] = {}
+    epochs: dict[str, int] = {}
+    for label, events in (
+        ("bare table", ""),
+        ("NOTIFY per commit", ""),
+        ("events off", "closed"),
+        ("events on", "all"),
+    ):
+        made[label] = dsn = server.create_database(label.replace(" ", "_").lower())
+        with _setup.connect(dsn) as conn:
+            if events:
+                _setup.install(dsn, next(iter(options.labels().values())))
+            conn.execute((_TABLE + (";" + _NOTIFY if label.startswith("NOTIFY") else "")).encode())
+            if events:
+                conn.execute(_ATTACH.format(events=events).encode())
+                row = conn.execute("call recovery.boot('bench', p_lease => '1 day')").fetchone()
+                assert row is not None
+                epochs[label] = int(row[0])
+    tps: dict[tuple[str, int], list[float]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        script = Path(folder) / "claim.sql"
+        script.write_text(LIVES["claim"])
+        for number in range(options.rounds):
+            for label in list(made)[:: -1 if number % 2 else 1]:
+                for listeners in (0, _LISTENERS):
+                    with _listening(made[label], listeners):
+                        done = _pgbench(
+                            options, server, made[label], script, epochs.get(label), _WRITERS
+                        )
+                    tps.setdefault((label, listeners), []).append(3 * done)
+                    _setup.say(f"  {label}, {listeners} listen: {3 * done:.0f} commits/s")
+    rows = []
+    for label in made:
+        cells: list[object] = [label]
+        for listeners in (0, _LISTENERS):
+            ratios = [
+                a / b
+                for a, b in zip(tps[label, listeners], tps["events off", listeners], strict=True)
+            ]
+            cells += [f"{_setup.median(tps[label, listeners]):.0f}", f"{_setup.median(ratios):.2f}",
+                      f"{min(ratios):.2f}-{max(ratios):.2f}"]  # fmt: skip
+        rows.append(cells)
+    _setup.show(
+        f"{_WRITERS} writers (claim), commits/s, to the same watch with events => 'closed' (PostgreSQL {server.major})",
+        [
+            "",
+            "nobody listens",
+            "ratio",
+            "rounds",
+            f"{_LISTENERS} listen",
+            "ratio (wanted 0.80)",
+            "rounds",
+        ],
+        rows,
+    )
+
+
+def latency(options: Options, server: Cluster) -> None:
+    """COMMIT sent until a subscriber has it, when nothing else happens; in turn, 60 ms apart."""
+    dsn = server.create_database("latency")
+    _setup.install(dsn, next(iter(options.labels().values())))
+    count = 100 * options.rounds
+    with _setup.connect(dsn) as conn, contextlib.ExitStack() as stack:
+        conn.execute(_TABLE)
+        conn.execute(_ATTACH.format(events="all").encode())
+        hearing = {}
+        for label, text in _HEAR.items():
+            hearing[label] = process = subprocess.Popen(
+                [sys.executable, "-c", _HEARING + text, dsn, str(count)],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=_HERE,
+            )  # fmt: skip
+            stack.callback(process.communicate)
+            stack.callback(process.kill)
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+        sent: dict[str, dict[str, float]] = {"raw": {}, "events": {}}
+        for number in range(count):
+            for which in sent:
+                sleep(0.06)
+                conn.execute("begin")
+                if which == "raw":
+                    key = str(number)
+                    conn.execute("insert into public.job (status) values ('queued')")
+                    conn.execute("select pg_notify('raw', %s)", (key,))
+                else:
+                    row = conn.execute(
+                        "insert into public.job (status) values ('running') returning id"
+                    ).fetchone()
+                    assert row is not None
+                    key = str(row[0])
+                sent[which][key] = perf_counter()
+                conn.execute("commit")
+        found: dict[str, list[float]] = {}
+        for label, process in hearing.items():
+            assert process.stdout is not None
+            heard = json.loads(process.stdout.readline())
+            since = sent["raw" if label == "raw LISTEN" else "events"]
+            found[label] = sorted((at - since[key]) * 1000 for key, at in heard.items())
+        raw = found["raw LISTEN"]
+        _setup.show(
+            f"COMMIT → subscriber, ms, idle (PostgreSQL {server.major}, {count} of each)",
+            ["", "p50", "to raw (wanted 1.5)", "p99", "to raw (wanted 3)", "max"],
+            [[label, f"{_at(ms, .5):.2f}", f"{_at(ms, .5) / _at(raw, .5):.2f}", f"{_at(ms, .99):.2f}",
+              f"{_at(ms, .99) / _at(raw, .99):.2f}", f"{ms[-1]:.2f}"] for label, ms in found.items()],
+        )  # fmt: skip
+
+
+def catch_up(options: Options, server: Cluster) -> None:
+    """Events a second for those that were away while they were written."""
+    rows = []
+    for stored, per_record in (
+        ("an event in a record", False),
+        ("closings, a hundred in a record", True),
+    ):
+        dsn = _fill(server, options, per_record)
+        for label, read in _READERS.items():
+            took = []
+            for number in range(options.rounds):
+                start = perf_counter()
+                count = read(dsn, options.events, f"{label} {number}")
+                took.append(perf_counter() - start)
+                if count < options.events:
+                    raise AssertionError(f"{label}: {count} events instead of {options.events}")
+            _setup.say(f"  {stored}, {label}: {options.events / _setup.median(took):.0f} events/s")
+            rows.append([f"{label}, {stored}", f"{_setup.median(took):.2f}", _setup.spread(took),
+                         f"{options.events / _setup.median(took):.0f}"])  # fmt: skip
+        server.drop_database("events")
+    _setup.show(
+        f"Catching up with {options.events} events (PostgreSQL {server.major}, wanted 100000 events/s)",
+        ["", "s", "", "events/s"],
+        rows,
+    )
+
+
+def retention(options: Options, server: Cluster) -> None:
+    """The longest that a writer waited for a commit, before and while that many events are dropped."""
+    quiet: list[float] = []
+    dropping: list[float] = []
+    took: list[float] = []
+    for _ in range(options.rounds):
+        dsn = _fill(server, options, False)
+        with _setup.connect(dsn) as conn:
+            conn.execute("update recovery.outbox set at = at - interval '30 days'")
+            conn.execute("call recovery.sweep('bench')")  # the next partition begins
+            conn.execute("insert into public.job (status) values ('queued')")
+            row = conn.execute("call recovery.boot('bench', p_lease => '1 day')").fetchone()
+            assert row is not None
+            with _writing(options, server, dsn, int(row[0])) as read:
+                sleep(options.seconds)
+                before = perf_counter()
+                quiet.append(read())
+                start = perf_counter()
+                conn.execute("select recovery._prune_old(true)")
+                took.append(perf_counter() - start)
+                sleep(max(0.5, options.seconds - (perf_counter() - before)))
+                dropping.append(read())
+            left = conn.execute(
+                "select count(*) from recovery.event where at < now() - interval '20 days'"
+            ).fetchone()
+            assert left == (0,), left
+        server.drop_database("events")
+        _setup.say(
+            f"  longest wait {quiet[-1]:.1f} ms before, {dropping[-1]:.1f} ms while events go"
+        )
+    _setup.show(
+        f"{options.events} events dropped under 8 writers (PostgreSQL {server.major}, {options.rounds} rounds)",
+        ["", "longest wait, ms (median)", "most", "the drop itself, ms"],
+        [["before", f"{_setup.median(quiet):.1f}", f"{max(quiet):.1f}", ""],
+         ["while they go", f"{_setup.median(dropping):.1f}", f"{max(dropping):.1f}",
+          f"{_setup.median(took) * 1000:.0f}"]],
+    )  # fmt: skip
+
+
+def _at(ordered: list[float], share: float) -> float:
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+
+def _fill(server: Cluster, options: Options, per_record: bool) -> str:
+    """A database in which that many events were written, by the triggers or by a boot that closes."""
+    dsn = server.create_database("events")
+    _setup.install(dsn, next(iter(options.labels().values())))
+    with _setup.connect(dsn) as conn:
+        conn.execute(_TABLE)
+        if per_record:
+            conn.execute(_ATTACH.format(events="closed").encode())
+            row = conn.execute("call recovery.boot('dies')").fetchone()
+            assert row is not None
+            conn.execute("select set_config('recovery.server_epoch', %s, false)", (str(row[0]),))
+        else:
+            conn.execute(_ATTACH.format(events="all").encode())
+        conn.execute(
+            f"insert into public.job (status) select 'running' from generate_series(1, {options.events})".encode()
+        )
+        if per_record:
+            conn.execute("call recovery.boot('dies', p_policy => 'replace')")
+        conn.execute("vacuum (analyze) recovery.outbox")
+        conn.execute("checkpoint")
+    return dsn
+
+
+def _consume(dsn: str, count: int, name: str) -> int:
+    """As the loop in the documentation."""
+    seen = 0
+    with recovery.consume(dsn, name, after=0) as events:
+        for _ in events:
+            seen += 1
+            if seen == count:
+                break
+    return seen
+
+
+def _hear(dsn: str, count: int, name: str) -> int:
+    listener = recovery.listen(dsn, after=0)
+    with listener as bus, bus.subscribe(maxsize=count) as events:
+        for _ in range(count):
+            events.get(30)
+    return count
+
+
+def _fetch(dsn: str, count: int, name: str) -> int:
+    seen = 0
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        conn.execute("select recovery.create_consumer(%s, 0)", (name,))
+        while rows := conn.execute("select * from recovery.fetch(%s)", (name,)).fetchall():
+            seen += len(rows)
+            conn.execute("select recovery.acknowledge(%s)", (rows[-1][-1],))
+    return seen
+
+
+def _read(dsn: str, count: int, name: str) -> int:
+    seen = last = 0
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        while rows := conn.execute("select * from recovery.read(%s)", (last,)).fetchall():
+            seen += len(rows)
+            last = rows[-1][0]
+    return seen
+
+
+_READERS: dict[str, Callable[[str, int, str], int]] = {
+    "recovery.consume": _consume,
+    "recovery.listen": _hear,
+    "SQL fetch": _fetch,
+    "SQL read": _read,
+}
+
+
+@contextlib.contextmanager
+def _listening(dsn: str, count: int) -> Iterator[None]:
+    """Connections that listen, outside of the server and of this process."""
+    if count == 0:
+        yield
+        return
+    with subprocess.Popen(
+        [sys.executable, "-c", _LISTEN, dsn, str(count)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            yield
+        finally:
+            process.kill()
+
+
+@contextlib.contextmanager
+def _writing(
+    options: Options, server: Cluster, dsn: str, epoch: int
+) -> Iterator[Callable[[], float]]:
+    """Eight writers, a commit each; gives the longest wait in ms since it was asked last."""
+    stop, lock, worst = threading.Event(), threading.Lock(), [0.0]
+
+    def write() -> None:
+        with _setup.connect(dsn) as conn:
+            conn.execute("select set_config('recovery.server_epoch', %s, false)", (str(epoch),))
+            while not stop.is_set():
+                start = perf_counter()
+                conn.execute("insert into public.job (status) values ('running')")
+                took = (perf_counter() - start) * 1000
+                with lock:
+                    worst[0] = max(worst[0], took)
+
+    def read() -> float:
+        with lock:
+            found, worst[0] = worst[0], 0.0
+        return found
+
+    threads = [threading.Thread(target=write) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield read
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def _pgbench(
+    options: Options, server: Cluster, dsn: str, script: Path, epoch: int | None, clients: int
+) -> float:
+    """Scripts a second, on an empty table."""
+    with _setup.connect(dsn) as conn:
+        conn.execute("truncate public.job")
+        if epoch is not None:
+            conn.execute("truncate recovery.outbox")
+        conn.execute("checkpoint")
+    environment = dict(os.environ)
+    if epoch is not None:
+        environment["PGOPTIONS"] = f"-c recovery.server_epoch={epoch}"
+    command = [server.binaries.bin_dir / "pgbench", "-n", "-M", "prepared", "-f", script,
+               "-c", clients, "-j", 2, "-T", options.seconds, dsn]  # fmt: skip
+    done = subprocess.run(
+        [str(part) for part in command],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    match = re.search(r"tps = ([\d.]+)", done.stdout)
+    if done.returncode or match is None:
+        raise RuntimeError(f"pgbench failed:\n{done.stdout}{done.stderr}")
+    return float(match[1])
+
+
+PARTS: dict[str, Callable[[Options, Cluster], None]] = {
+    "writers": writers,
+    "latency": latency,
+    "catch-up": catch_up,
+    "retention": retention,
+}
