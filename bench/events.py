@@ -12,8 +12,9 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from time import perf_counter, sleep
+from time import perf_counter, process_time, sleep
 
+import psutil
 import psycopg
 
 import recovery
@@ -213,7 +214,10 @@ def latency(options: Options, server: Cluster) -> None:
 
 
 def catch_up(options: Options, server: Cluster) -> None:
-    """Events a second for those that were away while they were written."""
+    """Events a second for those that were away while they were written.
+
+    Reader and server take turns, so what both of them compute is the time on a machine that does nothing else.
+    """
     rows = []
     for stored, per_record in (
         ("an event in a record", False),
@@ -221,20 +225,26 @@ def catch_up(options: Options, server: Cluster) -> None:
     ):
         dsn = _fill(server, options, per_record)
         for label, read in _READERS.items():
-            took = []
+            took: list[float] = []
+            own: list[float] = []
+            other: list[float] = []
             for number in range(options.rounds):
-                start = perf_counter()
+                start, mine, theirs = perf_counter(), process_time(), _server_cpu(server)
                 count = read(dsn, options.events, f"{label} {number}")
                 took.append(perf_counter() - start)
+                own.append(process_time() - mine)
+                other.append(_server_cpu(server) - theirs)
                 if count < options.events:
                     raise AssertionError(f"{label}: {count} events instead of {options.events}")
+            computed = _setup.median(own) + _setup.median(other)
             _setup.say(f"  {stored}, {label}: {options.events / _setup.median(took):.0f} events/s")
             rows.append([f"{label}, {stored}", f"{_setup.median(took):.2f}", _setup.spread(took),
-                         f"{options.events / _setup.median(took):.0f}"])  # fmt: skip
+                         f"{options.events / _setup.median(took):.0f}", f"{_setup.median(own):.2f}",
+                         f"{_setup.median(other):.2f}", f"{options.events / computed:.0f}"])  # fmt: skip
         server.drop_database("events")
     _setup.show(
         f"Catching up with {options.events} events (PostgreSQL {server.major}, wanted 100000 events/s)",
-        ["", "s", "", "events/s"],
+        ["", "s", "", "events/s", "CPU s reader", "server", "events/CPU s"],
         rows,
     )
 
@@ -276,6 +286,19 @@ def retention(options: Options, server: Cluster) -> None:
          ["while they go", f"{_setup.median(dropping):.1f}", f"{max(dropping):.1f}",
           f"{_setup.median(took) * 1000:.0f}"]],
     )  # fmt: skip
+
+
+def _server_cpu(server: Cluster) -> float:
+    """Seconds of CPU that the server and all its processes have used, also those that are gone."""
+    postmaster = psutil.Process(server.pid)
+    used = 0.0
+    for process in (postmaster, *postmaster.children(recursive=True)):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            times = process.cpu_times()
+            used += times.user + times.system
+            if process is postmaster:
+                used += times.children_user + times.children_system
+    return used
 
 
 def _at(ordered: list[float], share: float) -> float:

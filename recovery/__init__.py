@@ -47,8 +47,8 @@ if TYPE_CHECKING:
     from recovery.events.bus import Bus, Subscription
     from recovery.events.consumer import Consumer, consume
     from recovery.events.listener import Listener, listen
-    from recovery.server.asgi import lifespan
     from recovery.server.boot import aboot, boot
+    from recovery.server.lifespan import lifespan
     from recovery.server.server import Server
     from recovery.server.service import Service, serve
     from recovery.settings import aconfigure, asetting, configure, setting
@@ -84,7 +84,7 @@ _HOMES = {
     "events.bus": "Bus Subscription",
     "events.consumer": "Consumer consume",
     "events.listener": "Listener listen",
-    "server.asgi": "lifespan",
+    "server.lifespan": "lifespan",
     "server.boot": "aboot boot",
     "server.server": "Server",
     "server.service": "Service serve",

@@ -102,7 +102,7 @@ class Event:
             return known[value]
 
         for row in rows:
-            yield cls(*row[:10], image(row[10]), image(row[11]))
+            yield cls(*(*row[:10], image(row[10]), image(row[11])))
 
     def to_json(self) -> str:
         """One line of JSON; `at` in ISO 8601."""

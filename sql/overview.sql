@@ -22,7 +22,9 @@
                         a transaction; then burnt fuses, then overdue work
      _close_batch       one statement (_close_sql) updates the orphans of a batch and writes their events; a bad batch
                         is made smaller until the bad row stands alone in recovery.failure
-     NOTIFY recovery    says only "look"; readers read recovery.event after their position, up to recovery.horizon()
+     NOTIFY recovery    says only "look"; consumers fetch what has become visible after their position. Events are
+                        stored in recovery.outbox, recovery.event shows them; one is settled once none can appear
+                        below it
 
    Rooms (folders of sql/, in this order)
      setup     roles, schema, errors, clock, epochs       rights    whose rights a statement about watched rows has
@@ -30,7 +32,7 @@
      fence     who may write                              death     evidence, judgement, the end of an epoch
      closing   sweep, one batch, one unit, preview        step      what boot, sweep and shutdown begin and report
      fuse      leases on units of work                    process   processes that do work, seen from their host
-     event     the outbox and its wake-ups                watchdog  timeouts: ask the owner, then close
+     event     the outbox, its wake-ups, consumers        watchdog  timeouts: ask the owner, then close
      webhook   events by HTTP: collect, claim, record     status    what people look at
 
    Names
@@ -39,6 +41,6 @@
      What acts is verb_noun, what tells is a noun; v_ are variables, p_ parameters, o_ results, zz_ fires last.
 
    Locks, always in this order: the name of a server (boot), the epoch (advisory, exclusive to end it, shared to write),
-   the row of the server, rows of watched tables (by groups, then watches, then keys), recovery.event.
+   the row of the server, rows of watched tables (by groups, then watches, then keys), recovery.outbox.
 
    Errors have class RC: see sql/setup/_fail.sql and the table in ARCHITECTURE.md. */

@@ -29,6 +29,8 @@ ORDER = (
     "recovery",
     "migrations",
     "opencode",
+    "brokers",
+    "asgi",
     "run",
     "server",
     "hooks",

@@ -44,7 +44,9 @@ set check_function_bodies = off;
                         a transaction; then burnt fuses, then overdue work
      _close_batch       one statement (_close_sql) updates the orphans of a batch and writes their events; a bad batch
                         is made smaller until the bad row stands alone in recovery.failure
-     NOTIFY recovery    says only "look"; readers read recovery.event after their position, up to recovery.horizon()
+     NOTIFY recovery    says only "look"; consumers fetch what has become visible after their position. Events are
+                        stored in recovery.outbox, recovery.event shows them; one is settled once none can appear
+                        below it
 
    Rooms (folders of sql/, in this order)
      setup     roles, schema, errors, clock, epochs       rights    whose rights a statement about watched rows has
@@ -52,7 +54,7 @@ set check_function_bodies = off;
      fence     who may write                              death     evidence, judgement, the end of an epoch
      closing   sweep, one batch, one unit, preview        step      what boot, sweep and shutdown begin and report
      fuse      leases on units of work                    process   processes that do work, seen from their host
-     event     the outbox and its wake-ups                watchdog  timeouts: ask the owner, then close
+     event     the outbox, its wake-ups, consumers        watchdog  timeouts: ask the owner, then close
      webhook   events by HTTP: collect, claim, record     status    what people look at
 
    Names
@@ -61,7 +63,7 @@ set check_function_bodies = off;
      What acts is verb_noun, what tells is a noun; v_ are variables, p_ parameters, o_ results, zz_ fires last.
 
    Locks, always in this order: the name of a server (boot), the epoch (advisory, exclusive to end it, shared to write),
-   the row of the server, rows of watched tables (by groups, then watches, then keys), recovery.event.
+   the row of the server, rows of watched tables (by groups, then watches, then keys), recovery.outbox.
 
    Errors have class RC: see sql/setup/_fail.sql and the table in ARCHITECTURE.md. */
 
@@ -295,7 +297,8 @@ comment on column recovery.finding.severity is
     'error: a promise does not hold; warning: it soon may not, or work waits; note: worth to know.';
 --;
 comment on column recovery.finding.kind is
-    'What the subject is: check, database, role, watch, table, server, session, fuse, process, setting or webhook.';
+    'What the subject is: check, database, role, watch, table, server, session, consumer, fuse, process, setting or '
+    'webhook.';
 --;
 comment on column recovery.finding.subject is 'What it is about.';
 --;
@@ -7414,7 +7417,8 @@ begin
                 exists (
                     select from (
                         select w.relation::oid as oid
-                        union select l.relid from pg_partition_tree(w.relation) as l) as l
+                        -- Without a lock, which pg_partition_tree takes.
+                        union select p.relation from recovery._partitions_of(w.relation) as p) as l
                     join pg_trigger as t on t.tgrelid = l.oid
                     where t.tgname ~ '^(zz_)?recovery_[0-9]{2}_' and t.tgenabled in ('D', 'R'))
                 or exists (
@@ -10914,12 +10918,24 @@ volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+    v_watch text;
 begin
     insert into recovery.sweep_run (label, at, took, report)
     values (p_label, clock_timestamp(), clock_timestamp() - p_start, p_report)
     on conflict (label) do update set at = excluded.at, took = excluded.took, report = excluded.report;
     perform recovery._note_partitions('sweep:' || p_label);
-    perform recovery._note_blind_watches();
+    begin
+        perform recovery._note_blind_watches();
+    exception when lock_not_available then
+        for v_watch in select w.name from recovery._attached_watches() as w loop
+            begin
+                perform recovery._note_blind_watches(v_watch);
+            exception when lock_not_available then
+                null;  -- its table is locked: the next sweep looks again
+            end;
+        end loop;
+    end;
     perform recovery._prune_failures();
     perform recovery._announce_silent();
 end
@@ -12633,6 +12649,7 @@ begin
               and (p_wanted.reason is null or array_position(p_wanted.reason, o.reason) is not null)
               and (p_wanted.epoch is null or array_position(p_wanted.epoch, o.server_epoch) is not null)
               and (p_wanted.group_key is null
+                   or o.kind = 'gap'  -- of a watch: who follows a group has to know it, too
                    or array_position(p_wanted.group_key, o.group_key) is not null))
     )
     select (select array_agg(e.event order by e.id, e.n) from e) as events,
@@ -12916,6 +12933,51 @@ comment on function recovery.event_range(bigint, bigint) is
 --;
 revoke all on function recovery.event_range(bigint, bigint) from public;
 --;
+-- sql/event/event_since.sql
+create or replace function recovery.event_since(p_at timestamptz)
+returns bigint
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+/* Ids grow nearly as the clock does: a closing tells one time for all of its batch, and a clock is set. So it looks for
+   a minute before. */
+declare
+    c_slack constant interval := interval '1 minute';
+    v_low   bigint;  -- what is at or below is older
+    v_high  bigint;  -- what is above is not
+    v_id    bigint;
+    v_at    timestamptz;
+begin
+    if p_at is null then
+        perform recovery._fail('RC010', 'a time is needed', 'Give a time, or -infinity for all that is kept.');
+    end if;
+    select f.id into v_low from recovery.event_floor as f;
+    select max(o.id) + 99 into v_high from recovery.outbox as o;
+    if not isfinite(p_at) then
+        return case when p_at < 'infinity' then v_low else greatest(v_low, v_high) end;
+    end if;
+    while v_high > v_low loop
+        -- The next record from the middle on, for ids leave numbers out.
+        select o.id, o.at into v_id, v_at from recovery.outbox as o
+        where o.id > v_low + (v_high - v_low) / 2 order by o.id limit 1;
+        if v_id is null or v_id > v_high or v_at >= p_at - c_slack then
+            v_high := v_low + (v_high - v_low) / 2;
+        else
+            v_low := v_id + 99;
+        end if;
+    end loop;
+    return v_low;
+end
+$$;
+--;
+comment on function recovery.event_since(timestamptz) is
+    'The id after which the events of that time and later are, with some of the minute before: to read, or to let a '
+    'consumer read again, from a time on. -infinity: the last id that is not kept any more. RC010 null.';
+--;
+revoke all on function recovery.event_since(timestamptz) from public;
+--;
 -- sql/event/fetch.sql
 create or replace function recovery.fetch(p_consumer text, p_limit integer default 1000)
 returns table (
@@ -12989,6 +13051,59 @@ comment on function recovery.fetch(text, integer) is
     'recovery.acknowledge(). Without that they come again. RC014 no such consumer, RC010 bad limit.';
 --;
 revoke all on function recovery.fetch(text, integer) from public;
+--;
+-- sql/event/latest.sql
+create or replace function recovery.latest(
+    p_limit  integer  default 20,
+    p_watch  text[]   default null,
+    p_group  text[]   default null,
+    p_reason text[]   default null,
+    p_kind   text[]   default null,
+    p_topic  text[]   default null,
+    p_epoch  bigint[] default null
+)
+returns setof recovery.event_row
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform recovery._check_limit(p_limit);
+    return query
+        select l.*
+        from (
+            select o.id + coalesce(k.n, 1) - 1 as id, o.at, o.server_epoch, o.watch, o.kind, o.topic,
+                   coalesce(o.key, k.key), coalesce(o.group_key, k.group_key) as group_key, o.reason, o.detector, o.old,
+                   o.new
+            from (
+                -- From the end on, so many records in each of which there is at least one.
+                select r.* from recovery.outbox as r
+                where (p_watch is null or array_position(p_watch, r.watch) is not null)
+                  and (p_reason is null or array_position(p_reason, r.reason) is not null)
+                  and (p_kind is null or array_position(p_kind, r.kind) is not null)
+                  and (p_topic is null or array_position(p_topic, r.topic) is not null)
+                  and (p_epoch is null or array_position(p_epoch, r.server_epoch) is not null)
+                  and (p_group is null
+                       or case when r.group_keys is null then array_position(p_group, r.group_key) is not null
+                               else exists (select from unnest(r.group_keys) as g (key)
+                                            where array_position(p_group, g.key) is not null) end)
+                order by r.id desc limit p_limit
+            ) as o
+            left join lateral unnest(o.keys, o.group_keys) with ordinality as k (key, group_key, n)
+                on o.keys is not null
+            where p_group is null or array_position(p_group, coalesce(o.group_key, k.group_key)) is not null
+            order by o.id desc, k.n desc limit p_limit
+        ) as l
+        order by l.id;
+end
+$$;
+--;
+comment on function recovery.latest(integer, text[], text[], text[], text[], text[], bigint[]) is
+    'The newest events that are visible, p_limit of them, in order: to look at, not to follow. Filters as of '
+    'recovery.read(). RC010 bad limit.';
+--;
+revoke all on function recovery.latest(integer, text[], text[], text[], text[], text[], bigint[]) from public;
 --;
 -- sql/event/move_consumer.sql
 create or replace function recovery.move_consumer(p_name text, p_after bigint default null)
@@ -14957,6 +15072,7 @@ as $$
         ('settings', 'recovery._examine_settings()'),
         ('transactions', 'recovery._examine_transactions($2)'),
         ('events', 'recovery._examine_events()'),
+        ('consumers', 'recovery._examine_consumers($2)'),
         ('replication', 'recovery._examine_replication()'),
         ('webhooks', 'recovery._examine_webhooks($2)')
     ) as e (name, call)
@@ -14965,6 +15081,54 @@ $$;
 comment on function recovery._examinations() is 'What recovery.examine() looks at, in its order, and the call for it.';
 --;
 revoke all on function recovery._examinations() from public;
+--;
+-- sql/status/_examine_consumers.sql
+-- With the rights of the caller: what is seen of other sessions depends on them.
+create or replace function recovery._examine_consumers(p_patience interval)
+returns setof recovery.finding
+language sql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    with c as (
+        select s.*, date_trunc('second', s.lag) as late, date_trunc('second', clock_timestamp() - s.seen) as away
+        from recovery.consumer_status as s
+    )
+    select 'consumer-missed', 'warning', 'consumer', c.name,
+        format('has had the events up to %s only; later ones were dropped before it read them', c.newest),
+        format('its next fetch gives an event of kind gap: look at the tables then; or go on with what comes now: '
+            'select recovery.move_consumer(%L);', c.name), null::text[]
+    from c where c.newest < recovery.event_since('-infinity')
+    union all
+    select 'consumer-expired', 'warning', 'consumer', c.name,
+        format('abandoned: seen %s ago, expires after %s; events are no longer kept for it', c.away, c.expires),
+        format('start it again; if nobody will: select recovery.drop_consumer(%L);', c.name), null
+    from c where c.state = 'expired'
+    union all
+    select 'consumer-behind', 'warning', 'consumer', c.name,
+        format('about %s behind, the oldest of %s ago; it was seen %s ago. They are kept for it until it has them%s',
+            case c.behind when 1 then '1 event' else c.behind || ' events' end, c.late, c.away,
+            case when c.state = 'reading' then ', and what it fetched last is not acknowledged' end),
+        format('look whether its process lives and keeps up; if nobody needs it: select recovery.drop_consumer(%L);',
+            c.name), null
+    from c where c.state in ('active', 'reading') and c.lag > p_patience * 60
+    union all
+    select 'consumer-held', 'warning', 'consumer', c.name,
+        format('its position stays at %s: above it may still appear what was written by %s, in database %s, begun %s '
+            'ago%s; it gets events as ever', c.position, t.who, t.database,
+            date_trunc('second', clock_timestamp() - t.begun), ': ' || t.query),
+        t.remedy, null
+    from c cross join lateral (
+        select o.* from recovery.open_transaction as o where o.begun < clock_timestamp() - p_patience
+        order by o.older desc limit 1) as t
+    where c.position < c.newest and c.state in ('active', 'reading')
+$$;
+--;
+comment on function recovery._examine_consumers(interval) is
+    'Consumers that are far behind, abandoned, or held up, and by whom. For recovery.examine().';
+--;
+revoke all on function recovery._examine_consumers(interval) from public;
 --;
 -- sql/status/_examine_database.sql
 create or replace function recovery._examine_database()
@@ -15000,7 +15164,8 @@ as $$
         select c.oid::regclass::text as name, case c.relkind when 'v' then 'view' else 'table' end as what,
             c.relowner = 'recovery_owner'::regrole as ours
         from pg_class as c
-        where c.relnamespace = 'recovery'::regnamespace and c.relkind in ('r', 'p', 'v') and c.relname <> 'alembic_version'
+        where c.relnamespace = 'recovery'::regnamespace and c.relkind in ('r', 'p', 'v')
+            and c.relname <> 'alembic_version'
         union all
         select f.oid::regprocedure::text, case f.prokind when 'p' then 'procedure' else 'function' end,
             f.proowner = 'recovery_owner'::regrole
@@ -15247,9 +15412,10 @@ as $$
         select 'recovery_listener', p.oid from pg_proc as p
         where p.pronamespace = 'recovery'::regnamespace and p.proname in ('version', 'timeline')
         union all
-        select r.name, p.oid from pg_proc as p cross join (values ('recovery_server'), ('recovery_listener')) as r (name)
+        select r.name, p.oid
+        from pg_proc as p cross join (values ('recovery_server'), ('recovery_listener')) as r (name)
         where p.pronamespace = 'recovery'::regnamespace and p.proname in ('read', 'page', 'tail', 'event_range',
-            'create_consumer', 'fetch', 'acknowledge', 'move_consumer', 'drop_consumer')
+            'event_since', 'latest', 'create_consumer', 'fetch', 'acknowledge', 'move_consumer', 'drop_consumer')
         union all
         select 'recovery_runner', p.oid from pg_proc as p
         where p.pronamespace = 'recovery'::regnamespace and p.proname in ('_fence_write', '_announce_written')
@@ -15447,21 +15613,14 @@ volatile
 security invoker
 set search_path = pg_catalog, pg_temp
 as $$
-    -- Consumers of events wait for every transaction of the whole cluster that has an id.
-    select 'transaction-long', 'warning', 'session', a.pid::text,
-        format('%s (%s) in database %s: a transaction that writes, %s for %s; no consumer of events gets past it',
-            a.usename, coalesce(nullif(a.application_name, ''), 'no application_name'), a.datname, a.state,
-            date_trunc('second', clock_timestamp() - a.xact_start)),
-        format('select pg_terminate_backend(%s);', a.pid), null::text[]
-    from pg_stat_activity as a
-    where a.backend_type = 'client backend' and a.pid <> pg_backend_pid() and a.backend_xid is not null
-      and a.xact_start < clock_timestamp() - p_patience
-    union all
-    select 'transaction-prepared', 'warning', 'session', p.gid,
-        format('prepared by %s in database %s %s ago: no consumer of events gets past it', p.owner, p.database,
-            date_trunc('second', clock_timestamp() - p.prepared)),
-        format('rollback prepared %1$L; -- or commit prepared %1$L', p.gid), null
-    from pg_prepared_xacts as p where p.prepared < clock_timestamp() - p_patience
+    -- What is not settled may still appear: of any transaction of the whole cluster that has an id.
+    select case when t.pid is null then 'transaction-prepared' else 'transaction-long' end, 'warning', 'session',
+        coalesce(t.pid::text, t.gid),
+        concat_ws('', t.who, ', in database ', t.database, ': it writes since ',
+            date_trunc('second', clock_timestamp() - t.begun), ' ago; until it ends, consumers get events as ever, but '
+            'what is settled and their positions stay where they are', ': ' || t.query),
+        t.remedy, null::text[]
+    from recovery.open_transaction as t where t.begun < clock_timestamp() - p_patience
     union all
     select 'snapshot-old', 'warning', 'session', a.pid::text,
         format('%s (%s) reads for %s with one snapshot: what was closed since is not cleaned up, and each sweep '
@@ -16579,7 +16738,18 @@ select c.name,
        coalesce(lower(c.gaps) - 1, c.newest) as position,
        c.newest,
        (select count(*) from unnest(c.gaps)) as gaps,
-       greatest(0, (coalesce(pg_sequence_last_value('recovery.outbox_id_seq'), 0) - c.newest) / 100 + 1) as behind,
+       -- By partition, for between two of them ids leave out many.
+       coalesce((
+           select sum((s.last - s.first) / 100 + 1)
+           from (
+               select min(o.id) as first, max(o.id) as last from recovery.outbox_slot_0 as o where o.id > c.newest
+               union all
+               select min(o.id), max(o.id) from recovery.outbox_slot_1 as o where o.id > c.newest
+               union all
+               select min(o.id), max(o.id) from recovery.outbox_slot_2 as o where o.id > c.newest
+               union all
+               select min(o.id), max(o.id) from recovery.outbox_slot_3 as o where o.id > c.newest
+           ) as s), 0)::bigint as behind,
        coalesce(clock_timestamp() - (
            select o.at from recovery.outbox as o where o.id > c.newest order by o.id limit 1), interval '0') as lag,
        c.seen,
@@ -16863,6 +17033,50 @@ comment on column recovery.webhook_status.secrets is 'How many secrets it has: m
 --;
 comment on column recovery.webhook_status.created is 'When it was added.';
 --;
+-- sql/status/open_transaction.sql
+create or replace view recovery.open_transaction as
+select
+    a.pid,
+    null::text as gid,
+    case when a.backend_type = 'client backend' then
+        format('pid %s (%s, %s), %s', a.pid, a.usename, coalesce(nullif(a.application_name, ''), 'no application_name'),
+            a.state)
+    else format('pid %s (%s)', a.pid, a.backend_type) end as who,
+    a.datname as database,
+    a.xact_start as begun,
+    nullif(left(regexp_replace(btrim(a.query), '\s+', ' ', 'g'), 80), '') as query,
+    age(a.backend_xid) as older,
+    format('select pg_terminate_backend(%s);', a.pid) as remedy
+from pg_stat_activity as a
+-- A parallel worker writes as its leader; vacuum is not waited for.
+where a.backend_xid is not null and a.backend_type not in ('parallel worker', 'autovacuum worker')
+  and a.pid <> pg_backend_pid()
+union all
+select null, p.gid, format('prepared transaction %L (%s)', p.gid, p.owner), p.database, p.prepared, null,
+    age(p.transaction), format('rollback prepared %1$L; -- or commit prepared %1$L', p.gid)
+from pg_prepared_xacts as p;
+--;
+comment on view recovery.open_transaction is
+    'Transactions of the whole cluster that write: what they have written may still appear, so nothing above counts as '
+    'settled, and positions of consumers wait for them. Readers, replication slots and vacuum are not waited for. Who '
+    'is no member of pg_read_all_stats sees only its own and prepared ones.';
+--;
+comment on column recovery.open_transaction.pid is 'The session''s process id; null for a prepared transaction.';
+--;
+comment on column recovery.open_transaction.gid is 'The name of a prepared transaction.';
+--;
+comment on column recovery.open_transaction.who is 'Session or prepared transaction, in words.';
+--;
+comment on column recovery.open_transaction.database is 'Its database; any counts.';
+--;
+comment on column recovery.open_transaction.begun is 'When it began, or was prepared.';
+--;
+comment on column recovery.open_transaction.query is 'The beginning of its last statement.';
+--;
+comment on column recovery.open_transaction.older is 'How many transactions are younger: the oldest has the most.';
+--;
+comment on column recovery.open_transaction.remedy is 'What ends it.';
+--;
 -- sql/status/server_status.sql
 create or replace view recovery.server_status as
 select
@@ -17133,7 +17347,8 @@ to recovery_runner;
 grant select on recovery.event, recovery.watch, recovery.failure, recovery.sweep_run,
     recovery.judgement, recovery.evidence, recovery.fuse, recovery.fuse_state, recovery.touch, recovery.cancellation,
     recovery.observation, recovery.look, recovery.lifeless, recovery.lifeless_state,
-    recovery.server_status, recovery.watch_status, recovery.setting_status, recovery.problem, recovery.consumer_status
+    recovery.server_status, recovery.watch_status, recovery.setting_status, recovery.problem, recovery.consumer_status,
+    recovery.open_transaction, recovery.event_floor
     to recovery_server, recovery_listener;
 --;
 -- The token is a secret between a server and the database.
@@ -17160,6 +17375,7 @@ grant execute on function
     recovery.compare_watch(regclass, jsonb, jsonb),
     recovery._spec_defaults(jsonb),
     recovery._examinations(),
+    recovery._examine_consumers(interval),
     recovery._examine_database(),
     recovery._examine_entries(interval),
     recovery._examine_events(),
@@ -17251,6 +17467,8 @@ grant execute on function
     recovery.page(bigint, int8multirange, integer, recovery.event_filter),
     recovery.tail(),
     recovery.event_range(bigint, bigint),
+    recovery.event_since(timestamptz),
+    recovery.latest(integer, text[], text[], text[], text[], text[], bigint[]),
     recovery.create_consumer(text, bigint, text[], text[], text[], text[], text[], bigint[], interval),
     recovery.fetch(text, integer),
     recovery.acknowledge(text),

@@ -12,6 +12,7 @@ autocommit mode. Everything else takes part in the caller's transaction.
 from __future__ import annotations
 
 from recovery.calls import (
+    agent_store,
     closing,
     consumer,
     event,
@@ -43,6 +44,7 @@ __all__ = [
     "Call",
     "Connection",
     "Row",
+    "agent_store",
     "arun",
     "closing",
     "consumer",

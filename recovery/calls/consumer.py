@@ -21,7 +21,7 @@ def create(
     name: str,
     after: int | None = None,
     filters: Mapping[str, Sequence[object]] | None = None,
-    expires: timedelta = timedelta(days=7),
+    expires: timedelta | str = timedelta(days=7),
 ) -> Call[int]:
     """Makes a consumer, or gives one that exists these filters; the id after which it reads.
 
@@ -120,12 +120,14 @@ class Status:
     expires: timedelta
     state: str
     filters: Mapping[str, Any]
+    age: timedelta
 
 
 def status() -> Call[list[Status]]:
     """All consumers, by name."""
     return Call(
-        "select name, position, newest, gaps, behind, lag, seen, expires, state, filters"
+        "select name, position, newest, gaps, behind, lag, seen, expires, state, filters,"
+        " clock_timestamp() - seen"
         " from recovery.consumer_status order by name",
         {},
         lambda rows: [Status(*row) for row in rows],

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from recovery.calls.core import Call, Row, nothing
+from recovery.calls.core import Call, Row, nothing, one
 from recovery.types import Event
 
 __all__ = [
     "CHANNEL",
     "COLUMNS",
+    "FILTERS",
     "RECORD",
+    "Filters",
     "Page",
     "Tail",
     "fingerprint",
     "fingerprints",
+    "floor",
+    "latest",
     "listen",
     "notify",
     "page",
+    "read",
+    "since",
     "tail",
     "timeline",
     "unlisten",
@@ -49,6 +55,11 @@ def tail() -> Call[Tail]:
         {},
         lambda rows: Tail(int(rows[0][0]), rows[0][1]),
     )
+
+
+def floor() -> Call[int]:
+    """Up to which id events were dropped."""
+    return Call("select id from recovery.event_floor", {}, lambda rows: int(rows[0][0]))
 
 
 def timeline() -> Call[tuple[str | None, datetime]]:
@@ -102,8 +113,20 @@ COLUMNS = (
 )
 
 
-def page(newest: int, gaps: str = "{}", *, limit: int = 1000) -> Call[Page]:
+def page(
+    newest: int,
+    gaps: str = "{}",
+    *,
+    limit: int = 1000,
+    watch: Sequence[str | None] | None = None,
+    group: Sequence[str | None] | None = None,
+    reason: Sequence[str | None] | None = None,
+    kind: Sequence[str | None] | None = None,
+    topic: Sequence[str | None] | None = None,
+) -> Call[Page]:
     """Events that have become visible since a position, about `limit` of them.
+
+    Those of the watches, groups, … that are given; and `gap` events of all groups.
 
     Raises:
         InvalidArgument: limit is not from 1 to 100000 (RC010).
@@ -115,8 +138,19 @@ def page(newest: int, gaps: str = "{}", *, limit: int = 1000) -> Call[Page]:
 
     return Call(
         f'select {COLUMNS}, newest, gaps::text, "full"'
-        " from recovery.page(%(newest)s::bigint, %(gaps)s::int8multirange, %(limit)s::integer)",
-        {"newest": newest, "gaps": gaps, "limit": limit},
+        " from recovery.page(%(newest)s::bigint, %(gaps)s::int8multirange, %(limit)s::integer,"
+        " row(%(watch)s::text[], %(group)s::text[], %(reason)s::text[], %(kind)s::text[],"
+        " %(topic)s::text[], null)::recovery.event_filter)",
+        {
+            "newest": newest,
+            "gaps": gaps,
+            "limit": limit,
+            "watch": watch,
+            "group": group,
+            "reason": reason,
+            "kind": kind,
+            "topic": topic,
+        },
         parse,
     )
 
@@ -134,3 +168,81 @@ def unlisten(channel: str) -> Call[None]:
 def notify(channel: str) -> Call[None]:
     """Rings a channel."""
     return Call("select pg_notify(%(channel)s::text, '')", {"channel": channel}, nothing)
+
+
+#: Which events: each must be in every list that is given.
+FILTERS = ("watch", "group", "reason", "kind", "topic", "epoch")
+
+Filters = Mapping[str, Sequence[object]]
+
+
+def _array(name: str) -> str:
+    return f"%({name})s::{'bigint' if name == 'epoch' else 'text'}[]"
+
+
+def _lists(filters: Filters | None) -> dict[str, list[object]]:
+    given = dict(filters or {})
+    if unknown := given.keys() - set(FILTERS):
+        raise TypeError(f"unknown filters: {', '.join(sorted(unknown))}")
+    return {name: list(values) for name, values in given.items()}
+
+
+def read(
+    after: int = 0,
+    *,
+    limit: int = 1000,
+    filters: Filters | None = None,
+    unsettled: bool = False,
+) -> Call[list[tuple[Event, bool]]]:
+    """Events after an id, in order, about `limit` of them; each with whether it is settled.
+
+    Args:
+        after: the last id that the caller has.
+        limit: how many, about.
+        filters: an event must be in each list: of `watch`, `group`, `reason`, `kind`, `topic`,
+            `epoch`.
+        unsettled: also those below which others may still appear.
+
+    Raises:
+        InvalidArgument: limit is not from 1 to 100000, or after is negative (RC010).
+    """
+    given = _lists(filters)
+    lists = "".join(f", p_{name} => {_array(name)}" for name in given)
+    return Call(
+        f"select {COLUMNS}, settled"
+        f" from recovery.read(%(after)s::bigint, %(limit)s::integer{lists},"
+        " p_unsettled => %(unsettled)s::boolean)",
+        {"after": after, "limit": limit, "unsettled": unsettled, **given},
+        lambda rows: [(Event.from_row(row[:12]), row[12]) for row in rows],
+    )
+
+
+def latest(limit: int = 20, *, filters: Filters | None = None) -> Call[list[Event]]:
+    """The newest events that are visible, in order; filters as of `read`.
+
+    Raises:
+        InvalidArgument: limit is not from 1 to 100000 (RC010).
+    """
+    given = _lists(filters)
+    lists = "".join(f", p_{name} => {_array(name)}" for name in given)
+    return Call(
+        f"select {COLUMNS} from recovery.latest(%(limit)s::integer{lists})",
+        {"limit": limit, **given},
+        lambda rows: [Event.from_row(row) for row in rows],
+    )
+
+
+def since(at: datetime | None = None, *, ago: str | None = None) -> Call[int]:
+    """The id after which the events of a time on are, with some of the minute before.
+
+    Args:
+        at: the time; None without `ago`: the last id that is not kept any more.
+        ago: how long before now, as PostgreSQL reads an interval.
+    """
+    return Call(
+        "select recovery.event_since(case when %(ago)s::text is null"
+        " then coalesce(%(at)s::timestamptz, '-infinity')"
+        " else clock_timestamp() - %(ago)s::text::interval end)",
+        {"at": at, "ago": ago},
+        one,
+    )

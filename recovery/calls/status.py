@@ -17,6 +17,7 @@ __all__ = [
     "failures",
     "fix",
     "fuses",
+    "open_transactions",
     "problems",
     "servers",
     "settings",
@@ -108,6 +109,17 @@ def problems(limit: int = 20) -> Call[Records]:
         " order by 1, 2 limit %(limit)s::bigint",
         {"limit": limit},
         *"kind name problem remedy".split(),
+    )
+
+
+def open_transactions(limit: int) -> Call[Records]:
+    """What keeps events from being settled for 5 s or longer, the oldest first."""
+    return _records(
+        "select pid, gid, who, database, begun, clock_timestamp() - begun, query, remedy"
+        " from recovery.open_transaction where begun < clock_timestamp() - interval '5 s'"
+        " order by older desc limit %(limit)s::bigint",
+        {"limit": limit},
+        *"pid gid who database begun age query remedy".split(),
     )
 
 

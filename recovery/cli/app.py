@@ -7,16 +7,26 @@ import logging
 import socket
 import sys
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from recovery import calls, closing
 from recovery._version import VERSION
-from recovery.cli import USAGE, close, config, show, supervise, target, webhook
-from recovery.cli.choices import Action, AsJson, DryRun, Dsn, Kind, Policy
+from recovery.cli import (
+    USAGE,
+    close,
+    config,
+    consumers,
+    events,
+    relay,
+    show,
+    supervise,
+    target,
+    webhook,
+)
+from recovery.cli.choices import Action, AsJson, DryRun, Dsn, Policy
 
 __all__ = ["app", "run"]
 
@@ -30,10 +40,13 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(config.commands)
+app.add_typer(consumers.commands)
 app.add_typer(webhook.commands)
 app.add_typer(webhook.looking)
 app.command()(close.close)
+app.command()(events.events)
 app.command("run", cls=supervise.Command)(supervise.run)
+app.command()(relay.relay)
 
 
 def run(args: Sequence[str]) -> int:
@@ -201,7 +214,7 @@ def permit(
 
 @app.command()
 def status(as_json: AsJson = False, dsn: Dsn = None) -> None:
-    """Servers, watched tables, what is open, waits, is to stop; settings, failures, sweeps."""
+    """Servers, watched tables, what is open, waits, is to stop; failures, consumers, sweeps."""
     with target.opened(dsn) as conn:
         show.status(conn, as_json)
 
@@ -243,39 +256,6 @@ def doctor(
         patience=calls.seconds(patience, "patience"),
     )
     raise typer.Exit(code)
-
-
-@app.command()
-def listen(
-    watch: Annotated[list[str] | None, typer.Option(help="Only these watches.")] = None,
-    group: Annotated[list[str] | None, typer.Option(help="Only these groups (sessions).")] = None,
-    kind: Annotated[list[Kind] | None, typer.Option(help="Only these kinds.")] = None,
-    reason: Annotated[
-        list[str] | None, typer.Option(help="superseded, lease_expired, shutdown …")
-    ] = None,
-    after: Annotated[
-        int | None, typer.Option(help="Begin after the event with this id, not with now.", min=0)
-    ] = None,
-    as_json: AsJson = False,
-    dsn: Dsn = None,
-) -> None:
-    """Prints events as they happen, a line each, until Ctrl-C."""
-    from recovery.errors import Lagged
-    from recovery.events.listener import listen as listening
-
-    filters: dict[str, Any] = {"watch": watch, "group": group, "kind": kind, "reason": reason}
-    filters = {name: values for name, values in filters.items() if values}
-    seen: set[tuple[int, datetime]] = set()  # a failover may give an id out again
-    while True:
-        with listening(target.database(dsn), after=after) as bus:
-            try:
-                for event in bus.subscribe(**filters, maxsize=100_000):
-                    if (event.id, event.at) not in seen:
-                        print(event.to_json() if as_json else show.event(event), flush=True)
-                        seen.add((event.id, event.at))
-            except Lagged as lag:  # the reader of the pipe is slow: read again from there
-                after = lag.resume_after
-                seen = {one for one in seen if one[0] > after}
 
 
 @app.command("import-opencode")

@@ -7,7 +7,25 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Action", "AsJson", "Bind", "DryRun", "Dsn", "Kind", "Order", "Policy", "Scope"]
+__all__ = [
+    "Action",
+    "After",
+    "AsJson",
+    "Bind",
+    "DryRun",
+    "Dsn",
+    "Epochs",
+    "Groups",
+    "Kind",
+    "Kinds",
+    "Order",
+    "Policy",
+    "Reasons",
+    "Scope",
+    "Since",
+    "Topics",
+    "Watches",
+]
 
 Dsn = Annotated[
     str | None,
@@ -45,6 +63,9 @@ class Kind(StrEnum):
     failed = "failed"
     idle = "idle"
     cancel = "cancel"
+    broken = "broken"
+    repaired = "repaired"
+    gap = "gap"
 
 
 class Order(StrEnum):
@@ -68,3 +89,24 @@ class Scope(StrEnum):
 
     row = "row"
     group = "group"
+
+
+# Which events, and from where on.
+Watches = Annotated[list[str] | None, typer.Option("--watch", help="Only these watches.")]
+Groups = Annotated[list[str] | None, typer.Option("--group", help="Only these groups (sessions).")]
+Kinds = Annotated[list[Kind] | None, typer.Option("--kind", help="Only these kinds.")]
+Reasons = Annotated[
+    list[str] | None, typer.Option("--reason", help="superseded, lease_expired, shutdown …")
+]
+Topics = Annotated[list[str] | None, typer.Option("--topic", help="Only these topics.")]
+Epochs = Annotated[list[int] | None, typer.Option("--epoch", help="Only of these owners.")]
+After = Annotated[
+    int | None,
+    typer.Option(
+        metavar="ID", help="From the event after this one on; 0: all that is kept.", min=0
+    ),
+]
+Since = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", help="From then on: 10min, '2 hours', 04:58, 2026-11-26T04:58."),
+]

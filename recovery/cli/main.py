@@ -37,7 +37,7 @@ def _run(args: list[str]) -> int:
     try:
         return _command(args)
     except BrokenPipeError:
-        # The reader has gone (`recovery listen | head`). Python would say so once more at exit.
+        # The reader has gone (`recovery events -f | head`). Python would say so once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:

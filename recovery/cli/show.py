@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # these load Alembic and SQLAlchemy
     from recovery.opencode import Imported
     from recovery.schema import Current
 
-__all__ = ["as_json", "event", "imported", "report_json", "schema", "status"]
+__all__ = ["as_json", "event", "imported", "print_table", "report_json", "schema", "span", "status"]
 
 
 def as_json(value: Any) -> None:
@@ -54,8 +54,13 @@ def event(event: Event) -> str:
     why = "" if event.reason is None else f"  {event.reason}"
     who = "" if event.detector == "writer" else f"  by {event.detector}"
     group = "" if event.group in (None, event.key) else f"  in {event.group}"
-    at = event.at.astimezone().strftime("%H:%M:%S.%f")[:-3]
-    return f"{event.id}  {at}  {event.kind:8}  {event.watch}  {event.key}{group}{why}{who}"
+    at = event.at.astimezone()
+    when = at.strftime("%H:%M:%S.%f" if at.date() == datetime.now().date() else "%F %H:%M:%S.%f")[
+        :-3
+    ]
+    # What is of a watch and of no row says what happened in its values.
+    key = event.key or json.dumps(event.new or {}, ensure_ascii=False)
+    return f"{event.id}  {when}  {event.kind:8}  {event.watch}  {key}{group}{why}{who}"
 
 
 def imported(done: Imported, as_json_: bool) -> None:
@@ -79,7 +84,7 @@ def imported(done: Imported, as_json_: bool) -> None:
 
 
 def status(conn: psycopg.Connection[Any], as_json_: bool) -> None:
-    """Servers, watches, cancellations, fuses, failures, settings, sweeps."""
+    """Servers, watches, cancellations, fuses, failures, consumers, settings, sweeps."""
     found: dict[str, Any] = {
         "schema": calls.run(conn, calls.status.version()),
         "servers": calls.run(conn, calls.status.servers()),
@@ -88,6 +93,8 @@ def status(conn: psycopg.Connection[Any], as_json_: bool) -> None:
         "fuses": calls.run(conn, calls.status.fuses()),
         "failures": calls.run(conn, calls.status.failures()),
         "problems": calls.run(conn, calls.status.problems()),
+        "consumers": [asdict(each) for each in calls.run(conn, calls.consumer.status())],
+        "transactions": calls.run(conn, calls.status.open_transactions(5)),
         "settings": calls.run(conn, calls.status.settings()),
         "sweeps": calls.run(conn, calls.status.sweeps()),
     }
@@ -196,6 +203,8 @@ def status(conn: psycopg.Connection[Any], as_json_: bool) -> None:
             [[p["kind"], p["name"], p["problem"], p["remedy"]] for p in found["problems"]],
             "",
         )
+    if found["consumers"]:
+        consumers(console, found["consumers"], found["transactions"])
     if found["settings"]:
         said = ", ".join(map(_setting, found["settings"]))
         console.print(f"settings: {said}", soft_wrap=True)
@@ -204,6 +213,46 @@ def status(conn: psycopg.Connection[Any], as_json_: bool) -> None:
         console.print(f"swept {_ago(run['age'])} by {run['label']}: {report}", soft_wrap=True)
     if not found["sweeps"]:
         console.print("never swept")
+
+
+def consumers(
+    console: Console, found: Sequence[Mapping[str, Any]], open_: Sequence[Mapping[str, Any]]
+) -> None:
+    """How far each consumer has come, and what its position waits for."""
+    print_table(
+        console,
+        ["consumer", "position", "behind", "lag", "state", "seen", "only"],
+        [
+            [
+                each["name"],
+                each["position"],
+                each["behind"] or "",
+                span(each["lag"]) if each["behind"] else "",
+                Text(
+                    each["state"],
+                    style="green" if each["state"] in ("active", "reading") else "yellow",
+                ),
+                _ago(each["age"]),
+                "; ".join(
+                    f"{name} {', '.join('none' if v is None else str(v) for v in values)}"
+                    for name, values in each["filters"].items()
+                ),
+            ]
+            for each in found
+        ],
+        "there is no consumer; see recovery consumers create --help",
+    )
+    held = [each["name"] for each in found if each["position"] < each["newest"]]
+    if held and open_:
+        oldest = open_[0]
+        console.print(
+            f"the position of {', '.join(held)} waits for {oldest['who']}, in database"
+            f" {oldest['database']}, which began {_ago(oldest['age'])} and has written"
+            + (f" ({oldest['query']})" if oldest["query"] else "")
+            + "; events are delivered as ever\n",
+            soft_wrap=True,
+            markup=False,
+        )
 
 
 def _setting(setting: Mapping[str, Any]) -> str:
@@ -248,16 +297,17 @@ def _colour(state: str) -> Text:
 
 
 def _ago(age: timedelta) -> str:
-    return f"{_span(age)} ago"
+    return f"{span(age)} ago"
 
 
-def _in(span: timedelta | None) -> str:
-    if span is None:
+def _in(time: timedelta | None) -> str:
+    if time is None:
         return "never"
-    return _span(span) if span > timedelta() else "due"
+    return span(time) if time > timedelta() else "due"
 
 
-def _span(age: timedelta) -> str:
+def span(age: timedelta) -> str:
+    """In the unit that fits."""
     seconds = max(0.0, age.total_seconds())
     units: Mapping[str, int] = {"d": 86400, "h": 3600, "min": 60}
     for unit, size in units.items():

@@ -1,4 +1,8 @@
-"""Fan-out inside a process: any number of subscribers, none of which holds up another."""
+"""Fan-out inside a process: any number of subscribers.
+
+None of them holds up another, save those that ask for it (``lossless=True``): the reader
+waits for these, so what they have not taken stays in the database and not in memory.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ import inspect
 import logging
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from functools import partial
@@ -25,6 +30,11 @@ Filter: TypeAlias = str | Iterable[str | None] | None
 
 _FIELDS = ("watch", "group", "reason", "kind", "topic")
 
+#: Seconds between two looks at what else there is to do, while a lossless subscriber is full.
+_LOOK = 0.1
+#: Seconds after which the log names a lossless subscriber that holds up the others.
+_PATIENCE = 10.0
+
 
 class Subscription(Iterator[Event], AsyncIterator[Event]):
     """A bounded queue of events; made by `Bus.subscribe`.
@@ -32,13 +42,22 @@ class Subscription(Iterator[Event], AsyncIterator[Event]):
     Use it in one task or thread: ``for event in sub``, ``async for event in sub`` or
     ``sub.get(timeout)``. The loop ends when the bus or the subscription is closed,
     after what is queued. If the queue ran over, `Lagged` is raised once, in the place
-    of the events left out; iterating again goes on with what follows them.
+    of the events left out; iterating again goes on with what follows them. One that was
+    made with ``lossless=True`` never lags: the reader waits for it.
     """
 
-    def __init__(self, bus: Bus, filters: dict[str, frozenset[str | None]], maxsize: int) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        filters: dict[str, frozenset[str | None]],
+        maxsize: int,
+        lossless: bool = False,
+    ) -> None:
         self._bus = bus
         self._filters = filters
         self._maxsize = maxsize
+        self._lossless = lossless
+        self._reader: int | None = None  # the thread that takes from it
         self._queue: deque[Event] = deque()
         self._lag: Lagged | None = None
         self._closed = False
@@ -100,7 +119,13 @@ class Subscription(Iterator[Event], AsyncIterator[Event]):
             try:
                 await future
             finally:
-                future.cancel()
+                with contextlib.suppress(RuntimeError):  # its loop is closed
+                    future.cancel()
+
+    @property
+    def queued(self) -> int:
+        """How many events are there to be taken without waiting."""
+        return len(self._queue)
 
     def close(self) -> None:
         """Takes no more events; iteration ends after those in the queue."""
@@ -111,19 +136,26 @@ class Subscription(Iterator[Event], AsyncIterator[Event]):
 
     def _take(self) -> Event | Lagged | StopIteration | None:
         """What comes next, with the lock held; None if it has to be waited for."""
+        self._reader = threading.get_ident()
         if self._queue:
-            return self._queue.popleft()
+            event = self._queue.popleft()
+            if self._lossless and len(self._queue) == self._maxsize // 2:
+                self._changed.notify_all()  # somebody may wait for room
+            return event
         if self._lag is not None:
             lag, self._lag = self._lag, None
             return lag
         return StopIteration() if self._closed else None
 
-    def _put(self, event: Event) -> None:
+    def _put(self, event: Event) -> bool:
+        """Queues an event; False if it has to be waited for until there is room."""
         if any(getattr(event, name) not in allowed for name, allowed in self._filters.items()):
-            return
+            return True
         with self._changed:
             if self._closed:
-                return
+                return True
+            if self._lossless and len(self._queue) >= self._maxsize:
+                return False
             if self._lag is not None:  # it stands at the end of the queue
                 self._lag.missed += 1
                 self._lag.resume_after = min(self._lag.resume_after, event.id - 1)
@@ -132,14 +164,33 @@ class Subscription(Iterator[Event], AsyncIterator[Event]):
             else:
                 self._queue.append(event)
             self._wake()
+        return True
+
+    def _is_full(self) -> bool:
+        """Whether it still has to be waited for, with the lock held.
+
+        Until half of it was taken: or reader and subscriber would take turns for each event.
+
+        Raises:
+            InvalidArgument: there never will be room, since its reader is who waits (RC010).
+        """
+        if self._closed or len(self._queue) <= self._maxsize // 2:
+            return False
+        if self._reader == threading.get_ident():
+            raise InvalidArgument(
+                "publish would wait for ever for a lossless subscriber that this thread reads"
+            )
+        return True
 
     def _wake(self) -> None:
         self._changed.notify_all()
         waiter, self._waiter = self._waiter, None
         if waiter is not None:
             loop, future = waiter
-            with contextlib.suppress(RuntimeError):  # its loop is closed
+            try:
                 loop.call_soon_threadsafe(_resolve, future)
+            except RuntimeError:  # its loop is closed: nobody will take anything any more
+                self._closed = self._closed or self._lossless
 
 
 def _resolve(future: asyncio.Future[None]) -> None:
@@ -152,7 +203,8 @@ class Bus:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._subscriptions: tuple[Subscription, ...] = ()
+        # A lossless one that nobody holds any more can't be read: it must not be waited for.
+        self._subscriptions: tuple[Callable[[], Subscription | None], ...] = ()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
         #: Set by the first subscription: a replay waits for it.
@@ -167,6 +219,7 @@ class Bus:
         kind: Filter = None,
         topic: Filter = None,
         maxsize: int = 1000,
+        lossless: bool = False,
     ) -> Subscription:
         """A new subscription to the events from now on.
 
@@ -175,6 +228,10 @@ class Bus:
                 event must match each that is given. A reason of None in a collection
                 means a write of the application that gave none.
             maxsize: how many events may wait; more raise `Lagged` in this subscription.
+            lossless: never `Lagged`: with `maxsize` events waiting, the listener reads no
+                further until half of them are taken or this subscription ends. All other
+                subscribers of this bus wait as long, so give one that may be slow a listener of
+                its own (`recovery.listen`). The log names one that holds up the others for 10 s.
 
         Raises:
             InvalidArgument: maxsize < 1 (RC010).
@@ -187,9 +244,10 @@ class Bus:
             for name, value in given
             if value is not None
         }
-        subscription = Subscription(self, filters, maxsize)
+        subscription = Subscription(self, filters, maxsize, lossless)
+        held = weakref.ref(subscription) if lossless else lambda: subscription
         with self._lock:
-            self._subscriptions += (subscription,)
+            self._subscriptions += (held,)
             subscription._closed = self._closed
         self.wanted.set()
         return subscription
@@ -204,16 +262,17 @@ class Bus:
         kind: Filter = None,
         topic: Filter = None,
         maxsize: int = 1000,
+        lossless: bool = False,
     ) -> Subscription:
         """Calls back for each event, one at a time, until the subscription is closed.
 
         A coroutine function runs in the event loop that is running now, anything
         else in a thread of its own. What it raises is logged; events that it is too
-        slow for are left out, and logged.
+        slow for are left out, and logged, unless it is `lossless`.
 
         Args:
             callback: takes the event.
-            watch, group, reason, kind, topic, maxsize: as of `subscribe`.
+            watch, group, reason, kind, topic, maxsize, lossless: as of `subscribe`.
 
         Raises:
             InvalidArgument: a coroutine function without a running event loop (RC010).
@@ -226,6 +285,7 @@ class Bus:
             kind=kind,
             topic=topic,
             maxsize=maxsize,
+            lossless=lossless,
         )
         if inspect.iscoroutinefunction(callback):
             try:
@@ -246,21 +306,72 @@ class Bus:
         return subscription
 
     def publish(self, event: Event) -> None:
-        """Hands an event to the subscribers; never waits for any of them."""
-        for subscription in self._subscriptions:
-            subscription._put(event)
+        """Hands an event to the subscribers; waits only for those that are lossless.
+
+        Raises:
+            InvalidArgument: it would wait for the own thread to read (RC010).
+        """
+        self.deliver(event, lambda: True)
+
+    def deliver(self, event: Event, go_on: Callable[[], bool]) -> bool:
+        """`publish` for a reader that has other things to do, and may have to stop.
+
+        Args:
+            event: what to hand out.
+            go_on: called every 0.1 s while it waits; says whether to wait on.
+
+        Returns:
+            False: it was told to stop; at least one subscriber has not got the event.
+        """
+        # Who does not make anybody wait gets it first.
+        full = [held for held in self._subscriptions if not _put(held, event)]
+        for held in full:
+            while not _put(held, event):
+                if not self._wait(held, go_on):
+                    return False
+        return True
+
+    def _wait(self, held: Callable[[], Subscription | None], go_on: Callable[[], bool]) -> bool:
+        """Waits until a subscription has room, or ends; False if told to stop."""
+        since, said = time.monotonic(), False
+        while go_on():
+            if (subscription := held()) is None:
+                return True
+            changed = subscription._changed
+            with changed:
+                if not subscription._is_full():
+                    return True
+                what = subscription._filters or "everything"
+                del subscription  # if its last other holder lets go of it, it ends
+                changed.wait(_LOOK)
+            if not said and time.monotonic() - since > _PATIENCE:
+                said = True
+                _log.warning(
+                    "bus: a lossless subscriber to %s has taken nothing for %g s; all others wait",
+                    what,
+                    _PATIENCE,
+                )
+        return False
 
     def close(self) -> None:
         """Ends every subscription, after what is in its queue."""
         with self._lock:
             self._closed = True
             subscriptions = self._subscriptions
-        for subscription in subscriptions:
-            subscription.close()
+        for held in subscriptions:
+            if (subscription := held()) is not None:
+                subscription.close()
 
     def _forget(self, subscription: Subscription) -> None:
         with self._lock:
-            self._subscriptions = tuple(s for s in self._subscriptions if s is not subscription)
+            self._subscriptions = tuple(
+                held for held in self._subscriptions if held() not in (None, subscription)
+            )
+
+
+def _put(held: Callable[[], Subscription | None], event: Event) -> bool:
+    subscription = held()
+    return subscription is None or subscription._put(event)
 
 
 def _pump(subscription: Subscription, callback: Callable[[Event], object]) -> None:

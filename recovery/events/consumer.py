@@ -98,6 +98,9 @@ class Consumer(Iterator[Event], AsyncIterator[Event]):
         self._stopped = threading.Event()
         self._listens = False
         self._created = False
+        self._filling = False
+        self._pause = _SOON
+        self._in_vain = 0  # connections since the last fetch that succeeded
 
     def __enter__(self) -> Self:
         self.start()
@@ -128,7 +131,7 @@ class Consumer(Iterator[Event], AsyncIterator[Event]):
         """Ends the loop, from any thread, once it asks for the next event."""
         self._stopped.set()
         conn = self._conn
-        if conn is not None and not self._page:
+        if conn is not None and self._filling:
             sever(conn)
 
     def close(self, *, acknowledge: bool = True) -> None:
@@ -158,6 +161,25 @@ class Consumer(Iterator[Event], AsyncIterator[Event]):
         """
         self._run(calls.consumer.acknowledge(fetched.receipt))
 
+    def wait(self, seconds: float) -> bool:
+        """For who fetches by himself: waits until something may have come, at most so long.
+
+        Returns:
+            Whether it was woken. Without LISTEN (behind a pooler) nothing wakes it.
+
+        Raises:
+            ConnectionFailed: the connection is lost.
+        """
+        conn = self._conn = self._conn or self._connect()
+        try:
+            if self._listens:
+                return any(True for _ in conn.notifies(timeout=seconds, stop_after=1))
+        except psycopg.Error as error:
+            self._close()
+            raise ConnectionFailed(str(error)) from error
+        self._stopped.wait(seconds)
+        return False
+
     def __next__(self) -> Event:
         self._finish_given()
         while not self._page:
@@ -183,28 +205,31 @@ class Consumer(Iterator[Event], AsyncIterator[Event]):
             self._done, self._given = self._given, None
 
     def _fill(self) -> None:
-        """Acknowledges what is done, fetches what follows; waits until there is something."""
-        pause, failures = _SOON, 0
-        while not self._stopped.is_set() and not self._page:
-            try:
-                conn = self._conn = self._conn or self._connect()
-                self._acknowledge(conn)
-                with deadline(conn, self._patience):
-                    call = calls.consumer.fetch(self.name, self._limit)
-                    found = calls.run(conn, call, prepare=self._listens)
-                failures = 0
-                self._page.extend(found)
-                if not found:
-                    pause = self._wait(conn, pause)
-            except ConnectionFailed as error:
-                self._close()
-                if self._stopped.is_set():
-                    return
-                self.failures += 1
-                failures += 1
-                delay = backoff(failures)
-                _log.warning("consumer %s: %s; connecting again in %.1f s", self.name, error, delay)
-                self._stopped.wait(delay)
+        """Acknowledges what is done, fetches what follows; if there is nothing, waits a while.
+
+        Not until there is something: who is cancelled in ``async for`` waits for its end.
+        """
+        self._filling = True
+        try:
+            conn = self._conn = self._conn or self._connect()
+            self._acknowledge(conn)
+            with deadline(conn, self._patience):
+                call = calls.consumer.fetch(self.name, self._limit)
+                found = calls.run(conn, call, prepare=self._listens)
+            self._in_vain = 0
+            self._page.extend(found)
+            self._pause = _SOON if found else self._wait(conn, self._pause)
+        except ConnectionFailed as error:
+            self._close()
+            if self._stopped.is_set():
+                return
+            self.failures += 1
+            self._in_vain += 1
+            delay = backoff(self._in_vain)
+            _log.warning("consumer %s: %s; connecting again in %.1f s", self.name, error, delay)
+            self._stopped.wait(delay)
+        finally:
+            self._filling = False
 
     def _wait(self, conn: psycopg.Connection[Any], pause: float) -> float:
         try:

@@ -11,6 +11,7 @@ is still there.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
@@ -18,6 +19,7 @@ import uuid
 from collections import deque
 from concurrent.futures import CancelledError, Future
 from datetime import datetime
+from functools import partial
 from typing import Any, TypeVar
 
 import psycopg
@@ -115,6 +117,12 @@ class Listener:
 
     async def __aexit__(self, *_: object) -> None:
         await in_thread(self.stop)
+
+    @property
+    def timeline(self) -> int:
+        """Of the database: after a failover another one; 1 if it is not known (a standby's)."""
+        said = None if self._life is None else self._life[0]
+        return 1 if said is None else int(said, 16)
 
     @property
     def connected(self) -> bool:
@@ -257,17 +265,34 @@ class Listener:
             with deadline(conn, self._patience * 2 ** min(self._in_vain, 4)):
                 page = calls.run(conn, call, prepare=self._listens)
             self._in_vain = 0
-            for event in page.events:
+            go_on = partial(self._go_on, conn)
+            for place, event in enumerate(page.events):
+                if not self.bus.deliver(event, go_on):
+                    # Stopped, while a lossless subscriber was full.
+                    position.take(page.newest, page.gaps, [e.id for e in page.events], place)
+                    return any_
                 if event.id % calls.event.RECORD == 0:
                     self._memory.add(
                         event.id, calls.event.fingerprint(event.at, event.watch, event.kind)
                     )
-                self.bus.publish(event)
             position.newest, position.gaps = page.newest, page.gaps
             any_ = any_ or bool(page.events)
             if not page.full:
                 break
         return any_
+
+    def _go_on(self, conn: psycopg.Connection[Any]) -> bool:
+        """What is done every 0.1 s while a lossless subscriber is full; whether to wait on.
+
+        Notifications have to be taken meanwhile: a backend that can't get rid of them keeps
+        the queue of the whole cluster from being emptied.
+        """
+        if not self._stopped.is_set():
+            self._run_errands(conn)
+            with contextlib.suppress(psycopg.Error, OSError):  # the next read will tell
+                while not self._stopped.is_set() and any(conn.notifies(timeout=0)):
+                    pass
+        return not self._stopped.is_set()
 
     def _close(self) -> None:
         conn, self._conn = self._conn, None

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import heapq
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from recovery.calls.event import RECORD
@@ -40,6 +40,23 @@ class Position:
         """Where another position may begin: nothing at or below is still to come."""
         lowest = _RANGE.search(self.gaps)
         return int(lowest[1]) - 1 if lowest else self.newest
+
+    def take(self, newest: int, gaps: str, ids: Sequence[int], count: int) -> None:
+        """Takes note of the first events of a page.
+
+        Args:
+            newest, gaps: the position after all of it.
+            ids: of its events, ascending.
+            count: how many of these were delivered; the others are still to come.
+        """
+        if count == 0:
+            return
+        reach = max(self.newest, ids[count - 1])
+        left = [(int(low), min(int(high), reach + 1)) for low, high in _RANGE.findall(gaps)]
+        left += [(id_, id_ + 1) for id_ in ids[count:]]
+        kept = sorted((low, high) for low, high in left if low <= reach)
+        self.newest = reach
+        self.gaps = "{" + ",".join(f"[{low},{high})" for low, high in kept) + "}"
 
     def rewind(self, newest: int) -> None:
         """Goes back: the database is another one, which has lost what is above `newest`.

@@ -78,6 +78,7 @@ begin
               and (p_wanted.reason is null or array_position(p_wanted.reason, o.reason) is not null)
               and (p_wanted.epoch is null or array_position(p_wanted.epoch, o.server_epoch) is not null)
               and (p_wanted.group_key is null
+                   or o.kind = 'gap'  -- of a watch: who follows a group has to know it, too
                    or array_position(p_wanted.group_key, o.group_key) is not null))
     )
     select (select array_agg(e.event order by e.id, e.n) from e) as events,

@@ -3,7 +3,18 @@ select c.name,
        coalesce(lower(c.gaps) - 1, c.newest) as position,
        c.newest,
        (select count(*) from unnest(c.gaps)) as gaps,
-       greatest(0, (coalesce(pg_sequence_last_value('recovery.outbox_id_seq'), 0) - c.newest) / 100 + 1) as behind,
+       -- By partition, for between two of them ids leave out many.
+       coalesce((
+           select sum((s.last - s.first) / 100 + 1)
+           from (
+               select min(o.id) as first, max(o.id) as last from recovery.outbox_slot_0 as o where o.id > c.newest
+               union all
+               select min(o.id), max(o.id) from recovery.outbox_slot_1 as o where o.id > c.newest
+               union all
+               select min(o.id), max(o.id) from recovery.outbox_slot_2 as o where o.id > c.newest
+               union all
+               select min(o.id), max(o.id) from recovery.outbox_slot_3 as o where o.id > c.newest
+           ) as s), 0)::bigint as behind,
        coalesce(clock_timestamp() - (
            select o.at from recovery.outbox as o where o.id > c.newest order by o.id limit 1), interval '0') as lag,
        c.seen,

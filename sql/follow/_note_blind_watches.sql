@@ -16,7 +16,8 @@ begin
                 exists (
                     select from (
                         select w.relation::oid as oid
-                        union select l.relid from pg_partition_tree(w.relation) as l) as l
+                        -- Without a lock, which pg_partition_tree takes.
+                        union select p.relation from recovery._partitions_of(w.relation) as p) as l
                     join pg_trigger as t on t.tgrelid = l.oid
                     where t.tgname ~ '^(zz_)?recovery_[0-9]{2}_' and t.tgenabled in ('D', 'R'))
                 or exists (

@@ -69,7 +69,8 @@ to recovery_runner;
 grant select on recovery.event, recovery.watch, recovery.failure, recovery.sweep_run,
     recovery.judgement, recovery.evidence, recovery.fuse, recovery.fuse_state, recovery.touch, recovery.cancellation,
     recovery.observation, recovery.look, recovery.lifeless, recovery.lifeless_state,
-    recovery.server_status, recovery.watch_status, recovery.setting_status, recovery.problem, recovery.consumer_status
+    recovery.server_status, recovery.watch_status, recovery.setting_status, recovery.problem, recovery.consumer_status,
+    recovery.open_transaction, recovery.event_floor
     to recovery_server, recovery_listener;
 -- The token is a secret between a server and the database.
 grant select (epoch, name, host, pid, process_start, version, lease, grace, booted, heartbeat, keeper,
@@ -95,6 +96,7 @@ grant execute on function
     recovery.compare_watch(regclass, jsonb, jsonb),
     recovery._spec_defaults(jsonb),
     recovery._examinations(),
+    recovery._examine_consumers(interval),
     recovery._examine_database(),
     recovery._examine_entries(interval),
     recovery._examine_events(),
@@ -186,6 +188,8 @@ grant execute on function
     recovery.page(bigint, int8multirange, integer, recovery.event_filter),
     recovery.tail(),
     recovery.event_range(bigint, bigint),
+    recovery.event_since(timestamptz),
+    recovery.latest(integer, text[], text[], text[], text[], text[], bigint[]),
     recovery.create_consumer(text, bigint, text[], text[], text[], text[], text[], bigint[], interval),
     recovery.fetch(text, integer),
     recovery.acknowledge(text),

@@ -21,6 +21,7 @@ as $$
         ('settings', 'recovery._examine_settings()'),
         ('transactions', 'recovery._examine_transactions($2)'),
         ('events', 'recovery._examine_events()'),
+        ('consumers', 'recovery._examine_consumers($2)'),
         ('replication', 'recovery._examine_replication()'),
         ('webhooks', 'recovery._examine_webhooks($2)')
     ) as e (name, call)

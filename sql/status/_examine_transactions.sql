@@ -6,21 +6,14 @@ volatile
 security invoker
 set search_path = pg_catalog, pg_temp
 as $$
-    -- Consumers of events wait for every transaction of the whole cluster that has an id.
-    select 'transaction-long', 'warning', 'session', a.pid::text,
-        format('%s (%s) in database %s: a transaction that writes, %s for %s; no consumer of events gets past it',
-            a.usename, coalesce(nullif(a.application_name, ''), 'no application_name'), a.datname, a.state,
-            date_trunc('second', clock_timestamp() - a.xact_start)),
-        format('select pg_terminate_backend(%s);', a.pid), null::text[]
-    from pg_stat_activity as a
-    where a.backend_type = 'client backend' and a.pid <> pg_backend_pid() and a.backend_xid is not null
-      and a.xact_start < clock_timestamp() - p_patience
-    union all
-    select 'transaction-prepared', 'warning', 'session', p.gid,
-        format('prepared by %s in database %s %s ago: no consumer of events gets past it', p.owner, p.database,
-            date_trunc('second', clock_timestamp() - p.prepared)),
-        format('rollback prepared %1$L; -- or commit prepared %1$L', p.gid), null
-    from pg_prepared_xacts as p where p.prepared < clock_timestamp() - p_patience
+    -- What is not settled may still appear: of any transaction of the whole cluster that has an id.
+    select case when t.pid is null then 'transaction-prepared' else 'transaction-long' end, 'warning', 'session',
+        coalesce(t.pid::text, t.gid),
+        concat_ws('', t.who, ', in database ', t.database, ': it writes since ',
+            date_trunc('second', clock_timestamp() - t.begun), ' ago; until it ends, consumers get events as ever, but '
+            'what is settled and their positions stay where they are', ': ' || t.query),
+        t.remedy, null::text[]
+    from recovery.open_transaction as t where t.begun < clock_timestamp() - p_patience
     union all
     select 'snapshot-old', 'warning', 'session', a.pid::text,
         format('%s (%s) reads for %s with one snapshot: what was closed since is not cleaned up, and each sweep '

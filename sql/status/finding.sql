@@ -13,7 +13,8 @@ comment on column recovery.finding.code is 'Stable name of what is wrong; docs/r
 comment on column recovery.finding.severity is
     'error: a promise does not hold; warning: it soon may not, or work waits; note: worth to know.';
 comment on column recovery.finding.kind is
-    'What the subject is: check, database, role, watch, table, server, session, fuse, process, setting or webhook.';
+    'What the subject is: check, database, role, watch, table, server, session, consumer, fuse, process, setting or '
+    'webhook.';
 comment on column recovery.finding.subject is 'What it is about.';
 comment on column recovery.finding.problem is 'What is wrong with it.';
 comment on column recovery.finding.remedy is 'What to type, or to do.';

@@ -9,6 +9,7 @@ Blocks of a page run in their order, in one database and one folder of the page'
   but for numbers, white space and names of hosts; a line ``…`` stands for any lines. What a reader
   stops after some seconds (``… & sleep 4; kill -9 $!``, ``timeout 4 …``) is stopped when it has
   printed as many lines as stand there
+- a block of a language of `SHOWN` is a file of the tree, which its title names: tests run that
 - other languages are not run, and only those of `DATA` are allowed
 
 Before a block may stand ``<!-- not run: why -->`` (Python is still compiled) or ``<!-- exit code
@@ -44,6 +45,7 @@ from tools.freeze import split
 
 ROOT = Path(__file__).parents[2]
 RUN = ("python", "sql", "console")
+SHOWN = ("javascript", "perl", "sh")
 DATA = ("ini", "json", "mermaid", "text")
 
 _FENCE = re.compile(r"^(?P<indent> *)```(?P<language>\w*)(?P<rest>.*)$")

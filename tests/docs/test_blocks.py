@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from docs.pages import DATA, ROOT, RUN, Reader, blocks, pages, replace
+from docs.pages import DATA, ROOT, RUN, SHOWN, Reader, blocks, pages, replace
 
 WITH_CODE = [page for page in pages() if any(b.language in RUN for b in blocks(page))]
 
@@ -87,5 +87,15 @@ def drop_owned(dsn: str, text: str) -> None:
 def test_every_block_is_of_a_known_language_or_says_why_it_is_not_run() -> None:
     for page in pages():
         for block in blocks(page):
-            assert block.language in (*RUN, *DATA), block
+            assert block.language in (*RUN, *SHOWN, *DATA), block
             assert block.language in RUN or block.reason is None, f"{block} is never run"
+
+
+def test_what_is_shown_of_the_tree_is_what_stands_there() -> None:
+    shown = [block for page in pages() for block in blocks(page) if block.language in SHOWN]
+    for block in shown:
+        assert block.title is not None, f"{block} names no file"
+        assert block.code == (ROOT / block.title).read_text(encoding="utf-8"), block
+    # And nothing stands in examples/consumers that nobody sees.
+    files = {path.relative_to(ROOT).as_posix() for path in (ROOT / "examples/consumers").iterdir()}
+    assert files == {block.title for block in shown}

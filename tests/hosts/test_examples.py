@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -17,6 +18,7 @@ import psycopg
 import pytest
 
 from helpers import wait_for
+from python.asgi.browser import Browser, needs_browser
 from sql.jobs import value
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -72,11 +74,15 @@ def test_a_plain_psycopg_script(start: Start, conn: psycopg.Connection[Any]) -> 
     assert value(conn, "select count(*) from import_job where state = 'running'") == 0
 
 
-def test_a_fastapi_application(start: Start, conn: psycopg.Connection[Any]) -> None:
-    pytest.importorskip("fastapi")
+def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        return int(free.getsockname()[1])
+
+
+def test_a_fastapi_application(start: Start, conn: psycopg.Connection[Any]) -> None:
+    pytest.importorskip("fastapi")
+    port = free_port()
 
     def serve() -> tuple[subprocess.Popen[str], httpx.Client]:
         process = start(
@@ -103,3 +109,83 @@ def test_a_fastapi_application(start: Start, conn: psycopg.Connection[Any]) -> N
     process.wait(30)
     ended = "select count(*) from recovery.server where ended is null"
     assert value(conn, ended) == 0
+
+
+def serve_agents(start: Start, port: int) -> subprocess.Popen[str]:
+    command = ("--app-dir", str(EXAMPLES), "--port", str(port), "--timeout-graceful-shutdown", "3")
+    process = start("-m", "uvicorn", *command, "agent_events:app")
+    lines_until(process, "Uvicorn running")
+    return process
+
+
+def test_events_of_agents(start: Start, conn: psycopg.Connection[Any]) -> None:
+    """What each user sees, and what a client that was there before the crash is told after it."""
+    port = free_port()
+    process = serve_agents(start, port)
+
+    def client(user: str) -> httpx.Client:
+        return httpx.Client(base_url=f"http://127.0.0.1:{port}", cookies={"user": user}, timeout=30)
+
+    with client("ada") as ada, client("grace") as grace, client("nobody") as nobody:
+        assert nobody.get("/event").status_code == 401
+        with ada.stream("GET", "/event") as stream:
+            lines = stream.iter_lines()
+            while '"server.connected"' not in next(lines):
+                pass
+            grace.post("/runs", params={"seconds": 600})
+            session = ada.post("/runs", params={"seconds": 600}).json()["session"]
+            position, heard = "", []
+            while len(heard) < 2:
+                name, _, text = next(lines).partition(": ")
+                position = text if name == "id" else position
+                if name == "data":
+                    heard.append(json.loads(text))
+        assert [each["type"] for each in heard] == ["message.updated", "message.part.updated"]
+        assert {each["properties"]["sessionID"] for each in heard} == {session}
+    process.kill()
+    process.wait()
+    process = serve_agents(start, port)
+    with client("ada") as ada:
+        with ada.stream("GET", "/event", headers={"Last-Event-ID": position}) as stream:
+            told = []
+            for line in stream.iter_lines():
+                if line.startswith("data: "):
+                    told.append(json.loads(line.removeprefix("data: ")))
+                if told and told[-1]["type"] == "session.idle":
+                    break
+        kinds = [each["type"] for each in told if not each["type"].startswith("server.")]
+        assert kinds == [
+            "message.part.updated",
+            "message.updated",
+            "session.error",
+            "session.status",
+            "session.idle",
+        ]
+        assert {each["properties"].get("sessionID") for each in told[1:]} == {session}
+        [shown] = ada.get("/sessions").json()
+        assert shown["parts"][0]["state"]["status"] == "error"
+    process.terminate()
+    process.wait(30)
+    assert value(conn, "select count(*) from recovery.server where ended is null") == 0
+
+
+@needs_browser
+def test_the_page_of_agents(start: Start) -> None:
+    """No spinner goes on turning once the killed server is back."""
+    port = free_port()
+    process = serve_agents(start, port)
+    states = "[...document.querySelectorAll('li')].map(row => row.className).sort().join()"
+    with Browser() as browser:
+        browser.open(f"http://127.0.0.1:{port}/?user=ada")
+        browser.wait("document.querySelector('#link')?.className === 'on'")
+        for seconds in ("0.2", "600", "600"):
+            browser.value(f"fetch('runs?seconds={seconds}', {{ method: 'POST' }})")
+        browser.wait(f"{states} === 'busy,busy,done'")
+        process.kill()
+        process.wait()
+        browser.wait("document.querySelector('#link').className === ''")
+        serve_agents(start, port)
+        browser.wait(f"{states} === 'done,error,error'")
+        browser.wait(
+            "document.body.innerText.includes('The turn was interrupted (server restart)')"
+        )

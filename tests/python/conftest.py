@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -66,3 +69,22 @@ def bouncer(dsn: str) -> Iterator[Callable[..., PgBouncer]]:
         pytest.skip("no pgbouncer on the PATH")
     with ExitStack() as stack:
         yield lambda *args, **options: stack.enter_context(PgBouncer(dsn, *args, **options))
+
+
+@pytest.fixture(scope="session")
+def node_modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with node-postgres from npm; skips without node, npm or a registry."""
+    npm = shutil.which("npm")
+    if shutil.which("node") is None or npm is None:
+        pytest.skip("no node and npm")
+    folder = tmp_path_factory.mktemp("node")
+    done = subprocess.run(
+        [npm, "install", "pg@8", "--prefix", folder, "--prefer-offline", "--no-audit", "--no-fund"],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    if done.returncode:
+        pytest.skip(f"npm can't install pg: {done.stderr.strip().splitlines()[-1:]}")
+    return folder / "node_modules"

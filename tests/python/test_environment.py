@@ -261,7 +261,7 @@ WRITES: dict[str, Callable[[str, Connection], Any]] = {
     "evict": lambda dsn, conn: calls.run(conn, calls.server.evict("api")),
     "downgrade": lambda dsn, conn: schema.downgrade(dsn),
 }
-COMMANDS = ["boot api-1", "sweep", "evict api", "listen", "migrate downgrade",
+COMMANDS = ["boot api-1", "sweep", "evict api", "events --follow", "consumers create a", "migrate downgrade",
             "config set tool_timeout 5min", "close 1 --reason told"]  # fmt: skip
 
 
@@ -295,9 +295,10 @@ def test_a_hot_standby_says_so(cluster: Any, capsys: pytest.CaptureFixture[str])
         schema.check(replica)
         schema.upgrade(replica)
         out = run(capsys, replica, "status", "status --json", "boot api --dry-run",
-                  "sweep --dry-run", "migrate upgrade")  # fmt: skip
+                  "sweep --dry-run", "migrate upgrade", "consumers", "events", "events --after 0")  # fmt: skip
         assert '"open": 1' in out
         assert "superseded  public.job  1" in out
+        assert out.count("opened    public.job  1") == 2
         assert "a standby: servers, sweeps and listeners need the primary" in run(
             capsys, replica, "doctor", codes=[1]
         )

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import recovery
-from recovery import opencode, schema, webhooks
+from recovery import brokers, opencode, schema, webhooks
 
 ROOT = Path(__file__).resolve().parents[2]
 MISUSES = Path(__file__).with_name("misuses.py")
@@ -31,7 +31,7 @@ MADE_BY_US = {
 def public() -> dict[str, Callable[..., Any]]:
     """Everything that can be called, by the expression that a user writes."""
     found: dict[str, Callable[..., Any]] = {}
-    for module in (recovery, schema, opencode, webhooks):
+    for module in (recovery, schema, opencode, brokers, webhooks):
         where = module.__name__
         for name in module.__all__:
             value = getattr(module, name)
@@ -172,7 +172,8 @@ def check(path: Path) -> dict[int, list[str]]:
 
 
 def test_every_misspelt_option_is_found(tmp_path: Path) -> None:
-    lines, wanted = ["import recovery", "from recovery import opencode, schema, webhooks"], {}
+    lines = ["import recovery", "from recovery import brokers, opencode, schema, webhooks"]
+    wanted = {}
     for name, function in PUBLIC.items():
         for option in options(function):
             lines.append(f"{name}({option}x=None)")

@@ -166,6 +166,7 @@ def test_as_a_superuser_or_the_owner_it_would_gain(world: World) -> None:
     """Else the tests above could not fail."""
     world.dba.execute("select recovery.configure('tool_timeout', '1 hour')")
     world.dba.execute("select recovery.light_fuse('app.own', '1', '1 hour')")
+    world.dba.execute("select recovery.create_consumer('someone', 0)")
     for caller, at_least in (
         ("superuser", set(ATTEMPTS) - CANNOT_SUCCEED),
         ("owner", {"read tokens", "write servers", "write events", "write watches", "call run"}),

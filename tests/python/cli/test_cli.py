@@ -109,7 +109,7 @@ def test_usage() -> None:
     assert "'migrte'" in bad(USAGE, "migrte")
     assert "--nope" in bad(USAGE, "status", "--nope")
     assert "'sideways'" in bad(USAGE, "migrate", "sideways")
-    assert "'closd'" in bad(USAGE, "listen", "--kind", "closd")
+    assert "'closd'" in bad(USAGE, "events", "--kind", "closd")
     assert "name" in bad(USAGE, "boot").lower()
     assert "nope.db" in bad(USAGE, "import-opencode", "nope.db")
 
@@ -117,7 +117,9 @@ def test_usage() -> None:
 def test_version_and_help() -> None:
     assert good("--version") == f"pg-recovery {_version.VERSION}\n"
     out = good("--help")
-    for command in ("migrate", "boot", "sweep", "listen", "status", "import-opencode", "demo"):
+    for command in (
+        "migrate", "boot", "sweep", "events", "consumers", "status", "import-opencode", "demo",
+    ):  # fmt: skip
         assert command in out
 
 
@@ -158,7 +160,10 @@ def test_libpq_variables_name_the_database(dsn: str) -> None:
     assert "agent.part" in good("status", env=env)
 
 
-@pytest.mark.parametrize("command", ["status", "listen", "boot x", f"import-opencode {FIXTURE}"])
+@pytest.mark.parametrize(
+    "command",
+    ["status", "events", "events -f", "consumers", "boot x", f"import-opencode {FIXTURE}"],
+)
 def test_without_the_schema(empty_dsn: str, command: str) -> None:
     assert "recovery migrate upgrade" in bad(SCHEMA, *command.split(), "--dsn", empty_dsn)
 
@@ -170,7 +175,7 @@ def test_with_a_schema_of_another_version(dsn: str, conn: Connection) -> None:
             f" return '{version}'"
         )
         assert version in bad(SCHEMA, "sweep", "--dsn", dsn)
-        assert version in bad(SCHEMA, "listen", "--dsn", dsn)
+        assert version in bad(SCHEMA, "events", "--follow", "--dsn", dsn)
 
 
 def test_without_privilege(dsn: str, conn: Connection) -> None:
@@ -178,10 +183,13 @@ def test_without_privilege(dsn: str, conn: Connection) -> None:
     conn.execute(f"create role {role} login")
     try:
         other = make_conninfo(dsn, user=role)
-        for command in ("status", "sweep", "listen", "boot api-1", "migrate downgrade"):
+        for command in (
+            "status", "sweep", "events", "events -f", "consumers", "boot api-1", "migrate downgrade",
+        ):  # fmt: skip
             assert "permission denied" in bad(FAILED, *command.split(), "--dsn", other)
         conn.execute(f"grant recovery_listener to {role}")
-        good("status", "--dsn", other)
+        for command in ("status", "events", "consumers", "consumers create mine"):
+            good(*command.split(), "--dsn", other)
         assert "permission denied" in bad(FAILED, "sweep", "--dsn", other)
         assert "permission denied" in bad(FAILED, "boot", "api-1", "--dsn", other)
     finally:
@@ -314,7 +322,7 @@ def heed_ctrl_c() -> None:
 @contextmanager
 def listening(dsn: str, conn: Connection, *args: str) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
-        [*COMMAND, "listen", "--dsn", dsn, *args],
+        [*COMMAND, "events", "--follow", "--dsn", dsn, *args],
         env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -338,7 +346,7 @@ def reads(conn: Connection) -> bool:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_listen_prints_at_once_and_stops_when_told(
+def test_following_prints_at_once_and_stops_when_told(
     dsn: str, conn: Connection, number: signal.Signals
 ) -> None:
     with listening(dsn, conn, "--kind", "closed") as process:
@@ -356,7 +364,7 @@ def test_listen_prints_at_once_and_stops_when_told(
         assert process.wait() == (130 if number == signal.SIGINT else -signal.SIGTERM)
 
 
-def test_listen_filters_and_begins_where_it_is_told(dsn: str, conn: Connection) -> None:
+def test_following_filters_and_begins_where_it_is_told(dsn: str, conn: Connection) -> None:
     expect = crashed(conn)
     good("boot", "opencode", "--json", "--dsn", dsn)
     session = expect["links"][0]["parent_session"]
@@ -374,7 +382,7 @@ def test_listen_filters_and_begins_where_it_is_told(dsn: str, conn: Connection) 
     assert {event["group"] for event in found} == {session}
 
 
-def test_listen_is_silent_when_the_reader_has_gone(dsn: str, conn: Connection) -> None:
+def test_following_is_silent_when_the_reader_has_gone(dsn: str, conn: Connection) -> None:
     crashed(conn)
     with listening(dsn, conn, "--after", "0") as process:
         assert process.stdout is not None

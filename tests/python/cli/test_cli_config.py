@@ -44,7 +44,7 @@ def test_list(dsn: str) -> None:
     good("config", "set", "tool_timeout", "10 min", "--kind", "bash", "--dsn", dsn)
     good("config", "set", "idle_roots", "on", "--dsn", dsn)
     found = json.loads(good("config", "list", "--json", "--dsn", dsn))
-    assert len(found) == 9
+    assert len(found) == 12
     (bash,) = [one for one in found if one["kind"] == "bash"]
     assert bash.pop("changed_at")
     assert bash.pop("changed_by")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
+import time
 from typing import Any
 
 import psycopg
@@ -113,3 +115,42 @@ def test_what_cannot_work_is_said_at_the_start(dsn: str, empty_dsn: str) -> None
         recovery.consume(empty_dsn, "mailer").start()
     with pytest.raises(recovery.ConnectionFailed):
         recovery.consume("host=127.0.0.1 port=1", "mailer").start()
+
+
+async def test_who_is_cancelled_waits_for_no_event(dsn: str, jobs: Any) -> None:
+    """Ctrl-C, or a timeout after which the loop goes on."""
+    owner = await recovery.aboot(dsn, "api-1")
+    async with recovery.consume(dsn, "mailer", kind="opened") as events:
+        for key in ("1", "2"):
+            begun = time.monotonic()
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(anext(events), 0.3)
+            assert time.monotonic() - begun < 10
+            jobs(owner.epoch)
+            assert (await anext(events)).key == key
+
+
+def test_stop_in_the_loop_leaves_nothing_for_the_next_time(dsn: str, jobs: Any) -> None:
+    owner = recovery.boot(dsn, "api-1")
+    with recovery.consume(dsn, "mailer", kind="opened") as events:
+        jobs(owner.epoch, 2)
+        for event in events:
+            if event.key == "2":
+                events.stop()
+    jobs(owner.epoch)
+    with recovery.consume(dsn, "mailer") as events:
+        assert next(events).key == "3"
+
+
+def test_who_fetches_by_himself_is_woken(dsn: str, jobs: Any) -> None:
+    owner = recovery.boot(dsn, "api-1")
+    with recovery.consume(dsn, "mailer", kind="opened") as events:
+        assert events.fetch() == []
+        assert not events.wait(0.01)
+        timer = threading.Timer(0.2, jobs, (owner.epoch,))
+        timer.start()
+        assert events.wait(30)
+        timer.join()
+        [fetched] = wait_for(events.fetch)
+        events.acknowledge(fetched)
+        assert events.fetch() == []

@@ -168,3 +168,15 @@ def test_going_back_keeps_the_gaps_below() -> None:
     position = Position(999, "{[200,300),[400,600),[700,800)}")
     position.rewind(499)
     assert (position.newest, position.gaps) == (499, "{[200,300),[400,500)}")
+
+
+def test_a_page_that_was_delivered_in_part() -> None:
+    """A reader that is stopped in the middle of it: the rest is still to come."""
+    position = Position(1099, "{[300,400),[700,800)}")
+    position.take(1499, "{[1200,1300)}", [300, 700, 1100, 1300, 1400], 0)
+    assert position == Position(1099, "{[300,400),[700,800)}")
+    position.take(1499, "{[1200,1300)}", [300, 700, 1100, 1300, 1400], 1)
+    assert position == Position(1099, "{[700,701)}")
+    assert position.safe_id == 699
+    position.take(1499, "{[1200,1300)}", [700, 1100, 1300, 1400], 3)
+    assert position == Position(1300, "{[1200,1300)}")

@@ -153,27 +153,6 @@ def start(dsn: str) -> Iterator[Start]:
         yield begin
 
 
-@pytest.fixture(scope="session")
-def node_modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with node-postgres from npm; skips without node, npm or a registry."""
-    import shutil
-
-    npm = shutil.which("npm")
-    if shutil.which("node") is None or npm is None:
-        pytest.skip("no node and npm")
-    folder = tmp_path_factory.mktemp("node")
-    done = subprocess.run(
-        [npm, "install", "pg@8", "--prefix", folder, "--prefer-offline", "--no-audit", "--no-fund"],
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-    if done.returncode:
-        pytest.skip(f"npm can't install pg: {done.stderr.strip().splitlines()[-1:]}")
-    return folder / "node_modules"
-
-
 def alive(pid: int) -> bool:
     """Whether a process runs; a zombie does not."""
     try:
