@@ -44,8 +44,8 @@ set check_function_bodies = off;
                         a transaction; then burnt fuses, then overdue work
      _close_batch       one statement (_close_sql) updates the orphans of a batch and writes their events; a bad batch
                         is made smaller until the bad row stands alone in recovery.failure
-     NOTIFY recovery    says only "look"; consumers fetch what has become visible after their position. Events are stored
-                        in recovery.outbox, recovery.event shows them; one is settled once none can appear below it
+     NOTIFY recovery    says only "look"; consumers fetch what has become visible after their position. Events are
+                        stored in recovery.outbox, recovery.event shows them; settled: none can appear below any more
 
    Rooms (folders of sql/, in this order)
      setup     roles, schema, errors, clock, epochs       rights    whose rights a statement about watched rows has
@@ -15162,7 +15162,8 @@ as $$
         select c.oid::regclass::text as name, case c.relkind when 'v' then 'view' else 'table' end as what,
             c.relowner = 'recovery_owner'::regrole as ours
         from pg_class as c
-        where c.relnamespace = 'recovery'::regnamespace and c.relkind in ('r', 'p', 'v') and c.relname <> 'alembic_version'
+        where c.relnamespace = 'recovery'::regnamespace and c.relkind in ('r', 'p', 'v')
+            and c.relname <> 'alembic_version'
         union all
         select f.oid::regprocedure::text, case f.prokind when 'p' then 'procedure' else 'function' end,
             f.proowner = 'recovery_owner'::regrole
@@ -15409,7 +15410,8 @@ as $$
         select 'recovery_listener', p.oid from pg_proc as p
         where p.pronamespace = 'recovery'::regnamespace and p.proname in ('version', 'timeline')
         union all
-        select r.name, p.oid from pg_proc as p cross join (values ('recovery_server'), ('recovery_listener')) as r (name)
+        select r.name, p.oid
+        from pg_proc as p cross join (values ('recovery_server'), ('recovery_listener')) as r (name)
         where p.pronamespace = 'recovery'::regnamespace and p.proname in ('read', 'page', 'tail', 'event_range',
             'event_since', 'latest', 'create_consumer', 'fetch', 'acknowledge', 'move_consumer', 'drop_consumer')
         union all

@@ -17,7 +17,8 @@ as $$
         select 'recovery_listener', p.oid from pg_proc as p
         where p.pronamespace = 'recovery'::regnamespace and p.proname in ('version', 'timeline')
         union all
-        select r.name, p.oid from pg_proc as p cross join (values ('recovery_server'), ('recovery_listener')) as r (name)
+        select r.name, p.oid
+        from pg_proc as p cross join (values ('recovery_server'), ('recovery_listener')) as r (name)
         where p.pronamespace = 'recovery'::regnamespace and p.proname in ('read', 'page', 'tail', 'event_range',
             'event_since', 'latest', 'create_consumer', 'fetch', 'acknowledge', 'move_consumer', 'drop_consumer')
         union all
