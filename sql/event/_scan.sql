@@ -78,12 +78,8 @@ begin
               and (p_wanted.reason is null or array_position(p_wanted.reason, o.reason) is not null)
               and (p_wanted.epoch is null or array_position(p_wanted.epoch, o.server_epoch) is not null)
               and (p_wanted.group_key is null
-<<<<<<< HEAD
                    or o.kind = 'gap'  -- of a watch: who follows a group has to know it, too
-                   or array_position(p_wanted.group_key, coalesce(o.group_key, k.group_key)) is not null))
-=======
                    or array_position(p_wanted.group_key, o.group_key) is not null))
->>>>>>> events
     )
     select (select array_agg(e.event order by e.id, e.n) from e) as events,
            coalesce((select max(s.id) + 99 from s), p_after) as newest,
