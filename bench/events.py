@@ -105,7 +105,7 @@ def run(options: Options) -> None:
 
 
 def writers(options: Options, server: Cluster) -> None:
-    """Commits a second of 32 writers, 50 connections listening; and with nobody."""
+    """Commits a second of 32 writers, 50 connections listening; and with nobody. The server's CPU for each."""
     made: dict[str, str] = {}
     epochs: dict[str, int] = {}
     for label, events in (
@@ -125,6 +125,7 @@ def writers(options: Options, server: Cluster) -> None:
                 assert row is not None
                 epochs[label] = int(row[0])
     tps: dict[tuple[str, int], list[float]] = {}
+    cpu: dict[tuple[str, int], list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "claim.sql"
         script.write_text(LIVES["claim"])
@@ -132,10 +133,13 @@ def writers(options: Options, server: Cluster) -> None:
             for label in list(made)[:: -1 if number % 2 else 1]:
                 for listeners in (0, _LISTENERS):
                     with _listening(made[label], listeners):
+                        used = _server_cpu(server)
                         done = _pgbench(
                             options, server, made[label], script, epochs.get(label), _WRITERS
                         )
+                        spent = (_server_cpu(server) - used) / (done * options.seconds * 3)
                     tps.setdefault((label, listeners), []).append(3 * done)
+                    cpu.setdefault((label, listeners), []).append(spent * 1e6)
                     _setup.say(f"  {label}, {listeners} listen: {3 * done:.0f} commits/s")
     rows = []
     for label in made:
@@ -146,21 +150,15 @@ def writers(options: Options, server: Cluster) -> None:
                 for a, b in zip(tps[label, listeners], tps["events off", listeners], strict=True)
             ]
             cells += [f"{_setup.median(tps[label, listeners]):.0f}", f"{_setup.median(ratios):.2f}",
-                      f"{min(ratios):.2f}-{max(ratios):.2f}"]  # fmt: skip
+                      f"{min(ratios):.2f}-{max(ratios):.2f}",
+                      f"{_setup.median(cpu[label, listeners]):.0f}"]  # fmt: skip
         rows.append(cells)
     _setup.show(
         f"{_WRITERS} writers (claim), commits/s, to the same watch with events => 'closed' (PostgreSQL {server.major})",
-        [
-            "",
-            "nobody listens",
-            "ratio",
-            "rounds",
-            f"{_LISTENERS} listen",
-            "ratio (wanted 0.80)",
-            "rounds",
-        ],
+        ["", "nobody listens", "ratio", "rounds", "CPU µs",
+         f"{_LISTENERS} listen", "ratio (wanted 0.80)", "rounds", "CPU µs"],
         rows,
-    )
+    )  # fmt: skip
 
 
 def latency(options: Options, server: Cluster) -> None:

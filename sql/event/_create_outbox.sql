@@ -17,6 +17,9 @@ begin
                e.keys, e.group_keys
         from recovery.outbox as e
         where e.watch in ({names})
+          and case when e.keys is null then e.key is not null and e.group_keys is null
+                   else e.key is null and e.group_key is null and array_ndims(e.keys) = 1
+                       and cardinality(e.keys) <= 100 end
         with check option
         $sql$, jsonb_build_object('outbox', p_outbox, 'names', v_names));
     execute format('comment on view recovery.outbox_%s is %L', p_outbox, format(
