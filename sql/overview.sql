@@ -23,8 +23,7 @@
      _close_batch       one statement (_close_sql) updates the orphans of a batch and writes their events; a bad batch
                         is made smaller until the bad row stands alone in recovery.failure
      NOTIFY recovery    says only "look"; consumers fetch what has become visible after their position. Events are
-                        stored in recovery.outbox, recovery.event shows them; one is settled once none can appear
-                        below it
+                        stored in recovery.outbox, recovery.event shows them; settled: none can appear below any more
 
    Rooms (folders of sql/, in this order)
      setup     roles, schema, errors, clock, epochs       rights    whose rights a statement about watched rows has

@@ -26,6 +26,7 @@ __all__ = [
     "page",
     "read",
     "since",
+    "standby",
     "tail",
     "timeline",
     "unlisten",
@@ -153,6 +154,11 @@ def page(
         },
         parse,
     )
+
+
+def standby() -> Call[bool]:
+    """Whether the database is a standby: there nobody can LISTEN."""
+    return Call("select pg_is_in_recovery()", {}, lambda rows: bool(rows[0][0]))
 
 
 def listen(channel: str = CHANNEL) -> Call[None]:

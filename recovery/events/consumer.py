@@ -61,6 +61,7 @@ class Consumer(Iterator[Event], AsyncIterator[Event]):
         poll: seconds between looks when nothing wakes it.
         expires: for how long events are kept for it when it is away.
         patience: seconds for an answer, after which the connection counts as dead.
+        polling: don't LISTEN. It is so anyway through a pooler in transaction mode.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Consumer(Iterator[Event], AsyncIterator[Event]):
         poll: float = 1.0,
         expires: timedelta = timedelta(days=7),
         patience: float = 30.0,
+        polling: bool = False,
     ) -> None:
         if poll <= 0 or patience <= 0:
             raise InvalidArgument("poll and patience must be greater than 0 s")
@@ -96,6 +98,7 @@ class Consumer(Iterator[Event], AsyncIterator[Event]):
         self._given: Fetched | None = None  # the loop has it
         self._done: Fetched | None = None  # and is through with this one
         self._stopped = threading.Event()
+        self._polling = polling
         self._listens = False
         self._created = False
         self._filling = False
@@ -262,7 +265,7 @@ class Consumer(Iterator[Event], AsyncIterator[Event]):
         try:
             with deadline(conn, self._patience):
                 check_schema(conn)
-                self._listens = not is_shared(conn)
+                self._listens = not (self._polling or is_shared(conn))
                 if self._listens:
                     conn.prepare_threshold = 1
                     calls.run(conn, calls.event.listen())
@@ -298,6 +301,7 @@ def consume(
     poll: float = 1.0,
     expires: timedelta = timedelta(days=7),
     patience: float = 30.0,
+    polling: bool = False,
 ) -> Consumer:
     """Events for a named consumer, at least once. Arguments as of `Consumer`."""
     return Consumer(
@@ -313,4 +317,5 @@ def consume(
         poll=poll,
         expires=expires,
         patience=patience,
+        polling=polling,
     )

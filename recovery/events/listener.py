@@ -70,6 +70,8 @@ class Listener:
         hold: wait for the first subscription, so that it sees everything.
         patience: seconds for an answer, after which the connection counts as dead.
         epoch: of the server, for application_name.
+        polling: don't LISTEN. It is so anyway through a pooler in transaction mode and on a
+            hot standby, where events may be read as well.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Listener:
         hold: bool = True,
         patience: float = 3.0,
         epoch: int | None = None,
+        polling: bool = False,
     ) -> None:
         if poll <= 0 or patience <= 0:
             raise InvalidArgument("poll and patience must be greater than 0 s")
@@ -102,6 +105,7 @@ class Listener:
         self._thread: threading.Thread | None = None
         self._in_vain = 0  # connections since the last read that succeeded
         self._pid = 0
+        self._polling = polling
         self._listens = False  # over a connection of its own
 
     def __enter__(self) -> Bus:
@@ -198,10 +202,12 @@ class Listener:
         try:
             with deadline(conn, 3 * self._patience):
                 check_schema(conn)
-                self._listens = not is_shared(conn)
-                if not self._listens:
+                if shared := is_shared(conn):
                     warn()  # and LISTEN would stay with a connection that others get
-                else:
+                self._listens = not (
+                    self._polling or shared or calls.run(conn, calls.event.standby())
+                )
+                if self._listens:
                     conn.prepare_threshold = 1
                     calls.run(conn, calls.event.listen())
                     _test(conn)
@@ -339,6 +345,7 @@ def listen(
     hold: bool = True,
     patience: float = 3.0,
     epoch: int | None = None,
+    polling: bool = False,
 ) -> Listener:
     """The events, without a server of one's own.
 
@@ -357,4 +364,5 @@ def listen(
         hold=hold,
         patience=patience,
         epoch=epoch,
+        polling=polling,
     )

@@ -6,7 +6,7 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
     select 'database-standby', 'error', 'database', current_database()::text,
-        'a standby: servers, sweeps and listeners need the primary', 'connect to the primary', null::text[]
+        'a standby: servers, sweeps and consumers need the primary', 'connect to the primary', null::text[]
     where pg_is_in_recovery()
     union all
     select 'wraparound-near', 'error', 'database', d.datname,

@@ -187,7 +187,7 @@ def test_the_privileges_are_the_golden_ones(conn: Connection, team: str) -> None
         GOLDEN.write_text(text, encoding="utf-8")
     assert text == GOLDEN.read_text(encoding="utf-8")
     # So that the file is not just believed: what nobody but the owner may.
-    for name in ("server", "event"):
+    for name in ("server", "outbox", "consumer"):
         rights = before[f"table recovery.{name}"][0]
         assert not any(word in rights for word in ("insert", "update", "delete", "token", "*"))
     # The functions of runners: who could name them could alter them (the runner), or run what it likes.
