@@ -242,6 +242,7 @@ def catch_up(options: Options, server: Cluster) -> None:
                 count = read(dsn, options.events, f"{label} {number}")
                 took.append(perf_counter() - start)
                 own.append(process_time() - mine)
+                sleep(0.5)  # until the postmaster has counted what its children used
                 other.append(_server_cpu(server) - theirs)
                 if count < options.events:
                     raise AssertionError(f"{label}: {count} events instead of {options.events}")

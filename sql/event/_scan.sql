@@ -16,13 +16,15 @@ as $$
 
    One statement, and so one look: what is not in it is a gap. */
 declare
+    v_rows  integer := p_limit + 2;
     v_found record;
 begin
     -- Who follows finds nothing, or the next few: for these a small look does, of the same moment.
     if p_gaps = '{}' and p_after % 100 = 99 then
         select array_agg(row(o.id, o.at, o.server_epoch, o.watch, o.kind, o.topic, o.key, o.group_key, o.reason,
                              o.detector, o.old, o.new)::recovery.event_row order by o.id) as events,
-               count(*) as count, max(o.id) as last, bool_and(o.keys is null) as single
+               count(*) as count, max(o.id) as last, bool_and(o.keys is null) as single,
+               sum(coalesce(cardinality(o.keys), 1)) as events_in_them
         into v_found
         from (select * from recovery.outbox as o where o.id > p_after order by o.id limit 10) as o;
         if v_found.count = 0
@@ -34,6 +36,9 @@ begin
             o_gaps := '{}';
             o_full := false;
             return;
+        end if;
+        if v_found.events_in_them >= p_limit then
+            v_rows := 12;  -- full ones: these ten, the one before, and one to know that there is more
         end if;
     end if;
     with g as materialized (
@@ -48,7 +53,7 @@ begin
         from (
             select o.*, greatest(0, coalesce(cardinality(o.keys), 1) - greatest(0, p_after - o.id + 1)) as n
             from recovery.outbox as o
-            where o.id > p_after - 100 order by o.id limit p_limit + 2
+            where o.id > p_after - 100 order by o.id limit v_rows
         ) as o
     ), s as materialized (
         select r.*, lag(r.id, 1, p_after - p_after % 100) over (order by r.id) as previous
