@@ -32,10 +32,10 @@ begin
             -- Ask, then look again.
             v_settled := recovery._settled();
             select s.* into v_page from recovery._scan(v_after, '{}', p_limit, v_wanted, v_settled) as s;
-            v_sure := coalesce(lower(v_page.o_gaps) - 1, v_sure);
+            v_sure := least(lower(v_page.o_gaps) - 1, v_sure);
         end if;
         -- Among many that nobody wants it goes on, up to those that it wants, or the end.
-        exit when v_page.o_events is not null or not v_page.o_full or v_sure < v_page.o_newest;
+        exit when v_page.o_events is not null or not v_page.o_full or not p_unsettled and v_sure < v_page.o_newest;
         v_after := v_page.o_newest;
     end loop;
     return query

@@ -199,3 +199,21 @@ def assert_in_order(reader: Reader) -> None:
         if row["key"] is not None:
             assert last.get(row["key"], 0) < row["id"]
             last[row["key"]] = row["id"]
+
+
+def test_unsettled_events_are_looked_for_among_those_that_nobody_wants(
+    jobs: Connection, connect: Callable[..., Connection]
+) -> None:
+    late = connect(autocommit=False)
+    late.execute("insert into app.job (status) values ('running')")
+    jobs.execute("insert into app.job (status) select 'running' from generate_series(1, 20)")
+    jobs.execute("update app.job set status = 'done'")
+    read = "select count(*), bool_or(settled) from recovery.read(0, 5, p_kind => '{closed}', p_unsettled => %s)"
+    count, settled = jobs.execute(read, (True,)).fetchone() or (0, None)
+    assert count > 0
+    assert settled is False
+    assert jobs.execute(read, (False,)).fetchone() == (0, None)
+    late.commit()
+    count, settled = jobs.execute(read, (False,)).fetchone() or (0, None)
+    assert count > 0
+    assert settled
