@@ -1,6 +1,6 @@
 """Random histories of events: twenty writers, every kind of consumer, and all that can happen to them.
 
-RECOVERY_EVENTS_SEEDS     which (0,1): ``7``, ``3,8``, ``100-199``; odd ones have a replica, which may be promoted
+RECOVERY_EVENTS_SEEDS     which (1): ``7``, ``3,8``, ``100-199``; odd ones have a replica, which may be promoted
 RECOVERY_EVENTS_SECONDS   of faults in each (4)
 RECOVERY_EVENTS_FIGURES   a file to append each one's figures to
 
@@ -31,7 +31,7 @@ SECONDS = float(os.environ.get("RECOVERY_EVENTS_SECONDS", "4"))
 
 def seeds() -> list[int]:
     found: list[int] = []
-    for word in os.environ.get("RECOVERY_EVENTS_SEEDS", "0,1").split(","):
+    for word in os.environ.get("RECOVERY_EVENTS_SEEDS", "1").split(","):
         first, _, last = word.partition("-")
         found += range(int(first), int(last or first) + 1)
     return found
