@@ -274,7 +274,7 @@ def run_(
 ) -> None:
     """Sends what the webhooks have to get, until Ctrl-C; any number at once, anywhere."""
     if not quiet:
-        logging.getLogger("recovery.webhooks").setLevel(logging.INFO)
+        logging.getLogger(webhooks.__name__).setLevel(logging.INFO)
     signal.signal(signal.SIGTERM, _leave)
     with webhooks.deliver(target.database(dsn), concurrency=concurrency, poll=poll):
         if not quiet:
