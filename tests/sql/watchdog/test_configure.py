@@ -254,7 +254,7 @@ def test_who_may(conn: Connection, connect: Callable[..., Connection], role: str
                 configure(acting, "tool_timeout", "10 min")
         if "read" in may:
             assert value(acting, "select recovery.get_setting('cancel_grace')") == "00:00:10"
-            assert value(acting, "select count(*) from recovery.setting_status") == 8
+            assert value(acting, "select count(*) from recovery.setting_status") == 11
             with refused("RC010"):
                 acting.execute("select recovery.get_setting('nosuch')")
         else:
