@@ -4,7 +4,7 @@ declare
     v_table record;
 begin
     for v_table in
-        select c.oid::regclass as name, c.relname in ('server', 'touch', 'event') as often
+        select c.oid::regclass as name, c.relname in ('server', 'touch') or c.relispartition as often
         from pg_catalog.pg_class as c
         where c.relnamespace = 'recovery'::regnamespace and c.relkind = 'r' order by c.relname
     loop
