@@ -10830,7 +10830,7 @@ begin
     if not exists (select from recovery.server as s where s.ended < v_before) then
         return;
     end if;
-    perform recovery.prune_processes(clock_timestamp() - v_before);
+    perform recovery.prune_processes(greatest(clock_timestamp() - v_before, interval '1 hour'));  -- its least
     -- A row that is still open names why it closes, by its server.
     select coalesce(array_agg(distinct abs(e.epoch)), '{}') into v_open
     from recovery._attached_watches() as w cross join lateral unnest(recovery._open_epochs(w.name)) as e (epoch);

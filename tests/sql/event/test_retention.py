@@ -193,3 +193,13 @@ def test_retention_is_for_everything(jobs: Connection) -> None:
         jobs.execute("select recovery.configure('event_retention', '1 day', 'app.job')")
     with refused("RC010"):
         jobs.execute("select recovery.configure('event_retention', '-1 day')")
+
+
+def test_a_short_history_fails_no_sweep(jobs: Connection) -> None:
+    """Processes are kept for an hour at least."""
+    jobs.execute("select recovery.configure('history_retention', '1 s')")
+    server = boot(jobs, "gone")
+    shutdown(jobs, server.epoch)
+    jobs.execute("update recovery.server set ended = now() - interval '1 min'")
+    sweep(jobs)
+    assert value(jobs, "select count(*) from recovery.server") == 0
