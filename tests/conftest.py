@@ -12,6 +12,8 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any, Protocol
@@ -130,6 +132,22 @@ class Servers:
                 conn.execute(f"alter database {name} with allow_connections false")
             self._templates[server.major] = name
         return self._templates[server.major]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_runs_on() -> Iterator[None]:
+    """A test ends its threads: a listener that is left would warn in the tests after it."""
+    before = set(threading.enumerate())
+    yield
+    deadline = time.monotonic() + 5
+    while left := [
+        thread
+        for thread in set(threading.enumerate()) - before
+        if thread.name.startswith("recovery-")
+    ]:
+        if time.monotonic() > deadline:
+            pytest.fail(f"the test leaves threads behind: {left}")
+        time.sleep(0.01)
 
 
 @pytest.fixture(scope="session")

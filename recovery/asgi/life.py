@@ -182,7 +182,10 @@ class Shared:
         """Ends what runs, and all streams with it."""
         life, self._life = self._life, None
         if life is not None:
-            await life.close()
+            if life.loop is asyncio.get_running_loop():
+                await life.close()
+            else:
+                life.abandon()
 
     def _new_listener(self) -> Listener:
         return Listener(self._target, name="sse", poll=self._poll)

@@ -79,7 +79,8 @@ def test_a_websocket_is_refused(dsn: str, serve: Serve) -> None:
 
 def test_another_event_loop_begins_anew(dsn: str, conn: psycopg.Connection[Any], jobs: Any) -> None:
     """As in test suites; and the connections of the old one do not stay."""
-    stream = Hub(dsn).events(authorize=anyone)
+    hub = Hub(dsn)
+    stream = hub.events(authorize=anyone)
     owner = recovery.boot(dsn, "api-1")
 
     async def visit() -> bytes:
@@ -109,6 +110,8 @@ def test_another_event_loop_begins_anew(dsn: str, conn: psycopg.Connection[Any],
         " and application_name = 'recovery:listener:sse'"
     )
     wait_for(lambda: conn.execute(listening).fetchone() == (1,))
+    asyncio.run(hub.close())
+    wait_for(lambda: conn.execute(listening).fetchone() == (0,))
 
 
 def test_what_authorize_raises_goes_to_the_hosts_handlers(dsn: str, serve: Serve) -> None:

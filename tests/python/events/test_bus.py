@@ -192,6 +192,7 @@ def test_a_slow_callback_loses_only_its_own_events(caplog: pytest.LogCaptureFixt
         wait_for(lambda: "too slow" in caplog.text)
     bus.publish(make(5))
     wait_for(lambda: seen == [1, 2, 5])
+    bus.close()
 
 
 async def test_async_callbacks_run_in_the_loop() -> None:

@@ -224,6 +224,7 @@ def test_a_callback_gets_everything_one_after_the_other() -> None:
     publisher.start()
     publisher.join(10)
     wait_for(lambda: seen == list(range(1, 301)))
+    bus.close()
 
 
 def test_one_that_holds_up_the_others_is_named(
