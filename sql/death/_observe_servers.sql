@@ -11,6 +11,7 @@ declare
     v_because text;
     v_last    timestamptz;
     v_gap     interval;
+    v_widest  interval;
     v_live    bigint;
     v_quiet   bigint;
 begin
@@ -20,6 +21,7 @@ begin
     end if;
     v_last := greatest(v_seen.swept, v_seen.asked);
     v_gap := v_now - v_last;
+    v_widest := greatest(v_gap, v_seen.asked_gap);  -- who asked as a stalled database came back hides no stall
     v_because := case
         when v_seen.since is null then 'first sweep'
         when v_seen.timeline is distinct from recovery.timeline() then 'the database failed over'
@@ -34,7 +36,7 @@ begin
                case when k.held then null
                    else coalesce(s.suspected, case when k.held is not null then v_now end) end as suspected,
                -- As long as sweeps come oftener than its beats the database has answered all the while.
-               case when not l.late then s.looked_at when v_because is null and v_gap <= e.late_since - s.heartbeat
+               case when not l.late then s.looked_at when v_because is null and v_widest <= e.late_since - s.heartbeat
                    then v_last else v_now end as looked_at,
                case when l.late then s.heartbeat else s.looked_beat end as looked_beat
         from recovery.server as s
@@ -51,14 +53,14 @@ begin
     update recovery.fuse as f set looked_at = n.looked_at
     from (
         select f.id, case
-            when v_seen.swept is null or v_because is null and v_gap <= d.extended then '-infinity'
-            when v_because is null and f.looked_at is null and v_gap > f.ttl / 2 and v_gap <= v_seen.gap * 1.5
-                then v_now + v_gap
+            when v_seen.swept is null or v_because is null and v_widest <= d.extended then '-infinity'
+            when v_because is null and f.looked_at is null and v_widest > f.ttl / 2 and v_widest <= v_seen.gap * 1.5
+                then v_now + v_widest
             else v_now end as looked_at
         from recovery.fuse as f
         cross join lateral (select f.ttl / 3 + least(interval '1 second', f.ttl / 12) as extended) as d
         where f.expires - f.ttl + d.extended < v_now
-          and (f.looked_at is null or v_gap > greatest(f.ttl / 2, v_seen.gap * 1.5))
+          and (f.looked_at is null or v_widest > greatest(f.ttl / 2, v_seen.gap * 1.5))
         order by f.id for no key update of f skip locked
     ) as n
     where f.id = n.id;
@@ -70,6 +72,7 @@ begin
         because = coalesce(v_because, v_seen.because),
         gap = case when v_because is null or v_gap > interval '0' then v_gap end,
         swept = v_now,
+        asked_gap = null,
         mass_since = case when v_quiet >= 2 and v_quiet * 2 > v_live then coalesce(v_seen.mass_since, v_now) end;
 end
 $$;

@@ -35,7 +35,8 @@ begin
         o_wait := least(v_free - v_now, p_every);
         -- Who stands by watches, too. After a break nobody says so: the next sweep is to notice it.
         if v_now - greatest(v_seen.swept, v_seen.asked) between interval '0' and recovery._patience(v_seen.gap) then
-            update recovery.observation as o set asked = v_now;
+            update recovery.observation as o
+            set asked = v_now, asked_gap = greatest(v_seen.asked_gap, v_now - greatest(v_seen.swept, v_seen.asked));
         end if;
         return;
     end if;

@@ -8,6 +8,7 @@ create table recovery.observation (
     mass_since    timestamptz,
     because       text,
     asked         timestamptz,
+    asked_gap     interval,
     sweeper       bigint,
     sweeper_every interval,
     constraint observation_pkey primary key (one),
@@ -29,6 +30,8 @@ comment on column recovery.observation.mass_since is 'Since when most servers lo
 comment on column recovery.observation.because is 'Why watching began anew.';
 comment on column recovery.observation.asked is
     'When a server that stands by last asked whether to sweep: it watches, too.';
+comment on column recovery.observation.asked_gap is
+    'The longest time without anybody looking that such a question has ended since the last sweep.';
 comment on column recovery.observation.sweeper is
     'Epoch of the server that sweeps for all; others stand by, see recovery.claim_sweep.';
 comment on column recovery.observation.sweeper_every is 'How often it sweeps.';

@@ -418,6 +418,33 @@ def test_p15_a_look_that_is_late_itself_convicts_nobody(sessions: Connection) ->
     assert watch_for(sessions, 12, server, step=1) == {"app.job": 1}
 
 
+@pytest.mark.parametrize("asked", [1, 3])
+def test_p15_who_asks_first_after_a_stall_hides_it_from_nobody(
+    sessions: Connection, asked: int
+) -> None:
+    """A standby that asks as the database comes back watches; the sweep right after it knows of the stall."""
+    server, standby = (
+        boot(sessions, name, lease="1 day", direct=False) for name in ("agentctl", "standby")
+    )
+    key = running(sessions, server.epoch)
+    fuse = light(sessions, key, ttl="2 seconds", host="elsewhere")
+    claim = "select recovery.claim_sweep(%s, %s, '4 s')"
+    sessions.execute(claim, (server.epoch, server.token))
+    sweep(sessions)
+    for _ in range(3):
+        for _ in range(8):
+            move_clock(sessions, "0.5 seconds")
+            sessions.execute(claim, (standby.epoch, standby.token))
+            sessions.execute("select recovery.extend_fuse(%s)", (fuse,))
+        assert sweep(sessions)["closed"] == {}
+    move_clock(sessions, "4 seconds")
+    for _ in range(asked):
+        sessions.execute(claim, (standby.epoch, standby.token))
+    assert [sweep(sessions)["closed"] for _ in range(2)] == [{}, {}]
+    assert extend_all(sessions, fuse)[fuse] is not None
+    assert watch_for(sessions, 4, step=1) == {"app.job": 1}
+
+
 def test_p15_never_while_its_process_is_seen(sessions: Connection) -> None:
     """Nobody extends it, and its host's sweeper sees the process: other hosts' sweepers keep the unit."""
     server = boot(sessions, "agentctl", lease="1 day")
