@@ -20,6 +20,7 @@ from recovery.cli import (
     config,
     consumers,
     events,
+    opencode,
     relay,
     show,
     supervise,
@@ -41,6 +42,7 @@ app = typer.Typer(
 )
 app.add_typer(config.commands)
 app.add_typer(consumers.commands)
+app.add_typer(opencode.commands)
 app.add_typer(webhook.commands)
 app.add_typer(webhook.looking)
 app.command()(close.close)
@@ -278,11 +280,11 @@ def import_opencode(
     What was running when opencode died is then open work of the server OWNER, and is
     closed by `recovery boot OWNER`, or by a sweep when the lease has run out.
     """
-    from recovery import opencode
+    from recovery.opencode import import_store
 
     owners = None if owner_map is None else _owner_map(owner_map)
     with target.opened(dsn) as conn:
-        done = opencode.import_store(
+        done = import_store(
             conn,
             path,
             owner=owner,

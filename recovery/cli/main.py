@@ -7,6 +7,7 @@ A failure is one line on standard error and an exit code:
    2 usage: an unknown command or option, a value that can't be
    3 the database can't be reached
    4 schema recovery is missing, or of another version
+   5 opencode's store is in use
  130 interrupted (Ctrl-C)
 ==== =============================================================
 
