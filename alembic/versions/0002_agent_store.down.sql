@@ -27,6 +27,8 @@ select recovery.detach('agent.session');
 --;
 select recovery.detach('agent.hold');
 --;
+select recovery.detach('agent.session_message');
+--;
 drop schema agent cascade;
 --;
 select pg_catalog.set_config('quote_all_identifiers', pg_catalog.current_setting('recovery.migrator_quotes'), true);

@@ -228,6 +228,74 @@ comment on column agent.session.time_archived is 'Milliseconds since 1970.';
 --;
 comment on index agent.session_parent_idx is 'Children of a session: trees close together.';
 --;
+-- sql/agent_store/session_input.sql
+create table agent.session_input (
+    id           text   not null,
+    session_id   text   not null,
+    prompt       text   not null,
+    delivery     text,
+    admitted_seq bigint,
+    promoted_seq bigint,
+    time_created bigint not null,
+    constraint session_input_pkey primary key (id)
+);
+--;
+create index session_input_session_idx on agent.session_input (session_id);
+--;
+comment on table agent.session_input is
+    'A prompt of opencode 2 as it came in. Until it is promoted to a message it waits, and recovery leaves it so.';
+--;
+comment on column agent.session_input.id is 'Id of the message that it becomes (msg_...).';
+--;
+comment on column agent.session_input.session_id is 'Its session.';
+--;
+comment on column agent.session_input.prompt is 'The prompt, JSON text kept as it is.';
+--;
+comment on column agent.session_input.delivery is 'How it is delivered: steer or queue.';
+--;
+comment on column agent.session_input.admitted_seq is 'Place in the session at which it came in.';
+--;
+comment on column agent.session_input.promoted_seq is 'Place of its message; null: it waits.';
+--;
+comment on column agent.session_input.time_created is 'Milliseconds since 1970.';
+--;
+comment on index agent.session_input_session_idx is 'Prompts of a session.';
+--;
+-- sql/agent_store/session_message.sql
+create table agent.session_message (
+    id           text   not null,
+    session_id   text   not null,
+    type         text   not null,
+    seq          bigint not null,
+    time_created bigint not null,
+    time_updated bigint not null,
+    data         jsonb  not null,
+    constraint session_message_pkey primary key (id)
+) with (fillfactor = 85);
+--;
+create index session_message_session_idx on agent.session_message (session_id, seq);
+--;
+comment on table agent.session_message is
+    'A message of opencode 2, which keeps a turn in one row: text, reasoning and tools are entries of data.content.';
+--;
+comment on column agent.session_message.id is 'Id of the message (msg_...).';
+--;
+comment on column agent.session_message.session_id is 'Its session.';
+--;
+comment on column agent.session_message.type is 'user, assistant, shell, synthetic, system, compaction and others.';
+--;
+comment on column agent.session_message.seq is 'Its place in the session.';
+--;
+comment on column agent.session_message.time_created is 'Milliseconds since 1970.';
+--;
+comment on column agent.session_message.time_updated is 'Milliseconds since 1970.';
+--;
+comment on column agent.session_message.data is
+    'The message; of an assistant or a shell without time.completed, or with a tool that is pending or running: in '
+    'flight.';
+--;
+comment on index agent.session_message_session_idx is 'Messages of a session in order.';
+--;
 -- sql/agent_store/links.sql
 -- After the tables, which are made in the order of their names.
 alter table agent.message
@@ -244,6 +312,18 @@ alter table agent.hold
     add constraint hold_session_fkey foreign key (session_id) references agent.session (id) on delete cascade;
 --;
 comment on constraint hold_session_fkey on agent.hold is 'Holds go with their session.';
+--;
+alter table agent.session_message
+    add constraint session_message_session_fkey foreign key (session_id) references agent.session (id)
+        on delete cascade;
+--;
+alter table agent.session_input
+    add constraint session_input_session_fkey foreign key (session_id) references agent.session (id)
+        on delete cascade;
+--;
+comment on constraint session_message_session_fkey on agent.session_message is 'Messages go with their session.';
+--;
+comment on constraint session_input_session_fkey on agent.session_input is 'Prompts go with their session.';
 --;
 -- sql/agent_store/child_of.sql
 create or replace function agent.child_of(p_part agent.part)
@@ -309,6 +389,62 @@ comment on function agent.held_until(text, text) is
 --;
 revoke all on function agent.held_until(text, text) from public;
 --;
+-- sql/agent_store/interrupted.sql
+create or replace function agent.interrupted(p_metadata pg_catalog.jsonb, p_reason pg_catalog.text)
+returns pg_catalog.jsonb
+language sql
+stable
+security invoker
+as $$
+    -- Of an interrupted tool opencode sends the model metadata.output where that is a string, as the tool's result,
+    -- and else state.error, as its error: the reason must stand in both. Without a SET clause, so that it is inlined.
+    -- All names are qualified.
+    select agent.object_of(p_metadata)
+        operator(pg_catalog.||) case when pg_catalog.jsonb_typeof(p_metadata operator(pg_catalog.->) 'output')
+            operator(pg_catalog.=) 'string'
+        then pg_catalog.jsonb_build_object('interrupted', true,
+            'output', agent.told(p_metadata operator(pg_catalog.->>) 'output', p_reason))
+        else '{"interrupted": true}'::pg_catalog.jsonb end
+$$;
+--;
+comment on function agent.interrupted(jsonb, text) is
+    'Metadata of a tool that was interrupted: marked so, and the reason at the end of its output, if it has one.';
+--;
+revoke all on function agent.interrupted(jsonb, text) from public;
+--;
+-- sql/agent_store/interrupted_content.sql
+create or replace function agent.interrupted_content(p_content jsonb, p_ms bigint)
+returns jsonb
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    -- The shape of opencode 2's own clean-up, which has the same words for a restart, an abort and a lost process.
+    -- Arguments that are still arriving are text there; of an error its schema wants an object.
+    select coalesce(jsonb_agg(
+        case when t.value @? 'strict $ ? (@.type == "tool" && (@.state.status == "pending"
+            || @.state.status == "running" || @.state.status == "streaming"))'
+        then t.value || jsonb_build_object(
+            'state', jsonb_build_object(
+                'status', 'error',
+                'input', agent.object_of(t.value -> 'state' -> 'input'),
+                'content', case when jsonb_typeof(t.value -> 'state' -> 'content') = 'array'
+                    then t.value -> 'state' -> 'content' else '[]' end,
+                'structured', agent.object_of(t.value -> 'state' -> 'structured'),
+                'error', jsonb_build_object('type', 'unknown', 'message', 'Tool execution interrupted')),
+            'time', agent.object_of(t.value -> 'time') || jsonb_build_object('completed', p_ms))
+        else t.value end
+        order by t.n), p_content)
+    from jsonb_array_elements(case when jsonb_typeof(p_content) = 'array' then p_content end)
+        with ordinality as t (value, n)
+$$;
+--;
+comment on function agent.interrupted_content(jsonb, bigint) is
+    'Content of a message of opencode 2 with its open tools interrupted at a time in milliseconds.';
+--;
+revoke all on function agent.interrupted_content(jsonb, bigint) from public;
+--;
 -- sql/agent_store/is_held.sql
 create or replace function agent.is_held(p_session text, p_part text)
 returns boolean
@@ -328,6 +464,53 @@ comment on function agent.is_held(text, text) is
 --;
 revoke all on function agent.is_held(text, text) from public;
 --;
+-- sql/agent_store/metadata_of.sql
+create or replace function agent.metadata_of(p_part agent.part)
+returns jsonb
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    -- The child's id stays in the error; and if the child had finished, its last words: they are not lost with the
+    -- parent. Of an interrupted tool opencode shows the model metadata.output, and no other key.
+    with state as (
+        select agent.object_of(p_part.data -> 'state' -> 'metadata') as metadata
+    ),
+    link as (
+        select coalesce(s.metadata ->> 'sessionId', agent.child_of(p_part) ->> 'sessionId') as id from state as s
+    ),
+    answer as (
+        select m.id, m.data
+        from link as l join agent.message as m on m.session_id = l.id
+        where m.data ->> 'role' = 'assistant'
+        order by m.time_created desc, m.id collate "C" desc
+        limit 1
+    ),
+    words as (
+        select p.data ->> 'text' as text
+        from answer as a join agent.part as p on p.message_id = a.id
+        where a.data -> 'time' ->> 'completed' is not null and a.data -> 'error' ->> 'name' is null
+          and p.data ->> 'type' = 'text' and p.data ->> 'text' <> ''
+        order by p.time_created desc, p.id collate "C" desc
+        limit 1
+    )
+    select s.metadata || jsonb_strip_nulls(jsonb_build_object(
+        'sessionId', l.id,
+        'output', (
+            select concat_ws(E'\n\n',
+                case when jsonb_typeof(s.metadata -> 'output') = 'string' then nullif(s.metadata ->> 'output', '') end,
+                w.text)
+            from words as w)))
+    from state as s, link as l
+$$;
+--;
+comment on function agent.metadata_of(agent.part) is
+    'Metadata of a task in flight, with what is known of its child: sessionId, and in output the child''s last text, '
+    'if the child had finished.';
+--;
+revoke all on function agent.metadata_of(agent.part) from public;
+--;
 -- sql/agent_store/object_of.sql
 create or replace function agent.object_of(p_value pg_catalog.jsonb)
 returns pg_catalog.jsonb
@@ -345,44 +528,43 @@ comment on function agent.object_of(jsonb) is
 --;
 revoke all on function agent.object_of(jsonb) from public;
 --;
--- sql/agent_store/outcome_of.sql
-create or replace function agent.outcome_of(p_part agent.part)
-returns jsonb
+-- sql/agent_store/told.sql
+create or replace function agent.told(p_output pg_catalog.text, p_reason pg_catalog.text)
+returns pg_catalog.text
 language sql
 stable
 security invoker
-set search_path = pg_catalog, pg_temp
 as $$
-    -- The child's id stays in the error; and if the child had finished, its last words: they are not lost with the
-    -- parent.
-    with link as (
-        select coalesce(p_part.data -> 'state' -> 'metadata' ->> 'sessionId',
-            agent.child_of(p_part) ->> 'sessionId') as id
-    ),
-    answer as (
-        select m.id, m.data
-        from link as l join agent.message as m on m.session_id = l.id
-        where m.data ->> 'role' = 'assistant'
-        order by m.time_created desc, m.id collate "C" desc
-        limit 1
-    ),
-    words as (
-        select p.data ->> 'text' as text
-        from answer as a join agent.part as p on p.message_id = a.id
-        where a.data -> 'time' ->> 'completed' is not null and a.data -> 'error' ->> 'name' is null
-          and p.data ->> 'type' = 'text' and p.data ->> 'text' <> ''
-        order by p.time_created desc, p.id collate "C" desc
-        limit 1
-    )
-    select jsonb_strip_nulls(jsonb_build_object('sessionId', l.id, 'result', (select w.text from words as w)))
-        from link as l
+    -- As opencode's bash ends its output when it is stopped. Without a SET clause, so that it is inlined. All names are
+    -- qualified.
+    select pg_catalog.concat_ws(E'\n\n', case when p_output operator(pg_catalog.<>) '' then p_output end,
+        pg_catalog.concat(E'<shell_metadata>\n', p_reason, E'\n</shell_metadata>'))
 $$;
 --;
-comment on function agent.outcome_of(agent.part) is
-    'For a task in flight: {"sessionId": ...} of its child, and "result": the child''s last text, if the child had '
-    'finished.';
+comment on function agent.told(text, text) is
+    'What a tool had put out, and behind it why it ended: the model must not take it for a success.';
 --;
-revoke all on function agent.outcome_of(agent.part) from public;
+revoke all on function agent.told(text, text) from public;
+--;
+-- sql/agent_store/tools_of.sql
+create or replace function agent.tools_of(p_content jsonb)
+returns jsonb
+language sql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select jsonb_agg(jsonb_build_object(
+        'id', left(t.value ->> 'id', 100), 'status', left(t.value -> 'state' ->> 'status', 100)) order by t.n)
+    from jsonb_array_elements(case when jsonb_typeof(p_content) = 'array' then p_content end)
+        with ordinality as t (value, n)
+    where t.value ->> 'type' = 'tool' and t.n <= 100
+$$;
+--;
+comment on function agent.tools_of(jsonb) is
+    'Id and status of the tools among the first 100 entries of a message of opencode 2: what its events show.';
+--;
+revoke all on function agent.tools_of(jsonb) from public;
 --;
 -- sql/agent_store/runnable.sql
 create or replace view agent.runnable as
@@ -399,7 +581,19 @@ where m.data ->> 'role' = 'user'
       select from agent.message as a
       where a.session_id = m.session_id and a.data ->> 'role' = 'assistant'
           and (a.time_created, a.id collate "C") > (m.time_created, m.id collate "C")
-        and a.data ->> 'parentID' is null);
+        and a.data ->> 'parentID' is null)
+union all
+-- opencode 2: prompts that wait, and those promoted to a message after which no turn has begun.
+select i.session_id, i.id, i.time_created, 'prompt'
+from agent.session_input as i
+where i.promoted_seq is null and not exists (select from agent.session_message as m where m.id = i.id)
+union all
+select m.session_id, m.id, m.time_created, 'prompt'
+from agent.session_message as m
+where m.type = 'user'
+  and not exists (
+      select from agent.session_message as a
+      where a.session_id = m.session_id and a.type = 'assistant' and a.seq > m.seq);
 --;
 comment on view agent.runnable is
     'Prompts, subtasks and compactions that nobody has begun to answer: what an agent server may run after a boot. An '
@@ -414,7 +608,7 @@ comment on column agent.runnable.time_created is 'Milliseconds since 1970.';
 comment on column agent.runnable.kind is 'prompt, subtask or compaction.';
 --;
 -- sql/agent_store/watches.sql
--- All that makes the agent store recoverable: four watches. The core knows none of these names.
+-- All that makes the agent store recoverable: five watches. The core knows none of these names.
 -- Tools first, then their message, then the session; a session closes in one transaction.
 do $$
 declare
@@ -425,7 +619,8 @@ begin
     v_runner := (recovery._runner_of('agent.session')).role;
     -- The expressions of one table read the others.
     execute format('grant usage on schema agent to %I', v_runner);
-    execute format('grant select on agent.session, agent.message, agent.part, agent.hold to %I', v_runner);
+    execute format('grant select on agent.session, agent.message, agent.part, agent.hold, agent.session_message to %I',
+        v_runner);
     execute format('grant execute on all functions in schema agent to %I', v_runner);
 end
 $$;
@@ -457,9 +652,11 @@ select recovery.attach(
                 r.data || jsonb_build_object('state', (r.data -> 'state') || jsonb_build_object(
                     'status', 'error',
                     'error', 'Tool execution was interrupted (' || c.message || ')',
-                    'metadata', agent.object_of(r.data -> 'state' -> 'metadata')
-                        || case when r.data ->> 'tool' = 'task' then agent.outcome_of(r) else '{}' end
-                        || '{"interrupted": true}',
+                    'metadata', case when r.data ->> 'tool' = 'task'
+                        then agent.interrupted(agent.metadata_of(r),
+                            'Tool execution was interrupted (' || c.message || ')')
+                        else agent.interrupted(r.data -> 'state' -> 'metadata',
+                            'Tool execution was interrupted (' || c.message || ')') end,
                     'time', agent.object_of(r.data -> 'state' -> 'time') || jsonb_build_object(
                         'start', coalesce(nullif(r.data -> 'state' -> 'time' -> 'start', 'null'), to_jsonb(c.ms)),
                         'end', c.ms)))
@@ -477,7 +674,10 @@ select recovery.attach(
                     'time', r.data -> 'state' -> 'time',
                     'metadata', case when jsonb_typeof(r.data -> 'state' -> 'metadata') = 'object' then
                         jsonb_build_object('interrupted', r.data -> 'state' -> 'metadata' -> 'interrupted',
-                                           'sessionId', r.data -> 'state' -> 'metadata' -> 'sessionId') end))
+                                           'sessionId', r.data -> 'state' -> 'metadata' -> 'sessionId',
+                                           -- Of the output only what a closing adds.
+                                           'output', substring(right(r.data -> 'state' -> 'metadata' ->> 'output', 400)
+                                               from '<shell_metadata>.*$')) end))
             else jsonb_build_object('time', r.data -> 'time') end))
     $$
 );
@@ -505,6 +705,42 @@ select recovery.attach(
             'time_updated', r.time_updated,
             'data', jsonb_build_object(
                 'time', r.data -> 'time', 'error', r.data -> 'error', 'finish', r.data -> 'finish')))
+    $$
+);
+--;
+-- opencode 2: one row a turn, with its tools in it.
+select recovery.attach(
+    'agent.session_message',
+    p_search_path => coalesce(nullif(current_setting('recovery.migrator_path', true), ''),
+        current_setting('search_path')),
+    p_family => 'agent', p_position => 20, p_group => 'session_id', p_order => 'seq, id collate "C"',
+    p_topic => 'session.message.updated',
+    p_started => 'to_timestamp(time_created / 1000.0)',
+    p_open => $$
+        type in ('assistant', 'shell') and data -> 'time' ->> 'completed' is null
+        or type = 'assistant' and data @? 'strict $.content[*] ? (@.type == "tool" && (@.state.status == "pending"
+            || @.state.status == "running" || @.state.status == "streaming"))'
+    $$,
+    -- No error of the message and no end of a text: opencode 2 writes none. What a shell had put out is shown to the
+    -- model as its result.
+    p_close => jsonb_build_object(
+        'time_updated', 'c.ms',
+        'data', $$
+            agent.object_of(r.data)
+                || jsonb_build_object('time', agent.object_of(r.data -> 'time') || jsonb_build_object(
+                    'completed', coalesce(nullif(r.data -> 'time' -> 'completed', 'null'), to_jsonb(c.ms))))
+                || case when r.type = 'shell' then jsonb_build_object('output',
+                        agent.told(r.data ->> 'output', 'Tool execution was interrupted (' || c.message || ')'))
+                    when r.data -> 'content' is not null then jsonb_build_object(
+                        'content', agent.interrupted_content(r.data -> 'content', c.ms))
+                    else '{}' end
+        $$),
+    p_image => $$
+        jsonb_strip_nulls(jsonb_build_object(
+            'time_updated', r.time_updated,
+            'data', jsonb_build_object(
+                'time', r.data -> 'time', 'finish', r.data -> 'finish',
+                'tools', case when r.type = 'assistant' then agent.tools_of(r.data -> 'content') end)))
     $$
 );
 --;
@@ -553,6 +789,15 @@ select recovery.supervise(
     p_cancel => 'group'
 );
 --;
+-- The row of a turn tells when something in it last moved, and not which tool: no limit of a single tool.
+select recovery.supervise(
+    'agent.session_message',
+    p_kind => 'null',
+    p_activity => 'greatest(to_timestamp(time_updated / 1000.0), agent.held_until(session_id, null))',
+    p_hold => 'agent.is_held(session_id, null)',
+    p_cancel => 'group'
+);
+--;
 select recovery.supervise(
     'agent.session',
     p_kind => 'null',
@@ -564,10 +809,11 @@ select recovery.supervise(
 -- sql/agent_store/grants.sql
 grant usage on schema agent to recovery_server, recovery_listener;
 --;
-grant select, insert, update, delete on agent.session, agent.message, agent.part, agent.hold to recovery_server;
+grant select, insert, update, delete on agent.session, agent.message, agent.part, agent.hold, agent.session_message,
+    agent.session_input to recovery_server;
 --;
-grant select on agent.session, agent.message, agent.part, agent.hold, agent.runnable
-    to recovery_server, recovery_listener;
+grant select on agent.session, agent.message, agent.part, agent.hold, agent.session_message, agent.session_input,
+    agent.runnable to recovery_server, recovery_listener;
 --;
 -- What the statements above have changed is no reason to look at the watches anew.
 select recovery._follow_watch(w.name) from recovery.watch as w where w.family = 'agent';

@@ -1,4 +1,4 @@
--- All that makes the agent store recoverable: four watches. The core knows none of these names.
+-- All that makes the agent store recoverable: five watches. The core knows none of these names.
 -- Tools first, then their message, then the session; a session closes in one transaction.
 do $$
 declare
@@ -9,7 +9,8 @@ begin
     v_runner := (recovery._runner_of('agent.session')).role;
     -- The expressions of one table read the others.
     execute format('grant usage on schema agent to %I', v_runner);
-    execute format('grant select on agent.session, agent.message, agent.part, agent.hold to %I', v_runner);
+    execute format('grant select on agent.session, agent.message, agent.part, agent.hold, agent.session_message to %I',
+        v_runner);
     execute format('grant execute on all functions in schema agent to %I', v_runner);
 end
 $$;
@@ -41,9 +42,11 @@ select recovery.attach(
                 r.data || jsonb_build_object('state', (r.data -> 'state') || jsonb_build_object(
                     'status', 'error',
                     'error', 'Tool execution was interrupted (' || c.message || ')',
-                    'metadata', agent.object_of(r.data -> 'state' -> 'metadata')
-                        || case when r.data ->> 'tool' = 'task' then agent.outcome_of(r) else '{}' end
-                        || '{"interrupted": true}',
+                    'metadata', case when r.data ->> 'tool' = 'task'
+                        then agent.interrupted(agent.metadata_of(r),
+                            'Tool execution was interrupted (' || c.message || ')')
+                        else agent.interrupted(r.data -> 'state' -> 'metadata',
+                            'Tool execution was interrupted (' || c.message || ')') end,
                     'time', agent.object_of(r.data -> 'state' -> 'time') || jsonb_build_object(
                         'start', coalesce(nullif(r.data -> 'state' -> 'time' -> 'start', 'null'), to_jsonb(c.ms)),
                         'end', c.ms)))
@@ -61,7 +64,10 @@ select recovery.attach(
                     'time', r.data -> 'state' -> 'time',
                     'metadata', case when jsonb_typeof(r.data -> 'state' -> 'metadata') = 'object' then
                         jsonb_build_object('interrupted', r.data -> 'state' -> 'metadata' -> 'interrupted',
-                                           'sessionId', r.data -> 'state' -> 'metadata' -> 'sessionId') end))
+                                           'sessionId', r.data -> 'state' -> 'metadata' -> 'sessionId',
+                                           -- Of the output only what a closing adds.
+                                           'output', substring(right(r.data -> 'state' -> 'metadata' ->> 'output', 400)
+                                               from '<shell_metadata>.*$')) end))
             else jsonb_build_object('time', r.data -> 'time') end))
     $$
 );
@@ -89,6 +95,42 @@ select recovery.attach(
             'time_updated', r.time_updated,
             'data', jsonb_build_object(
                 'time', r.data -> 'time', 'error', r.data -> 'error', 'finish', r.data -> 'finish')))
+    $$
+);
+
+-- opencode 2: one row a turn, with its tools in it.
+select recovery.attach(
+    'agent.session_message',
+    p_search_path => coalesce(nullif(current_setting('recovery.migrator_path', true), ''),
+        current_setting('search_path')),
+    p_family => 'agent', p_position => 20, p_group => 'session_id', p_order => 'seq, id collate "C"',
+    p_topic => 'session.message.updated',
+    p_started => 'to_timestamp(time_created / 1000.0)',
+    p_open => $$
+        type in ('assistant', 'shell') and data -> 'time' ->> 'completed' is null
+        or type = 'assistant' and data @? 'strict $.content[*] ? (@.type == "tool" && (@.state.status == "pending"
+            || @.state.status == "running" || @.state.status == "streaming"))'
+    $$,
+    -- No error of the message and no end of a text: opencode 2 writes none. What a shell had put out is shown to the
+    -- model as its result.
+    p_close => jsonb_build_object(
+        'time_updated', 'c.ms',
+        'data', $$
+            agent.object_of(r.data)
+                || jsonb_build_object('time', agent.object_of(r.data -> 'time') || jsonb_build_object(
+                    'completed', coalesce(nullif(r.data -> 'time' -> 'completed', 'null'), to_jsonb(c.ms))))
+                || case when r.type = 'shell' then jsonb_build_object('output',
+                        agent.told(r.data ->> 'output', 'Tool execution was interrupted (' || c.message || ')'))
+                    when r.data -> 'content' is not null then jsonb_build_object(
+                        'content', agent.interrupted_content(r.data -> 'content', c.ms))
+                    else '{}' end
+        $$),
+    p_image => $$
+        jsonb_strip_nulls(jsonb_build_object(
+            'time_updated', r.time_updated,
+            'data', jsonb_build_object(
+                'time', r.data -> 'time', 'finish', r.data -> 'finish',
+                'tools', case when r.type = 'assistant' then agent.tools_of(r.data -> 'content') end)))
     $$
 );
 
@@ -133,6 +175,15 @@ select recovery.supervise(
     p_activity => $$ greatest(to_timestamp(time_updated / 1000.0),
         (select to_timestamp(max(p.time_updated) / 1000.0) from agent.part as p where p.message_id = r.id),
         agent.held_until(session_id, null)) $$,
+    p_hold => 'agent.is_held(session_id, null)',
+    p_cancel => 'group'
+);
+
+-- The row of a turn tells when something in it last moved, and not which tool: no limit of a single tool.
+select recovery.supervise(
+    'agent.session_message',
+    p_kind => 'null',
+    p_activity => 'greatest(to_timestamp(time_updated / 1000.0), agent.held_until(session_id, null))',
     p_hold => 'agent.is_held(session_id, null)',
     p_cancel => 'group'
 );

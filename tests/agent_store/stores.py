@@ -91,13 +91,37 @@ class Words:
         raise TypeError
 
 
+class Told:
+    """Equal to an output behind which the model reads that the tool was interrupted."""
+
+    def __init__(self, output: str, words: str | Words) -> None:
+        self.output, self.words = output, words
+
+    def __eq__(self, other: object) -> bool:
+        before = f"{self.output}\n\n" if self.output else ""
+        start, end = f"{before}<shell_metadata>\n", "\n</shell_metadata>"
+        return (
+            isinstance(other, str)
+            and other.startswith(start)
+            and other.endswith(end)
+            and other[len(start) : -len(end)] == self.words
+        )
+
+    def __hash__(self) -> int:
+        raise TypeError
+
+    def __repr__(self) -> str:
+        return f"<{self.output!r}, then {self.words!r}>"
+
+
 _GOLDEN = json.loads((FOLDER / "golden.json").read_text())
 
 
 def closed(row: Row, when: Time, words: str | Words = WORDS) -> Row:
     """The row as opencode's own abort would have left it: the golden pair's change, on this row.
 
-    Only the words differ: at boot a tool says WORDS, a message any text.
+    Only the words differ: at boot a tool says WORDS, a message any text. And where a tool had an
+    output, which is all that opencode then shows the model, the words stand behind it, too.
     """
     pair = _GOLDEN[_pair(row["data"])]
     assert not list(_changes(pair["after"], pair["before"], removed=True)), "golden removes a key"
@@ -115,6 +139,9 @@ def closed(row: Row, when: Time, words: str | Words = WORDS) -> Row:
         for name in path[:-1]:
             at = at.setdefault(name, {})
         at[path[-1]] = value
+    metadata = expected["data"].get("state", {}).get("metadata", {})
+    if isinstance(metadata.get("output"), str):
+        metadata["output"] = Told(metadata["output"], words)
     return expected
 
 

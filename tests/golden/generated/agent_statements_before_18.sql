@@ -41,7 +41,7 @@ v2 as materialized (
         CASE
             WHEN ((r.data ->> 'type'::text) = 'tool'::text) THEN jsonb_build_object('state', jsonb_build_object('status', ((r.data -> 'state'::text) -> 'status'::text), 'error', ((r.data -> 'state'::text) -> 'error'::text), 'time', ((r.data -> 'state'::text) -> 'time'::text), 'metadata',
             CASE
-                WHEN (jsonb_typeof(((r.data -> 'state'::text) -> 'metadata'::text)) = 'object'::text) THEN jsonb_build_object('interrupted', (((r.data -> 'state'::text) -> 'metadata'::text) -> 'interrupted'::text), 'sessionId', (((r.data -> 'state'::text) -> 'metadata'::text) -> 'sessionId'::text))
+                WHEN (jsonb_typeof(((r.data -> 'state'::text) -> 'metadata'::text)) = 'object'::text) THEN jsonb_build_object('interrupted', (((r.data -> 'state'::text) -> 'metadata'::text) -> 'interrupted'::text), 'sessionId', (((r.data -> 'state'::text) -> 'metadata'::text) -> 'sessionId'::text), 'output', "substring"("right"((((r.data -> 'state'::text) -> 'metadata'::text) ->> 'output'::text), 400), '<shell_metadata>.*$'::text))
                 ELSE NULL::jsonb
             END))
             ELSE jsonb_build_object('time', (r.data -> 'time'::text))
@@ -57,11 +57,11 @@ v2 as materialized (
 ),
 u2 as (
     update agent.part as r set data =         CASE
-            WHEN ((r.data ->> 'type'::text) = 'tool'::text) THEN (r.data || jsonb_build_object('state', ((r.data -> 'state'::text) || jsonb_build_object('status', 'error', 'error', (('Tool execution was interrupted ('::text || c.message) || ')'::text), 'metadata', ((agent.object_of(((r.data -> 'state'::text) -> 'metadata'::text)) ||
+            WHEN ((r.data ->> 'type'::text) = 'tool'::text) THEN (r.data || jsonb_build_object('state', ((r.data -> 'state'::text) || jsonb_build_object('status', 'error', 'error', (('Tool execution was interrupted ('::text || c.message) || ')'::text), 'metadata',
             CASE
-                WHEN ((r.data ->> 'tool'::text) = 'task'::text) THEN agent.outcome_of(r.*)
-                ELSE '{}'::jsonb
-            END) || '{"interrupted": true}'::jsonb), 'time', (agent.object_of(((r.data -> 'state'::text) -> 'time'::text)) || jsonb_build_object('start', COALESCE(NULLIF((((r.data -> 'state'::text) -> 'time'::text) -> 'start'::text), 'null'::jsonb), to_jsonb(c.ms)), 'end', c.ms))))))
+                WHEN ((r.data ->> 'tool'::text) = 'task'::text) THEN agent.interrupted(agent.metadata_of(r.*), (('Tool execution was interrupted ('::text || c.message) || ')'::text))
+                ELSE agent.interrupted(((r.data -> 'state'::text) -> 'metadata'::text), (('Tool execution was interrupted ('::text || c.message) || ')'::text))
+            END, 'time', (agent.object_of(((r.data -> 'state'::text) -> 'time'::text)) || jsonb_build_object('start', COALESCE(NULLIF((((r.data -> 'state'::text) -> 'time'::text) -> 'start'::text), 'null'::jsonb), to_jsonb(c.ms)), 'end', c.ms))))))
             ELSE (r.data || jsonb_build_object('time', ((r.data -> 'time'::text) || jsonb_build_object('end', c.ms))))
         END,
         time_updated = c.ms
@@ -76,7 +76,7 @@ u2 as (
         CASE
             WHEN ((r.data ->> 'type'::text) = 'tool'::text) THEN jsonb_build_object('state', jsonb_build_object('status', ((r.data -> 'state'::text) -> 'status'::text), 'error', ((r.data -> 'state'::text) -> 'error'::text), 'time', ((r.data -> 'state'::text) -> 'time'::text), 'metadata',
             CASE
-                WHEN (jsonb_typeof(((r.data -> 'state'::text) -> 'metadata'::text)) = 'object'::text) THEN jsonb_build_object('interrupted', (((r.data -> 'state'::text) -> 'metadata'::text) -> 'interrupted'::text), 'sessionId', (((r.data -> 'state'::text) -> 'metadata'::text) -> 'sessionId'::text))
+                WHEN (jsonb_typeof(((r.data -> 'state'::text) -> 'metadata'::text)) = 'object'::text) THEN jsonb_build_object('interrupted', (((r.data -> 'state'::text) -> 'metadata'::text) -> 'interrupted'::text), 'sessionId', (((r.data -> 'state'::text) -> 'metadata'::text) -> 'sessionId'::text), 'output', "substring"("right"((((r.data -> 'state'::text) -> 'metadata'::text) ->> 'output'::text), 400), '<shell_metadata>.*$'::text))
                 ELSE NULL::jsonb
             END))
             ELSE jsonb_build_object('time', (r.data -> 'time'::text))
@@ -107,13 +107,49 @@ u3 as (
               ROW(r.time_created, (r.id COLLATE "C")) as ord,
               case when ((((r.data ->> 'role'::text) = 'assistant'::text) AND (((r.data -> 'time'::text) ->> 'completed'::text) IS NULL))) then recovery._refuse_open_row('agent.message') end
 ),
-n4 as materialized (
+v4 as materialized (
+    select s.* from unnest(($1).keys::text[]) as g (g) cross join lateral (
+    select r.ctid as tid, r.xmin as xm, r.tableoid as tab, r.server_epoch as owner, jsonb_strip_nulls(jsonb_build_object('time_updated', r.time_updated, 'data', jsonb_build_object('time', (r.data -> 'time'::text), 'finish', (r.data -> 'finish'::text), 'tools',
+        CASE
+            WHEN (r.type = 'assistant'::text) THEN agent.tools_of((r.data -> 'content'::text))
+            ELSE NULL::jsonb
+        END))) as old
+    from agent.session_message as r
+    where r.server_epoch = ($1).epoch
+      and ((((r.type = ANY (ARRAY['assistant'::text, 'shell'::text])) AND (((r.data -> 'time'::text) ->> 'completed'::text) IS NULL)) OR ((r.type = 'assistant'::text) AND (r.data @? 'strict $."content"[*]?(@."type" == "tool" && ((@."state"."status" == "pending" || @."state"."status" == "running") || @."state"."status" == "streaming"))'::jsonpath))))
+      and r.session_id = g.g
+    offset 0) as s
+),
+u4 as (
+    update agent.session_message as r set data = ((agent.object_of(r.data) || jsonb_build_object('time', (agent.object_of((r.data -> 'time'::text)) || jsonb_build_object('completed', COALESCE(NULLIF(((r.data -> 'time'::text) -> 'completed'::text), 'null'::jsonb), to_jsonb(c.ms)))))) ||
+        CASE
+            WHEN (r.type = 'shell'::text) THEN jsonb_build_object('output', agent.told((r.data ->> 'output'::text), (('Tool execution was interrupted ('::text || c.message) || ')'::text)))
+            WHEN ((r.data -> 'content'::text) IS NOT NULL) THEN jsonb_build_object('content', agent.interrupted_content((r.data -> 'content'::text), c.ms))
+            ELSE '{}'::jsonb
+        END),
+        time_updated = c.ms
+    from v4 as v cross join (values (($1).reason, ($1).message, ($1).detector, ($1).written,
+                  (date_part('epoch', ($1).written) * 1000)::bigint, ($1).epoch))
+          as c (reason, message, detector, at, ms, epoch)
+    where r.ctid = v.tid and r.xmin = v.xm
+      and case when r.server_epoch = ($1).epoch then (((r.type = ANY (ARRAY['assistant'::text, 'shell'::text])) AND (((r.data -> 'time'::text) ->> 'completed'::text) IS NULL)) OR ((r.type = 'assistant'::text) AND (r.data @? 'strict $."content"[*]?(@."type" == "tool" && ((@."state"."status" == "pending" || @."state"."status" == "running") || @."state"."status" == "streaming"))'::jsonpath))) end
+    returning v.owner, (r.id)::text as key, (r.session_id)::text as grp,
+              v.old,
+              jsonb_strip_nulls(jsonb_build_object('time_updated', r.time_updated, 'data', jsonb_build_object('time', (r.data -> 'time'::text), 'finish', (r.data -> 'finish'::text), 'tools',
+        CASE
+            WHEN (r.type = 'assistant'::text) THEN agent.tools_of((r.data -> 'content'::text))
+            ELSE NULL::jsonb
+        END))) as new,
+              ROW(r.seq, (r.id COLLATE "C")) as ord,
+              case when ((((r.type = ANY (ARRAY['assistant'::text, 'shell'::text])) AND (((r.data -> 'time'::text) ->> 'completed'::text) IS NULL)) OR ((r.type = 'assistant'::text) AND (r.data @? 'strict $."content"[*]?(@."type" == "tool" && ((@."state"."status" == "pending" || @."state"."status" == "running") || @."state"."status" == "streaming"))'::jsonpath)))) then recovery._refuse_open_row('agent.session_message') end
+),
+n5 as materialized (
     select jsonb_build_object('time_compacting', NULL::bigint) as new
     from (values (($1).reason, ($1).message, ($1).detector, ($1).written,
                   (date_part('epoch', ($1).written) * 1000)::bigint, ($1).epoch))
           as c (reason, message, detector, at, ms, epoch)
 ),
-v4 as materialized (
+v5 as materialized (
     select s.* from unnest(($1).keys::text[]) as g (g) cross join lateral (
     select r.ctid as tid, r.xmin as xm, r.tableoid as tab, r.server_epoch as owner, r.time_compacting as o1
     from agent.session as r
@@ -122,9 +158,9 @@ v4 as materialized (
       and r.id = g.g
     offset 0) as s
 ),
-u4 as (
+u5 as (
     update agent.session as r set time_compacting = NULL::bigint
-    from v4 as v cross join (values (($1).reason, ($1).message, ($1).detector, ($1).written,
+    from v5 as v cross join (values (($1).reason, ($1).message, ($1).detector, ($1).written,
                   (date_part('epoch', ($1).written) * 1000)::bigint, ($1).epoch))
           as c (reason, message, detector, at, ms, epoch)
     where r.ctid = v.tid and r.xmin = v.xm
@@ -134,15 +170,15 @@ u4 as (
               row(r.id) as ord,
               case when ((r.time_compacting IS NOT NULL)) then recovery._refuse_open_row('agent.session') end
 ),
-f4 as materialized (
+f5 as materialized (
     select u.*, to_jsonb(i.*) as old
-    from u4 as u
+    from u5 as u
     cross join lateral (select u.o1 as time_compacting) as i
     limit 1
 ),
 k as (
     select c.grp, min(c.owner) as owner, count(*) as n
-    from (select u.owner, u.grp from u1 as u union all select u.owner, u.grp from u2 as u union all select u.owner, u.grp from u3 as u union all select u.owner, u.grp from u4 as u) as c
+    from (select u.owner, u.grp from u1 as u union all select u.owner, u.grp from u2 as u union all select u.owner, u.grp from u3 as u union all select u.owner, u.grp from u4 as u union all select u.owner, u.grp from u5 as u) as c
     group by c.grp
 ),
 o as (
@@ -199,6 +235,19 @@ o as (
                 select count(*) as n
                 from unnest(($1).epochs) as w (epoch)
                 cross join lateral (
+                    select from agent.session_message as r
+                    where r.server_epoch = w.epoch and r.session_id = g.g and ((((r.type = ANY (ARRAY['assistant'::text, 'shell'::text])) AND (((r.data -> 'time'::text) ->> 'completed'::text) IS NULL)) OR ((r.type = 'assistant'::text) AND (r.data @? 'strict $."content"[*]?(@."type" == "tool" && ((@."state"."status" == "pending" || @."state"."status" == "running") || @."state"."status" == "streaming"))'::jsonpath)))) offset 0) as r
+                union all
+                select count(*) from agent.session_message as r
+                where r.server_epoch is null and r.session_id = g.g and ((((r.type = ANY (ARRAY['assistant'::text, 'shell'::text])) AND (((r.data -> 'time'::text) ->> 'completed'::text) IS NULL)) OR ((r.type = 'assistant'::text) AND (r.data @? 'strict $."content"[*]?(@."type" == "tool" && ((@."state"."status" == "pending" || @."state"."status" == "running") || @."state"."status" == "streaming"))'::jsonpath)))) offset 0) as s
+            where s.n > 0
+            union all
+            select g.g::text as grp, s.n
+            from unnest(($1).keys::text[]) as g (g)
+            cross join lateral (
+                select count(*) as n
+                from unnest(($1).epochs) as w (epoch)
+                cross join lateral (
                     select from agent.session as r
                     where r.server_epoch = w.epoch and r.id = g.g and ((r.time_compacting IS NOT NULL)) offset 0) as r
                 union all
@@ -235,12 +284,18 @@ e as (
                u.new as new, row_number() over (order by u.ord) as ord, null::text[] as keys, null::text[] as grps
         from u3 as u
         union all
-        select 4 as pos, 'agent.session'::text as watch, 'closed'::text as kind, 'session.updated'::text as topic,
+        select 4 as pos, 'agent.session_message'::text as watch, 'closed'::text as kind, 'session.message.updated'::text as topic,
+               u.owner, u.key, u.grp,
+               u.old as old,
+               u.new as new, row_number() over (order by u.ord) as ord, null::text[] as keys, null::text[] as grps
+        from u4 as u
+        union all
+        select 5 as pos, 'agent.session'::text as watch, 'closed'::text as kind, 'session.updated'::text as topic,
                u.owner, u.key, u.grp,
                case when u.o1 is not distinct from f.o1 then f.old else to_jsonb(i.*) end as old,
-               (select n.new from n4 as n) as new, row_number() over (order by u.ord) as ord, null::text[] as keys, null::text[] as grps
-        from u4 as u
-        cross join f4 as f
+               (select n.new from n5 as n) as new, row_number() over (order by u.ord) as ord, null::text[] as keys, null::text[] as grps
+        from u5 as u
+        cross join f5 as f
         cross join lateral (select u.o1 as time_compacting) as i
         union all
         select 1000000, 'agent.session', t.kind, t.topic, k.owner, k.grp, k.grp,
@@ -265,7 +320,9 @@ from (
     union all
     select 'agent.message'::text, count(*) from u3
     union all
-    select 'agent.session'::text, count(*) from u4
+    select 'agent.session_message'::text, count(*) from u4
+    union all
+    select 'agent.session'::text, count(*) from u5
 ) as s (watch, n);
 
 -- closes a batch with fuses, by the way round locks
@@ -318,7 +375,7 @@ v2 as materialized (
         CASE
             WHEN ((r.data ->> 'type'::text) = 'tool'::text) THEN jsonb_build_object('state', jsonb_build_object('status', ((r.data -> 'state'::text) -> 'status'::text), 'error', ((r.data -> 'state'::text) -> 'error'::text), 'time', ((r.data -> 'state'::text) -> 'time'::text), 'metadata',
             CASE
-                WHEN (jsonb_typeof(((r.data -> 'state'::text) -> 'metadata'::text)) = 'object'::text) THEN jsonb_build_object('interrupted', (((r.data -> 'state'::text) -> 'metadata'::text) -> 'interrupted'::text), 'sessionId', (((r.data -> 'state'::text) -> 'metadata'::text) -> 'sessionId'::text))
+                WHEN (jsonb_typeof(((r.data -> 'state'::text) -> 'metadata'::text)) = 'object'::text) THEN jsonb_build_object('interrupted', (((r.data -> 'state'::text) -> 'metadata'::text) -> 'interrupted'::text), 'sessionId', (((r.data -> 'state'::text) -> 'metadata'::text) -> 'sessionId'::text), 'output', "substring"("right"((((r.data -> 'state'::text) -> 'metadata'::text) ->> 'output'::text), 400), '<shell_metadata>.*$'::text))
                 ELSE NULL::jsonb
             END))
             ELSE jsonb_build_object('time', (r.data -> 'time'::text))
@@ -344,11 +401,11 @@ v2 as materialized (
 ),
 u2 as (
     update agent.part as r set data =         CASE
-            WHEN ((r.data ->> 'type'::text) = 'tool'::text) THEN (r.data || jsonb_build_object('state', ((r.data -> 'state'::text) || jsonb_build_object('status', 'error', 'error', (('Tool execution was interrupted ('::text || c.message) || ')'::text), 'metadata', ((agent.object_of(((r.data -> 'state'::text) -> 'metadata'::text)) ||
+            WHEN ((r.data ->> 'type'::text) = 'tool'::text) THEN (r.data || jsonb_build_object('state', ((r.data -> 'state'::text) || jsonb_build_object('status', 'error', 'error', (('Tool execution was interrupted ('::text || c.message) || ')'::text), 'metadata',
             CASE
-                WHEN ((r.data ->> 'tool'::text) = 'task'::text) THEN agent.outcome_of(r.*)
-                ELSE '{}'::jsonb
-            END) || '{"interrupted": true}'::jsonb), 'time', (agent.object_of(((r.data -> 'state'::text) -> 'time'::text)) || jsonb_build_object('start', COALESCE(NULLIF((((r.data -> 'state'::text) -> 'time'::text) -> 'start'::text), 'null'::jsonb), to_jsonb(c.ms)), 'end', c.ms))))))
+                WHEN ((r.data ->> 'tool'::text) = 'task'::text) THEN agent.interrupted(agent.metadata_of(r.*), (('Tool execution was interrupted ('::text || c.message) || ')'::text))
+                ELSE agent.interrupted(((r.data -> 'state'::text) -> 'metadata'::text), (('Tool execution was interrupted ('::text || c.message) || ')'::text))
+            END, 'time', (agent.object_of(((r.data -> 'state'::text) -> 'time'::text)) || jsonb_build_object('start', COALESCE(NULLIF((((r.data -> 'state'::text) -> 'time'::text) -> 'start'::text), 'null'::jsonb), to_jsonb(c.ms)), 'end', c.ms))))))
             ELSE (r.data || jsonb_build_object('time', ((r.data -> 'time'::text) || jsonb_build_object('end', c.ms))))
         END,
         time_updated = c.ms
@@ -363,7 +420,7 @@ u2 as (
         CASE
             WHEN ((r.data ->> 'type'::text) = 'tool'::text) THEN jsonb_build_object('state', jsonb_build_object('status', ((r.data -> 'state'::text) -> 'status'::text), 'error', ((r.data -> 'state'::text) -> 'error'::text), 'time', ((r.data -> 'state'::text) -> 'time'::text), 'metadata',
             CASE
-                WHEN (jsonb_typeof(((r.data -> 'state'::text) -> 'metadata'::text)) = 'object'::text) THEN jsonb_build_object('interrupted', (((r.data -> 'state'::text) -> 'metadata'::text) -> 'interrupted'::text), 'sessionId', (((r.data -> 'state'::text) -> 'metadata'::text) -> 'sessionId'::text))
+                WHEN (jsonb_typeof(((r.data -> 'state'::text) -> 'metadata'::text)) = 'object'::text) THEN jsonb_build_object('interrupted', (((r.data -> 'state'::text) -> 'metadata'::text) -> 'interrupted'::text), 'sessionId', (((r.data -> 'state'::text) -> 'metadata'::text) -> 'sessionId'::text), 'output', "substring"("right"((((r.data -> 'state'::text) -> 'metadata'::text) ->> 'output'::text), 400), '<shell_metadata>.*$'::text))
                 ELSE NULL::jsonb
             END))
             ELSE jsonb_build_object('time', (r.data -> 'time'::text))
@@ -404,13 +461,59 @@ u3 as (
               ROW(r.time_created, (r.id COLLATE "C")) as ord,
               case when ((((r.data ->> 'role'::text) = 'assistant'::text) AND (((r.data -> 'time'::text) ->> 'completed'::text) IS NULL))) then recovery._refuse_open_row('agent.message') end
 ),
-n4 as materialized (
+v4 as materialized (
+    select s.* from unnest(($1).keys::text[]) as g (g) cross join lateral (
+    select r.ctid as tid, r.xmin as xm, r.tableoid as tab, r.server_epoch as owner, jsonb_strip_nulls(jsonb_build_object('time_updated', r.time_updated, 'data', jsonb_build_object('time', (r.data -> 'time'::text), 'finish', (r.data -> 'finish'::text), 'tools',
+        CASE
+            WHEN (r.type = 'assistant'::text) THEN agent.tools_of((r.data -> 'content'::text))
+            ELSE NULL::jsonb
+        END))) as old
+    from agent.session_message as r
+    where r.server_epoch = ($1).epoch
+      and ((((r.type = ANY (ARRAY['assistant'::text, 'shell'::text])) AND (((r.data -> 'time'::text) ->> 'completed'::text) IS NULL)) OR ((r.type = 'assistant'::text) AND (r.data @? 'strict $."content"[*]?(@."type" == "tool" && ((@."state"."status" == "pending" || @."state"."status" == "running") || @."state"."status" == "streaming"))'::jsonpath))))
+      and not ((exists (
+          select from recovery.own_fuse as f
+          where f.family = 'agent' and f.scope = 'row' and f.watch = 'agent.session_message' and f.key = (r.id)::text)
+       or exists (
+          select from recovery.own_fuse as f
+          where f.family = 'agent' and f.scope = 'group' and f.key = (r.session_id)::text)))
+      and r.session_id = g.g
+      and not exists (
+          select from recovery.own_failure as f
+          where f.watch = 'agent.session_message' and f.key = (r.id)::text and f.next_at > ($1).written)
+    for update of r skip locked
+    offset 0) as s
+),
+u4 as (
+    update agent.session_message as r set data = ((agent.object_of(r.data) || jsonb_build_object('time', (agent.object_of((r.data -> 'time'::text)) || jsonb_build_object('completed', COALESCE(NULLIF(((r.data -> 'time'::text) -> 'completed'::text), 'null'::jsonb), to_jsonb(c.ms)))))) ||
+        CASE
+            WHEN (r.type = 'shell'::text) THEN jsonb_build_object('output', agent.told((r.data ->> 'output'::text), (('Tool execution was interrupted ('::text || c.message) || ')'::text)))
+            WHEN ((r.data -> 'content'::text) IS NOT NULL) THEN jsonb_build_object('content', agent.interrupted_content((r.data -> 'content'::text), c.ms))
+            ELSE '{}'::jsonb
+        END),
+        time_updated = c.ms
+    from v4 as v cross join (values (($1).reason, ($1).message, ($1).detector, ($1).written,
+                  (date_part('epoch', ($1).written) * 1000)::bigint, ($1).epoch))
+          as c (reason, message, detector, at, ms, epoch)
+    where r.ctid = v.tid and r.xmin = v.xm
+      and case when r.server_epoch = ($1).epoch then (((r.type = ANY (ARRAY['assistant'::text, 'shell'::text])) AND (((r.data -> 'time'::text) ->> 'completed'::text) IS NULL)) OR ((r.type = 'assistant'::text) AND (r.data @? 'strict $."content"[*]?(@."type" == "tool" && ((@."state"."status" == "pending" || @."state"."status" == "running") || @."state"."status" == "streaming"))'::jsonpath))) end
+    returning v.owner, (r.id)::text as key, (r.session_id)::text as grp,
+              v.old,
+              jsonb_strip_nulls(jsonb_build_object('time_updated', r.time_updated, 'data', jsonb_build_object('time', (r.data -> 'time'::text), 'finish', (r.data -> 'finish'::text), 'tools',
+        CASE
+            WHEN (r.type = 'assistant'::text) THEN agent.tools_of((r.data -> 'content'::text))
+            ELSE NULL::jsonb
+        END))) as new,
+              ROW(r.seq, (r.id COLLATE "C")) as ord,
+              case when ((((r.type = ANY (ARRAY['assistant'::text, 'shell'::text])) AND (((r.data -> 'time'::text) ->> 'completed'::text) IS NULL)) OR ((r.type = 'assistant'::text) AND (r.data @? 'strict $."content"[*]?(@."type" == "tool" && ((@."state"."status" == "pending" || @."state"."status" == "running") || @."state"."status" == "streaming"))'::jsonpath)))) then recovery._refuse_open_row('agent.session_message') end
+),
+n5 as materialized (
     select jsonb_build_object('time_compacting', NULL::bigint) as new
     from (values (($1).reason, ($1).message, ($1).detector, ($1).written,
                   (date_part('epoch', ($1).written) * 1000)::bigint, ($1).epoch))
           as c (reason, message, detector, at, ms, epoch)
 ),
-v4 as materialized (
+v5 as materialized (
     select s.* from unnest(($1).keys::text[]) as g (g) cross join lateral (
     select r.ctid as tid, r.xmin as xm, r.tableoid as tab, r.server_epoch as owner, r.time_compacting as o1
     from agent.session as r
@@ -429,9 +532,9 @@ v4 as materialized (
     for update of r skip locked
     offset 0) as s
 ),
-u4 as (
+u5 as (
     update agent.session as r set time_compacting = NULL::bigint
-    from v4 as v cross join (values (($1).reason, ($1).message, ($1).detector, ($1).written,
+    from v5 as v cross join (values (($1).reason, ($1).message, ($1).detector, ($1).written,
                   (date_part('epoch', ($1).written) * 1000)::bigint, ($1).epoch))
           as c (reason, message, detector, at, ms, epoch)
     where r.ctid = v.tid and r.xmin = v.xm
@@ -441,15 +544,15 @@ u4 as (
               row(r.id) as ord,
               case when ((r.time_compacting IS NOT NULL)) then recovery._refuse_open_row('agent.session') end
 ),
-f4 as materialized (
+f5 as materialized (
     select u.*, to_jsonb(i.*) as old
-    from u4 as u
+    from u5 as u
     cross join lateral (select u.o1 as time_compacting) as i
     limit 1
 ),
 k as (
     select c.grp, min(c.owner) as owner, count(*) as n
-    from (select u.owner, u.grp from u1 as u union all select u.owner, u.grp from u2 as u union all select u.owner, u.grp from u3 as u union all select u.owner, u.grp from u4 as u) as c
+    from (select u.owner, u.grp from u1 as u union all select u.owner, u.grp from u2 as u union all select u.owner, u.grp from u3 as u union all select u.owner, u.grp from u4 as u union all select u.owner, u.grp from u5 as u) as c
     group by c.grp
 ),
 o as (
@@ -506,6 +609,19 @@ o as (
                 select count(*) as n
                 from unnest(($1).epochs) as w (epoch)
                 cross join lateral (
+                    select from agent.session_message as r
+                    where r.server_epoch = w.epoch and r.session_id = g.g and ((((r.type = ANY (ARRAY['assistant'::text, 'shell'::text])) AND (((r.data -> 'time'::text) ->> 'completed'::text) IS NULL)) OR ((r.type = 'assistant'::text) AND (r.data @? 'strict $."content"[*]?(@."type" == "tool" && ((@."state"."status" == "pending" || @."state"."status" == "running") || @."state"."status" == "streaming"))'::jsonpath)))) offset 0) as r
+                union all
+                select count(*) from agent.session_message as r
+                where r.server_epoch is null and r.session_id = g.g and ((((r.type = ANY (ARRAY['assistant'::text, 'shell'::text])) AND (((r.data -> 'time'::text) ->> 'completed'::text) IS NULL)) OR ((r.type = 'assistant'::text) AND (r.data @? 'strict $."content"[*]?(@."type" == "tool" && ((@."state"."status" == "pending" || @."state"."status" == "running") || @."state"."status" == "streaming"))'::jsonpath)))) offset 0) as s
+            where s.n > 0
+            union all
+            select g.g::text as grp, s.n
+            from unnest(($1).keys::text[]) as g (g)
+            cross join lateral (
+                select count(*) as n
+                from unnest(($1).epochs) as w (epoch)
+                cross join lateral (
                     select from agent.session as r
                     where r.server_epoch = w.epoch and r.id = g.g and ((r.time_compacting IS NOT NULL)) offset 0) as r
                 union all
@@ -542,12 +658,18 @@ e as (
                u.new as new, row_number() over (order by u.ord) as ord, null::text[] as keys, null::text[] as grps
         from u3 as u
         union all
-        select 4 as pos, 'agent.session'::text as watch, 'closed'::text as kind, 'session.updated'::text as topic,
+        select 4 as pos, 'agent.session_message'::text as watch, 'closed'::text as kind, 'session.message.updated'::text as topic,
+               u.owner, u.key, u.grp,
+               u.old as old,
+               u.new as new, row_number() over (order by u.ord) as ord, null::text[] as keys, null::text[] as grps
+        from u4 as u
+        union all
+        select 5 as pos, 'agent.session'::text as watch, 'closed'::text as kind, 'session.updated'::text as topic,
                u.owner, u.key, u.grp,
                case when u.o1 is not distinct from f.o1 then f.old else to_jsonb(i.*) end as old,
-               (select n.new from n4 as n) as new, row_number() over (order by u.ord) as ord, null::text[] as keys, null::text[] as grps
-        from u4 as u
-        cross join f4 as f
+               (select n.new from n5 as n) as new, row_number() over (order by u.ord) as ord, null::text[] as keys, null::text[] as grps
+        from u5 as u
+        cross join f5 as f
         cross join lateral (select u.o1 as time_compacting) as i
         union all
         select 1000000, 'agent.session', t.kind, t.topic, k.owner, k.grp, k.grp,
@@ -572,7 +694,9 @@ from (
     union all
     select 'agent.message'::text, count(*) from u3
     union all
-    select 'agent.session'::text, count(*) from u4
+    select 'agent.session_message'::text, count(*) from u4
+    union all
+    select 'agent.session'::text, count(*) from u5
 ) as s (watch, n);
 
 -- closes a batch, handed over
@@ -666,6 +790,34 @@ u3 as (
 v4 as materialized (
     select s.* from unnest(($1).keys::text[]) as g (g) cross join lateral (
     select r.ctid as tid, r.xmin as xm, r.tableoid as tab, r.server_epoch as owner, jsonb_build_object('server_epoch', r.server_epoch) as old
+    from agent.session_message as r
+    where r.server_epoch = ($1).epoch
+      and ((((r.type = ANY (ARRAY['assistant'::text, 'shell'::text])) AND (((r.data -> 'time'::text) ->> 'completed'::text) IS NULL)) OR ((r.type = 'assistant'::text) AND (r.data @? 'strict $."content"[*]?(@."type" == "tool" && ((@."state"."status" == "pending" || @."state"."status" == "running") || @."state"."status" == "streaming"))'::jsonpath))))
+      and ((exists (
+          select from recovery.own_fuse as f
+          where f.family = 'agent' and f.scope = 'row' and f.watch = 'agent.session_message' and f.key = (r.id)::text)
+       or exists (
+          select from recovery.own_fuse as f
+          where f.family = 'agent' and f.scope = 'group' and f.key = (r.session_id)::text)))
+      and r.session_id = g.g
+    for update of r skip locked
+    offset 0) as s
+),
+u4 as (
+    update agent.session_message as r set server_epoch = ($1).heir
+    from v4 as v cross join (values (($1).reason, ($1).message, ($1).detector, ($1).written,
+                  (date_part('epoch', ($1).written) * 1000)::bigint, ($1).epoch))
+          as c (reason, message, detector, at, ms, epoch)
+    where r.ctid = v.tid and r.xmin = v.xm
+      and case when r.server_epoch = ($1).epoch then (((r.type = ANY (ARRAY['assistant'::text, 'shell'::text])) AND (((r.data -> 'time'::text) ->> 'completed'::text) IS NULL)) OR ((r.type = 'assistant'::text) AND (r.data @? 'strict $."content"[*]?(@."type" == "tool" && ((@."state"."status" == "pending" || @."state"."status" == "running") || @."state"."status" == "streaming"))'::jsonpath))) end
+    returning v.owner, (r.id)::text as key, (r.session_id)::text as grp,
+              v.old,
+              jsonb_build_object('server_epoch', r.server_epoch) as new,
+              ROW(r.seq, (r.id COLLATE "C")) as ord
+),
+v5 as materialized (
+    select s.* from unnest(($1).keys::text[]) as g (g) cross join lateral (
+    select r.ctid as tid, r.xmin as xm, r.tableoid as tab, r.server_epoch as owner, jsonb_build_object('server_epoch', r.server_epoch) as old
     from agent.session as r
     where r.server_epoch = ($1).epoch
       and ((r.time_compacting IS NOT NULL))
@@ -679,9 +831,9 @@ v4 as materialized (
     for update of r skip locked
     offset 0) as s
 ),
-u4 as (
+u5 as (
     update agent.session as r set server_epoch = ($1).heir
-    from v4 as v cross join (values (($1).reason, ($1).message, ($1).detector, ($1).written,
+    from v5 as v cross join (values (($1).reason, ($1).message, ($1).detector, ($1).written,
                   (date_part('epoch', ($1).written) * 1000)::bigint, ($1).epoch))
           as c (reason, message, detector, at, ms, epoch)
     where r.ctid = v.tid and r.xmin = v.xm
@@ -715,11 +867,17 @@ e as (
                u.new as new, row_number() over (order by u.ord) as ord, null::text[] as keys, null::text[] as grps
         from u3 as u
         union all
-        select 4 as pos, 'agent.session'::text as watch, 'adopted'::text as kind, 'session.updated'::text as topic,
+        select 4 as pos, 'agent.session_message'::text as watch, 'adopted'::text as kind, 'session.message.updated'::text as topic,
                u.owner, u.key, u.grp,
                u.old as old,
                u.new as new, row_number() over (order by u.ord) as ord, null::text[] as keys, null::text[] as grps
         from u4 as u
+        union all
+        select 5 as pos, 'agent.session'::text as watch, 'adopted'::text as kind, 'session.updated'::text as topic,
+               u.owner, u.key, u.grp,
+               u.old as old,
+               u.new as new, row_number() over (order by u.ord) as ord, null::text[] as keys, null::text[] as grps
+        from u5 as u
     ) as x
     order by ((select jsonb_object_agg(g.grp, g.n) from unnest(($1).keys) with ordinality as g (grp, n))
               -> x.grp)::bigint, x.pos, x.ord
@@ -732,7 +890,9 @@ from (
     union all
     select 'agent.message'::text, count(*) from u3
     union all
-    select 'agent.session'::text, count(*) from u4
+    select 'agent.session_message'::text, count(*) from u4
+    union all
+    select 'agent.session'::text, count(*) from u5
 ) as s (watch, n);
 
 -- closes a unit
@@ -863,6 +1023,31 @@ from (
             where g.family = 'agent' and g.scope = 'group' and g.key = (r.session_id)::text
             offset 0) as g on true
         where ((((r.data ->> 'role'::text) = 'assistant'::text) AND (((r.data -> 'time'::text) ->> 'completed'::text) IS NULL))) and (true) and (to_timestamp((((r.time_created)::numeric / 1000.0))::double precision)) < ($1).at - ($1).span
+    ) as x
+) as y
+where y.moved + least(y.tool, y.task) < ($1).at or y.started + y.wall < ($1).at
+order by y.started) as z;
+
+-- agent.session_message: what is due
+select to_jsonb(z) from (
+select y.key, y.grp, y.owner, y.kind, y.started, y.moved, y.child_at, y.tool, y.task, y.wall, y.held, y.child
+from (
+    select x.key, x.grp, x.owner, x.kind, x.started, x.moved, x.child_at, x.held, x.child,
+           coalesce(x.own, case when x.kind is not null then null::interval end) as tool, null::interval as task, null::interval as wall
+    from (
+        select (r.id)::text as key, (r.session_id)::text as grp, r.server_epoch as owner, (NULL::text)::text as kind, (to_timestamp((((r.time_created)::numeric / 1000.0))::double precision)) as started,
+               greatest((to_timestamp((((r.time_created)::numeric / 1000.0))::double precision)), (GREATEST(to_timestamp((((r.time_updated)::numeric / 1000.0))::double precision), agent.held_until(r.session_id, NULL::text))), t.at, g.at, ($1).since) as moved, t.child_at,
+               null::interval as own, (agent.is_held(r.session_id, NULL::text)) is true as held, null::text as child
+        from agent.session_message as r
+        left join lateral (
+            select t.at, t.child_at from recovery.own_touch as t
+            where t.family = 'agent' and t.scope = 'row' and t.watch = 'agent.session_message' and t.key = (r.id)::text
+            offset 0) as t on true
+        left join lateral (
+            select max(g.at) as at from recovery.own_touch as g
+            where g.family = 'agent' and g.scope = 'group' and g.key = (r.session_id)::text
+            offset 0) as g on true
+        where ((((r.type = ANY (ARRAY['assistant'::text, 'shell'::text])) AND (((r.data -> 'time'::text) ->> 'completed'::text) IS NULL)) OR ((r.type = 'assistant'::text) AND (r.data @? 'strict $."content"[*]?(@."type" == "tool" && ((@."state"."status" == "pending" || @."state"."status" == "running") || @."state"."status" == "streaming"))'::jsonpath)))) and (true) and (to_timestamp((((r.time_created)::numeric / 1000.0))::double precision)) < ($1).at - ($1).span
     ) as x
 ) as y
 where y.moved + least(y.tool, y.task) < ($1).at or y.started + y.wall < ($1).at

@@ -85,7 +85,7 @@ o as (
     ) as c
 ),
 e as (
-    insert into recovery.outbox_5
+    insert into recovery.outbox_6
         (at, server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new, keys, group_keys)
     select ($1).written, x.owner, x.watch, x.kind, x.topic, x.key, x.grp,
            ($1).reason, ($1).detector, x.old, x.new, x.keys, x.grps
@@ -247,7 +247,7 @@ o as (
     ) as c
 ),
 e as (
-    insert into recovery.outbox_5
+    insert into recovery.outbox_6
         (at, server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new, keys, group_keys)
     select ($1).written, x.owner, x.watch, x.kind, x.topic, x.key, x.grp,
            ($1).reason, ($1).detector, x.old, x.new, x.keys, x.grps
@@ -348,7 +348,7 @@ u2 as (
               row(r.id) as ord
 ),
 e as (
-    insert into recovery.outbox_5
+    insert into recovery.outbox_6
         (at, server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new, keys, group_keys)
     select ($1).written, x.owner, x.watch, x.kind, x.topic, x.key, x.grp,
            ($1).reason, ($1).detector, x.old, x.new, x.keys, x.grps
@@ -428,7 +428,7 @@ a1 as materialized (
     group by u.owner, 2, case when u.same then u.place / 100 else -1 - u.place end
 ),
 e as (
-    insert into recovery.outbox_5
+    insert into recovery.outbox_6
         (at, server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new, keys, group_keys)
     select ($1).written, x.owner, x.watch, x.kind, x.topic, x.key, x.grp,
            ($1).reason, ($1).detector, x.old, x.new, x.keys, x.grps

@@ -5,7 +5,7 @@
 begin
     if recovery._has_names('<table>'::regclass, 'column id, column parent, column state') then
 declare
-    v_move constant text := 'recovery.move_6_' || pg_trigger_depth();
+    v_move constant text := 'recovery.move_7_' || pg_trigger_depth();
 begin
     new.server_epoch := case when ((new.state = 'busy'::text)) is true then coalesce(
         new.server_epoch, nullif(current_setting('recovery.server_epoch', true), '')::bigint) end;
@@ -14,15 +14,15 @@ end;
     end if;
     -- A name that stands above has changed, and recovery._follow_watch has not come yet.
     begin
-        if recovery._stale_value(6, 'open', new.*) is null then
+        if recovery._stale_value(7, 'open', new.*) is null then
             new.server_epoch := coalesce(
                 new.server_epoch, nullif(current_setting('recovery.server_epoch', true), '')::bigint);
             return new;
         end if;
 declare
-    v_move constant text := 'recovery.move_6_' || pg_trigger_depth();
+    v_move constant text := 'recovery.move_7_' || pg_trigger_depth();
 begin
-    new.server_epoch := case when (recovery._stale_value(6, 'open', new.*)::boolean) is true then coalesce(
+    new.server_epoch := case when (recovery._stale_value(7, 'open', new.*)::boolean) is true then coalesce(
         new.server_epoch, nullif(current_setting('recovery.server_epoch', true), '')::bigint) end;
     return new;
 end;
@@ -75,7 +75,7 @@ end;
     end if;
     -- A name that stands above has changed, and recovery._follow_watch has not come yet.
     begin
-        if recovery._stale_value(6, 'open', new.*) is null then
+        if recovery._stale_value(7, 'open', new.*) is null then
             new.server_epoch := coalesce(
                 new.server_epoch, old.server_epoch, nullif(current_setting('recovery.server_epoch', true), '')::bigint);
             return new;
@@ -84,14 +84,14 @@ declare
     v_writer constant bigint := nullif(current_setting('recovery.server_epoch', true), '')::bigint;
     v_opens  boolean;
 begin
-    if (recovery._stale_value(6, 'open', old.*)::boolean) is true then
+    if (recovery._stale_value(7, 'open', old.*)::boolean) is true then
         -- The NULL of an ORM that has not seen who owns the row says nothing.
         if new.server_epoch is null and v_writer is not null then
             new.server_epoch := old.server_epoch;
         end if;
         return new;
     end if;
-    v_opens := (recovery._stale_value(6, 'open', new.*)::boolean) is true;
+    v_opens := (recovery._stale_value(7, 'open', new.*)::boolean) is true;
     if old.server_epoch < 0 then
         perform recovery._refuse_late_result(
             old.server_epoch, case when v_opens then new.server_epoch end, tg_relid);
@@ -127,7 +127,7 @@ end;
 begin
     if recovery._has_names('<table>'::regclass, 'column id, column parent, column state') then
 declare
-    v_left constant text := 'recovery.left_6_' || pg_trigger_depth();
+    v_left constant text := 'recovery.left_7_' || pg_trigger_depth();
     v_was  constant boolean := ((old.state = 'busy'::text)) is true;
 begin
     if not v_was then
@@ -136,7 +136,7 @@ begin
         if (case when old.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
                   and current_setting('transaction_isolation') = 'read committed'
                  then pg_advisory_xact_lock_shared(old.server_epoch) is not null end) then
-        insert into recovery.outbox_5
+        insert into recovery.outbox_6
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select old.server_epoch, 'app.session', 'deleted', NULL, (old.id)::text, (old.id)::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', jsonb_build_object('state', old.state), null::jsonb
@@ -145,7 +145,7 @@ begin
         end if;
         if not found then
             perform recovery._fence_write(null, false);
-        insert into recovery.outbox_5
+        insert into recovery.outbox_6
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select old.server_epoch, 'app.session', 'deleted', NULL, (old.id)::text, (old.id)::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', jsonb_build_object('state', old.state), null::jsonb;
@@ -164,8 +164,8 @@ end;
     -- A name that stands above has changed, and recovery._follow_watch has not come yet.
     begin
 declare
-    v_left constant text := 'recovery.left_6_' || pg_trigger_depth();
-    v_was  constant boolean := (recovery._stale_value(6, 'open', old.*)::boolean) is true;
+    v_left constant text := 'recovery.left_7_' || pg_trigger_depth();
+    v_was  constant boolean := (recovery._stale_value(7, 'open', old.*)::boolean) is true;
 begin
     if not v_was then
         perform recovery._fence_write(null, false);
@@ -173,19 +173,19 @@ begin
         if (case when old.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
                   and current_setting('transaction_isolation') = 'read committed'
                  then pg_advisory_xact_lock_shared(old.server_epoch) is not null end) then
-        insert into recovery.outbox_5
+        insert into recovery.outbox_6
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
-        select old.server_epoch, 'app.session', 'deleted', NULL, recovery._stale_value(6, 'key', old.*), (recovery._stale_value(6, 'group', old.*))::text,
-               nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(6, 'image', old.*)::jsonb, null::jsonb
+        select old.server_epoch, 'app.session', 'deleted', NULL, recovery._stale_value(7, 'key', old.*), (recovery._stale_value(7, 'group', old.*))::text,
+               nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(7, 'image', old.*)::jsonb, null::jsonb
         from recovery.server as s
         where s.epoch = old.server_epoch and s.ended is null and s.pending is null and s.drain_until is null;
         end if;
         if not found then
             perform recovery._fence_write(null, false);
-        insert into recovery.outbox_5
+        insert into recovery.outbox_6
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
-        select old.server_epoch, 'app.session', 'deleted', NULL, recovery._stale_value(6, 'key', old.*), (recovery._stale_value(6, 'group', old.*))::text,
-               nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(6, 'image', old.*)::jsonb, null::jsonb;
+        select old.server_epoch, 'app.session', 'deleted', NULL, recovery._stale_value(7, 'key', old.*), (recovery._stale_value(7, 'group', old.*))::text,
+               nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(7, 'image', old.*)::jsonb, null::jsonb;
         end if;
     end if;
     if not v_was then
@@ -207,13 +207,13 @@ end;
 end;
 
 -- app.session: index
-CREATE INDEX recovery_open_6 ON app.session USING btree (server_epoch, id, id) WHERE (state = 'busy'::text);
+CREATE INDEX recovery_open_7 ON app.session USING btree (server_epoch, id, id) WHERE (state = 'busy'::text);
 
 -- app.session: insert
 begin
     if recovery._has_names('<table>'::regclass, 'column id, column parent, column state') then
 declare
-    v_left constant text := 'recovery.was_6_' || pg_trigger_depth();
+    v_left constant text := 'recovery.was_7_' || pg_trigger_depth();
     v_was  jsonb;
     v_old  boolean;
     v_new  boolean;
@@ -225,7 +225,7 @@ begin
     if (case when new.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
               and current_setting('transaction_isolation') = 'read committed'
              then pg_advisory_xact_lock_shared(new.server_epoch) is not null end) then
-        insert into recovery.outbox_5
+        insert into recovery.outbox_6
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'app.session', 'opened', NULL, (new.id)::text, (new.id)::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, jsonb_build_object('state', new.state)
@@ -234,7 +234,7 @@ begin
     end if;
     if not found then
         perform recovery._fence_write(new.server_epoch, true);
-        insert into recovery.outbox_5
+        insert into recovery.outbox_6
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'app.session', 'opened', NULL, (new.id)::text, (new.id)::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, jsonb_build_object('state', new.state);
@@ -249,31 +249,31 @@ end;
     -- A name that stands above has changed, and recovery._follow_watch has not come yet.
     begin
 declare
-    v_left constant text := 'recovery.was_6_' || pg_trigger_depth();
+    v_left constant text := 'recovery.was_7_' || pg_trigger_depth();
     v_was  jsonb;
     v_old  boolean;
     v_new  boolean;
     v_kind text;
 begin
-    if not ((recovery._stale_value(6, 'open', new.*)::boolean) is true) then
+    if not ((recovery._stale_value(7, 'open', new.*)::boolean) is true) then
         return null;
     end if;
     if (case when new.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
               and current_setting('transaction_isolation') = 'read committed'
              then pg_advisory_xact_lock_shared(new.server_epoch) is not null end) then
-        insert into recovery.outbox_5
+        insert into recovery.outbox_6
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
-        select new.server_epoch, 'app.session', 'opened', NULL, recovery._stale_value(6, 'key', new.*), (recovery._stale_value(6, 'group', new.*))::text,
-               nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, recovery._stale_value(6, 'image', new.*)::jsonb
+        select new.server_epoch, 'app.session', 'opened', NULL, recovery._stale_value(7, 'key', new.*), (recovery._stale_value(7, 'group', new.*))::text,
+               nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, recovery._stale_value(7, 'image', new.*)::jsonb
         from recovery.server as s
         where s.epoch = new.server_epoch and s.ended is null and s.pending is null and s.drain_until is null;
     end if;
     if not found then
         perform recovery._fence_write(new.server_epoch, true);
-        insert into recovery.outbox_5
+        insert into recovery.outbox_6
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
-        select new.server_epoch, 'app.session', 'opened', NULL, recovery._stale_value(6, 'key', new.*), (recovery._stale_value(6, 'group', new.*))::text,
-               nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, recovery._stale_value(6, 'image', new.*)::jsonb;
+        select new.server_epoch, 'app.session', 'opened', NULL, recovery._stale_value(7, 'key', new.*), (recovery._stale_value(7, 'group', new.*))::text,
+               nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, recovery._stale_value(7, 'image', new.*)::jsonb;
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
            - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
@@ -291,25 +291,25 @@ end;
 end;
 
 -- app.session: trigger
-CREATE TRIGGER recovery_10_insert AFTER INSERT ON app.session FOR EACH ROW WHEN ((new.state = 'busy'::text)) EXECUTE FUNCTION recovery.watch_6_insert();
+CREATE TRIGGER recovery_10_insert AFTER INSERT ON app.session FOR EACH ROW WHEN ((new.state = 'busy'::text)) EXECUTE FUNCTION recovery.watch_7_insert();
 
 -- app.session: trigger
-CREATE TRIGGER recovery_20_update AFTER UPDATE OF state, server_epoch ON app.session FOR EACH ROW WHEN (((CURRENT_USER <> 'recovery_runner_postgres'::name) OR (pg_trigger_depth() > 0))) EXECUTE FUNCTION recovery.watch_6_update();
+CREATE TRIGGER recovery_20_update AFTER UPDATE OF state, server_epoch ON app.session FOR EACH ROW WHEN (((CURRENT_USER <> 'recovery_runner_postgres'::name) OR (pg_trigger_depth() > 0))) EXECUTE FUNCTION recovery.watch_7_update();
 
 -- app.session: trigger
-CREATE TRIGGER recovery_30_delete AFTER DELETE ON app.session FOR EACH ROW WHEN (((old.state = 'busy'::text) OR (current_setting('recovery.server_epoch'::text, true) <> ''::text))) EXECUTE FUNCTION recovery.watch_6_delete();
+CREATE TRIGGER recovery_30_delete AFTER DELETE ON app.session FOR EACH ROW WHEN (((old.state = 'busy'::text) OR (current_setting('recovery.server_epoch'::text, true) <> ''::text))) EXECUTE FUNCTION recovery.watch_7_delete();
 
 -- app.session: trigger
-CREATE TRIGGER recovery_40_truncate BEFORE TRUNCATE ON app.session FOR EACH STATEMENT EXECUTE FUNCTION recovery.watch_6_truncate();
+CREATE TRIGGER recovery_40_truncate BEFORE TRUNCATE ON app.session FOR EACH STATEMENT EXECUTE FUNCTION recovery.watch_7_truncate();
 
 -- app.session: trigger
-CREATE TRIGGER zz_recovery_10_insert BEFORE INSERT ON app.session FOR EACH ROW WHEN (((new.state = 'busy'::text) IS DISTINCT FROM (new.server_epoch IS NOT NULL))) EXECUTE FUNCTION recovery.watch_6_before_insert();
+CREATE TRIGGER zz_recovery_10_insert BEFORE INSERT ON app.session FOR EACH ROW WHEN (((new.state = 'busy'::text) IS DISTINCT FROM (new.server_epoch IS NOT NULL))) EXECUTE FUNCTION recovery.watch_7_before_insert();
 
 -- app.session: trigger
-CREATE TRIGGER zz_recovery_20_update BEFORE UPDATE ON app.session FOR EACH ROW WHEN (((old.state = 'busy'::text) IS NOT TRUE)) EXECUTE FUNCTION recovery.watch_6_before_update();
+CREATE TRIGGER zz_recovery_20_update BEFORE UPDATE ON app.session FOR EACH ROW WHEN (((old.state = 'busy'::text) IS NOT TRUE)) EXECUTE FUNCTION recovery.watch_7_before_update();
 
 -- app.session: trigger
-CREATE TRIGGER zz_recovery_25_null BEFORE UPDATE OF server_epoch ON app.session FOR EACH ROW WHEN (((new.server_epoch IS NULL) AND (old.server_epoch IS NOT NULL) AND (old.state = 'busy'::text) AND ((CURRENT_USER <> 'recovery_runner_postgres'::name) OR (pg_trigger_depth() > 0)))) EXECUTE FUNCTION recovery.watch_6_before_update();
+CREATE TRIGGER zz_recovery_25_null BEFORE UPDATE OF server_epoch ON app.session FOR EACH ROW WHEN (((new.server_epoch IS NULL) AND (old.server_epoch IS NOT NULL) AND (old.state = 'busy'::text) AND ((CURRENT_USER <> 'recovery_runner_postgres'::name) OR (pg_trigger_depth() > 0)))) EXECUTE FUNCTION recovery.watch_7_before_update();
 
 -- app.session: truncate
 begin
@@ -322,7 +322,7 @@ begin
     end if;
     begin
         perform pg_current_xact_id();  -- before the event's id: see recovery._settled
-        execute replace('        insert into recovery.outbox_5
+        execute replace('        insert into recovery.outbox_6
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select r.server_epoch, ''app.session'', ''deleted'', NULL, (r.id)::text, (r.id)::text,
                nullif(current_setting(''recovery.reason'', true), ''''), ''writer'', jsonb_build_object(''state'', r.state), null::jsonb
@@ -334,7 +334,7 @@ begin
     exception when others then
         raise warning 'recovery: the rows of % that were open leave no event: %', tg_relid::regclass, sqlerrm;
         begin
-            insert into recovery.outbox_5 (watch, kind, topic, key, reason, detector, new)
+            insert into recovery.outbox_6 (watch, kind, topic, key, reason, detector, new)
             values ('app.session', 'gap', NULL, '', 'truncated', 'writer',
                 jsonb_build_object('why', 'truncated', 'table', tg_relid::regclass::text));
         exception when others then
@@ -354,11 +354,11 @@ begin
     end if;
     begin
         perform pg_current_xact_id();  -- before the event's id: see recovery._settled
-        execute replace('        insert into recovery.outbox_5
+        execute replace('        insert into recovery.outbox_6
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
-        select r.server_epoch, ''app.session'', ''deleted'', NULL, recovery._stale_value(6, ''key'', r.*), (recovery._stale_value(6, ''group'', r.*))::text,
-               nullif(current_setting(''recovery.reason'', true), ''''), ''writer'', recovery._stale_value(6, ''image'', r.*)::jsonb, null::jsonb
-        from @TABLE@ as r where recovery._stale_value(6, ''open'', r.*)::boolean;', '@TABLE@', tg_relid::regclass::text);
+        select r.server_epoch, ''app.session'', ''deleted'', NULL, recovery._stale_value(7, ''key'', r.*), (recovery._stale_value(7, ''group'', r.*))::text,
+               nullif(current_setting(''recovery.reason'', true), ''''), ''writer'', recovery._stale_value(7, ''image'', r.*)::jsonb, null::jsonb
+        from @TABLE@ as r where recovery._stale_value(7, ''open'', r.*)::boolean;', '@TABLE@', tg_relid::regclass::text);
         get diagnostics v_told = row_count;
         if v_told > 0 then
             perform recovery._announce_written('deleted');
@@ -366,7 +366,7 @@ begin
     exception when others then
         raise warning 'recovery: the rows of % that were open leave no event: %', tg_relid::regclass, sqlerrm;
         begin
-            insert into recovery.outbox_5 (watch, kind, topic, key, reason, detector, new)
+            insert into recovery.outbox_6 (watch, kind, topic, key, reason, detector, new)
             values ('app.session', 'gap', NULL, '', 'truncated', 'writer',
                 jsonb_build_object('why', 'truncated', 'table', tg_relid::regclass::text));
         exception when others then
@@ -400,7 +400,7 @@ begin
               and v_old <> v_new and (v_new or new.server_epoch = old.server_epoch)
               and current_setting('transaction_isolation') = 'read committed'
              then pg_advisory_xact_lock_shared(new.server_epoch) is not null end) then
-        insert into recovery.outbox_5
+        insert into recovery.outbox_6
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'app.session', v_kind, NULL, (new.id)::text, (new.id)::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', jsonb_build_object('state', old.state), jsonb_build_object('state', new.state)
@@ -412,7 +412,7 @@ begin
         if not v_old and not v_new then
             return null;
         end if;
-        insert into recovery.outbox_5
+        insert into recovery.outbox_6
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'app.session', v_kind, NULL, (new.id)::text, (new.id)::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', jsonb_build_object('state', old.state), jsonb_build_object('state', new.state);
@@ -427,8 +427,8 @@ end;
     -- A name that stands above has changed, and recovery._follow_watch has not come yet.
     begin
 declare
-    v_old  constant boolean := (recovery._stale_value(6, 'open', old.*)::boolean) is true;
-    v_new  constant boolean := (recovery._stale_value(6, 'open', new.*)::boolean) is true;
+    v_old  constant boolean := (recovery._stale_value(7, 'open', old.*)::boolean) is true;
+    v_new  constant boolean := (recovery._stale_value(7, 'open', new.*)::boolean) is true;
     v_kind text;
 begin
     if v_old and v_new and new.server_epoch is not distinct from old.server_epoch then
@@ -439,10 +439,10 @@ begin
               and v_old <> v_new and (v_new or new.server_epoch = old.server_epoch)
               and current_setting('transaction_isolation') = 'read committed'
              then pg_advisory_xact_lock_shared(new.server_epoch) is not null end) then
-        insert into recovery.outbox_5
+        insert into recovery.outbox_6
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
-        select new.server_epoch, 'app.session', v_kind, NULL, recovery._stale_value(6, 'key', new.*), (recovery._stale_value(6, 'group', new.*))::text,
-               nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(6, 'image', old.*)::jsonb, recovery._stale_value(6, 'image', new.*)::jsonb
+        select new.server_epoch, 'app.session', v_kind, NULL, recovery._stale_value(7, 'key', new.*), (recovery._stale_value(7, 'group', new.*))::text,
+               nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(7, 'image', old.*)::jsonb, recovery._stale_value(7, 'image', new.*)::jsonb
         from recovery.server as s
         where s.epoch = new.server_epoch and s.ended is null and s.pending is null and s.drain_until is null;
     end if;
@@ -451,10 +451,10 @@ begin
         if not v_old and not v_new then
             return null;
         end if;
-        insert into recovery.outbox_5
+        insert into recovery.outbox_6
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
-        select new.server_epoch, 'app.session', v_kind, NULL, recovery._stale_value(6, 'key', new.*), (recovery._stale_value(6, 'group', new.*))::text,
-               nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(6, 'image', old.*)::jsonb, recovery._stale_value(6, 'image', new.*)::jsonb;
+        select new.server_epoch, 'app.session', v_kind, NULL, recovery._stale_value(7, 'key', new.*), (recovery._stale_value(7, 'group', new.*))::text,
+               nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(7, 'image', old.*)::jsonb, recovery._stale_value(7, 'image', new.*)::jsonb;
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
            - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
@@ -475,8 +475,8 @@ end;
 begin
     if recovery._has_names('<table>'::regclass, 'column attempts, column created, column data, column number, column session, column status') then
 declare
-    v_move constant text := 'recovery.move_5_' || pg_trigger_depth();
-    v_left constant text := 'recovery.left_5_' || pg_trigger_depth();
+    v_move constant text := 'recovery.move_6_' || pg_trigger_depth();
+    v_left constant text := 'recovery.left_6_' || pg_trigger_depth();
 begin
     if current_setting(v_move, true) = tg_relid || ' ' || old.ctid then
         perform set_config(v_move, 'moves', true),
@@ -489,8 +489,8 @@ end;
     -- A name that stands above has changed, and recovery._follow_watch has not come yet.
     begin
 declare
-    v_move constant text := 'recovery.move_5_' || pg_trigger_depth();
-    v_left constant text := 'recovery.left_5_' || pg_trigger_depth();
+    v_move constant text := 'recovery.move_6_' || pg_trigger_depth();
+    v_left constant text := 'recovery.left_6_' || pg_trigger_depth();
 begin
     if current_setting(v_move, true) = tg_relid || ' ' || old.ctid then
         perform set_config(v_move, 'moves', true),
@@ -512,7 +512,7 @@ end;
 begin
     if recovery._has_names('<table>'::regclass, 'column attempts, column created, column data, column number, column session, column status') then
 declare
-    v_move constant text := 'recovery.move_5_' || pg_trigger_depth();
+    v_move constant text := 'recovery.move_6_' || pg_trigger_depth();
 begin
     if current_setting(v_move, true) = 'moves' then
         perform set_config(v_move, '', true);
@@ -525,19 +525,19 @@ end;
     end if;
     -- A name that stands above has changed, and recovery._follow_watch has not come yet.
     begin
-        if recovery._stale_value(5, 'open', new.*) is null then
+        if recovery._stale_value(6, 'open', new.*) is null then
             new.server_epoch := coalesce(
                 new.server_epoch, nullif(current_setting('recovery.server_epoch', true), '')::bigint);
             return new;
         end if;
 declare
-    v_move constant text := 'recovery.move_5_' || pg_trigger_depth();
+    v_move constant text := 'recovery.move_6_' || pg_trigger_depth();
 begin
     if current_setting(v_move, true) = 'moves' then
         perform set_config(v_move, '', true);
         return new;  -- from another partition, where before_update has seen it
     end if;
-    new.server_epoch := case when (recovery._stale_value(5, 'open', new.*)::boolean) is true then coalesce(
+    new.server_epoch := case when (recovery._stale_value(6, 'open', new.*)::boolean) is true then coalesce(
         new.server_epoch, nullif(current_setting('recovery.server_epoch', true), '')::bigint) end;
     return new;
 end;
@@ -557,8 +557,8 @@ declare
     v_writer constant bigint := nullif(current_setting('recovery.server_epoch', true), '')::bigint;
     v_opens  boolean;
 begin
-    perform set_config('recovery.move_5_' || pg_trigger_depth(), tg_relid || ' ' || old.ctid, true),
-            set_config('recovery.move_5', 'on', true);
+    perform set_config('recovery.move_6_' || pg_trigger_depth(), tg_relid || ' ' || old.ctid, true),
+            set_config('recovery.move_6', 'on', true);
     if ((old.status = 'running'::text)) is true then
         -- The NULL of an ORM that has not seen who owns the row says nothing.
         if new.server_epoch is null and v_writer is not null then
@@ -592,7 +592,7 @@ end;
     end if;
     -- A name that stands above has changed, and recovery._follow_watch has not come yet.
     begin
-        if recovery._stale_value(5, 'open', new.*) is null then
+        if recovery._stale_value(6, 'open', new.*) is null then
             new.server_epoch := coalesce(
                 new.server_epoch, old.server_epoch, nullif(current_setting('recovery.server_epoch', true), '')::bigint);
             return new;
@@ -601,16 +601,16 @@ declare
     v_writer constant bigint := nullif(current_setting('recovery.server_epoch', true), '')::bigint;
     v_opens  boolean;
 begin
-    perform set_config('recovery.move_5_' || pg_trigger_depth(), tg_relid || ' ' || old.ctid, true),
-            set_config('recovery.move_5', 'on', true);
-    if (recovery._stale_value(5, 'open', old.*)::boolean) is true then
+    perform set_config('recovery.move_6_' || pg_trigger_depth(), tg_relid || ' ' || old.ctid, true),
+            set_config('recovery.move_6', 'on', true);
+    if (recovery._stale_value(6, 'open', old.*)::boolean) is true then
         -- The NULL of an ORM that has not seen who owns the row says nothing.
         if new.server_epoch is null and v_writer is not null then
             new.server_epoch := old.server_epoch;
         end if;
         return new;
     end if;
-    v_opens := (recovery._stale_value(5, 'open', new.*)::boolean) is true;
+    v_opens := (recovery._stale_value(6, 'open', new.*)::boolean) is true;
     if old.server_epoch < 0 then
         perform recovery._refuse_late_result(
             old.server_epoch, case when v_opens then new.server_epoch end, tg_relid);
@@ -646,7 +646,7 @@ end;
 begin
     if recovery._has_names('<table>'::regclass, 'column attempts, column created, column data, column number, column session, column status') then
 declare
-    v_left constant text := 'recovery.left_5_' || pg_trigger_depth();
+    v_left constant text := 'recovery.left_6_' || pg_trigger_depth();
     v_was  constant boolean := ((old.status = 'running'::text)) is true;
 begin
     if not v_was then
@@ -655,7 +655,7 @@ begin
         if (case when old.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
                   and current_setting('transaction_isolation') = 'read committed'
                  then pg_advisory_xact_lock_shared(old.server_epoch) is not null end) then
-        insert into recovery.outbox_5
+        insert into recovery.outbox_6
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select old.server_epoch, 'app.task', 'deleted', 'task.changed', jsonb_build_array(old.session, old.number)::text, (old.session)::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', jsonb_build_object('attempts', old.attempts, 'data', old.data, 'status', old.status), null::jsonb
@@ -664,7 +664,7 @@ begin
         end if;
         if not found then
             perform recovery._fence_write(null, false);
-        insert into recovery.outbox_5
+        insert into recovery.outbox_6
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select old.server_epoch, 'app.task', 'deleted', 'task.changed', jsonb_build_array(old.session, old.number)::text, (old.session)::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', jsonb_build_object('attempts', old.attempts, 'data', old.data, 'status', old.status), null::jsonb;
@@ -672,7 +672,7 @@ begin
     end if;
     if coalesce(nullif(current_setting(v_left, true), ''), '0') <> '0' then
         perform set_config(v_left, (current_setting(v_left)::integer - 1)::text, true),
-                set_config('recovery.was_5_' || pg_trigger_depth(), jsonb_build_object(
+                set_config('recovery.was_6_' || pg_trigger_depth(), jsonb_build_object(
                     'open', v_was, 'owner', old.server_epoch, 'image', jsonb_build_object('attempts', old.attempts, 'data', old.data, 'status', old.status), 'key', case when v_was then jsonb_build_array(old.session, old.number)::text end)::text, true);
         return null;
     end if;
@@ -689,8 +689,8 @@ end;
     -- A name that stands above has changed, and recovery._follow_watch has not come yet.
     begin
 declare
-    v_left constant text := 'recovery.left_5_' || pg_trigger_depth();
-    v_was  constant boolean := (recovery._stale_value(5, 'open', old.*)::boolean) is true;
+    v_left constant text := 'recovery.left_6_' || pg_trigger_depth();
+    v_was  constant boolean := (recovery._stale_value(6, 'open', old.*)::boolean) is true;
 begin
     if not v_was then
         perform recovery._fence_write(null, false);
@@ -698,25 +698,25 @@ begin
         if (case when old.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
                   and current_setting('transaction_isolation') = 'read committed'
                  then pg_advisory_xact_lock_shared(old.server_epoch) is not null end) then
-        insert into recovery.outbox_5
+        insert into recovery.outbox_6
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
-        select old.server_epoch, 'app.task', 'deleted', 'task.changed', recovery._stale_value(5, 'key', old.*), (recovery._stale_value(5, 'group', old.*))::text,
-               nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(5, 'image', old.*)::jsonb, null::jsonb
+        select old.server_epoch, 'app.task', 'deleted', 'task.changed', recovery._stale_value(6, 'key', old.*), (recovery._stale_value(6, 'group', old.*))::text,
+               nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(6, 'image', old.*)::jsonb, null::jsonb
         from recovery.server as s
         where s.epoch = old.server_epoch and s.ended is null and s.pending is null and s.drain_until is null;
         end if;
         if not found then
             perform recovery._fence_write(null, false);
-        insert into recovery.outbox_5
+        insert into recovery.outbox_6
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
-        select old.server_epoch, 'app.task', 'deleted', 'task.changed', recovery._stale_value(5, 'key', old.*), (recovery._stale_value(5, 'group', old.*))::text,
-               nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(5, 'image', old.*)::jsonb, null::jsonb;
+        select old.server_epoch, 'app.task', 'deleted', 'task.changed', recovery._stale_value(6, 'key', old.*), (recovery._stale_value(6, 'group', old.*))::text,
+               nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(6, 'image', old.*)::jsonb, null::jsonb;
         end if;
     end if;
     if coalesce(nullif(current_setting(v_left, true), ''), '0') <> '0' then
         perform set_config(v_left, (current_setting(v_left)::integer - 1)::text, true),
-                set_config('recovery.was_5_' || pg_trigger_depth(), jsonb_build_object(
-                    'open', v_was, 'owner', old.server_epoch, 'image', recovery._stale_value(5, 'image', old.*)::jsonb, 'key', case when v_was then recovery._stale_value(5, 'key', old.*) end)::text, true);
+                set_config('recovery.was_6_' || pg_trigger_depth(), jsonb_build_object(
+                    'open', v_was, 'owner', old.server_epoch, 'image', recovery._stale_value(6, 'image', old.*)::jsonb, 'key', case when v_was then recovery._stale_value(6, 'key', old.*) end)::text, true);
         return null;
     end if;
     if not v_was then
@@ -738,16 +738,16 @@ end;
 end;
 
 -- app.task: index
-CREATE INDEX recovery_open_5 ON ONLY app.task USING btree (server_epoch, session, session, number) WHERE (status = 'running'::text);
+CREATE INDEX recovery_open_6 ON ONLY app.task USING btree (server_epoch, session, session, number) WHERE (status = 'running'::text);
 
 -- app.task: index
-CREATE INDEX recovery_started_5 ON ONLY app.task USING btree (created) WHERE ((status = 'running'::text) AND (created IS NOT NULL));
+CREATE INDEX recovery_started_6 ON ONLY app.task USING btree (created) WHERE ((status = 'running'::text) AND (created IS NOT NULL));
 
 -- app.task: insert
 begin
     if recovery._has_names('<table>'::regclass, 'column attempts, column created, column data, column number, column session, column status') then
 declare
-    v_left constant text := 'recovery.was_5_' || pg_trigger_depth();
+    v_left constant text := 'recovery.was_6_' || pg_trigger_depth();
     v_was  jsonb;
     v_old  boolean;
     v_new  boolean;
@@ -765,7 +765,7 @@ begin
         end if;
         perform recovery._fence_write(case when v_new then new.server_epoch end, v_new and not v_old);
         v_kind := case when not v_new then 'closed' when v_old then 'adopted' else 'reopened' end;
-        insert into recovery.outbox_5
+        insert into recovery.outbox_6
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'app.task', v_kind, 'task.changed', jsonb_build_array(new.session, new.number)::text, (new.session)::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', d.old, d.new
@@ -782,7 +782,7 @@ begin
     if (case when new.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
               and current_setting('transaction_isolation') = 'read committed'
              then pg_advisory_xact_lock_shared(new.server_epoch) is not null end) then
-        insert into recovery.outbox_5
+        insert into recovery.outbox_6
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'app.task', 'opened', 'task.changed', jsonb_build_array(new.session, new.number)::text, (new.session)::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, jsonb_build_object('attempts', new.attempts, 'data', new.data, 'status', new.status)
@@ -791,7 +791,7 @@ begin
     end if;
     if not found then
         perform recovery._fence_write(new.server_epoch, true);
-        insert into recovery.outbox_5
+        insert into recovery.outbox_6
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'app.task', 'opened', 'task.changed', jsonb_build_array(new.session, new.number)::text, (new.session)::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, jsonb_build_object('attempts', new.attempts, 'data', new.data, 'status', new.status);
@@ -806,7 +806,7 @@ end;
     -- A name that stands above has changed, and recovery._follow_watch has not come yet.
     begin
 declare
-    v_left constant text := 'recovery.was_5_' || pg_trigger_depth();
+    v_left constant text := 'recovery.was_6_' || pg_trigger_depth();
     v_was  jsonb;
     v_old  boolean;
     v_new  boolean;
@@ -816,7 +816,7 @@ begin
         v_was := current_setting(v_left, true);
         perform set_config(v_left, '', true), recovery._withdraw_deletion('app.task', v_was ->> 'key');
         v_old := (v_was ->> 'open')::boolean;
-        v_new := (recovery._stale_value(5, 'open', new.*)::boolean) is true;
+        v_new := (recovery._stale_value(6, 'open', new.*)::boolean) is true;
         if v_old and v_new and new.server_epoch is not distinct from (v_was ->> 'owner')::bigint
             or not v_old and not v_new
         then
@@ -824,36 +824,36 @@ begin
         end if;
         perform recovery._fence_write(case when v_new then new.server_epoch end, v_new and not v_old);
         v_kind := case when not v_new then 'closed' when v_old then 'adopted' else 'reopened' end;
-        insert into recovery.outbox_5
+        insert into recovery.outbox_6
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
-        select new.server_epoch, 'app.task', v_kind, 'task.changed', recovery._stale_value(5, 'key', new.*), (recovery._stale_value(5, 'group', new.*))::text,
+        select new.server_epoch, 'app.task', v_kind, 'task.changed', recovery._stale_value(6, 'key', new.*), (recovery._stale_value(6, 'group', new.*))::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', d.old, d.new
-        from recovery._json_difference(v_was -> 'image', recovery._stale_value(5, 'image', new.*)::jsonb) as d;
+        from recovery._json_difference(v_was -> 'image', recovery._stale_value(6, 'image', new.*)::jsonb) as d;
         if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
            - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
         perform recovery._announce_written(v_kind);
     end if;
         return null;
     end if;
-    if not ((recovery._stale_value(5, 'open', new.*)::boolean) is true) then
+    if not ((recovery._stale_value(6, 'open', new.*)::boolean) is true) then
         return null;
     end if;
     if (case when new.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
               and current_setting('transaction_isolation') = 'read committed'
              then pg_advisory_xact_lock_shared(new.server_epoch) is not null end) then
-        insert into recovery.outbox_5
+        insert into recovery.outbox_6
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
-        select new.server_epoch, 'app.task', 'opened', 'task.changed', recovery._stale_value(5, 'key', new.*), (recovery._stale_value(5, 'group', new.*))::text,
-               nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, recovery._stale_value(5, 'image', new.*)::jsonb
+        select new.server_epoch, 'app.task', 'opened', 'task.changed', recovery._stale_value(6, 'key', new.*), (recovery._stale_value(6, 'group', new.*))::text,
+               nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, recovery._stale_value(6, 'image', new.*)::jsonb
         from recovery.server as s
         where s.epoch = new.server_epoch and s.ended is null and s.pending is null and s.drain_until is null;
     end if;
     if not found then
         perform recovery._fence_write(new.server_epoch, true);
-        insert into recovery.outbox_5
+        insert into recovery.outbox_6
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
-        select new.server_epoch, 'app.task', 'opened', 'task.changed', recovery._stale_value(5, 'key', new.*), (recovery._stale_value(5, 'group', new.*))::text,
-               nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, recovery._stale_value(5, 'image', new.*)::jsonb;
+        select new.server_epoch, 'app.task', 'opened', 'task.changed', recovery._stale_value(6, 'key', new.*), (recovery._stale_value(6, 'group', new.*))::text,
+               nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, recovery._stale_value(6, 'image', new.*)::jsonb;
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
            - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
@@ -871,25 +871,25 @@ end;
 end;
 
 -- app.task: trigger
-CREATE TRIGGER recovery_10_insert AFTER INSERT ON app.task FOR EACH ROW WHEN ((((new.status = 'running'::text) OR (current_setting('recovery.move_5'::text, true) = 'on'::text)) AND ((CURRENT_USER <> 'recovery_runner_postgres'::name) OR (pg_trigger_depth() > 0)))) EXECUTE FUNCTION recovery.watch_5_insert();
+CREATE TRIGGER recovery_10_insert AFTER INSERT ON app.task FOR EACH ROW WHEN ((((new.status = 'running'::text) OR (current_setting('recovery.move_6'::text, true) = 'on'::text)) AND ((CURRENT_USER <> 'recovery_runner_postgres'::name) OR (pg_trigger_depth() > 0)))) EXECUTE FUNCTION recovery.watch_6_insert();
 
 -- app.task: trigger
-CREATE TRIGGER recovery_20_update AFTER UPDATE OF status, server_epoch ON app.task FOR EACH ROW WHEN (((CURRENT_USER <> 'recovery_runner_postgres'::name) OR (pg_trigger_depth() > 0))) EXECUTE FUNCTION recovery.watch_5_update();
+CREATE TRIGGER recovery_20_update AFTER UPDATE OF status, server_epoch ON app.task FOR EACH ROW WHEN (((CURRENT_USER <> 'recovery_runner_postgres'::name) OR (pg_trigger_depth() > 0))) EXECUTE FUNCTION recovery.watch_6_update();
 
 -- app.task: trigger
-CREATE TRIGGER recovery_30_delete AFTER DELETE ON app.task FOR EACH ROW WHEN ((((old.status = 'running'::text) OR (current_setting('recovery.server_epoch'::text, true) <> ''::text) OR (current_setting('recovery.move_5'::text, true) = 'on'::text)) AND ((CURRENT_USER <> 'recovery_runner_postgres'::name) OR (pg_trigger_depth() > 0)))) EXECUTE FUNCTION recovery.watch_5_delete();
+CREATE TRIGGER recovery_30_delete AFTER DELETE ON app.task FOR EACH ROW WHEN ((((old.status = 'running'::text) OR (current_setting('recovery.server_epoch'::text, true) <> ''::text) OR (current_setting('recovery.move_6'::text, true) = 'on'::text)) AND ((CURRENT_USER <> 'recovery_runner_postgres'::name) OR (pg_trigger_depth() > 0)))) EXECUTE FUNCTION recovery.watch_6_delete();
 
 -- app.task: trigger
-CREATE TRIGGER recovery_40_truncate BEFORE TRUNCATE ON app.task FOR EACH STATEMENT EXECUTE FUNCTION recovery.watch_5_truncate();
+CREATE TRIGGER recovery_40_truncate BEFORE TRUNCATE ON app.task FOR EACH STATEMENT EXECUTE FUNCTION recovery.watch_6_truncate();
 
 -- app.task: trigger
-CREATE TRIGGER zz_recovery_10_insert BEFORE INSERT ON app.task FOR EACH ROW WHEN (((((new.status = 'running'::text) IS DISTINCT FROM (new.server_epoch IS NOT NULL)) OR (current_setting('recovery.move_5'::text, true) = 'on'::text)) AND ((CURRENT_USER <> 'recovery_runner_postgres'::name) OR (pg_trigger_depth() > 0)))) EXECUTE FUNCTION recovery.watch_5_before_insert();
+CREATE TRIGGER zz_recovery_10_insert BEFORE INSERT ON app.task FOR EACH ROW WHEN (((((new.status = 'running'::text) IS DISTINCT FROM (new.server_epoch IS NOT NULL)) OR (current_setting('recovery.move_6'::text, true) = 'on'::text)) AND ((CURRENT_USER <> 'recovery_runner_postgres'::name) OR (pg_trigger_depth() > 0)))) EXECUTE FUNCTION recovery.watch_6_before_insert();
 
 -- app.task: trigger
-CREATE TRIGGER zz_recovery_20_update BEFORE UPDATE ON app.task FOR EACH ROW WHEN (((CURRENT_USER <> 'recovery_runner_postgres'::name) OR (pg_trigger_depth() > 0))) EXECUTE FUNCTION recovery.watch_5_before_update();
+CREATE TRIGGER zz_recovery_20_update BEFORE UPDATE ON app.task FOR EACH ROW WHEN (((CURRENT_USER <> 'recovery_runner_postgres'::name) OR (pg_trigger_depth() > 0))) EXECUTE FUNCTION recovery.watch_6_before_update();
 
 -- app.task: trigger
-CREATE TRIGGER zz_recovery_30_delete BEFORE DELETE ON app.task FOR EACH ROW WHEN (((current_setting('recovery.move_5'::text, true) = 'on'::text) AND ((CURRENT_USER <> 'recovery_runner_postgres'::name) OR (pg_trigger_depth() > 0)))) EXECUTE FUNCTION recovery.watch_5_before_delete();
+CREATE TRIGGER zz_recovery_30_delete BEFORE DELETE ON app.task FOR EACH ROW WHEN (((current_setting('recovery.move_6'::text, true) = 'on'::text) AND ((CURRENT_USER <> 'recovery_runner_postgres'::name) OR (pg_trigger_depth() > 0)))) EXECUTE FUNCTION recovery.watch_6_before_delete();
 
 -- app.task: truncate
 begin
@@ -902,7 +902,7 @@ begin
     end if;
     begin
         perform pg_current_xact_id();  -- before the event's id: see recovery._settled
-        execute replace('        insert into recovery.outbox_5
+        execute replace('        insert into recovery.outbox_6
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select r.server_epoch, ''app.task'', ''deleted'', ''task.changed'', jsonb_build_array(r.session, r.number)::text, (r.session)::text,
                nullif(current_setting(''recovery.reason'', true), ''''), ''writer'', jsonb_build_object(''attempts'', r.attempts, ''data'', r.data, ''status'', r.status), null::jsonb
@@ -914,7 +914,7 @@ begin
     exception when others then
         raise warning 'recovery: the rows of % that were open leave no event: %', tg_relid::regclass, sqlerrm;
         begin
-            insert into recovery.outbox_5 (watch, kind, topic, key, reason, detector, new)
+            insert into recovery.outbox_6 (watch, kind, topic, key, reason, detector, new)
             values ('app.task', 'gap', 'task.changed', '', 'truncated', 'writer',
                 jsonb_build_object('why', 'truncated', 'table', tg_relid::regclass::text));
         exception when others then
@@ -934,11 +934,11 @@ begin
     end if;
     begin
         perform pg_current_xact_id();  -- before the event's id: see recovery._settled
-        execute replace('        insert into recovery.outbox_5
+        execute replace('        insert into recovery.outbox_6
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
-        select r.server_epoch, ''app.task'', ''deleted'', ''task.changed'', recovery._stale_value(5, ''key'', r.*), (recovery._stale_value(5, ''group'', r.*))::text,
-               nullif(current_setting(''recovery.reason'', true), ''''), ''writer'', recovery._stale_value(5, ''image'', r.*)::jsonb, null::jsonb
-        from @TABLE@ as r where recovery._stale_value(5, ''open'', r.*)::boolean;', '@TABLE@', tg_relid::regclass::text);
+        select r.server_epoch, ''app.task'', ''deleted'', ''task.changed'', recovery._stale_value(6, ''key'', r.*), (recovery._stale_value(6, ''group'', r.*))::text,
+               nullif(current_setting(''recovery.reason'', true), ''''), ''writer'', recovery._stale_value(6, ''image'', r.*)::jsonb, null::jsonb
+        from @TABLE@ as r where recovery._stale_value(6, ''open'', r.*)::boolean;', '@TABLE@', tg_relid::regclass::text);
         get diagnostics v_told = row_count;
         if v_told > 0 then
             perform recovery._announce_written('deleted');
@@ -946,7 +946,7 @@ begin
     exception when others then
         raise warning 'recovery: the rows of % that were open leave no event: %', tg_relid::regclass, sqlerrm;
         begin
-            insert into recovery.outbox_5 (watch, kind, topic, key, reason, detector, new)
+            insert into recovery.outbox_6 (watch, kind, topic, key, reason, detector, new)
             values ('app.task', 'gap', 'task.changed', '', 'truncated', 'writer',
                 jsonb_build_object('why', 'truncated', 'table', tg_relid::regclass::text));
         exception when others then
@@ -980,7 +980,7 @@ begin
               and v_old <> v_new and (v_new or new.server_epoch = old.server_epoch)
               and current_setting('transaction_isolation') = 'read committed'
              then pg_advisory_xact_lock_shared(new.server_epoch) is not null end) then
-        insert into recovery.outbox_5
+        insert into recovery.outbox_6
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'app.task', v_kind, 'task.changed', jsonb_build_array(new.session, new.number)::text, (new.session)::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', d.old, d.new
@@ -993,7 +993,7 @@ begin
         if not v_old and not v_new then
             return null;
         end if;
-        insert into recovery.outbox_5
+        insert into recovery.outbox_6
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'app.task', v_kind, 'task.changed', jsonb_build_array(new.session, new.number)::text, (new.session)::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', d.old, d.new
@@ -1009,8 +1009,8 @@ end;
     -- A name that stands above has changed, and recovery._follow_watch has not come yet.
     begin
 declare
-    v_old  constant boolean := (recovery._stale_value(5, 'open', old.*)::boolean) is true;
-    v_new  constant boolean := (recovery._stale_value(5, 'open', new.*)::boolean) is true;
+    v_old  constant boolean := (recovery._stale_value(6, 'open', old.*)::boolean) is true;
+    v_new  constant boolean := (recovery._stale_value(6, 'open', new.*)::boolean) is true;
     v_kind text;
 begin
     if v_old and v_new and new.server_epoch is not distinct from old.server_epoch then
@@ -1021,12 +1021,12 @@ begin
               and v_old <> v_new and (v_new or new.server_epoch = old.server_epoch)
               and current_setting('transaction_isolation') = 'read committed'
              then pg_advisory_xact_lock_shared(new.server_epoch) is not null end) then
-        insert into recovery.outbox_5
+        insert into recovery.outbox_6
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
-        select new.server_epoch, 'app.task', v_kind, 'task.changed', recovery._stale_value(5, 'key', new.*), (recovery._stale_value(5, 'group', new.*))::text,
+        select new.server_epoch, 'app.task', v_kind, 'task.changed', recovery._stale_value(6, 'key', new.*), (recovery._stale_value(6, 'group', new.*))::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', d.old, d.new
         from recovery.server as s
-        cross join lateral recovery._json_difference(recovery._stale_value(5, 'image', old.*)::jsonb, recovery._stale_value(5, 'image', new.*)::jsonb) as d
+        cross join lateral recovery._json_difference(recovery._stale_value(6, 'image', old.*)::jsonb, recovery._stale_value(6, 'image', new.*)::jsonb) as d
         where s.epoch = new.server_epoch and s.ended is null and s.pending is null and s.drain_until is null;
     end if;
     if not found then
@@ -1034,11 +1034,11 @@ begin
         if not v_old and not v_new then
             return null;
         end if;
-        insert into recovery.outbox_5
+        insert into recovery.outbox_6
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
-        select new.server_epoch, 'app.task', v_kind, 'task.changed', recovery._stale_value(5, 'key', new.*), (recovery._stale_value(5, 'group', new.*))::text,
+        select new.server_epoch, 'app.task', v_kind, 'task.changed', recovery._stale_value(6, 'key', new.*), (recovery._stale_value(6, 'group', new.*))::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', d.old, d.new
-        from recovery._json_difference(recovery._stale_value(5, 'image', old.*)::jsonb, recovery._stale_value(5, 'image', new.*)::jsonb) as d;
+        from recovery._json_difference(recovery._stale_value(6, 'image', old.*)::jsonb, recovery._stale_value(6, 'image', new.*)::jsonb) as d;
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
            - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then

@@ -40,7 +40,7 @@ a1 as materialized (
     group by u.owner, 2, case when u.same then u.place / 100 else -1 - u.place end
 ),
 e as (
-    insert into recovery.outbox_5
+    insert into recovery.outbox_6
         (at, server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new, keys, group_keys)
     select ($1).written, x.owner, x.watch, x.kind, x.topic, x.key, x.grp,
            ($1).reason, ($1).detector, x.old, x.new, x.keys, x.grps
@@ -113,7 +113,7 @@ a1 as materialized (
     group by u.owner, 2, case when u.same then u.place / 100 else -1 - u.place end
 ),
 e as (
-    insert into recovery.outbox_5
+    insert into recovery.outbox_6
         (at, server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new, keys, group_keys)
     select ($1).written, x.owner, x.watch, x.kind, x.topic, x.key, x.grp,
            ($1).reason, ($1).detector, x.old, x.new, x.keys, x.grps
@@ -159,7 +159,7 @@ u1 as (
               jsonb_build_object('server_epoch', r.server_epoch) as new
 ),
 e as (
-    insert into recovery.outbox_5
+    insert into recovery.outbox_6
         (at, server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new, keys, group_keys)
     select ($1).written, x.owner, x.watch, x.kind, x.topic, x.key, x.grp,
            ($1).reason, ($1).detector, x.old, x.new, x.keys, x.grps
@@ -229,7 +229,7 @@ a1 as materialized (
     group by u.owner, 2, case when u.same then u.place / 100 else -1 - u.place end
 ),
 e as (
-    insert into recovery.outbox_5
+    insert into recovery.outbox_6
         (at, server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new, keys, group_keys)
     select ($1).written, x.owner, x.watch, x.kind, x.topic, x.key, x.grp,
            ($1).reason, ($1).detector, x.old, x.new, x.keys, x.grps

@@ -5,7 +5,7 @@
 begin
     if recovery._has_names('<table>'::regclass, 'column error, column id, column note, column started, column status') then
 declare
-    v_move constant text := 'recovery.move_5_' || pg_trigger_depth();
+    v_move constant text := 'recovery.move_6_' || pg_trigger_depth();
 begin
     new.server_epoch := case when ((new.status = 'running'::text)) is true then coalesce(
         new.server_epoch, nullif(current_setting('recovery.server_epoch', true), '')::bigint) end;
@@ -14,15 +14,15 @@ end;
     end if;
     -- A name that stands above has changed, and recovery._follow_watch has not come yet.
     begin
-        if recovery._stale_value(5, 'open', new.*) is null then
+        if recovery._stale_value(6, 'open', new.*) is null then
             new.server_epoch := coalesce(
                 new.server_epoch, nullif(current_setting('recovery.server_epoch', true), '')::bigint);
             return new;
         end if;
 declare
-    v_move constant text := 'recovery.move_5_' || pg_trigger_depth();
+    v_move constant text := 'recovery.move_6_' || pg_trigger_depth();
 begin
-    new.server_epoch := case when (recovery._stale_value(5, 'open', new.*)::boolean) is true then coalesce(
+    new.server_epoch := case when (recovery._stale_value(6, 'open', new.*)::boolean) is true then coalesce(
         new.server_epoch, nullif(current_setting('recovery.server_epoch', true), '')::bigint) end;
     return new;
 end;
@@ -75,7 +75,7 @@ end;
     end if;
     -- A name that stands above has changed, and recovery._follow_watch has not come yet.
     begin
-        if recovery._stale_value(5, 'open', new.*) is null then
+        if recovery._stale_value(6, 'open', new.*) is null then
             new.server_epoch := coalesce(
                 new.server_epoch, old.server_epoch, nullif(current_setting('recovery.server_epoch', true), '')::bigint);
             return new;
@@ -84,14 +84,14 @@ declare
     v_writer constant bigint := nullif(current_setting('recovery.server_epoch', true), '')::bigint;
     v_opens  boolean;
 begin
-    if (recovery._stale_value(5, 'open', old.*)::boolean) is true then
+    if (recovery._stale_value(6, 'open', old.*)::boolean) is true then
         -- The NULL of an ORM that has not seen who owns the row says nothing.
         if new.server_epoch is null and v_writer is not null then
             new.server_epoch := old.server_epoch;
         end if;
         return new;
     end if;
-    v_opens := (recovery._stale_value(5, 'open', new.*)::boolean) is true;
+    v_opens := (recovery._stale_value(6, 'open', new.*)::boolean) is true;
     if old.server_epoch < 0 then
         perform recovery._refuse_late_result(
             old.server_epoch, case when v_opens then new.server_epoch end, tg_relid);
@@ -127,7 +127,7 @@ end;
 begin
     if recovery._has_names('<table>'::regclass, 'column error, column id, column note, column started, column status') then
 declare
-    v_left constant text := 'recovery.left_5_' || pg_trigger_depth();
+    v_left constant text := 'recovery.left_6_' || pg_trigger_depth();
     v_was  constant boolean := ((old.status = 'running'::text)) is true;
 begin
     if not v_was then
@@ -136,7 +136,7 @@ begin
         if (case when old.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
                   and current_setting('transaction_isolation') = 'read committed'
                  then pg_advisory_xact_lock_shared(old.server_epoch) is not null end) then
-        insert into recovery.outbox_5
+        insert into recovery.outbox_6
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select old.server_epoch, 'app.job', 'deleted', 'job.changed', (old.id)::text, null,
                nullif(current_setting('recovery.reason', true), ''), 'writer', jsonb_build_object('error', old.error, 'status', old.status), null::jsonb
@@ -145,7 +145,7 @@ begin
         end if;
         if not found then
             perform recovery._fence_write(null, false);
-        insert into recovery.outbox_5
+        insert into recovery.outbox_6
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select old.server_epoch, 'app.job', 'deleted', 'job.changed', (old.id)::text, null,
                nullif(current_setting('recovery.reason', true), ''), 'writer', jsonb_build_object('error', old.error, 'status', old.status), null::jsonb;
@@ -164,8 +164,8 @@ end;
     -- A name that stands above has changed, and recovery._follow_watch has not come yet.
     begin
 declare
-    v_left constant text := 'recovery.left_5_' || pg_trigger_depth();
-    v_was  constant boolean := (recovery._stale_value(5, 'open', old.*)::boolean) is true;
+    v_left constant text := 'recovery.left_6_' || pg_trigger_depth();
+    v_was  constant boolean := (recovery._stale_value(6, 'open', old.*)::boolean) is true;
 begin
     if not v_was then
         perform recovery._fence_write(null, false);
@@ -173,19 +173,19 @@ begin
         if (case when old.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
                   and current_setting('transaction_isolation') = 'read committed'
                  then pg_advisory_xact_lock_shared(old.server_epoch) is not null end) then
-        insert into recovery.outbox_5
+        insert into recovery.outbox_6
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
-        select old.server_epoch, 'app.job', 'deleted', 'job.changed', recovery._stale_value(5, 'key', old.*), null,
-               nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(5, 'image', old.*)::jsonb, null::jsonb
+        select old.server_epoch, 'app.job', 'deleted', 'job.changed', recovery._stale_value(6, 'key', old.*), null,
+               nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(6, 'image', old.*)::jsonb, null::jsonb
         from recovery.server as s
         where s.epoch = old.server_epoch and s.ended is null and s.pending is null and s.drain_until is null;
         end if;
         if not found then
             perform recovery._fence_write(null, false);
-        insert into recovery.outbox_5
+        insert into recovery.outbox_6
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
-        select old.server_epoch, 'app.job', 'deleted', 'job.changed', recovery._stale_value(5, 'key', old.*), null,
-               nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(5, 'image', old.*)::jsonb, null::jsonb;
+        select old.server_epoch, 'app.job', 'deleted', 'job.changed', recovery._stale_value(6, 'key', old.*), null,
+               nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(6, 'image', old.*)::jsonb, null::jsonb;
         end if;
     end if;
     if not v_was then
@@ -207,16 +207,16 @@ end;
 end;
 
 -- app.job: index
-CREATE INDEX recovery_open_5 ON app.job USING btree (server_epoch, id) WHERE (status = 'running'::text);
+CREATE INDEX recovery_open_6 ON app.job USING btree (server_epoch, id) WHERE (status = 'running'::text);
 
 -- app.job: index
-CREATE INDEX recovery_started_5 ON app.job USING btree (started) WHERE ((status = 'running'::text) AND (started IS NOT NULL));
+CREATE INDEX recovery_started_6 ON app.job USING btree (started) WHERE ((status = 'running'::text) AND (started IS NOT NULL));
 
 -- app.job: insert
 begin
     if recovery._has_names('<table>'::regclass, 'column error, column id, column note, column started, column status') then
 declare
-    v_left constant text := 'recovery.was_5_' || pg_trigger_depth();
+    v_left constant text := 'recovery.was_6_' || pg_trigger_depth();
     v_was  jsonb;
     v_old  boolean;
     v_new  boolean;
@@ -228,7 +228,7 @@ begin
     if (case when new.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
               and current_setting('transaction_isolation') = 'read committed'
              then pg_advisory_xact_lock_shared(new.server_epoch) is not null end) then
-        insert into recovery.outbox_5
+        insert into recovery.outbox_6
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'app.job', 'opened', 'job.changed', (new.id)::text, null,
                nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, jsonb_build_object('error', new.error, 'status', new.status)
@@ -237,7 +237,7 @@ begin
     end if;
     if not found then
         perform recovery._fence_write(new.server_epoch, true);
-        insert into recovery.outbox_5
+        insert into recovery.outbox_6
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'app.job', 'opened', 'job.changed', (new.id)::text, null,
                nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, jsonb_build_object('error', new.error, 'status', new.status);
@@ -252,31 +252,31 @@ end;
     -- A name that stands above has changed, and recovery._follow_watch has not come yet.
     begin
 declare
-    v_left constant text := 'recovery.was_5_' || pg_trigger_depth();
+    v_left constant text := 'recovery.was_6_' || pg_trigger_depth();
     v_was  jsonb;
     v_old  boolean;
     v_new  boolean;
     v_kind text;
 begin
-    if not ((recovery._stale_value(5, 'open', new.*)::boolean) is true) then
+    if not ((recovery._stale_value(6, 'open', new.*)::boolean) is true) then
         return null;
     end if;
     if (case when new.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
               and current_setting('transaction_isolation') = 'read committed'
              then pg_advisory_xact_lock_shared(new.server_epoch) is not null end) then
-        insert into recovery.outbox_5
+        insert into recovery.outbox_6
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
-        select new.server_epoch, 'app.job', 'opened', 'job.changed', recovery._stale_value(5, 'key', new.*), null,
-               nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, recovery._stale_value(5, 'image', new.*)::jsonb
+        select new.server_epoch, 'app.job', 'opened', 'job.changed', recovery._stale_value(6, 'key', new.*), null,
+               nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, recovery._stale_value(6, 'image', new.*)::jsonb
         from recovery.server as s
         where s.epoch = new.server_epoch and s.ended is null and s.pending is null and s.drain_until is null;
     end if;
     if not found then
         perform recovery._fence_write(new.server_epoch, true);
-        insert into recovery.outbox_5
+        insert into recovery.outbox_6
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
-        select new.server_epoch, 'app.job', 'opened', 'job.changed', recovery._stale_value(5, 'key', new.*), null,
-               nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, recovery._stale_value(5, 'image', new.*)::jsonb;
+        select new.server_epoch, 'app.job', 'opened', 'job.changed', recovery._stale_value(6, 'key', new.*), null,
+               nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, recovery._stale_value(6, 'image', new.*)::jsonb;
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
            - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
@@ -294,25 +294,25 @@ end;
 end;
 
 -- app.job: trigger
-CREATE TRIGGER recovery_10_insert AFTER INSERT ON app.job FOR EACH ROW WHEN ((new.status = 'running'::text)) EXECUTE FUNCTION recovery.watch_5_insert();
+CREATE TRIGGER recovery_10_insert AFTER INSERT ON app.job FOR EACH ROW WHEN ((new.status = 'running'::text)) EXECUTE FUNCTION recovery.watch_6_insert();
 
 -- app.job: trigger
-CREATE TRIGGER recovery_20_update AFTER UPDATE OF status, server_epoch ON app.job FOR EACH ROW WHEN (((CURRENT_USER <> 'recovery_runner_postgres'::name) OR (pg_trigger_depth() > 0))) EXECUTE FUNCTION recovery.watch_5_update();
+CREATE TRIGGER recovery_20_update AFTER UPDATE OF status, server_epoch ON app.job FOR EACH ROW WHEN (((CURRENT_USER <> 'recovery_runner_postgres'::name) OR (pg_trigger_depth() > 0))) EXECUTE FUNCTION recovery.watch_6_update();
 
 -- app.job: trigger
-CREATE TRIGGER recovery_30_delete AFTER DELETE ON app.job FOR EACH ROW WHEN (((old.status = 'running'::text) OR (current_setting('recovery.server_epoch'::text, true) <> ''::text))) EXECUTE FUNCTION recovery.watch_5_delete();
+CREATE TRIGGER recovery_30_delete AFTER DELETE ON app.job FOR EACH ROW WHEN (((old.status = 'running'::text) OR (current_setting('recovery.server_epoch'::text, true) <> ''::text))) EXECUTE FUNCTION recovery.watch_6_delete();
 
 -- app.job: trigger
-CREATE TRIGGER recovery_40_truncate BEFORE TRUNCATE ON app.job FOR EACH STATEMENT EXECUTE FUNCTION recovery.watch_5_truncate();
+CREATE TRIGGER recovery_40_truncate BEFORE TRUNCATE ON app.job FOR EACH STATEMENT EXECUTE FUNCTION recovery.watch_6_truncate();
 
 -- app.job: trigger
-CREATE TRIGGER zz_recovery_10_insert BEFORE INSERT ON app.job FOR EACH ROW WHEN (((new.status = 'running'::text) IS DISTINCT FROM (new.server_epoch IS NOT NULL))) EXECUTE FUNCTION recovery.watch_5_before_insert();
+CREATE TRIGGER zz_recovery_10_insert BEFORE INSERT ON app.job FOR EACH ROW WHEN (((new.status = 'running'::text) IS DISTINCT FROM (new.server_epoch IS NOT NULL))) EXECUTE FUNCTION recovery.watch_6_before_insert();
 
 -- app.job: trigger
-CREATE TRIGGER zz_recovery_20_update BEFORE UPDATE ON app.job FOR EACH ROW WHEN (((old.status = 'running'::text) IS NOT TRUE)) EXECUTE FUNCTION recovery.watch_5_before_update();
+CREATE TRIGGER zz_recovery_20_update BEFORE UPDATE ON app.job FOR EACH ROW WHEN (((old.status = 'running'::text) IS NOT TRUE)) EXECUTE FUNCTION recovery.watch_6_before_update();
 
 -- app.job: trigger
-CREATE TRIGGER zz_recovery_25_null BEFORE UPDATE OF server_epoch ON app.job FOR EACH ROW WHEN (((new.server_epoch IS NULL) AND (old.server_epoch IS NOT NULL) AND (old.status = 'running'::text) AND ((CURRENT_USER <> 'recovery_runner_postgres'::name) OR (pg_trigger_depth() > 0)))) EXECUTE FUNCTION recovery.watch_5_before_update();
+CREATE TRIGGER zz_recovery_25_null BEFORE UPDATE OF server_epoch ON app.job FOR EACH ROW WHEN (((new.server_epoch IS NULL) AND (old.server_epoch IS NOT NULL) AND (old.status = 'running'::text) AND ((CURRENT_USER <> 'recovery_runner_postgres'::name) OR (pg_trigger_depth() > 0)))) EXECUTE FUNCTION recovery.watch_6_before_update();
 
 -- app.job: truncate
 begin
@@ -325,7 +325,7 @@ begin
     end if;
     begin
         perform pg_current_xact_id();  -- before the event's id: see recovery._settled
-        execute replace('        insert into recovery.outbox_5
+        execute replace('        insert into recovery.outbox_6
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select r.server_epoch, ''app.job'', ''deleted'', ''job.changed'', (r.id)::text, null,
                nullif(current_setting(''recovery.reason'', true), ''''), ''writer'', jsonb_build_object(''error'', r.error, ''status'', r.status), null::jsonb
@@ -337,7 +337,7 @@ begin
     exception when others then
         raise warning 'recovery: the rows of % that were open leave no event: %', tg_relid::regclass, sqlerrm;
         begin
-            insert into recovery.outbox_5 (watch, kind, topic, key, reason, detector, new)
+            insert into recovery.outbox_6 (watch, kind, topic, key, reason, detector, new)
             values ('app.job', 'gap', 'job.changed', '', 'truncated', 'writer',
                 jsonb_build_object('why', 'truncated', 'table', tg_relid::regclass::text));
         exception when others then
@@ -357,11 +357,11 @@ begin
     end if;
     begin
         perform pg_current_xact_id();  -- before the event's id: see recovery._settled
-        execute replace('        insert into recovery.outbox_5
+        execute replace('        insert into recovery.outbox_6
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
-        select r.server_epoch, ''app.job'', ''deleted'', ''job.changed'', recovery._stale_value(5, ''key'', r.*), null,
-               nullif(current_setting(''recovery.reason'', true), ''''), ''writer'', recovery._stale_value(5, ''image'', r.*)::jsonb, null::jsonb
-        from @TABLE@ as r where recovery._stale_value(5, ''open'', r.*)::boolean;', '@TABLE@', tg_relid::regclass::text);
+        select r.server_epoch, ''app.job'', ''deleted'', ''job.changed'', recovery._stale_value(6, ''key'', r.*), null,
+               nullif(current_setting(''recovery.reason'', true), ''''), ''writer'', recovery._stale_value(6, ''image'', r.*)::jsonb, null::jsonb
+        from @TABLE@ as r where recovery._stale_value(6, ''open'', r.*)::boolean;', '@TABLE@', tg_relid::regclass::text);
         get diagnostics v_told = row_count;
         if v_told > 0 then
             perform recovery._announce_written('deleted');
@@ -369,7 +369,7 @@ begin
     exception when others then
         raise warning 'recovery: the rows of % that were open leave no event: %', tg_relid::regclass, sqlerrm;
         begin
-            insert into recovery.outbox_5 (watch, kind, topic, key, reason, detector, new)
+            insert into recovery.outbox_6 (watch, kind, topic, key, reason, detector, new)
             values ('app.job', 'gap', 'job.changed', '', 'truncated', 'writer',
                 jsonb_build_object('why', 'truncated', 'table', tg_relid::regclass::text));
         exception when others then
@@ -403,7 +403,7 @@ begin
               and v_old <> v_new and (v_new or new.server_epoch = old.server_epoch)
               and current_setting('transaction_isolation') = 'read committed'
              then pg_advisory_xact_lock_shared(new.server_epoch) is not null end) then
-        insert into recovery.outbox_5
+        insert into recovery.outbox_6
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'app.job', v_kind, 'job.changed', (new.id)::text, null,
                nullif(current_setting('recovery.reason', true), ''), 'writer', jsonb_build_object('error', old.error, 'status', old.status), jsonb_build_object('error', new.error, 'status', new.status)
@@ -415,7 +415,7 @@ begin
         if not v_old and not v_new then
             return null;
         end if;
-        insert into recovery.outbox_5
+        insert into recovery.outbox_6
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'app.job', v_kind, 'job.changed', (new.id)::text, null,
                nullif(current_setting('recovery.reason', true), ''), 'writer', jsonb_build_object('error', old.error, 'status', old.status), jsonb_build_object('error', new.error, 'status', new.status);
@@ -430,8 +430,8 @@ end;
     -- A name that stands above has changed, and recovery._follow_watch has not come yet.
     begin
 declare
-    v_old  constant boolean := (recovery._stale_value(5, 'open', old.*)::boolean) is true;
-    v_new  constant boolean := (recovery._stale_value(5, 'open', new.*)::boolean) is true;
+    v_old  constant boolean := (recovery._stale_value(6, 'open', old.*)::boolean) is true;
+    v_new  constant boolean := (recovery._stale_value(6, 'open', new.*)::boolean) is true;
     v_kind text;
 begin
     if v_old and v_new and new.server_epoch is not distinct from old.server_epoch then
@@ -442,10 +442,10 @@ begin
               and v_old <> v_new and (v_new or new.server_epoch = old.server_epoch)
               and current_setting('transaction_isolation') = 'read committed'
              then pg_advisory_xact_lock_shared(new.server_epoch) is not null end) then
-        insert into recovery.outbox_5
+        insert into recovery.outbox_6
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
-        select new.server_epoch, 'app.job', v_kind, 'job.changed', recovery._stale_value(5, 'key', new.*), null,
-               nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(5, 'image', old.*)::jsonb, recovery._stale_value(5, 'image', new.*)::jsonb
+        select new.server_epoch, 'app.job', v_kind, 'job.changed', recovery._stale_value(6, 'key', new.*), null,
+               nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(6, 'image', old.*)::jsonb, recovery._stale_value(6, 'image', new.*)::jsonb
         from recovery.server as s
         where s.epoch = new.server_epoch and s.ended is null and s.pending is null and s.drain_until is null;
     end if;
@@ -454,10 +454,10 @@ begin
         if not v_old and not v_new then
             return null;
         end if;
-        insert into recovery.outbox_5
+        insert into recovery.outbox_6
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
-        select new.server_epoch, 'app.job', v_kind, 'job.changed', recovery._stale_value(5, 'key', new.*), null,
-               nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(5, 'image', old.*)::jsonb, recovery._stale_value(5, 'image', new.*)::jsonb;
+        select new.server_epoch, 'app.job', v_kind, 'job.changed', recovery._stale_value(6, 'key', new.*), null,
+               nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(6, 'image', old.*)::jsonb, recovery._stale_value(6, 'image', new.*)::jsonb;
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
            - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then

@@ -55,6 +55,17 @@ class Store:
         state = {"status": "running", "input": {"command": "ls"}, "time": {"start": START}, **more}
         return self.part(id_, message, session, at, type="tool", tool=tool, callID=id_, state=state)
 
+    def turn(self, id_: str, *content: Any, session: str = "ses_1", **more: Any) -> str:
+        """A message of opencode 2: of an assistant and in flight, unless `more` says otherwise."""
+        kind = more.pop("type", "assistant")
+        more = {"time": {"created": self.time}, **more}
+        if kind == "assistant":
+            more = {"agent": "build", "content": list(content), **more}
+        self._insert(
+            "session_message", None, id=id_, session_id=session, type=kind, seq=self.time, data=more
+        )
+        return id_
+
     def text(self, id_: str, message: str = "msg_1", session: str = "ses_1", **more: Any) -> str:
         """Text that is being streamed."""
         data = {"type": "text", "text": "so far", "time": {"start": START}, **more}

@@ -24,7 +24,10 @@ def test_row_02_a_running_tool_keeps_what_it_had(conn: Connection, store: Store)
         "input": {"command": "ls"},
         "title": "ls",
         "raw": "{",
-        "metadata": {"output": "a\n", "interrupted": True},
+        "metadata": {
+            "output": f"a\n\n\n<shell_metadata>\n{ERROR}\n</shell_metadata>",
+            "interrupted": True,
+        },
         "time": {"start": START},
     }
     assert end == rows(conn, "part")["prt_1"]["time_updated"]
@@ -254,3 +257,60 @@ def test_row_04_events_show_what_changed_and_no_content(conn: Connection, store:
     assert part["new"]["data"]["state"]["status"] == "error"
     assert "secret" not in str(part)
     assert "long" not in str(part)
+
+
+def block(words: str) -> str:
+    return f"<shell_metadata>\n{words}\n</shell_metadata>"
+
+
+@pytest.mark.parametrize(
+    ("given", "output"),
+    [
+        ({"output": "a"}, f"a\n\n{block(ERROR)}"),
+        ({"output": ""}, block(ERROR)),
+        ({"output": block("User aborted the command")}, None),
+        # Here opencode shows the model the tool's error.
+        ({"output": None}, ...),
+        ({"output": 5}, ...),
+        ({"output": {"a": "b"}}, ...),
+        ({}, ...),
+        ("text", ...),
+        (["output"], ...),
+        (None, ...),
+    ],
+)
+def test_row_37_the_model_is_told(conn: Connection, store: Store, given: Any, output: Any) -> None:
+    store.message("msg_1")
+    for tool in ("bash", "task"):
+        store.tool(f"prt_{tool}", tool=tool, metadata=given)
+    crash(conn)
+    for tool in ("bash", "task"):
+        state = data(conn, "part", f"prt_{tool}")["state"]
+        kept = given if isinstance(given, dict) else {}
+        if output is None:
+            output = f"{given['output']}\n\n{block(ERROR)}"
+        told = {} if output is ... else {"output": output}
+        assert state["metadata"] == {**kept, **told, "interrupted": True}
+        assert (state["status"], state["error"]) == ("error", ERROR)
+
+
+def test_row_37_by_every_way_of_closing(conn: Connection, store: Store) -> None:
+    store.message("msg_1")
+    store.tool("prt_1", metadata={"output": "a"})
+    conn.execute("select recovery.close('prt_1', 'by_hand', 'agent.part')")
+    state = data(conn, "part", "prt_1")["state"]
+    assert state["error"] == "Tool execution was interrupted (by hand)"
+    assert state["metadata"]["output"] == f"a\n\n{block(state['error'])}"
+
+
+def test_row_37_events_show_what_the_model_is_told_and_no_more(
+    conn: Connection, store: Store
+) -> None:
+    store.message("msg_1")
+    store.tool("prt_1", metadata={"output": "long " * 100_000})
+    seen = last_event(conn)
+    crash(conn)
+    part = events(conn, seen)[0]
+    assert part["new"]["data"]["state"]["metadata"]["output"] == block(ERROR)
+    assert "long" not in str(part)
+    assert len(str(part)) < 2000

@@ -202,7 +202,8 @@ def test_a_hold_is_shown_as_waiting(conn: Connection, store: Store) -> None:
     assert value(conn, "select sum(waiting) from recovery.watch_status") == 0
     hold(conn, store, "prt_1")
     assert dict(conn.execute("select watch, waiting from recovery.watch_status").fetchall()) == {
-        "agent.hold": 0, "agent.part": 1, "agent.message": 1, "agent.session": 0}  # fmt: skip
+        "agent.hold": 0, "agent.part": 1, "agent.message": 1, "agent.session": 0,
+        "agent.session_message": 0}  # fmt: skip
 
 
 def test_row_16_idle_child_sessions(conn: Connection, store: Store) -> None:
@@ -270,7 +271,12 @@ def test_row_21_a_finished_childs_result_is_kept(conn: Connection, store: Store)
                     where session_id = 'ses_2'""")  # fmt: skip
     crash(conn)
     metadata = rows(conn, "part")["prt_task"]["data"]["state"]["metadata"]
-    assert metadata == {"sessionId": "ses_2", "result": "the answer is 42", "interrupted": True}
+    told = "<shell_metadata>\nTool execution was interrupted (server restart)\n</shell_metadata>"
+    assert metadata == {
+        "sessionId": "ses_2",
+        "output": f"the answer is 42\n\n{told}",
+        "interrupted": True,
+    }
 
 
 def test_row_21_a_child_that_was_interrupted_too_has_none(conn: Connection, store: Store) -> None:
