@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -85,6 +87,7 @@ def plan(
     path: str | Path,
     *,
     sessions: Iterable[str] = (),
+    cluster: Cluster | None = None,
     progress: Progress = lambda step, done, of: None,
 ) -> Plan:
     """Loads the store into a PostgreSQL of its own, boots there, and reads what that closed.
@@ -92,6 +95,7 @@ def plan(
     Args:
         path: of ``opencode.db``; it is only read.
         sessions: ids; only these are closed, with the sessions below them. None: all.
+        cluster: that runs, to use instead of one of its own; a database is made in it, and dropped.
         progress: called now and then.
 
     Raises:
@@ -107,14 +111,11 @@ def plan(
         known = _sessions(store)
         wanted = _with_children(known, sessions)
         progress("starting PostgreSQL", 0, 0)
-        with Cluster() as cluster:
-            dsn = cluster.create_database("store")
-            schema.upgrade(dsn)
-            with psycopg.connect(dsn, autocommit=True) as conn:
-                progress("reading the store", 0, 0)
-                done = import_store(conn, path, owner=_OWNER)
-                progress("closing", 0, 0)
-                before, after = _close(conn)
+        with _database(cluster) as dsn, psycopg.connect(dsn, autocommit=True) as conn:
+            progress("reading the store", 0, 0)
+            done = import_store(conn, path, owner=_OWNER)
+            progress("closing", 0, 0)
+            before, after = _close(conn)
         found = Plan(path, done)
         keys = [key for key, row in before.items() if _session_of(key, row) in wanted]
         texts = _texts(store, keys, before)
@@ -129,6 +130,20 @@ def plan(
             " opencode wrote last is only there"
         )
     return found
+
+
+@contextmanager
+def _database(cluster: Cluster | None) -> Iterator[str]:
+    """A new database with the schema; it is gone afterwards."""
+    with nullcontext(cluster) if cluster is not None else Cluster() as found:
+        name = f"opencode_{secrets.token_hex(4)}"
+        dsn = found.create_database(name)
+        try:
+            schema.upgrade(dsn)
+            yield dsn
+        finally:
+            if cluster is not None:
+                found.drop_database(name)
 
 
 def _close(conn: psycopg.Connection[Any]) -> tuple[_Rows, _Rows]:

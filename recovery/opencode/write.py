@@ -14,13 +14,14 @@ import secrets
 import sqlite3
 import string
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from recovery.opencode.edits import apply, sqlite_call
+from recovery.opencode.edits import apply, json_text, sqlite_call
+from recovery.opencode.events import EVENTS
 from recovery.opencode.file import NotAStore, decode
 from recovery.opencode.holders import Holder, holders
 from recovery.opencode.plan import Change, Plan, Progress
@@ -252,54 +253,31 @@ class _Log:
         self._number = 0
 
     def append(self, change: Change, text: str | None) -> None:
-        """Appends the event of a change, if the session has any."""
-        event = _EVENTS.get(change.table)
-        if event is None or text is None or not self._is_kept:
+        """Appends what a change means to the other instances, if the session has a log."""
+        tell = EVENTS.get(change.table)
+        if tell is None or text is None or not self._is_kept:
             return
-        row = self._db.execute(
-            "update event_sequence set seq = seq + 1 where aggregate_id = ? returning seq",
-            [change.session],
-        ).fetchone()
-        if row is None:
-            return
-        type_, data = event(self._db, change, text, self._now)
-        self._db.execute(
-            "insert into event (id, aggregate_id, seq, type, data)"
-            " values (?, ?, ?, ?, cast(? as text))",
-            [self._id(), change.session, row[0], type_, data.encode("utf-8", "surrogateescape")],
-        )
-        self.appended += 1
+        row = dict(zip(tell.columns, self._row(change, tell.columns), strict=True))
+        for type_, data in tell.events(change, json.loads(text), row, self._now):
+            found = self._db.execute(
+                "update event_sequence set seq = seq + 1 where aggregate_id = ? returning seq",
+                [change.session],
+            ).fetchone()
+            if found is None:
+                return
+            self._db.execute(
+                "insert into event (id, aggregate_id, seq, type, data) values (?, ?, ?, ?, ?)",
+                [self._id(), change.session, found[0], type_, json_text(data)],
+            )
+            self.appended += 1
+
+    def _row(self, change: Change, columns: Sequence[str]) -> Sequence[Any]:
+        names = ", ".join(("id", *columns))
+        row = self._db.execute(f'select {names} from "{change.table}" where id = ?', [change.id])
+        return list(row.fetchone())[1:]
 
     def _id(self) -> str:
         """As opencode makes them: the time in 12 digits, which wrap, and 14 letters by chance."""
         self._number += 1
         moment = (self._now * 0x1000 + self._number) & 0xFFFF_FFFF_FFFF
         return f"evt_{moment:012x}" + "".join(secrets.choice(_LETTERS) for _ in range(14))
-
-
-def _part_updated(db: sqlite3.Connection, change: Change, text: str, now: int) -> tuple[str, str]:
-    (message,) = db.execute("select message_id from part where id = ?", [change.id]).fetchone()
-    keys = {"id": change.id, "sessionID": change.session, "messageID": message}
-    body = f'{{"sessionID":{json.dumps(change.session)},"part":{_with(keys, text)},"time":{now}}}'
-    return "message.part.updated.1", body
-
-
-def _message_updated(
-    db: sqlite3.Connection, change: Change, text: str, now: int
-) -> tuple[str, str]:
-    keys = {"id": change.id, "sessionID": change.session}
-    return (
-        "message.updated.1",
-        f'{{"sessionID":{json.dumps(change.session)},"info":{_with(keys, text)}}}',
-    )
-
-
-def _with(keys: dict[str, str], text: str) -> str:
-    """The text of an object with keys before its own."""
-    return json.dumps(keys, separators=(",", ":"))[:-1] + "," + text.lstrip()[1:]
-
-
-_EVENTS: dict[str, Callable[[sqlite3.Connection, Change, str, int], tuple[str, str]]] = {
-    "part": _part_updated,
-    "message": _message_updated,
-}
