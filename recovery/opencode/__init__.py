@@ -14,7 +14,16 @@ The SQLite file is only read: neither it nor its ``-wal`` and ``-shm`` change.
 
 from __future__ import annotations
 
-from recovery.opencode.file import TABLES, NotAStore
-from recovery.opencode.store import Imported, Skipped, import_store, load_store
+from recovery.opencode.file import LATER, TABLES, NotAStore
+from recovery.opencode.store import Imported, Skipped, Unknown, import_store, load_store
 
-__all__ = ["TABLES", "Imported", "NotAStore", "Skipped", "import_store", "load_store"]
+__all__ = [
+    "LATER",
+    "TABLES",
+    "Imported",
+    "NotAStore",
+    "Skipped",
+    "Unknown",
+    "import_store",
+    "load_store",
+]

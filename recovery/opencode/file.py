@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-__all__ = ["TABLES", "NotAStore", "SQLiteStore", "decode", "is_alone", "opened"]
+__all__ = ["LATER", "TABLES", "NotAStore", "SQLiteStore", "decode", "is_alone", "opened"]
 
 #: In the order in which they are loaded, with the columns that a row can't do without.
 TABLES: Mapping[str, tuple[str, ...]] = {
     "session": ("id",),
     "message": ("id", "session_id", "data"),
     "part": ("id", "message_id", "session_id", "data"),
+}
+
+#: Of opencode 2, where they are there; the sessions of 2.0 beside those of 1.x.
+LATER: Mapping[str, tuple[str, ...]] = {
+    "session_v2": ("id",),
+    "session_message": ("id", "session_id", "type", "seq", "data"),
+    "session_input": ("id", "session_id", "prompt"),
 }
 
 
@@ -30,8 +38,11 @@ class SQLiteStore:
         self._db = db
         # Nobody sends heartbeats: it must outlast the import, or a sweep would end it.
         self.lease = timedelta(seconds=min(86_400, 15 + path.stat().st_size // 500_000))
+        of_2 = bool(self.columns("session_v2"))
         for table, required in TABLES.items():
             columns = self.columns(table)
+            if not columns and of_2:
+                continue
             if not columns:
                 raise NotAStore(
                     f"{path} has no table {table!r}: not a store of opencode 1.x, or a copy"
@@ -44,19 +55,48 @@ class SQLiteStore:
                 )
 
     def columns(self, table: str) -> list[str]:
-        return [row[1] for row in self._db.execute(f'pragma table_info("{table}")')]
+        return [row[1] for row in self._db.execute(f"pragma table_info({_quoted(table)})")]
 
-    def rows(self, table: str, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
-        names = ", ".join('"' + name.replace('"', '""') + '"' for name in columns)
-        # One snapshot for all tables: opened() began a transaction.
-        yield from self._db.execute(f'select {names} from "{table}" order by rowid')
+    def tables(self) -> list[str]:
+        """Those that hold rows."""
+        found = self._db.execute("select name from sqlite_master where type = 'table' order by 1")
+        names = [name for (name,) in found if not name.startswith("sqlite_")]
+        return [name for name in names if self.count(name, limit=1)]
 
-    def texts(self, table: str, ids: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-        """Column `data` of some rows, byte for byte; 30,000 ids at most."""
-        marks = ", ".join("?" * len(ids))
-        yield from self._db.execute(
-            f'select id, cast(data as blob) from "{table}" where id in ({marks})', ids
+    def count(self, table: str, limit: int = -1) -> int:
+        counted = self._db.execute(
+            f"select count(*) from (select 1 from {_quoted(table)} limit ?)", (limit,)
         )
+        return int(counted.fetchone()[0])
+
+    def rows(
+        self, table: str, columns: Sequence[str], sessions: Collection[str] | None = None
+    ) -> Iterator[tuple[Any, ...]]:
+        names = ", ".join(map(_quoted, columns))
+        only, values = "", tuple[str, ...]()
+        if sessions is not None:
+            of = "session_id" if "session_id" in self.columns(table) else "id"
+            only, values = f"where {of} in (select value from json_each(?))", (_json(sessions),)
+        # One snapshot for all tables: opened() began a transaction.
+        yield from self._db.execute(
+            f"select {names} from {_quoted(table)} {only} order by rowid", values
+        )
+
+    def texts(self, table: str, ids: Collection[str]) -> Iterator[tuple[str, bytes]]:
+        """Id and column `data` of some rows, byte for byte."""
+        yield from self._db.execute(
+            f"select id, cast(data as blob) from {_quoted(table)}"
+            " where id in (select value from json_each(?))",
+            (_json(ids),),
+        )
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _json(values: Collection[str]) -> str:
+    return json.dumps(list(values))
 
 
 @contextmanager

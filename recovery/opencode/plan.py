@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from recovery import calls, schema
 from recovery.demo.cluster import Cluster
 from recovery.errors import InvalidArgument
 from recovery.opencode.edits import Edit, differences
-from recovery.opencode.file import SQLiteStore, is_alone, opened
+from recovery.opencode.file import LATER, TABLES, SQLiteStore, is_alone, opened
 from recovery.opencode.store import Imported, import_store
 from recovery.opencode.where import default_path
 
@@ -25,8 +25,6 @@ __all__ = ["Change", "Plan", "Session", "Tool", "plan"]
 
 #: Name of the server that stands for the one which died.
 _OWNER = "opencode"
-
-_BATCH = 500
 
 _Rows = dict[tuple[str, str], dict[str, Any]]
 
@@ -109,19 +107,35 @@ def plan(
         raise FileNotFoundError(2, "no such file", str(path))
     with opened(path) as (store, _):
         known = _sessions(store)
+        sessions = list(sessions)
         wanted = _with_children(known, sessions)
         progress("starting PostgreSQL", 0, 0)
         with _database(cluster) as dsn, psycopg.connect(dsn, autocommit=True) as conn:
-            progress("reading the store", 0, 0)
-            done = import_store(conn, path, owner=_OWNER)
+            rows = {
+                table: store.count(table) for table in (*TABLES, *LATER) if store.columns(table)
+            }
+
+            def tell(table: str, count: int) -> None:
+                progress(f"reading {table}s", count, rows.get(table, 0))
+
+            done = import_store(
+                conn, path, owner=_OWNER, sessions=wanted if sessions else None, on_progress=tell
+            )
             progress("closing", 0, 0)
             before, after = _close(conn)
-        found = Plan(path, done)
+        found = Plan(
+            path,
+            done,
+            warnings=list(done.warnings),
+            unknown=[str(each) for each in done.unknown if each.in_flight],
+        )
         keys = [key for key, row in before.items() if _session_of(key, row) in wanted]
         texts = _texts(store, keys, before)
     for key in keys:
         change = _change(key, before[key], after[key], texts.get(key))
         if change is not None:
+            if change.table == "session":
+                change = replace(change, table=known[change.id]["table"])
             found.changes.append(change)
     found.sessions = _summary(known, [(key[0], before[key]) for key in keys])
     if is_alone(path) and (found.changes or path.resolve() != default_path().resolve()):
@@ -198,19 +212,22 @@ def _texts(
     for table, id_ in keys:
         if "data" in rows[table, id_]:
             by_table.setdefault(table, []).append(id_)
-    found = {}
-    for table, ids in by_table.items():
-        for start in range(0, len(ids), _BATCH):
-            for id_, text in store.texts(table, ids[start : start + _BATCH]):
-                found[table, id_] = text
-    return found
+    return {
+        (table, id_): text
+        for table, ids in by_table.items()
+        for id_, text in store.texts(table, ids)
+    }
 
 
 def _sessions(store: SQLiteStore) -> dict[str, dict[str, Any]]:
-    columns = [
-        c for c in ("id", "parent_id", "title", "directory") if c in store.columns("session")
-    ]
-    return {row[0]: dict(zip(columns, row, strict=True)) for row in store.rows("session", columns)}
+    """What is told of the sessions, and in which table each lies."""
+    found = {}
+    for table in ("session_v2", "session"):
+        there = store.columns(table)
+        columns = [name for name in ("id", "parent_id", "title", "directory") if name in there]
+        for row in store.rows(table, columns) if columns else ():
+            found[row[0]] = {**dict(zip(columns, row, strict=True)), "table": table}
+    return found
 
 
 def _with_children(

@@ -191,7 +191,7 @@ UNPINNED = {
         "shutdown",
         "sweep",
     )
-} | {"agent.object_of"}
+} | {"agent.interrupted", "agent.object_of", "agent.told"}
 
 
 def test_every_routine_pins_its_search_path(conn: Connection) -> None:
