@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+from rich.prompt import Confirm
 
 from recovery.cli import FAILED, IN_USE, USAGE, show
 from recovery.cli.choices import AsJson, DryRun
@@ -117,9 +118,14 @@ def _ask(found: Plan, doomed: list[Leftover]) -> None:
     what = [f"close {_count(found)}"] if found.changes else []
     if doomed:
         what.append(f"stop {_number(len(doomed), 'process', 'processes')}")
-    if not typer.confirm(" and ".join(what).capitalize() + "? A backup is made first."):
-        print("nothing was changed")
-        raise typer.Exit
+    question = " and ".join(what).capitalize() + "? A backup is made first."
+    try:
+        if Confirm.ask(question, default=False):
+            return
+    except EOFError:
+        print()
+    print("nothing was changed")
+    raise typer.Exit
 
 
 def _show_plan(found: Plan, left: list[Leftover], *, asked: bool) -> None:

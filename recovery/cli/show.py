@@ -273,7 +273,7 @@ def print_table(
 ) -> None:
     """A table; in a pipe aligned columns without borders, and nothing cut off."""
     if not rows:
-        console.print(otherwise + "\n")
+        console.print(otherwise + "\n", soft_wrap=True, markup=False)
         return
     table = Table(box=box.SIMPLE_HEAD if console.is_terminal else None, pad_edge=False)
     for name in columns:
