@@ -169,7 +169,7 @@ def terminal(home: Path, typed: bytes, *args: str) -> tuple[int, str]:
     if pid == 0:
         os.execve(COMMAND[0], [*COMMAND, *args], environment(home, TERM="xterm", COLUMNS="120"))
     shown, asked = b"", False
-    end = time.monotonic() + 120
+    end = time.monotonic() + 80
     while time.monotonic() < end:
         if select.select([master], [], [], 0.1)[0]:
             try:
@@ -180,6 +180,9 @@ def terminal(home: Path, typed: bytes, *args: str) -> tuple[int, str]:
         if b"[y/n]" in shown and not asked:
             asked = True
             os.write(master, typed)
+    else:
+        os.kill(pid, signal.SIGKILL)
+        pytest.fail(f"it did not end: {shown!r}")
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown.decode()
 
 
