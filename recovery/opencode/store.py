@@ -173,6 +173,8 @@ class _Memory:
 #: Where a store's tables go.
 _INTO = {"session_v2": "session"}
 
+_TIMES = ("time_created", "time_updated")
+
 
 def _load(
     conn: _Connection,
@@ -184,7 +186,7 @@ def _load(
     on_progress: Callable[[str, int], None] | None,
     unchanged: Callable[[], None],
 ) -> Imported:
-    done = Imported()
+    done = Imported(loaded=dict.fromkeys(TABLES, 0), present=dict.fromkeys(TABLES, 0))
     filled = set(source.tables())
     tables = [*TABLES, *(table for table in LATER if table in filled)]
     lacks: dict[str, list[str]] = {}
@@ -192,7 +194,7 @@ def _load(
         columns = source.columns(table)
         if lacking := [name for name in LATER[table] if name not in columns]:
             lacks[table] = lacking
-    tables = [table for table in tables if table not in lacks]
+    tables = [table for table in tables if table not in lacks and source.columns(table)]
     ours = {table: _target(conn, _INTO.get(table, table)) for table in tables}
     parents = _parents(source, tables)
     chosen = None if sessions is None else _chosen(parents, list(sessions))
@@ -209,13 +211,20 @@ def _load(
                 done.ignored[table] = extra
             if lacking := [n for n in ours[table] if n not in types and n != "server_epoch"]:
                 done.missing[table] = lacking
-            loader = _Loader(conn, table, target, types, list(parents), epoch_of, done, on_skip)
+            # A later opencode may keep its times elsewhere.
+            fill = [n for n in _TIMES if table in LATER and n in ours[table] and n not in types]
+            all_types = types | dict.fromkeys(fill, "bigint")
+            loader = _Loader(conn, table, target, all_types, list(parents), epoch_of, done, on_skip)
             # A session of 1.x may have its row in both tables.
             done_before = seen.get(target, set())
             rows = enumerate(source.rows(table, list(types), chosen), start=1)
             count = 0
             while batch := list(islice(rows, _BATCH)):
-                loader.load([row for row in batch if row[1][loader.id] not in done_before])
+                loader.load(
+                    (row, (*values, *[0] * len(fill)))
+                    for row, values in batch
+                    if values[loader.id] not in done_before
+                )
                 count += len(batch)
                 if on_progress is not None:
                     on_progress(table, count)
