@@ -149,6 +149,30 @@ def test_row_39_what_finished_since_is_never_closed(conn: Connection, old: Path)
     assert set(statuses) == {"completed"}
 
 
+def test_row_39_what_began_again_is_the_present_owners(conn: Connection, old: Path) -> None:
+    first = opencode.import_store(conn, old).epochs["opencode"]
+    open_ = [id_ for id_, p in stores.read(conn)["part"].items() if '"running"' in json.dumps(p)]
+    finish(old)
+    opencode.import_store(conn, old)
+    settle(conn)
+    edit(
+        old,
+        "update part set time_updated = time_updated + 9,"
+        " data = json_set(data, '$.state.status', 'running')"
+        " where json_extract(data, '$.state.output') = 'done'",
+    )
+    done = opencode.import_store(conn, old)
+    assert done.updated == {"part": 2}
+    assert done.epochs["opencode"] > first
+    owners = conn.execute(
+        "select id, server_epoch from agent.part where id = any(%s)", [open_]
+    ).fetchall()
+    assert sorted(owners) == sorted((id_, done.epochs["opencode"]) for id_ in open_)
+    settle(conn)
+    parts = stores.read(conn)["part"]
+    assert {parts[id_]["data"]["state"]["status"] for id_ in open_} == {"error"}
+
+
 @pytest.mark.parametrize("told", [True, False], ids=["events", "no events any more"])
 def test_row_39_what_was_closed_here_stays(conn: Connection, old: Path, told: bool) -> None:
     opencode.import_store(conn, old)
