@@ -67,7 +67,13 @@ class Agent(Shape):
     """
 
     filters: ClassVar[Mapping[str, str]] = {"session": "group"}
-    watches = ("agent.part", "agent.message", "agent.session", "agent.hold")
+    watches = (
+        "agent.part",
+        "agent.message",
+        "agent.session_message",
+        "agent.session",
+        "agent.hold",
+    )
 
     async def render(self, events: Sequence[Event], run: Run) -> dict[int, str | None]:
         wanted = [row for event in events if (row := _row(event)) is not None]
@@ -128,6 +134,15 @@ def _message(event: Event, row: str | None) -> tuple[str, str]:
     return "message.updated", f'{{"sessionID": {_json(event.group)}, "info": {row}}}'
 
 
+def _session_message(event: Event, row: str | None) -> tuple[str, str]:
+    """opencode 2 tells each step of a turn; here it is the whole turn, as its API shows it."""
+    if row is None:
+        gone = {"sessionID": event.group, "messageID": event.key}
+        return "session.message.removed", _json(gone)
+    shown = f'{{"sessionID": {_json(event.group)}, "message": {row}}}'
+    return "session.message.updated", shown
+
+
 def _session(event: Event, row: str | None) -> tuple[str, str]:
     if row is None:
         return "session.deleted", _json({"sessionID": event.key, "info": {"id": event.key}})
@@ -143,6 +158,7 @@ def _hold(event: Event, row: str | None) -> tuple[str, str]:
 _SHOWN: Mapping[str, Callable[[Event, str | None], tuple[str, str]]] = {
     "agent.part": _part,
     "agent.message": _message,
+    "agent.session_message": _session_message,
     "agent.session": _session,
     "agent.hold": _hold,
 }

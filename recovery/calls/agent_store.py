@@ -13,10 +13,11 @@ Row = tuple[str, str]
 
 
 def rows(wanted: Sequence[Row]) -> Call[dict[Row, str]]:
-    """Parts, messages, sessions and holds as JSON, those that are there, in one statement.
+    """Parts, messages, turns, sessions and holds as JSON, those that are there, in one statement.
 
     Parts and messages as opencode shows them: their data with the ids; a part with the time of
-    its last change, ``{"part": …, "time": …}``. Sessions and holds: all columns.
+    its last change, ``{"part": …, "time": …}``; turns of opencode 2 with id and type. Sessions
+    and holds: all columns.
     """
 
     def ids(table: str) -> list[str]:
@@ -32,6 +33,10 @@ def rows(wanted: Sequence[Row]) -> Call[dict[Row, str]]:
         " else '{}' end || jsonb_build_object('id', m.id, 'sessionID', m.session_id))::text"
         " from agent.message as m where m.id = any(%(messages)s::text[])"
         " union all"
+        " select 'session_message', t.id, (case when jsonb_typeof(t.data) = 'object' then t.data"
+        " else '{}' end || jsonb_build_object('id', t.id, 'type', t.type))::text"
+        " from agent.session_message as t where t.id = any(%(turns)s::text[])"
+        " union all"
         " select 'session', s.id, to_jsonb(s)::text"
         " from agent.session as s where s.id = any(%(sessions)s::text[])"
         " union all"
@@ -40,6 +45,7 @@ def rows(wanted: Sequence[Row]) -> Call[dict[Row, str]]:
         {
             "parts": ids("part"),
             "messages": ids("message"),
+            "turns": ids("session_message"),
             "sessions": ids("session"),
             "holds": ids("hold"),
         },

@@ -278,7 +278,9 @@ def import_opencode(
     """Loads opencode's own SQLite file into schema agent.
 
     What was running when opencode died is then open work of the server OWNER, and is
-    closed by `recovery boot OWNER`, or by a sweep when the lease has run out.
+    closed by `recovery boot OWNER`, or by a sweep when the lease has run out. A second
+    import brings what has changed since. Ends with 2 if the store holds something that
+    this version does not know, and that may be in flight.
     """
     from recovery.opencode import import_store
 
@@ -291,7 +293,11 @@ def import_opencode(
             owners=owners,
             on_skip=lambda row: print(f"recovery: skipped {row}", file=sys.stderr, flush=True),
         )
+    for warning in done.warnings:
+        print(f"recovery: {warning}", file=sys.stderr, flush=True)
     show.imported(done, as_json)
+    if not done.understood:
+        raise typer.Exit(USAGE)
 
 
 @app.command()

@@ -66,18 +66,26 @@ def event(event: Event) -> str:
 def imported(done: Imported, as_json_: bool) -> None:
     """What an import did."""
     if as_json_:
-        as_json(asdict(done))
+        as_json({**asdict(done), "understood": done.understood})
         return
     print(", ".join(f"{name} has epoch {epoch}" for name, epoch in done.epochs.items()))
     for table, count in done.loaded.items():
-        there = done.present[table]
-        print(f"{table}: {count} loaded" + (f", {there} were there" if there else ""))
+        more = {
+            "were there": done.present[table],
+            "updated": done.updated.get(table, 0),
+            "kept as they were closed here": done.kept.get(table, 0),
+            "no longer in the store": len(done.vanished.get(table, ())),
+        }
+        words = "".join(f", {n} {what}" for what, n in more.items() if n)
+        print(f"{table}: {count} loaded{words}")
     if done.replaced:
         print(f"{done.replaced} characters that PostgreSQL can't hold became U+FFFD")
     for table, columns in done.ignored.items():
         print(f"{table}: columns left out: {', '.join(columns)}")
     for table, columns in done.missing.items():
         print(f"{table}: the store has no {', '.join(columns)}")
+    for unknown in done.unknown:
+        print(f"not known: {unknown}")
     if done.skipped:
         print(f"{len(done.skipped)} rows were skipped, see above")
     print("close what was running: " + ", ".join(f"recovery boot {name}" for name in done.epochs))

@@ -177,6 +177,8 @@ class _Memory:
 #: Where a store's tables go.
 _INTO = {"session_v2": "session"}
 
+_TIMES = ("time_created", "time_updated")
+
 
 def _load(
     conn: _Connection,
@@ -188,7 +190,7 @@ def _load(
     on_progress: Callable[[str, int], None] | None,
     unchanged: Callable[[], None],
 ) -> Imported:
-    done = Imported()
+    done = Imported(loaded=dict.fromkeys(TABLES, 0), present=dict.fromkeys(TABLES, 0))
     filled = set(source.tables())
     tables = [*TABLES, *(table for table in LATER if table in filled)]
     lacks: dict[str, list[str]] = {}
@@ -196,7 +198,7 @@ def _load(
         columns = source.columns(table)
         if lacking := [name for name in LATER[table] if name not in columns]:
             lacks[table] = lacking
-    tables = [table for table in tables if table not in lacks]
+    tables = [table for table in tables if table not in lacks and source.columns(table)]
     ours = {table: _target(conn, _INTO.get(table, table)) for table in tables}
     parents = _parents(source, tables)
     chosen = None if sessions is None else _chosen(parents, list(sessions))
@@ -213,13 +215,30 @@ def _load(
                 done.ignored[table] = extra
             if lacking := [n for n in ours[table] if n not in types and n != "server_epoch"]:
                 done.missing[table] = lacking
-            loader = _Loader(conn, table, target, types, list(parents), epoch_of, done, on_skip)
+            # A later opencode may keep its times elsewhere.
+            fill = [n for n in _TIMES if table in LATER and n in ours[table] and n not in types]
+            all_types = types | dict.fromkeys(fill, "bigint")
+            loader = _Loader(
+                conn,
+                table,
+                target,
+                all_types,
+                "server_epoch" in ours[table],
+                list(parents),
+                epoch_of,
+                done,
+                on_skip,
+            )
             # A session of 1.x may have its row in both tables.
             done_before = seen.get(target, set())
             rows = enumerate(source.rows(table, list(types), chosen), start=1)
             count = 0
             while batch := list(islice(rows, _BATCH)):
-                loader.load([row for row in batch if row[1][loader.id] not in done_before])
+                loader.load(
+                    (row, (*values, *[0] * len(fill)))
+                    for row, values in batch
+                    if values[loader.id] not in done_before
+                )
                 count += len(batch)
                 if on_progress is not None:
                     on_progress(table, count)
@@ -242,6 +261,7 @@ class _Loader:
         table: str,
         target: str,
         types: Mapping[str, str],
+        watched: bool,
         sessions: list[str],
         epoch_of: Callable[[str], int],
         done: Imported,
@@ -264,7 +284,7 @@ class _Loader:
         self._closed = calls.run(conn, _closings(target)) if self.before else {}
         for counts in (done.loaded, done.present):
             counts[table] = 0
-        self._merge = _merge(target, types)
+        self._merge = _merge(target, types, watched)
 
     def load(self, batch: Iterable[tuple[int, tuple[Any, ...]]]) -> None:
         """Loads a batch; what PostgreSQL refuses is searched for, reported and left out."""
@@ -380,7 +400,7 @@ class _Loader:
             self._on_skip(skipped)
 
 
-def _merge(table: str, types: Mapping[str, str]) -> sql.Composed:
+def _merge(table: str, types: Mapping[str, str], watched: bool) -> sql.Composed:
     """Loads a batch: how many were new, which were updated, how many are the same, which were kept.
 
     What differs and is newer here was changed here; so was what recovery has closed since and
@@ -395,6 +415,13 @@ def _merge(table: str, types: Mapping[str, str]) -> sql.Composed:
         if "time_updated" in types and table != "session"
         else "false and exists (select from closed)"
     )
+    # What goes on is the present owner's, whoever had it before.
+    owner = sql.SQL(
+        ", server_epoch = case when t.server_epoch is not null"
+        " then nullif(current_setting('recovery.server_epoch', true), '')::bigint end"
+        if watched
+        else ""
+    )
     return sql.SQL(
         "with given as (select * from unnest({arrays}) as g ({columns})),"
         " closed as (select * from unnest(%b::text[], %b::bigint[]) as c (id, at)),"
@@ -402,8 +429,8 @@ def _merge(table: str, types: Mapping[str, str]) -> sql.Composed:
         "  select g.*, t.id is not null as there, t.id is not null and {kept} as kept,"
         "         t.id is not null and ({mine}) is distinct from ({given}) as differs"
         "  from given as g left join agent.{table} as t on t.id = g.id),"
-        " updated as (update agent.{table} as t set ({columns}) = row({given}) from found as g"
-        "  where t.id = g.id and g.differs and not g.kept returning t.id),"
+        " updated as (update agent.{table} as t set ({columns}) = row({given}){owner}"
+        "  from found as g where t.id = g.id and g.differs and not g.kept returning t.id),"
         " inserted as (insert into agent.{table} ({columns}) select {given} from found as g"
         "  where not g.there on conflict do nothing returning id)"
         " select (select count(*) from inserted),"
@@ -415,6 +442,7 @@ def _merge(table: str, types: Mapping[str, str]) -> sql.Composed:
         arrays=sql.SQL(", ").join(sql.SQL(f"%b::{type_}[]") for type_ in types.values()),
         table=sql.Identifier(table),
         columns=columns,
+        owner=owner,
         mine=there,
         given=given,
         kept=kept,

@@ -14,7 +14,7 @@ import pytest
 from psycopg.types.json import Jsonb
 
 import recovery
-from agent_store import stores
+from agent_store import stores, turns
 from python.asgi.clients import Curl, Frame
 from python.asgi.conftest import Serve
 from recovery import calls, opencode
@@ -271,6 +271,39 @@ def test_a_malformed_row_is_shown_and_stops_nothing(
         }
         recovery.boot(dsn, "agent-1")
         curl.wait(lambda: _types(curl, "session.idle"), "idle")
+
+
+def test_row_38_turns_of_opencode_2(dsn: str, conn: Connection, serve: Serve) -> None:
+    """The whole turn, as its API shows it; then the session, as one of opencode 1."""
+    opencode.load_store(conn, {"message": [], "part": [], **turns.load()})
+    url = serve(Hub(dsn).agent_events(authorize=anyone))
+    with Curl(url) as curl:
+        curl.connected()
+        calls.run(conn, calls.server.boot("opencode", lease=timedelta(seconds=15)))
+        curl.wait(lambda: len(_types(curl, "session.idle")) == 3, "all are idle")
+        rows = turns.read(conn)
+        changed = _types(curl, "session.message.updated")
+        assert [f.data["properties"] for f in changed] == [
+            {
+                "sessionID": rows[id_]["session_id"],
+                "message": {**rows[id_]["data"], "id": id_, "type": "assistant"},
+            }
+            for id_ in (f.data["properties"]["message"]["id"] for f in changed)
+        ]
+        assert len(changed) == 3
+        epoch = recovery.boot(dsn, "agent-1").epoch
+        conn.execute(
+            "insert into agent.session_message"
+            " (id, session_id, type, seq, time_created, time_updated, data, server_epoch)"
+            " select 'msg_new', session_id, type, 9, 1, 1, '[]', %s"
+            " from agent.session_message where type = 'assistant' limit 1",
+            [epoch],
+        )
+        curl.wait(lambda: len(_types(curl, "session.message.updated")) == 4, "one is new")
+        [new] = _types(curl, "session.message.updated")[3:]
+        assert new.data["properties"]["message"] == {"id": "msg_new", "type": "assistant"}
+        conn.execute("delete from agent.session_message where id = 'msg_new'")
+        curl.wait(lambda: _types(curl, "session.message.removed"), "gone")
 
 
 def test_many_events_cost_one_look_up(dsn: str, conn: Connection, serve: Serve) -> None:

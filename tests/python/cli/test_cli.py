@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from agent_store import stores
+from agent_store import stores, turns
 from helpers import wait_for
 from recovery import _version, calls, opencode
 from recovery.cli import main as cli
@@ -426,6 +428,27 @@ def test_import_opencode_with_an_owner_map(dsn: str, conn: Connection, tmp_path:
         owners.write_text(content)
         args = ["import-opencode", FIXTURE, "--owner-map", str(owners), "--dsn", dsn]
         assert complaint in bad(USAGE, *args)
+
+
+def test_import_opencode_says_what_it_does_not_know(
+    dsn: str, conn: Connection, tmp_path: Path
+) -> None:
+    """Rows 38, 39: 2, if something that may be in flight would stay open."""
+    file = turns.build(tmp_path / "opencode.db")
+    assert "session_message: 8 loaded" in good("import-opencode", str(file), "--dsn", dsn)
+    db = sqlite3.connect(file, isolation_level=None)
+    db.execute("create table dream (status text)")
+    db.execute("insert into dream values ('done')")
+    assert "not known: table dream: 1 row\n" in good("import-opencode", str(file), "--dsn", dsn)
+    db.execute("update dream set status = 'running'")
+    db.execute("update session_message set time_updated = time_updated + 1 where type = 'user'")
+    db.close()
+    done = run("import-opencode", str(file), "--dsn", dsn)
+    assert done.returncode == USAGE
+    assert "not known: table dream: 1 row, maybe in flight" in done.stdout
+    assert "session_message: 0 loaded, 4 were there, 4 updated" in done.stdout
+    done = run("import-opencode", str(file), "--json", "--dsn", dsn)
+    assert (done.returncode, json.loads(done.stdout)["understood"]) == (USAGE, False)
 
 
 def test_import_opencode_refuses_what_is_no_store(dsn: str, conn: Connection) -> None:
