@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from agent_store import stores
+from agent_store import stores, turns
 from agent_store.stores import Time
 from python.opencode import sqlite_stores
 from recovery.demo.cluster import Cluster
@@ -506,3 +506,99 @@ def rows(path: Path) -> dict[str, Any]:
         for session, events in sqlite_stores.events(path, 0).items()
     }
     return found
+
+
+# opencode 2.
+
+
+@pytest.mark.parametrize("sessions", ["session", "session_v2"])
+def test_row_38_turns_of_opencode_2_are_closed_in_their_own_shape(
+    cluster: Cluster, tmp_path: Path, sessions: str
+) -> None:
+    store = turns.load()
+    path = turns.build(tmp_path / "opencode.db", store, sessions)
+    before = sqlite_stores.dump(path)
+    start = now()
+    found = plan(path, cluster=cluster)
+    assert len(found.changes) == 3
+    assert {s.id: [t.name for t in s.tools] for s in found.sessions} == {
+        "ses_dea6e4259ffeEQQD1HZ1qczyvI": ["bash", "bash"],
+        "ses_dea6e44c1ffeaR5LQRIpV2GJbD": [],
+        "ses_dea6e454cffe4YwSLekQl6RfZ7": ["bash"],
+    }
+    done = write(found)
+    assert (done.rows, done.left, done.events) == ({"session_message": 3}, [], 3)
+    when, data = Time(start, now()), texts(path, "session_message")
+    failed = {}
+    for row in store["session_message"]:
+        if turns.is_open(row):
+            assert json.loads(data[row["id"]]) == turns.closed(row, when)["data"]
+            for tool in row["data"]["content"]:
+                if tool["type"] == "tool" and tool["state"]["status"] == "running":
+                    failed[row["session_id"], row["id"], tool["id"]] = tool["provider"]
+        else:
+            assert data[row["id"]] == json.dumps(row["data"])
+    told = sqlite_stores.events(path, after=-1)
+    for session in {session for session, _, _ in failed}:
+        seq = next(s["seq"] for s in store["event_sequence"] if s["aggregate_id"] == session)
+        new = [event for event in told[session] if event[0] > seq]
+        assert [event[0] for event in new] == [seq + 1 + i for i in range(len(new))]
+        for _, type_, event in new:
+            assert type_ == "session.next.tool.failed.1"
+            assert event.pop("timestamp") == when
+            ids = event["sessionID"], event["assistantMessageID"], event["callID"]
+            assert event == {
+                **dict(zip(("sessionID", "assistantMessageID", "callID"), ids, strict=True)),
+                "error": turns.INTERRUPTED,
+                "provider": failed.pop(ids),
+            }
+    assert not failed
+    after = sqlite_stores.dump(path)
+    for table in before.keys() - {"session_message", "event", "event_sequence"}:
+        assert after[table] == before[table]
+    assert plan(path, cluster=cluster).changes == []
+
+
+def test_row_38_a_tool_whose_arguments_are_still_arriving_and_a_shell(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    store = turns.load()
+    path = turns.build(tmp_path / "opencode.db", store)
+    (message,) = [
+        row["id"]
+        for row in store["session_message"]
+        if turns.is_open(row) and row["session_id"] == "ses_dea6e454cffe4YwSLekQl6RfZ7"
+    ]
+    pending = '{"type":"tool","id":"call_p","name":"read","state":{"status":"pending","input":""},"time":{"created":5}}'
+    edit(
+        path,
+        "update session_message set data = json_set(data, '$.content[2]', json(?)) where id = ?",
+        pending,
+        message,
+    )
+    shell = '{"callID":"call_s","command":"make","output":"half","time":{"created":7}}'
+    edit(
+        path,
+        "insert into session_message values ('msg_shell', ?, 'shell', 99, 7, 7, ?)",
+        "ses_dea6e4b6cffeXjtuRPPVtKSixz",
+        shell,
+    )
+    assert write(plan(path, cluster=cluster)).left == []
+    data = texts(path, "session_message")
+    tool = json.loads(data[message])["content"][2]
+    assert tool["state"] == {
+        "status": "error",
+        "input": {},
+        "content": [],
+        "structured": {},
+        "error": turns.INTERRUPTED,
+    }
+    closed = json.loads(data["msg_shell"])
+    assert closed["output"].startswith("half\n\n<shell_metadata>\n")
+    assert list(closed["time"]) == ["created", "completed"]
+    (ended,) = (
+        event
+        for _, type_, event in sqlite_stores.events(path, -1)["ses_dea6e4b6cffeXjtuRPPVtKSixz"]
+        if type_ == "session.next.shell.ended.1"
+    )
+    assert (ended["callID"], ended["output"]) == ("call_s", closed["output"])
