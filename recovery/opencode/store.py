@@ -290,7 +290,7 @@ class _Loader:
         """Loads a batch; what PostgreSQL refuses is searched for, reported and left out."""
         by_epoch: dict[int, list[tuple[int, tuple[Any, ...]]]] = {}
         for row, values in batch:
-            ready = tuple(map(self._value, values, self._types.values()))
+            ready = tuple(self._ready(values))
             self.seen.add(ready[self.id])
             epoch = self._epoch_of(ready[self._session])
             by_epoch.setdefault(epoch, []).append((row, ready))
@@ -343,6 +343,16 @@ class _Loader:
             return values
         kept.add(id_)
         return (*values[:at], None, *values[at + 1 :])
+
+    def _ready(self, values: tuple[Any, ...]) -> Iterator[Any]:
+        for value, type_ in zip(values, self._types.values(), strict=True):
+            # Nearly all is plain, and this is asked of each value of a store.
+            if value is None or (
+                type(value) is str and value.isascii() and "\0" not in value and "\\u" not in value
+            ):
+                yield value
+            else:
+                yield self._value(value, type_)
 
     def _value(self, value: Any, type_: str) -> Any:
         """What PostgreSQL takes for a value of SQLite or of a parsed JSON file."""

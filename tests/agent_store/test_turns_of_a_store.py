@@ -339,3 +339,15 @@ def test_row_38_a_table_without_what_a_row_needs(conn: Connection, file: Path) -
     edit(file, "alter table session_message rename column seq to place")
     done = opencode.import_store(conn, file)
     assert done.unknown == [opencode.Unknown("table session_message without column seq", 8, True)]
+
+
+def test_progress_is_told_batch_by_batch(conn: Connection, old: Path) -> None:
+    edit(
+        old,
+        "insert into part with recursive n (i) as (select 1 union all select i + 1 from n"
+        " where i < 1500) select 'prt_' || i, message_id, session_id, time_created, time_updated,"
+        " data from n, (select * from part where data like '%step-start%' limit 1)",
+    )
+    told: list[tuple[str, int]] = []
+    opencode.import_store(conn, old, on_progress=lambda table, rows: told.append((table, rows)))
+    assert told == [("session", 2), ("message", 4), ("part", 1000), ("part", 1508)]
