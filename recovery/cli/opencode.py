@@ -165,8 +165,8 @@ def _show_done(
         if found.changes:
             print("nothing was changed")
     else:
-        rows = ", ".join(f"{count} of {table}" for table, count in written.rows.items())
-        print(f"closed {_count(found, written)} (rows: {rows or 'none'})")
+        rows = ", ".join(f"{count} in {table}" for table, count in written.rows.items())
+        print(f"closed {_count(found, written)}" + (f": {rows}" if rows else ""))
         print(f"backup: {written.backup}")
         for row in written.left:
             print(f"recovery: left as it is: {row}", file=sys.stderr)
