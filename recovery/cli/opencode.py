@@ -69,6 +69,9 @@ def repair(
     Exit codes: 0 done, or nothing to do; 1 it failed, or rows were left; 2 something in flight was
     not understood; 5 the store is in use.
     """
+    if sys.platform == "win32":
+        raise typer.BadParameter("there is no PostgreSQL to bring for Windows: run it in WSL")
+
     from recovery.opencode.leftovers import leftovers, stop
     from recovery.opencode.plan import plan
     from recovery.opencode.where import default_path

@@ -169,6 +169,15 @@ def test_the_wal_is_read_and_no_file_is_touched(conn: Connection, store: Path, k
     assert leftovers == (8,)
 
 
+def test_an_import_of_a_live_store_warns(conn: Connection, store: Path) -> None:
+    with writer(store) as process:
+        (warning,) = opencode.import_store(conn, store).warnings
+        assert f"in use by process {process.pid} " in warning
+        process.kill()
+        process.wait()
+        assert opencode.import_store(conn, store).warnings == []
+
+
 def test_a_bad_row_is_named_and_all_others_load(conn: Connection, store: Path) -> None:
     bad = "prt_1fc2c41b1001GXAkPgqoY35lbc"
     edit(store, "update part set data = :data where id = :id", id=bad, data='{"type": "step-start"')
