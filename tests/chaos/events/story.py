@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
+import os
 import random
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 
-from chaos.events.consumers import KINDS
+from brokers import Redis
 from chaos.events.verdict import Row, Verdict, judge, read
 from chaos.events.writers import SCHEMA, TABLES, finish_forgotten
 from helpers import wait_for
-from recovery.demo.cluster import Cluster
+from recovery.demo.cluster import Cluster, _free_port
 from tcp_proxy import Proxy
 
 HERE = Path(__file__).parent
+ROOT = HERE.parents[2]
+#: Ends a line that kill -9 has cut off.
+TORN = b"\0\n"
 #: What may happen, and how often.
 FAULTS = {
     "kill consumer": 8, "take over": 3, "cut consumers": 3, "freeze consumers": 2, "kill writers": 1,
     "cut writers": 2, "freeze writers": 1, "terminate": 3, "restart": 1, "crash": 1, "promote": 1,
+    "kill broker": 1,
 }  # fmt: skip
 #: Of the cluster of a story.
 SETTINGS = {
@@ -38,58 +44,100 @@ SETTINGS = {
 BOUND = 40.0
 
 
-class Consumer:
-    """A command that appends to a journal; started again when it ends."""
+@dataclass
+class Part:
+    """A process of a consumer, started again when it ends; what it prints goes to `prints`."""
 
-    def __init__(self, kind: str, dsn: str, folder: Path) -> None:
-        self.name = kind
-        self.journal = folder / f"{kind}.jsonl"
-        self._command = [
-            sys.executable,
-            str(HERE / "consumers.py"),
-            kind,
-            kind,
-            dsn,
-            str(self.journal),
-        ]
-        self._complaints = (folder / f"{kind}.log").open("ab")
-        self._process: subprocess.Popen[bytes] | None = None
+    command: list[str]
+    complaints: Path
+    env: dict[str, str] = field(default_factory=dict)
+    prints: Path | None = None
+
+    def __post_init__(self) -> None:
+        self.process: subprocess.Popen[bytes] | None = None
         self._old: list[subprocess.Popen[bytes]] = []
 
     def start(self) -> None:
         """If it does not run."""
-        if self._process is None or self._process.poll() is not None:
-            self._process = subprocess.Popen(
-                self._command,
+        if self.process is not None and self.process.poll() is None:
+            return
+        with (
+            self.complaints.open("ab") as errors,
+            (self.prints or self.complaints).open("ab") as out,
+        ):
+            if self.prints:
+                out.write(TORN)
+                out.flush()
+            self.process = subprocess.Popen(
+                self.command,
+                env={**os.environ, **self.env},
                 stdin=subprocess.DEVNULL,
-                stdout=self._complaints,
-                stderr=self._complaints,
+                stdout=out,
+                stderr=errors,
             )
+
+    def kill(self) -> None:
+        for process in (self.process, *self._old):
+            if process is not None:
+                process.kill()
+                process.wait()
+        self._old.clear()
+
+    def take_over(self) -> None:
+        """Another process begins while the old one still runs."""
+        if self.process is not None:
+            self._old.append(self.process)
+            self.process = None
+        self.start()
+
+
+@dataclass
+class Consumer:
+    """Processes that lead to a journal.
+
+    Attributes:
+        shared: whether a second process of the first part may begin to read as this consumer.
+        keeps: whether it keeps its position itself, so that the database keeps no events for it.
+    """
+
+    name: str
+    journal: Path
+    parts: list[Part]
+    shared: bool = False
+    keeps: bool = False
+
+    def start(self) -> None:
+        for part in self.parts:
+            part.start()
 
     def state(self) -> str:
         lines = self.journal.read_text().splitlines() if self.journal.exists() else []
-        process = self._process
-        return f"pid {process and process.pid}, ended {process and process.poll()}, {len(lines)} lines, {lines[-1:]}"
+        ended = [(part.process and part.process.pid, part.process and part.process.poll())
+                 for part in self.parts]  # fmt: skip
+        return f"pid and end {ended}, {len(lines)} lines, {lines[-1:]}"
 
     def reads(self) -> bool:
         return self.journal.exists() and self.journal.stat().st_size > 1000
 
-    def kill(self) -> None:
-        for process in (self._process, *self._old):
-            if process is not None:
-                process.send_signal(signal.SIGKILL)
-                process.wait()
-
-    def take_over(self) -> None:
-        """Another process begins to read as this consumer while the old one still does."""
-        if self._process is not None:
-            self._old.append(self._process)
-            self._process = None
-        self.start()
-
     def close(self) -> None:
-        self.kill()
-        self._complaints.close()
+        for part in self.parts:
+            part.kill()
+
+    def lines(self) -> list[dict[str, Any]]:
+        """What it was told."""
+        if not self.journal.exists():
+            return []
+        if self.name != "node":
+            return read([self.journal])
+        # What the example of the documentation prints.
+        found = []
+        for line in self.journal.read_text().split("\n")[:-1]:
+            if line and TORN.decode().strip("\n") not in line:
+                id_, kind, watch, key = line.split(" ", 3)
+                found.append(
+                    {"consumer": "node", "id": int(id_), "kind": kind, "watch": watch, "key": key}
+                )
+        return found
 
 
 class Story:
@@ -102,7 +150,14 @@ class Story:
     """
 
     def __init__(
-        self, cluster: Cluster, replica: Cluster | None, name: str, seed: int, seconds: float
+        self,
+        cluster: Cluster,
+        replica: Cluster | None,
+        name: str,
+        seed: int,
+        seconds: float,
+        *,
+        node_modules: Path | None = None,
     ) -> None:
         self.cluster, self.replica, self.name, self.seed, self.seconds = (
             cluster,
@@ -111,6 +166,7 @@ class Story:
             seed,
             seconds,
         )
+        self.node_modules = node_modules
         self.dice = random.Random(seed)
         self.done: list[str] = []
         self._ends = ExitStack()
@@ -132,11 +188,7 @@ class Story:
         self._front = self._ends.enter_context(Proxy(dsn))
         self._back = self._ends.enter_context(Proxy(dsn))
         self._side = self._ends.enter_context(Proxy((self.replica or self.cluster).dsn(self.name)))
-        self.consumers = [
-            Consumer(kind, self._side.dsn if kind == "standby" else self._front.dsn, self.folder)
-            for kind in KINDS
-            if self.replica or kind != "standby"
-        ]
+        self.consumers = self._make_consumers()
         for consumer in self.consumers:
             self._ends.callback(consumer.close)
         self._writers: subprocess.Popen[bytes] | None = None
@@ -146,6 +198,71 @@ class Story:
 
     def __exit__(self, *_: object) -> None:
         self._ends.close()
+
+    def _make_consumers(self) -> list[Consumer]:
+        """One of each kind; those that need what is not installed are left out, and named."""
+        front = self._front.dsn
+        ours = [str(HERE / "consumers.py")]
+
+        def journal(kind: str) -> Path:
+            return self.folder / f"{kind}.jsonl"
+
+        def part(kind: str, *command: str, env: dict[str, str] | None = None) -> Part:
+            path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+            return Part(
+                [sys.executable, *command],
+                self.folder / f"{kind}.log",
+                {"PYTHONPATH": path, **(env or {})},
+            )
+
+        def one(kind: str, place: str, *parts: Part, **options: bool) -> Consumer:
+            last = part(kind, *ours, kind, kind, place, str(journal(kind)))
+            return Consumer(kind, journal(kind), [*parts, last], **options)
+
+        found = [one(kind, front, shared=True) for kind in ("sync", "async", "sql", "exact")]
+        found += [one(kind, front, keeps=True) for kind in ("bus", "read", "page")]
+        if self.replica:
+            found.append(one("standby", self._side.dsn, keeps=True))
+        # A real server, and a client that goes from one to the next.
+        port = _free_port()
+        served = part(
+            "sse", "-m", "uvicorn", "--app-dir", str(ROOT / "tests/python/asgi"), "app:app",
+            "--port", str(port), "--log-level", "warning", "--timeout-graceful-shutdown", "1",
+            env={"RECOVERY_DSN": front},
+        )  # fmt: skip
+        found.append(one("sse", f"http://127.0.0.1:{port}/rows", served, keeps=True))
+        # A dispatcher, and a receiver.
+        port = _free_port()
+        with psycopg.connect(self.cluster.dsn(self.name), autocommit=True) as conn:
+            conn.execute(
+                "select recovery.add_webhook('hook', %s, p_after => 0, p_allow => '{127.0.0.1}',"
+                " p_timeout => '2 s', p_backoff => '0.1 s', p_max_backoff => '1 s', p_max_attempts => 100,"
+                " p_concurrency => 16)",
+                (f"http://127.0.0.1:{port}/",),
+            )
+        sent = part("webhook", "-m", "recovery.cli", "webhooks", "run", "--quiet", "--poll", "0.3",
+                    "--dsn", front)  # fmt: skip
+        found.append(one("webhook", str(port), sent, shared=True))
+        # A relay, a broker, and who reads there.
+        self.broker: Redis | None = None
+        if Redis.missing() is None:
+            self.broker = self._ends.enter_context(Redis())
+            relayed = part(
+                "broker", "-m", "recovery.cli", "relay", self.broker.url, "--subject=events.{watch}",
+                "--after=0", "--limit=200", env={"RECOVERY_DSN": front},
+            )  # fmt: skip
+            found.append(one("broker", self.broker.url, relayed, shared=True))
+        if self.node_modules is not None:
+            parts = urlsplit(front)
+            node = Part(
+                ["node", str(ROOT / "examples/consumers/consumer.js")],
+                self.folder / "node.log",
+                {"NODE_PATH": str(self.node_modules), "PGHOST": "127.0.0.1", "PGUSER": "postgres",
+                 "PGPORT": str(parts.port), "PGDATABASE": parts.path.strip("/")},
+                prints=self.folder / "node.txt",
+            )  # fmt: skip
+            found.append(Consumer("node", self.folder / "node.txt", [node], shared=True))
+        return found
 
     def run(self) -> None:
         """Faults for so long; then everything is let go, and comes to an end."""
@@ -176,6 +293,7 @@ class Story:
                 self._look_around()
                 break
             self._start(writers=False)
+            self._expire_claims()
             time.sleep(0.3)
         verdict.figures["faults"] = len(self.done)
         return verdict
@@ -188,6 +306,11 @@ class Story:
                 if line and not line.startswith((" ", "Traceback")):
                     lines[f"{path.stem}: {line}"] += 1
         return "\n".join(f"{count} x {line}" for line, count in lines.most_common(60))
+
+    def _expire_claims(self) -> None:
+        """What a dispatcher that was killed had begun counts as under way for a while."""
+        with psycopg.connect(self.cluster.dsn(self.name), autocommit=True) as conn:
+            conn.execute("update recovery.clock set shift = shift + interval '1 second'")
 
     def _look_around(self) -> None:
         """Why somebody still has not had everything."""
@@ -212,9 +335,10 @@ class Story:
             read((self.folder / "written").glob("*.jsonl")),
             marks,
             rows,
-            [*read(c.journal for c in self.consumers if c.journal.exists()), *inbox],
+            [*(line for c in self.consumers for line in c.lines()), *inbox],
             consumers=names,
             exact=["exact"],
+            by_key=["webhook"],
             before=self._before,
         )
 
@@ -258,12 +382,15 @@ class Story:
             )
 
     def _kill_consumer(self) -> None:
-        self.dice.choice(self.consumers).kill()
+        self.dice.choice([part for c in self.consumers for part in c.parts]).kill()
 
     def _take_over(self) -> None:
-        self.dice.choice(
-            [c for c in self.consumers if c.name in ("sync", "async", "sql", "exact")]
-        ).take_over()
+        self.dice.choice([c for c in self.consumers if c.shared]).parts[0].take_over()
+
+    def _kill_broker(self) -> None:
+        if self.broker is not None:
+            self.broker.kill()
+            self.broker.start()
 
     def _cut_consumers(self) -> None:
         self._front.cut()

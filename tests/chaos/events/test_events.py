@@ -38,7 +38,9 @@ def seeds() -> list[int]:
 
 
 @pytest.mark.parametrize("seed", seeds())
-def test_p9_events(cluster: Any, seed: int, record_property: Callable[..., None]) -> None:
+def test_p9_events(
+    cluster: Any, seed: int, node_modules: Path | None, record_property: Callable[..., None]
+) -> None:
     """Every committed transition, at least once, in order; nothing else."""
     begun = time.monotonic()
     with ExitStack() as stack:
@@ -50,7 +52,9 @@ def test_p9_events(cluster: Any, seed: int, record_property: Callable[..., None]
             with psycopg.connect(server.dsn(), autocommit=True) as conn:
                 conn.execute("alter system set synchronous_standby_names = '*'")
                 conn.execute("select pg_reload_conf()")
-        story = stack.enter_context(Story(server, replica, "store", seed, SECONDS))
+        story = stack.enter_context(
+            Story(server, replica, "store", seed, SECONDS, node_modules=node_modules)
+        )
         try:
             story.run()
             verdict = story.judge()

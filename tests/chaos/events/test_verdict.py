@@ -123,6 +123,17 @@ def test_the_first_delivery_is_what_counts_for_the_order() -> None:
     assert verdict([*HEARD[:1], HEARD[2], *HEARD]) != []
 
 
+def test_the_order_of_a_key() -> None:
+    """All that a webhook promises: a row that has moved on has another one."""
+    moved = told((300, "[1, 1]", "closed"), (100, "[1, 0]", "opened"), (200, "[1, 1]", "reopened"),
+                 (437, "[1, 1]", "closed"))  # fmt: skip
+    assert " wrong order" in verdict(moved)[0]
+    assert verdict(moved, by_key=["c"]) == []
+    stayed = [{**line, "key": "[1, 0]"} for line in moved]
+    (violation,) = verdict(stayed, by_key=["c"])
+    assert " wrong order" in violation
+
+
 def test_an_id_names_one_event() -> None:
     heard = HEARD + told((100, 1, "closed"))
     assert "id 100 names" in verdict(heard)[0]
