@@ -1060,7 +1060,7 @@ comment on column recovery.consumer.gaps is
     'Ids up to newest that were not visible: of transactions that ran, or were rolled back. What appears here still '
     'comes.';
 --;
-comment on column recovery.consumer.page is 'Number of the last fetch: only its receipts count.';
+comment on column recovery.consumer.page is 'Number of the last fetch, never given out again: only its receipts count.';
 --;
 comment on column recovery.consumer.page_last is 'The last event of that fetch; null if there was none.';
 --;
@@ -12476,6 +12476,31 @@ comment on function recovery._create_outbox(integer, text) is
 --;
 revoke all on function recovery._create_outbox(integer, text) from public;
 --;
+-- sql/event/_empty_slot.sql
+create or replace function recovery._empty_slot(p_slot integer)
+returns boolean
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '100ms'
+as $$
+/* Whoever writes is in another partition. But each reader holds all of them while it reads, and with many there is
+   hardly a moment without one: so it waits for those that read now, and those that come meanwhile wait for it. */
+begin
+    execute format('lock table recovery.outbox_slot_%s in access exclusive mode', p_slot);
+    execute format('truncate recovery.outbox_slot_%s', p_slot);
+    return true;
+exception when lock_not_available or deadlock_detected then
+    return false;
+end
+$$;
+--;
+comment on function recovery._empty_slot(integer) is
+    'Empties a partition of the outbox that nobody writes any more; false if somebody has held it for 100 ms.';
+--;
+revoke all on function recovery._empty_slot(integer) from public;
+--;
 -- sql/event/_find_consumer.sql
 create or replace function recovery._find_consumer(p_name text)
 returns recovery.consumer
@@ -12501,6 +12526,23 @@ comment on function recovery._find_consumer(text) is 'The row of a consumer, loc
 --;
 revoke all on function recovery._find_consumer(text) from public;
 --;
+-- sql/event/_next_page.sql
+create or replace function recovery._next_page(p_page bigint)
+returns bigint
+language sql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select greatest(p_page + 1, (date_part('epoch', clock_timestamp()) * 1000000)::bigint)
+$$;
+--;
+comment on function recovery._next_page(bigint) is
+    'The number of the fetch after that one. By the clock: a failover that has lost the last fetches does not give '
+    'their numbers out again, so nobody acknowledges by an old receipt what he has not had.';
+--;
+revoke all on function recovery._next_page(bigint) from public;
+--;
 -- sql/event/_retain_events.sql
 create or replace function recovery._retain_events()
 returns void
@@ -12510,8 +12552,8 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 /* A partition of the ring takes two billion ids, or half the time that events are kept. When its turn comes again, or
-   the newest event in it is old enough, it is emptied, by a lock that it gets at once or not at all: whoever writes
-   is in another partition. What an active consumer has not had stays, unless drop_unread is set. */
+   the newest event in it is old enough, it is emptied, if nobody holds it for long: whoever writes is in another
+   partition. What an active consumer has not had stays, unless drop_unread is set. */
 declare
     c_block  constant bigint := 2000000000;
     v_keep   constant interval := recovery.get_setting('event_retention')::interval;
@@ -12553,12 +12595,8 @@ begin
             or v_newest[v_n] + 99 > v_unread
             or (v_at[v_n] < clock_timestamp() - v_keep
                 or v_slots[v_n] = (v_last / c_block + 1) % 4 and v_last % c_block > c_block / 2) is not true;
-        begin
-            execute format('lock table recovery.outbox_slot_%s in access exclusive mode nowait', v_slots[v_n]);
-            execute format('truncate recovery.outbox_slot_%s', v_slots[v_n]);
-        exception when lock_not_available then
-            exit;  -- somebody reads, or a transaction of long ago has yet to end
-        end;
+        -- If not: somebody reads for long, or a transaction of long ago has yet to end.
+        exit when not recovery._empty_slot(v_slots[v_n]);
         update recovery.event_floor as f set id = greatest(f.id, v_newest[v_n] + 99), at = clock_timestamp();
     end loop;
 end
@@ -12821,7 +12859,11 @@ begin
             'Give the receipt of an event as recovery.fetch() returned it.');
     end if;
     v_consumer := recovery._find_consumer(v_parts[1]);
-    if v_consumer.page <> v_parts[2]::bigint then
+    if v_consumer.page < v_parts[2]::bigint then
+        perform recovery._fail('RC015',
+            format('the fetch of consumer %s that gave this receipt was lost in a failover', quote_literal(v_parts[1])),
+            'Fetch again: what still exists, and is not acknowledged, comes again.');
+    elsif v_consumer.page <> v_parts[2]::bigint then
         perform recovery._fail('RC015',
             format('a newer fetch of consumer %s has taken over', quote_literal(v_parts[1])),
             'Another process reads as this consumer, or this one has fetched again: what is not acknowledged comes '
@@ -12839,8 +12881,8 @@ $$;
 --;
 comment on function recovery.acknowledge(text) is
     'This event of a fetch, and all before it in the same fetch, are done. In one transaction with what they led to, '
-    'each is done exactly once. RC015: a newer fetch of the consumer has taken over; RC014 no such consumer, RC010 '
-    'not a receipt.';
+    'each is done exactly once. RC015: a newer fetch of the consumer has taken over, or this one was lost in a '
+    'failover; RC014 no such consumer, RC010 not a receipt.';
 --;
 revoke all on function recovery.acknowledge(text) from public;
 --;
@@ -13005,12 +13047,14 @@ declare
     v_from     bigint;
     v_gaps     int8multirange;
     v_page     record;
+    v_number   bigint;
 begin
     perform recovery._check_limit(p_limit);
     if exists (select from recovery.consumer as c where c.name = p_consumer and c.gaps <> '{}') then
         v_settled := recovery._settled();  -- before the lock, which takes a transaction id
     end if;
     v_consumer := recovery._find_consumer(p_consumer);
+    v_number := recovery._next_page(v_consumer.page);
     select f.id into v_floor from recovery.event_floor as f;
     v_dropped := v_consumer.newest < v_floor;
     v_from := greatest(v_consumer.newest, v_floor);
@@ -13028,7 +13072,7 @@ begin
             or v_consumer.seen < clock_timestamp() - interval '1 minute'
         then
             update recovery.consumer as c
-            set newest = v_page.o_newest, gaps = v_gaps, page = c.page + 1, page_last = null,
+            set newest = v_page.o_newest, gaps = v_gaps, page = v_number, page_last = null,
                 page_newest = null, page_gaps = null,
                 seen = clock_timestamp()
             where c.name = p_consumer;
@@ -13036,7 +13080,7 @@ begin
         return;
     end if;
     update recovery.consumer as c
-    set page = c.page + 1, page_last = coalesce((v_page.o_events[cardinality(v_page.o_events)]).id, v_floor),
+    set page = v_number, page_last = coalesce((v_page.o_events[cardinality(v_page.o_events)]).id, v_floor),
         page_newest = v_page.o_newest, page_gaps = v_gaps, seen = clock_timestamp()
     where c.name = p_consumer;
     if v_dropped then
@@ -13044,11 +13088,11 @@ begin
             select v_floor, (select f.at from recovery.event_floor as f), null::bigint, ''::text, 'gap'::text,
                    null::text, ''::text, null::text, 'dropped'::text, 'recovery'::text, null::jsonb,
                    jsonb_build_object('after', v_consumer.newest, 'to', v_floor), true,
-                   concat_ws('.', p_consumer, v_consumer.page + 1, v_floor);
+                   concat_ws('.', p_consumer, v_number, v_floor);
     end if;
     return query
         select e.*, e.id < coalesce(lower(v_gaps), 9223372036854775807),
-               concat_ws('.', p_consumer, v_consumer.page + 1, e.id)
+               concat_ws('.', p_consumer, v_number, e.id)
         from unnest(v_page.o_events) as e;
 end
 $$;
@@ -13135,7 +13179,7 @@ begin
     end if;
     perform recovery._find_consumer(p_name);
     update recovery.consumer as c
-    set newest = v_newest, gaps = v_gaps, page = c.page + 1, page_last = null, page_newest = null, page_gaps = null,
+    set newest = v_newest, gaps = v_gaps, page = recovery._next_page(c.page), page_last = null, page_newest = null, page_gaps = null,
         seen = clock_timestamp()
     where c.name = p_name;
     return coalesce(lower(v_gaps) - 1, v_newest);

@@ -59,7 +59,7 @@ class Journal:
     ) -> str:
         line = {"consumer": self.consumer, "id": id_, "watch": watch, "key": key, "kind": kind}
         line["at"] = at.timestamp() if isinstance(at, datetime) else at
-        if kind == "gap":
+        if kind in ("gap", "broken"):
             line["new"] = image
         elif image is not None and "mark" in image:
             line["mark"] = image["mark"]
@@ -308,6 +308,7 @@ KINDS: dict[str, Callable[[str, Journal], None]] = {
     "async": consume_async,
     "bus": listen,
     "sql": fetch,
+    "lazy": fetch,
     "exact": fetch_exactly,
     "read": read_settled,
     "standby": read_settled,

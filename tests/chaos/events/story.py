@@ -145,8 +145,12 @@ class Story:
 
     Args:
         cluster: of its own; it is stopped and restarted.
-        replica: of it, synchronous; it may be promoted.
+        replica: of it, synchronous unless it `loses`; it may be promoted.
         seconds: of faults.
+        node_modules: with node-postgres; None: the example in node takes no part.
+        loses: in the middle a replica is promoted that has lost the newest transactions.
+        drops: in the middle events are dropped that are a second old, but for those who were away.
+        truncates: watched tables, now and then.
     """
 
     def __init__(
@@ -158,6 +162,9 @@ class Story:
         seconds: float,
         *,
         node_modules: Path | None = None,
+        loses: bool = False,
+        drops: bool = False,
+        truncates: bool = False,
     ) -> None:
         self.cluster, self.replica, self.name, self.seed, self.seconds = (
             cluster,
@@ -167,6 +174,10 @@ class Story:
             seconds,
         )
         self.node_modules = node_modules
+        self.loses, self.drops, self.truncates = loses, drops, truncates
+        self.crash: float | None = None  # when the tail was lost
+        self.floor = 0  # up to which id events were dropped
+        self._asleep: set[str] = set()  # consumers that are not started
         self.dice = random.Random(seed)
         self.done: list[str] = []
         self._ends = ExitStack()
@@ -191,6 +202,8 @@ class Story:
         self.consumers = self._make_consumers()
         for consumer in self.consumers:
             self._ends.callback(consumer.close)
+        if self.drops:
+            self._asleep.add("lazy")
         self._writers: subprocess.Popen[bytes] | None = None
         self._complaints = self._ends.enter_context((self.folder / "writers.log").open("ab"))
         self._ends.callback(self._kill_writers)
@@ -221,6 +234,9 @@ class Story:
 
         found = [one(kind, front, shared=True) for kind in ("sync", "async", "sql", "exact")]
         found += [one(kind, front, keeps=True) for kind in ("bus", "read", "page")]
+        if self.drops:
+            found.append(one("lazy", front))
+            self._execute("select recovery.create_consumer('lazy', 0)")
         if self.replica:
             found.append(one("standby", self._side.dsn, keeps=True))
         # A real server, and a client that goes from one to the next.
@@ -235,7 +251,7 @@ class Story:
         port = _free_port()
         with psycopg.connect(self.cluster.dsn(self.name), autocommit=True) as conn:
             conn.execute(
-                "select recovery.add_webhook('hook', %s, p_after => 0, p_allow => '{127.0.0.1}',"
+                "select recovery.add_webhook('hook', %s, p_watch => '{app.task}', p_after => 0, p_allow => '{127.0.0.1}',"
                 " p_timeout => '2 s', p_backoff => '0.1 s', p_max_backoff => '1 s', p_max_attempts => 100,"
                 " p_concurrency => 16)",
                 (f"http://127.0.0.1:{port}/",),
@@ -252,7 +268,8 @@ class Story:
                 "--after=0", "--limit=200", env={"RECOVERY_DSN": front},
             )  # fmt: skip
             found.append(one("broker", self.broker.url, relayed, shared=True))
-        if self.node_modules is not None:
+        # Where ids come again its lines would not say which event they mean.
+        if self.node_modules is not None and not self.loses:
             parts = urlsplit(front)
             node = Part(
                 ["node", str(ROOT / "examples/consumers/consumer.js")],
@@ -268,27 +285,45 @@ class Story:
         """Faults for so long; then everything is let go, and comes to an end."""
         self._start()
         for consumer in self.consumers:
-            if consumer.name != "exact":
-                wait_for(consumer.reads, 60, what=f"{consumer.name} reads")
-        end = time.monotonic() + self.seconds
-        while time.monotonic() < end:
-            time.sleep(self.dice.uniform(0.1, 0.6))
-            fault = self.dice.choices(list(FAULTS), list(FAULTS.values()))[0]
-            if fault == "promote" and (self.replica is None or "promote" in self.done):
-                continue
-            self.done.append(fault)
-            getattr(self, "_" + fault.replace(" ", "_"))()
-            self._start()
+            if consumer.name != "exact" and consumer.name not in self._asleep:
+                wait_for(lambda c=consumer: c.reads() or self._start(), 60, interval=0.1,
+                         what=f"{consumer.name} reads")  # fmt: skip
+        self._do_for(self.seconds / 2)
+        if self.loses:
+            self._lose()
+        elif self.drops:
+            self._drop()
+        self._do_for(self.seconds / 2)
         self._stop_writers()
         self._settle()
 
+    def _do_for(self, seconds: float) -> None:
+        """Something now and then."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            time.sleep(self.dice.uniform(0.1, 0.6))
+            fault = self.dice.choices(list(FAULTS), list(FAULTS.values()))[0]
+            if fault == "promote" and (
+                self.replica is None or self.loses or "promote" in self.done
+            ):
+                continue
+            self._do(fault)
+
+    def _do(self, fault: str) -> None:
+        self.done.append(fault)
+        getattr(self, "_" + fault.replace(" ", "_"))()
+        self._start()
+
     def judge(self) -> Verdict:
         """What is found, once every consumer has had what it will ever have."""
-        end = time.monotonic() + BOUND
+        end, left = 0.0, 0
         while True:
             verdict = self._look()
-            if not verdict.missing:
+            missing = sum(verdict.missing.values())
+            if not missing:
                 break
+            if missing != left:  # it gets on
+                end, left = time.monotonic() + BOUND, missing
             if time.monotonic() > end:
                 self._look_around()
                 break
@@ -309,8 +344,7 @@ class Story:
 
     def _expire_claims(self) -> None:
         """What a dispatcher that was killed had begun counts as under way for a while."""
-        with psycopg.connect(self.cluster.dsn(self.name), autocommit=True) as conn:
-            conn.execute("update recovery.clock set shift = shift + interval '1 second'")
+        self._execute("update recovery.clock set shift = shift + interval '1 second'")
 
     def _look_around(self) -> None:
         """Why somebody still has not had everything."""
@@ -335,12 +369,22 @@ class Story:
             read((self.folder / "written").glob("*.jsonl")),
             marks,
             rows,
-            [*(line for c in self.consumers for line in c.lines()), *inbox],
+            [*self._told(), *inbox],
             consumers=names,
             exact=["exact"],
             by_key=["webhook"],
+            only={"webhook": ["app.task"]},
             before=self._before,
+            crash=self.crash,
+            gaps=["lazy", "sse"] if self.drops else (),
+            dropped={c.name: self.floor for c in self.consumers if c.keeps and self.floor},
         )
+
+    def _told(self) -> list[dict[str, Any]]:
+        lines = [line for consumer in self.consumers for line in consumer.lines()]
+        if not self.drops:  # it is told that it may have lost something, and gets all of it again
+            lines = [one for one in lines if (one["consumer"], one["kind"]) != ("sse", "gap")]
+        return lines
 
     def _rows(self, conn: psycopg.Connection[Any]) -> dict[Row, str]:
         return {
@@ -351,11 +395,12 @@ class Story:
 
     def _start(self, writers: bool = True) -> None:
         for consumer in self.consumers:
-            consumer.start()
+            if consumer.name not in self._asleep:
+                consumer.start()
         if writers and (self._writers is None or self._writers.poll() is not None):
             self._writers = subprocess.Popen(
                 [sys.executable, HERE / "writers.py", self._back.dsn, self.folder / "written",
-                 str(self.dice.random())],
+                 str(self.dice.random()), "20", *(["truncate"] if self.truncates else [])],
                 stdin=subprocess.PIPE, stdout=self._complaints, stderr=self._complaints,
             )  # fmt: skip
 
@@ -426,10 +471,50 @@ class Story:
         self.cluster.kill()
         self.cluster.start()
 
+    def _lose(self) -> None:
+        """A replica that is behind at the moment of the crash: what consumers had is no more."""
+        assert self.replica is not None
+        with psycopg.connect(self.replica.dsn(), autocommit=True) as conn:
+            conn.execute("alter system set primary_conninfo = ''")
+            conn.execute("select pg_reload_conf()")
+            receiving = "select count(*) from pg_stat_wal_receiver"
+            wait_for(lambda: conn.execute(receiving).fetchone() == (0,), 20, what="it is cut off")
+        self.done.append("cut off the replica")
+        self._do_for(self.dice.uniform(0.3, 1.5))
+        self.done.append("lose the tail")
+        self._promote()
+        self._start()
+
+    def _drop(self) -> None:
+        """Events of seconds ago go; the consumer that is away counts as abandoned, and comes back."""
+        self._execute("select recovery.configure('event_retention', '4 s')")
+        self._execute("update recovery.consumer set seen = '-infinity' where name = 'lazy'")
+        wait_for(self._dropped, 40, interval=0.3, what="events are dropped")
+        self._do_for(self.dice.uniform(0.3, 1.5))
+        self._dropped()
+        self._execute("select recovery.configure('event_retention', null)")
+        self.done.append(f"drop up to {self.floor}")
+        self._asleep.clear()
+        self._start()
+
+    def _dropped(self) -> bool:
+        """Whether a sweep has found something to drop, up to now."""
+        self._start()
+        self._execute("select recovery._prune_old(true)")
+        ((self.floor,),) = self._execute("select id from recovery.event_floor")
+        return self.floor > 0
+
+    def _execute(self, query: str) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self.cluster.dsn(self.name), autocommit=True) as conn:
+            done = conn.execute(query.encode())
+            return done.fetchall() if done.description else []
+
     def _promote(self) -> None:
-        """Nothing is lost: what was answered had reached the replica."""
+        """If it is synchronous nothing is lost: what was answered had reached the replica."""
         assert self.replica is not None
         self.cluster.kill()
+        if self.loses:
+            self.crash = time.time()
         self.replica.promote()
         self.cluster = self.replica
         with psycopg.connect(self.cluster.dsn(), autocommit=True) as conn:

@@ -1,6 +1,6 @@
 """Twenty writers who do at random what writers do, and write down what they have done.
 
-    python writers.py DSN FOLDER SEED [COUNT]
+    python writers.py DSN FOLDER SEED [COUNT [truncate]]
 
 It ends at the end of its input. Journals: see verdict.py. Each transaction leaves its mark in
 app.done, so that it can be known afterwards whether a COMMIT that was not answered took place.
@@ -106,7 +106,7 @@ class Worker(threading.Thread):
         except psycopg.Error:
             conn.execute("rollback")  # raises if the connection is lost, and then it is rolled back
             return
-        self.say(tx=mark, steps=steps)
+        self.say(tx=mark, steps=steps, at=time.time())
         if self.dice.random() < 0.2 and not bulk:
             conn.execute("rollback")
             self.say(tx=mark, end="rolled back")
@@ -270,6 +270,45 @@ class Server(Worker):
             over.wait(0.1)
 
 
+class Truncater(Worker):
+    """Empties a watched table, and makes the rows anew that everybody changes."""
+
+    def work(self, conn: Connection) -> None:
+        over.wait(self.dice.uniform(0.2, 1.0))
+        table = self.dice.choice(TABLES)
+        mark = f"{self.called}.{uuid.uuid4().hex[:10]}"
+        steps: list[Step] = []
+        level = self.dice.choice(("read committed", "repeatable read"))
+        try:
+            conn.execute(f"begin isolation level {level}".encode())
+            conn.execute("set local lock_timeout = '3s'")
+            # The lock comes before the first look: see test_truncate_of_what_it_does_not_see.
+            conn.execute(f"lock table {table} in access exclusive mode".encode())
+            conn.execute("insert into app.done values (%s)", (mark,))
+            found = conn.execute(f"select id, status, step from {table}".encode()).fetchall()
+            conn.execute(f"truncate {table}".encode())
+            for key, was, number in found:
+                stamp = f"{mark}#{len(steps)}"
+                steps.append((table, key, number + 1, was, None, stamp))
+                if key in HOT:
+                    shard = ", 0" if table == "app.task" else ""
+                    conn.execute(
+                        f"insert into {table} values (%s{shard}, 'new', %s, %s)".encode(),
+                        (key, number + 2, stamp),
+                    )
+                    steps.append((table, key, number + 2, None, "new", stamp))
+        except psycopg.Error:
+            conn.execute("rollback")
+            return
+        self.say(tx=mark, steps=steps, at=time.time())
+        if self.dice.random() < 0.3:
+            conn.execute("rollback")
+            self.say(tx=mark, end="rolled back")
+        else:
+            conn.execute("commit")
+            self.say(tx=mark, end="committed")
+
+
 class Sweeper(Worker):
     """Sweeps, and ends prepared transactions that nobody ends."""
 
@@ -307,6 +346,8 @@ def main() -> None:
         Worker(dsn, folder, random.Random(dice.random()), f"w{n}") for n in range(count)
     ]
     workers += [Server(dsn, folder, random.Random(dice.random()), f"s{n}") for n in range(2)]
+    if "truncate" in sys.argv[5:]:
+        workers.append(Truncater(dsn, folder, random.Random(dice.random()), "truncater"))
     workers.append(Sweeper(dsn, folder, random.Random(dice.random()), "sweeper"))
     for worker in workers:
         worker.start()
