@@ -384,6 +384,9 @@ class Story:
         lines = [line for consumer in self.consumers for line in consumer.lines()]
         if not self.drops:  # it is told that it may have lost something, and gets all of it again
             lines = [one for one in lines if (one["consumer"], one["kind"]) != ("sse", "gap")]
+        if self.truncates:  # by a transaction that can't see all that goes: then it is told so
+            lines = [one for one in lines if one.get("new", {}).get("why") != "truncated"
+                     and (one["consumer"], one["kind"]) != ("node", "gap")]  # fmt: skip
         return lines
 
     def _rows(self, conn: psycopg.Connection[Any]) -> dict[Row, str]:
