@@ -134,6 +134,14 @@ def test_the_order_of_a_key() -> None:
     assert " wrong order" in violation
 
 
+def test_what_recovery_did_beside_what_names_its_mark() -> None:
+    written = [*tx("a", (1, 1, None, "running")), *tx("b", (1, 2, "failed", "running"), (1, 3, "running", "done"))]  # fmt: skip
+    moved = told((100, "[1, 0]", "opened", "a#0"), (400, "[1, 1]", "closed", "b#1"),
+                 (200, "[1, 0]", "closed", "a#0"), (300, "[1, 0]", "reopened", "b#0"))  # fmt: skip
+    assert verdict(moved, written, "ab", {1: "done"}, by_key=["c"]) == []
+    assert verdict(moved, written, "ab", {1: "done"}) != []
+
+
 def test_an_id_names_one_event() -> None:
     heard = HEARD + told((100, 1, "closed"))
     assert "id 100 names" in verdict(heard)[0]
@@ -241,7 +249,7 @@ def test_what_was_dropped() -> None:
 
     closed = [HEARD[1], HEARD[3]]  # 300, 437
     assert found(gap + closed, gaps="c") == []
-    assert found(gap + [HEARD[0], *closed], gaps="c") == []
+    assert found([*gap, HEARD[0], *closed], gaps="c") == []
     assert any(" ghost " in line for line in found(gap + closed))  # it is to have no gap
     assert any(" lost " in line for line in found(gap + closed[1:], gaps="c"))
     assert any(" lost " in line for line in found(closed, gaps="c"))

@@ -356,7 +356,8 @@ def _compare(
         return
     missing, surplus = list(expected), []
     for line in seen:
-        fitting = [told for told in missing if told.fits(line)]
+        # What names its mark before what nobody knows: they may have come in another order.
+        fitting = sorted((t for t in missing if t.fits(line)), key=lambda told: told.mark is None)
         if fitting:
             missing.remove(fitting[0])
         else:

@@ -11,7 +11,9 @@ def fetch(conn: Connection) -> list[tuple[int, str]]:
 
 def fail_over(conn: Connection) -> None:
     """To a replica that has not got the last fetch."""
-    conn.execute("update recovery.consumer as c set page = k.page, page_last = k.page_last from kept as k")
+    conn.execute(
+        "update recovery.consumer as c set page = k.page, page_last = k.page_last from kept as k"
+    )
 
 
 def keep(conn: Connection) -> None:
