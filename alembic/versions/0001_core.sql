@@ -12418,6 +12418,32 @@ comment on function recovery._check_after(bigint) is
 --;
 revoke all on function recovery._check_after(bigint) from public;
 --;
+-- sql/event/_check_kinds.sql
+create or replace function recovery._check_kinds(p_kinds text[])
+returns void
+language plpgsql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    c_known   constant text[] := array['opened', 'reopened', 'closed', 'requeued', 'deleted', 'adopted', 'failed',
+                                       'idle', 'cancel', 'broken', 'repaired', 'gap'];
+    v_unknown text;
+begin
+    select k.kind into v_unknown from unnest(p_kinds) as k (kind) where k.kind <> all (c_known) limit 1;
+    if found then
+        perform recovery._fail('RC010', format('there are no events of kind %s', quote_literal(left(v_unknown, 60))),
+            format('Kinds are %s.', array_to_string(c_known, ', ')));
+    end if;
+end
+$$;
+--;
+comment on function recovery._check_kinds(text[]) is
+    'Refuses kinds of events that there are not: who waits for them would wait for ever. RC010.';
+--;
+revoke all on function recovery._check_kinds(text[]) from public;
+--;
 -- sql/event/_check_limit.sql
 create or replace function recovery._check_limit(p_limit integer)
 returns void
@@ -12919,6 +12945,7 @@ begin
             format('consumer name %s is not allowed', coalesce(quote_literal(left(p_name, 60)), 'null')),
             'Give 1 to 200 bytes without control characters.');
     end if;
+    perform recovery._check_kinds(p_kind);
     perform recovery._check_interval('expires', p_expires, interval '1 minute', interval '10 years');
     if p_after is not null then
         v_newest := recovery._check_after(p_after);
@@ -12941,7 +12968,7 @@ comment on function recovery.create_consumer(
 ) is
     'Makes a named consumer whose position the database keeps, and returns the id after which it reads: p_after, or '
     'now. One that exists keeps its position; its filters and expiry become these. It counts as abandoned when it has '
-    'not fetched for p_expires. RC010 bad name, id or interval.';
+    'not fetched for p_expires. RC010 bad name, id, kind or interval.';
 --;
 revoke all on function recovery.create_consumer(
     text, bigint, text[], text[], text[], text[], text[], bigint[], interval
@@ -13127,6 +13154,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
     perform recovery._check_limit(p_limit);
+    perform recovery._check_kinds(p_kind);
     return query
         select l.*
         from (
@@ -13158,7 +13186,7 @@ $$;
 --;
 comment on function recovery.latest(integer, text[], text[], text[], text[], text[], bigint[]) is
     'The newest events that are visible, p_limit of them, in order: to look at, not to follow. Filters as of '
-    'recovery.read(). RC010 bad limit.';
+    'recovery.read(). RC010 bad limit or kind.';
 --;
 revoke all on function recovery.latest(integer, text[], text[], text[], text[], text[], bigint[]) from public;
 --;
@@ -13264,6 +13292,7 @@ declare
     v_sure    bigint := 9223372036854775807;  -- up to here nothing is missing
 begin
     perform recovery._check_limit(p_limit);
+    perform recovery._check_kinds(p_kind);
     loop
         select s.* into v_page from recovery._scan(v_after, '{}', p_limit, v_wanted, null) as s;
         if v_page.o_gaps <> '{}' then
@@ -13284,7 +13313,7 @@ $$;
 comment on function recovery.read(bigint, integer, text[], text[], text[], text[], text[], bigint[], boolean) is
     'Events after an id, about p_limit of them, in order. Only settled ones, below which none can appear any more, so '
     'that the last id is where to go on; with p_unsettled also what is visible above, marked. Filters: an event must '
-    'be in each list that is given. Works on a standby. RC010 bad limit or id.';
+    'be in each list that is given. Works on a standby. RC010 bad limit, id or kind.';
 --;
 revoke all on function recovery.read(bigint, integer, text[], text[], text[], text[], text[], bigint[], boolean)
 from public;
