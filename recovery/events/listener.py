@@ -234,7 +234,7 @@ class Listener:
             if self._then not in (None, timeline):
                 position = Position(max(0, position.newest - _DEPTH * calls.event.RECORD))
                 _log.warning(
-                    "listener: the database has failed over since %s was noted; reading on after %s",
+                    "listener: a failover since %s was noted; reading on after %s",
                     self._after,
                     position.newest,
                 )
