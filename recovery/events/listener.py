@@ -258,8 +258,10 @@ class Listener:
                 "" if sure else ", and some may come again: more was lost than is remembered",
             )
         if not sure:
-            self._memory = Memory(start, _DEPTH)
-        position.rewind(min(start + calls.event.RECORD - 1, position.newest))
+            memory = self._memory = Memory(start, _DEPTH)
+        memory.forget(start)
+        newest = min(start + calls.event.RECORD - 1, position.newest)
+        position.rewind(newest, memory.unknown(newest))
 
     def _follow(self, conn: psycopg.Connection[Any]) -> None:
         """Reads whenever it is woken, soon after again, and slowly in any case."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import subprocess
@@ -117,7 +118,7 @@ class Consumer:
         return f"pid and end {ended}, {len(lines)} lines, {lines[-1:]}"
 
     def reads(self) -> bool:
-        return self.journal.exists() and self.journal.stat().st_size > 1000
+        return self.journal.exists() and self.journal.stat().st_size > 100
 
     def close(self) -> None:
         for part in self.parts:
@@ -151,6 +152,7 @@ class Story:
         loses: in the middle a replica is promoted that has lost the newest transactions.
         drops: in the middle events are dropped that are a second old, but for those who were away.
         truncates: watched tables, now and then.
+        writers: how many; with few there is less of everything.
     """
 
     def __init__(
@@ -165,6 +167,7 @@ class Story:
         loses: bool = False,
         drops: bool = False,
         truncates: bool = False,
+        writers: int = 20,
     ) -> None:
         self.cluster, self.replica, self.name, self.seed, self.seconds = (
             cluster,
@@ -175,6 +178,7 @@ class Story:
         )
         self.node_modules = node_modules
         self.loses, self.drops, self.truncates = loses, drops, truncates
+        self._count = writers
         self.crash: float | None = None  # when the tail was lost
         self.floor = 0  # up to which id events were dropped
         self._asleep: set[str] = set()  # consumers that are not started
@@ -283,11 +287,16 @@ class Story:
 
     def run(self) -> None:
         """Faults for so long; then everything is let go, and comes to an end."""
-        self._start()
+        self._start(writers=False)
+        self._open_some()
         for consumer in self.consumers:
             if consumer.name != "exact" and consumer.name not in self._asleep:
-                wait_for(lambda c=consumer: c.reads() or self._start(), 60, interval=0.1,
-                         what=f"{consumer.name} reads")  # fmt: skip
+                wait_for(
+                    lambda c=consumer: c.reads() or self._start(writers=False), 60, interval=0.1,
+                    what=f"{consumer.name} reads",
+                )  # fmt: skip
+        self._start()
+        wait_for(lambda: self._written() > 1, 60, interval=0.1, what="somebody writes")
         self._do_for(self.seconds / 2)
         if self.loses:
             self._lose()
@@ -296,6 +305,26 @@ class Story:
         self._do_for(self.seconds / 2)
         self._stop_writers()
         self._settle()
+
+    def _written(self) -> int:
+        """How many have something in their journals."""
+        return sum(f.stat().st_size > 0 for f in (self.folder / "written").glob("*.jsonl"))
+
+    def _open_some(self) -> None:
+        """So that everybody has something to read before the writers begin."""
+        steps = [
+            [table, key, 1, None, "running", "first#0"]
+            for table in TABLES
+            for key in range(101, 116)
+        ]
+        with (self.folder / "written" / "first.jsonl").open("w") as journal:
+            for line in ({"steps": steps, "at": time.time()}, {"end": "committed"}):
+                journal.write(json.dumps({"tx": "first", **line}) + "\n")
+        self._execute(
+            "insert into app.job select n, 'running', 1, 'first#0' from generate_series(101, 115) as n;"
+            "insert into app.task select n, 0, 'running', 1, 'first#0' from generate_series(101, 115) as n;"
+            "insert into app.done values ('first')"
+        )
 
     def _do_for(self, seconds: float) -> None:
         """Something now and then."""
@@ -329,7 +358,7 @@ class Story:
                 break
             self._start(writers=False)
             self._expire_claims()
-            time.sleep(0.3)
+            time.sleep(1)
         verdict.figures["faults"] = len(self.done)
         return verdict
 
@@ -344,7 +373,7 @@ class Story:
 
     def _expire_claims(self) -> None:
         """What a dispatcher that was killed had begun counts as under way for a while."""
-        self._execute("update recovery.clock set shift = shift + interval '1 second'")
+        self._execute("update recovery.clock set shift = shift + interval '3 seconds'")
 
     def _look_around(self) -> None:
         """Why somebody still has not had everything."""
@@ -388,11 +417,8 @@ class Story:
         if self.truncates and kind in ("broken", "repaired"):
             return False  # a sweep has waited in vain for a table
         # A transaction that can't see all that goes; node's lines don't say it.
-        return not (
-            self.truncates
-            and kind == "gap"
-            and line.get("new", {}).get("why", "truncated") == "truncated"
-        )
+        why = line.get("new", {"why": "truncated"}).get("why")
+        return not (self.truncates and kind == "gap" and why == "truncated")
 
     def _rows(self, conn: psycopg.Connection[Any]) -> dict[Row, str]:
         return {
@@ -408,7 +434,7 @@ class Story:
         if writers and (self._writers is None or self._writers.poll() is not None):
             self._writers = subprocess.Popen(
                 [sys.executable, HERE / "writers.py", self._back.dsn, self.folder / "written",
-                 str(self.dice.random()), "20", *(["truncate"] if self.truncates else [])],
+                 str(self.dice.random()), str(self._count), *(["truncate"] if self.truncates else [])],
                 stdin=subprocess.PIPE, stdout=self._complaints, stderr=self._complaints,
             )  # fmt: skip
 
@@ -488,6 +514,10 @@ class Story:
             receiving = "select count(*) from pg_stat_wal_receiver"
             wait_for(lambda: conn.execute(receiving).fetchone() == (0,), 20, what="it is cut off")
         self.done.append("cut off the replica")
+        (bus,) = (consumer for consumer in self.consumers if consumer.name == "bus")
+        size = bus.journal.stat().st_size
+        wait_for(lambda: self._start() or bus.journal.stat().st_size > size + 3000, 60, interval=0.1,
+                 what="consumers have what will be lost")  # fmt: skip
         self._do_for(self.dice.uniform(0.3, 1.5))
         self.done.append("lose the tail")
         self._promote()

@@ -51,9 +51,11 @@ Connection = psycopg.Connection[Any]
 Step = tuple[str, int, int, str | None, str | None, str]
 
 over = threading.Event()
+#: Rows that a server opens at once; more than a hundred closings take more than one record.
+bulks = [3, 60, 250]
 #: Whether rows move between the partitions. Not where these are truncated: a sweep looks then which
 #: keys were told as open and are not there, and those that rows have left are among them.
-moving = "truncate" not in sys.argv[5:]
+moving = True
 #: Epochs of servers that were not ended yet, as far as known.
 epochs: list[int] = []
 
@@ -258,7 +260,7 @@ class Server(Worker):
                     conn,
                     self.dice.choice(("short", "prepared")),
                     epoch,
-                    self.dice.choice((3, 60, 250)),
+                    self.dice.choice(bulks),
                 )
                 over.wait(self.dice.uniform(0, 0.4))
             if self.dice.random() < 0.6:
@@ -341,8 +343,12 @@ def finish_forgotten(conn: Connection, dice: random.Random, seconds: float = 4) 
 
 
 def main() -> None:
+    global moving
     dsn, folder, seed = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
     count = int(sys.argv[4]) if len(sys.argv) > 4 else 20
+    if count < 20:
+        bulks[:] = [3, 110]
+    moving = "truncate" not in sys.argv[5:]
     dice = random.Random(seed)
     workers: list[Worker] = [
         Worker(dsn, folder, random.Random(dice.random()), f"w{n}") for n in range(count)
