@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Collection
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -153,6 +154,7 @@ class Story:
         drops: in the middle events are dropped that are a second old, but for those who were away.
         truncates: watched tables, now and then.
         writers: how many; with few there is less of everything.
+        kinds: of consumers; None: all.
     """
 
     def __init__(
@@ -168,6 +170,7 @@ class Story:
         drops: bool = False,
         truncates: bool = False,
         writers: int = 20,
+        kinds: Collection[str] | None = None,
     ) -> None:
         self.cluster, self.replica, self.name, self.seed, self.seconds = (
             cluster,
@@ -178,7 +181,7 @@ class Story:
         )
         self.node_modules = node_modules
         self.loses, self.drops, self.truncates = loses, drops, truncates
-        self._count = writers
+        self._count, self._kinds = writers, kinds
         self.crash: float | None = None  # when the tail was lost
         self.floor = 0  # up to which id events were dropped
         self._asleep: set[str] = set()  # consumers that are not started
@@ -221,6 +224,9 @@ class Story:
         front = self._front.dsn
         ours = [str(HERE / "consumers.py")]
 
+        def wanted(kind: str) -> bool:
+            return self._kinds is None or kind in self._kinds
+
         def journal(kind: str) -> Path:
             return self.folder / f"{kind}.jsonl"
 
@@ -251,21 +257,22 @@ class Story:
             env={"RECOVERY_DSN": front},
         )  # fmt: skip
         found.append(one("sse", f"http://127.0.0.1:{port}/rows", served, keeps=True))
-        # A dispatcher, and a receiver.
-        port = _free_port()
-        with psycopg.connect(self.cluster.dsn(self.name), autocommit=True) as conn:
-            conn.execute(
-                "select recovery.add_webhook('hook', %s, p_watch => '{app.task}', p_after => 0, p_allow => '{127.0.0.1}',"
-                " p_timeout => '2 s', p_backoff => '0.1 s', p_max_backoff => '1 s', p_max_attempts => 100,"
-                " p_concurrency => 16)",
-                (f"http://127.0.0.1:{port}/",),
-            )
-        sent = part("webhook", "-m", "recovery.cli", "webhooks", "run", "--quiet", "--poll", "0.3",
-                    "--dsn", front)  # fmt: skip
-        found.append(one("webhook", str(port), sent, shared=True))
+        # A dispatcher, and a receiver. Nobody else would read for it.
+        if wanted("webhook"):
+            port = _free_port()
+            with psycopg.connect(self.cluster.dsn(self.name), autocommit=True) as conn:
+                conn.execute(
+                    "select recovery.add_webhook('hook', %s, p_watch => '{app.task}', p_after => 0, p_allow => '{127.0.0.1}',"
+                    " p_timeout => '2 s', p_backoff => '0.1 s', p_max_backoff => '1 s', p_max_attempts => 100,"
+                    " p_concurrency => 16)",
+                    (f"http://127.0.0.1:{port}/",),
+                )
+            sent = part("webhook", "-m", "recovery.cli", "webhooks", "run", "--quiet", "--poll", "0.3",
+                        "--dsn", front)  # fmt: skip
+            found.append(one("webhook", str(port), sent, shared=True))
         # A relay, a broker, and who reads there.
         self.broker: Redis | None = None
-        if Redis.missing() is None:
+        if wanted("broker") and Redis.missing() is None:
             self.broker = self._ends.enter_context(Redis())
             relayed = part(
                 "broker", "-m", "recovery.cli", "relay", self.broker.url, "--subject=events.{watch}",
@@ -283,7 +290,7 @@ class Story:
                 prints=self.folder / "node.txt",
             )  # fmt: skip
             found.append(Consumer("node", self.folder / "node.txt", [node], shared=True))
-        return found
+        return [one for one in found if wanted(one.name)]
 
     def run(self) -> None:
         """Faults for so long; then everything is let go, and comes to an end."""

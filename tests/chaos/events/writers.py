@@ -347,13 +347,15 @@ def main() -> None:
     dsn, folder, seed = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
     count = int(sys.argv[4]) if len(sys.argv) > 4 else 20
     if count < 20:
-        bulks[:] = [3, 110]
+        bulks[:] = [3, 3, 3, 110]
     moving = "truncate" not in sys.argv[5:]
     dice = random.Random(seed)
     workers: list[Worker] = [
         Worker(dsn, folder, random.Random(dice.random()), f"w{n}") for n in range(count)
     ]
-    workers += [Server(dsn, folder, random.Random(dice.random()), f"s{n}") for n in range(2)]
+    workers += [
+        Server(dsn, folder, random.Random(dice.random()), f"s{n}") for n in range(1 + count // 20)
+    ]
     if not moving:
         workers.append(Truncater(dsn, folder, random.Random(dice.random()), "truncater"))
     workers.append(Sweeper(dsn, folder, random.Random(dice.random()), "sweeper"))
