@@ -532,9 +532,9 @@ class Story:
 
     def _drop(self) -> None:
         """Events of seconds ago go; the consumer that is away counts as abandoned, and comes back."""
-        self._execute("select recovery.configure('event_retention', '4 s')")
+        self._execute("select recovery.configure('event_retention', '6 s')")
         self._execute("update recovery.consumer set seen = '-infinity' where name = 'lazy'")
-        wait_for(self._dropped, 40, interval=0.3, what="events are dropped")
+        wait_for(self._dropped, 90, interval=0.5, what="events are dropped")
         self._do_for(self.dice.uniform(0.3, 1.5))
         self._dropped()
         self._execute("select recovery.configure('event_retention', null)")
