@@ -1,7 +1,7 @@
 """Random histories of events: twenty writers, every kind of consumer, and all that can happen to them.
 
 RECOVERY_EVENTS_SEEDS     which (1): ``7``, ``3,8``, ``100-199``; odd ones have a replica, which may be promoted
-RECOVERY_EVENTS_SECONDS   of faults in each (4)
+RECOVERY_EVENTS_SECONDS   of faults in each (3)
 RECOVERY_EVENTS_FIGURES   a file to append each one's figures to
 RECOVERY_EVENTS_KEEP      a folder for the journals of those that fail
 
@@ -29,7 +29,7 @@ from recovery.demo.cluster import Cluster
 
 pytestmark = [pytest.mark.majors("newest"), pytest.mark.timeout(240)]
 
-SECONDS = float(os.environ.get("RECOVERY_EVENTS_SECONDS", "4"))
+SECONDS = float(os.environ.get("RECOVERY_EVENTS_SECONDS", "3"))
 #: Nobody has asked for histories: of the two that are less common a small one each.
 SMALL = "RECOVERY_EVENTS_SEEDS" not in os.environ
 
