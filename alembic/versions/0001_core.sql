@@ -1064,7 +1064,7 @@ comment on column recovery.consumer.gaps is
     'Ids up to newest that were not visible: of transactions that ran, or were rolled back. What appears here still '
     'comes.';
 --;
-comment on column recovery.consumer.page is 'Number of the last fetch: only its receipts count.';
+comment on column recovery.consumer.page is 'Number of the last fetch, never given out again: only its receipts count.';
 --;
 comment on column recovery.consumer.page_last is 'The last event of that fetch; null if there was none.';
 --;
@@ -2695,7 +2695,9 @@ as $function$
 begin
     return recovery._render_sql($sql$
         declare
-            v_told bigint;
+            v_told  bigint;
+            -- An older snapshot does not see all of the rows that go.
+            v_blind boolean := current_setting('transaction_isolation') in ('repeatable read', 'serializable');
         begin
             if nullif(current_setting('recovery.server_epoch', true), '')::bigint is not null then
                 perform recovery.assert_live(nullif(current_setting('recovery.server_epoch', true), '')::bigint);
@@ -2714,14 +2716,17 @@ begin
                 end if;
             exception when others then
                 raise warning 'recovery: the rows of % that were open leave no event: %', tg_relid::regclass, sqlerrm;
+                v_blind := true;
+            end;
+            if v_blind then
                 begin
                     insert into recovery.outbox_{outbox} (watch, kind, topic, key, reason, detector, new)
                     values ({watch!l}, 'gap', {topic!l}, '', 'truncated', 'writer',
                         jsonb_build_object('why', 'truncated', 'table', tg_relid::regclass::text));
                 exception when others then
-                    null;  -- it is said above
+                    null;  -- what there was to say is said above
                 end;
-            end;
+            end if;
         $sql$, jsonb_build_object(
             'outbox', p_watch.outbox, 'watch', p_watch.name, 'topic', p_watch.topic, 'write', recovery._event_sql(
             p_watch, 'r', $sql$'deleted'$sql$, p_watch.image, 'null::jsonb', false, false))) end));
@@ -5943,6 +5948,8 @@ declare
     v_ids   bigint[];
     v_found jsonb;
     v_task  recovery.task;
+    -- Of what was dropped a part may be left, an opening without its closing.
+    v_since bigint := greatest(p_since, (select f.id + 1 from recovery.event_floor as f));
 begin
     o_done := true;
     if p_watch.events = 'closed' then
@@ -5952,7 +5959,7 @@ begin
     into v_ids, v_task.keys, o_first
     from (
         select l.key, max(l.id) as id
-        from recovery.event_range(p_since) as l
+        from recovery.event_range(v_since) as l
         where l.watch = p_watch.name and l.kind = any (v_kinds)
           and (v_parts = 1 or case when l.key like '[%' then jsonb_array_length(l.key::jsonb) end = v_parts)
         group by l.key
@@ -5980,9 +5987,9 @@ begin
     insert into recovery.outbox (server_epoch, watch, kind, topic, key, group_key, reason, detector, old)
     select e.server_epoch, e.watch, 'deleted', e.topic, e.key, e.group_key, 'row_gone', p_detector, e.new
     from unnest(recovery._to_texts(v_found -> 'gone')::bigint[]) as g (n)
-    join recovery.event_range(p_since) as e on e.id = v_ids[g.n]
+    join recovery.event_range(v_since) as e on e.id = v_ids[g.n]
     where not exists (
-        select from recovery.event_range(p_since) as l
+        select from recovery.event_range(v_since) as l
         where l.watch = e.watch and l.key = e.key and l.id > e.id and l.kind = any (v_kinds))
     order by e.id;
     o_done := (v_found ->> 'looked')::integer < 5000;
@@ -12421,6 +12428,32 @@ comment on function recovery._check_after(bigint) is
 --;
 revoke all on function recovery._check_after(bigint) from public;
 --;
+-- sql/event/_check_kinds.sql
+create or replace function recovery._check_kinds(p_kinds text[])
+returns void
+language plpgsql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    c_known   constant text[] := array['opened', 'reopened', 'closed', 'requeued', 'deleted', 'adopted', 'failed',
+                                       'idle', 'cancel', 'broken', 'repaired', 'gap'];
+    v_unknown text;
+begin
+    select k.kind into v_unknown from unnest(p_kinds) as k (kind) where k.kind <> all (c_known) limit 1;
+    if found then
+        perform recovery._fail('RC010', format('there are no events of kind %s', quote_literal(left(v_unknown, 60))),
+            format('Kinds are %s.', array_to_string(c_known, ', ')));
+    end if;
+end
+$$;
+--;
+comment on function recovery._check_kinds(text[]) is
+    'Refuses kinds of events that there are not: who waits for them would wait for ever. RC010.';
+--;
+revoke all on function recovery._check_kinds(text[]) from public;
+--;
 -- sql/event/_check_limit.sql
 create or replace function recovery._check_limit(p_limit integer)
 returns void
@@ -12484,6 +12517,31 @@ comment on function recovery._create_outbox(integer, text) is
 --;
 revoke all on function recovery._create_outbox(integer, text) from public;
 --;
+-- sql/event/_empty_slot.sql
+create or replace function recovery._empty_slot(p_slot integer)
+returns boolean
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '100ms'
+as $$
+/* Whoever writes is in another partition. But each reader holds all of them while it reads, and with many there is
+   hardly a moment without one: so it waits for those that read now, and those that come meanwhile wait for it. */
+begin
+    execute format('lock table recovery.outbox_slot_%s in access exclusive mode', p_slot);
+    execute format('truncate recovery.outbox_slot_%s', p_slot);
+    return true;
+exception when lock_not_available or deadlock_detected then
+    return false;
+end
+$$;
+--;
+comment on function recovery._empty_slot(integer) is
+    'Empties a partition of the outbox that nobody writes any more; false if somebody has held it for 100 ms.';
+--;
+revoke all on function recovery._empty_slot(integer) from public;
+--;
 -- sql/event/_find_consumer.sql
 create or replace function recovery._find_consumer(p_name text)
 returns recovery.consumer
@@ -12509,6 +12567,23 @@ comment on function recovery._find_consumer(text) is 'The row of a consumer, loc
 --;
 revoke all on function recovery._find_consumer(text) from public;
 --;
+-- sql/event/_next_page.sql
+create or replace function recovery._next_page(p_page bigint)
+returns bigint
+language sql
+volatile
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select greatest(p_page + 1, (date_part('epoch', clock_timestamp()) * 1000000)::bigint)
+$$;
+--;
+comment on function recovery._next_page(bigint) is
+    'The number of the fetch after that one. By the clock: a failover that has lost the last fetches does not give '
+    'their numbers out again, so nobody acknowledges by an old receipt what he has not had.';
+--;
+revoke all on function recovery._next_page(bigint) from public;
+--;
 -- sql/event/_retain_events.sql
 create or replace function recovery._retain_events()
 returns void
@@ -12518,8 +12593,8 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 /* A partition of the ring takes two billion ids, or half the time that events are kept. When its turn comes again, or
-   the newest event in it is old enough, it is emptied, by a lock that it gets at once or not at all: whoever writes
-   is in another partition. What an active consumer has not had stays, unless drop_unread is set. */
+   the newest event in it is old enough, it is emptied, if nobody holds it for long: whoever writes is in another
+   partition. What an active consumer has not had stays, unless drop_unread is set. */
 declare
     c_block  constant bigint := 2000000000;
     v_keep   constant interval := recovery.get_setting('event_retention')::interval;
@@ -12561,12 +12636,8 @@ begin
             or v_newest[v_n] + 99 > v_unread
             or (v_at[v_n] < clock_timestamp() - v_keep
                 or v_slots[v_n] = (v_last / c_block + 1) % 4 and v_last % c_block > c_block / 2) is not true;
-        begin
-            execute format('lock table recovery.outbox_slot_%s in access exclusive mode nowait', v_slots[v_n]);
-            execute format('truncate recovery.outbox_slot_%s', v_slots[v_n]);
-        exception when lock_not_available then
-            exit;  -- somebody reads, or a transaction of long ago has yet to end
-        end;
+        -- If not: somebody reads for long, or a transaction of long ago has yet to end.
+        exit when not recovery._empty_slot(v_slots[v_n]);
         update recovery.event_floor as f set id = greatest(f.id, v_newest[v_n] + 99), at = clock_timestamp();
     end loop;
 end
@@ -12829,7 +12900,11 @@ begin
             'Give the receipt of an event as recovery.fetch() returned it.');
     end if;
     v_consumer := recovery._find_consumer(v_parts[1]);
-    if v_consumer.page <> v_parts[2]::bigint then
+    if v_consumer.page < v_parts[2]::bigint then
+        perform recovery._fail('RC015',
+            format('the fetch of consumer %s that gave this receipt was lost in a failover', quote_literal(v_parts[1])),
+            'Fetch again: what still exists, and is not acknowledged, comes again.');
+    elsif v_consumer.page <> v_parts[2]::bigint then
         perform recovery._fail('RC015',
             format('a newer fetch of consumer %s has taken over', quote_literal(v_parts[1])),
             'Another process reads as this consumer, or this one has fetched again: what is not acknowledged comes '
@@ -12847,8 +12922,8 @@ $$;
 --;
 comment on function recovery.acknowledge(text) is
     'This event of a fetch, and all before it in the same fetch, are done. In one transaction with what they led to, '
-    'each is done exactly once. RC015: a newer fetch of the consumer has taken over; RC014 no such consumer, RC010 '
-    'not a receipt.';
+    'each is done exactly once. RC015: a newer fetch of the consumer has taken over, or this one was lost in a '
+    'failover; RC014 no such consumer, RC010 not a receipt.';
 --;
 revoke all on function recovery.acknowledge(text) from public;
 --;
@@ -12880,6 +12955,7 @@ begin
             format('consumer name %s is not allowed', coalesce(quote_literal(left(p_name, 60)), 'null')),
             'Give 1 to 200 bytes without control characters.');
     end if;
+    perform recovery._check_kinds(p_kind);
     perform recovery._check_interval('expires', p_expires, interval '1 minute', interval '10 years');
     if p_after is not null then
         v_newest := recovery._check_after(p_after);
@@ -12902,7 +12978,7 @@ comment on function recovery.create_consumer(
 ) is
     'Makes a named consumer whose position the database keeps, and returns the id after which it reads: p_after, or '
     'now. One that exists keeps its position; its filters and expiry become these. It counts as abandoned when it has '
-    'not fetched for p_expires. RC010 bad name, id or interval.';
+    'not fetched for p_expires. RC010 bad name, id, kind or interval.';
 --;
 revoke all on function recovery.create_consumer(
     text, bigint, text[], text[], text[], text[], text[], bigint[], interval
@@ -13013,12 +13089,14 @@ declare
     v_from     bigint;
     v_gaps     int8multirange;
     v_page     record;
+    v_number   bigint;
 begin
     perform recovery._check_limit(p_limit);
     if exists (select from recovery.consumer as c where c.name = p_consumer and c.gaps <> '{}') then
         v_settled := recovery._settled();  -- before the lock, which takes a transaction id
     end if;
     v_consumer := recovery._find_consumer(p_consumer);
+    v_number := recovery._next_page(v_consumer.page);
     select f.id into v_floor from recovery.event_floor as f;
     v_dropped := v_consumer.newest < v_floor;
     v_from := greatest(v_consumer.newest, v_floor);
@@ -13036,7 +13114,7 @@ begin
             or v_consumer.seen < clock_timestamp() - interval '1 minute'
         then
             update recovery.consumer as c
-            set newest = v_page.o_newest, gaps = v_gaps, page = c.page + 1, page_last = null,
+            set newest = v_page.o_newest, gaps = v_gaps, page = v_number, page_last = null,
                 page_newest = null, page_gaps = null,
                 seen = clock_timestamp()
             where c.name = p_consumer;
@@ -13044,7 +13122,7 @@ begin
         return;
     end if;
     update recovery.consumer as c
-    set page = c.page + 1, page_last = coalesce((v_page.o_events[cardinality(v_page.o_events)]).id, v_floor),
+    set page = v_number, page_last = coalesce((v_page.o_events[cardinality(v_page.o_events)]).id, v_floor),
         page_newest = v_page.o_newest, page_gaps = v_gaps, seen = clock_timestamp()
     where c.name = p_consumer;
     if v_dropped then
@@ -13052,11 +13130,11 @@ begin
             select v_floor, (select f.at from recovery.event_floor as f), null::bigint, ''::text, 'gap'::text,
                    null::text, ''::text, null::text, 'dropped'::text, 'recovery'::text, null::jsonb,
                    jsonb_build_object('after', v_consumer.newest, 'to', v_floor), true,
-                   concat_ws('.', p_consumer, v_consumer.page + 1, v_floor);
+                   concat_ws('.', p_consumer, v_number, v_floor);
     end if;
     return query
         select e.*, e.id < coalesce(lower(v_gaps), 9223372036854775807),
-               concat_ws('.', p_consumer, v_consumer.page + 1, e.id)
+               concat_ws('.', p_consumer, v_number, e.id)
         from unnest(v_page.o_events) as e;
 end
 $$;
@@ -13086,6 +13164,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
     perform recovery._check_limit(p_limit);
+    perform recovery._check_kinds(p_kind);
     return query
         select l.*
         from (
@@ -13117,7 +13196,7 @@ $$;
 --;
 comment on function recovery.latest(integer, text[], text[], text[], text[], text[], bigint[]) is
     'The newest events that are visible, p_limit of them, in order: to look at, not to follow. Filters as of '
-    'recovery.read(). RC010 bad limit.';
+    'recovery.read(). RC010 bad limit or kind.';
 --;
 revoke all on function recovery.latest(integer, text[], text[], text[], text[], text[], bigint[]) from public;
 --;
@@ -13143,7 +13222,8 @@ begin
     end if;
     perform recovery._find_consumer(p_name);
     update recovery.consumer as c
-    set newest = v_newest, gaps = v_gaps, page = c.page + 1, page_last = null, page_newest = null, page_gaps = null,
+    set newest = v_newest, gaps = v_gaps, page = recovery._next_page(c.page),
+        page_last = null, page_newest = null, page_gaps = null,
         seen = clock_timestamp()
     where c.name = p_name;
     return coalesce(lower(v_gaps) - 1, v_newest);
@@ -13223,6 +13303,7 @@ declare
     v_sure    bigint := 9223372036854775807;  -- up to here nothing is missing
 begin
     perform recovery._check_limit(p_limit);
+    perform recovery._check_kinds(p_kind);
     loop
         select s.* into v_page from recovery._scan(v_after, '{}', p_limit, v_wanted, null) as s;
         if v_page.o_gaps <> '{}' then
@@ -13243,7 +13324,7 @@ $$;
 comment on function recovery.read(bigint, integer, text[], text[], text[], text[], text[], bigint[], boolean) is
     'Events after an id, about p_limit of them, in order. Only settled ones, below which none can appear any more, so '
     'that the last id is where to go on; with p_unsettled also what is visible above, marked. Filters: an event must '
-    'be in each list that is given. Works on a standby. RC010 bad limit or id.';
+    'be in each list that is given. Works on a standby. RC010 bad limit, id or kind.';
 --;
 revoke all on function recovery.read(bigint, integer, text[], text[], text[], text[], text[], bigint[], boolean)
 from public;

@@ -109,9 +109,11 @@ class Feed:
     @property
     def cursor(self) -> str:
         """Where it stands: all that is delivered."""
-        safe = self._listener.safe_id  # before the next line: what is published may be queued
+        # In this order: a failover between the two must not make an old place one of the new
+        # timeline. And before the next line: what is published may be queued.
+        timeline, safe = self._listener.timeline, self._listener.safe_id
         if not self._busy and not self._events.queued:
-            self._track.timeline = self._listener.timeline
+            self._track.timeline = timeline
             self._track.settle(safe)
         return str(self._track.cursor)
 

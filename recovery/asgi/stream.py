@@ -66,6 +66,7 @@ class Stream:
             for name, value in fixed.items()
             if value is not None
         }
+        calls.event.check_kinds(self._fixed.get("kind", ()))
         self._own = frozenset([parameters] if isinstance(parameters, str) else parameters)
         if taken := self._own & {*shape.filters, "after"}:
             raise InvalidArgument(f"{', '.join(sorted(taken))}: that parameter is ours")
@@ -150,6 +151,7 @@ class Stream:
             else:
                 given.setdefault(self._shape.filters[name], set()).add(value or None)
         filters: dict[str, frozenset[str | None]] = dict(self._fixed)
+        calls.event.check_kinds(given.get("kind", ()))
         for name, values in given.items():
             if name in filters and (others := values - filters[name]):
                 shown = ", ".join(sorted(str(other) for other in others))
@@ -284,26 +286,36 @@ class _Talk:
         Returns:
             False: the hub ends meanwhile.
         """
-        start = await self._start(cursor)
-        if start == cursor.safe:
-            self._had = frozenset(cursor.above)
-        track = Track(start, self._life.timeline)
-        position, more = Position(start), True
-        for registered in (False, True):
-            if registered:
-                feed.add(self._client)
-                more = True
-            while more:
-                if self._life.ending.is_set():
-                    return False
-                look = calls.event.page(
-                    position.newest, position.gaps, limit=_PAGE, **self._filters()
-                )
-                page = await self._life.replay(look)
-                position, more = Position(page.newest, page.gaps), page.full
-                await self._resend(page.events, position.safe_id, track)
-                if not registered:
-                    self._forget(feed)
+        while True:
+            timeline = self._life.timeline
+            start = await self._start(cursor)
+            self._had = frozenset(cursor.above) if start == cursor.safe else frozenset()
+            track, position = Track(start, timeline), Position(start)
+            if not await self._read_on(position, track, feed):
+                return False
+            feed.add(self._client)
+            if self._life.timeline == timeline:
+                return await self._read_on(position, track)
+            # The listener has failed over meanwhile. What it told anew before this client was
+            # there may stand below the place that the replay has come to.
+            cursor = track.cursor
+
+    async def _read_on(self, position: Position, track: Track, feed: Feed | None = None) -> bool:
+        """Sends all that there is after a place; what the `feed` has passed it brings no more.
+
+        Returns:
+            False: the hub ends meanwhile.
+        """
+        more = True
+        while more:
+            if self._life.ending.is_set():
+                return False
+            look = calls.event.page(position.newest, position.gaps, limit=_PAGE, **self._filters())
+            page = await self._life.replay(look)
+            position.newest, position.gaps, more = page.newest, page.gaps, page.full
+            await self._resend(page.events, position.safe_id, track)
+            if feed is not None:
+                self._forget(feed)
         return True
 
     async def _start(self, cursor: Cursor) -> int:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from recovery.calls.core import Call, Row, nothing, one
+from recovery.errors import InvalidArgument
 from recovery.types import Event
 
 __all__ = [
     "CHANNEL",
     "COLUMNS",
     "FILTERS",
+    "KINDS",
     "RECORD",
     "Filters",
     "Page",
     "Tail",
+    "check_kinds",
     "fingerprint",
     "fingerprints",
     "floor",
@@ -34,6 +37,34 @@ __all__ = [
 
 #: The channel of NOTIFY: a wake-up, nothing more.
 CHANNEL = "recovery"
+#: Of events, as sql/event/_check_kinds.sql has them.
+KINDS = (
+    "opened",
+    "reopened",
+    "closed",
+    "requeued",
+    "deleted",
+    "adopted",
+    "failed",
+    "idle",
+    "cancel",
+    "broken",
+    "repaired",
+    "gap",
+)
+
+
+def check_kinds(kinds: Iterable[str | None]) -> None:
+    """Refuses kinds that there are not, where the database is not asked.
+
+    Raises:
+        InvalidArgument: one is unknown (RC010).
+    """
+    for kind in kinds:
+        if kind is not None and kind not in KINDS:
+            raise InvalidArgument(
+                f"there are no events of kind {kind[:60]!r}", hint=f"Kinds are {', '.join(KINDS)}."
+            )
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from functools import partial
 from typing import Any, Self, TypeAlias
 
+from recovery.calls.event import check_kinds
 from recovery.errors import InvalidArgument, Lagged
 from recovery.types import Event
 
@@ -234,7 +235,7 @@ class Bus:
                 its own (`recovery.listen`). The log names one that holds up the others for 10 s.
 
         Raises:
-            InvalidArgument: maxsize < 1 (RC010).
+            InvalidArgument: maxsize < 1, or there is no such kind (RC010).
         """
         if maxsize < 1:
             raise InvalidArgument(f"maxsize must be at least 1, not {maxsize}")
@@ -244,6 +245,7 @@ class Bus:
             for name, value in given
             if value is not None
         }
+        check_kinds(filters.get("kind", ()))
         subscription = Subscription(self, filters, maxsize, lossless)
         held = weakref.ref(subscription) if lossless else lambda: subscription
         with self._lock:

@@ -72,6 +72,9 @@ class Listener:
         epoch: of the server, for application_name.
         polling: don't LISTEN. It is so anyway through a pooler in transaction mode and on a
             hot standby, where events may be read as well.
+        timeline: of the database when `after` was noted: `Listener.timeline`. If it is another
+            one now, there was a failover, which may have lost events and given their ids out
+            again: then it begins 10 000 records before `after`, and some come again.
     """
 
     def __init__(
@@ -86,6 +89,7 @@ class Listener:
         patience: float = 3.0,
         epoch: int | None = None,
         polling: bool = False,
+        timeline: int | None = None,
     ) -> None:
         if poll <= 0 or patience <= 0:
             raise InvalidArgument("poll and patience must be greater than 0 s")
@@ -96,7 +100,7 @@ class Listener:
         self._target, self._name, self._epoch = target, name, epoch
         self._poll, self._hold, self._patience = poll, hold, patience
         self._position: Position | None = None
-        self._after = after
+        self._after, self._then = after, timeline
         self._memory = Memory(limit=_DEPTH)
         self._life: tuple[str | None, datetime] | None = None
         self._conn: psycopg.Connection[Any] | None = None
@@ -125,8 +129,7 @@ class Listener:
     @property
     def timeline(self) -> int:
         """Of the database: after a failover another one; 1 if it is not known (a standby's)."""
-        said = None if self._life is None else self._life[0]
-        return 1 if said is None else int(said, 16)
+        return 1 if self._life is None else _number(self._life[0])
 
     @property
     def connected(self) -> bool:
@@ -213,7 +216,7 @@ class Listener:
                     _test(conn)
                 life = calls.run(conn, calls.event.timeline())
                 if self._position is None:
-                    self._position = self._begin(conn)
+                    self._position = self._begin(conn, _number(life[0]))
                 elif life != self._life:
                     self._rewind(conn, self._position)
                 self._life = life
@@ -222,12 +225,19 @@ class Listener:
             raise
         return conn
 
-    def _begin(self, conn: psycopg.Connection[Any]) -> Position:
+    def _begin(self, conn: psycopg.Connection[Any], timeline: int) -> Position:
         found = calls.run(conn, calls.event.tail())
         if self._after is None:
             position = Position(found.newest, found.gaps)
         else:  # higher ones than there are belong to a state that was lost
             position = Position(min(self._after, found.newest))
+            if self._then not in (None, timeline):
+                position = Position(max(0, position.newest - _DEPTH * calls.event.RECORD))
+                _log.warning(
+                    "listener: a failover since %s was noted; reading on after %s",
+                    self._after,
+                    position.newest,
+                )
         floor = position.newest - _DEPTH * calls.event.RECORD
         self._memory = Memory(max(0, floor), _DEPTH)
         known = calls.event.fingerprints(self._memory.floor, position.newest)
@@ -248,8 +258,10 @@ class Listener:
                 "" if sure else ", and some may come again: more was lost than is remembered",
             )
         if not sure:
-            self._memory = Memory(start, _DEPTH)
-        position.rewind(min(start + calls.event.RECORD - 1, position.newest))
+            memory = self._memory = Memory(start, _DEPTH)
+        memory.forget(start)
+        newest = min(start + calls.event.RECORD - 1, position.newest)
+        position.rewind(newest, memory.unknown(newest))
 
     def _follow(self, conn: psycopg.Connection[Any]) -> None:
         """Reads whenever it is woken, soon after again, and slowly in any case."""
@@ -321,6 +333,11 @@ def run_between(listener: Listener, call: calls.Call[T], timeout: float) -> T:
         raise ConnectionFailed(f"the listener gave no answer in {timeout:g} s") from None
 
 
+def _number(timeline: str | None) -> int:
+    """Of a timeline; 1 if it is not known."""
+    return 1 if timeline is None else int(timeline, 16)
+
+
 def _test(conn: psycopg.Connection[Any]) -> None:
     """Whether notifications come through."""
     channel = f"recovery_test_{uuid.uuid4().hex}"
@@ -346,6 +363,7 @@ def listen(
     patience: float = 3.0,
     epoch: int | None = None,
     polling: bool = False,
+    timeline: int | None = None,
 ) -> Listener:
     """The events, without a server of one's own.
 
@@ -365,4 +383,5 @@ def listen(
         patience=patience,
         epoch=epoch,
         polling=polling,
+        timeline=timeline,
     )

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import heapq
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from recovery.calls.event import RECORD
@@ -58,17 +58,28 @@ class Position:
         self.newest = reach
         self.gaps = "{" + ",".join(f"[{low},{high})" for low, high in kept) + "}"
 
-    def rewind(self, newest: int) -> None:
+    def rewind(self, newest: int, unknown: Iterable[tuple[int, int]] = ()) -> None:
         """Goes back: the database is another one, which has lost what is above `newest`.
 
         Gaps below stay; when they are to be given up is seen anew, by the transactions
         of this database.
+
+        Args:
+            newest: where to go on.
+            unknown: ranges of ids in which nothing was delivered: they are gaps again, also those
+                that were given up. A prepared transaction may have been rolled back in the
+                database that was lost, and commit in this one.
         """
-        kept = [
-            (int(low), min(int(high), newest + 1))
-            for low, high in _RANGE.findall(self.gaps)
-            if int(low) <= newest
-        ]
+        given = [(int(low), int(high)) for low, high in _RANGE.findall(self.gaps)]
+        kept: list[tuple[int, int]] = []
+        for low, high in sorted([*given, *unknown]):
+            high = min(high, newest + 1)
+            if low >= high:
+                continue
+            if kept and low <= kept[-1][1]:
+                kept[-1] = (kept[-1][0], max(high, kept[-1][1]))
+            else:
+                kept.append((low, high))
         self.newest = newest
         self.gaps = "{" + ",".join(f"[{low},{high})" for low, high in kept) + "}"
 
@@ -78,16 +89,18 @@ class Memory:
 
     Ids lower than that of an event which is still there are not given out again: its
     commit was in the log after the sequence had passed them. So everything new stands
-    above the highest event that is still there as it was, or in a gap.
+    above the highest event that is still there as it was, or in a gap: also in one that was given
+    up, for a prepared transaction whose end was lost may end in another way.
 
     Args:
         floor: nothing is known of ids up to here.
         limit: how many records to remember.
+        record: how many ids one takes.
     """
 
-    def __init__(self, floor: int = 0, limit: int = 10_000) -> None:
+    def __init__(self, floor: int = 0, limit: int = 10_000, record: int = RECORD) -> None:
         self.floor = floor
-        self._limit = limit
+        self._limit, self._record = limit, record
         self._prints: dict[int, int] = {}
         self._ids: list[int] = []  # a heap
 
@@ -107,6 +120,24 @@ class Memory:
             self.floor = heapq.heappop(self._ids)
             del self._prints[self.floor]
 
+    def forget(self, above: int) -> None:
+        """Records above an id are lost; others will stand there."""
+        self._prints = {id_: print_ for id_, print_ in self._prints.items() if id_ <= above}
+        self._ids = sorted(self._prints)
+
+    def unknown(self, newest: int) -> list[tuple[int, int]]:
+        """Ranges above `floor`, up to `newest`, in which there is nothing that is remembered."""
+        found, low = [], self.floor // self._record * self._record + self._record
+        for id_ in sorted(self._prints):
+            if id_ > newest:
+                break
+            if low < id_:
+                found.append((low, id_))
+            low = id_ + self._record
+        if low <= newest:
+            found.append((low, newest + 1))
+        return found
+
     def restart(self, there: Mapping[int, int], newest: int) -> tuple[int, bool]:
         """Where a position has to begin anew, and whether that is sure to be right.
 
@@ -124,4 +155,4 @@ class Memory:
                 return id_, True
         if self.floor == 0 or not self._prints:
             return min(self.floor, newest), True
-        return max(0, min(self.floor, newest) - self._limit * RECORD), False
+        return max(0, min(self.floor, newest) - self._limit * self._record), False

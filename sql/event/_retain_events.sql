@@ -6,8 +6,8 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 /* A partition of the ring takes two billion ids, or half the time that events are kept. When its turn comes again, or
-   the newest event in it is old enough, it is emptied, by a lock that it gets at once or not at all: whoever writes
-   is in another partition. What an active consumer has not had stays, unless drop_unread is set. */
+   the newest event in it is old enough, it is emptied, if nobody holds it for long: whoever writes is in another
+   partition. What an active consumer has not had stays, unless drop_unread is set. */
 declare
     c_block  constant bigint := 2000000000;
     v_keep   constant interval := recovery.get_setting('event_retention')::interval;
@@ -49,12 +49,8 @@ begin
             or v_newest[v_n] + 99 > v_unread
             or (v_at[v_n] < clock_timestamp() - v_keep
                 or v_slots[v_n] = (v_last / c_block + 1) % 4 and v_last % c_block > c_block / 2) is not true;
-        begin
-            execute format('lock table recovery.outbox_slot_%s in access exclusive mode nowait', v_slots[v_n]);
-            execute format('truncate recovery.outbox_slot_%s', v_slots[v_n]);
-        exception when lock_not_available then
-            exit;  -- somebody reads, or a transaction of long ago has yet to end
-        end;
+        -- If not: somebody reads for long, or a transaction of long ago has yet to end.
+        exit when not recovery._empty_slot(v_slots[v_n]);
         update recovery.event_floor as f set id = greatest(f.id, v_newest[v_n] + 99), at = clock_timestamp();
     end loop;
 end

@@ -22,7 +22,7 @@ comment on column recovery.consumer.newest is 'Every event that was visible up t
 comment on column recovery.consumer.gaps is
     'Ids up to newest that were not visible: of transactions that ran, or were rolled back. What appears here still '
     'comes.';
-comment on column recovery.consumer.page is 'Number of the last fetch: only its receipts count.';
+comment on column recovery.consumer.page is 'Number of the last fetch, never given out again: only its receipts count.';
 comment on column recovery.consumer.page_last is 'The last event of that fetch; null if there was none.';
 comment on column recovery.consumer.page_newest is 'Where newest will be once the last fetch is acknowledged.';
 comment on column recovery.consumer.page_gaps is 'The gaps then.';

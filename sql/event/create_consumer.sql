@@ -25,6 +25,7 @@ begin
             format('consumer name %s is not allowed', coalesce(quote_literal(left(p_name, 60)), 'null')),
             'Give 1 to 200 bytes without control characters.');
     end if;
+    perform recovery._check_kinds(p_kind);
     perform recovery._check_interval('expires', p_expires, interval '1 minute', interval '10 years');
     if p_after is not null then
         v_newest := recovery._check_after(p_after);
@@ -47,7 +48,7 @@ comment on function recovery.create_consumer(
 ) is
     'Makes a named consumer whose position the database keeps, and returns the id after which it reads: p_after, or '
     'now. One that exists keeps its position; its filters and expiry become these. It counts as abandoned when it has '
-    'not fetched for p_expires. RC010 bad name, id or interval.';
+    'not fetched for p_expires. RC010 bad name, id, kind or interval.';
 
 revoke all on function recovery.create_consumer(
     text, bigint, text[], text[], text[], text[], text[], bigint[], interval

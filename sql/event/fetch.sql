@@ -16,12 +16,14 @@ declare
     v_from     bigint;
     v_gaps     int8multirange;
     v_page     record;
+    v_number   bigint;
 begin
     perform recovery._check_limit(p_limit);
     if exists (select from recovery.consumer as c where c.name = p_consumer and c.gaps <> '{}') then
         v_settled := recovery._settled();  -- before the lock, which takes a transaction id
     end if;
     v_consumer := recovery._find_consumer(p_consumer);
+    v_number := recovery._next_page(v_consumer.page);
     select f.id into v_floor from recovery.event_floor as f;
     v_dropped := v_consumer.newest < v_floor;
     v_from := greatest(v_consumer.newest, v_floor);
@@ -39,7 +41,7 @@ begin
             or v_consumer.seen < clock_timestamp() - interval '1 minute'
         then
             update recovery.consumer as c
-            set newest = v_page.o_newest, gaps = v_gaps, page = c.page + 1, page_last = null,
+            set newest = v_page.o_newest, gaps = v_gaps, page = v_number, page_last = null,
                 page_newest = null, page_gaps = null,
                 seen = clock_timestamp()
             where c.name = p_consumer;
@@ -47,7 +49,7 @@ begin
         return;
     end if;
     update recovery.consumer as c
-    set page = c.page + 1, page_last = coalesce((v_page.o_events[cardinality(v_page.o_events)]).id, v_floor),
+    set page = v_number, page_last = coalesce((v_page.o_events[cardinality(v_page.o_events)]).id, v_floor),
         page_newest = v_page.o_newest, page_gaps = v_gaps, seen = clock_timestamp()
     where c.name = p_consumer;
     if v_dropped then
@@ -55,11 +57,11 @@ begin
             select v_floor, (select f.at from recovery.event_floor as f), null::bigint, ''::text, 'gap'::text,
                    null::text, ''::text, null::text, 'dropped'::text, 'recovery'::text, null::jsonb,
                    jsonb_build_object('after', v_consumer.newest, 'to', v_floor), true,
-                   concat_ws('.', p_consumer, v_consumer.page + 1, v_floor);
+                   concat_ws('.', p_consumer, v_number, v_floor);
     end if;
     return query
         select e.*, e.id < coalesce(lower(v_gaps), 9223372036854775807),
-               concat_ws('.', p_consumer, v_consumer.page + 1, e.id)
+               concat_ws('.', p_consumer, v_number, e.id)
         from unnest(v_page.o_events) as e;
 end
 $$;

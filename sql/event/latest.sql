@@ -15,6 +15,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
     perform recovery._check_limit(p_limit);
+    perform recovery._check_kinds(p_kind);
     return query
         select l.*
         from (
@@ -46,6 +47,6 @@ $$;
 
 comment on function recovery.latest(integer, text[], text[], text[], text[], text[], bigint[]) is
     'The newest events that are visible, p_limit of them, in order: to look at, not to follow. Filters as of '
-    'recovery.read(). RC010 bad limit.';
+    'recovery.read(). RC010 bad limit or kind.';
 
 revoke all on function recovery.latest(integer, text[], text[], text[], text[], text[], bigint[]) from public;

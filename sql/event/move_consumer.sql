@@ -19,7 +19,8 @@ begin
     end if;
     perform recovery._find_consumer(p_name);
     update recovery.consumer as c
-    set newest = v_newest, gaps = v_gaps, page = c.page + 1, page_last = null, page_newest = null, page_gaps = null,
+    set newest = v_newest, gaps = v_gaps, page = recovery._next_page(c.page),
+        page_last = null, page_newest = null, page_gaps = null,
         seen = clock_timestamp()
     where c.name = p_name;
     return coalesce(lower(v_gaps) - 1, v_newest);

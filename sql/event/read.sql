@@ -26,6 +26,7 @@ declare
     v_sure    bigint := 9223372036854775807;  -- up to here nothing is missing
 begin
     perform recovery._check_limit(p_limit);
+    perform recovery._check_kinds(p_kind);
     loop
         select s.* into v_page from recovery._scan(v_after, '{}', p_limit, v_wanted, null) as s;
         if v_page.o_gaps <> '{}' then
@@ -46,7 +47,7 @@ $$;
 comment on function recovery.read(bigint, integer, text[], text[], text[], text[], text[], bigint[], boolean) is
     'Events after an id, about p_limit of them, in order. Only settled ones, below which none can appear any more, so '
     'that the last id is where to go on; with p_unsettled also what is visible above, marked. Filters: an event must '
-    'be in each list that is given. Works on a standby. RC010 bad limit or id.';
+    'be in each list that is given. Works on a standby. RC010 bad limit, id or kind.';
 
 revoke all on function recovery.read(bigint, integer, text[], text[], text[], text[], text[], bigint[], boolean)
 from public;

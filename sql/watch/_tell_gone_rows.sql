@@ -20,6 +20,8 @@ declare
     v_ids   bigint[];
     v_found jsonb;
     v_task  recovery.task;
+    -- Of what was dropped a part may be left, an opening without its closing.
+    v_since bigint := greatest(p_since, (select f.id + 1 from recovery.event_floor as f));
 begin
     o_done := true;
     if p_watch.events = 'closed' then
@@ -29,7 +31,7 @@ begin
     into v_ids, v_task.keys, o_first
     from (
         select l.key, max(l.id) as id
-        from recovery.event_range(p_since) as l
+        from recovery.event_range(v_since) as l
         where l.watch = p_watch.name and l.kind = any (v_kinds)
           and (v_parts = 1 or case when l.key like '[%' then jsonb_array_length(l.key::jsonb) end = v_parts)
         group by l.key
@@ -57,9 +59,9 @@ begin
     insert into recovery.outbox (server_epoch, watch, kind, topic, key, group_key, reason, detector, old)
     select e.server_epoch, e.watch, 'deleted', e.topic, e.key, e.group_key, 'row_gone', p_detector, e.new
     from unnest(recovery._to_texts(v_found -> 'gone')::bigint[]) as g (n)
-    join recovery.event_range(p_since) as e on e.id = v_ids[g.n]
+    join recovery.event_range(v_since) as e on e.id = v_ids[g.n]
     where not exists (
-        select from recovery.event_range(p_since) as l
+        select from recovery.event_range(v_since) as l
         where l.watch = e.watch and l.key = e.key and l.id > e.id and l.kind = any (v_kinds))
     order by e.id;
     o_done := (v_found ->> 'looked')::integer < 5000;

@@ -166,3 +166,37 @@ def refusal(actor: Actor, blind: bool = False) -> str | None:
     except Refused as error:
         return error.code
     return None
+
+
+def test_a_prepared_transaction_whose_end_was_lost(cluster: Any) -> None:
+    """Rolled back in the primary that is no more, it commits in the new one: a listener hears it."""
+    with Cluster(cluster.major, settings={"max_prepared_transactions": 2}) as primary:
+        dsn = primary.create_database("store")
+        schema.upgrade(dsn)
+        replica = primary.replica("standby")
+        with Proxy(dsn) as proxy, contextlib.ExitStack() as stack:
+            with psycopg.connect(dsn, autocommit=True) as conn:
+                conn.execute(TABLE)
+                attach(conn)
+                listener = recovery.listen(proxy.dsn, after=0, poll=0.1)
+                events = stack.enter_context(stack.enter_context(listener).subscribe())
+                conn.execute("begin; set local recovery.notify = 'off'")
+                (prepared,) = add(conn, None)
+                conn.execute("prepare transaction 'p'")
+                (later,) = add(conn, None)
+                assert events.get(10).key == str(later)
+                assert listener.safe_id < RECORD  # there is a gap
+                cut_off(conn, replica)
+                conn.execute("rollback prepared 'p'")
+                (lost,) = add(conn, None)
+                assert events.get(10).key == str(lost)
+                wait_for(lambda: listener.safe_id >= 3 * RECORD)  # and it was given up
+            primary.kill()
+            replica.promote()
+            proxy.aim(replica.dsn("store"))
+            with psycopg.connect(replica.dsn("store"), autocommit=True) as conn:
+                conn.execute("commit prepared 'p'")
+                event = events.get(15)
+                assert (event.id, event.key, event.kind) == (RECORD, str(prepared), "opened")
+                (new,) = add(conn, None)
+                assert events.get(10).key == str(new)

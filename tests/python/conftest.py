@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from node import NodeMissing, install
 from pgbouncer import PROGRAM, PgBouncer
 from recovery import calls
 from tcp_proxy import Proxy
@@ -74,17 +73,7 @@ def bouncer(dsn: str) -> Iterator[Callable[..., PgBouncer]]:
 @pytest.fixture(scope="session")
 def node_modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with node-postgres from npm; skips without node, npm or a registry."""
-    npm = shutil.which("npm")
-    if shutil.which("node") is None or npm is None:
-        pytest.skip("no node and npm")
-    folder = tmp_path_factory.mktemp("node")
-    done = subprocess.run(
-        [npm, "install", "pg@8", "--prefix", folder, "--prefer-offline", "--no-audit", "--no-fund"],
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-    if done.returncode:
-        pytest.skip(f"npm can't install pg: {done.stderr.strip().splitlines()[-1:]}")
-    return folder / "node_modules"
+    try:
+        return install(tmp_path_factory.mktemp("node"))
+    except NodeMissing as missing:
+        pytest.skip(str(missing))

@@ -123,6 +123,25 @@ def test_the_first_delivery_is_what_counts_for_the_order() -> None:
     assert verdict([*HEARD[:1], HEARD[2], *HEARD]) != []
 
 
+def test_the_order_of_a_key() -> None:
+    """All that a webhook promises: a row that has moved on has another one."""
+    moved = told((300, "[1, 1]", "closed"), (100, "[1, 0]", "opened"), (200, "[1, 1]", "reopened"),
+                 (437, "[1, 1]", "closed"))  # fmt: skip
+    assert " wrong order" in verdict(moved)[0]
+    assert verdict(moved, by_key=["c"]) == []
+    stayed = [{**line, "key": "[1, 0]"} for line in moved]
+    (violation,) = verdict(stayed, by_key=["c"])
+    assert " wrong order" in violation
+
+
+def test_what_recovery_did_beside_what_names_its_mark() -> None:
+    written = [*tx("a", (1, 1, None, "running")), *tx("b", (1, 2, "failed", "running"), (1, 3, "running", "done"))]  # fmt: skip
+    moved = told((100, "[1, 0]", "opened", "a#0"), (400, "[1, 1]", "closed", "b#1"),
+                 (200, "[1, 0]", "closed", "a#0"), (300, "[1, 0]", "reopened", "b#0"))  # fmt: skip
+    assert verdict(moved, written, "ab", {1: "done"}, by_key=["c"]) == []
+    assert verdict(moved, written, "ab", {1: "done"}) != []
+
+
 def test_an_id_names_one_event() -> None:
     heard = HEARD + told((100, 1, "closed"))
     assert "id 100 names" in verdict(heard)[0]
@@ -142,6 +161,108 @@ def test_rows_that_were_there_before() -> None:
     before = {(JOB, "9"): "new", (JOB, "8"): "new"}
     rows = {9: "running", 8: "new"}
     assert verdict(told((100, 9, "reopened")), written, "a", rows, before=before) == []
+
+
+def at(when: float, *lines: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{**line, "at": when} for line in lines]
+
+
+#: A row was opened; then the primary crashed, and what followed is lost, and another thing was done.
+TAIL = [
+    *at(1, *tx("a", (1, 1, None, "running"))),
+    *at(2, *tx("l", (1, 2, "running", "done"), (2, 1, None, "running"))),
+    *at(4, *tx("n", (1, 2, "running", "running"), (1, 3, "running", "done"))),
+]
+SURVIVED = at(1, *told((100, 1, "opened")))
+GONE = at(2, *told((200, 1, "closed"), (300, 2, "opened")))
+ANEW = at(4, *told((200, 1, "closed")))
+
+
+def after_crash(heard: list[dict[str, Any]], exactly: bool = True, **options: Any) -> list[str]:
+    """What a consumer is found to have had, beside one that has had what there is."""
+    state = {(JOB, "1"): "done"}
+    had = [{**line, "consumer": "x"} for line in SURVIVED + ANEW] if exactly else []
+    names = "cx" if exactly else "c"
+    return judge(
+        TAIL, "an", state, had + heard, consumers=names, exact="x", crash=3.0, **options
+    ).violations
+
+
+@pytest.mark.parametrize("exactly", [True, False])
+@pytest.mark.parametrize("lost", [[], GONE[:1], GONE, GONE[::-1]])
+def test_what_is_lost_may_have_been_told(lost: list[dict[str, Any]], exactly: bool) -> None:
+    assert after_crash([*SURVIVED, *lost, *ANEW], exactly) == []
+    assert after_crash([*SURVIVED, *lost, *SURVIVED, *lost, *ANEW, *SURVIVED, *ANEW], exactly) == []
+
+
+@pytest.mark.parametrize("exactly", [True, False])
+@pytest.mark.parametrize("lost", [[], GONE])
+def test_what_has_its_id_must_be_told_all_the_same(
+    lost: list[dict[str, Any]], exactly: bool
+) -> None:
+    found = after_crash([*SURVIVED, *lost], exactly)
+    assert found
+    assert all(" lost " in line for line in found)
+    assert any(" lost opened" in line for line in after_crash([*lost, *ANEW], exactly))
+
+
+def test_what_was_lost_is_not_told_after_the_crash() -> None:
+    late = at(5, *told((300, 2, "opened")))
+    assert any(" ghost " in line for line in after_crash([*SURVIVED, *ANEW, *late]))
+    assert any(
+        " ghost " in line
+        for line in after_crash([*SURVIVED, *at(2, *told((300, 3, "opened"))), *ANEW])
+    )
+    rolled_back = [line | ({"end": "rolled back"} if "end" in line else {}) for line in TAIL]
+    heard = [{**line, "consumer": "c"} for line in [*SURVIVED, *GONE, *ANEW]]
+    found = judge(
+        [line for line in rolled_back if line["tx"] == "l"] + [line for line in TAIL if line["tx"] != "l"],
+        "an", {(JOB, "1"): "done"}, heard, consumers="c", crash=3.0,
+    )  # fmt: skip
+    assert any(" ghost " in line or " twice " in line for line in found.violations)
+
+
+def test_a_closing_of_recovery_that_is_done_again() -> None:
+    """Nobody has written it down; who has had what there is tells which one counts."""
+    written = at(1, *tx("a", (1, 1, None, "running")))
+    old, new = at(2, *told((200, 1, "closed"))), at(4, *told((200, 1, "closed")))
+    had = [{**line, "consumer": "x"} for line in SURVIVED + new]
+
+    def found(heard: list[dict[str, Any]]) -> list[str]:
+        return judge(written, "a", {(JOB, "1"): "failed"}, had + heard, consumers="cx", exact="x",
+                     crash=3.0).violations  # fmt: skip
+
+    assert found([*SURVIVED, *old, *new]) == []
+    assert found([*SURVIVED, *new]) == []
+    assert any(" lost " in line for line in found([*SURVIVED, *old]))
+
+
+def test_what_was_dropped() -> None:
+    """Excused is what a gap names, and nothing beside it."""
+    whole = [{**line, "consumer": "w"} for line in HEARD]
+    gap = [{"consumer": "c", "id": 250, "watch": "", "key": "", "kind": "gap",
+            "new": {"after": 0, "to": 250}}]  # fmt: skip
+    state = {(JOB, "1"): "failed", (JOB, "2"): "done"}
+
+    def found(heard: list[dict[str, Any]], **options: Any) -> list[str]:
+        return judge(LIFE, "abce", state, heard + whole, consumers="cw", **options).violations
+
+    closed = [HEARD[1], HEARD[3]]  # 300, 437
+    assert found(gap + closed, gaps="c") == []
+    assert found([*gap, HEARD[0], *closed], gaps="c") == []
+    assert any(" ghost " in line for line in found(gap + closed))  # it is to have no gap
+    assert any(" lost " in line for line in found(gap + closed[1:], gaps="c"))
+    assert any(" lost " in line for line in found(closed, gaps="c"))
+    assert found(closed, dropped={"c": 250}) == []
+    assert found(closed, dropped={"c": 199}) != []
+    assert found(closed[1:], dropped={"c": 250}) != []
+
+
+def test_who_follows_one_watch() -> None:
+    other = [{**line, "watch": TASK} for line in told((900, 7, "opened"))]
+    assert verdict(HEARD, only={"c": [JOB]}) == []
+    assert verdict(HEARD + other, only={"c": [JOB]}) != []
+    assert verdict([], only={"c": [TASK]}) == []
 
 
 def test_a_journal_that_does_not_hang_together() -> None:

@@ -1,6 +1,6 @@
 """Twenty writers who do at random what writers do, and write down what they have done.
 
-    python writers.py DSN FOLDER SEED [COUNT]
+    python writers.py DSN FOLDER SEED [COUNT [truncate]]
 
 It ends at the end of its input. Journals: see verdict.py. Each transaction leaves its mark in
 app.done, so that it can be known afterwards whether a COMMIT that was not answered took place.
@@ -51,6 +51,11 @@ Connection = psycopg.Connection[Any]
 Step = tuple[str, int, int, str | None, str | None, str]
 
 over = threading.Event()
+#: Rows that a server opens at once; more than a hundred closings take more than one record.
+bulks = [3, 60, 250]
+#: Whether rows move between the partitions. Not where these are truncated: a sweep looks then which
+#: keys were told as open and are not there, and those that rows have left are among them.
+moving = True
 #: Epochs of servers that were not ended yet, as far as known.
 epochs: list[int] = []
 
@@ -106,7 +111,7 @@ class Worker(threading.Thread):
         except psycopg.Error:
             conn.execute("rollback")  # raises if the connection is lost, and then it is rolled back
             return
-        self.say(tx=mark, steps=steps)
+        self.say(tx=mark, steps=steps, at=time.time())
         if self.dice.random() < 0.2 and not bulk:
             conn.execute("rollback")
             self.say(tx=mark, end="rolled back")
@@ -230,9 +235,8 @@ class Worker(threading.Thread):
             conn.execute(f"delete from {table} where id = %s".encode(), (key,))
         else:
             now = now or was
-            move = (
-                ", shard = 1 - shard" if table == "app.task" and self.dice.random() < 0.25 else ""
-            )
+            moves = table == "app.task" and moving and self.dice.random() < 0.25
+            move = ", shard = 1 - shard" if moves else ""
             conn.execute(
                 f"update {table} set status = %s, step = step + 1, mark = %s{move} where id = %s".encode(),
                 (now, stamp, key),
@@ -256,7 +260,7 @@ class Server(Worker):
                     conn,
                     self.dice.choice(("short", "prepared")),
                     epoch,
-                    self.dice.choice((3, 60, 250)),
+                    self.dice.choice(bulks),
                 )
                 over.wait(self.dice.uniform(0, 0.4))
             if self.dice.random() < 0.6:
@@ -268,6 +272,45 @@ class Server(Worker):
             raise
         except psycopg.Error:  # it waited for a lock, or was ended meanwhile
             over.wait(0.1)
+
+
+class Truncater(Worker):
+    """Empties a watched table, and makes the rows anew that everybody changes."""
+
+    def work(self, conn: Connection) -> None:
+        over.wait(self.dice.uniform(0.2, 1.0))
+        table = self.dice.choice(TABLES)
+        mark = f"{self.called}.{uuid.uuid4().hex[:10]}"
+        steps: list[Step] = []
+        level = self.dice.choice(("read committed", "repeatable read"))
+        try:
+            conn.execute(f"begin isolation level {level}".encode())
+            conn.execute("set local lock_timeout = '3s'")
+            # The lock comes before the first look: see test_truncate_of_what_it_does_not_see.
+            conn.execute(f"lock table {table} in access exclusive mode".encode())
+            conn.execute("insert into app.done values (%s)", (mark,))
+            found = conn.execute(f"select id, status, step from {table}".encode()).fetchall()
+            conn.execute(f"truncate {table}".encode())
+            for key, was, number in found:
+                stamp = f"{mark}#{len(steps)}"
+                steps.append((table, key, number + 1, was, None, stamp))
+                if key in HOT:
+                    shard = ", 0" if table == "app.task" else ""
+                    conn.execute(
+                        f"insert into {table} values (%s{shard}, 'new', %s, %s)".encode(),
+                        (key, number + 2, stamp),
+                    )
+                    steps.append((table, key, number + 2, None, "new", stamp))
+        except psycopg.Error:
+            conn.execute("rollback")
+            return
+        self.say(tx=mark, steps=steps, at=time.time())
+        if self.dice.random() < 0.3:
+            conn.execute("rollback")
+            self.say(tx=mark, end="rolled back")
+        else:
+            conn.execute("commit")
+            self.say(tx=mark, end="committed")
 
 
 class Sweeper(Worker):
@@ -300,13 +343,21 @@ def finish_forgotten(conn: Connection, dice: random.Random, seconds: float = 4) 
 
 
 def main() -> None:
+    global moving
     dsn, folder, seed = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
     count = int(sys.argv[4]) if len(sys.argv) > 4 else 20
+    if count < 20:
+        bulks[:] = [3, 3, 3, 110]
+    moving = "truncate" not in sys.argv[5:]
     dice = random.Random(seed)
     workers: list[Worker] = [
         Worker(dsn, folder, random.Random(dice.random()), f"w{n}") for n in range(count)
     ]
-    workers += [Server(dsn, folder, random.Random(dice.random()), f"s{n}") for n in range(2)]
+    workers += [
+        Server(dsn, folder, random.Random(dice.random()), f"s{n}") for n in range(1 + count // 20)
+    ]
+    if not moving:
+        workers.append(Truncater(dsn, folder, random.Random(dice.random()), "truncater"))
     workers.append(Sweeper(dsn, folder, random.Random(dice.random()), "sweeper"))
     for worker in workers:
         worker.start()

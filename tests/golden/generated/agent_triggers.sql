@@ -315,7 +315,9 @@ CREATE TRIGGER zz_recovery_25_null BEFORE UPDATE OF server_epoch ON agent.hold F
 begin
     if recovery._has_names('<table>'::regclass, 'column id, column session_id, column time_created, column time_ended') then
 declare
-    v_told bigint;
+    v_told  bigint;
+    -- An older snapshot does not see all of the rows that go.
+    v_blind boolean := current_setting('transaction_isolation') in ('repeatable read', 'serializable');
 begin
     if nullif(current_setting('recovery.server_epoch', true), '')::bigint is not null then
         perform recovery.assert_live(nullif(current_setting('recovery.server_epoch', true), '')::bigint);
@@ -333,21 +335,26 @@ begin
         end if;
     exception when others then
         raise warning 'recovery: the rows of % that were open leave no event: %', tg_relid::regclass, sqlerrm;
+        v_blind := true;
+    end;
+    if v_blind then
         begin
             insert into recovery.outbox_1 (watch, kind, topic, key, reason, detector, new)
             values ('agent.hold', 'gap', 'hold.ended', '', 'truncated', 'writer',
                 jsonb_build_object('why', 'truncated', 'table', tg_relid::regclass::text));
         exception when others then
-            null;  -- it is said above
+            null;  -- what there was to say is said above
         end;
-    end;
+    end if;
     return null;
 end;
     end if;
     -- A name that stands above has changed, and recovery._follow_watch has not come yet.
     begin
 declare
-    v_told bigint;
+    v_told  bigint;
+    -- An older snapshot does not see all of the rows that go.
+    v_blind boolean := current_setting('transaction_isolation') in ('repeatable read', 'serializable');
 begin
     if nullif(current_setting('recovery.server_epoch', true), '')::bigint is not null then
         perform recovery.assert_live(nullif(current_setting('recovery.server_epoch', true), '')::bigint);
@@ -365,14 +372,17 @@ begin
         end if;
     exception when others then
         raise warning 'recovery: the rows of % that were open leave no event: %', tg_relid::regclass, sqlerrm;
+        v_blind := true;
+    end;
+    if v_blind then
         begin
             insert into recovery.outbox_1 (watch, kind, topic, key, reason, detector, new)
             values ('agent.hold', 'gap', 'hold.ended', '', 'truncated', 'writer',
                 jsonb_build_object('why', 'truncated', 'table', tg_relid::regclass::text));
         exception when others then
-            null;  -- it is said above
+            null;  -- what there was to say is said above
         end;
-    end;
+    end if;
     return null;
 end;
     exception when others then
@@ -788,7 +798,9 @@ CREATE TRIGGER zz_recovery_25_null BEFORE UPDATE OF server_epoch ON agent.messag
 begin
     if recovery._has_names('<table>'::regclass, 'column data, column id, column message_id, column session_id, column time_created, column time_updated, column time_updated, function agent.held_until, function agent.is_held, function agent.object_of, relation agent.part') then
 declare
-    v_told bigint;
+    v_told  bigint;
+    -- An older snapshot does not see all of the rows that go.
+    v_blind boolean := current_setting('transaction_isolation') in ('repeatable read', 'serializable');
 begin
     if nullif(current_setting('recovery.server_epoch', true), '')::bigint is not null then
         perform recovery.assert_live(nullif(current_setting('recovery.server_epoch', true), '')::bigint);
@@ -806,21 +818,26 @@ begin
         end if;
     exception when others then
         raise warning 'recovery: the rows of % that were open leave no event: %', tg_relid::regclass, sqlerrm;
+        v_blind := true;
+    end;
+    if v_blind then
         begin
             insert into recovery.outbox_1 (watch, kind, topic, key, reason, detector, new)
             values ('agent.message', 'gap', 'message.updated', '', 'truncated', 'writer',
                 jsonb_build_object('why', 'truncated', 'table', tg_relid::regclass::text));
         exception when others then
-            null;  -- it is said above
+            null;  -- what there was to say is said above
         end;
-    end;
+    end if;
     return null;
 end;
     end if;
     -- A name that stands above has changed, and recovery._follow_watch has not come yet.
     begin
 declare
-    v_told bigint;
+    v_told  bigint;
+    -- An older snapshot does not see all of the rows that go.
+    v_blind boolean := current_setting('transaction_isolation') in ('repeatable read', 'serializable');
 begin
     if nullif(current_setting('recovery.server_epoch', true), '')::bigint is not null then
         perform recovery.assert_live(nullif(current_setting('recovery.server_epoch', true), '')::bigint);
@@ -838,14 +855,17 @@ begin
         end if;
     exception when others then
         raise warning 'recovery: the rows of % that were open leave no event: %', tg_relid::regclass, sqlerrm;
+        v_blind := true;
+    end;
+    if v_blind then
         begin
             insert into recovery.outbox_1 (watch, kind, topic, key, reason, detector, new)
             values ('agent.message', 'gap', 'message.updated', '', 'truncated', 'writer',
                 jsonb_build_object('why', 'truncated', 'table', tg_relid::regclass::text));
         exception when others then
-            null;  -- it is said above
+            null;  -- what there was to say is said above
         end;
-    end;
+    end if;
     return null;
 end;
     exception when others then
@@ -1293,7 +1313,9 @@ CREATE TRIGGER zz_recovery_25_null BEFORE UPDATE OF server_epoch ON agent.part F
 begin
     if recovery._has_names('<table>'::regclass, 'column data, column data, column id, column id, column message_id, column session_id, column time_created, column time_updated, function agent.child_of, function agent.held_until, function agent.interrupted, function agent.is_held, function agent.metadata_of, function agent.object_of, relation agent.message') then
 declare
-    v_told bigint;
+    v_told  bigint;
+    -- An older snapshot does not see all of the rows that go.
+    v_blind boolean := current_setting('transaction_isolation') in ('repeatable read', 'serializable');
 begin
     if nullif(current_setting('recovery.server_epoch', true), '')::bigint is not null then
         perform recovery.assert_live(nullif(current_setting('recovery.server_epoch', true), '')::bigint);
@@ -1319,21 +1341,26 @@ begin
         end if;
     exception when others then
         raise warning 'recovery: the rows of % that were open leave no event: %', tg_relid::regclass, sqlerrm;
+        v_blind := true;
+    end;
+    if v_blind then
         begin
             insert into recovery.outbox_1 (watch, kind, topic, key, reason, detector, new)
             values ('agent.part', 'gap', 'message.part.updated', '', 'truncated', 'writer',
                 jsonb_build_object('why', 'truncated', 'table', tg_relid::regclass::text));
         exception when others then
-            null;  -- it is said above
+            null;  -- what there was to say is said above
         end;
-    end;
+    end if;
     return null;
 end;
     end if;
     -- A name that stands above has changed, and recovery._follow_watch has not come yet.
     begin
 declare
-    v_told bigint;
+    v_told  bigint;
+    -- An older snapshot does not see all of the rows that go.
+    v_blind boolean := current_setting('transaction_isolation') in ('repeatable read', 'serializable');
 begin
     if nullif(current_setting('recovery.server_epoch', true), '')::bigint is not null then
         perform recovery.assert_live(nullif(current_setting('recovery.server_epoch', true), '')::bigint);
@@ -1351,14 +1378,17 @@ begin
         end if;
     exception when others then
         raise warning 'recovery: the rows of % that were open leave no event: %', tg_relid::regclass, sqlerrm;
+        v_blind := true;
+    end;
+    if v_blind then
         begin
             insert into recovery.outbox_1 (watch, kind, topic, key, reason, detector, new)
             values ('agent.part', 'gap', 'message.part.updated', '', 'truncated', 'writer',
                 jsonb_build_object('why', 'truncated', 'table', tg_relid::regclass::text));
         exception when others then
-            null;  -- it is said above
+            null;  -- what there was to say is said above
         end;
-    end;
+    end if;
     return null;
 end;
     exception when others then
@@ -1806,7 +1836,9 @@ CREATE TRIGGER zz_recovery_25_null BEFORE UPDATE OF server_epoch ON agent.sessio
 begin
     if recovery._has_names('<table>'::regclass, 'column id, column parent_id, column time_compacting, column time_updated, function agent.is_held') then
 declare
-    v_told bigint;
+    v_told  bigint;
+    -- An older snapshot does not see all of the rows that go.
+    v_blind boolean := current_setting('transaction_isolation') in ('repeatable read', 'serializable');
 begin
     if nullif(current_setting('recovery.server_epoch', true), '')::bigint is not null then
         perform recovery.assert_live(nullif(current_setting('recovery.server_epoch', true), '')::bigint);
@@ -1824,21 +1856,26 @@ begin
         end if;
     exception when others then
         raise warning 'recovery: the rows of % that were open leave no event: %', tg_relid::regclass, sqlerrm;
+        v_blind := true;
+    end;
+    if v_blind then
         begin
             insert into recovery.outbox_1 (watch, kind, topic, key, reason, detector, new)
             values ('agent.session', 'gap', 'session.updated', '', 'truncated', 'writer',
                 jsonb_build_object('why', 'truncated', 'table', tg_relid::regclass::text));
         exception when others then
-            null;  -- it is said above
+            null;  -- what there was to say is said above
         end;
-    end;
+    end if;
     return null;
 end;
     end if;
     -- A name that stands above has changed, and recovery._follow_watch has not come yet.
     begin
 declare
-    v_told bigint;
+    v_told  bigint;
+    -- An older snapshot does not see all of the rows that go.
+    v_blind boolean := current_setting('transaction_isolation') in ('repeatable read', 'serializable');
 begin
     if nullif(current_setting('recovery.server_epoch', true), '')::bigint is not null then
         perform recovery.assert_live(nullif(current_setting('recovery.server_epoch', true), '')::bigint);
@@ -1856,14 +1893,17 @@ begin
         end if;
     exception when others then
         raise warning 'recovery: the rows of % that were open leave no event: %', tg_relid::regclass, sqlerrm;
+        v_blind := true;
+    end;
+    if v_blind then
         begin
             insert into recovery.outbox_1 (watch, kind, topic, key, reason, detector, new)
             values ('agent.session', 'gap', 'session.updated', '', 'truncated', 'writer',
                 jsonb_build_object('why', 'truncated', 'table', tg_relid::regclass::text));
         exception when others then
-            null;  -- it is said above
+            null;  -- what there was to say is said above
         end;
-    end;
+    end if;
     return null;
 end;
     exception when others then

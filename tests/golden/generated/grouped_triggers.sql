@@ -315,7 +315,9 @@ CREATE TRIGGER zz_recovery_25_null BEFORE UPDATE OF server_epoch ON app.session 
 begin
     if recovery._has_names('<table>'::regclass, 'column id, column parent, column state') then
 declare
-    v_told bigint;
+    v_told  bigint;
+    -- An older snapshot does not see all of the rows that go.
+    v_blind boolean := current_setting('transaction_isolation') in ('repeatable read', 'serializable');
 begin
     if nullif(current_setting('recovery.server_epoch', true), '')::bigint is not null then
         perform recovery.assert_live(nullif(current_setting('recovery.server_epoch', true), '')::bigint);
@@ -333,21 +335,26 @@ begin
         end if;
     exception when others then
         raise warning 'recovery: the rows of % that were open leave no event: %', tg_relid::regclass, sqlerrm;
+        v_blind := true;
+    end;
+    if v_blind then
         begin
             insert into recovery.outbox_6 (watch, kind, topic, key, reason, detector, new)
             values ('app.session', 'gap', NULL, '', 'truncated', 'writer',
                 jsonb_build_object('why', 'truncated', 'table', tg_relid::regclass::text));
         exception when others then
-            null;  -- it is said above
+            null;  -- what there was to say is said above
         end;
-    end;
+    end if;
     return null;
 end;
     end if;
     -- A name that stands above has changed, and recovery._follow_watch has not come yet.
     begin
 declare
-    v_told bigint;
+    v_told  bigint;
+    -- An older snapshot does not see all of the rows that go.
+    v_blind boolean := current_setting('transaction_isolation') in ('repeatable read', 'serializable');
 begin
     if nullif(current_setting('recovery.server_epoch', true), '')::bigint is not null then
         perform recovery.assert_live(nullif(current_setting('recovery.server_epoch', true), '')::bigint);
@@ -365,14 +372,17 @@ begin
         end if;
     exception when others then
         raise warning 'recovery: the rows of % that were open leave no event: %', tg_relid::regclass, sqlerrm;
+        v_blind := true;
+    end;
+    if v_blind then
         begin
             insert into recovery.outbox_6 (watch, kind, topic, key, reason, detector, new)
             values ('app.session', 'gap', NULL, '', 'truncated', 'writer',
                 jsonb_build_object('why', 'truncated', 'table', tg_relid::regclass::text));
         exception when others then
-            null;  -- it is said above
+            null;  -- what there was to say is said above
         end;
-    end;
+    end if;
     return null;
 end;
     exception when others then
@@ -895,7 +905,9 @@ CREATE TRIGGER zz_recovery_30_delete BEFORE DELETE ON app.task FOR EACH ROW WHEN
 begin
     if recovery._has_names('<table>'::regclass, 'column attempts, column created, column data, column number, column session, column status') then
 declare
-    v_told bigint;
+    v_told  bigint;
+    -- An older snapshot does not see all of the rows that go.
+    v_blind boolean := current_setting('transaction_isolation') in ('repeatable read', 'serializable');
 begin
     if nullif(current_setting('recovery.server_epoch', true), '')::bigint is not null then
         perform recovery.assert_live(nullif(current_setting('recovery.server_epoch', true), '')::bigint);
@@ -913,21 +925,26 @@ begin
         end if;
     exception when others then
         raise warning 'recovery: the rows of % that were open leave no event: %', tg_relid::regclass, sqlerrm;
+        v_blind := true;
+    end;
+    if v_blind then
         begin
             insert into recovery.outbox_6 (watch, kind, topic, key, reason, detector, new)
             values ('app.task', 'gap', 'task.changed', '', 'truncated', 'writer',
                 jsonb_build_object('why', 'truncated', 'table', tg_relid::regclass::text));
         exception when others then
-            null;  -- it is said above
+            null;  -- what there was to say is said above
         end;
-    end;
+    end if;
     return null;
 end;
     end if;
     -- A name that stands above has changed, and recovery._follow_watch has not come yet.
     begin
 declare
-    v_told bigint;
+    v_told  bigint;
+    -- An older snapshot does not see all of the rows that go.
+    v_blind boolean := current_setting('transaction_isolation') in ('repeatable read', 'serializable');
 begin
     if nullif(current_setting('recovery.server_epoch', true), '')::bigint is not null then
         perform recovery.assert_live(nullif(current_setting('recovery.server_epoch', true), '')::bigint);
@@ -945,14 +962,17 @@ begin
         end if;
     exception when others then
         raise warning 'recovery: the rows of % that were open leave no event: %', tg_relid::regclass, sqlerrm;
+        v_blind := true;
+    end;
+    if v_blind then
         begin
             insert into recovery.outbox_6 (watch, kind, topic, key, reason, detector, new)
             values ('app.task', 'gap', 'task.changed', '', 'truncated', 'writer',
                 jsonb_build_object('why', 'truncated', 'table', tg_relid::regclass::text));
         exception when others then
-            null;  -- it is said above
+            null;  -- what there was to say is said above
         end;
-    end;
+    end if;
     return null;
 end;
     exception when others then

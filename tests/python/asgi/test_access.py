@@ -154,6 +154,7 @@ def test_answers_about_a_group_are_asked_again(
         ("?session=s1", None, "unknown parameter 'session'"),
         ("?group=", None, "parameter 'group' is empty"),
         ("?kind=%00", None, "NUL"),
+        ("?kind=closed&kind=close", None, "there are no events of kind 'close'"),
         ("?group=a%ED%A0%80", None, None),  # half of a surrogate pair becomes a character
         ("?after=x", None, "'x' is no position"),
         ("?after=-1", None, "'-1' is no position"),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
@@ -363,6 +365,69 @@ def test_p09_a_failover_that_lost_events(jobs_on: Any, serve: Serve) -> None:
                     quiet.wait_type("server.heartbeat")
                     assert quiet.rows == []
                     assert all(frame.event != "server.gap" for frame in quiet.frames)
+
+
+def test_p09_a_replay_that_a_failover_meets(jobs_on: Any, serve: Serve) -> None:
+    """P9: it has just read lost events; the listener tells the new ones before the client is there."""
+    with Cluster() as primary:
+        jobs = jobs_on(primary.dsn())
+        owner = recovery.boot(primary.dsn(), "api-1")
+        jobs(owner.epoch, 5)
+        with primary.replica("standby") as replica, Proxy(primary.dsn(host="tcp")) as proxy:
+            hub = Hub(proxy.dsn, heartbeat=0.3)
+            url = serve(hub.events(authorize=anyone))
+            reached, go_on = threading.Event(), threading.Event()
+            with Curl(f"{url}/?after=0") as live:
+                live.wait_rows(5)
+                with psycopg.connect(primary.dsn(), autocommit=True) as conn:
+                    cut_off(conn, replica)
+                jobs(owner.epoch, 3)
+                live.wait_rows(8)
+                life = hub._shared._life
+                assert life is not None
+                replay = life.replay
+
+                async def hold(call: Any) -> Any:
+                    found = await replay(call)
+                    if len(getattr(found, "events", ())) == 8:
+                        reached.set()
+                        await asyncio.to_thread(go_on.wait, 60)
+                    return found
+
+                life.replay = hold  # type: ignore[method-assign]
+                try:
+                    with Curl(f"{url}/?after=0") as late:
+                        assert reached.wait(20)
+                        primary.kill()
+                        replica.promote()
+                        again = recovery.boot(replica.dsn(), "api-1", policy="replace")
+                        with psycopg.connect(replica.dsn(), autocommit=True) as conn:
+                            conn.execute(
+                                "insert into job (server_epoch) select %s from generate_series(1, 5)",
+                                [again.epoch],
+                            )
+                            new = told(conn)[5:]
+                        proxy.aim(replica.dsn())
+                        proxy.cut()
+                        live.wait(lambda: set(new) <= when(live.rows), "told by the listener", 30)
+                        go_on.set()
+                        late.wait(lambda: set(new) <= when(late.rows), "the new ones", 30)
+                        assert min(new)[0] <= ids(late.rows[:8])[-1]  # given out anew
+                finally:
+                    go_on.set()
+
+
+def told(conn: Connection) -> list[tuple[int, str]]:
+    """Id and time of all events."""
+    rows = conn.execute("select id, at from recovery.event order by id").fetchall()
+    return [(id_, at.astimezone(UTC).isoformat()) for id_, at in rows]
+
+
+def when(frames: list[Frame]) -> set[tuple[int, str]]:
+    return {
+        (frame.data["id"], datetime.fromisoformat(frame.data["at"]).astimezone(UTC).isoformat())
+        for frame in frames
+    }
 
 
 def test_a_gap_is_told_to_all(dsn: str, conn: Connection, jobs: Any, serve: Serve) -> None:

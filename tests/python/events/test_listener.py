@@ -117,6 +117,19 @@ def test_an_id_above_all_events_hides_nothing(dsn: str, jobs: Any) -> None:
         assert events.get(5).id == 300
 
 
+@pytest.mark.parametrize(("timeline", "again"), [(None, False), (1, False), (7, True)])
+def test_a_position_of_another_timeline(
+    dsn: str, jobs: Any, timeline: int | None, again: bool
+) -> None:
+    """Ids may have been given out again since it was noted: what stands below comes again."""
+    owner = recovery.boot(dsn, "api-1")
+    jobs(owner.epoch, 3)
+    with recovery.listen(dsn, after=399, timeline=timeline) as bus, bus.subscribe() as events:
+        jobs(owner.epoch)
+        found = [events.get(5).id for _ in range(4 if again else 1)]
+    assert found == ([100, 200, 300, 400] if again else [400])
+
+
 def test_writers_that_do_not_ring_are_found_by_polling(
     dsn: str, conn: psycopg.Connection[Any], jobs: Any
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -107,3 +108,19 @@ def test_a_gap_goes_with_its_watch(jobs: Connection) -> None:
     sweep(jobs)
     jobs.execute("select recovery.detach('app.job')")
     assert value(jobs, "select count(*) from recovery.blind_watch") == 0
+
+
+@pytest.mark.parametrize("level", ["read committed", "repeatable read", "serializable"])
+def test_truncate_of_what_it_does_not_see(
+    jobs: Connection, connect: Callable[..., Connection], level: str
+) -> None:
+    """TRUNCATE takes rows along that came after the transaction's snapshot."""
+    truncating = connect(autocommit=False)
+    truncating.execute(f"set transaction isolation level {level}")
+    truncating.execute("select count(*) from recovery.watch")  # its snapshot
+    add(jobs, None)
+    truncating.execute("truncate app.job")
+    truncating.commit()
+    assert value(jobs, "select count(*) from app.job") == 0
+    kinds = [event["kind"] for event in events(jobs)]
+    assert kinds == ["opened", "deleted" if level == "read committed" else "gap"]

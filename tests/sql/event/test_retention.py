@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 import pytest
 
-from helpers import wait_for
+from helpers import wait_for, wait_for_lock
 from sql.jobs import Connection, add, boot, events, refused, shutdown, sweep, value
 
 BLOCK = 2_000_000_000
@@ -153,6 +154,34 @@ def test_whoever_writes_does_not_wait_and_is_not_waited_for(
             other.execute("select * from recovery.event")
     writer.commit()
     assert len(ids(jobs)) == 2
+
+
+def test_readers_that_follow_one_another_are_waited_for(
+    jobs: Connection, connect: Callable[..., Connection]
+) -> None:
+    """With many of them there is hardly a moment without one: then nothing would ever be dropped."""
+    add(jobs, None)
+    age(jobs, 4)
+    prune(jobs)
+    age(jobs, 4)
+    sweeping, reader, watching = connect(), connect(autocommit=False), connect()
+    reader.execute("select * from recovery.event").fetchall()
+    over = threading.Event()
+
+    def sweeps() -> None:
+        while not over.is_set() and floor(sweeping) == 0:
+            prune(sweeping)
+
+    thread = threading.Thread(target=sweeps)
+    thread.start()
+    try:
+        assert wait_for_lock(watching, sweeping.info.backend_pid) == "relation"
+        reader.rollback()
+        thread.join(20)
+        assert floor(jobs) > 0
+    finally:
+        over.set()
+        thread.join()
 
 
 def test_a_sweep_does_it(jobs: Connection) -> None:

@@ -435,6 +435,21 @@ def test_a_row_that_somebody_closed_unseen_is_not_gone(parted: Connection) -> No
     assert kinds(parted, seen) == [("deleted", "[3, 99]")]
 
 
+def test_p09_a_row_whose_closing_was_dropped_is_not_told_once_more(parted: Connection) -> None:
+    """Of what retention drops a part may be left: an opening whose closing stood in the next partition."""
+    open_two(parted)
+    parted.execute("update app.job set status = 'done' where id = 1")
+    closed = last_event(parted)
+    parted.execute("delete from app.job where id = 1")
+    parted.execute("delete from recovery.outbox where id = %s", (closed,))
+    parted.execute("update recovery.event_floor set id = %s", (closed + 99,))
+    parted.execute("insert into app.job (id, day) values (4, 16)")
+    seen = last_event(parted)
+    parted.execute("truncate app.two")
+    sweep(parted)
+    assert kinds(parted, seen) == [("deleted", "[4, 16]")]
+
+
 def test_the_search_does_not_begin_at_the_beginning(
     parted: Connection, connect: Callable[..., Connection]
 ) -> None:
