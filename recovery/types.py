@@ -98,7 +98,7 @@ class Event:
             if not isinstance(value, str | bytes):
                 return value
             if value not in known:
-                known[value] = from_json(value)
+                known[value] = _scan(value, 0)[0] if isinstance(value, str) else from_json(value)
             return known[value]
 
         for row in rows:
@@ -258,6 +258,10 @@ class Eviction:
 
     epochs: tuple[int, ...]
     report: Report
+
+
+#: What json.loads does for text that is known to be one value without spaces around it, as jsonb prints it.
+_scan = json.JSONDecoder().scan_once
 
 
 def from_json(value: Any) -> Any:

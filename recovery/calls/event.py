@@ -159,6 +159,10 @@ def page(
 
 #: So many records are read ahead; more than these are a page's business.
 _AHEAD = 10
+_AHEAD_SQL = (
+    f"select {COLUMNS}, keys is not null"
+    f" from recovery.outbox where id > %(newest)s::bigint order by id limit {_AHEAD}"
+)
 
 
 def ahead(newest: int) -> Call[Page | None]:
@@ -181,12 +185,7 @@ def ahead(newest: int) -> Call[Page | None]:
             expected += RECORD
         return Page(tuple(Event.from_rows(rows)), expected - 1, "{}", False)
 
-    return Call(
-        f"select {COLUMNS}, keys is not null"
-        f" from recovery.outbox where id > %(newest)s::bigint order by id limit {_AHEAD}",
-        {"newest": newest},
-        parse,
-    )
+    return Call(_AHEAD_SQL, {"newest": newest}, parse)
 
 
 def standby() -> Call[bool]:
