@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import Enum
@@ -260,8 +260,8 @@ class Eviction:
     report: Report
 
 
-#: What json.loads does for text that is known to be one value without spaces around it, as jsonb prints it.
-_scan = json.JSONDecoder().scan_once
+#: json.loads without its look for spaces around the value, of which jsonb prints none.
+_scan: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder().raw_decode
 
 
 def from_json(value: Any) -> Any:
