@@ -1193,7 +1193,7 @@ comment on column recovery.outbox.keys is 'Keys of the events of a record of sev
 --;
 comment on column recovery.outbox.group_keys is 'Their groups; null if none has one.';
 --;
--- NOTIFY takes one lock for the whole cluster at commit, so ordinary writes ring at most every 20 ms.
+-- NOTIFY takes one lock for the whole cluster at commit, so ordinary writes ring at most every 50 ms.
 -- Sequences hold when it last rang and up to which event, because they are neither locked nor rolled back.
 create sequence recovery.bell_time as bigint minvalue 0 start 0;
 --;
@@ -5816,10 +5816,10 @@ immutable
 security invoker
 set search_path = pg_catalog, pg_temp
 as $function$
-    -- The bell: at most one NOTIFY in 20 ms, because NOTIFY serialises the commits of the whole cluster.
+    -- The bell: at most one NOTIFY in 50 ms, because NOTIFY serialises the commits of the whole cluster.
     select case p_watch.events when 'closed' then '' else recovery._render_sql($sql$
         if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-               - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+               - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
             perform recovery._announce_written({kind});
         end if;
     $sql$, jsonb_build_object('kind', p_kind)) end
@@ -12357,7 +12357,7 @@ end
 $$;
 --;
 comment on function recovery._announce_silent() is
-    'Announces events that were written within 20 ms of another NOTIFY and so stayed silent; called by heartbeat and '
+    'Announces events that were written within 50 ms of another NOTIFY and so stayed silent; called by heartbeat and '
     'sweep. True if it rang.';
 --;
 revoke all on function recovery._announce_silent() from public;
@@ -12384,7 +12384,7 @@ $$;
 --;
 comment on function recovery._announce_written(text) is
     'NOTIFY for the event of that kind that this transaction has just written; called by a trigger whose last ring is '
-    '20 ms old.';
+    '50 ms old.';
 --;
 revoke all on function recovery._announce_written(text) from public;
 --;
@@ -17352,7 +17352,7 @@ grant execute on function
     recovery._live_epoch(text)
 to recovery_runner;
 --;
-grant select on recovery.event, recovery.watch, recovery.failure, recovery.sweep_run,
+grant select on recovery.event, recovery.outbox, recovery.watch, recovery.failure, recovery.sweep_run,
     recovery.judgement, recovery.evidence, recovery.fuse, recovery.fuse_state, recovery.touch, recovery.cancellation,
     recovery.observation, recovery.look, recovery.lifeless, recovery.lifeless_state,
     recovery.server_status, recovery.watch_status, recovery.setting_status, recovery.problem, recovery.consumer_status,

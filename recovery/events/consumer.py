@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
-#: Seconds until the next look after something came: writers NOTIFY at most every 20 ms.
+#: Seconds until the next look after something came: writers NOTIFY at most every 50 ms.
 _SOON = 0.025
 
 

@@ -42,7 +42,7 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 #: Seconds until the first read after a wake-up. Ordinary writes NOTIFY at most every
-#: 20 ms, so something may have been committed in silence since.
+#: 50 ms, so something may have been committed in silence since.
 _SOON = 0.025
 _TEST_SECONDS = 2.0
 #: How many records are remembered.

@@ -155,7 +155,7 @@ begin
         return null;
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written('deleted');
     end if;
     return null;
@@ -192,7 +192,7 @@ begin
         return null;
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written('deleted');
     end if;
     return null;
@@ -240,7 +240,7 @@ begin
                nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, jsonb_build_object('time_ended', new.time_ended);
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written('opened');
     end if;
     return null;
@@ -276,7 +276,7 @@ begin
                nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, recovery._stale_value(4, 'image', new.*)::jsonb;
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written('opened');
     end if;
     return null;
@@ -418,7 +418,7 @@ begin
                nullif(current_setting('recovery.reason', true), ''), 'writer', jsonb_build_object('time_ended', old.time_ended), jsonb_build_object('time_ended', new.time_ended);
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written(v_kind);
     end if;
     return null;
@@ -457,7 +457,7 @@ begin
                nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(4, 'image', old.*)::jsonb, recovery._stale_value(4, 'image', new.*)::jsonb;
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written(v_kind);
     end if;
     return null;
@@ -625,7 +625,7 @@ begin
         return null;
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written('deleted');
     end if;
     return null;
@@ -662,7 +662,7 @@ begin
         return null;
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written('deleted');
     end if;
     return null;
@@ -713,7 +713,7 @@ begin
                nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, jsonb_strip_nulls(jsonb_build_object('time_updated', new.time_updated, 'data', jsonb_build_object('time', (new.data -> 'time'::text), 'error', (new.data -> 'error'::text), 'finish', (new.data -> 'finish'::text))));
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written('opened');
     end if;
     return null;
@@ -749,7 +749,7 @@ begin
                nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, recovery._stale_value(2, 'image', new.*)::jsonb;
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written('opened');
     end if;
     return null;
@@ -891,7 +891,7 @@ begin
                nullif(current_setting('recovery.reason', true), ''), 'writer', jsonb_strip_nulls(jsonb_build_object('time_updated', old.time_updated, 'data', jsonb_build_object('time', (old.data -> 'time'::text), 'error', (old.data -> 'error'::text), 'finish', (old.data -> 'finish'::text)))), jsonb_strip_nulls(jsonb_build_object('time_updated', new.time_updated, 'data', jsonb_build_object('time', (new.data -> 'time'::text), 'error', (new.data -> 'error'::text), 'finish', (new.data -> 'finish'::text))));
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written(v_kind);
     end if;
     return null;
@@ -930,7 +930,7 @@ begin
                nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(2, 'image', old.*)::jsonb, recovery._stale_value(2, 'image', new.*)::jsonb;
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written(v_kind);
     end if;
     return null;
@@ -1114,7 +1114,7 @@ begin
         return null;
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written('deleted');
     end if;
     return null;
@@ -1151,7 +1151,7 @@ begin
         return null;
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written('deleted');
     end if;
     return null;
@@ -1218,7 +1218,7 @@ begin
         END));
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written('opened');
     end if;
     return null;
@@ -1254,7 +1254,7 @@ begin
                nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, recovery._stale_value(1, 'image', new.*)::jsonb;
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written('opened');
     end if;
     return null;
@@ -1436,7 +1436,7 @@ begin
         END));
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written(v_kind);
     end if;
     return null;
@@ -1475,7 +1475,7 @@ begin
                nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(1, 'image', old.*)::jsonb, recovery._stale_value(1, 'image', new.*)::jsonb;
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written(v_kind);
     end if;
     return null;
@@ -1643,7 +1643,7 @@ begin
         return null;
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written('deleted');
     end if;
     return null;
@@ -1680,7 +1680,7 @@ begin
         return null;
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written('deleted');
     end if;
     return null;
@@ -1731,7 +1731,7 @@ begin
                nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, jsonb_build_object('time_compacting', new.time_compacting);
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written('opened');
     end if;
     return null;
@@ -1767,7 +1767,7 @@ begin
                nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, recovery._stale_value(3, 'image', new.*)::jsonb;
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written('opened');
     end if;
     return null;
@@ -1909,7 +1909,7 @@ begin
                nullif(current_setting('recovery.reason', true), ''), 'writer', jsonb_build_object('time_compacting', old.time_compacting), jsonb_build_object('time_compacting', new.time_compacting);
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written(v_kind);
     end if;
     return null;
@@ -1948,7 +1948,7 @@ begin
                nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(3, 'image', old.*)::jsonb, recovery._stale_value(3, 'image', new.*)::jsonb;
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written(v_kind);
     end if;
     return null;

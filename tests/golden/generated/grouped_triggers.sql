@@ -155,7 +155,7 @@ begin
         return null;
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written('deleted');
     end if;
     return null;
@@ -192,7 +192,7 @@ begin
         return null;
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written('deleted');
     end if;
     return null;
@@ -240,7 +240,7 @@ begin
                nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, jsonb_build_object('state', new.state);
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written('opened');
     end if;
     return null;
@@ -276,7 +276,7 @@ begin
                nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, recovery._stale_value(6, 'image', new.*)::jsonb;
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written('opened');
     end if;
     return null;
@@ -418,7 +418,7 @@ begin
                nullif(current_setting('recovery.reason', true), ''), 'writer', jsonb_build_object('state', old.state), jsonb_build_object('state', new.state);
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written(v_kind);
     end if;
     return null;
@@ -457,7 +457,7 @@ begin
                nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(6, 'image', old.*)::jsonb, recovery._stale_value(6, 'image', new.*)::jsonb;
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written(v_kind);
     end if;
     return null;
@@ -680,7 +680,7 @@ begin
         return null;
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written('deleted');
     end if;
     return null;
@@ -723,7 +723,7 @@ begin
         return null;
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written('deleted');
     end if;
     return null;
@@ -771,7 +771,7 @@ begin
                nullif(current_setting('recovery.reason', true), ''), 'writer', d.old, d.new
         from recovery._json_difference(v_was -> 'image', jsonb_build_object('attempts', new.attempts, 'data', new.data, 'status', new.status)) as d;
         if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written(v_kind);
     end if;
         return null;
@@ -797,7 +797,7 @@ begin
                nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, jsonb_build_object('attempts', new.attempts, 'data', new.data, 'status', new.status);
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written('opened');
     end if;
     return null;
@@ -830,7 +830,7 @@ begin
                nullif(current_setting('recovery.reason', true), ''), 'writer', d.old, d.new
         from recovery._json_difference(v_was -> 'image', recovery._stale_value(5, 'image', new.*)::jsonb) as d;
         if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written(v_kind);
     end if;
         return null;
@@ -856,7 +856,7 @@ begin
                nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, recovery._stale_value(5, 'image', new.*)::jsonb;
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written('opened');
     end if;
     return null;
@@ -1000,7 +1000,7 @@ begin
         from recovery._json_difference(jsonb_build_object('attempts', old.attempts, 'data', old.data, 'status', old.status), jsonb_build_object('attempts', new.attempts, 'data', new.data, 'status', new.status)) as d;
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written(v_kind);
     end if;
     return null;
@@ -1041,7 +1041,7 @@ begin
         from recovery._json_difference(recovery._stale_value(5, 'image', old.*)::jsonb, recovery._stale_value(5, 'image', new.*)::jsonb) as d;
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written(v_kind);
     end if;
     return null;
