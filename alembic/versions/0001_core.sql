@@ -9293,13 +9293,17 @@ as $$
 declare
     v_join  constant text := E'\n        cross join ';
     v_plain constant boolean := (p_image -> 'plain')::boolean;
-    v_same  constant boolean := (p_image -> 'same')::boolean;
     v_diff  constant boolean := p_watch.diff and not p_heir;
+    v_same  constant boolean := (p_image -> 'same')::boolean and not v_diff;
     v_kind  constant text := recovery._close_kind_sql(p_watch, p_heir);
     v_new   constant text := case when p_image ->> 'fixed' is not null then format('(select n.new from n%s as n)', p_n)
+                                  when p_records then format('coalesce(a.new, (select f.new from f%s as f))', p_n)
+                                  when v_same then format(
+                                      'case when %s then f.new else to_jsonb(j.*) end', p_image ->> 'equal')
                                   when v_plain then 'to_jsonb(j.*)'
                                   else 'u.new' end;
-    v_old   constant text := case when v_same then format(
+    v_old   constant text := case when p_records then format('coalesce(a.old, (select f.old from f%s as f))', p_n)
+                                  when v_same then format(
                                       'case when %s then f.old else to_jsonb(i.*) end', p_image ->> 'equal')
                                   when v_plain then 'to_jsonb(i.*)'
                                   else 'u.old' end;
@@ -9309,12 +9313,15 @@ begin
                 select {n} as pos, {watch!l}::text as watch, a.kind, {topic!l}::text as topic, a.owner,
                        case when cardinality(a.keys) = 1 then a.keys[1] end as key,
                        case when cardinality(a.keys) = 1 then a.grps[1] end as grp,
-                       coalesce(a.own, (select f.old from f{n} as f)) as old,
-                       (select n.new from n{n} as n) as new, 0 as ord,
+                       {values}, 0 as ord,
                        case when cardinality(a.keys) > 1 then a.keys end as keys,
                        case when cardinality(a.keys) > 1 then a.grps end as grps
-                from a{n} as a
-        $sql$, jsonb_build_object('n', p_n, 'watch', p_watch.name, 'topic', p_watch.topic));
+                from a{n} as a{difference}
+        $sql$, jsonb_build_object('n', p_n, 'watch', p_watch.name, 'topic', p_watch.topic,
+            'values', case when v_diff then 'd.old, d.new'
+                           else v_old || E' as old,\n               ' || v_new || ' as new' end,
+            'difference', case when v_diff
+                then format('%slateral recovery._json_difference(%s, %s) as d', v_join, v_old, v_new) else '' end));
     end if;
     return recovery._render_sql($sql$
                 select {n} as pos, {watch!l}::text as watch, {kind}::text as kind, {topic!l}::text as topic,
@@ -9416,15 +9423,17 @@ as $$
 
    plain    columns as they are, o1, o2 and n1, n2, of which the event makes json; else the image of the watch
    fixed    the new values, where they are the same for every row
-   same     most rows are closed from the same values, which can be compared: json is made of the first row's
+   same     most rows are closed from the same values, to the same: json is made of the first row's
    before   what is read of the row while it is open
    kept     the same, from v<n>
    after    what is read of the row once it is closed; null: see fixed
-   old, new, equal   from u<n>: the columns before and after by their names, and whether they are those of f<n> */
+   old, new, equal   from u<n>: the columns before and after by their names, and whether they are those of f<n>, to the
+                     last bit */
 declare
     v_plain constant boolean := (p_watch.spec ->> 'image') is null and not p_heir;
     v_image constant text := case when p_heir then $sql$jsonb_build_object('server_epoch', r.server_epoch)$sql$
                                   else p_watch.image end;
+    v_exact constant boolean := coalesce(recovery._compares_exactly(p_watch), false);
     v_fixed text;
     v_list  jsonb;
 begin
@@ -9439,10 +9448,17 @@ begin
         'after', case when v_fixed is null then string_agg(format('r.%I as n%s', s.name, s.n), ', ' order by s.n) end,
         'old', string_agg(format('u.o%s as %I', s.n, s.name), ', ' order by s.n),
         'new', string_agg(format('u.n%s as %I', s.n, s.name), ', ' order by s.n),
-        'equal', string_agg(format('u.o%s is not distinct from f.o%s', s.n, s.n), ' and ' order by s.n))
+        'equal', case when v_exact then string_agg(
+            format('u.o%s is not distinct from f.o%s', s.n, s.n)
+                || case when v_fixed is null then format(' and u.n%s is not distinct from f.n%s', s.n, s.n) else '' end,
+            ' and ' order by s.n)
+            else format('row(%s)::record operator(pg_catalog.*=) row(%s)::record',
+                string_agg(format('u.o%s', s.n) || case when v_fixed is null then format(', u.n%s', s.n) else '' end,
+                    ', ' order by s.n),
+                string_agg(format('f.o%s', s.n) || case when v_fixed is null then format(', f.n%s', s.n) else '' end,
+                    ', ' order by s.n)) end)
     into v_list from jsonb_object_keys(p_watch.close) with ordinality as s (name, n);
-    return v_list || jsonb_build_object('plain', true, 'fixed', v_fixed,
-        'same', not p_watch.diff and coalesce(recovery._compares_exactly(p_watch), false));
+    return v_list || jsonb_build_object('plain', true, 'fixed', v_fixed, 'same', true);
 end
 $$;
 --;
@@ -9563,12 +9579,12 @@ as $$
     select recovery._render_sql($sql$
         a{n} as materialized (
             select u.owner, {kind} as kind, array_agg(u.key) as keys, {groups} as grps,
-                   (array_agg(to_jsonb(i.*)) filter (where not u.same))[1] as own
+                   (array_agg(to_jsonb(i.*)) filter (where not u.same))[1] as old{new}
             from (
                 select u.*, {equal} as same, row_number() over () - 1 as place
                 from u{n} as u cross join f{n} as f
             ) as u
-            cross join lateral (select {old}) as i
+            cross join lateral (select {old}) as i{join}
             group by u.owner, 2, case when u.same then u.place / 100 else -1 - u.place end
         ),
         $sql$, jsonb_build_object(
@@ -9576,7 +9592,11 @@ as $$
         'kind', recovery._close_kind_sql(p_watch, false),
         'groups', case when p_watch.group_by is null then 'null::text[]' else 'array_agg(u.grp)' end,
         'equal', p_image -> 'equal',
-        'old', p_image -> 'old'))
+        'old', p_image -> 'old',
+        'new', case when p_image ->> 'fixed' is null then
+            E',\n           (array_agg(to_jsonb(j.*)) filter (where not u.same))[1] as new' else '' end,
+        'join', case when p_image ->> 'fixed' is null
+            then format(E'\n    cross join lateral (select %s) as j', p_image ->> 'new') else '' end))
 $$;
 --;
 comment on function recovery._close_records_sql(recovery.watch, integer, jsonb) is
@@ -9872,7 +9892,7 @@ begin
         v_ctes := v_ctes
             || recovery._close_update_sql(v_watch, v_n, v_image, p_selection, p_owner, p_guard, p_careful, p_failing,
                 p_heir);
-        v_records := p_selection <> 'groups' and (v_image -> 'same')::boolean and v_image ->> 'fixed' is not null;
+        v_records := p_selection <> 'groups' and (v_image -> 'same')::boolean;
         if v_records then
             v_ctes := v_ctes || recovery._close_records_sql(v_watch, v_n, v_image);
         end if;
@@ -10030,7 +10050,7 @@ as $$
          again for the owner and for open-ness, which is what makes a second closer harmless (inside a case,
          or the planner, which takes open rows for few, would look for them once more instead of by ctid).
          From PostgreSQL 18 on the update returns old values itself, and v<n> is needed only to go round locks.
-   f<n>  the first row's old values as json; rows with the same values share it. */
+   f<n>  the first row's values as json; rows with the same values share it. */
 declare
     v_direct constant boolean := current_setting('server_version_num')::integer >= 180000
         and not p_careful and p_selection in ('groups', 'range');
@@ -10121,15 +10141,18 @@ begin
             'dead', case when p_owner = 'lifeless'
                 then coalesce(' and ' || recovery._life_sql(p_watch, 'dead'), '') else '' end));
     end if;
-    if (p_image -> 'same')::boolean then
+    if (p_image -> 'same')::boolean and not (p_watch.diff and p_selection = 'groups') then
         v_ctes := v_ctes || E'\n' || recovery._render_sql($sql$
             f{n} as materialized (
-                select u.*, to_jsonb(i.*) as old
+                select u.*, to_jsonb(i.*) as old{new}
                 from u{n} as u
-                cross join lateral (select {old}) as i
+                cross join lateral (select {old}) as i{join}
                 limit 1
             ),
-            $sql$, jsonb_build_object('n', p_n, 'old', p_image -> 'old'));
+            $sql$, jsonb_build_object('n', p_n, 'old', p_image -> 'old',
+                'new', case when p_image ->> 'fixed' is null then ', to_jsonb(j.*) as new' else '' end,
+                'join', case when p_image ->> 'fixed' is null
+                    then format(E'\n    cross join lateral (select %s) as j', p_image ->> 'new') else '' end));
     end if;
     return v_ctes;
 end
