@@ -6085,6 +6085,28 @@ comment on function recovery._trigger_definitions(recovery.watch) is
 --;
 revoke all on function recovery._trigger_definitions(recovery.watch) from public;
 --;
+-- sql/watch/_trigger_names.sql
+create or replace function recovery._trigger_names(p_watch recovery.watch)
+returns text[]
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select array['zz_recovery_10_insert', 'zz_recovery_20_update', 'recovery_10_insert', 'recovery_20_update',
+                 'recovery_30_delete', 'recovery_40_truncate']
+        || case when c.relkind = 'p' then array['zz_recovery_30_delete']
+                when p_watch.owner is not null then array['zz_recovery_25_null', 'zz_recovery_27_owner']
+                else array['zz_recovery_25_null'] end
+    from pg_class as c where c.oid = p_watch.relation
+$$;
+--;
+comment on function recovery._trigger_names(recovery.watch) is
+    'The names of what recovery._trigger_definitions makes: a sweep asks for them each time, and has no use for the '
+    'statements.';
+--;
+revoke all on function recovery._trigger_names(recovery.watch) from public;
+--;
 -- sql/watch/_trigger_sql.sql
 create or replace function recovery._trigger_sql(p_watch recovery.watch, p_operation text)
 returns text
@@ -7421,7 +7443,7 @@ begin
                     join pg_trigger as t on t.tgrelid = l.oid
                     where t.tgname ~ '^(zz_)?recovery_[0-9]{2}_' and t.tgenabled in ('D', 'R'))
                 or exists (
-                    select from recovery._trigger_definitions(w) as d
+                    select from unnest(recovery._trigger_names(w)) as d (name)
                     where not exists (
                         select from pg_trigger as t where t.tgrelid = w.relation and t.tgname = d.name)))
             union all
