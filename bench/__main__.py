@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bench import attach, boot, closing, events, failover, writing
+from bench import attach, boot, closing, events, failover, rescue, writing
 from bench._setup import FLUSH, Options
 
 WHAT = {"closing": closing.run, "boot": boot.run, "writing": writing.run,
-        "failover": failover.run, "attach": attach.run, "events": events.run}  # fmt: skip
+        "failover": failover.run, "attach": attach.run, "events": events.run,
+        "rescue": rescue.run}  # fmt: skip
 
 
 def main() -> None:
@@ -35,10 +36,12 @@ def main() -> None:
     )
     parser.add_argument("--part", choices=events.PARTS, action="append", default=[],
                         help="events: only this part (all)")  # fmt: skip
+    parser.add_argument("--oban", type=Path, metavar="DIR",
+                        help="rescue: where the package oban was unpacked (where it is installed)")  # fmt: skip
     given = parser.parse_args()
     options = Options(given.major, tuple(given.flush), given.rounds, given.rows, given.seconds, given.clients,
                       given.sizes, given.batch, tuple(given.sql), tuple(given.life),
-                      given.events, tuple(given.part))  # fmt: skip
+                      given.events, tuple(given.part), given.oban)  # fmt: skip
     names = list(WHAT) if "all" in given.what else given.what
     for name in names:
         WHAT[name](options)

@@ -48,6 +48,7 @@ class Options:
     lives: tuple[str, ...]
     events: int
     parts: tuple[str, ...]
+    oban: Path | None
 
     def labels(self) -> dict[str, Path]:
         """The versions of the SQL by name: the tree's own unless others were given."""

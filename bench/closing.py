@@ -129,17 +129,18 @@ def run(options: Options) -> None:
     for flush in options.flush or ("off",):
         with _setup.cluster(options, flush) as server:
             note = f"PostgreSQL {server.major}, flush {flush}"
-            _compare(
+            compare(
                 f"Closing {options.rows} rows of 1 KB ({note})", _generic(options, server), options
             )
-            _compare(f"Closing {options.rows // 5} sessions of 1 message and 4 tools ({note})",
+            compare(f"Closing {options.rows // 5} sessions of 1 message and 4 tools ({note})",
                      _agent(options, server), options)  # fmt: skip
             for label, source in options.labels().items():
-                _compare(f"Closing {options.rows * 2 // 5} rows in groups, {label} ({note})",
+                compare(f"Closing {options.rows * 2 // 5} rows in groups, {label} ({note})",
                          _groups(options, server, label, source), options)  # fmt: skip
 
 
-def _compare(title: str, contenders: list[Contender], options: Options) -> None:
+def compare(title: str, contenders: list[Contender], options: Options) -> None:
+    """Measures them in turn, and prints each beside the first."""
     for number in range(options.rounds + 1):  # the first one warms up
         for contender in contenders:
             contender.round()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import Enum
@@ -98,7 +98,7 @@ class Event:
             if not isinstance(value, str | bytes):
                 return value
             if value not in known:
-                known[value] = from_json(value)
+                known[value] = _scan(value, 0)[0] if isinstance(value, str) else from_json(value)
             return known[value]
 
         for row in rows:
@@ -258,6 +258,10 @@ class Eviction:
 
     epochs: tuple[int, ...]
     report: Report
+
+
+#: json.loads without its look for spaces around the value, of which jsonb prints none.
+_scan: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder().raw_decode
 
 
 def from_json(value: Any) -> Any:

@@ -1197,7 +1197,7 @@ comment on column recovery.outbox.keys is 'Keys of the events of a record of sev
 --;
 comment on column recovery.outbox.group_keys is 'Their groups; null if none has one.';
 --;
--- NOTIFY takes one lock for the whole cluster at commit, so ordinary writes ring at most every 20 ms.
+-- NOTIFY takes one lock for the whole cluster at commit, so ordinary writes ring at most every 50 ms.
 -- Sequences hold when it last rang and up to which event, because they are neither locked nor rolled back.
 create sequence recovery.bell_time as bigint minvalue 0 start 0;
 --;
@@ -5825,10 +5825,10 @@ immutable
 security invoker
 set search_path = pg_catalog, pg_temp
 as $function$
-    -- The bell: at most one NOTIFY in 20 ms, because NOTIFY serialises the commits of the whole cluster.
+    -- The bell: at most one NOTIFY in 50 ms, because NOTIFY serialises the commits of the whole cluster.
     select case p_watch.events when 'closed' then '' else recovery._render_sql($sql$
         if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-               - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+               - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
             perform recovery._announce_written({kind});
         end if;
     $sql$, jsonb_build_object('kind', p_kind)) end
@@ -6095,6 +6095,28 @@ comment on function recovery._trigger_definitions(recovery.watch) is
     'The statements that make the triggers of a watch, in the order in which they fire.';
 --;
 revoke all on function recovery._trigger_definitions(recovery.watch) from public;
+--;
+-- sql/watch/_trigger_names.sql
+create or replace function recovery._trigger_names(p_watch recovery.watch)
+returns text[]
+language sql
+stable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select array['zz_recovery_10_insert', 'zz_recovery_20_update', 'recovery_10_insert', 'recovery_20_update',
+                 'recovery_30_delete', 'recovery_40_truncate']
+        || case when c.relkind = 'p' then array['zz_recovery_30_delete']
+                when p_watch.owner is not null then array['zz_recovery_25_null', 'zz_recovery_27_owner']
+                else array['zz_recovery_25_null'] end
+    from pg_class as c where c.oid = p_watch.relation
+$$;
+--;
+comment on function recovery._trigger_names(recovery.watch) is
+    'The names of what recovery._trigger_definitions makes: a sweep asks for them each time, and has no use for the '
+    'statements.';
+--;
+revoke all on function recovery._trigger_names(recovery.watch) from public;
 --;
 -- sql/watch/_trigger_sql.sql
 create or replace function recovery._trigger_sql(p_watch recovery.watch, p_operation text)
@@ -7432,7 +7454,7 @@ begin
                     join pg_trigger as t on t.tgrelid = l.oid
                     where t.tgname ~ '^(zz_)?recovery_[0-9]{2}_' and t.tgenabled in ('D', 'R'))
                 or exists (
-                    select from recovery._trigger_definitions(w) as d
+                    select from unnest(recovery._trigger_names(w)) as d (name)
                     where not exists (
                         select from pg_trigger as t where t.tgrelid = w.relation and t.tgname = d.name)))
             union all
@@ -9308,13 +9330,17 @@ as $$
 declare
     v_join  constant text := E'\n        cross join ';
     v_plain constant boolean := (p_image -> 'plain')::boolean;
-    v_same  constant boolean := (p_image -> 'same')::boolean;
     v_diff  constant boolean := p_watch.diff and not p_heir;
+    v_same  constant boolean := (p_image -> 'same')::boolean and not v_diff;
     v_kind  constant text := recovery._close_kind_sql(p_watch, p_heir);
     v_new   constant text := case when p_image ->> 'fixed' is not null then format('(select n.new from n%s as n)', p_n)
+                                  when p_records then format('coalesce(a.new, (select f.new from f%s as f))', p_n)
+                                  when v_same then format(
+                                      'case when %s then f.new else to_jsonb(j.*) end', p_image ->> 'equal')
                                   when v_plain then 'to_jsonb(j.*)'
                                   else 'u.new' end;
-    v_old   constant text := case when v_same then format(
+    v_old   constant text := case when p_records then format('coalesce(a.old, (select f.old from f%s as f))', p_n)
+                                  when v_same then format(
                                       'case when %s then f.old else to_jsonb(i.*) end', p_image ->> 'equal')
                                   when v_plain then 'to_jsonb(i.*)'
                                   else 'u.old' end;
@@ -9324,12 +9350,15 @@ begin
                 select {n} as pos, {watch!l}::text as watch, a.kind, {topic!l}::text as topic, a.owner,
                        case when cardinality(a.keys) = 1 then a.keys[1] end as key,
                        case when cardinality(a.keys) = 1 then a.grps[1] end as grp,
-                       coalesce(a.own, (select f.old from f{n} as f)) as old,
-                       (select n.new from n{n} as n) as new, 0 as ord,
+                       {values}, 0 as ord,
                        case when cardinality(a.keys) > 1 then a.keys end as keys,
                        case when cardinality(a.keys) > 1 then a.grps end as grps
-                from a{n} as a
-        $sql$, jsonb_build_object('n', p_n, 'watch', p_watch.name, 'topic', p_watch.topic));
+                from a{n} as a{difference}
+        $sql$, jsonb_build_object('n', p_n, 'watch', p_watch.name, 'topic', p_watch.topic,
+            'values', case when v_diff then 'd.old, d.new'
+                           else v_old || E' as old,\n               ' || v_new || ' as new' end,
+            'difference', case when v_diff
+                then format('%slateral recovery._json_difference(%s, %s) as d', v_join, v_old, v_new) else '' end));
     end if;
     return recovery._render_sql($sql$
                 select {n} as pos, {watch!l}::text as watch, {kind}::text as kind, {topic!l}::text as topic,
@@ -9431,15 +9460,17 @@ as $$
 
    plain    columns as they are, o1, o2 and n1, n2, of which the event makes json; else the image of the watch
    fixed    the new values, where they are the same for every row
-   same     most rows are closed from the same values, which can be compared: json is made of the first row's
+   same     most rows are closed from the same values, to the same: json is made of the first row's
    before   what is read of the row while it is open
    kept     the same, from v<n>
    after    what is read of the row once it is closed; null: see fixed
-   old, new, equal   from u<n>: the columns before and after by their names, and whether they are those of f<n> */
+   old, new, equal   from u<n>: the columns before and after by their names, and whether they are those of f<n>, to the
+                     last bit */
 declare
     v_plain constant boolean := (p_watch.spec ->> 'image') is null and not p_heir;
     v_image constant text := case when p_heir then $sql$jsonb_build_object('server_epoch', r.server_epoch)$sql$
                                   else p_watch.image end;
+    v_exact constant boolean := coalesce(recovery._compares_exactly(p_watch), false);
     v_fixed text;
     v_list  jsonb;
 begin
@@ -9454,10 +9485,17 @@ begin
         'after', case when v_fixed is null then string_agg(format('r.%I as n%s', s.name, s.n), ', ' order by s.n) end,
         'old', string_agg(format('u.o%s as %I', s.n, s.name), ', ' order by s.n),
         'new', string_agg(format('u.n%s as %I', s.n, s.name), ', ' order by s.n),
-        'equal', string_agg(format('u.o%s is not distinct from f.o%s', s.n, s.n), ' and ' order by s.n))
+        'equal', case when v_exact then string_agg(
+            format('u.o%s is not distinct from f.o%s', s.n, s.n)
+                || case when v_fixed is null then format(' and u.n%s is not distinct from f.n%s', s.n, s.n) else '' end,
+            ' and ' order by s.n)
+            else format('row(%s)::record operator(pg_catalog.*=) row(%s)::record',
+                string_agg(format('u.o%s', s.n) || case when v_fixed is null then format(', u.n%s', s.n) else '' end,
+                    ', ' order by s.n),
+                string_agg(format('f.o%s', s.n) || case when v_fixed is null then format(', f.n%s', s.n) else '' end,
+                    ', ' order by s.n)) end)
     into v_list from jsonb_object_keys(p_watch.close) with ordinality as s (name, n);
-    return v_list || jsonb_build_object('plain', true, 'fixed', v_fixed,
-        'same', not p_watch.diff and coalesce(recovery._compares_exactly(p_watch), false));
+    return v_list || jsonb_build_object('plain', true, 'fixed', v_fixed, 'same', true);
 end
 $$;
 --;
@@ -9578,12 +9616,12 @@ as $$
     select recovery._render_sql($sql$
         a{n} as materialized (
             select u.owner, {kind} as kind, array_agg(u.key) as keys, {groups} as grps,
-                   (array_agg(to_jsonb(i.*)) filter (where not u.same))[1] as own
+                   (array_agg(to_jsonb(i.*)) filter (where not u.same))[1] as old{new}
             from (
                 select u.*, {equal} as same, row_number() over () - 1 as place
                 from u{n} as u cross join f{n} as f
             ) as u
-            cross join lateral (select {old}) as i
+            cross join lateral (select {old}) as i{join}
             group by u.owner, 2, case when u.same then u.place / 100 else -1 - u.place end
         ),
         $sql$, jsonb_build_object(
@@ -9591,7 +9629,11 @@ as $$
         'kind', recovery._close_kind_sql(p_watch, false),
         'groups', case when p_watch.group_by is null then 'null::text[]' else 'array_agg(u.grp)' end,
         'equal', p_image -> 'equal',
-        'old', p_image -> 'old'))
+        'old', p_image -> 'old',
+        'new', case when p_image ->> 'fixed' is null then
+            E',\n           (array_agg(to_jsonb(j.*)) filter (where not u.same))[1] as new' else '' end,
+        'join', case when p_image ->> 'fixed' is null
+            then format(E'\n    cross join lateral (select %s) as j', p_image ->> 'new') else '' end))
 $$;
 --;
 comment on function recovery._close_records_sql(recovery.watch, integer, jsonb) is
@@ -9887,7 +9929,7 @@ begin
         v_ctes := v_ctes
             || recovery._close_update_sql(v_watch, v_n, v_image, p_selection, p_owner, p_guard, p_careful, p_failing,
                 p_heir);
-        v_records := p_selection <> 'groups' and (v_image -> 'same')::boolean and v_image ->> 'fixed' is not null;
+        v_records := p_selection <> 'groups' and (v_image -> 'same')::boolean;
         if v_records then
             v_ctes := v_ctes || recovery._close_records_sql(v_watch, v_n, v_image);
         end if;
@@ -10045,7 +10087,7 @@ as $$
          again for the owner and for open-ness, which is what makes a second closer harmless (inside a case,
          or the planner, which takes open rows for few, would look for them once more instead of by ctid).
          From PostgreSQL 18 on the update returns old values itself, and v<n> is needed only to go round locks.
-   f<n>  the first row's old values as json; rows with the same values share it. */
+   f<n>  the first row's values as json; rows with the same values share it. */
 declare
     v_direct constant boolean := current_setting('server_version_num')::integer >= 180000
         and not p_careful and p_selection in ('groups', 'range');
@@ -10136,15 +10178,18 @@ begin
             'dead', case when p_owner = 'lifeless'
                 then coalesce(' and ' || recovery._life_sql(p_watch, 'dead'), '') else '' end));
     end if;
-    if (p_image -> 'same')::boolean then
+    if (p_image -> 'same')::boolean and not (p_watch.diff and p_selection = 'groups') then
         v_ctes := v_ctes || E'\n' || recovery._render_sql($sql$
             f{n} as materialized (
-                select u.*, to_jsonb(i.*) as old
+                select u.*, to_jsonb(i.*) as old{new}
                 from u{n} as u
-                cross join lateral (select {old}) as i
+                cross join lateral (select {old}) as i{join}
                 limit 1
             ),
-            $sql$, jsonb_build_object('n', p_n, 'old', p_image -> 'old'));
+            $sql$, jsonb_build_object('n', p_n, 'old', p_image -> 'old',
+                'new', case when p_image ->> 'fixed' is null then ', to_jsonb(j.*) as new' else '' end,
+                'join', case when p_image ->> 'fixed' is null
+                    then format(E'\n    cross join lateral (select %s) as j', p_image ->> 'new') else '' end));
     end if;
     return v_ctes;
 end
@@ -10402,8 +10447,10 @@ immutable
 security invoker
 set search_path = pg_catalog, pg_temp
 as $$
+-- It is called for each row: one loop over all keys costs two thirds of one over each side.
 declare
     v_key  text;
+    v_old  jsonb;
     v_new  jsonb;
     v_part record;
 begin
@@ -10414,17 +10461,22 @@ begin
     end if;
     old := '{}';
     new := '{}';
-    for v_key, v_new in select k.key, k.value from jsonb_each(p_new) as k loop
-        if not p_old ? v_key then
+    foreach v_key in array array(select jsonb_object_keys(p_old || p_new)) loop
+        v_old := p_old -> v_key;
+        v_new := p_new -> v_key;
+        if v_old is null then
             new := new || jsonb_build_object(v_key, v_new);
-        elsif p_old -> v_key <> v_new then
-            v_part := recovery._json_difference(p_old -> v_key, v_new);
-            old := old || jsonb_build_object(v_key, v_part.old);
-            new := new || jsonb_build_object(v_key, v_part.new);
+        elsif v_new is null then
+            old := old || jsonb_build_object(v_key, v_old);
+        elsif v_old <> v_new then
+            if jsonb_typeof(v_old) = 'object' and jsonb_typeof(v_new) = 'object' then
+                v_part := recovery._json_difference(v_old, v_new);
+                v_old := v_part.old;
+                v_new := v_part.new;
+            end if;
+            old := old || jsonb_build_object(v_key, v_old);
+            new := new || jsonb_build_object(v_key, v_new);
         end if;
-    end loop;
-    for v_key, v_new in select k.key, k.value from jsonb_each(p_old) as k where not p_new ? k.key loop
-        old := old || jsonb_build_object(v_key, v_new);
     end loop;
 end
 $$;
@@ -12372,7 +12424,7 @@ end
 $$;
 --;
 comment on function recovery._announce_silent() is
-    'Announces events that were written within 20 ms of another NOTIFY and so stayed silent; called by heartbeat and '
+    'Announces events that were written within 50 ms of another NOTIFY and so stayed silent; called by heartbeat and '
     'sweep. True if it rang.';
 --;
 revoke all on function recovery._announce_silent() from public;
@@ -12399,7 +12451,7 @@ $$;
 --;
 comment on function recovery._announce_written(text) is
     'NOTIFY for the event of that kind that this transaction has just written; called by a trigger whose last ring is '
-    '20 ms old.';
+    '50 ms old.';
 --;
 revoke all on function recovery._announce_written(text) from public;
 --;
@@ -16237,6 +16289,8 @@ declare
     v_after   pg_catalog.text[];
     v_careful boolean := false;
     v_limit   integer := p_batch;
+    v_begun   pg_catalog.timestamptz;
+    v_quick   boolean;
     v_left    pg_catalog.jsonb;
     v_some    boolean;
     v_beat    pg_catalog.timestamptz := pg_catalog.clock_timestamp();
@@ -16252,6 +16306,7 @@ begin
         v_after := null;
         v_some := false;
         loop
+            v_begun := pg_catalog.clock_timestamp();
             if not recovery._begin_step(p_lock_wait) then
                 report := pg_catalog.jsonb_set(report, array['more'], 'true');
                 commit; set transaction isolation level read committed, read write;
@@ -16274,7 +16329,16 @@ begin
             end if;
             v_some := v_some or v_batch.o_closed operator(pg_catalog.<>) '{}';
             v_careful := v_batch.o_careful;
-            v_limit := least(v_batch.o_limit, p_batch);
+            -- A batch costs some milliseconds whatever its size. So large ones grow while one takes less time than a
+            -- booting server may be without a beat, or than a quarter of what is left.
+            v_quick := p_batch operator(pg_catalog.>=) 10000
+                and pg_catalog.clock_timestamp()
+                    operator(pg_catalog.<) (v_begun operator(pg_catalog.+) interval '250 ms')
+                and (p_until is null or (pg_catalog.clock_timestamp() operator(pg_catalog.-) v_begun)
+                     operator(pg_catalog.*) 4::pg_catalog.float8
+                     operator(pg_catalog.<) (p_until operator(pg_catalog.-) pg_catalog.clock_timestamp()));
+            v_limit := least(
+                v_batch.o_limit, case when v_quick then 4 operator(pg_catalog.*) p_batch else p_batch end);
             if v_batch.o_stopped or not v_batch.o_done and pg_catalog.clock_timestamp() operator(pg_catalog.>) p_until
             then
                 report := pg_catalog.jsonb_set(report, array['more'], 'true');
@@ -16307,7 +16371,8 @@ $$;
 comment on procedure recovery._close_epoch(
     text, bigint, text, integer, interval, bigint, jsonb, boolean, bigint, uuid, timestamptz
 ) is
-    'Closes all orphans of one ended epoch in one family, a batch a transaction. Shared by boot, sweep and shutdown. '
+    'Closes all orphans of one ended epoch in one family, a batch a transaction: p_batch rows, from 10000 on up to '
+    'four times as many while one takes less than 0.25 s. Shared by boot, sweep and shutdown. '
     'With p_heir it hands them over instead, with p_guarded only those that an active fuse guards. Beats for the '
     'booting server p_self. Stops after p_until, and says more in the report.';
 --;
@@ -17441,7 +17506,7 @@ grant execute on function
     recovery._live_epoch(text)
 to recovery_runner;
 --;
-grant select on recovery.event, recovery.watch, recovery.failure, recovery.sweep_run,
+grant select on recovery.event, recovery.outbox, recovery.watch, recovery.failure, recovery.sweep_run,
     recovery.judgement, recovery.evidence, recovery.fuse, recovery.fuse_state, recovery.touch, recovery.cancellation,
     recovery.observation, recovery.look, recovery.lifeless, recovery.lifeless_state,
     recovery.server_status, recovery.watch_status, recovery.setting_status, recovery.problem, recovery.consumer_status,

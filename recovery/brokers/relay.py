@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 #: Seconds between attempts, at most.
 _SLOWEST = 5.0
-#: Seconds until the next look after something came: writers NOTIFY at most every 20 ms.
+#: Seconds until the next look after something came: writers NOTIFY at most every 50 ms.
 _SOON = 0.025
 _DATABASE = "the database"
 

@@ -37,6 +37,7 @@ from recovery.calls.core import (
     run,
     seconds,
     text,
+    translate,
 )
 
 __all__ = [
@@ -60,6 +61,7 @@ __all__ = [
     "settings",
     "status",
     "text",
+    "translate",
     "watch",
     "watchdog",
     "webhook",

@@ -33,6 +33,7 @@ __all__ = [
     "run",
     "seconds",
     "text",
+    "translate",
 ]
 
 T = TypeVar("T")
@@ -69,7 +70,7 @@ def run(conn: Connection, call: Call[T], *, prepare: bool = False) -> T:
         result: Any = conn.execute(*_for_sqlalchemy(call))
         return call.parse(result.all() if result.returns_rows else [])
     except Exception as error:
-        _translate(error, call)
+        translate(error, call)
         raise
 
 
@@ -84,7 +85,7 @@ async def arun(conn: AnyAsyncConnection, call: Call[T], *, prepare: bool = False
         result: Any = await conn.execute(*_for_sqlalchemy(call))
         return call.parse(result.all() if result.returns_rows else [])
     except Exception as error:
-        _translate(error, call)
+        translate(error, call)
         raise
 
 
@@ -97,7 +98,7 @@ def _for_sqlalchemy(call: Call[Any]) -> tuple[sa.TextClause, dict[str, Any]]:
     return sa.text(re.sub(r"%\((\w+)\)s", r"(:\1)", call.sql)), dict(call.params)
 
 
-def _translate(error: Exception, call: Call[Any]) -> None:
+def translate(error: Exception, call: Call[Any]) -> None:
     """Raises our exception in place of the driver's, if there is one."""
     found = from_driver(error, call.sql)
     if found is not None and found is not error:

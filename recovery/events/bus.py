@@ -150,8 +150,9 @@ class Subscription(Iterator[Event], AsyncIterator[Event]):
 
     def _put(self, event: Event) -> bool:
         """Queues an event; False if it has to be waited for until there is room."""
-        if any(getattr(event, name) not in allowed for name, allowed in self._filters.items()):
-            return True
+        for name, allowed in self._filters.items():
+            if getattr(event, name) not in allowed:
+                return True
         with self._changed:
             if self._closed:
                 return True

@@ -23,6 +23,7 @@ from recovery.database.deadline import deadline, sever
 from recovery.database.link import backoff
 from recovery.database.pooler import is_shared
 from recovery.database.threads import in_thread
+from recovery.database.wire import Wire
 from recovery.errors import ConnectionFailed, InvalidArgument
 from recovery.events.bus import Filter
 from recovery.types import Event
@@ -33,7 +34,7 @@ T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
-#: Seconds until the next look after something came: writers NOTIFY at most every 20 ms.
+#: Seconds until the next look after something came: writers NOTIFY at most every 50 ms.
 _SOON = 0.025
 
 
@@ -94,12 +95,12 @@ class Consumer(Iterator[Event], AsyncIterator[Event]):
         )
         self._target, self._limit, self._poll, self._patience = target, limit, poll, patience
         self._conn: psycopg.Connection[Any] | None = None
+        self._wire: Wire | None = None  # of that connection, if it listens
         self._page: deque[Fetched] = deque()
         self._given: Fetched | None = None  # the loop has it
         self._done: Fetched | None = None  # and is through with this one
         self._stopped = threading.Event()
         self._polling = polling
-        self._listens = False
         self._created = False
         self._filling = False
         self._pause = _SOON
@@ -173,10 +174,10 @@ class Consumer(Iterator[Event], AsyncIterator[Event]):
         Raises:
             ConnectionFailed: the connection is lost.
         """
-        conn = self._conn = self._conn or self._connect()
+        self._conn = self._conn or self._connect()
         try:
-            if self._listens:
-                return any(True for _ in conn.notifies(timeout=seconds, stop_after=1))
+            if self._wire is not None:
+                return self._wire.wait(seconds)
         except psycopg.Error as error:
             self._close()
             raise ConnectionFailed(str(error)) from error
@@ -216,12 +217,10 @@ class Consumer(Iterator[Event], AsyncIterator[Event]):
         try:
             conn = self._conn = self._conn or self._connect()
             self._acknowledge(conn)
-            with deadline(conn, self._patience):
-                call = calls.consumer.fetch(self.name, self._limit)
-                found = calls.run(conn, call, prepare=self._listens)
+            found = self._ask(conn, calls.consumer.fetch(self.name, self._limit))
             self._in_vain = 0
             self._page.extend(found)
-            self._pause = _SOON if found else self._wait(conn, self._pause)
+            self._pause = _SOON if found else self._wait(self._pause)
         except ConnectionFailed as error:
             self._close()
             if self._stopped.is_set():
@@ -234,28 +233,31 @@ class Consumer(Iterator[Event], AsyncIterator[Event]):
         finally:
             self._filling = False
 
-    def _wait(self, conn: psycopg.Connection[Any], pause: float) -> float:
+    def _wait(self, pause: float) -> float:
         try:
-            if self._listens:
-                for _ in conn.notifies(timeout=pause, stop_after=1):
-                    return _SOON / 2
-            else:
+            if self._wire is None:
                 self._stopped.wait(pause)
+            elif self._wire.wait(pause):
+                return _SOON / 2
         except psycopg.Error as error:
             raise ConnectionFailed(str(error)) from error
         return min(2 * pause, self._poll)
 
     def _acknowledge(self, conn: psycopg.Connection[Any]) -> None:
         if self._done is not None:
-            with deadline(conn, self._patience):
-                calls.run(conn, calls.consumer.acknowledge(self._done.receipt))
+            self._ask(conn, calls.consumer.acknowledge(self._done.receipt))
             self._done = None
+
+    def _ask(self, conn: psycopg.Connection[Any], call: calls.Call[T]) -> T:
+        if self._wire is not None:
+            return self._wire.run(call, self._patience)
+        with deadline(conn, self._patience):
+            return calls.run(conn, call)
 
     def _run(self, call: calls.Call[T]) -> T:
         conn = self._conn = self._conn or self._connect()
         try:
-            with deadline(conn, self._patience):
-                return calls.run(conn, call)
+            return self._ask(conn, call)
         except ConnectionFailed:
             self._close()
             raise
@@ -265,10 +267,10 @@ class Consumer(Iterator[Event], AsyncIterator[Event]):
         try:
             with deadline(conn, self._patience):
                 check_schema(conn)
-                self._listens = not (self._polling or is_shared(conn))
-                if self._listens:
-                    conn.prepare_threshold = 1
+                self._wire = None
+                if not (self._polling or is_shared(conn)):
                     calls.run(conn, calls.event.listen())
+                    self._wire = Wire(conn)
                 if not self._created:
                     calls.run(conn, self._create)
                     self._created = True
@@ -278,7 +280,7 @@ class Consumer(Iterator[Event], AsyncIterator[Event]):
         return conn
 
     def _close(self) -> None:
-        conn, self._conn = self._conn, None
+        conn, self._conn, self._wire = self._conn, None, None
         if conn is not None:
             conn.close()
 

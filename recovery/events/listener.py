@@ -30,6 +30,7 @@ from recovery.database.deadline import deadline, sever
 from recovery.database.link import backoff
 from recovery.database.pooler import is_shared, warn
 from recovery.database.threads import in_thread
+from recovery.database.wire import Wire
 from recovery.errors import ConnectionFailed, InvalidArgument
 from recovery.events.bus import Bus
 from recovery.events.position import Memory, Position
@@ -41,7 +42,7 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 #: Seconds until the first read after a wake-up. Ordinary writes NOTIFY at most every
-#: 20 ms, so something may have been committed in silence since.
+#: 50 ms, so something may have been committed in silence since.
 _SOON = 0.025
 _TEST_SECONDS = 2.0
 #: How many records are remembered.
@@ -104,13 +105,13 @@ class Listener:
         self._memory = Memory(limit=_DEPTH)
         self._life: tuple[str | None, datetime] | None = None
         self._conn: psycopg.Connection[Any] | None = None
+        self._wire: Wire | None = None  # of that connection, if it listens
         self._errands: deque[tuple[calls.Call[Any], Future[Any]]] = deque()
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
         self._in_vain = 0  # connections since the last read that succeeded
         self._pid = 0
         self._polling = polling
-        self._listens = False  # over a connection of its own
 
     def __enter__(self) -> Bus:
         self.start()
@@ -207,13 +208,14 @@ class Listener:
                 check_schema(conn)
                 if shared := is_shared(conn):
                     warn()  # and LISTEN would stay with a connection that others get
-                self._listens = not (
-                    self._polling or shared or calls.run(conn, calls.event.standby())
-                )
-                if self._listens:
-                    conn.prepare_threshold = 1
+                self._wire = None
+                if not (self._polling or shared or calls.run(conn, calls.event.standby())):
                     calls.run(conn, calls.event.listen())
                     _test(conn)
+                    wire = self._wire = Wire(conn)
+                    # Not while an event is waited for.
+                    wire.prepare(calls.event.page(0), self._patience)
+                    wire.prepare(calls.event.ahead(0), self._patience)
                 life = calls.run(conn, calls.event.timeline())
                 if self._position is None:
                     self._position = self._begin(conn, _number(life[0]))
@@ -269,7 +271,9 @@ class Listener:
         while not self._stopped.is_set():
             self._run_errands(conn)
             pause = _SOON if self._read(conn) else min(2 * pause, self._poll)
-            for _ in conn.notifies(timeout=pause, stop_after=1):
+            if self._wire is None:
+                self._stopped.wait(pause)
+            elif self._wire.wait(pause):
                 pause = _SOON / 2
 
     def _read(self, conn: psycopg.Connection[Any]) -> bool:
@@ -278,10 +282,7 @@ class Listener:
         assert position is not None
         any_ = False
         while not self._stopped.is_set():
-            call = calls.event.page(position.newest, position.gaps)
-            # No answer may mean a busy database rather than a dead link: more time next.
-            with deadline(conn, self._patience * 2 ** min(self._in_vain, 4)):
-                page = calls.run(conn, call, prepare=self._listens)
+            page = self._look(conn, position)
             self._in_vain = 0
             go_on = partial(self._go_on, conn)
             for place, event in enumerate(page.events):
@@ -299,6 +300,20 @@ class Listener:
                 break
         return any_
 
+    def _look(self, conn: psycopg.Connection[Any], position: Position) -> calls.event.Page:
+        """What has become visible since a position."""
+        # No answer may mean a busy database rather than a dead link: more time next.
+        patience = self._patience * 2 ** min(self._in_vain, 4)
+        if self._wire is not None and position.is_plain:
+            found = self._wire.run(calls.event.ahead(position.newest), patience)
+            if found is not None:
+                return found
+        call = calls.event.page(position.newest, position.gaps)
+        if self._wire is not None:
+            return self._wire.run(call, patience)
+        with deadline(conn, patience):
+            return calls.run(conn, call)
+
     def _go_on(self, conn: psycopg.Connection[Any]) -> bool:
         """What is done every 0.1 s while a lossless subscriber is full; whether to wait on.
 
@@ -308,12 +323,12 @@ class Listener:
         if not self._stopped.is_set():
             self._run_errands(conn)
             with contextlib.suppress(psycopg.Error, OSError):  # the next read will tell
-                while not self._stopped.is_set() and any(conn.notifies(timeout=0)):
+                while not self._stopped.is_set() and self._wire is not None and self._wire.wait(0):
                     pass
         return not self._stopped.is_set()
 
     def _close(self) -> None:
-        conn, self._conn = self._conn, None
+        conn, self._conn, self._wire = self._conn, None, None
         if conn is not None:
             conn.close()
 

@@ -41,6 +41,11 @@ class Position:
         lowest = _RANGE.search(self.gaps)
         return int(lowest[1]) - 1 if lowest else self.newest
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing is missing below, and the next record is wholly to come."""
+        return self.gaps == "{}" and self.newest % RECORD == RECORD - 1
+
     def take(self, newest: int, gaps: str, ids: Sequence[int], count: int) -> None:
         """Takes note of the first events of a page.
 

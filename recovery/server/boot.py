@@ -65,7 +65,8 @@ def boot(
         version: of the application, for people.
         host: by default what `recovery.work.host.host_id` says: sweepers with the same
             host look whether this process lives.
-        batch: rows closed per transaction.
+        batch: rows closed per transaction; from 10 000 on up to four times as many while one
+            takes less than 0.25 s.
         lock_wait: seconds to wait for a lock that a zombie holds; the sweep takes the rest.
         reap_processes: stop what ended servers left running on this host (`Server.process`),
             now and after each sweep of a keeper, in a thread: SIGTERM, 5 s, SIGKILL.

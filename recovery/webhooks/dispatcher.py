@@ -51,7 +51,7 @@ _PAGE = 1000
 _PAGES = 5
 #: Seconds between two times of forgetting what is old.
 _PRUNE = 60.0
-#: Seconds until the next look after something came: writers NOTIFY at most every 20 ms.
+#: Seconds until the next look after something came: writers NOTIFY at most every 50 ms.
 _SOON = 0.025
 #: Seconds for an answer of the database.
 _PATIENCE = 30.0

@@ -10,13 +10,17 @@ as $$
 declare
     v_join  constant text := E'\n        cross join ';
     v_plain constant boolean := (p_image -> 'plain')::boolean;
-    v_same  constant boolean := (p_image -> 'same')::boolean;
     v_diff  constant boolean := p_watch.diff and not p_heir;
+    v_same  constant boolean := (p_image -> 'same')::boolean and not v_diff;
     v_kind  constant text := recovery._close_kind_sql(p_watch, p_heir);
     v_new   constant text := case when p_image ->> 'fixed' is not null then format('(select n.new from n%s as n)', p_n)
+                                  when p_records then format('coalesce(a.new, (select f.new from f%s as f))', p_n)
+                                  when v_same then format(
+                                      'case when %s then f.new else to_jsonb(j.*) end', p_image ->> 'equal')
                                   when v_plain then 'to_jsonb(j.*)'
                                   else 'u.new' end;
-    v_old   constant text := case when v_same then format(
+    v_old   constant text := case when p_records then format('coalesce(a.old, (select f.old from f%s as f))', p_n)
+                                  when v_same then format(
                                       'case when %s then f.old else to_jsonb(i.*) end', p_image ->> 'equal')
                                   when v_plain then 'to_jsonb(i.*)'
                                   else 'u.old' end;
@@ -26,12 +30,15 @@ begin
                 select {n} as pos, {watch!l}::text as watch, a.kind, {topic!l}::text as topic, a.owner,
                        case when cardinality(a.keys) = 1 then a.keys[1] end as key,
                        case when cardinality(a.keys) = 1 then a.grps[1] end as grp,
-                       coalesce(a.own, (select f.old from f{n} as f)) as old,
-                       (select n.new from n{n} as n) as new, 0 as ord,
+                       {values}, 0 as ord,
                        case when cardinality(a.keys) > 1 then a.keys end as keys,
                        case when cardinality(a.keys) > 1 then a.grps end as grps
-                from a{n} as a
-        $sql$, jsonb_build_object('n', p_n, 'watch', p_watch.name, 'topic', p_watch.topic));
+                from a{n} as a{difference}
+        $sql$, jsonb_build_object('n', p_n, 'watch', p_watch.name, 'topic', p_watch.topic,
+            'values', case when v_diff then 'd.old, d.new'
+                           else v_old || E' as old,\n               ' || v_new || ' as new' end,
+            'difference', case when v_diff
+                then format('%slateral recovery._json_difference(%s, %s) as d', v_join, v_old, v_new) else '' end));
     end if;
     return recovery._render_sql($sql$
                 select {n} as pos, {watch!l}::text as watch, {kind}::text as kind, {topic!l}::text as topic,

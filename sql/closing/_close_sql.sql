@@ -59,7 +59,7 @@ begin
         v_ctes := v_ctes
             || recovery._close_update_sql(v_watch, v_n, v_image, p_selection, p_owner, p_guard, p_careful, p_failing,
                 p_heir);
-        v_records := p_selection <> 'groups' and (v_image -> 'same')::boolean and v_image ->> 'fixed' is not null;
+        v_records := p_selection <> 'groups' and (v_image -> 'same')::boolean;
         if v_records then
             v_ctes := v_ctes || recovery._close_records_sql(v_watch, v_n, v_image);
         end if;

@@ -23,7 +23,7 @@ as $$
          again for the owner and for open-ness, which is what makes a second closer harmless (inside a case,
          or the planner, which takes open rows for few, would look for them once more instead of by ctid).
          From PostgreSQL 18 on the update returns old values itself, and v<n> is needed only to go round locks.
-   f<n>  the first row's old values as json; rows with the same values share it. */
+   f<n>  the first row's values as json; rows with the same values share it. */
 declare
     v_direct constant boolean := current_setting('server_version_num')::integer >= 180000
         and not p_careful and p_selection in ('groups', 'range');
@@ -114,15 +114,18 @@ begin
             'dead', case when p_owner = 'lifeless'
                 then coalesce(' and ' || recovery._life_sql(p_watch, 'dead'), '') else '' end));
     end if;
-    if (p_image -> 'same')::boolean then
+    if (p_image -> 'same')::boolean and not (p_watch.diff and p_selection = 'groups') then
         v_ctes := v_ctes || E'\n' || recovery._render_sql($sql$
             f{n} as materialized (
-                select u.*, to_jsonb(i.*) as old
+                select u.*, to_jsonb(i.*) as old{new}
                 from u{n} as u
-                cross join lateral (select {old}) as i
+                cross join lateral (select {old}) as i{join}
                 limit 1
             ),
-            $sql$, jsonb_build_object('n', p_n, 'old', p_image -> 'old'));
+            $sql$, jsonb_build_object('n', p_n, 'old', p_image -> 'old',
+                'new', case when p_image ->> 'fixed' is null then ', to_jsonb(j.*) as new' else '' end,
+                'join', case when p_image ->> 'fixed' is null
+                    then format(E'\n    cross join lateral (select %s) as j', p_image ->> 'new') else '' end));
     end if;
     return v_ctes;
 end

@@ -5,8 +5,10 @@ immutable
 security invoker
 set search_path = pg_catalog, pg_temp
 as $$
+-- It is called for each row: one loop over all keys costs two thirds of one over each side.
 declare
     v_key  text;
+    v_old  jsonb;
     v_new  jsonb;
     v_part record;
 begin
@@ -17,17 +19,22 @@ begin
     end if;
     old := '{}';
     new := '{}';
-    for v_key, v_new in select k.key, k.value from jsonb_each(p_new) as k loop
-        if not p_old ? v_key then
+    foreach v_key in array array(select jsonb_object_keys(p_old || p_new)) loop
+        v_old := p_old -> v_key;
+        v_new := p_new -> v_key;
+        if v_old is null then
             new := new || jsonb_build_object(v_key, v_new);
-        elsif p_old -> v_key <> v_new then
-            v_part := recovery._json_difference(p_old -> v_key, v_new);
-            old := old || jsonb_build_object(v_key, v_part.old);
-            new := new || jsonb_build_object(v_key, v_part.new);
+        elsif v_new is null then
+            old := old || jsonb_build_object(v_key, v_old);
+        elsif v_old <> v_new then
+            if jsonb_typeof(v_old) = 'object' and jsonb_typeof(v_new) = 'object' then
+                v_part := recovery._json_difference(v_old, v_new);
+                v_old := v_part.old;
+                v_new := v_part.new;
+            end if;
+            old := old || jsonb_build_object(v_key, v_old);
+            new := new || jsonb_build_object(v_key, v_new);
         end if;
-    end loop;
-    for v_key, v_new in select k.key, k.value from jsonb_each(p_old) as k where not p_new ? k.key loop
-        old := old || jsonb_build_object(v_key, v_new);
     end loop;
 end
 $$;

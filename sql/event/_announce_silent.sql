@@ -20,7 +20,7 @@ end
 $$;
 
 comment on function recovery._announce_silent() is
-    'Announces events that were written within 20 ms of another NOTIFY and so stayed silent; called by heartbeat and '
+    'Announces events that were written within 50 ms of another NOTIFY and so stayed silent; called by heartbeat and '
     'sweep. True if it rang.';
 
 revoke all on function recovery._announce_silent() from public;

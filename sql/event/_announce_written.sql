@@ -19,6 +19,6 @@ $$;
 
 comment on function recovery._announce_written(text) is
     'NOTIFY for the event of that kind that this transaction has just written; called by a trigger whose last ring is '
-    '20 ms old.';
+    '50 ms old.';
 
 revoke all on function recovery._announce_written(text) from public;

@@ -61,7 +61,7 @@ comment on column recovery.outbox.new is 'As in recovery.event.';
 comment on column recovery.outbox.keys is 'Keys of the events of a record of several, in their order.';
 comment on column recovery.outbox.group_keys is 'Their groups; null if none has one.';
 
--- NOTIFY takes one lock for the whole cluster at commit, so ordinary writes ring at most every 20 ms.
+-- NOTIFY takes one lock for the whole cluster at commit, so ordinary writes ring at most every 50 ms.
 -- Sequences hold when it last rang and up to which event, because they are neither locked nor rolled back.
 create sequence recovery.bell_time as bigint minvalue 0 start 0;
 create sequence recovery.bell_event as bigint minvalue 0 start 0;

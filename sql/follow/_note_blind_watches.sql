@@ -21,7 +21,7 @@ begin
                     join pg_trigger as t on t.tgrelid = l.oid
                     where t.tgname ~ '^(zz_)?recovery_[0-9]{2}_' and t.tgenabled in ('D', 'R'))
                 or exists (
-                    select from recovery._trigger_definitions(w) as d
+                    select from unnest(recovery._trigger_names(w)) as d (name)
                     where not exists (
                         select from pg_trigger as t where t.tgrelid = w.relation and t.tgname = d.name)))
             union all

@@ -5,10 +5,10 @@ immutable
 security invoker
 set search_path = pg_catalog, pg_temp
 as $function$
-    -- The bell: at most one NOTIFY in 20 ms, because NOTIFY serialises the commits of the whole cluster.
+    -- The bell: at most one NOTIFY in 50 ms, because NOTIFY serialises the commits of the whole cluster.
     select case p_watch.events when 'closed' then '' else recovery._render_sql($sql$
         if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-               - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+               - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
             perform recovery._announce_written({kind});
         end if;
     $sql$, jsonb_build_object('kind', p_kind)) end

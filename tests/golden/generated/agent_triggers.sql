@@ -155,7 +155,7 @@ begin
         return null;
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written('deleted');
     end if;
     return null;
@@ -192,7 +192,7 @@ begin
         return null;
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written('deleted');
     end if;
     return null;
@@ -240,7 +240,7 @@ begin
                nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, jsonb_build_object('time_ended', new.time_ended);
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written('opened');
     end if;
     return null;
@@ -276,7 +276,7 @@ begin
                nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, recovery._stale_value(5, 'image', new.*)::jsonb;
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written('opened');
     end if;
     return null;
@@ -428,7 +428,7 @@ begin
                nullif(current_setting('recovery.reason', true), ''), 'writer', jsonb_build_object('time_ended', old.time_ended), jsonb_build_object('time_ended', new.time_ended);
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written(v_kind);
     end if;
     return null;
@@ -467,7 +467,7 @@ begin
                nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(5, 'image', old.*)::jsonb, recovery._stale_value(5, 'image', new.*)::jsonb;
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written(v_kind);
     end if;
     return null;
@@ -635,7 +635,7 @@ begin
         return null;
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written('deleted');
     end if;
     return null;
@@ -672,7 +672,7 @@ begin
         return null;
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written('deleted');
     end if;
     return null;
@@ -723,7 +723,7 @@ begin
                nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, jsonb_strip_nulls(jsonb_build_object('time_updated', new.time_updated, 'data', jsonb_build_object('time', (new.data -> 'time'::text), 'error', (new.data -> 'error'::text), 'finish', (new.data -> 'finish'::text))));
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written('opened');
     end if;
     return null;
@@ -759,7 +759,7 @@ begin
                nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, recovery._stale_value(2, 'image', new.*)::jsonb;
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written('opened');
     end if;
     return null;
@@ -911,7 +911,7 @@ begin
                nullif(current_setting('recovery.reason', true), ''), 'writer', jsonb_strip_nulls(jsonb_build_object('time_updated', old.time_updated, 'data', jsonb_build_object('time', (old.data -> 'time'::text), 'error', (old.data -> 'error'::text), 'finish', (old.data -> 'finish'::text)))), jsonb_strip_nulls(jsonb_build_object('time_updated', new.time_updated, 'data', jsonb_build_object('time', (new.data -> 'time'::text), 'error', (new.data -> 'error'::text), 'finish', (new.data -> 'finish'::text))));
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written(v_kind);
     end if;
     return null;
@@ -950,7 +950,7 @@ begin
                nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(2, 'image', old.*)::jsonb, recovery._stale_value(2, 'image', new.*)::jsonb;
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written(v_kind);
     end if;
     return null;
@@ -1134,7 +1134,7 @@ begin
         return null;
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written('deleted');
     end if;
     return null;
@@ -1171,7 +1171,7 @@ begin
         return null;
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written('deleted');
     end if;
     return null;
@@ -1238,7 +1238,7 @@ begin
         END));
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written('opened');
     end if;
     return null;
@@ -1274,7 +1274,7 @@ begin
                nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, recovery._stale_value(1, 'image', new.*)::jsonb;
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written('opened');
     end if;
     return null;
@@ -1466,7 +1466,7 @@ begin
         END));
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written(v_kind);
     end if;
     return null;
@@ -1505,7 +1505,7 @@ begin
                nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(1, 'image', old.*)::jsonb, recovery._stale_value(1, 'image', new.*)::jsonb;
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written(v_kind);
     end if;
     return null;
@@ -1673,7 +1673,7 @@ begin
         return null;
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written('deleted');
     end if;
     return null;
@@ -1710,7 +1710,7 @@ begin
         return null;
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written('deleted');
     end if;
     return null;
@@ -1761,7 +1761,7 @@ begin
                nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, jsonb_build_object('time_compacting', new.time_compacting);
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written('opened');
     end if;
     return null;
@@ -1797,7 +1797,7 @@ begin
                nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, recovery._stale_value(4, 'image', new.*)::jsonb;
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written('opened');
     end if;
     return null;
@@ -1949,7 +1949,7 @@ begin
                nullif(current_setting('recovery.reason', true), ''), 'writer', jsonb_build_object('time_compacting', old.time_compacting), jsonb_build_object('time_compacting', new.time_compacting);
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written(v_kind);
     end if;
     return null;
@@ -1988,7 +1988,7 @@ begin
                nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(4, 'image', old.*)::jsonb, recovery._stale_value(4, 'image', new.*)::jsonb;
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written(v_kind);
     end if;
     return null;

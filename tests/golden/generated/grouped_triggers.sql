@@ -155,7 +155,7 @@ begin
         return null;
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written('deleted');
     end if;
     return null;
@@ -192,7 +192,7 @@ begin
         return null;
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written('deleted');
     end if;
     return null;
@@ -240,7 +240,7 @@ begin
                nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, jsonb_build_object('state', new.state);
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written('opened');
     end if;
     return null;
@@ -276,7 +276,7 @@ begin
                nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, recovery._stale_value(7, 'image', new.*)::jsonb;
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written('opened');
     end if;
     return null;
@@ -428,7 +428,7 @@ begin
                nullif(current_setting('recovery.reason', true), ''), 'writer', jsonb_build_object('state', old.state), jsonb_build_object('state', new.state);
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written(v_kind);
     end if;
     return null;
@@ -467,7 +467,7 @@ begin
                nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(7, 'image', old.*)::jsonb, recovery._stale_value(7, 'image', new.*)::jsonb;
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written(v_kind);
     end if;
     return null;
@@ -690,7 +690,7 @@ begin
         return null;
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written('deleted');
     end if;
     return null;
@@ -733,7 +733,7 @@ begin
         return null;
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written('deleted');
     end if;
     return null;
@@ -781,7 +781,7 @@ begin
                nullif(current_setting('recovery.reason', true), ''), 'writer', d.old, d.new
         from recovery._json_difference(v_was -> 'image', jsonb_build_object('attempts', new.attempts, 'data', new.data, 'status', new.status)) as d;
         if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written(v_kind);
     end if;
         return null;
@@ -807,7 +807,7 @@ begin
                nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, jsonb_build_object('attempts', new.attempts, 'data', new.data, 'status', new.status);
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written('opened');
     end if;
     return null;
@@ -840,7 +840,7 @@ begin
                nullif(current_setting('recovery.reason', true), ''), 'writer', d.old, d.new
         from recovery._json_difference(v_was -> 'image', recovery._stale_value(6, 'image', new.*)::jsonb) as d;
         if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written(v_kind);
     end if;
         return null;
@@ -866,7 +866,7 @@ begin
                nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, recovery._stale_value(6, 'image', new.*)::jsonb;
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written('opened');
     end if;
     return null;
@@ -1020,7 +1020,7 @@ begin
         from recovery._json_difference(jsonb_build_object('attempts', old.attempts, 'data', old.data, 'status', old.status), jsonb_build_object('attempts', new.attempts, 'data', new.data, 'status', new.status)) as d;
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written(v_kind);
     end if;
     return null;
@@ -1061,7 +1061,7 @@ begin
         from recovery._json_difference(recovery._stale_value(6, 'image', old.*)::jsonb, recovery._stale_value(6, 'image', new.*)::jsonb) as d;
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written(v_kind);
     end if;
     return null;

@@ -251,6 +251,37 @@ def test_each_closing_records_its_own_old_values(app: Connection, cost: bool) ->
     assert dict(old) == wanted
 
 
+@pytest.mark.parametrize("state", ["'done'", "case when r.id > 0 then 'done' end::app.state"])
+def test_closings_share_a_record_whatever_the_types(conn: Connection, state: str) -> None:
+    """Also where the new values come from the row; what differs in the last digit has its own."""
+    conn.execute(
+        "create schema app; create type app.state as enum ('running', 'done');"
+        " create table app.task (id integer primary key, state app.state, meta jsonb, cost numeric)"
+    )
+    close = {"state": state, "meta": "r.meta || '{\"n\": 2}'", "cost": "r.cost"}
+    attach(conn, "app.task", open="state = 'running'", close=json.dumps(close))
+    dead = boot(conn).epoch
+    metas = ['{"n": 1}', '{"n": 1}', '{"n": 1.0}', '{"n": 1}', '{"n": 1, "of": [2.50]}']
+    for number, meta in enumerate(metas, 1):
+        conn.execute(
+            "insert into app.task (id, state, meta, cost, server_epoch)"
+            " values (%s, 'running', %s, '1.50', %s)",
+            (number, meta, dead),
+        )
+    seen = last_event(conn)
+    assert boot(conn).closed == {"app.task": 5}
+    told = conn.execute(
+        "select key, old::text, new::text from recovery.event where id > %s", (seen,)
+    ).fetchall()
+    olds = {'{"n": 1}': '{"n": 1}', '{"n": 1.0}': '{"n": 1.0}', metas[4]: '{"n": 1}'}
+    assert sorted(told) == [
+        (str(number), f'{{"meta": {olds[meta]}, "state": "running"}}',
+         '{"meta": {"n": 2}, "state": "done"}')
+        for number, meta in enumerate(metas, 1)
+    ]  # fmt: skip
+    assert value(conn, "select count(*) from recovery.outbox where id > %s", seen) == 3
+
+
 @pytest.mark.parametrize("expression", ["'failed'", "coalesce(note, '') || 'x'"])
 def test_p09_columns_may_have_the_names_that_we_use(conn: Connection, expression: str) -> None:
     conn.execute(

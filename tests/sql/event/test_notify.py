@@ -162,7 +162,7 @@ def test_silent_events_are_told_later(
 
 def test_a_write_just_after_the_bell_is_silent(jobs: Connection, listener: Connection) -> None:
     with jobs.transaction():
-        # Two events of one transaction: the second falls into the 20 ms of the first.
+        # Two events of one transaction: the second falls into the 50 ms of the first.
         jobs.execute("insert into app.job select from generate_series(1, 2)")
     assert len(heard(listener)) <= 1
 
