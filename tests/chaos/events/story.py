@@ -361,7 +361,7 @@ class Story:
             if missing != left:  # it gets on
                 end, left = time.monotonic() + BOUND, missing
             if time.monotonic() > end:
-                self._look_around()
+                self.look_around()
                 break
             self._start(writers=False)
             self._expire_claims()
@@ -382,10 +382,20 @@ class Story:
         """What a dispatcher that was killed had begun counts as under way for a while."""
         self._execute("update recovery.clock set shift = shift + interval '3 seconds'")
 
-    def _look_around(self) -> None:
+    def look_around(self) -> None:
         """Why somebody still has not had everything."""
         lines = [f"{c.name} {c.state()}" for c in self.consumers]
         with psycopg.connect(self.cluster.dsn(self.name), autocommit=True) as conn:
+            lines += map(
+                str, conn.execute("select name, newest, gaps, seen from recovery.consumer")
+            )
+            lines += map(
+                str,
+                conn.execute(
+                    "select relation::regclass, mode, granted, pid, virtualtransaction from pg_locks"
+                    " where relation::regclass::text like 'recovery.outbox_slot%'"
+                ),
+            )
             lines += map(
                 str,
                 conn.execute(
@@ -534,7 +544,9 @@ class Story:
         """Events of seconds ago go; the consumer that is away counts as abandoned, and comes back."""
         self._execute("select recovery.configure('event_retention', '6 s')")
         self._execute("update recovery.consumer set seen = '-infinity' where name = 'lazy'")
-        wait_for(self._dropped, 90, interval=0.5, what="events are dropped")
+        self._dropped()  # the next partition begins; who writes in this one has to end
+        self._do_for(7)
+        wait_for(self._dropped, 60, interval=0.1, what="events are dropped")
         self._do_for(self.dice.uniform(0.3, 1.5))
         self._dropped()
         self._execute("select recovery.configure('event_retention', null)")

@@ -10,6 +10,7 @@ What counts as a violation stands in verdict.py.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -62,6 +63,8 @@ def history(
                 story.run()
                 verdict = story.judge()
             except BaseException:
+                with contextlib.suppress(psycopg.Error):
+                    story.look_around()
                 print(story, story.log(), sep="\n")
                 raise
             figures = {
