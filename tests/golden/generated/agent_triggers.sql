@@ -2173,7 +2173,7 @@ begin
         return null;
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written('deleted');
     end if;
     return null;
@@ -2213,7 +2213,7 @@ begin
         return null;
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written('deleted');
     end if;
     return null;
@@ -2273,7 +2273,7 @@ begin
         END)));
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written('opened');
     end if;
     return null;
@@ -2312,7 +2312,7 @@ begin
                nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, recovery._stale_value(3, 'image', new.*)::jsonb;
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written('opened');
     end if;
     return null;
@@ -2352,7 +2352,9 @@ begin
     if recovery._has_names('<table>'::regclass, 'column data, column id, column seq, column session_id, column time_created, column time_updated, column type, function agent.held_until, function agent.interrupted_content, function agent.is_held, function agent.object_of, function agent.told, function agent.tools_of') then
             begin
         declare
-    v_told bigint;
+    v_told  bigint;
+    -- An older snapshot does not see all of the rows that go.
+    v_blind boolean := current_setting('transaction_isolation') in ('repeatable read', 'serializable');
 begin
     if nullif(current_setting('recovery.server_epoch', true), '')::bigint is not null then
         perform recovery.assert_live(nullif(current_setting('recovery.server_epoch', true), '')::bigint);
@@ -2374,14 +2376,17 @@ begin
         end if;
     exception when others then
         raise warning 'recovery: the rows of % that were open leave no event: %', tg_relid::regclass, sqlerrm;
+        v_blind := true;
+    end;
+    if v_blind then
         begin
             insert into recovery.outbox_1 (watch, kind, topic, key, reason, detector, new)
             values ('agent.session_message', 'gap', 'session.message.updated', '', 'truncated', 'writer',
                 jsonb_build_object('why', 'truncated', 'table', tg_relid::regclass::text));
         exception when others then
-            null;  -- it is said above
+            null;  -- what there was to say is said above
         end;
-    end;
+    end if;
     return null;
 end;
             exception when undefined_function then
@@ -2391,7 +2396,9 @@ end;
     -- A name that stands above has changed, and recovery._follow_watch has not come yet.
     begin
 declare
-    v_told bigint;
+    v_told  bigint;
+    -- An older snapshot does not see all of the rows that go.
+    v_blind boolean := current_setting('transaction_isolation') in ('repeatable read', 'serializable');
 begin
     if nullif(current_setting('recovery.server_epoch', true), '')::bigint is not null then
         perform recovery.assert_live(nullif(current_setting('recovery.server_epoch', true), '')::bigint);
@@ -2409,14 +2416,17 @@ begin
         end if;
     exception when others then
         raise warning 'recovery: the rows of % that were open leave no event: %', tg_relid::regclass, sqlerrm;
+        v_blind := true;
+    end;
+    if v_blind then
         begin
             insert into recovery.outbox_1 (watch, kind, topic, key, reason, detector, new)
             values ('agent.session_message', 'gap', 'session.message.updated', '', 'truncated', 'writer',
                 jsonb_build_object('why', 'truncated', 'table', tg_relid::regclass::text));
         exception when others then
-            null;  -- it is said above
+            null;  -- what there was to say is said above
         end;
-    end;
+    end if;
     return null;
 end;
     exception when others then
@@ -2479,7 +2489,7 @@ begin
         END)));
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written(v_kind);
     end if;
     return null;
@@ -2521,7 +2531,7 @@ begin
                nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(3, 'image', old.*)::jsonb, recovery._stale_value(3, 'image', new.*)::jsonb;
     end if;
     if abs((date_part('epoch', clock_timestamp()) * 1000)::bigint
-           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 20 then
+           - coalesce(pg_sequence_last_value('recovery.bell_time'), 0)) >= 50 then
         perform recovery._announce_written(v_kind);
     end if;
     return null;
