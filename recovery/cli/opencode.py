@@ -75,7 +75,7 @@ def repair(
     from recovery.opencode.leftovers import leftovers, stop
     from recovery.opencode.plan import plan
     from recovery.opencode.where import default_path
-    from recovery.opencode.write import StoreInUse, refuse_if_held, write
+    from recovery.opencode.write import StoreInUse, check_writable, refuse_if_held, write
 
     if as_json and not (yes or dry_run):
         raise typer.BadParameter("--json can't ask: add --dry-run or --yes")
@@ -83,6 +83,8 @@ def repair(
     if not store.exists():
         where = "" if path else ", where opencode keeps it; else name the file"
         raise FileNotFoundError(2, f"there is no such file{where}", str(store))
+    if not dry_run and store.is_file():
+        check_writable(store)
     written, survivors = None, []
     try:
         refuse_if_held(store.resolve())
@@ -159,6 +161,10 @@ def _show_plan(found: Plan, left: list[Leftover], *, asked: bool) -> None:
         )
         if not asked:
             print("opencode had started these; --reap stops them")
+    elif any(each.tools for each in found.sessions):
+        print(
+            "no process that this opencode started was found running; the store itself can't tell"
+        )
 
 
 def _show_done(

@@ -26,7 +26,7 @@ from recovery.opencode.file import NotAStore, decode
 from recovery.opencode.holders import Holder, holders
 from recovery.opencode.plan import Change, Plan, Progress
 
-__all__ = ["Left", "StoreInUse", "Written", "write"]
+__all__ = ["BackupFailed", "Left", "StoreInUse", "Written", "write"]
 
 #: Seconds that SQLite waits for a lock. Nobody should have one: this is for a moment's reader.
 _PATIENCE = 1.0
@@ -50,6 +50,10 @@ class StoreInUse(RuntimeError):
         super().__init__(
             f"{path} is in use by {who}: end opencode (and its windows) first, then try again"
         )
+
+
+class BackupFailed(RuntimeError):
+    """The backup can't be written; the store was not touched."""
 
 
 @dataclass(frozen=True)
@@ -88,9 +92,11 @@ def write(
         StoreInUse: some process has the store open.
         NotAStore: it is damaged, which a copy without its ``-wal`` may be.
         FileExistsError: the backup's file is there.
-        OSError: the backup can't be written.
+        PermissionError: the store or the folder of the backup may not be written.
+        BackupFailed: SQLite can't write the backup: no room, most likely.
     """
     path = plan.path.resolve()
+    check_writable(path)
     refuse_if_held(path)
     done = Written(_backup_path(path) if backup is None else backup.expanduser())
     with _exclusive(path) as db:
@@ -120,6 +126,12 @@ def write(
             raise
     _settle(path)
     return done
+
+
+def check_writable(path: Path) -> None:
+    """Raises PermissionError if this user may not write the store."""
+    if not os.access(path, os.W_OK):
+        raise PermissionError(13, "may not be written by this user", str(path))
 
 
 def refuse_if_held(path: Path) -> None:
@@ -181,7 +193,7 @@ def _back_up(db: sqlite3.Connection, path: Path, to: Path, progress: Progress) -
     about = path.stat()
     try:
         # What it holds is as private as the store.
-        os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, about.st_mode & 0o777))
+        os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         with contextlib.closing(sqlite3.connect(part)) as copy:
             db.backup(
                 copy,
@@ -192,11 +204,12 @@ def _back_up(db: sqlite3.Connection, path: Path, to: Path, progress: Progress) -
             copy.execute("pragma journal_mode = delete")
         with part.open("rb+") as file:
             os.fsync(file.fileno())
+        part.chmod(about.st_mode & 0o777)
         if hasattr(os, "chown") and os.geteuid() == 0:
             os.chown(part, about.st_uid, about.st_gid)
         os.link(part, to) if hasattr(os, "link") else part.rename(to)
     except sqlite3.Error as error:
-        raise OSError(f"the backup {to} can't be written: {error}") from error
+        raise BackupFailed(f"the backup {to} can't be written: {error}") from error
     finally:
         part.unlink(missing_ok=True)
 

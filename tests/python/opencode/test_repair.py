@@ -26,7 +26,7 @@ from recovery.errors import InvalidArgument
 from recovery.opencode.file import NotAStore
 from recovery.opencode.holders import holders
 from recovery.opencode.plan import plan
-from recovery.opencode.write import StoreInUse, write
+from recovery.opencode.write import BackupFailed, StoreInUse, write
 
 pytestmark = pytest.mark.majors("newest")
 
@@ -369,6 +369,34 @@ def test_the_backup_is_the_store_as_it_was(cluster: Cluster, store: Path) -> Non
     assert stat.S_IMODE(done.backup.stat().st_mode) == 0o600
     assert {p.name for p in store.parent.iterdir()} == {"opencode.db", done.backup.name}
     assert done.backup.name.startswith("opencode.db.before-repair-")
+
+
+def test_a_store_that_may_not_be_written(
+    cluster: Cluster, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root may write all: so the answer of the kernel is given here."""
+    found = plan(store, cluster=cluster)
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    with pytest.raises(PermissionError, match="may not be written"):
+        write(found)
+
+
+def test_a_backup_without_room(
+    cluster: Cluster, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resource = pytest.importorskip("resource")
+    found, before = plan(store, cluster=cluster), sqlite_stores.dump(store)
+    old = resource.getrlimit(resource.RLIMIT_FSIZE)
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, old[1]))
+    try:
+        with pytest.raises(BackupFailed, match="before-repair"):
+            write(found)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, old)
+    assert sqlite_stores.dump(store) == before
+    assert [path.name for path in store.parent.iterdir()] == ["opencode.db"]
+    assert write(found).left == []
 
 
 def test_no_file_is_overwritten_by_the_backup(cluster: Cluster, store: Path) -> None:
