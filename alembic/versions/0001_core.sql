@@ -16994,6 +16994,42 @@ comment on column recovery.event.old is 'Values before, of what changed.';
 --;
 comment on column recovery.event.new is 'Values after.';
 --;
+-- sql/event/record.sql
+create or replace view recovery.record as
+select o.id, o.at, o.server_epoch, o.watch, o.kind, o.topic, o.key, o.group_key, o.reason, o.detector, o.old, o.new,
+       o.keys is not null as several
+from recovery.outbox as o;
+--;
+comment on view recovery.record is
+    'The events as they are stored: one a row, or up to 100 closings that differ only in key and group. For listeners '
+    'that look for the next event itself; recovery.event shows each of them.';
+--;
+comment on column recovery.record.id is 'Of its first event.';
+--;
+comment on column recovery.record.at is 'As in recovery.event.';
+--;
+comment on column recovery.record.server_epoch is 'As in recovery.event.';
+--;
+comment on column recovery.record.watch is 'As in recovery.event.';
+--;
+comment on column recovery.record.kind is 'As in recovery.event.';
+--;
+comment on column recovery.record.topic is 'As in recovery.event.';
+--;
+comment on column recovery.record.key is 'As in recovery.event; null if it holds several.';
+--;
+comment on column recovery.record.group_key is 'As in recovery.event; null if it holds several.';
+--;
+comment on column recovery.record.reason is 'As in recovery.event.';
+--;
+comment on column recovery.record.detector is 'As in recovery.event.';
+--;
+comment on column recovery.record.old is 'As in recovery.event.';
+--;
+comment on column recovery.record.new is 'As in recovery.event.';
+--;
+comment on column recovery.record.several is 'It holds several events: recovery.event has to be asked.';
+--;
 -- sql/watchdog/own_touch.sql
 create or replace view recovery.own_touch with (security_barrier) as
 select t.family, t.scope, t.watch, t.key, t.at, t.child_at
@@ -17506,7 +17542,7 @@ grant execute on function
     recovery._live_epoch(text)
 to recovery_runner;
 --;
-grant select on recovery.event, recovery.outbox, recovery.watch, recovery.failure, recovery.sweep_run,
+grant select on recovery.event, recovery.record, recovery.watch, recovery.failure, recovery.sweep_run,
     recovery.judgement, recovery.evidence, recovery.fuse, recovery.fuse_state, recovery.touch, recovery.cancellation,
     recovery.observation, recovery.look, recovery.lifeless, recovery.lifeless_state,
     recovery.server_status, recovery.watch_status, recovery.setting_status, recovery.problem, recovery.consumer_status,

@@ -191,8 +191,8 @@ def page(
 #: So many records are read ahead; more than these are a page's business.
 _AHEAD = 10
 _AHEAD_SQL = (
-    f"select {COLUMNS}, keys is not null"
-    f" from recovery.outbox where id > %(newest)s::bigint order by id limit {_AHEAD}"
+    f"select {COLUMNS}, several"
+    f" from recovery.record where id > %(newest)s::bigint order by id limit {_AHEAD}"
 )
 
 

@@ -56,7 +56,8 @@ named as (
     select 'store', c.oid
     from pg_catalog.pg_class as c
     where c.relnamespace = pg_catalog.to_regnamespace('agent')
-      and c.relname in ('session', 'message', 'part', 'hold') and c.relkind in ('r', 'p')
+      and c.relname in ('session', 'message', 'part', 'hold', 'session_message', 'session_input')
+      and c.relkind in ('r', 'p')
       and pg_catalog.obj_description(c.relnamespace, 'pg_namespace') like '%pg-recovery%'
       and (select o.installed from ours as o)
 )

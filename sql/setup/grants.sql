@@ -66,7 +66,7 @@ grant execute on function
     recovery._live_epoch(text)
 to recovery_runner;
 
-grant select on recovery.event, recovery.outbox, recovery.watch, recovery.failure, recovery.sweep_run,
+grant select on recovery.event, recovery.record, recovery.watch, recovery.failure, recovery.sweep_run,
     recovery.judgement, recovery.evidence, recovery.fuse, recovery.fuse_state, recovery.touch, recovery.cancellation,
     recovery.observation, recovery.look, recovery.lifeless, recovery.lifeless_state,
     recovery.server_status, recovery.watch_status, recovery.setting_status, recovery.problem, recovery.consumer_status,

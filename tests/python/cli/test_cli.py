@@ -342,7 +342,7 @@ def listening(dsn: str, conn: Connection, *args: str) -> Iterator[subprocess.Pop
 def reads(conn: Connection) -> bool:
     row = conn.execute(
         "select count(*) from pg_stat_activity where datname = current_database()"
-        " and application_name = 'recovery:listener' and query ~ 'recovery.(page|outbox)'"
+        " and application_name = 'recovery:listener' and query ~ 'recovery.(page|record)'"
     ).fetchone()
     return row is not None and row[0] > 0
 
