@@ -26,7 +26,8 @@ from hosts.test_procrastinate import dump_of
 from python.run.conftest import COMMAND, Run, environment
 from sql.jobs import failures
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+# What differs between majors is tested elsewhere; this is the host.
+pytestmark = [pytest.mark.majors("newest"), pytest.mark.slow, pytest.mark.timeout(1200)]
 
 PACKAGE = "prefect>=3.4,<4"
 

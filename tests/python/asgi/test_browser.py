@@ -17,7 +17,7 @@ from python.asgi.test_agent import agent_run
 from recovery import calls, opencode
 from sql.jobs import value
 
-pytestmark = needs_browser
+pytestmark = [pytest.mark.majors("newest"), needs_browser]
 Connection = psycopg.Connection[Any]
 
 #: What is no heartbeat.
