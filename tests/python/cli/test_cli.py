@@ -436,13 +436,19 @@ def test_import_opencode_says_what_it_does_not_know(
     """Rows 38, 39: 2, if something that may be in flight would stay open."""
     file = turns.build(tmp_path / "opencode.db")
     assert "session_message: 8 loaded" in good("import-opencode", str(file), "--dsn", dsn)
-    db = sqlite3.connect(file, isolation_level=None)
-    db.execute("create table dream (status text)")
-    db.execute("insert into dream values ('done')")
+
+    def edit(*statements: str) -> None:  # and nobody has it open afterwards
+        db = sqlite3.connect(file, isolation_level=None)
+        for statement in statements:
+            db.execute(statement)
+        db.close()
+
+    edit("create table dream (status text)", "insert into dream values ('done')")
     assert "not known: table dream: 1 row\n" in good("import-opencode", str(file), "--dsn", dsn)
-    db.execute("update dream set status = 'running'")
-    db.execute("update session_message set time_updated = time_updated + 1 where type = 'user'")
-    db.close()
+    edit(
+        "update dream set status = 'running'",
+        "update session_message set time_updated = time_updated + 1 where type = 'user'",
+    )
     done = run("import-opencode", str(file), "--dsn", dsn)
     assert done.returncode == USAGE
     assert "not known: table dream: 1 row, maybe in flight" in done.stdout
