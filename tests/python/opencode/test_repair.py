@@ -28,7 +28,7 @@ from recovery.opencode.holders import holders
 from recovery.opencode.plan import plan
 from recovery.opencode.write import BackupFailed, StoreInUse, write
 
-pytestmark = pytest.mark.majors("newest")
+pytestmark = [pytest.mark.majors("newest"), pytest.mark.timeout(300)]
 
 CRASHED = stores.FOLDER / "task-subagent.db"
 TOOL = "prt_1fc2c41c6001YHM320Bh2QK4NB"
