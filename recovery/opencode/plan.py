@@ -18,7 +18,7 @@ from recovery.demo.cluster import Cluster
 from recovery.errors import InvalidArgument
 from recovery.opencode.edits import Edit, differences
 from recovery.opencode.file import LATER, TABLES, SQLiteStore, is_alone, opened
-from recovery.opencode.store import Imported, import_store
+from recovery.opencode.store import Imported, import_store, with_children
 from recovery.opencode.where import default_path
 
 __all__ = ["Change", "Plan", "Session", "Tool", "plan"]
@@ -108,7 +108,7 @@ def plan(
     with opened(path) as (store, _):
         known = _sessions(store)
         sessions = list(sessions)
-        wanted = _with_children(known, sessions)
+        wanted = _wanted(known, sessions)
         progress("starting PostgreSQL", 0, 0)
         with _database(cluster) as dsn, psycopg.connect(dsn, autocommit=True) as conn:
             rows = {
@@ -230,25 +230,15 @@ def _sessions(store: SQLiteStore) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _with_children(
-    known: Mapping[str, Mapping[str, Any]], sessions: Iterable[str]
-) -> frozenset[str]:
+def _wanted(known: Mapping[str, Mapping[str, Any]], sessions: Iterable[str]) -> frozenset[str]:
     """The sessions and all below them; without any: all there are."""
     wanted = dict.fromkeys(sessions)
     if not wanted:
         return frozenset(known)
     if missing := [id_ for id_ in wanted if id_ not in known]:
         raise InvalidArgument(f"the store has no session {', '.join(missing)}")
-    children: dict[str, list[str]] = {}
-    for id_, row in known.items():
-        children.setdefault(row.get("parent_id") or "", []).append(id_)
-    todo, found = list(wanted), set()
-    while todo:
-        id_ = todo.pop()
-        if id_ not in found:
-            found.add(id_)
-            todo += children.get(id_, [])
-    return frozenset(found)
+    parents = {id_: row.get("parent_id") for id_, row in known.items()}
+    return frozenset(with_children(parents, wanted))
 
 
 def _summary(

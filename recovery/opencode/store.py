@@ -20,7 +20,7 @@ from recovery.opencode.file import LATER, TABLES, NotAStore, decode, opened
 from recovery.opencode.holders import holders
 from recovery.opencode.unknown import Source, Unknown, find
 
-__all__ = ["Imported", "Skipped", "Unknown", "import_store", "load_store"]
+__all__ = ["Imported", "Skipped", "Unknown", "import_store", "load_store", "with_children"]
 
 #: ``recovery.server.version`` of the servers that only stand for an imported store.
 IMPORTED = "imported store"
@@ -562,27 +562,32 @@ def _parents(source: Source, tables: Collection[str]) -> dict[str, str | None]:
     return parents
 
 
-def _chosen(parents: Mapping[str, str | None], sessions: list[str]) -> set[str]:
-    """These sessions, with their parents and all their children."""
-    if lost := [id_ for id_ in sessions if id_ not in parents]:
-        raise LookupError(f"the store has no session {', '.join(lost)}")
+def with_children(parents: Mapping[str, str | None], sessions: Iterable[str]) -> set[str]:
+    """These sessions, and all below them."""
     children: dict[str, list[str]] = {}
     for id_, parent in parents.items():
         if parent is not None:
             children.setdefault(parent, []).append(id_)
-    below: set[str] = set()
+    found: set[str] = set()
     waiting = list(sessions)
     while waiting:
-        if (id_ := waiting.pop()) not in below:
-            below.add(id_)
+        if (id_ := waiting.pop()) not in found:
+            found.add(id_)
             waiting += children.get(id_, ())
+    return found
+
+
+def _chosen(parents: Mapping[str, str | None], sessions: list[str]) -> set[str]:
+    """These sessions, with their parents and all their children."""
+    if lost := [id_ for id_ in sessions if id_ not in parents]:
+        raise LookupError(f"the store has no session {', '.join(lost)}")
     above: set[str] = set()
     for session in sessions:
         at: str | None = session
         while at is not None and at in parents and at not in above:
             above.add(at)
             at = parents[at]
-    return below | above
+    return with_children(parents, sessions) | above
 
 
 def _epochs(
