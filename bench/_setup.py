@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import psycopg
 
-from recovery.demo.cluster import Cluster
+from recovery.cluster import Cluster
 from recovery.schema.paths import sql_dir
 from tools import freeze
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bench import _setup
 from bench._setup import Options
-from recovery.demo.cluster import Cluster
+from recovery.cluster import Cluster
 
 _TABLE = """
     create table public.job (id bigint primary key, status text not null, payload text not null,

@@ -11,7 +11,7 @@ import psycopg
 
 from bench import _setup
 from bench._setup import Options
-from recovery.demo.cluster import Cluster
+from recovery.cluster import Cluster
 
 _TABLE = """
     drop table if exists public.job;

@@ -19,7 +19,7 @@ import recovery
 from bench import _setup
 from bench._setup import Options
 from recovery import schema
-from recovery.demo.cluster import Cluster
+from recovery.cluster import Cluster
 
 _TABLE = """
     create table public.job (id bigint generated always as identity primary key,

@@ -15,7 +15,7 @@ from pathlib import Path
 from bench import _setup
 from bench._setup import Options
 from bench.closing import Contender, compare
-from recovery.demo.cluster import Cluster
+from recovery.cluster import Cluster
 
 _ROWS = 10_000
 #: As many finished jobs stand beside the orphans.

@@ -26,7 +26,7 @@ from typing import Any, ClassVar, Self
 import psutil
 
 from helpers import wait_for
-from recovery.demo.cluster import _free_port
+from recovery.cluster import _free_port
 
 _PATH = os.pathsep.join(
     [os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin", "/usr/lib/rabbitmq/bin"]

@@ -24,7 +24,7 @@ import pytest
 import sqlalchemy as sa
 from psycopg import sql
 
-from recovery.demo.cluster import Cluster, available
+from recovery.cluster import Cluster, available
 
 _numbers = itertools.count(1)
 

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 import psycopg
 
 from helpers import wait_for
-from recovery.demo.cluster import _account, _free_port
+from recovery.cluster import _account, _free_port
 
 PROGRAM = shutil.which("pgbouncer", path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"]))
 

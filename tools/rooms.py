@@ -42,6 +42,7 @@ ORDER = (
     "watch",
     "steps",
     "closing",
+    "cluster",
     "settings",
     "schema",
     "database",

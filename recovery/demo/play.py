@@ -17,9 +17,9 @@ from rich.live import Live
 
 import recovery
 from recovery import schema
+from recovery.cluster import Cluster
 from recovery.demo import timeouts, verdict
 from recovery.demo.client import Client, Screen, Server
-from recovery.demo.cluster import Cluster
 from recovery.demo.processes import Process, Processes
 
 __all__ = ["run"]

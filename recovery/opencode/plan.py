@@ -14,7 +14,7 @@ import psycopg
 from psycopg import sql
 
 from recovery import calls, schema
-from recovery.demo.cluster import Cluster
+from recovery.cluster import Cluster
 from recovery.errors import InvalidArgument
 from recovery.opencode.edits import Edit, differences
 from recovery.opencode.file import LATER, TABLES, SQLiteStore, is_alone, opened

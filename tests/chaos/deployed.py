@@ -24,7 +24,7 @@ from chaos.verdict import Facts, Life, Verdict, judge, read
 from deployments.servers import NO_ANSWER, Deployment, Load
 from helpers import wait_for
 from pgbouncer import PROGRAM, PgBouncer
-from recovery.demo.cluster import Cluster
+from recovery.cluster import Cluster
 from sql.jobs import TABLE, attach
 
 #: Most often the one whose workers come back soonest: more happens in the same time.

@@ -21,7 +21,7 @@ import pytest
 
 from chaos.deployed import Story
 from recovery import schema
-from recovery.demo.cluster import Cluster
+from recovery.cluster import Cluster
 
 pytestmark = [pytest.mark.majors("newest"), pytest.mark.timeout(240)]
 

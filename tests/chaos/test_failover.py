@@ -15,7 +15,7 @@ from chaos.actors import Actor, Refused, live, reason, rows, value, warm
 from helpers import wait_for
 from recovery import schema
 from recovery.calls.event import RECORD
-from recovery.demo.cluster import Cluster
+from recovery.cluster import Cluster
 from sql.jobs import TABLE, Connection, add, attach, last_event
 from sql.jobs import events as events_of
 from tcp_proxy import Proxy

@@ -15,7 +15,7 @@ import recovery
 from chaos.actors import Actor, Refused, live, reason, rows, value, warm
 from helpers import wait_for
 from recovery import schema
-from recovery.demo.cluster import Cluster
+from recovery.cluster import Cluster
 from sql.jobs import TABLE, Connection, attach, events
 from tcp_proxy import Proxy
 

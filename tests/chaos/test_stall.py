@@ -12,7 +12,7 @@ from chaos.actors import live, rows, standing_still, value, warm
 from chaos.conftest import Start
 from helpers import wait_for
 from recovery import schema
-from recovery.demo.cluster import Cluster
+from recovery.cluster import Cluster
 from sql.jobs import TABLE, attach
 
 

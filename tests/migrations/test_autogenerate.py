@@ -15,7 +15,7 @@ from alembic.migration import MigrationContext
 import recovery.migrations
 from migrations.project import HEAD, LINE, PLAIN, WATCHED, Project, commands, operations
 from recovery import schema
-from recovery.demo.cluster import Cluster
+from recovery.cluster import Cluster
 
 pytestmark = pytest.mark.majors("newest")
 

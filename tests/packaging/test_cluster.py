@@ -15,14 +15,14 @@ import pytest
 import sqlalchemy as sa
 
 from helpers import wait_for
-from recovery.demo import cluster as clusters
-from recovery.demo.cluster import Cluster, PostgresFailed, PostgresUnavailable, available
+from recovery import cluster as clusters
+from recovery.cluster import Cluster, PostgresFailed, PostgresUnavailable, available
 
 pytestmark = pytest.mark.skipif(not available(), reason="no PostgreSQL to start")
 
 PARENT = """
 import sys
-from recovery.demo.cluster import Cluster
+from recovery.cluster import Cluster
 with Cluster() as cluster:
     print(cluster.pid, cluster.socket_dir, flush=True)
     sys.stdin.read()

@@ -23,7 +23,7 @@ from helpers import wait_for
 from recovery import calls, schema
 from recovery.calls.session import _SETTINGS
 from recovery.cli import main as cli
-from recovery.demo.cluster import Cluster
+from recovery.cluster import Cluster
 
 Connection = psycopg.Connection[Any]
 

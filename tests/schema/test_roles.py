@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from recovery import errors, schema
-from recovery.demo.cluster import Cluster
+from recovery.cluster import Cluster
 from schema.catalog import catalog
 
 #: Its runner's name has room for a part of it only.

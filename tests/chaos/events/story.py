@@ -23,7 +23,7 @@ from brokers import Redis
 from chaos.events.verdict import Row, Verdict, judge, read
 from chaos.events.writers import SCHEMA, TABLES, finish_forgotten
 from helpers import wait_for
-from recovery.demo.cluster import Cluster, _free_port
+from recovery.cluster import Cluster, _free_port
 from tcp_proxy import Proxy
 
 HERE = Path(__file__).parent

@@ -26,7 +26,7 @@ import pytest
 from chaos.events.story import SETTINGS, Story
 from chaos.events.verdict import Verdict
 from recovery import schema
-from recovery.demo.cluster import Cluster
+from recovery.cluster import Cluster
 
 pytestmark = [pytest.mark.majors("newest"), pytest.mark.timeout(240)]
 

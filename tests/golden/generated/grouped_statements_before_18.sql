@@ -435,7 +435,7 @@ f1 as materialized (
 ),
 a1 as materialized (
     select u.owner, 'closed' as kind, array_agg(u.key) as keys, array_agg(u.grp) as grps,
-           (array_agg(to_jsonb(i.*)) filter (where not u.same))[1] as own
+           (array_agg(to_jsonb(i.*)) filter (where not u.same))[1] as old
     from (
         select u.*, u.o1 is not distinct from f.o1 as same, row_number() over () - 1 as place
         from u1 as u cross join f1 as f
@@ -452,7 +452,7 @@ e as (
         select 1 as pos, 'app.session'::text as watch, a.kind, NULL::text as topic, a.owner,
                case when cardinality(a.keys) = 1 then a.keys[1] end as key,
                case when cardinality(a.keys) = 1 then a.grps[1] end as grp,
-               coalesce(a.own, (select f.old from f1 as f)) as old,
+               coalesce(a.old, (select f.old from f1 as f)) as old,
                (select n.new from n1 as n) as new, 0 as ord,
                case when cardinality(a.keys) > 1 then a.keys end as keys,
                case when cardinality(a.keys) > 1 then a.grps end as grps

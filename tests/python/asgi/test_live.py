@@ -17,7 +17,7 @@ from helpers import wait_for
 from python.asgi.clients import Curl
 from python.asgi.conftest import Serve
 from recovery.asgi import Hub, anyone
-from recovery.demo.cluster import Cluster
+from recovery.cluster import Cluster
 from sql.jobs import value
 
 

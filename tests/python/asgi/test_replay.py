@@ -19,7 +19,7 @@ from helpers import wait_for
 from python.asgi.clients import Curl, Frame
 from python.asgi.conftest import Process, Serve
 from recovery.asgi import Access, Hub, anyone, stream
-from recovery.demo.cluster import Cluster
+from recovery.cluster import Cluster
 from tcp_proxy import Proxy
 
 Connection = psycopg.Connection[Any]

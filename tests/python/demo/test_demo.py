@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from helpers import wait_for
-from recovery.demo.cluster import available
+from recovery.cluster import available
 
 pytestmark = [
     pytest.mark.slow,

@@ -16,7 +16,7 @@ from psycopg.conninfo import make_conninfo
 
 import recovery
 from helpers import wait_for
-from recovery.demo.cluster import Cluster
+from recovery.cluster import Cluster
 
 Connect = Callable[..., psycopg.Connection[Any]]
 

@@ -21,7 +21,7 @@ import pytest
 from agent_store import stores, turns
 from agent_store.stores import Time
 from python.opencode import sqlite_stores
-from recovery.demo.cluster import Cluster
+from recovery.cluster import Cluster
 from recovery.errors import InvalidArgument
 from recovery.opencode.file import NotAStore
 from recovery.opencode.holders import holders

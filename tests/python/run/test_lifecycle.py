@@ -37,7 +37,7 @@ from python.run.conftest import (
     live,
     states,
 )
-from recovery.demo.cluster import Cluster
+from recovery.cluster import Cluster
 from recovery.schema import upgrade
 from tcp_proxy import Proxy
 

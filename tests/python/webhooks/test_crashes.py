@@ -22,7 +22,7 @@ from helpers import wait_for
 from python.webhooks.conftest import Add, one
 from python.webhooks.receiver import LOOPBACK, Answer, Got, Receiver, by_row
 from recovery import webhooks
-from recovery.demo.cluster import Cluster
+from recovery.cluster import Cluster
 
 Connection = psycopg.Connection[Any]
 ROOT = Path(__file__).parents[3]

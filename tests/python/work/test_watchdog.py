@@ -17,7 +17,7 @@ import recovery
 from helpers import wait_for
 from python.tools import runs, tool
 from recovery import calls
-from recovery.demo.cluster import Cluster
+from recovery.cluster import Cluster
 from recovery.schema import upgrade
 from recovery.server.keeper import Keeper
 

