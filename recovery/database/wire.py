@@ -10,10 +10,11 @@ import re
 import select
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import psycopg
-from psycopg import pq
+from psycopg import abc, pq
 from psycopg.adapt import Transformer
 
 from recovery import calls
@@ -23,6 +24,21 @@ __all__ = ["Wire"]
 T = TypeVar("T")
 
 _PARAMETER = re.compile(r"%\((\w+)\)s")
+
+
+@dataclass
+class _Statement:
+    """One that is prepared."""
+
+    name: bytes
+    order: list[str]  # of its parameters
+    transformer: abc.Transformer
+    known: bool = False  # whether the types of its columns are
+
+    def rows(self, result: pq.abc.PGresult) -> list[tuple[Any, ...]]:
+        self.transformer.set_pgresult(result, set_loaders=not self.known)
+        self.known = True
+        return self.transformer.load_rows(0, result.ntuples, tuple)
 
 
 class Wire:
@@ -35,10 +51,9 @@ class Wire:
     def __init__(self, conn: psycopg.Connection[Any]) -> None:
         self._conn = conn
         self._pgconn = conn.pgconn
-        self._transformer = Transformer(conn)
         self._readable = select.poll()
         self._readable.register(conn.fileno(), select.POLLIN)
-        self._prepared: dict[str, tuple[bytes, list[str]]] = {}
+        self._prepared: dict[str, _Statement] = {}
         self._rung = False
         conn.add_notify_handler(self._ring)  # what comes while others use the connection
 
@@ -52,20 +67,9 @@ class Wire:
         Raises:
             RecoveryError: what `calls.run` raises.
         """
-        try:
-            end = time.monotonic() + patience
-            name, order = self._prepared.get(call.sql) or self._prepare(call.sql, end)
-            self._pgconn.send_query_prepared(name, _texts(call.params, order))
-            result = self._answer(end)
-            self._transformer.set_pgresult(result)
-            rows = self._transformer.load_rows(0, result.ntuples, tuple)
-            return call.parse(rows)
-        except BaseException as error:
-            if self._pgconn.transaction_status == pq.TransactionStatus.ACTIVE:
-                self._conn.close()  # the answer would be taken for that to the next question
-            if isinstance(error, Exception):
-                calls.translate(error, call)
-            raise
+        end = time.monotonic() + patience
+        statement = self._prepare(call, end)
+        return self._run(call, statement, _texts(call.params, statement.order), patience)
 
     def wait(self, seconds: float) -> bool:
         """Waits for a notification; whether one came."""
@@ -75,22 +79,56 @@ class Wire:
         rung, self._rung = self._rung, False
         return rung
 
+    def wait_and_run(self, call: calls.Call[T], seconds: float, patience: float) -> T | None:
+        """Waits for a notification and executes a call; None if nothing came in time.
+
+        What will be asked is ready before, and the notification is taken from the connection
+        while the server is at work. As `run`.
+        """
+        statement = self._prepare(call, time.monotonic() + patience)
+        values = _texts(call.params, statement.order)
+        if not self._rung and not self._readable.poll(seconds * 1000):
+            return None
+        found = self._run(call, statement, values, patience)
+        self._rung = False
+        return found
+
     def prepare(self, call: calls.Call[Any], patience: float) -> None:
         """Prepares what will be asked later. As `run`."""
+        self._prepare(call, time.monotonic() + patience)
+
+    def _run(
+        self,
+        call: calls.Call[T],
+        statement: _Statement,
+        values: list[bytes | None],
+        patience: float,
+    ) -> T:
         try:
-            self._prepare(call.sql, time.monotonic() + patience)
+            self._pgconn.send_query_prepared(statement.name, values)
+            result = self._answer(time.monotonic() + patience)
+            return call.parse(statement.rows(result))
+        except BaseException as error:
+            if self._pgconn.transaction_status == pq.TransactionStatus.ACTIVE:
+                self._conn.close()  # the answer would be taken for that to the next question
+            if isinstance(error, Exception):
+                calls.translate(error, call)
+            raise
+
+    def _prepare(self, call: calls.Call[Any], end: float) -> _Statement:
+        if (found := self._prepared.get(call.sql)) is not None:
+            return found
+        order = list(dict.fromkeys(_PARAMETER.findall(call.sql)))
+        text = _PARAMETER.sub(lambda found: f"${order.index(found[1]) + 1}", call.sql)
+        name = b"recovery_%d" % len(self._prepared)
+        try:
+            self._pgconn.send_prepare(name, text.replace("%%", "%").encode())
+            self._answer(end)
         except Exception as error:
             calls.translate(error, call)
             raise
-
-    def _prepare(self, sql: str, end: float) -> tuple[bytes, list[str]]:
-        order = list(dict.fromkeys(_PARAMETER.findall(sql)))
-        text = _PARAMETER.sub(lambda found: f"${order.index(found[1]) + 1}", sql)
-        name = b"recovery_%d" % len(self._prepared)
-        self._pgconn.send_prepare(name, text.replace("%%", "%").encode())
-        self._answer(end)
-        self._prepared[sql] = name, order
-        return name, order
+        found = self._prepared[call.sql] = _Statement(name, order, Transformer(self._conn))
+        return found
 
     def _answer(self, end: float) -> pq.abc.PGresult:
         """The only result of what was sent."""

@@ -62,7 +62,12 @@ class Subscription(Iterator[Event], AsyncIterator[Event]):
         self._queue: deque[Event] = deque()
         self._lag: Lagged | None = None
         self._closed = False
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._room = threading.Condition(self._lock)  # for who waits to put something in
+        # Released when there is something to take. A condition would wake the thread that
+        # waits twice: its own lock is still held then.
+        self._bell = threading.Lock()
+        self._bell.acquire()
         self._waiter: tuple[asyncio.AbstractEventLoop, asyncio.Future[None]] | None = None
 
     def __enter__(self) -> Self:
@@ -89,17 +94,19 @@ class Subscription(Iterator[Event], AsyncIterator[Event]):
             StopIteration: the subscription is closed.
         """
         end = None if timeout is None else time.monotonic() + timeout
-        with self._changed:
-            while True:
+        while True:
+            with self._lock:
                 found = self._take()
-                if isinstance(found, Event):
-                    return found
-                if found is not None:
-                    raise found
-                left = None if end is None else end - time.monotonic()
-                if left is not None and left <= 0:
-                    raise TimeoutError(f"no event within {timeout} s")
-                self._changed.wait(left)
+                if self._queue or self._closed:
+                    self._ring()  # for another thread that waits too
+            if isinstance(found, Event):
+                return found
+            if found is not None:
+                raise found
+            left = -1 if end is None else end - time.monotonic()
+            if end is not None and left <= 0:
+                raise TimeoutError(f"no event within {timeout} s")
+            self._bell.acquire(timeout=left)
 
     def __next__(self) -> Event:
         return self.get()
@@ -107,7 +114,7 @@ class Subscription(Iterator[Event], AsyncIterator[Event]):
     async def __anext__(self) -> Event:
         loop = asyncio.get_running_loop()
         while True:
-            with self._changed:
+            with self._lock:
                 found = self._take()
                 if isinstance(found, Event):
                     return found
@@ -131,8 +138,9 @@ class Subscription(Iterator[Event], AsyncIterator[Event]):
     def close(self) -> None:
         """Takes no more events; iteration ends after those in the queue."""
         self._bus._forget(self)
-        with self._changed:
+        with self._lock:
             self._closed = True
+            self._room.notify_all()
             self._wake()
 
     def _take(self) -> Event | Lagged | StopIteration | None:
@@ -141,7 +149,7 @@ class Subscription(Iterator[Event], AsyncIterator[Event]):
         if self._queue:
             event = self._queue.popleft()
             if self._lossless and len(self._queue) == self._maxsize // 2:
-                self._changed.notify_all()  # somebody may wait for room
+                self._room.notify_all()
             return event
         if self._lag is not None:
             lag, self._lag = self._lag, None
@@ -153,7 +161,7 @@ class Subscription(Iterator[Event], AsyncIterator[Event]):
         for name, allowed in self._filters.items():
             if getattr(event, name) not in allowed:
                 return True
-        with self._changed:
+        with self._lock:
             if self._closed:
                 return True
             if self._lossless and len(self._queue) >= self._maxsize:
@@ -184,8 +192,12 @@ class Subscription(Iterator[Event], AsyncIterator[Event]):
             )
         return True
 
+    def _ring(self) -> None:
+        if self._bell.locked():
+            self._bell.release()
+
     def _wake(self) -> None:
-        self._changed.notify_all()
+        self._ring()
         waiter, self._waiter = self._waiter, None
         if waiter is not None:
             loop, future = waiter
@@ -340,13 +352,13 @@ class Bus:
         while go_on():
             if (subscription := held()) is None:
                 return True
-            changed = subscription._changed
-            with changed:
+            room = subscription._room
+            with room:
                 if not subscription._is_full():
                     return True
                 what = subscription._filters or "everything"
                 del subscription  # if its last other holder lets go of it, it ends
-                changed.wait(_LOOK)
+                room.wait(_LOOK)
             if not said and time.monotonic() - since > _PATIENCE:
                 said = True
                 _log.warning(

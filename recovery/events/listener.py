@@ -34,6 +34,7 @@ from recovery.database.wire import Wire
 from recovery.errors import ConnectionFailed, InvalidArgument
 from recovery.events.bus import Bus
 from recovery.events.position import Memory, Position
+from recovery.types import Event
 
 __all__ = ["Listener", "listen", "run_between"]
 
@@ -47,6 +48,8 @@ _SOON = 0.025
 _TEST_SECONDS = 2.0
 #: How many records are remembered.
 _DEPTH = 10_000
+#: After so many events they are remembered at once, and not in the next pause.
+_FRESH = 100
 
 
 class Listener:
@@ -103,6 +106,7 @@ class Listener:
         self._position: Position | None = None
         self._after, self._then = after, timeline
         self._memory = Memory(limit=_DEPTH)
+        self._fresh: list[Event] = []  # delivered, and not in the memory yet
         self._life: tuple[str | None, datetime] | None = None
         self._conn: psycopg.Connection[Any] | None = None
         self._wire: Wire | None = None  # of that connection, if it listens
@@ -249,6 +253,7 @@ class Listener:
 
     def _rewind(self, conn: psycopg.Connection[Any], position: Position) -> None:
         """The database has started anew, or is another one: goes back to what it knows."""
+        self._remember()
         memory = self._memory
         there = calls.run(conn, calls.event.fingerprints(memory.floor, memory.newest))
         start, sure = memory.restart(there, calls.run(conn, calls.event.tail()).newest)
@@ -267,38 +272,65 @@ class Listener:
 
     def _follow(self, conn: psycopg.Connection[Any]) -> None:
         """Reads whenever it is woken, soon after again, and slowly in any case."""
-        pause = _SOON
+        pause, page = _SOON, None
         while not self._stopped.is_set():
             self._run_errands(conn)
-            pause = _SOON if self._read(conn) else min(2 * pause, self._poll)
-            if self._wire is None:
-                self._stopped.wait(pause)
-            elif self._wire.wait(pause):
+            pause = _SOON if self._read(conn, page) else min(2 * pause, self._poll)
+            page = self._wait(pause)
+            if page is None:
+                self._remember()
+            else:
                 pause = _SOON / 2
 
-    def _read(self, conn: psycopg.Connection[Any]) -> bool:
-        """Delivers what there is; whether there was something."""
+    def _wait(self, pause: float) -> calls.event.Page | None:
+        """Waits until there is something to read; what it is, if that is known already."""
+        position = self._position
+        assert position is not None
+        if self._wire is None:
+            self._stopped.wait(pause)
+            return None
+        if position.is_plain:
+            ahead = calls.event.ahead(position.newest)
+            return self._wire.wait_and_run(ahead, pause, self._patience)
+        page = calls.event.page(position.newest, position.gaps)
+        return self._wire.wait_and_run(page, pause, self._patience)
+
+    def _read(self, conn: psycopg.Connection[Any], page: calls.event.Page | None) -> bool:
+        """Delivers what there is; whether there was something.
+
+        Args:
+            page: what has been read already.
+        """
         position = self._position
         assert position is not None
         any_ = False
         while not self._stopped.is_set():
-            page = self._look(conn, position)
+            page = page or self._look(conn, position)
             self._in_vain = 0
             go_on = partial(self._go_on, conn)
             for place, event in enumerate(page.events):
                 if not self.bus.deliver(event, go_on):
                     # Stopped, while a lossless subscriber was full.
                     position.take(page.newest, page.gaps, [e.id for e in page.events], place)
+                    self._fresh += page.events[:place]
                     return any_
-                if event.id % calls.event.RECORD == 0:
-                    self._memory.add(
-                        event.id, calls.event.fingerprint(event.at, event.watch, event.kind)
-                    )
+            self._fresh += page.events
             position.newest, position.gaps = page.newest, page.gaps
             any_ = any_ or bool(page.events)
+            if len(self._fresh) > _FRESH:
+                self._remember()
             if not page.full:
                 break
+            page = None
         return any_
+
+    def _remember(self) -> None:
+        """Takes note of what was delivered, when nobody waits for it."""
+        for event in self._fresh:
+            if event.id % calls.event.RECORD == 0:
+                found = calls.event.fingerprint(event.at, event.watch, event.kind)
+                self._memory.add(event.id, found)
+        self._fresh.clear()
 
     def _look(self, conn: psycopg.Connection[Any], position: Position) -> calls.event.Page:
         """What has become visible since a position."""
