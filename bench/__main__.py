@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--clients", type=_numbers, default=(1, 4, 16), help="writing (1,4,16)")
     parser.add_argument("--seconds", type=int, default=4, help="writing: a run (%(default)s)")
     parser.add_argument("--flush", choices=list(FLUSH), action="append", default=[],
-                        help="how commits become durable (closing off; writing off and 2ms)")  # fmt: skip
+                        help="how commits become durable (closing off; writing off and 2ms; events disk and off)")  # fmt: skip
     parser.add_argument("--life", choices=list(writing.LIVES), action="append", default=[],
                         help="writing: only this life of a row (all)")  # fmt: skip
     parser.add_argument(

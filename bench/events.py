@@ -97,12 +97,13 @@ def hear(key):
 
 
 def run(options: Options) -> None:
-    """Each on a fresh server."""
+    """Each on a fresh server; what waits for a COMMIT also with durable ones, as PostgreSQL is by default."""
     for name, part in PARTS.items():
         if not options.parts or name in options.parts:
-            with _setup.cluster(options) as server:
-                _setup.say(f"{name}, load {os.getloadavg()[0]:.1f}")
-                part(options, server)
+            for flush in options.flush or (("disk", "off") if part in _COMMITTING else ("off",)):
+                with _setup.cluster(options, flush) as server:
+                    _setup.say(f"{name}, flush {flush}, load {os.getloadavg()[0]:.1f}")
+                    part(options, server)
 
 
 def writers(options: Options, server: Cluster) -> None:
@@ -155,7 +156,8 @@ def writers(options: Options, server: Cluster) -> None:
                       f"{_setup.median(cpu[label, listeners]):.0f}"]  # fmt: skip
         rows.append(cells)
     _setup.show(
-        f"{_WRITERS} writers (claim), commits/s, to the same watch with events => 'closed' (PostgreSQL {server.major})",
+        f"{_WRITERS} writers (claim), commits/s, to the same watch with events => 'closed' (PostgreSQL {server.major}, "
+        f"fsync {server.settings['fsync']})",
         ["", "nobody listens", "ratio", "rounds", "CPU µs",
          f"{_LISTENERS} listen", "ratio (wanted 0.80)", "rounds", "CPU µs"],
         rows,
@@ -176,7 +178,8 @@ def latency(options: Options, server: Cluster) -> None:
                 f"{_at(ours, share):.2f}", f"{_at(raw, share):.2f}",
                 f"{_at(ours, share) / _at(raw, share):.2f}"))])  # fmt: skip
     _setup.show(
-        f"COMMIT → subscriber, ms, idle (PostgreSQL {server.major}, {100 * options.rounds} of each)",
+        f"COMMIT → subscriber, ms, idle (PostgreSQL {server.major}, fsync {server.settings['fsync']}, "
+        f"{100 * options.rounds} of each)",
         ["", "p50", "raw LISTEN", "ratio (wanted 1.5)", "p90", "raw", "ratio", "p99", "raw", "ratio (wanted 3)"],
         rows,
     )  # fmt: skip
@@ -467,3 +470,4 @@ PARTS: dict[str, Callable[[Options, Cluster], None]] = {
     "catch-up": catch_up,
     "retention": retention,
 }
+_COMMITTING = (writers, latency)
