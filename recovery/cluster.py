@@ -146,6 +146,7 @@ class Cluster:
             end and taken up again next time. Without it a temporary folder is
             used, and removed.
         settings: on top of settings for fast, throw-away data; read at each start.
+        parent: where to make the temporary folder; the system's own place by default.
 
     Raises:
         PostgresUnavailable: there are no programs of that version.
@@ -157,6 +158,7 @@ class Cluster:
         major: int | None = None,
         directory: str | os.PathLike[str] | None = None,
         settings: Mapping[str, object] | None = None,
+        parent: str | os.PathLike[str] | None = None,
     ) -> None:
         binaries = available()
         if not binaries or (major is not None and major not in binaries):
@@ -171,6 +173,7 @@ class Cluster:
         self.port = 0
         self._port_known = False
         self._directory = None if directory is None else Path(directory).absolute()
+        self._parent = None if parent is None else Path(parent).absolute()
         self._primary: Cluster | None = None
         self._replicas: list[Cluster] = []
         self._account = _account()
@@ -236,7 +239,8 @@ class Cluster:
         """Create a database and return its :meth:`dsn`."""
         statement = sql.SQL("create database {}").format(sql.Identifier(name))
         if template is not None:
-            statement += sql.SQL(" template {}").format(sql.Identifier(template))
+            # By the log it costs twice as much.
+            statement += sql.SQL(" template {} strategy file_copy").format(sql.Identifier(template))
         with psycopg.connect(self.dsn(), autocommit=True) as conn:
             conn.execute(statement)
         return self.dsn(name)
@@ -320,7 +324,7 @@ class Cluster:
             settings: on top of this cluster's.
         """
         merged = {**self.settings, "cluster_name": name, **(settings or {})}
-        replica = Cluster(self.major, settings=merged)
+        replica = Cluster(self.major, settings=merged, parent=self._parent)
         replica._primary = self
         self._replicas.append(replica)
         replica.start()
@@ -335,7 +339,7 @@ class Cluster:
         """The folders, the janitor, the data directory."""
         if self._temp is None:
             self._process, self._port_known = None, False
-            self._temp = _temporary_folder()
+            self._temp = _temporary_folder(self._parent)
             self._janitor = subprocess.Popen(
                 ["/bin/sh", "-c", _JANITOR, "janitor", self.data_dir, self._temp],
                 stdin=subprocess.PIPE,
@@ -461,10 +465,10 @@ def _give(path: Path, account: tuple[int, int] | None) -> None:
         os.chown(path, *account)
 
 
-def _temporary_folder() -> Path:
+def _temporary_folder(parent: Path | None) -> Path:
     """A new name for a folder; its path leaves room for a socket's name (107 bytes in all)."""
-    parent = tempfile.gettempdir()
-    return Path(parent if len(parent) < 60 else "/tmp") / f"pgr-{secrets.token_hex(5)}"
+    wanted = str(parent or tempfile.gettempdir())
+    return Path(wanted if len(wanted) < 60 else "/tmp") / f"pgr-{secrets.token_hex(5)}"
 
 
 def _free_port() -> int:

@@ -52,7 +52,7 @@ SETTINGS = [
     ("row_security", "off"),
 ]
 #: With these the host can't do such work itself; its own statements are PostgreSQL's to refuse.
-HINDERS = {"default_transaction_read_only", "statement_timeout", "idle_session_timeout",
+HINDERS = {"default_transaction_read_only", "statement_timeout", "lock_timeout", "idle_session_timeout",
            "idle_in_transaction_session_timeout", "transaction_timeout"}  # fmt: skip
 
 ENV = """
