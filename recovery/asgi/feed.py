@@ -141,10 +141,14 @@ class Feed:
         try:
             async for event in self._events:
                 self._busy = True
-                self._track.timeline = self._listener.timeline
+                timeline = self._listener.timeline  # before the next line, as in `cursor`
                 safe = self._listener.safe_id  # all up to here is queued, or was before
                 batch = [event, *(self._events.get(0) for _ in range(self._events.queued))]
                 batch.sort(key=lambda one: one.id)
+                start = min(safe, batch[0].id - 1)
+                if start < self._track.safe:  # the listener has gone back, after a failover
+                    self._track.settle(start)
+                self._track.timeline = timeline
                 for first in range(0, len(batch), _AT_ONCE):
                     await self._deliver(batch[first : first + _AT_ONCE], safe)
                     await asyncio.sleep(0)  # the clients' turn
