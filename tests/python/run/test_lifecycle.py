@@ -239,8 +239,9 @@ def test_all_are_killed_at_once(table: Any, start: Start) -> None:
     (guardian,) = psutil.Process(one.pid).children()
     (command,) = [p for p in guardian.children() if p.pid != lost]
     wait_for(lambda: os.getsid(lost) == lost, 10)
-    guardian.suspend()  # it can do nothing any more
-    wait_for(lambda: guardian.status() == psutil.STATUS_STOPPED, 10)
+    for process in (psutil.Process(one.pid), guardian):  # neither can wake the other
+        process.suspend()
+        wait_for(lambda process=process: process.status() == psutil.STATUS_STOPPED, 10)
     one.kill()
     guardian.kill()
     wait_for(lambda: not command.is_running() or command.status() == "zombie", 10)
