@@ -35,7 +35,7 @@ _numbers = itertools.count(1)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Tests prepare transactions and stop clients in their middle.
+# Tests prepare transactions and stop clients in their middle; the log takes little room in memory.
 SETTINGS = {
     "max_prepared_transactions": 20,
     "log_min_messages": "warning",

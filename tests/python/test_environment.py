@@ -52,7 +52,7 @@ SETTINGS = [
     ("row_security", "off"),
 ]
 #: With these the host can't do such work itself; its own statements are PostgreSQL's to refuse.
-HINDERS = {"default_transaction_read_only", "statement_timeout", "lock_timeout", "idle_session_timeout",
+HINDERS = {"default_transaction_read_only", "statement_timeout", "idle_session_timeout",
            "idle_in_transaction_session_timeout", "transaction_timeout"}  # fmt: skip
 
 ENV = """
@@ -154,7 +154,8 @@ def test_a_setting_of_the_database(
         database = f"alter database {dba.info.dbname}"
         on, off = f"{database} set {name} = {value}".encode(), f"{database} reset {name}".encode()
         dba.execute(on)
-        if name not in HINDERS:
+        # A migration of the host's own may wait longer for a lock than 1 ms.
+        if name not in {*HINDERS, "lock_timeout"}:
             config = alembic(dsn, tmp_path)
             command.upgrade(config, "heads")
             command.downgrade(config, "base")
