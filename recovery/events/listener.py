@@ -216,16 +216,16 @@ class Listener:
                 if not (self._polling or shared or calls.run(conn, calls.event.standby())):
                     calls.run(conn, calls.event.listen())
                     _test(conn)
-                    wire = self._wire = Wire(conn)
-                    # Not while an event is waited for.
-                    wire.prepare(calls.event.page(0), self._patience)
-                    wire.prepare(calls.event.ahead(0), self._patience)
+                    self._wire = Wire(conn)
                 life = calls.run(conn, calls.event.timeline())
                 if self._position is None:
                     self._position = self._begin(conn, _number(life[0]))
                 elif life != self._life:
                     self._rewind(conn, self._position)
                 self._life = life
+                if self._wire is not None:  # now, not while an event is waited for
+                    self._wire.prepare(calls.event.page(0), self._patience)
+                    self._wire.prepare(calls.event.ahead(0), self._patience)
         except BaseException:
             conn.close()
             raise
