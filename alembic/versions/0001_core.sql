@@ -2720,7 +2720,7 @@ begin
             end;
             if v_blind then
                 begin
-                    insert into recovery.outbox_{outbox} (watch, kind, topic, key, reason, detector, new)
+                    insert into recovery.outbox_{outbox}_single (watch, kind, topic, key, reason, detector, new)
                     values ({watch!l}, 'gap', {topic!l}, '', 'truncated', 'writer',
                         jsonb_build_object('why', 'truncated', 'table', tg_relid::regclass::text));
                 exception when others then
@@ -2876,7 +2876,7 @@ begin
         end loop;
     end if;
     if old.outbox <> new.outbox and not exists (select from recovery.watch as w where w.outbox = old.outbox) then
-        execute format('drop view if exists recovery.outbox_%s', old.outbox);
+        perform recovery._drop_outbox(old.outbox);
     end if;
     return null;
 end
@@ -3894,7 +3894,7 @@ begin
         return case when p_live then '        perform ' || ltrim(v_from) || ';' else '' end;
     end if;
     return recovery._render_sql($sql$
-            insert into recovery.outbox_{outbox}
+            insert into recovery.outbox_{outbox}_single
                 (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
             select {row}.server_epoch, {watch!l}, {kind}, {topic!l}, {key}, {group},
                    nullif(current_setting('recovery.reason', true), ''), 'writer', {values}{from};
@@ -4084,7 +4084,7 @@ begin
     if exists (select from recovery.watch as w where w.family = old.family) then
         perform recovery._create_outbox(old.outbox, old.family);
     else
-        execute format('drop view if exists recovery.outbox_%s', old.outbox);
+        perform recovery._drop_outbox(old.outbox);
         delete from recovery.fuse as f where f.family = old.family;
         delete from recovery.touch as t where t.family = old.family;
         delete from recovery.cancellation as c where c.family = old.family;
@@ -4139,7 +4139,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_runner recovery.runner;
-    v_outbox oid;
+    v_views  text[];
     v_name   text;
     v_names  text[] := array['before_insert', 'before_update', 'insert', 'update', 'delete', 'truncate'];
 begin
@@ -4148,15 +4148,16 @@ begin
     end if;
     select r.* into strict v_runner from recovery.runner as r where r.id = new.runner;
     -- Only if it has to: whoever writes the table would wait for it.
-    select c.oid into v_outbox from pg_class as c
-    where c.relnamespace = 'recovery'::regnamespace and c.relname = format('outbox_%s', new.outbox);
-    if tg_op = 'INSERT' or v_outbox is null
+    v_views := recovery._outbox_views(new.outbox);
+    if tg_op = 'INSERT' or exists (select from unnest(v_views) as v (name) where to_regclass(v.name) is null)
         or (old.name, old.family, old.outbox) is distinct from (new.name, new.family, new.outbox)
     then
         perform recovery._create_outbox(new.outbox, new.family);
     end if;
-    if v_outbox is null or not has_table_privilege(v_runner.role, v_outbox, 'insert') then
-        execute format('grant insert on recovery.outbox_%s to %I', new.outbox, v_runner.role);
+    if exists (
+        select from unnest(v_views) as v (name) where not has_table_privilege(v_runner.role, v.name, 'insert')
+    ) then
+        execute format('grant insert on %s to %I', array_to_string(v_views, ', '), v_runner.role);
     end if;
     -- Made by the runner itself, which may create here only until these lines are done: so they belong to it,
     -- and nobody has to be its member.
@@ -6416,10 +6417,9 @@ as $$
         union all
         select 8, 'its runner may not write its events'
         from recovery.runner as r
-        left join pg_class as v
-            on v.relnamespace = 'recovery'::regnamespace and v.relname = format('outbox_%s', p_watch.outbox)
+        cross join unnest(recovery._outbox_views(p_watch.outbox)) as v (name)
         where r.id = p_watch.runner
-          and (v.oid is null or not has_table_privilege(r.role, v.oid, 'insert'))
+          and (to_regclass(v.name) is null or not has_table_privilege(r.role, to_regclass(v.name), 'insert'))
     ) as f
     order by f.n, f.flaw limit 1
 $$;
@@ -12536,10 +12536,13 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_names  text;
+    v_name   text;
     v_column record;
 begin
     select string_agg(quote_literal(w.name), ', ' order by w.id) into v_names from recovery.watch as w
         where w.family = p_family;
+    -- What a view checks is made ready anew by each statement, for the outbox and again for its partition. So writers,
+    -- who append one event at a time, have one that checks little.
     execute recovery._render_sql($sql$
         create or replace view recovery.outbox_{outbox} as
         select e.at, e.server_epoch, e.watch, e.kind, e.topic, e.key, e.group_key, e.reason, e.detector, e.old, e.new,
@@ -12549,25 +12552,50 @@ begin
           and case when e.keys is null then e.key is not null and e.group_keys is null
                    else e.key is null and e.group_key is null and array_ndims(e.keys) = 1
                        and cardinality(e.keys) <= 100 end
-        with check option
+        with check option;
+        create or replace view recovery.outbox_{outbox}_single as
+        select e.at, e.server_epoch, e.watch, e.kind, e.topic, e.key, e.group_key, e.reason, e.detector, e.old, e.new
+        from recovery.outbox as e
+        where e.watch in ({names}) and e.key is not null
+        with check option;
         $sql$, jsonb_build_object('outbox', p_outbox, 'names', v_names));
     execute format('comment on view recovery.outbox_%s is %L', p_outbox, format(
         'Through this the runner of family "%s" appends events of its watches, and no others.', p_family));
-    for v_column in
-        select a.attname as name, col_description('recovery.outbox'::regclass, e.attnum) as text
-        from pg_attribute as a join pg_attribute as e on e.attname = a.attname
-        where a.attrelid = format('recovery.outbox_%s', p_outbox)::regclass and e.attrelid = 'recovery.outbox'::regclass
-            and a.attnum > 0
-    loop
-        execute format('comment on column recovery.outbox_%s.%I is %L', p_outbox, v_column.name, v_column.text);
+    execute format('comment on view recovery.outbox_%s_single is %L', p_outbox, format(
+        'As recovery.outbox_%s, one event in a record: for the triggers of family "%s".', p_outbox, p_family));
+    foreach v_name in array recovery._outbox_views(p_outbox) loop
+        for v_column in
+            select a.attname as name, col_description('recovery.outbox'::regclass, e.attnum) as text
+            from pg_attribute as a join pg_attribute as e on e.attname = a.attname
+            where a.attrelid = v_name::regclass and e.attrelid = 'recovery.outbox'::regclass and a.attnum > 0
+        loop
+            execute format('comment on column %s.%I is %L', v_name, v_column.name, v_column.text);
+        end loop;
     end loop;
 end
 $$;
 --;
 comment on function recovery._create_outbox(integer, text) is
-    'Makes the view by which a family''s runner may insert events: those of the family''s watches.';
+    'Makes the views by which a family''s runner may insert events: those of the family''s watches.';
 --;
 revoke all on function recovery._create_outbox(integer, text) from public;
+--;
+-- sql/event/_drop_outbox.sql
+create or replace function recovery._drop_outbox(p_outbox integer)
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    execute format('drop view if exists %s', array_to_string(recovery._outbox_views(p_outbox), ', '));
+end
+$$;
+--;
+comment on function recovery._drop_outbox(integer) is 'Drops the views by which a family''s runner inserted events.';
+--;
+revoke all on function recovery._drop_outbox(integer) from public;
 --;
 -- sql/event/_empty_slot.sql
 create or replace function recovery._empty_slot(p_slot integer)
@@ -12635,6 +12663,22 @@ comment on function recovery._next_page(bigint) is
     'their numbers out again, so nobody acknowledges by an old receipt what he has not had.';
 --;
 revoke all on function recovery._next_page(bigint) from public;
+--;
+-- sql/event/_outbox_views.sql
+create or replace function recovery._outbox_views(p_outbox integer)
+returns text[]
+language sql
+immutable
+security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+    select array[format('recovery.outbox_%s', p_outbox), format('recovery.outbox_%s_single', p_outbox)]
+$$;
+--;
+comment on function recovery._outbox_views(integer) is
+    'The views by which a family''s runner may insert events.';
+--;
+revoke all on function recovery._outbox_views(integer) from public;
 --;
 -- sql/event/_retain_events.sql
 create or replace function recovery._retain_events()
@@ -15470,8 +15514,9 @@ as $$
     select 'leftover-view', 'warning', 'database', current_database()::text,
         format('%s is of no watch', c.oid::regclass), null, array[format('drop view %s;', c.oid::regclass)]
     from pg_class as c
-    where c.relnamespace = 'recovery'::regnamespace and c.relkind = 'v' and c.relname ~ '^outbox_[0-9]+$'
-      and not exists (select from recovery.watch as w where c.relname = 'outbox_' || w.outbox)
+    where c.relnamespace = 'recovery'::regnamespace and c.relkind = 'v' and c.relname ~ '^outbox_[0-9]+(_single)?$'
+      and not exists (
+          select from recovery.watch as w where w.outbox::text = substring(c.relname from '^outbox_([0-9]+)'))
     union all
     select 'leftover-index', 'warning', 'table', i.indrelid::regclass::text,
         format('its index %s is of no watch', c.oid::regclass), null,

@@ -35,8 +35,9 @@ as $$
     select 'leftover-view', 'warning', 'database', current_database()::text,
         format('%s is of no watch', c.oid::regclass), null, array[format('drop view %s;', c.oid::regclass)]
     from pg_class as c
-    where c.relnamespace = 'recovery'::regnamespace and c.relkind = 'v' and c.relname ~ '^outbox_[0-9]+$'
-      and not exists (select from recovery.watch as w where c.relname = 'outbox_' || w.outbox)
+    where c.relnamespace = 'recovery'::regnamespace and c.relkind = 'v' and c.relname ~ '^outbox_[0-9]+(_single)?$'
+      and not exists (
+          select from recovery.watch as w where w.outbox::text = substring(c.relname from '^outbox_([0-9]+)'))
     union all
     select 'leftover-index', 'warning', 'table', i.indrelid::regclass::text,
         format('its index %s is of no watch', c.oid::regclass), null,

@@ -33,7 +33,7 @@ begin
             end;
             if v_blind then
                 begin
-                    insert into recovery.outbox_{outbox} (watch, kind, topic, key, reason, detector, new)
+                    insert into recovery.outbox_{outbox}_single (watch, kind, topic, key, reason, detector, new)
                     values ({watch!l}, 'gap', {topic!l}, '', 'truncated', 'writer',
                         jsonb_build_object('why', 'truncated', 'table', tg_relid::regclass::text));
                 exception when others then

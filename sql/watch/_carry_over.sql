@@ -30,7 +30,7 @@ begin
         end loop;
     end if;
     if old.outbox <> new.outbox and not exists (select from recovery.watch as w where w.outbox = old.outbox) then
-        execute format('drop view if exists recovery.outbox_%s', old.outbox);
+        perform recovery._drop_outbox(old.outbox);
     end if;
     return null;
 end

@@ -27,7 +27,7 @@ begin
         return case when p_live then '        perform ' || ltrim(v_from) || ';' else '' end;
     end if;
     return recovery._render_sql($sql$
-            insert into recovery.outbox_{outbox}
+            insert into recovery.outbox_{outbox}_single
                 (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
             select {row}.server_epoch, {watch!l}, {kind}, {topic!l}, {key}, {group},
                    nullif(current_setting('recovery.reason', true), ''), 'writer', {values}{from};

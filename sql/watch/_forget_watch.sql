@@ -16,7 +16,7 @@ begin
     if exists (select from recovery.watch as w where w.family = old.family) then
         perform recovery._create_outbox(old.outbox, old.family);
     else
-        execute format('drop view if exists recovery.outbox_%s', old.outbox);
+        perform recovery._drop_outbox(old.outbox);
         delete from recovery.fuse as f where f.family = old.family;
         delete from recovery.touch as t where t.family = old.family;
         delete from recovery.cancellation as c where c.family = old.family;

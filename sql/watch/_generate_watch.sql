@@ -7,7 +7,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_runner recovery.runner;
-    v_outbox oid;
+    v_views  text[];
     v_name   text;
     v_names  text[] := array['before_insert', 'before_update', 'insert', 'update', 'delete', 'truncate'];
 begin
@@ -16,15 +16,16 @@ begin
     end if;
     select r.* into strict v_runner from recovery.runner as r where r.id = new.runner;
     -- Only if it has to: whoever writes the table would wait for it.
-    select c.oid into v_outbox from pg_class as c
-    where c.relnamespace = 'recovery'::regnamespace and c.relname = format('outbox_%s', new.outbox);
-    if tg_op = 'INSERT' or v_outbox is null
+    v_views := recovery._outbox_views(new.outbox);
+    if tg_op = 'INSERT' or exists (select from unnest(v_views) as v (name) where to_regclass(v.name) is null)
         or (old.name, old.family, old.outbox) is distinct from (new.name, new.family, new.outbox)
     then
         perform recovery._create_outbox(new.outbox, new.family);
     end if;
-    if v_outbox is null or not has_table_privilege(v_runner.role, v_outbox, 'insert') then
-        execute format('grant insert on recovery.outbox_%s to %I', new.outbox, v_runner.role);
+    if exists (
+        select from unnest(v_views) as v (name) where not has_table_privilege(v_runner.role, v.name, 'insert')
+    ) then
+        execute format('grant insert on %s to %I', array_to_string(v_views, ', '), v_runner.role);
     end if;
     -- Made by the runner itself, which may create here only until these lines are done: so they belong to it,
     -- and nobody has to be its member.

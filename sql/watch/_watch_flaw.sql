@@ -42,10 +42,9 @@ as $$
         union all
         select 8, 'its runner may not write its events'
         from recovery.runner as r
-        left join pg_class as v
-            on v.relnamespace = 'recovery'::regnamespace and v.relname = format('outbox_%s', p_watch.outbox)
+        cross join unnest(recovery._outbox_views(p_watch.outbox)) as v (name)
         where r.id = p_watch.runner
-          and (v.oid is null or not has_table_privilege(r.role, v.oid, 'insert'))
+          and (to_regclass(v.name) is null or not has_table_privilege(r.role, to_regclass(v.name), 'insert'))
     ) as f
     order by f.n, f.flaw limit 1
 $$;

@@ -110,6 +110,8 @@ DENIED_STATEMENTS = [
     "select * from recovery.fuse",
     "select * from recovery.own_fuse",
     "insert into recovery.outbox_{foreign} (watch, kind, key, detector) values ('b.secret', 'x', 'x', 'x')",
+    "insert into recovery.outbox_{foreign}_single (watch, kind, key, detector) values ('b.secret', 'x', 'x', 'x')",
+    "insert into recovery.outbox_{own}_single (watch, kind, key, detector) values ('app.job', 'x', 'x', 'x')",
     "insert into recovery.outbox_{own} (watch, kind, key, detector) values ('app.job', 'x', 'x', 'x')",
     "select recovery._run_as_owner(1, 'select 1')",
     "select recovery._compile_expression('b.secret', 'open', 'true', 'boolean')",

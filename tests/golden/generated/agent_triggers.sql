@@ -136,7 +136,7 @@ begin
         if (case when old.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
                   and current_setting('transaction_isolation') = 'read committed'
                  then pg_advisory_xact_lock_shared(old.server_epoch) is not null end) then
-        insert into recovery.outbox_1
+        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select old.server_epoch, 'agent.hold', 'deleted', 'hold.ended', (old.id)::text, (old.session_id)::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', jsonb_build_object('time_ended', old.time_ended), null::jsonb
@@ -145,7 +145,7 @@ begin
         end if;
         if not found then
             perform recovery._fence_write(null, false);
-        insert into recovery.outbox_1
+        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select old.server_epoch, 'agent.hold', 'deleted', 'hold.ended', (old.id)::text, (old.session_id)::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', jsonb_build_object('time_ended', old.time_ended), null::jsonb;
@@ -173,7 +173,7 @@ begin
         if (case when old.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
                   and current_setting('transaction_isolation') = 'read committed'
                  then pg_advisory_xact_lock_shared(old.server_epoch) is not null end) then
-        insert into recovery.outbox_1
+        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select old.server_epoch, 'agent.hold', 'deleted', 'hold.ended', recovery._stale_value(5, 'key', old.*), (recovery._stale_value(5, 'group', old.*))::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(5, 'image', old.*)::jsonb, null::jsonb
@@ -182,7 +182,7 @@ begin
         end if;
         if not found then
             perform recovery._fence_write(null, false);
-        insert into recovery.outbox_1
+        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select old.server_epoch, 'agent.hold', 'deleted', 'hold.ended', recovery._stale_value(5, 'key', old.*), (recovery._stale_value(5, 'group', old.*))::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(5, 'image', old.*)::jsonb, null::jsonb;
@@ -225,7 +225,7 @@ begin
     if (case when new.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
               and current_setting('transaction_isolation') = 'read committed'
              then pg_advisory_xact_lock_shared(new.server_epoch) is not null end) then
-        insert into recovery.outbox_1
+        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'agent.hold', 'opened', 'hold.ended', (new.id)::text, (new.session_id)::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, jsonb_build_object('time_ended', new.time_ended)
@@ -234,7 +234,7 @@ begin
     end if;
     if not found then
         perform recovery._fence_write(new.server_epoch, true);
-        insert into recovery.outbox_1
+        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'agent.hold', 'opened', 'hold.ended', (new.id)::text, (new.session_id)::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, jsonb_build_object('time_ended', new.time_ended);
@@ -261,7 +261,7 @@ begin
     if (case when new.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
               and current_setting('transaction_isolation') = 'read committed'
              then pg_advisory_xact_lock_shared(new.server_epoch) is not null end) then
-        insert into recovery.outbox_1
+        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'agent.hold', 'opened', 'hold.ended', recovery._stale_value(5, 'key', new.*), (recovery._stale_value(5, 'group', new.*))::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, recovery._stale_value(5, 'image', new.*)::jsonb
@@ -270,7 +270,7 @@ begin
     end if;
     if not found then
         perform recovery._fence_write(new.server_epoch, true);
-        insert into recovery.outbox_1
+        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'agent.hold', 'opened', 'hold.ended', recovery._stale_value(5, 'key', new.*), (recovery._stale_value(5, 'group', new.*))::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, recovery._stale_value(5, 'image', new.*)::jsonb;
@@ -324,7 +324,7 @@ begin
     end if;
     begin
         perform pg_current_xact_id();  -- before the event's id: see recovery._settled
-        execute replace('        insert into recovery.outbox_1
+        execute replace('        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select r.server_epoch, ''agent.hold'', ''deleted'', ''hold.ended'', (r.id)::text, (r.session_id)::text,
                nullif(current_setting(''recovery.reason'', true), ''''), ''writer'', jsonb_build_object(''time_ended'', r.time_ended), null::jsonb
@@ -339,7 +339,7 @@ begin
     end;
     if v_blind then
         begin
-            insert into recovery.outbox_1 (watch, kind, topic, key, reason, detector, new)
+            insert into recovery.outbox_1_single (watch, kind, topic, key, reason, detector, new)
             values ('agent.hold', 'gap', 'hold.ended', '', 'truncated', 'writer',
                 jsonb_build_object('why', 'truncated', 'table', tg_relid::regclass::text));
         exception when others then
@@ -361,7 +361,7 @@ begin
     end if;
     begin
         perform pg_current_xact_id();  -- before the event's id: see recovery._settled
-        execute replace('        insert into recovery.outbox_1
+        execute replace('        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select r.server_epoch, ''agent.hold'', ''deleted'', ''hold.ended'', recovery._stale_value(5, ''key'', r.*), (recovery._stale_value(5, ''group'', r.*))::text,
                nullif(current_setting(''recovery.reason'', true), ''''), ''writer'', recovery._stale_value(5, ''image'', r.*)::jsonb, null::jsonb
@@ -376,7 +376,7 @@ begin
     end;
     if v_blind then
         begin
-            insert into recovery.outbox_1 (watch, kind, topic, key, reason, detector, new)
+            insert into recovery.outbox_1_single (watch, kind, topic, key, reason, detector, new)
             values ('agent.hold', 'gap', 'hold.ended', '', 'truncated', 'writer',
                 jsonb_build_object('why', 'truncated', 'table', tg_relid::regclass::text));
         exception when others then
@@ -410,7 +410,7 @@ begin
               and v_old <> v_new and (v_new or new.server_epoch = old.server_epoch)
               and current_setting('transaction_isolation') = 'read committed'
              then pg_advisory_xact_lock_shared(new.server_epoch) is not null end) then
-        insert into recovery.outbox_1
+        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'agent.hold', v_kind, 'hold.ended', (new.id)::text, (new.session_id)::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', jsonb_build_object('time_ended', old.time_ended), jsonb_build_object('time_ended', new.time_ended)
@@ -422,7 +422,7 @@ begin
         if not v_old and not v_new then
             return null;
         end if;
-        insert into recovery.outbox_1
+        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'agent.hold', v_kind, 'hold.ended', (new.id)::text, (new.session_id)::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', jsonb_build_object('time_ended', old.time_ended), jsonb_build_object('time_ended', new.time_ended);
@@ -449,7 +449,7 @@ begin
               and v_old <> v_new and (v_new or new.server_epoch = old.server_epoch)
               and current_setting('transaction_isolation') = 'read committed'
              then pg_advisory_xact_lock_shared(new.server_epoch) is not null end) then
-        insert into recovery.outbox_1
+        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'agent.hold', v_kind, 'hold.ended', recovery._stale_value(5, 'key', new.*), (recovery._stale_value(5, 'group', new.*))::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(5, 'image', old.*)::jsonb, recovery._stale_value(5, 'image', new.*)::jsonb
@@ -461,7 +461,7 @@ begin
         if not v_old and not v_new then
             return null;
         end if;
-        insert into recovery.outbox_1
+        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'agent.hold', v_kind, 'hold.ended', recovery._stale_value(5, 'key', new.*), (recovery._stale_value(5, 'group', new.*))::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(5, 'image', old.*)::jsonb, recovery._stale_value(5, 'image', new.*)::jsonb;
@@ -616,7 +616,7 @@ begin
         if (case when old.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
                   and current_setting('transaction_isolation') = 'read committed'
                  then pg_advisory_xact_lock_shared(old.server_epoch) is not null end) then
-        insert into recovery.outbox_1
+        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select old.server_epoch, 'agent.message', 'deleted', 'message.updated', (old.id)::text, (old.session_id)::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', jsonb_strip_nulls(jsonb_build_object('time_updated', old.time_updated, 'data', jsonb_build_object('time', (old.data -> 'time'::text), 'error', (old.data -> 'error'::text), 'finish', (old.data -> 'finish'::text)))), null::jsonb
@@ -625,7 +625,7 @@ begin
         end if;
         if not found then
             perform recovery._fence_write(null, false);
-        insert into recovery.outbox_1
+        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select old.server_epoch, 'agent.message', 'deleted', 'message.updated', (old.id)::text, (old.session_id)::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', jsonb_strip_nulls(jsonb_build_object('time_updated', old.time_updated, 'data', jsonb_build_object('time', (old.data -> 'time'::text), 'error', (old.data -> 'error'::text), 'finish', (old.data -> 'finish'::text)))), null::jsonb;
@@ -653,7 +653,7 @@ begin
         if (case when old.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
                   and current_setting('transaction_isolation') = 'read committed'
                  then pg_advisory_xact_lock_shared(old.server_epoch) is not null end) then
-        insert into recovery.outbox_1
+        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select old.server_epoch, 'agent.message', 'deleted', 'message.updated', recovery._stale_value(2, 'key', old.*), (recovery._stale_value(2, 'group', old.*))::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(2, 'image', old.*)::jsonb, null::jsonb
@@ -662,7 +662,7 @@ begin
         end if;
         if not found then
             perform recovery._fence_write(null, false);
-        insert into recovery.outbox_1
+        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select old.server_epoch, 'agent.message', 'deleted', 'message.updated', recovery._stale_value(2, 'key', old.*), (recovery._stale_value(2, 'group', old.*))::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(2, 'image', old.*)::jsonb, null::jsonb;
@@ -708,7 +708,7 @@ begin
     if (case when new.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
               and current_setting('transaction_isolation') = 'read committed'
              then pg_advisory_xact_lock_shared(new.server_epoch) is not null end) then
-        insert into recovery.outbox_1
+        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'agent.message', 'opened', 'message.updated', (new.id)::text, (new.session_id)::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, jsonb_strip_nulls(jsonb_build_object('time_updated', new.time_updated, 'data', jsonb_build_object('time', (new.data -> 'time'::text), 'error', (new.data -> 'error'::text), 'finish', (new.data -> 'finish'::text))))
@@ -717,7 +717,7 @@ begin
     end if;
     if not found then
         perform recovery._fence_write(new.server_epoch, true);
-        insert into recovery.outbox_1
+        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'agent.message', 'opened', 'message.updated', (new.id)::text, (new.session_id)::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, jsonb_strip_nulls(jsonb_build_object('time_updated', new.time_updated, 'data', jsonb_build_object('time', (new.data -> 'time'::text), 'error', (new.data -> 'error'::text), 'finish', (new.data -> 'finish'::text))));
@@ -744,7 +744,7 @@ begin
     if (case when new.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
               and current_setting('transaction_isolation') = 'read committed'
              then pg_advisory_xact_lock_shared(new.server_epoch) is not null end) then
-        insert into recovery.outbox_1
+        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'agent.message', 'opened', 'message.updated', recovery._stale_value(2, 'key', new.*), (recovery._stale_value(2, 'group', new.*))::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, recovery._stale_value(2, 'image', new.*)::jsonb
@@ -753,7 +753,7 @@ begin
     end if;
     if not found then
         perform recovery._fence_write(new.server_epoch, true);
-        insert into recovery.outbox_1
+        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'agent.message', 'opened', 'message.updated', recovery._stale_value(2, 'key', new.*), (recovery._stale_value(2, 'group', new.*))::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, recovery._stale_value(2, 'image', new.*)::jsonb;
@@ -807,7 +807,7 @@ begin
     end if;
     begin
         perform pg_current_xact_id();  -- before the event's id: see recovery._settled
-        execute replace('        insert into recovery.outbox_1
+        execute replace('        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select r.server_epoch, ''agent.message'', ''deleted'', ''message.updated'', (r.id)::text, (r.session_id)::text,
                nullif(current_setting(''recovery.reason'', true), ''''), ''writer'', jsonb_strip_nulls(jsonb_build_object(''time_updated'', r.time_updated, ''data'', jsonb_build_object(''time'', (r.data -> ''time''::text), ''error'', (r.data -> ''error''::text), ''finish'', (r.data -> ''finish''::text)))), null::jsonb
@@ -822,7 +822,7 @@ begin
     end;
     if v_blind then
         begin
-            insert into recovery.outbox_1 (watch, kind, topic, key, reason, detector, new)
+            insert into recovery.outbox_1_single (watch, kind, topic, key, reason, detector, new)
             values ('agent.message', 'gap', 'message.updated', '', 'truncated', 'writer',
                 jsonb_build_object('why', 'truncated', 'table', tg_relid::regclass::text));
         exception when others then
@@ -844,7 +844,7 @@ begin
     end if;
     begin
         perform pg_current_xact_id();  -- before the event's id: see recovery._settled
-        execute replace('        insert into recovery.outbox_1
+        execute replace('        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select r.server_epoch, ''agent.message'', ''deleted'', ''message.updated'', recovery._stale_value(2, ''key'', r.*), (recovery._stale_value(2, ''group'', r.*))::text,
                nullif(current_setting(''recovery.reason'', true), ''''), ''writer'', recovery._stale_value(2, ''image'', r.*)::jsonb, null::jsonb
@@ -859,7 +859,7 @@ begin
     end;
     if v_blind then
         begin
-            insert into recovery.outbox_1 (watch, kind, topic, key, reason, detector, new)
+            insert into recovery.outbox_1_single (watch, kind, topic, key, reason, detector, new)
             values ('agent.message', 'gap', 'message.updated', '', 'truncated', 'writer',
                 jsonb_build_object('why', 'truncated', 'table', tg_relid::regclass::text));
         exception when others then
@@ -893,7 +893,7 @@ begin
               and v_old <> v_new and (v_new or new.server_epoch = old.server_epoch)
               and current_setting('transaction_isolation') = 'read committed'
              then pg_advisory_xact_lock_shared(new.server_epoch) is not null end) then
-        insert into recovery.outbox_1
+        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'agent.message', v_kind, 'message.updated', (new.id)::text, (new.session_id)::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', jsonb_strip_nulls(jsonb_build_object('time_updated', old.time_updated, 'data', jsonb_build_object('time', (old.data -> 'time'::text), 'error', (old.data -> 'error'::text), 'finish', (old.data -> 'finish'::text)))), jsonb_strip_nulls(jsonb_build_object('time_updated', new.time_updated, 'data', jsonb_build_object('time', (new.data -> 'time'::text), 'error', (new.data -> 'error'::text), 'finish', (new.data -> 'finish'::text))))
@@ -905,7 +905,7 @@ begin
         if not v_old and not v_new then
             return null;
         end if;
-        insert into recovery.outbox_1
+        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'agent.message', v_kind, 'message.updated', (new.id)::text, (new.session_id)::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', jsonb_strip_nulls(jsonb_build_object('time_updated', old.time_updated, 'data', jsonb_build_object('time', (old.data -> 'time'::text), 'error', (old.data -> 'error'::text), 'finish', (old.data -> 'finish'::text)))), jsonb_strip_nulls(jsonb_build_object('time_updated', new.time_updated, 'data', jsonb_build_object('time', (new.data -> 'time'::text), 'error', (new.data -> 'error'::text), 'finish', (new.data -> 'finish'::text))));
@@ -932,7 +932,7 @@ begin
               and v_old <> v_new and (v_new or new.server_epoch = old.server_epoch)
               and current_setting('transaction_isolation') = 'read committed'
              then pg_advisory_xact_lock_shared(new.server_epoch) is not null end) then
-        insert into recovery.outbox_1
+        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'agent.message', v_kind, 'message.updated', recovery._stale_value(2, 'key', new.*), (recovery._stale_value(2, 'group', new.*))::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(2, 'image', old.*)::jsonb, recovery._stale_value(2, 'image', new.*)::jsonb
@@ -944,7 +944,7 @@ begin
         if not v_old and not v_new then
             return null;
         end if;
-        insert into recovery.outbox_1
+        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'agent.message', v_kind, 'message.updated', recovery._stale_value(2, 'key', new.*), (recovery._stale_value(2, 'group', new.*))::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(2, 'image', old.*)::jsonb, recovery._stale_value(2, 'image', new.*)::jsonb;
@@ -1099,7 +1099,7 @@ begin
         if (case when old.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
                   and current_setting('transaction_isolation') = 'read committed'
                  then pg_advisory_xact_lock_shared(old.server_epoch) is not null end) then
-        insert into recovery.outbox_1
+        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select old.server_epoch, 'agent.part', 'deleted', 'message.part.updated', (old.id)::text, (old.session_id)::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', jsonb_strip_nulls(jsonb_build_object('time_updated', old.time_updated, 'data',
@@ -1116,7 +1116,7 @@ begin
         end if;
         if not found then
             perform recovery._fence_write(null, false);
-        insert into recovery.outbox_1
+        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select old.server_epoch, 'agent.part', 'deleted', 'message.part.updated', (old.id)::text, (old.session_id)::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', jsonb_strip_nulls(jsonb_build_object('time_updated', old.time_updated, 'data',
@@ -1152,7 +1152,7 @@ begin
         if (case when old.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
                   and current_setting('transaction_isolation') = 'read committed'
                  then pg_advisory_xact_lock_shared(old.server_epoch) is not null end) then
-        insert into recovery.outbox_1
+        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select old.server_epoch, 'agent.part', 'deleted', 'message.part.updated', recovery._stale_value(1, 'key', old.*), (recovery._stale_value(1, 'group', old.*))::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(1, 'image', old.*)::jsonb, null::jsonb
@@ -1161,7 +1161,7 @@ begin
         end if;
         if not found then
             perform recovery._fence_write(null, false);
-        insert into recovery.outbox_1
+        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select old.server_epoch, 'agent.part', 'deleted', 'message.part.updated', recovery._stale_value(1, 'key', old.*), (recovery._stale_value(1, 'group', old.*))::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(1, 'image', old.*)::jsonb, null::jsonb;
@@ -1207,7 +1207,7 @@ begin
     if (case when new.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
               and current_setting('transaction_isolation') = 'read committed'
              then pg_advisory_xact_lock_shared(new.server_epoch) is not null end) then
-        insert into recovery.outbox_1
+        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'agent.part', 'opened', 'message.part.updated', (new.id)::text, (new.session_id)::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, jsonb_strip_nulls(jsonb_build_object('time_updated', new.time_updated, 'data',
@@ -1224,7 +1224,7 @@ begin
     end if;
     if not found then
         perform recovery._fence_write(new.server_epoch, true);
-        insert into recovery.outbox_1
+        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'agent.part', 'opened', 'message.part.updated', (new.id)::text, (new.session_id)::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, jsonb_strip_nulls(jsonb_build_object('time_updated', new.time_updated, 'data',
@@ -1259,7 +1259,7 @@ begin
     if (case when new.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
               and current_setting('transaction_isolation') = 'read committed'
              then pg_advisory_xact_lock_shared(new.server_epoch) is not null end) then
-        insert into recovery.outbox_1
+        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'agent.part', 'opened', 'message.part.updated', recovery._stale_value(1, 'key', new.*), (recovery._stale_value(1, 'group', new.*))::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, recovery._stale_value(1, 'image', new.*)::jsonb
@@ -1268,7 +1268,7 @@ begin
     end if;
     if not found then
         perform recovery._fence_write(new.server_epoch, true);
-        insert into recovery.outbox_1
+        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'agent.part', 'opened', 'message.part.updated', recovery._stale_value(1, 'key', new.*), (recovery._stale_value(1, 'group', new.*))::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, recovery._stale_value(1, 'image', new.*)::jsonb;
@@ -1322,7 +1322,7 @@ begin
     end if;
     begin
         perform pg_current_xact_id();  -- before the event's id: see recovery._settled
-        execute replace('        insert into recovery.outbox_1
+        execute replace('        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select r.server_epoch, ''agent.part'', ''deleted'', ''message.part.updated'', (r.id)::text, (r.session_id)::text,
                nullif(current_setting(''recovery.reason'', true), ''''), ''writer'', jsonb_strip_nulls(jsonb_build_object(''time_updated'', r.time_updated, ''data'',
@@ -1345,7 +1345,7 @@ begin
     end;
     if v_blind then
         begin
-            insert into recovery.outbox_1 (watch, kind, topic, key, reason, detector, new)
+            insert into recovery.outbox_1_single (watch, kind, topic, key, reason, detector, new)
             values ('agent.part', 'gap', 'message.part.updated', '', 'truncated', 'writer',
                 jsonb_build_object('why', 'truncated', 'table', tg_relid::regclass::text));
         exception when others then
@@ -1367,7 +1367,7 @@ begin
     end if;
     begin
         perform pg_current_xact_id();  -- before the event's id: see recovery._settled
-        execute replace('        insert into recovery.outbox_1
+        execute replace('        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select r.server_epoch, ''agent.part'', ''deleted'', ''message.part.updated'', recovery._stale_value(1, ''key'', r.*), (recovery._stale_value(1, ''group'', r.*))::text,
                nullif(current_setting(''recovery.reason'', true), ''''), ''writer'', recovery._stale_value(1, ''image'', r.*)::jsonb, null::jsonb
@@ -1382,7 +1382,7 @@ begin
     end;
     if v_blind then
         begin
-            insert into recovery.outbox_1 (watch, kind, topic, key, reason, detector, new)
+            insert into recovery.outbox_1_single (watch, kind, topic, key, reason, detector, new)
             values ('agent.part', 'gap', 'message.part.updated', '', 'truncated', 'writer',
                 jsonb_build_object('why', 'truncated', 'table', tg_relid::regclass::text));
         exception when others then
@@ -1416,7 +1416,7 @@ begin
               and v_old <> v_new and (v_new or new.server_epoch = old.server_epoch)
               and current_setting('transaction_isolation') = 'read committed'
              then pg_advisory_xact_lock_shared(new.server_epoch) is not null end) then
-        insert into recovery.outbox_1
+        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'agent.part', v_kind, 'message.part.updated', (new.id)::text, (new.session_id)::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', jsonb_strip_nulls(jsonb_build_object('time_updated', old.time_updated, 'data',
@@ -1444,7 +1444,7 @@ begin
         if not v_old and not v_new then
             return null;
         end if;
-        insert into recovery.outbox_1
+        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'agent.part', v_kind, 'message.part.updated', (new.id)::text, (new.session_id)::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', jsonb_strip_nulls(jsonb_build_object('time_updated', old.time_updated, 'data',
@@ -1487,7 +1487,7 @@ begin
               and v_old <> v_new and (v_new or new.server_epoch = old.server_epoch)
               and current_setting('transaction_isolation') = 'read committed'
              then pg_advisory_xact_lock_shared(new.server_epoch) is not null end) then
-        insert into recovery.outbox_1
+        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'agent.part', v_kind, 'message.part.updated', recovery._stale_value(1, 'key', new.*), (recovery._stale_value(1, 'group', new.*))::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(1, 'image', old.*)::jsonb, recovery._stale_value(1, 'image', new.*)::jsonb
@@ -1499,7 +1499,7 @@ begin
         if not v_old and not v_new then
             return null;
         end if;
-        insert into recovery.outbox_1
+        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'agent.part', v_kind, 'message.part.updated', recovery._stale_value(1, 'key', new.*), (recovery._stale_value(1, 'group', new.*))::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(1, 'image', old.*)::jsonb, recovery._stale_value(1, 'image', new.*)::jsonb;
@@ -1654,7 +1654,7 @@ begin
         if (case when old.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
                   and current_setting('transaction_isolation') = 'read committed'
                  then pg_advisory_xact_lock_shared(old.server_epoch) is not null end) then
-        insert into recovery.outbox_1
+        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select old.server_epoch, 'agent.session', 'deleted', 'session.updated', (old.id)::text, (old.id)::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', jsonb_build_object('time_compacting', old.time_compacting), null::jsonb
@@ -1663,7 +1663,7 @@ begin
         end if;
         if not found then
             perform recovery._fence_write(null, false);
-        insert into recovery.outbox_1
+        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select old.server_epoch, 'agent.session', 'deleted', 'session.updated', (old.id)::text, (old.id)::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', jsonb_build_object('time_compacting', old.time_compacting), null::jsonb;
@@ -1691,7 +1691,7 @@ begin
         if (case when old.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
                   and current_setting('transaction_isolation') = 'read committed'
                  then pg_advisory_xact_lock_shared(old.server_epoch) is not null end) then
-        insert into recovery.outbox_1
+        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select old.server_epoch, 'agent.session', 'deleted', 'session.updated', recovery._stale_value(4, 'key', old.*), (recovery._stale_value(4, 'group', old.*))::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(4, 'image', old.*)::jsonb, null::jsonb
@@ -1700,7 +1700,7 @@ begin
         end if;
         if not found then
             perform recovery._fence_write(null, false);
-        insert into recovery.outbox_1
+        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select old.server_epoch, 'agent.session', 'deleted', 'session.updated', recovery._stale_value(4, 'key', old.*), (recovery._stale_value(4, 'group', old.*))::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(4, 'image', old.*)::jsonb, null::jsonb;
@@ -1746,7 +1746,7 @@ begin
     if (case when new.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
               and current_setting('transaction_isolation') = 'read committed'
              then pg_advisory_xact_lock_shared(new.server_epoch) is not null end) then
-        insert into recovery.outbox_1
+        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'agent.session', 'opened', 'session.updated', (new.id)::text, (new.id)::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, jsonb_build_object('time_compacting', new.time_compacting)
@@ -1755,7 +1755,7 @@ begin
     end if;
     if not found then
         perform recovery._fence_write(new.server_epoch, true);
-        insert into recovery.outbox_1
+        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'agent.session', 'opened', 'session.updated', (new.id)::text, (new.id)::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, jsonb_build_object('time_compacting', new.time_compacting);
@@ -1782,7 +1782,7 @@ begin
     if (case when new.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
               and current_setting('transaction_isolation') = 'read committed'
              then pg_advisory_xact_lock_shared(new.server_epoch) is not null end) then
-        insert into recovery.outbox_1
+        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'agent.session', 'opened', 'session.updated', recovery._stale_value(4, 'key', new.*), (recovery._stale_value(4, 'group', new.*))::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, recovery._stale_value(4, 'image', new.*)::jsonb
@@ -1791,7 +1791,7 @@ begin
     end if;
     if not found then
         perform recovery._fence_write(new.server_epoch, true);
-        insert into recovery.outbox_1
+        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'agent.session', 'opened', 'session.updated', recovery._stale_value(4, 'key', new.*), (recovery._stale_value(4, 'group', new.*))::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, recovery._stale_value(4, 'image', new.*)::jsonb;
@@ -1845,7 +1845,7 @@ begin
     end if;
     begin
         perform pg_current_xact_id();  -- before the event's id: see recovery._settled
-        execute replace('        insert into recovery.outbox_1
+        execute replace('        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select r.server_epoch, ''agent.session'', ''deleted'', ''session.updated'', (r.id)::text, (r.id)::text,
                nullif(current_setting(''recovery.reason'', true), ''''), ''writer'', jsonb_build_object(''time_compacting'', r.time_compacting), null::jsonb
@@ -1860,7 +1860,7 @@ begin
     end;
     if v_blind then
         begin
-            insert into recovery.outbox_1 (watch, kind, topic, key, reason, detector, new)
+            insert into recovery.outbox_1_single (watch, kind, topic, key, reason, detector, new)
             values ('agent.session', 'gap', 'session.updated', '', 'truncated', 'writer',
                 jsonb_build_object('why', 'truncated', 'table', tg_relid::regclass::text));
         exception when others then
@@ -1882,7 +1882,7 @@ begin
     end if;
     begin
         perform pg_current_xact_id();  -- before the event's id: see recovery._settled
-        execute replace('        insert into recovery.outbox_1
+        execute replace('        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select r.server_epoch, ''agent.session'', ''deleted'', ''session.updated'', recovery._stale_value(4, ''key'', r.*), (recovery._stale_value(4, ''group'', r.*))::text,
                nullif(current_setting(''recovery.reason'', true), ''''), ''writer'', recovery._stale_value(4, ''image'', r.*)::jsonb, null::jsonb
@@ -1897,7 +1897,7 @@ begin
     end;
     if v_blind then
         begin
-            insert into recovery.outbox_1 (watch, kind, topic, key, reason, detector, new)
+            insert into recovery.outbox_1_single (watch, kind, topic, key, reason, detector, new)
             values ('agent.session', 'gap', 'session.updated', '', 'truncated', 'writer',
                 jsonb_build_object('why', 'truncated', 'table', tg_relid::regclass::text));
         exception when others then
@@ -1931,7 +1931,7 @@ begin
               and v_old <> v_new and (v_new or new.server_epoch = old.server_epoch)
               and current_setting('transaction_isolation') = 'read committed'
              then pg_advisory_xact_lock_shared(new.server_epoch) is not null end) then
-        insert into recovery.outbox_1
+        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'agent.session', v_kind, 'session.updated', (new.id)::text, (new.id)::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', jsonb_build_object('time_compacting', old.time_compacting), jsonb_build_object('time_compacting', new.time_compacting)
@@ -1943,7 +1943,7 @@ begin
         if not v_old and not v_new then
             return null;
         end if;
-        insert into recovery.outbox_1
+        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'agent.session', v_kind, 'session.updated', (new.id)::text, (new.id)::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', jsonb_build_object('time_compacting', old.time_compacting), jsonb_build_object('time_compacting', new.time_compacting);
@@ -1970,7 +1970,7 @@ begin
               and v_old <> v_new and (v_new or new.server_epoch = old.server_epoch)
               and current_setting('transaction_isolation') = 'read committed'
              then pg_advisory_xact_lock_shared(new.server_epoch) is not null end) then
-        insert into recovery.outbox_1
+        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'agent.session', v_kind, 'session.updated', recovery._stale_value(4, 'key', new.*), (recovery._stale_value(4, 'group', new.*))::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(4, 'image', old.*)::jsonb, recovery._stale_value(4, 'image', new.*)::jsonb
@@ -1982,7 +1982,7 @@ begin
         if not v_old and not v_new then
             return null;
         end if;
-        insert into recovery.outbox_1
+        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'agent.session', v_kind, 'session.updated', recovery._stale_value(4, 'key', new.*), (recovery._stale_value(4, 'group', new.*))::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(4, 'image', old.*)::jsonb, recovery._stale_value(4, 'image', new.*)::jsonb;
@@ -2146,7 +2146,7 @@ begin
         if (case when old.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
                   and current_setting('transaction_isolation') = 'read committed'
                  then pg_advisory_xact_lock_shared(old.server_epoch) is not null end) then
-        insert into recovery.outbox_1
+        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select old.server_epoch, 'agent.session_message', 'deleted', 'session.message.updated', (old.id)::text, (old.session_id)::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', jsonb_strip_nulls(jsonb_build_object('time_updated', old.time_updated, 'data', jsonb_build_object('time', (old.data -> 'time'::text), 'finish', (old.data -> 'finish'::text), 'tools',
@@ -2159,7 +2159,7 @@ begin
         end if;
         if not found then
             perform recovery._fence_write(null, false);
-        insert into recovery.outbox_1
+        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select old.server_epoch, 'agent.session_message', 'deleted', 'session.message.updated', (old.id)::text, (old.session_id)::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', jsonb_strip_nulls(jsonb_build_object('time_updated', old.time_updated, 'data', jsonb_build_object('time', (old.data -> 'time'::text), 'finish', (old.data -> 'finish'::text), 'tools',
@@ -2194,7 +2194,7 @@ begin
         if (case when old.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
                   and current_setting('transaction_isolation') = 'read committed'
                  then pg_advisory_xact_lock_shared(old.server_epoch) is not null end) then
-        insert into recovery.outbox_1
+        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select old.server_epoch, 'agent.session_message', 'deleted', 'session.message.updated', recovery._stale_value(3, 'key', old.*), (recovery._stale_value(3, 'group', old.*))::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(3, 'image', old.*)::jsonb, null::jsonb
@@ -2203,7 +2203,7 @@ begin
         end if;
         if not found then
             perform recovery._fence_write(null, false);
-        insert into recovery.outbox_1
+        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select old.server_epoch, 'agent.session_message', 'deleted', 'session.message.updated', recovery._stale_value(3, 'key', old.*), (recovery._stale_value(3, 'group', old.*))::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(3, 'image', old.*)::jsonb, null::jsonb;
@@ -2250,7 +2250,7 @@ begin
     if (case when new.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
               and current_setting('transaction_isolation') = 'read committed'
              then pg_advisory_xact_lock_shared(new.server_epoch) is not null end) then
-        insert into recovery.outbox_1
+        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'agent.session_message', 'opened', 'session.message.updated', (new.id)::text, (new.session_id)::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, jsonb_strip_nulls(jsonb_build_object('time_updated', new.time_updated, 'data', jsonb_build_object('time', (new.data -> 'time'::text), 'finish', (new.data -> 'finish'::text), 'tools',
@@ -2263,7 +2263,7 @@ begin
     end if;
     if not found then
         perform recovery._fence_write(new.server_epoch, true);
-        insert into recovery.outbox_1
+        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'agent.session_message', 'opened', 'session.message.updated', (new.id)::text, (new.session_id)::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, jsonb_strip_nulls(jsonb_build_object('time_updated', new.time_updated, 'data', jsonb_build_object('time', (new.data -> 'time'::text), 'finish', (new.data -> 'finish'::text), 'tools',
@@ -2297,7 +2297,7 @@ begin
     if (case when new.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
               and current_setting('transaction_isolation') = 'read committed'
              then pg_advisory_xact_lock_shared(new.server_epoch) is not null end) then
-        insert into recovery.outbox_1
+        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'agent.session_message', 'opened', 'session.message.updated', recovery._stale_value(3, 'key', new.*), (recovery._stale_value(3, 'group', new.*))::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, recovery._stale_value(3, 'image', new.*)::jsonb
@@ -2306,7 +2306,7 @@ begin
     end if;
     if not found then
         perform recovery._fence_write(new.server_epoch, true);
-        insert into recovery.outbox_1
+        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'agent.session_message', 'opened', 'session.message.updated', recovery._stale_value(3, 'key', new.*), (recovery._stale_value(3, 'group', new.*))::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, recovery._stale_value(3, 'image', new.*)::jsonb;
@@ -2361,7 +2361,7 @@ begin
     end if;
     begin
         perform pg_current_xact_id();  -- before the event's id: see recovery._settled
-        execute replace('        insert into recovery.outbox_1
+        execute replace('        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select r.server_epoch, ''agent.session_message'', ''deleted'', ''session.message.updated'', (r.id)::text, (r.session_id)::text,
                nullif(current_setting(''recovery.reason'', true), ''''), ''writer'', jsonb_strip_nulls(jsonb_build_object(''time_updated'', r.time_updated, ''data'', jsonb_build_object(''time'', (r.data -> ''time''::text), ''finish'', (r.data -> ''finish''::text), ''tools'',
@@ -2380,7 +2380,7 @@ begin
     end;
     if v_blind then
         begin
-            insert into recovery.outbox_1 (watch, kind, topic, key, reason, detector, new)
+            insert into recovery.outbox_1_single (watch, kind, topic, key, reason, detector, new)
             values ('agent.session_message', 'gap', 'session.message.updated', '', 'truncated', 'writer',
                 jsonb_build_object('why', 'truncated', 'table', tg_relid::regclass::text));
         exception when others then
@@ -2405,7 +2405,7 @@ begin
     end if;
     begin
         perform pg_current_xact_id();  -- before the event's id: see recovery._settled
-        execute replace('        insert into recovery.outbox_1
+        execute replace('        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select r.server_epoch, ''agent.session_message'', ''deleted'', ''session.message.updated'', recovery._stale_value(3, ''key'', r.*), (recovery._stale_value(3, ''group'', r.*))::text,
                nullif(current_setting(''recovery.reason'', true), ''''), ''writer'', recovery._stale_value(3, ''image'', r.*)::jsonb, null::jsonb
@@ -2420,7 +2420,7 @@ begin
     end;
     if v_blind then
         begin
-            insert into recovery.outbox_1 (watch, kind, topic, key, reason, detector, new)
+            insert into recovery.outbox_1_single (watch, kind, topic, key, reason, detector, new)
             values ('agent.session_message', 'gap', 'session.message.updated', '', 'truncated', 'writer',
                 jsonb_build_object('why', 'truncated', 'table', tg_relid::regclass::text));
         exception when others then
@@ -2455,7 +2455,7 @@ begin
               and v_old <> v_new and (v_new or new.server_epoch = old.server_epoch)
               and current_setting('transaction_isolation') = 'read committed'
              then pg_advisory_xact_lock_shared(new.server_epoch) is not null end) then
-        insert into recovery.outbox_1
+        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'agent.session_message', v_kind, 'session.message.updated', (new.id)::text, (new.session_id)::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', jsonb_strip_nulls(jsonb_build_object('time_updated', old.time_updated, 'data', jsonb_build_object('time', (old.data -> 'time'::text), 'finish', (old.data -> 'finish'::text), 'tools',
@@ -2475,7 +2475,7 @@ begin
         if not v_old and not v_new then
             return null;
         end if;
-        insert into recovery.outbox_1
+        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'agent.session_message', v_kind, 'session.message.updated', (new.id)::text, (new.session_id)::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', jsonb_strip_nulls(jsonb_build_object('time_updated', old.time_updated, 'data', jsonb_build_object('time', (old.data -> 'time'::text), 'finish', (old.data -> 'finish'::text), 'tools',
@@ -2513,7 +2513,7 @@ begin
               and v_old <> v_new and (v_new or new.server_epoch = old.server_epoch)
               and current_setting('transaction_isolation') = 'read committed'
              then pg_advisory_xact_lock_shared(new.server_epoch) is not null end) then
-        insert into recovery.outbox_1
+        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'agent.session_message', v_kind, 'session.message.updated', recovery._stale_value(3, 'key', new.*), (recovery._stale_value(3, 'group', new.*))::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(3, 'image', old.*)::jsonb, recovery._stale_value(3, 'image', new.*)::jsonb
@@ -2525,7 +2525,7 @@ begin
         if not v_old and not v_new then
             return null;
         end if;
-        insert into recovery.outbox_1
+        insert into recovery.outbox_1_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'agent.session_message', v_kind, 'session.message.updated', recovery._stale_value(3, 'key', new.*), (recovery._stale_value(3, 'group', new.*))::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(3, 'image', old.*)::jsonb, recovery._stale_value(3, 'image', new.*)::jsonb;

@@ -136,7 +136,7 @@ begin
         if (case when old.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
                   and current_setting('transaction_isolation') = 'read committed'
                  then pg_advisory_xact_lock_shared(old.server_epoch) is not null end) then
-        insert into recovery.outbox_6
+        insert into recovery.outbox_6_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select old.server_epoch, 'app.session', 'deleted', NULL, (old.id)::text, (old.id)::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', jsonb_build_object('state', old.state), null::jsonb
@@ -145,7 +145,7 @@ begin
         end if;
         if not found then
             perform recovery._fence_write(null, false);
-        insert into recovery.outbox_6
+        insert into recovery.outbox_6_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select old.server_epoch, 'app.session', 'deleted', NULL, (old.id)::text, (old.id)::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', jsonb_build_object('state', old.state), null::jsonb;
@@ -173,7 +173,7 @@ begin
         if (case when old.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
                   and current_setting('transaction_isolation') = 'read committed'
                  then pg_advisory_xact_lock_shared(old.server_epoch) is not null end) then
-        insert into recovery.outbox_6
+        insert into recovery.outbox_6_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select old.server_epoch, 'app.session', 'deleted', NULL, recovery._stale_value(7, 'key', old.*), (recovery._stale_value(7, 'group', old.*))::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(7, 'image', old.*)::jsonb, null::jsonb
@@ -182,7 +182,7 @@ begin
         end if;
         if not found then
             perform recovery._fence_write(null, false);
-        insert into recovery.outbox_6
+        insert into recovery.outbox_6_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select old.server_epoch, 'app.session', 'deleted', NULL, recovery._stale_value(7, 'key', old.*), (recovery._stale_value(7, 'group', old.*))::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(7, 'image', old.*)::jsonb, null::jsonb;
@@ -225,7 +225,7 @@ begin
     if (case when new.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
               and current_setting('transaction_isolation') = 'read committed'
              then pg_advisory_xact_lock_shared(new.server_epoch) is not null end) then
-        insert into recovery.outbox_6
+        insert into recovery.outbox_6_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'app.session', 'opened', NULL, (new.id)::text, (new.id)::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, jsonb_build_object('state', new.state)
@@ -234,7 +234,7 @@ begin
     end if;
     if not found then
         perform recovery._fence_write(new.server_epoch, true);
-        insert into recovery.outbox_6
+        insert into recovery.outbox_6_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'app.session', 'opened', NULL, (new.id)::text, (new.id)::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, jsonb_build_object('state', new.state);
@@ -261,7 +261,7 @@ begin
     if (case when new.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
               and current_setting('transaction_isolation') = 'read committed'
              then pg_advisory_xact_lock_shared(new.server_epoch) is not null end) then
-        insert into recovery.outbox_6
+        insert into recovery.outbox_6_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'app.session', 'opened', NULL, recovery._stale_value(7, 'key', new.*), (recovery._stale_value(7, 'group', new.*))::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, recovery._stale_value(7, 'image', new.*)::jsonb
@@ -270,7 +270,7 @@ begin
     end if;
     if not found then
         perform recovery._fence_write(new.server_epoch, true);
-        insert into recovery.outbox_6
+        insert into recovery.outbox_6_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'app.session', 'opened', NULL, recovery._stale_value(7, 'key', new.*), (recovery._stale_value(7, 'group', new.*))::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, recovery._stale_value(7, 'image', new.*)::jsonb;
@@ -324,7 +324,7 @@ begin
     end if;
     begin
         perform pg_current_xact_id();  -- before the event's id: see recovery._settled
-        execute replace('        insert into recovery.outbox_6
+        execute replace('        insert into recovery.outbox_6_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select r.server_epoch, ''app.session'', ''deleted'', NULL, (r.id)::text, (r.id)::text,
                nullif(current_setting(''recovery.reason'', true), ''''), ''writer'', jsonb_build_object(''state'', r.state), null::jsonb
@@ -339,7 +339,7 @@ begin
     end;
     if v_blind then
         begin
-            insert into recovery.outbox_6 (watch, kind, topic, key, reason, detector, new)
+            insert into recovery.outbox_6_single (watch, kind, topic, key, reason, detector, new)
             values ('app.session', 'gap', NULL, '', 'truncated', 'writer',
                 jsonb_build_object('why', 'truncated', 'table', tg_relid::regclass::text));
         exception when others then
@@ -361,7 +361,7 @@ begin
     end if;
     begin
         perform pg_current_xact_id();  -- before the event's id: see recovery._settled
-        execute replace('        insert into recovery.outbox_6
+        execute replace('        insert into recovery.outbox_6_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select r.server_epoch, ''app.session'', ''deleted'', NULL, recovery._stale_value(7, ''key'', r.*), (recovery._stale_value(7, ''group'', r.*))::text,
                nullif(current_setting(''recovery.reason'', true), ''''), ''writer'', recovery._stale_value(7, ''image'', r.*)::jsonb, null::jsonb
@@ -376,7 +376,7 @@ begin
     end;
     if v_blind then
         begin
-            insert into recovery.outbox_6 (watch, kind, topic, key, reason, detector, new)
+            insert into recovery.outbox_6_single (watch, kind, topic, key, reason, detector, new)
             values ('app.session', 'gap', NULL, '', 'truncated', 'writer',
                 jsonb_build_object('why', 'truncated', 'table', tg_relid::regclass::text));
         exception when others then
@@ -410,7 +410,7 @@ begin
               and v_old <> v_new and (v_new or new.server_epoch = old.server_epoch)
               and current_setting('transaction_isolation') = 'read committed'
              then pg_advisory_xact_lock_shared(new.server_epoch) is not null end) then
-        insert into recovery.outbox_6
+        insert into recovery.outbox_6_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'app.session', v_kind, NULL, (new.id)::text, (new.id)::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', jsonb_build_object('state', old.state), jsonb_build_object('state', new.state)
@@ -422,7 +422,7 @@ begin
         if not v_old and not v_new then
             return null;
         end if;
-        insert into recovery.outbox_6
+        insert into recovery.outbox_6_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'app.session', v_kind, NULL, (new.id)::text, (new.id)::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', jsonb_build_object('state', old.state), jsonb_build_object('state', new.state);
@@ -449,7 +449,7 @@ begin
               and v_old <> v_new and (v_new or new.server_epoch = old.server_epoch)
               and current_setting('transaction_isolation') = 'read committed'
              then pg_advisory_xact_lock_shared(new.server_epoch) is not null end) then
-        insert into recovery.outbox_6
+        insert into recovery.outbox_6_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'app.session', v_kind, NULL, recovery._stale_value(7, 'key', new.*), (recovery._stale_value(7, 'group', new.*))::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(7, 'image', old.*)::jsonb, recovery._stale_value(7, 'image', new.*)::jsonb
@@ -461,7 +461,7 @@ begin
         if not v_old and not v_new then
             return null;
         end if;
-        insert into recovery.outbox_6
+        insert into recovery.outbox_6_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'app.session', v_kind, NULL, recovery._stale_value(7, 'key', new.*), (recovery._stale_value(7, 'group', new.*))::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(7, 'image', old.*)::jsonb, recovery._stale_value(7, 'image', new.*)::jsonb;
@@ -665,7 +665,7 @@ begin
         if (case when old.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
                   and current_setting('transaction_isolation') = 'read committed'
                  then pg_advisory_xact_lock_shared(old.server_epoch) is not null end) then
-        insert into recovery.outbox_6
+        insert into recovery.outbox_6_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select old.server_epoch, 'app.task', 'deleted', 'task.changed', jsonb_build_array(old.session, old.number)::text, (old.session)::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', jsonb_build_object('attempts', old.attempts, 'data', old.data, 'status', old.status), null::jsonb
@@ -674,7 +674,7 @@ begin
         end if;
         if not found then
             perform recovery._fence_write(null, false);
-        insert into recovery.outbox_6
+        insert into recovery.outbox_6_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select old.server_epoch, 'app.task', 'deleted', 'task.changed', jsonb_build_array(old.session, old.number)::text, (old.session)::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', jsonb_build_object('attempts', old.attempts, 'data', old.data, 'status', old.status), null::jsonb;
@@ -708,7 +708,7 @@ begin
         if (case when old.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
                   and current_setting('transaction_isolation') = 'read committed'
                  then pg_advisory_xact_lock_shared(old.server_epoch) is not null end) then
-        insert into recovery.outbox_6
+        insert into recovery.outbox_6_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select old.server_epoch, 'app.task', 'deleted', 'task.changed', recovery._stale_value(6, 'key', old.*), (recovery._stale_value(6, 'group', old.*))::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(6, 'image', old.*)::jsonb, null::jsonb
@@ -717,7 +717,7 @@ begin
         end if;
         if not found then
             perform recovery._fence_write(null, false);
-        insert into recovery.outbox_6
+        insert into recovery.outbox_6_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select old.server_epoch, 'app.task', 'deleted', 'task.changed', recovery._stale_value(6, 'key', old.*), (recovery._stale_value(6, 'group', old.*))::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(6, 'image', old.*)::jsonb, null::jsonb;
@@ -775,7 +775,7 @@ begin
         end if;
         perform recovery._fence_write(case when v_new then new.server_epoch end, v_new and not v_old);
         v_kind := case when not v_new then 'closed' when v_old then 'adopted' else 'reopened' end;
-        insert into recovery.outbox_6
+        insert into recovery.outbox_6_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'app.task', v_kind, 'task.changed', jsonb_build_array(new.session, new.number)::text, (new.session)::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', d.old, d.new
@@ -792,7 +792,7 @@ begin
     if (case when new.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
               and current_setting('transaction_isolation') = 'read committed'
              then pg_advisory_xact_lock_shared(new.server_epoch) is not null end) then
-        insert into recovery.outbox_6
+        insert into recovery.outbox_6_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'app.task', 'opened', 'task.changed', jsonb_build_array(new.session, new.number)::text, (new.session)::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, jsonb_build_object('attempts', new.attempts, 'data', new.data, 'status', new.status)
@@ -801,7 +801,7 @@ begin
     end if;
     if not found then
         perform recovery._fence_write(new.server_epoch, true);
-        insert into recovery.outbox_6
+        insert into recovery.outbox_6_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'app.task', 'opened', 'task.changed', jsonb_build_array(new.session, new.number)::text, (new.session)::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, jsonb_build_object('attempts', new.attempts, 'data', new.data, 'status', new.status);
@@ -834,7 +834,7 @@ begin
         end if;
         perform recovery._fence_write(case when v_new then new.server_epoch end, v_new and not v_old);
         v_kind := case when not v_new then 'closed' when v_old then 'adopted' else 'reopened' end;
-        insert into recovery.outbox_6
+        insert into recovery.outbox_6_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'app.task', v_kind, 'task.changed', recovery._stale_value(6, 'key', new.*), (recovery._stale_value(6, 'group', new.*))::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', d.old, d.new
@@ -851,7 +851,7 @@ begin
     if (case when new.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
               and current_setting('transaction_isolation') = 'read committed'
              then pg_advisory_xact_lock_shared(new.server_epoch) is not null end) then
-        insert into recovery.outbox_6
+        insert into recovery.outbox_6_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'app.task', 'opened', 'task.changed', recovery._stale_value(6, 'key', new.*), (recovery._stale_value(6, 'group', new.*))::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, recovery._stale_value(6, 'image', new.*)::jsonb
@@ -860,7 +860,7 @@ begin
     end if;
     if not found then
         perform recovery._fence_write(new.server_epoch, true);
-        insert into recovery.outbox_6
+        insert into recovery.outbox_6_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'app.task', 'opened', 'task.changed', recovery._stale_value(6, 'key', new.*), (recovery._stale_value(6, 'group', new.*))::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, recovery._stale_value(6, 'image', new.*)::jsonb;
@@ -914,7 +914,7 @@ begin
     end if;
     begin
         perform pg_current_xact_id();  -- before the event's id: see recovery._settled
-        execute replace('        insert into recovery.outbox_6
+        execute replace('        insert into recovery.outbox_6_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select r.server_epoch, ''app.task'', ''deleted'', ''task.changed'', jsonb_build_array(r.session, r.number)::text, (r.session)::text,
                nullif(current_setting(''recovery.reason'', true), ''''), ''writer'', jsonb_build_object(''attempts'', r.attempts, ''data'', r.data, ''status'', r.status), null::jsonb
@@ -929,7 +929,7 @@ begin
     end;
     if v_blind then
         begin
-            insert into recovery.outbox_6 (watch, kind, topic, key, reason, detector, new)
+            insert into recovery.outbox_6_single (watch, kind, topic, key, reason, detector, new)
             values ('app.task', 'gap', 'task.changed', '', 'truncated', 'writer',
                 jsonb_build_object('why', 'truncated', 'table', tg_relid::regclass::text));
         exception when others then
@@ -951,7 +951,7 @@ begin
     end if;
     begin
         perform pg_current_xact_id();  -- before the event's id: see recovery._settled
-        execute replace('        insert into recovery.outbox_6
+        execute replace('        insert into recovery.outbox_6_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select r.server_epoch, ''app.task'', ''deleted'', ''task.changed'', recovery._stale_value(6, ''key'', r.*), (recovery._stale_value(6, ''group'', r.*))::text,
                nullif(current_setting(''recovery.reason'', true), ''''), ''writer'', recovery._stale_value(6, ''image'', r.*)::jsonb, null::jsonb
@@ -966,7 +966,7 @@ begin
     end;
     if v_blind then
         begin
-            insert into recovery.outbox_6 (watch, kind, topic, key, reason, detector, new)
+            insert into recovery.outbox_6_single (watch, kind, topic, key, reason, detector, new)
             values ('app.task', 'gap', 'task.changed', '', 'truncated', 'writer',
                 jsonb_build_object('why', 'truncated', 'table', tg_relid::regclass::text));
         exception when others then
@@ -1000,7 +1000,7 @@ begin
               and v_old <> v_new and (v_new or new.server_epoch = old.server_epoch)
               and current_setting('transaction_isolation') = 'read committed'
              then pg_advisory_xact_lock_shared(new.server_epoch) is not null end) then
-        insert into recovery.outbox_6
+        insert into recovery.outbox_6_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'app.task', v_kind, 'task.changed', jsonb_build_array(new.session, new.number)::text, (new.session)::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', d.old, d.new
@@ -1013,7 +1013,7 @@ begin
         if not v_old and not v_new then
             return null;
         end if;
-        insert into recovery.outbox_6
+        insert into recovery.outbox_6_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'app.task', v_kind, 'task.changed', jsonb_build_array(new.session, new.number)::text, (new.session)::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', d.old, d.new
@@ -1041,7 +1041,7 @@ begin
               and v_old <> v_new and (v_new or new.server_epoch = old.server_epoch)
               and current_setting('transaction_isolation') = 'read committed'
              then pg_advisory_xact_lock_shared(new.server_epoch) is not null end) then
-        insert into recovery.outbox_6
+        insert into recovery.outbox_6_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'app.task', v_kind, 'task.changed', recovery._stale_value(6, 'key', new.*), (recovery._stale_value(6, 'group', new.*))::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', d.old, d.new
@@ -1054,7 +1054,7 @@ begin
         if not v_old and not v_new then
             return null;
         end if;
-        insert into recovery.outbox_6
+        insert into recovery.outbox_6_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'app.task', v_kind, 'task.changed', recovery._stale_value(6, 'key', new.*), (recovery._stale_value(6, 'group', new.*))::text,
                nullif(current_setting('recovery.reason', true), ''), 'writer', d.old, d.new

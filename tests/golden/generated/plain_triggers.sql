@@ -136,7 +136,7 @@ begin
         if (case when old.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
                   and current_setting('transaction_isolation') = 'read committed'
                  then pg_advisory_xact_lock_shared(old.server_epoch) is not null end) then
-        insert into recovery.outbox_6
+        insert into recovery.outbox_6_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select old.server_epoch, 'app.job', 'deleted', 'job.changed', (old.id)::text, null,
                nullif(current_setting('recovery.reason', true), ''), 'writer', jsonb_build_object('error', old.error, 'status', old.status), null::jsonb
@@ -145,7 +145,7 @@ begin
         end if;
         if not found then
             perform recovery._fence_write(null, false);
-        insert into recovery.outbox_6
+        insert into recovery.outbox_6_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select old.server_epoch, 'app.job', 'deleted', 'job.changed', (old.id)::text, null,
                nullif(current_setting('recovery.reason', true), ''), 'writer', jsonb_build_object('error', old.error, 'status', old.status), null::jsonb;
@@ -173,7 +173,7 @@ begin
         if (case when old.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
                   and current_setting('transaction_isolation') = 'read committed'
                  then pg_advisory_xact_lock_shared(old.server_epoch) is not null end) then
-        insert into recovery.outbox_6
+        insert into recovery.outbox_6_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select old.server_epoch, 'app.job', 'deleted', 'job.changed', recovery._stale_value(6, 'key', old.*), null,
                nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(6, 'image', old.*)::jsonb, null::jsonb
@@ -182,7 +182,7 @@ begin
         end if;
         if not found then
             perform recovery._fence_write(null, false);
-        insert into recovery.outbox_6
+        insert into recovery.outbox_6_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select old.server_epoch, 'app.job', 'deleted', 'job.changed', recovery._stale_value(6, 'key', old.*), null,
                nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(6, 'image', old.*)::jsonb, null::jsonb;
@@ -228,7 +228,7 @@ begin
     if (case when new.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
               and current_setting('transaction_isolation') = 'read committed'
              then pg_advisory_xact_lock_shared(new.server_epoch) is not null end) then
-        insert into recovery.outbox_6
+        insert into recovery.outbox_6_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'app.job', 'opened', 'job.changed', (new.id)::text, null,
                nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, jsonb_build_object('error', new.error, 'status', new.status)
@@ -237,7 +237,7 @@ begin
     end if;
     if not found then
         perform recovery._fence_write(new.server_epoch, true);
-        insert into recovery.outbox_6
+        insert into recovery.outbox_6_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'app.job', 'opened', 'job.changed', (new.id)::text, null,
                nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, jsonb_build_object('error', new.error, 'status', new.status);
@@ -264,7 +264,7 @@ begin
     if (case when new.server_epoch = nullif(current_setting('recovery.server_epoch', true), '')::bigint
               and current_setting('transaction_isolation') = 'read committed'
              then pg_advisory_xact_lock_shared(new.server_epoch) is not null end) then
-        insert into recovery.outbox_6
+        insert into recovery.outbox_6_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'app.job', 'opened', 'job.changed', recovery._stale_value(6, 'key', new.*), null,
                nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, recovery._stale_value(6, 'image', new.*)::jsonb
@@ -273,7 +273,7 @@ begin
     end if;
     if not found then
         perform recovery._fence_write(new.server_epoch, true);
-        insert into recovery.outbox_6
+        insert into recovery.outbox_6_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'app.job', 'opened', 'job.changed', recovery._stale_value(6, 'key', new.*), null,
                nullif(current_setting('recovery.reason', true), ''), 'writer', null::jsonb, recovery._stale_value(6, 'image', new.*)::jsonb;
@@ -327,7 +327,7 @@ begin
     end if;
     begin
         perform pg_current_xact_id();  -- before the event's id: see recovery._settled
-        execute replace('        insert into recovery.outbox_6
+        execute replace('        insert into recovery.outbox_6_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select r.server_epoch, ''app.job'', ''deleted'', ''job.changed'', (r.id)::text, null,
                nullif(current_setting(''recovery.reason'', true), ''''), ''writer'', jsonb_build_object(''error'', r.error, ''status'', r.status), null::jsonb
@@ -342,7 +342,7 @@ begin
     end;
     if v_blind then
         begin
-            insert into recovery.outbox_6 (watch, kind, topic, key, reason, detector, new)
+            insert into recovery.outbox_6_single (watch, kind, topic, key, reason, detector, new)
             values ('app.job', 'gap', 'job.changed', '', 'truncated', 'writer',
                 jsonb_build_object('why', 'truncated', 'table', tg_relid::regclass::text));
         exception when others then
@@ -364,7 +364,7 @@ begin
     end if;
     begin
         perform pg_current_xact_id();  -- before the event's id: see recovery._settled
-        execute replace('        insert into recovery.outbox_6
+        execute replace('        insert into recovery.outbox_6_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select r.server_epoch, ''app.job'', ''deleted'', ''job.changed'', recovery._stale_value(6, ''key'', r.*), null,
                nullif(current_setting(''recovery.reason'', true), ''''), ''writer'', recovery._stale_value(6, ''image'', r.*)::jsonb, null::jsonb
@@ -379,7 +379,7 @@ begin
     end;
     if v_blind then
         begin
-            insert into recovery.outbox_6 (watch, kind, topic, key, reason, detector, new)
+            insert into recovery.outbox_6_single (watch, kind, topic, key, reason, detector, new)
             values ('app.job', 'gap', 'job.changed', '', 'truncated', 'writer',
                 jsonb_build_object('why', 'truncated', 'table', tg_relid::regclass::text));
         exception when others then
@@ -413,7 +413,7 @@ begin
               and v_old <> v_new and (v_new or new.server_epoch = old.server_epoch)
               and current_setting('transaction_isolation') = 'read committed'
              then pg_advisory_xact_lock_shared(new.server_epoch) is not null end) then
-        insert into recovery.outbox_6
+        insert into recovery.outbox_6_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'app.job', v_kind, 'job.changed', (new.id)::text, null,
                nullif(current_setting('recovery.reason', true), ''), 'writer', jsonb_build_object('error', old.error, 'status', old.status), jsonb_build_object('error', new.error, 'status', new.status)
@@ -425,7 +425,7 @@ begin
         if not v_old and not v_new then
             return null;
         end if;
-        insert into recovery.outbox_6
+        insert into recovery.outbox_6_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'app.job', v_kind, 'job.changed', (new.id)::text, null,
                nullif(current_setting('recovery.reason', true), ''), 'writer', jsonb_build_object('error', old.error, 'status', old.status), jsonb_build_object('error', new.error, 'status', new.status);
@@ -452,7 +452,7 @@ begin
               and v_old <> v_new and (v_new or new.server_epoch = old.server_epoch)
               and current_setting('transaction_isolation') = 'read committed'
              then pg_advisory_xact_lock_shared(new.server_epoch) is not null end) then
-        insert into recovery.outbox_6
+        insert into recovery.outbox_6_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'app.job', v_kind, 'job.changed', recovery._stale_value(6, 'key', new.*), null,
                nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(6, 'image', old.*)::jsonb, recovery._stale_value(6, 'image', new.*)::jsonb
@@ -464,7 +464,7 @@ begin
         if not v_old and not v_new then
             return null;
         end if;
-        insert into recovery.outbox_6
+        insert into recovery.outbox_6_single
             (server_epoch, watch, kind, topic, key, group_key, reason, detector, old, new)
         select new.server_epoch, 'app.job', v_kind, 'job.changed', recovery._stale_value(6, 'key', new.*), null,
                nullif(current_setting('recovery.reason', true), ''), 'writer', recovery._stale_value(6, 'image', old.*)::jsonb, recovery._stale_value(6, 'image', new.*)::jsonb;

@@ -58,3 +58,14 @@ def test_nothing_else(conn: Connection, outbox: str, columns: str, values: str) 
     with refused("44000"):
         append(conn, outbox, columns, values)
     assert value(conn, "select count(*) from recovery.outbox") == 0
+
+
+def test_one_event_in_a_record(conn: Connection, outbox: str) -> None:
+    append(conn, f"{outbox}_single", "key, group_key", "'1', 'g'")
+    with refused("44000"):
+        append(conn, f"{outbox}_single", "key", "'1'", watch="another")
+    with refused("44000"):
+        append(conn, f"{outbox}_single", "key", "null")
+    with refused("42703"):
+        append(conn, f"{outbox}_single", "keys", "array['1', '2']")
+    assert value(conn, "select count(*) from recovery.outbox") == 1
