@@ -1132,7 +1132,10 @@ comment on column recovery.event_mark.at is 'When.';
 
    The partitions are a ring of four, made ahead, once and for all; each takes two billion ids in turn. Nothing is ever
    created or dropped while somebody writes, for either would lock out the writers: recovery._retain_events() empties
-   the partition that nobody writes any more. If ids come round to one that could not be emptied, it holds both. */
+   the partition that nobody writes any more. If ids come round to one that could not be emptied, it holds both.
+
+   Which partition is a column of its own: an expression of the id as the partition key would be planned anew by every
+   INSERT. Its default is evaluated after that of the id, as columns are in their order. */
 create table recovery.outbox (
     id           bigint      generated always as identity (start with 100 increment by 100),
     at           timestamptz not null default clock_timestamp(),
@@ -1147,8 +1150,11 @@ create table recovery.outbox (
     old          jsonb,
     new          jsonb,
     keys         text[],
-    group_keys   text[]
-) partition by list (((id / 2000000000) % 4));
+    group_keys   text[],
+    slot         smallint    not null
+) partition by list (slot);
+--;
+alter table recovery.outbox alter column slot set default currval('recovery.outbox_id_seq') / 2000000000 % 4;
 --;
 create index outbox_id on recovery.outbox (id);
 --;
@@ -1196,6 +1202,8 @@ comment on column recovery.outbox.new is 'As in recovery.event.';
 comment on column recovery.outbox.keys is 'Keys of the events of a record of several, in their order.';
 --;
 comment on column recovery.outbox.group_keys is 'Their groups; null if none has one.';
+--;
+comment on column recovery.outbox.slot is 'The partition: the id, divided by two billion, modulo 4.';
 --;
 -- NOTIFY takes one lock for the whole cluster at commit, so ordinary writes ring at most every 50 ms.
 -- Sequences hold when it last rang and up to which event, because they are neither locked nor rolled back.
@@ -12810,7 +12818,8 @@ begin
         select s.id, s.at, s.server_epoch, s.watch, s.kind, s.topic, s.key, s.group_key, s.reason, s.detector,
                s.old, s.new, s.keys, s.group_keys, p_after as after from s
         union all
-        select g.* from g
+        select g.id, g.at, g.server_epoch, g.watch, g.kind, g.topic, g.key, g.group_key, g.reason, g.detector,
+               g.old, g.new, g.keys, g.group_keys, g.after from g
     ), e as (
         select row(o.id + o.n - 1, o.at, o.server_epoch, o.watch, o.kind, o.topic, o.key, o.group_key, o.reason,
                    o.detector, o.old, o.new)::recovery.event_row as event, o.id, o.n
@@ -17567,7 +17576,7 @@ grant select (epoch, name, ended, pending, drain_until) on recovery.server to re
 --;
 grant select on recovery.own_fuse, recovery.own_failure, recovery.own_touch, recovery.own_lifeless to recovery_runner;
 --;
-grant select on sequence recovery.bell_time to recovery_runner;
+grant select on sequence recovery.bell_time, recovery.outbox_id_seq to recovery_runner;
 --;
 grant execute on function
     recovery._fence_write(bigint, boolean),

@@ -62,7 +62,8 @@ begin
         select s.id, s.at, s.server_epoch, s.watch, s.kind, s.topic, s.key, s.group_key, s.reason, s.detector,
                s.old, s.new, s.keys, s.group_keys, p_after as after from s
         union all
-        select g.* from g
+        select g.id, g.at, g.server_epoch, g.watch, g.kind, g.topic, g.key, g.group_key, g.reason, g.detector,
+               g.old, g.new, g.keys, g.group_keys, g.after from g
     ), e as (
         select row(o.id + o.n - 1, o.at, o.server_epoch, o.watch, o.kind, o.topic, o.key, o.group_key, o.reason,
                    o.detector, o.old, o.new)::recovery.event_row as event, o.id, o.n

@@ -10,7 +10,10 @@
 
    The partitions are a ring of four, made ahead, once and for all; each takes two billion ids in turn. Nothing is ever
    created or dropped while somebody writes, for either would lock out the writers: recovery._retain_events() empties
-   the partition that nobody writes any more. If ids come round to one that could not be emptied, it holds both. */
+   the partition that nobody writes any more. If ids come round to one that could not be emptied, it holds both.
+
+   Which partition is a column of its own: an expression of the id as the partition key would be planned anew by every
+   INSERT. Its default is evaluated after that of the id, as columns are in their order. */
 create table recovery.outbox (
     id           bigint      generated always as identity (start with 100 increment by 100),
     at           timestamptz not null default clock_timestamp(),
@@ -25,8 +28,11 @@ create table recovery.outbox (
     old          jsonb,
     new          jsonb,
     keys         text[],
-    group_keys   text[]
-) partition by list (((id / 2000000000) % 4));
+    group_keys   text[],
+    slot         smallint    not null
+) partition by list (slot);
+
+alter table recovery.outbox alter column slot set default currval('recovery.outbox_id_seq') / 2000000000 % 4;
 
 create index outbox_id on recovery.outbox (id);
 
@@ -60,6 +66,7 @@ comment on column recovery.outbox.old is 'As in recovery.event.';
 comment on column recovery.outbox.new is 'As in recovery.event.';
 comment on column recovery.outbox.keys is 'Keys of the events of a record of several, in their order.';
 comment on column recovery.outbox.group_keys is 'Their groups; null if none has one.';
+comment on column recovery.outbox.slot is 'The partition: the id, divided by two billion, modulo 4.';
 
 -- NOTIFY takes one lock for the whole cluster at commit, so ordinary writes ring at most every 50 ms.
 -- Sequences hold when it last rang and up to which event, because they are neither locked nor rolled back.

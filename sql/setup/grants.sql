@@ -47,7 +47,7 @@ to public;
 -- Runners: the fence of their trigger functions, what they need to know of their own watches, no more.
 grant select (epoch, name, ended, pending, drain_until) on recovery.server to recovery_runner;
 grant select on recovery.own_fuse, recovery.own_failure, recovery.own_touch, recovery.own_lifeless to recovery_runner;
-grant select on sequence recovery.bell_time to recovery_runner;
+grant select on sequence recovery.bell_time, recovery.outbox_id_seq to recovery_runner;
 grant execute on function
     recovery._fence_write(bigint, boolean),
     recovery.assert_live(bigint),

@@ -69,3 +69,26 @@ def test_one_event_in_a_record(conn: Connection, outbox: str) -> None:
     with refused("42703"):
         append(conn, f"{outbox}_single", "keys", "array['1', '2']")
     assert value(conn, "select count(*) from recovery.outbox") == 1
+
+
+@pytest.mark.parametrize("suffix", ["", "_single"])
+def test_each_record_is_in_the_partition_of_its_id(
+    conn: Connection, outbox: str, suffix: str
+) -> None:
+    """Also where one statement goes on from a partition to the next."""
+    block = 2_000_000_000
+    for number in range(1, 6):
+        conn.execute("select setval('recovery.outbox_id_seq', %s)", (number * block - 200,))
+        conn.execute(
+            f"insert into {outbox}{suffix} (watch, kind, key, detector)"
+            " select 'app.job', 'closed', n::text, 'x' from generate_series(1, 3) as n"
+            " order by random()".encode()
+        )
+    rows = conn.execute(
+        "select id, slot, tableoid::regclass::text from recovery.outbox order by id"
+    ).fetchall()
+    assert rows == [
+        (id_, id_ // block % 4, f"recovery.outbox_slot_{id_ // block % 4}")
+        for number in range(1, 6)
+        for id_ in (number * block - 100, number * block, number * block + 100)
+    ]
