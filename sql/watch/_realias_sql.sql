@@ -5,10 +5,14 @@ immutable
 security invoker
 set search_path = pg_catalog, pg_temp
 as $$
-    -- Tokens: a string, a quoted name, the alias, another word, any other character.
+    -- Tokens: a string, a quoted name, what stands in a schema r (types, operators, collations, functions), the alias,
+    -- another word, any other character.
     select string_agg(case when t.token[1] = 'r.' then p_alias || '.' else t.token[1] end, '' order by t.n)
-    from regexp_matches(p_expression, $re$('(?:[^']|'')*'|"(?:[^"]|"")*"|\mr\.|[a-zA-Z0-9_$]+|.)$re$, 'g')
-         with ordinality as t (token, n)
+    from regexp_matches(
+        p_expression,
+        $re$('(?:[^']|'')*'|"(?:[^"]|"")*"|(?:::|OPERATOR\(|COLLATE )r\.$re$
+            || $re$|\mr\.(?:[a-zA-Z0-9_$]+|"(?:[^"]|"")*")\(|\mr\.|[a-zA-Z0-9_$]+|.)$re$,
+        'g') with ordinality as t (token, n)
 $$;
 
 comment on function recovery._realias_sql(text, text) is

@@ -261,3 +261,24 @@ def test_events_closed_records_only_what_recovery_does(app: Connection) -> None:
     crash_and_boot(app, "insert into app.job default values")
     app.execute("update app.job set status = 'running', server_epoch = null")
     assert kinds(app) == [("closed", "1")]
+
+
+def test_types_and_functions_of_a_schema_that_is_called_as_an_alias(conn: Connection) -> None:
+    """Of the host's names `r` is one that compiled expressions use for the row."""
+    conn.execute(
+        "create schema r; create type r.state as enum ('queued', 'running', 'lost');"
+        " create function r.same(r.state) returns r.state language sql immutable return $1;"
+        " create table r.job (id bigint primary key, r r.state not null, state text)"
+    )
+    conn.execute(
+        "select recovery.attach('r.job', p_open => 'r.same(r) = ''running''::r.state and state <> ''r.x''',"
+        " p_close => jsonb_build_object('r', '''lost'''))"
+    )
+    conn.execute("call recovery.boot('one')")
+    epoch = value(conn, "select max(epoch) from recovery.server")
+    conn.execute("select set_config('recovery.server_epoch', %s, false)", (str(epoch),))
+    conn.execute("insert into r.job values (1, 'queued', 'a'), (2, 'running', 'a')")
+    conn.execute("update r.job set r = 'running' where id = 1")
+    conn.execute("reset recovery.server_epoch")
+    conn.execute("call recovery.boot('one', p_policy => 'replace')")
+    assert conn.execute("select r::text from r.job").fetchall() == [("lost",), ("lost",)]
