@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from node import NodeMissing, install
-from pgbouncer import PROGRAM, PgBouncer
+from pgbouncer import PgBouncer
 from recovery import calls
 from tcp_proxy import Proxy
 
@@ -64,8 +64,6 @@ def proxy(dsn: str) -> Iterator[Proxy]:
 @pytest.fixture
 def bouncer(dsn: str) -> Iterator[Callable[..., PgBouncer]]:
     """``bouncer(mode="transaction", **settings)``: a PgBouncer before ``dsn``."""
-    if PROGRAM is None:
-        pytest.skip("no pgbouncer on the PATH")
     with ExitStack() as stack:
         yield lambda *args, **options: stack.enter_context(PgBouncer(dsn, *args, **options))
 

@@ -17,7 +17,7 @@ from starlette.applications import Starlette
 
 import recovery
 from helpers import wait_for
-from pgbouncer import PROGRAM, PgBouncer
+from pgbouncer import PgBouncer
 from recovery.database import pooler
 from recovery.database.connect import connect as own
 from recovery.database.pooler import is_shared
@@ -495,7 +495,6 @@ def test_the_commands(
     run("migrate", "upgrade")
 
 
-@pytest.mark.skipif(PROGRAM is None, reason="no pgbouncer on the PATH")
 def test_migrations_with_an_engine_that_has_prepared(empty_dsn: str) -> None:
     from recovery import schema
 
