@@ -28,7 +28,7 @@ SETTINGS: Mapping[str, object] = {
     "full_page_writes": "on",
     "autovacuum": "off",
     "jit": "off",
-    "max_connections": "100",
+    "max_connections": "400",
 }
 
 
