@@ -17055,7 +17055,7 @@ comment on column recovery.event.new is 'Values after.';
 -- sql/event/record.sql
 create or replace view recovery.record as
 select o.id, o.at, o.server_epoch, o.watch, o.kind, o.topic, o.key, o.group_key, o.reason, o.detector, o.old, o.new,
-       o.keys is not null as several
+       o.keys is not null as several, o.slot
 from recovery.outbox as o;
 --;
 comment on view recovery.record is
@@ -17087,6 +17087,10 @@ comment on column recovery.record.old is 'As in recovery.event.';
 comment on column recovery.record.new is 'As in recovery.event.';
 --;
 comment on column recovery.record.several is 'It holds several events: recovery.event has to be asked.';
+--;
+comment on column recovery.record.slot is
+    'In which partition it is, of four: its id, divided by two billion, modulo 4. Who knows where the next one will be '
+    'need not look into all.';
 --;
 -- sql/watchdog/own_touch.sql
 create or replace view recovery.own_touch with (security_barrier) as

@@ -225,7 +225,9 @@ class Listener:
                 self._life = life
                 if self._wire is not None:  # now, not while an event is waited for
                     self._wire.prepare(calls.event.page(0), self._patience)
-                    self._wire.prepare(calls.event.ahead(0), self._patience)
+                    for heard in (True, False):
+                        call = calls.event.ahead(self._position.newest, heard=heard)
+                        self._wire.prepare(call, self._patience)
         except BaseException:
             conn.close()
             raise
@@ -290,7 +292,7 @@ class Listener:
             self._stopped.wait(pause)
             return None
         if position.is_plain:
-            ahead = calls.event.ahead(position.newest)
+            ahead = calls.event.ahead(position.newest, heard=True)
             return self._wire.wait_and_run(ahead, pause, self._patience)
         page = calls.event.page(position.newest, position.gaps)
         return self._wire.wait_and_run(page, pause, self._patience)

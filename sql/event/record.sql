@@ -1,6 +1,6 @@
 create or replace view recovery.record as
 select o.id, o.at, o.server_epoch, o.watch, o.kind, o.topic, o.key, o.group_key, o.reason, o.detector, o.old, o.new,
-       o.keys is not null as several
+       o.keys is not null as several, o.slot
 from recovery.outbox as o;
 
 comment on view recovery.record is
@@ -19,3 +19,6 @@ comment on column recovery.record.detector is 'As in recovery.event.';
 comment on column recovery.record.old is 'As in recovery.event.';
 comment on column recovery.record.new is 'As in recovery.event.';
 comment on column recovery.record.several is 'It holds several events: recovery.event has to be asked.';
+comment on column recovery.record.slot is
+    'In which partition it is, of four: its id, divided by two billion, modulo 4. Who knows where the next one will be '
+    'need not look into all.';

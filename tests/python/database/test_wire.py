@@ -105,7 +105,10 @@ def test_what_is_read_ahead_is_what_a_page_gives(
     wire = Wire(ours)
 
     def both(newest: int) -> tuple[calls.event.Page | None, calls.event.Page]:
-        return wire.run(calls.event.ahead(newest), 5), wire.run(calls.event.page(newest), 5)
+        ahead, page = wire.run(calls.event.ahead(newest), 5), wire.run(calls.event.page(newest), 5)
+        heard = wire.run(calls.event.ahead(newest, heard=True), 5)
+        assert heard == (ahead if page.events else None)
+        return ahead, page
 
     jobs(None)
     newest = wire.run(calls.event.page(0), 5).newest
@@ -136,3 +139,34 @@ def test_what_is_read_ahead_is_what_a_page_gives(
     ahead, page = both(newest)
     assert ahead is None
     assert [event.kind for event in page.events].count("closed") == 2
+
+
+def test_what_was_heard_of_may_be_in_the_next_partition(
+    ours: Connection, conn: Connection, jobs: Callable[..., list[int]]
+) -> None:
+    """Each takes two billion ids; the next one also begins when a sweep leaves ids out."""
+    wire = Wire(ours)
+
+    def heard(newest: int) -> calls.event.Page | None:
+        return wire.run(calls.event.ahead(newest, heard=True), 5)
+
+    for turn in (1, 3, 4):  # the ring of four begins anew with the last
+        edge = turn * 2_000_000_000
+        conn.execute("select setval('recovery.outbox_id_seq', %s)", [edge - 200])
+        jobs(None, 2)
+        first, second = heard(edge - 101), heard(edge - 1)
+        assert first is not None
+        assert second is not None
+        assert [event.id for event in first.events + second.events] == [edge - 100, edge]
+        assert first.newest == edge - 1
+        (ahead, page) = (
+            wire.run(call(edge - 101), 5) for call in (calls.event.ahead, calls.event.page)
+        )
+        assert [event.id for event in page.events] == [edge - 100, edge]
+        assert ahead == page
+    newest = edge + 99
+    conn.execute("select setval('recovery.outbox_id_seq', %s)", [edge + 2_000_000_000])
+    jobs(None)
+    assert heard(newest) is None
+    assert wire.run(calls.event.ahead(newest), 5) is None
+    assert len(wire.run(calls.event.page(newest), 5).events) == 1

@@ -43,6 +43,19 @@ def test_events_of_any_writer_arrive_in_order(
     assert [e.id for e in seen] == sorted(e.id for e in seen)
 
 
+def test_events_arrive_over_the_edge_of_a_partition(
+    dsn: str, conn: psycopg.Connection[Any], jobs: Any
+) -> None:
+    """The wake-up is enough: it does not take the next look, a minute later."""
+    conn.execute("select setval('recovery.outbox_id_seq', 1999999700)")
+    with recovery.listen(dsn, poll=60) as bus, bus.subscribe() as events:
+        for number in range(8):
+            if number == 6:  # a sweep begins the next partition early
+                conn.execute("select setval('recovery.outbox_id_seq', 4000000000)")
+            jobs(None)
+            assert events.get(5).kind == "opened"
+
+
 async def test_async(dsn: str, jobs: Any) -> None:
     owner = await recovery.aboot(dsn, "api-1")
     async with recovery.listen(dsn) as bus:
