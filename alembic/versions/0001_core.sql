@@ -7651,12 +7651,13 @@ as $$
 /* Tokens: a string with the type to which it is cast, a name with all its parts, any other character. */
 declare
     c_name  constant text := '(?:"(?:[^"]|"")*"|[a-zA-Z_][a-zA-Z0-9_$]*)';
-    v_text  text := '';
-    v_rest  text := p_expression;
-    v_token text;
-    v_parts text[];
-    v_type  text;
-    v_value text;
+    v_text   text := '';
+    v_rest   text := p_expression;
+    v_token  text;
+    v_parts  text[];
+    v_type   text;
+    v_value  text;
+    v_schema boolean;
 begin
     for v_token, v_parts in
         select t.m[1], t.m[2:4]
@@ -7680,8 +7681,11 @@ begin
             end if;
         elsif v_token ~ '^[a-zA-Z_"]' then
             v_value := substring(v_token from '\.' || c_name || '$');
-            if v_token like 'r.%' and p_renames ? v_token then
-                v_token := 'r.' || (p_renames ->> v_token);
+            -- Of a schema r, and not of the row.
+            v_schema := v_token like 'r.%' and (v_rest like '(%' or right(v_text, 9) ~ '(::|OPERATOR\(|COLLATE )$'
+                or p_renames ? ('from ' || v_token));
+            if v_token like 'r.%' and not v_schema then
+                v_token := 'r.' || coalesce(p_renames ->> ('row' || substr(v_token, 2)), substr(v_token, 3));
             elsif v_token !~ '^[rc]\.' and v_token ~ ('^' || c_name || '\.' || c_name || '$')
                 and p_renames ? v_value and v_rest !~ '^\('
             then
@@ -7725,29 +7729,29 @@ begin
     end if;
     -- The columns that a closing sets stand as keys.
     for v_one in
-        select o.option, k.name as was, v_renames ->> ('r.' || quote_ident(k.name)) as name
+        select o.option, k.name as was, v_renames ->> ('row.' || quote_ident(k.name)) as name
         from unnest(array['close', 'requeue']) as o (option)
         cross join lateral jsonb_object_keys(
             case jsonb_typeof(p_watch.canonical -> o.option) when 'object' then p_watch.canonical -> o.option
                 else '{}' end) as k (name)
-        where v_renames ? ('r.' || quote_ident(k.name))
+        where v_renames ? ('row.' || quote_ident(k.name))
     loop
         v_spec[v_one.option] := (v_spec -> v_one.option) - v_one.was;
     end loop;
     for v_one in
-        select o.option, (parse_ident(v_renames ->> ('r.' || quote_ident(k.key)), false))[1] as name, k.value
+        select o.option, (parse_ident(v_renames ->> ('row.' || quote_ident(k.key)), false))[1] as name, k.value
         from unnest(array['close', 'requeue']) as o (option)
         cross join lateral jsonb_each_text(
             case jsonb_typeof(p_watch.canonical -> o.option) when 'object' then p_watch.canonical -> o.option
                 else '{}' end) as k
-        where v_renames ? ('r.' || quote_ident(k.key))
+        where v_renames ? ('row.' || quote_ident(k.key))
     loop
         v_spec[v_one.option][v_one.name] := to_jsonb(recovery._rename_sql(v_one.value, v_renames));
     end loop;
     for v_one in
-        select o.option, v_renames ->> ('r.' || quote_ident(v_spec ->> o.option)) as name
+        select o.option, v_renames ->> ('row.' || quote_ident(v_spec ->> o.option)) as name
         from unnest(array['attempts', 'not_before']) as o (option)
-        where v_renames ? ('r.' || quote_ident(v_spec ->> o.option))
+        where v_renames ? ('row.' || quote_ident(v_spec ->> o.option))
     loop
         v_spec[v_one.option] := to_jsonb((parse_ident(v_one.name, false))[1]);
     end loop;
@@ -7769,8 +7773,8 @@ stable
 security invoker
 set search_path = pg_catalog, pg_temp
 as $$
-/* As they stand in a compiled expression: a column of the table as r.status, of another one as .status; a label
-   behind its type, as app.state/running. */
+/* As they stand in a compiled expression, but a column of the table as row.status, for a host may have a type r.status
+   (a schema "row" would stand in quotes); of another one as .status; a label behind its type, as app.state/running. */
 declare
     v_use   record;
 begin
@@ -7790,7 +7794,7 @@ begin
         was := v_use.was;
         name := v_use.name;
         if kind = 'column' then
-            was := case v_use.object when p_watch.relation then 'r' else '' end || '.' || quote_ident(v_use.was);
+            was := case v_use.object when p_watch.relation then 'row' else '' end || '.' || quote_ident(v_use.was);
             name := quote_ident(v_use.name);
             if v_use.object <> p_watch.relation and exists (
                 select from jsonb_array_elements(p_watch.uses) as u (use)

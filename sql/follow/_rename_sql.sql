@@ -8,12 +8,13 @@ as $$
 /* Tokens: a string with the type to which it is cast, a name with all its parts, any other character. */
 declare
     c_name  constant text := '(?:"(?:[^"]|"")*"|[a-zA-Z_][a-zA-Z0-9_$]*)';
-    v_text  text := '';
-    v_rest  text := p_expression;
-    v_token text;
-    v_parts text[];
-    v_type  text;
-    v_value text;
+    v_text   text := '';
+    v_rest   text := p_expression;
+    v_token  text;
+    v_parts  text[];
+    v_type   text;
+    v_value  text;
+    v_schema boolean;
 begin
     for v_token, v_parts in
         select t.m[1], t.m[2:4]
@@ -37,8 +38,11 @@ begin
             end if;
         elsif v_token ~ '^[a-zA-Z_"]' then
             v_value := substring(v_token from '\.' || c_name || '$');
-            if v_token like 'r.%' and p_renames ? v_token then
-                v_token := 'r.' || (p_renames ->> v_token);
+            -- Of a schema r, and not of the row.
+            v_schema := v_token like 'r.%' and (v_rest like '(%' or right(v_text, 9) ~ '(::|OPERATOR\(|COLLATE )$'
+                or p_renames ? ('from ' || v_token));
+            if v_token like 'r.%' and not v_schema then
+                v_token := 'r.' || coalesce(p_renames ->> ('row' || substr(v_token, 2)), substr(v_token, 3));
             elsif v_token !~ '^[rc]\.' and v_token ~ ('^' || c_name || '\.' || c_name || '$')
                 and p_renames ? v_value and v_rest !~ '^\('
             then

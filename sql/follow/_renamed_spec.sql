@@ -18,29 +18,29 @@ begin
     end if;
     -- The columns that a closing sets stand as keys.
     for v_one in
-        select o.option, k.name as was, v_renames ->> ('r.' || quote_ident(k.name)) as name
+        select o.option, k.name as was, v_renames ->> ('row.' || quote_ident(k.name)) as name
         from unnest(array['close', 'requeue']) as o (option)
         cross join lateral jsonb_object_keys(
             case jsonb_typeof(p_watch.canonical -> o.option) when 'object' then p_watch.canonical -> o.option
                 else '{}' end) as k (name)
-        where v_renames ? ('r.' || quote_ident(k.name))
+        where v_renames ? ('row.' || quote_ident(k.name))
     loop
         v_spec[v_one.option] := (v_spec -> v_one.option) - v_one.was;
     end loop;
     for v_one in
-        select o.option, (parse_ident(v_renames ->> ('r.' || quote_ident(k.key)), false))[1] as name, k.value
+        select o.option, (parse_ident(v_renames ->> ('row.' || quote_ident(k.key)), false))[1] as name, k.value
         from unnest(array['close', 'requeue']) as o (option)
         cross join lateral jsonb_each_text(
             case jsonb_typeof(p_watch.canonical -> o.option) when 'object' then p_watch.canonical -> o.option
                 else '{}' end) as k
-        where v_renames ? ('r.' || quote_ident(k.key))
+        where v_renames ? ('row.' || quote_ident(k.key))
     loop
         v_spec[v_one.option][v_one.name] := to_jsonb(recovery._rename_sql(v_one.value, v_renames));
     end loop;
     for v_one in
-        select o.option, v_renames ->> ('r.' || quote_ident(v_spec ->> o.option)) as name
+        select o.option, v_renames ->> ('row.' || quote_ident(v_spec ->> o.option)) as name
         from unnest(array['attempts', 'not_before']) as o (option)
-        where v_renames ? ('r.' || quote_ident(v_spec ->> o.option))
+        where v_renames ? ('row.' || quote_ident(v_spec ->> o.option))
     loop
         v_spec[v_one.option] := to_jsonb((parse_ident(v_one.name, false))[1]);
     end loop;

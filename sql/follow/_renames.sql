@@ -5,8 +5,8 @@ stable
 security invoker
 set search_path = pg_catalog, pg_temp
 as $$
-/* As they stand in a compiled expression: a column of the table as r.status, of another one as .status; a label
-   behind its type, as app.state/running. */
+/* As they stand in a compiled expression, but a column of the table as row.status, for a host may have a type r.status
+   (a schema "row" would stand in quotes); of another one as .status; a label behind its type, as app.state/running. */
 declare
     v_use   record;
 begin
@@ -26,7 +26,7 @@ begin
         was := v_use.was;
         name := v_use.name;
         if kind = 'column' then
-            was := case v_use.object when p_watch.relation then 'r' else '' end || '.' || quote_ident(v_use.was);
+            was := case v_use.object when p_watch.relation then 'row' else '' end || '.' || quote_ident(v_use.was);
             name := quote_ident(v_use.name);
             if v_use.object <> p_watch.relation and exists (
                 select from jsonb_array_elements(p_watch.uses) as u (use)

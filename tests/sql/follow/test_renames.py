@@ -193,3 +193,42 @@ def test_p13_a_rename_is_followed(
         with pytest.raises(Exception, match="may no longer write") as caught:
             host.run(session, "open")
         assert caught.value.sqlstate == "RC001"  # type: ignore
+
+
+@pytest.mark.parametrize(
+    "rename",
+    [
+        "alter table r.job rename state to phase",
+        "alter table r.job rename r to stage",
+        "alter type r.state rename to condition",
+        "alter function r.same rename to itself",
+        "alter schema r rename to work",
+        "alter table r.job rename state to phase; alter type r.state rename to condition;"
+        " alter table r.job rename r to stage; alter schema r rename to work",
+    ],
+)
+def test_a_schema_that_is_called_as_the_alias(conn: Connection, rename: str) -> None:
+    """Compiled expressions call the row `r`: a type r.state is not its column."""
+    conn.execute(
+        "create schema r; create type r.state as enum ('queued', 'running', 'lost');"
+        " create function r.same(r.state) returns r.state language sql immutable return $1;"
+        " create table r.job (id bigint primary key, r r.state not null, state text, same text)"
+    )
+    conn.execute(
+        "select recovery.attach('r.job', p_open => 'r.same(r) = ''running''::r.state and state <> ''r.x''',"
+        " p_close => jsonb_build_object('r', '''lost''', 'same', 'state'))"
+    )
+    server = boot(conn, "one")
+    conn.execute(rename.encode())
+    table = value(
+        conn, "select relation::text from recovery.watch where starts_with(reverse(name), 'boj.')"
+    )
+    column = "stage" if "stage" in rename else "r"
+    write_as(conn, server.epoch)
+    conn.execute(f"insert into {table} values (1, 'queued', 'a'), (2, 'running', 'a')".encode())
+    conn.execute(f"update {table} set {column} = 'running' where id = 1".encode())
+    write_as(conn, None)
+    assert sum(boot(conn, "one", policy="replace").closed.values()) == 2
+    found = conn.execute(f"select {column}::text, same from {table}".encode()).fetchall()
+    assert found == [("lost", "a"), ("lost", "a")]
+    assert value(conn, "select array_agg(watch || message) from recovery.broken_watch") is None
