@@ -37,6 +37,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -153,6 +154,11 @@ class Reader:
         return self
 
     def __exit__(self, *_: object) -> None:
+        # What a page has left in the background would answer to its next reader.
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if process.cwd() == str(self._folder):
+                    process.terminate()
         self._loop.run(self._async_engine.dispose())
         self._loop.close()
         self._engine.dispose()
