@@ -225,9 +225,8 @@ class Listener:
                 self._life = life
                 if self._wire is not None:  # now, not while an event is waited for
                     self._wire.prepare(calls.event.page(0), self._patience)
-                    for heard in (True, False):
-                        call = calls.event.ahead(self._position.newest, heard=heard)
-                        self._wire.prepare(call, self._patience)
+                    call = calls.event.ahead(self._position.newest, heard=True)
+                    self._wire.prepare(call, self._patience)
         except BaseException:
             conn.close()
             raise
