@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import psutil
 import psycopg
 
 T = TypeVar("T")
@@ -30,6 +32,16 @@ def wait_for(
             raise TimeoutError(f"{subject}: still {result!r} after {timeout} s")
         time.sleep(interval)
     return result
+
+
+def children(pid: int, command: str = "") -> list[psutil.Process]:
+    """The children whose command line has `command`; one that ends meanwhile is left out."""
+    found = []
+    for child in psutil.Process(pid).children():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if command in " ".join(child.cmdline()):
+                found.append(child)
+    return found
 
 
 def wait_for_lock(conn: psycopg.Connection[Any], pid: int, timeout: float = 10.0) -> str:

@@ -155,8 +155,9 @@ def standing_still(conn: Connection) -> Iterator[None]:
     stopped = [postmaster]
     try:
         for child in postmaster.children(recursive=True):
-            child.suspend()
-            stopped.append(child)
+            with contextlib.suppress(psutil.NoSuchProcess):  # a worker that just ended
+                child.suspend()
+                stopped.append(child)
         yield
     finally:
         for process in reversed(stopped):

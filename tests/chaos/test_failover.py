@@ -6,13 +6,12 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import psutil
 import psycopg
 import pytest
 
 import recovery
 from chaos.actors import Actor, Refused, live, reason, rows, value, warm
-from helpers import wait_for
+from helpers import children, wait_for
 from recovery import schema
 from recovery.calls.event import RECORD
 from recovery.cluster import Cluster
@@ -118,9 +117,8 @@ def test_a_listener_after_a_failover(
             begun = last_event(conn)
             cut_off(conn, replica)
         else:  # a crash loses what was committed asynchronously and nobody has flushed
-            for child in psutil.Process(primary.pid).children():
-                if "walwriter" in " ".join(child.cmdline()):
-                    child.suspend()
+            for child in children(primary.pid, "walwriter"):
+                child.suspend()
             before, begun = add(conn, owner.epoch, 5), last_event(conn)
     with Proxy(dsn) as proxy, contextlib.ExitStack() as stack:
         heard = []

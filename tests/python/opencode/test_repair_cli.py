@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from helpers import wait_for
+from helpers import children, wait_for
 from python.opencode import sqlite_stores
 from python.opencode.test_repair import CRASHED, TOOL, edit, holder
 from recovery.opencode.leftovers import leftovers
@@ -212,16 +212,8 @@ def test_interrupted_it_leaves_nothing_behind(home: Path, store: Path) -> None:
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-
-        def postmaster() -> psutil.Process | None:
-            for child in psutil.Process(process.pid).children():
-                if "-D" in child.cmdline() and "postgres" in child.cmdline()[0]:
-                    return child
-            return None
-
-        server = wait_for(postmaster, 60)
-        assert server is not None
-        data = Path(server.cmdline()[server.cmdline().index("-D") + 1])
+        (server,) = wait_for(lambda: children(process.pid, "postgres -D "), 60)
+        data = Path(server.cmdline()[2])
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 130
         assert process.stderr is not None

@@ -24,7 +24,7 @@ import psutil
 import pytest
 
 import recovery
-from helpers import wait_for
+from helpers import children, wait_for
 from python.run.conftest import (
     COMMAND,
     HERE,
@@ -501,7 +501,8 @@ class Terminal:
     def close(self) -> None:
         if self.process.poll() is None:
             for one in psutil.Process(self.process.pid).children(recursive=True):
-                one.kill()
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    one.kill()
             self.process.kill()
         self.process.wait()
         self._reader.join(10)
@@ -599,8 +600,7 @@ def test_as_process_1(table: Any, dsn: str) -> None:
         wait_for(lambda: "ready" in one.out or one.process.poll() is not None, 30)
         assert "ready" in one.out, one.errors
         assert [line for line in one.out if " Z" in line] == []
-        first = [p for p in psutil.Process(one.pid).children() if "recovery.cli" in p.cmdline()]
-        first[0].terminate()
+        children(one.pid, "recovery.cli")[0].terminate()
         assert one.end() == 143
     finally:
         one.close()
