@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         NameTaken,
         NotAutocommit,
         PermissionDenied,
+        ReceiptLost,
         ReceiptStale,
         RecoveryError,
         SchemaMismatch,
@@ -79,8 +80,8 @@ _HOMES = {
     "declared.watch": "Watch",
     "errors": "ConnectionFailed ConsumerUnknown Draining EpochEnded EpochUnknown FuseOut"
     " InvalidArgument InvalidName Lagged LeaseLapsed NameTaken NotAutocommit PermissionDenied"
-    " ReceiptStale RecoveryError SchemaMismatch SignatureInvalid TableBusy TokenMismatch"
-    " WatchExists WatchInvalid WatchUnknown WorkRevoked",
+    " ReceiptLost ReceiptStale RecoveryError SchemaMismatch SignatureInvalid TableBusy"
+    " TokenMismatch WatchExists WatchInvalid WatchUnknown WorkRevoked",
     "events.bus": "Bus Subscription",
     "events.consumer": "Consumer consume",
     "events.listener": "Listener listen",
@@ -122,6 +123,7 @@ __all__ = [
     "NotAutocommit",
     "PermissionDenied",
     "PreviewRow",
+    "ReceiptLost",
     "ReceiptStale",
     "RecoveryError",
     "Report",

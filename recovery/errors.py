@@ -23,6 +23,7 @@ __all__ = [
     "NameTaken",
     "NotAutocommit",
     "PermissionDenied",
+    "ReceiptLost",
     "ReceiptStale",
     "RecoveryError",
     "SchemaMismatch",
@@ -145,6 +146,12 @@ class ReceiptStale(RecoveryError):
     """A newer fetch of this consumer has taken over: this one's acknowledgements don't count."""
 
     sqlstate = "RC015"
+
+
+class ReceiptLost(RecoveryError):
+    """The fetch was lost in a failover: what it gave and still exists comes with the next one."""
+
+    sqlstate = "RC016"
 
 
 class PermissionDenied(RecoveryError):

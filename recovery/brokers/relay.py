@@ -13,7 +13,6 @@ import logging
 import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
 
 from recovery.brokers.message import Message, Template
 from recovery.brokers.place import Place, find, secrets, shown
@@ -22,7 +21,7 @@ from recovery.calls.consumer import Fetched
 from recovery.database.connect import Target
 from recovery.database.link import backoff
 from recovery.database.threads import in_thread
-from recovery.errors import ConnectionFailed, InvalidArgument, RecoveryError
+from recovery.errors import ConnectionFailed, InvalidArgument, ReceiptLost, RecoveryError
 from recovery.events.bus import Filter
 from recovery.events.consumer import Consumer, consume
 
@@ -189,9 +188,14 @@ class Relay:
         if not await self._persist(self._where, lambda: self._publish(messages)):
             return False
         self.published += len(page)
-        # To acknowledge twice does no harm: the answer may have been lost.
-        done = partial(events.acknowledge, page[-1])
-        return await self._persist(_DATABASE, lambda: in_thread(done))
+
+        def acknowledge() -> None:
+            try:  # twice does no harm: the answer may have been lost
+                events.acknowledge(page[-1])
+            except ReceiptLost as error:
+                _log.warning("relay: %s", error)
+
+        return await self._persist(_DATABASE, lambda: in_thread(acknowledge))
 
     async def _connect(self) -> None:
         if not self._connected:

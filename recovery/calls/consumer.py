@@ -87,6 +87,7 @@ def acknowledge(receipt: str) -> Call[None]:
 
     Raises:
         ReceiptStale: a newer fetch of the consumer has taken over (RC015).
+        ReceiptLost: this one was lost in a failover (RC016): fetch again.
         ConsumerUnknown: there is no such consumer (RC014).
     """
     return Call("select recovery.acknowledge(%(receipt)s::text)", {"receipt": receipt}, nothing)

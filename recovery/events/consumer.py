@@ -24,7 +24,7 @@ from recovery.database.link import backoff
 from recovery.database.pooler import is_shared
 from recovery.database.threads import in_thread
 from recovery.database.wire import Wire
-from recovery.errors import ConnectionFailed, InvalidArgument
+from recovery.errors import ConnectionFailed, InvalidArgument, ReceiptLost
 from recovery.events.bus import Filter
 from recovery.types import Event
 
@@ -47,7 +47,8 @@ class Consumer(Iterator[Event], AsyncIterator[Event]):
 
     An event counts as done when the loop asks for the next one: done are acknowledged when
     the fetched ones are used up, and at the end of the ``with`` block. ``async with`` and
-    ``async for`` work as well. Lost connections are made again.
+    ``async for`` work as well. Lost connections are made again; what a failover makes it
+    forget comes again.
 
     One process at a time reads as a consumer. The newest takes over: the older one gets
     `ReceiptStale` (RC015) and must stop.
@@ -162,6 +163,7 @@ class Consumer(Iterator[Event], AsyncIterator[Event]):
 
         Raises:
             ReceiptStale: a newer fetch has taken over (RC015).
+            ReceiptLost: this one was lost in a failover (RC016): fetch again.
         """
         self._run(calls.consumer.acknowledge(fetched.receipt))
 
@@ -245,7 +247,10 @@ class Consumer(Iterator[Event], AsyncIterator[Event]):
 
     def _acknowledge(self, conn: psycopg.Connection[Any]) -> None:
         if self._done is not None:
-            self._ask(conn, calls.consumer.acknowledge(self._done.receipt))
+            try:
+                self._ask(conn, calls.consumer.acknowledge(self._done.receipt))
+            except ReceiptLost as error:
+                _log.warning("consumer %s: %s", self.name, error)
             self._done = None
 
     def _ask(self, conn: psycopg.Connection[Any], call: calls.Call[T]) -> T:

@@ -18,7 +18,7 @@ begin
     end if;
     v_consumer := recovery._find_consumer(v_parts[1]);
     if v_consumer.page < v_parts[2]::bigint then
-        perform recovery._fail('RC015',
+        perform recovery._fail('RC016',
             format('the fetch of consumer %s that gave this receipt was lost in a failover', quote_literal(v_parts[1])),
             'Fetch again: what still exists, and is not acknowledged, comes again.');
     elsif v_consumer.page <> v_parts[2]::bigint then
@@ -39,7 +39,7 @@ $$;
 
 comment on function recovery.acknowledge(text) is
     'This event of a fetch, and all before it in the same fetch, are done. In one transaction with what they led to, '
-    'each is done exactly once. RC015: a newer fetch of the consumer has taken over, or this one was lost in a '
-    'failover; RC014 no such consumer, RC010 not a receipt.';
+    'each is done exactly once. RC015: a newer fetch of the consumer has taken over; RC016: this one was lost in a '
+    'failover, fetch again; RC014 no such consumer, RC010 not a receipt.';
 
 revoke all on function recovery.acknowledge(text) from public;

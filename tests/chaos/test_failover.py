@@ -102,6 +102,28 @@ def test_failover_to_an_older_state(
             steady.leave()
 
 
+def test_a_consumer_after_a_failover(pair: tuple[Cluster, Cluster]) -> None:
+    """Its fetch was lost: what still exists comes again, what the lost one gave counts for nothing."""
+    primary, replica = pair
+    dsn = primary.dsn("store")
+    owner = recovery.boot(dsn, "api", lease=600)
+    with Proxy(dsn) as proxy, recovery.consume(proxy.dsn, "mailer") as events:
+        with psycopg.connect(dsn, autocommit=True) as conn:
+            kept = list(map(str, add(conn, owner.epoch, 3)))
+            cut_off(conn, replica)
+            lost = list(map(str, add(conn, owner.epoch, 2)))
+        assert [next(events).key for _ in kept] == kept
+        primary.kill()
+        replica.promote()
+        proxy.aim(replica.dsn("store"))
+        assert [next(events).key for _ in lost] == lost  # it had fetched all
+        assert [next(events).key for _ in kept] == kept
+        with psycopg.connect(replica.dsn("store"), autocommit=True) as conn:
+            new = list(map(str, add(conn, owner.epoch, 2)))
+            assert [next(events).key for _ in new] == new
+    assert events.failures >= 1
+
+
 @pytest.mark.parametrize("way", ["promote", "crash"])
 def test_a_listener_after_a_failover(
     pair: tuple[Cluster, Cluster], way: str, caplog: pytest.LogCaptureFixture

@@ -106,6 +106,32 @@ def test_p09_killed_between_its_work_and_the_acknowledgement(
     assert set(transitions(place.received())) == {("opened", str(key)) for key in keys}
 
 
+def test_p09_a_failover_has_lost_its_fetch(
+    place: Place, relay: Callable[..., Relay], jobs: Insert, conn: psycopg.Connection[Any]
+) -> None:
+    """P9: its receipts are refused; it fetches again and goes on."""
+    conn.execute(
+        """
+        create sequence fetches;
+        grant usage on sequence fetches to public;
+        create function lose_first() returns trigger language plpgsql as $$
+        begin
+            return case when nextval('public.fetches') > 1 then new end;
+        end $$;
+        create trigger lose_first before update on recovery.consumer
+        for each row when (new.page <> old.page) execute function lose_first();
+        """
+    )
+    keys = jobs(None, 3)
+    relay(place.broker.url, name="r", **place.options)
+    wait_until_done(conn)
+    later = jobs(None, 1)
+    wait_until_done(conn)
+    count = Counter(int(one.event["key"]) for one in place.received())
+    again = 1 if place.broker.DROPS else 2
+    assert count == {**dict.fromkeys(keys, again), **dict.fromkeys(later, 1)}
+
+
 @pytest.mark.slow
 def test_p09_killed_again_and_again(
     place: Place,

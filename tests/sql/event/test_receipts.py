@@ -26,7 +26,7 @@ def test_a_fetch_that_was_lost(jobs: Connection) -> None:
     keep(jobs)
     ((id_, receipt),) = fetch(jobs)
     fail_over(jobs)
-    with refused("RC015", "was lost in a failover"):
+    with refused("RC016", "was lost in a failover"):
         jobs.execute("select recovery.acknowledge(%s)", (receipt,))
     ((again, receipt),) = fetch(jobs)
     assert again == id_
