@@ -30,10 +30,15 @@ from recovery.cluster import Cluster, available
 
 _numbers = itertools.count(1)
 
-# A shell starts what runs in its background with SIGINT ignored, and every child inherits that:
-# tests that interrupt a process would wait for ever.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# A shell starts what runs in its background with SIGINT and SIGQUIT ignored, nohup with SIGHUP, and
+# every child inherits that: tests that send them would wait for ever. A handler ends with exec.
+for number, handler in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGQUIT, signal.SIG_DFL),
+    (signal.SIGHUP, lambda *_: None),
+):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, handler)
 
 # Tests prepare transactions and stop clients in their middle; the log takes little room in memory.
 SETTINGS = {

@@ -74,9 +74,7 @@ def _main(
     if version:
         print(f"pg-recovery {VERSION}")
         raise typer.Exit
-    if context.invoked_subcommand is None:
-        print(context.get_help())
-        raise typer.Exit(USAGE)
+    show.help_if_alone(context)
 
 
 @app.command()

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from recovery import calls, settings
-from recovery.cli import USAGE, show, target
+from recovery.cli import show, target
 from recovery.cli.choices import AsJson, Dsn
 
 __all__ = ["commands"]
@@ -28,11 +28,7 @@ Kind = Annotated[str | None, typer.Option(help="Only for this kind of work, such
 Group = Annotated[str | None, typer.Option(help="Only for this group (session).")]
 
 
-@commands.callback(invoke_without_command=True)
-def _config(context: typer.Context) -> None:
-    if context.invoked_subcommand is None:
-        print(context.get_help())
-        raise typer.Exit(USAGE)
+commands.callback(invoke_without_command=True)(show.help_if_alone)
 
 
 @commands.command("list")

@@ -33,11 +33,7 @@ commands = typer.Typer(
 )
 
 
-@commands.callback(invoke_without_command=True)
-def _opencode(context: typer.Context) -> None:
-    if context.invoked_subcommand is None:
-        print(context.get_help())
-        raise typer.Exit(USAGE)
+commands.callback(invoke_without_command=True)(show.help_if_alone)
 
 
 @commands.command()

@@ -9,18 +9,37 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import psycopg
+import typer
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from recovery import Event, Report, calls
+from recovery.cli import USAGE
 
 if TYPE_CHECKING:  # these load Alembic and SQLAlchemy
     from recovery.opencode import Imported
     from recovery.schema import Current
 
-__all__ = ["as_json", "event", "imported", "print_table", "report_json", "schema", "span", "status"]
+__all__ = [
+    "as_json",
+    "event",
+    "help_if_alone",
+    "imported",
+    "print_table",
+    "report_json",
+    "schema",
+    "span",
+    "status",
+]
+
+
+def help_if_alone(context: typer.Context) -> None:
+    """What there is to choose from, for who named no command of these."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+        raise typer.Exit(USAGE)
 
 
 def as_json(value: Any) -> None:

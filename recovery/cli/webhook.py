@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.text import Text
 
 from recovery import webhooks
-from recovery.cli import FAILED, USAGE, show, target
+from recovery.cli import FAILED, show, target
 from recovery.cli.choices import AsJson, Dsn, Kind, Order
 
 __all__ = ["commands", "looking"]
@@ -44,11 +44,7 @@ Secret = Annotated[
 _STATES = {"active": "green", "down": "bold red", "failing": "yellow", "paused": "yellow"}
 
 
-@commands.callback(invoke_without_command=True)
-def _webhook(context: typer.Context) -> None:
-    if context.invoked_subcommand is None:
-        print(context.get_help())
-        raise typer.Exit(USAGE)
+commands.callback(invoke_without_command=True)(show.help_if_alone)
 
 
 @commands.command()
@@ -255,8 +251,11 @@ def redeliver(
 def _looking(context: typer.Context, as_json: AsJson = False, dsn: Dsn = None) -> None:
     if context.invoked_subcommand is None:
         _show(as_json, dsn)
-    elif dsn is not None:
+        return
+    if dsn is not None:
         target.remember(dsn)
+    if as_json:
+        raise typer.BadParameter("--json is for the list")
 
 
 @looking.command("run")

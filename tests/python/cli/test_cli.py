@@ -113,6 +113,8 @@ def test_usage() -> None:
     assert "'sideways'" in bad(USAGE, "migrate", "sideways")
     assert "'closd'" in bad(USAGE, "events", "--kind", "closd")
     assert "name" in bad(USAGE, "boot").lower()
+    assert "--json" in bad(USAGE, "consumers", "--json", "drop", "mailer")
+    assert "--json" in bad(USAGE, "webhooks", "--json", "run")
     assert "nope.db" in bad(USAGE, "import-opencode", "nope.db")
 
 
@@ -316,11 +318,6 @@ def test_status_lists_fuses(dsn: str, conn: Connection) -> None:
     assert "burnt out" in text
 
 
-def heed_ctrl_c() -> None:
-    """In the child: a shell makes what it runs in the background ignore Ctrl-C."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 @contextmanager
 def listening(dsn: str, conn: Connection, *args: str) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
@@ -329,7 +326,6 @@ def listening(dsn: str, conn: Connection, *args: str) -> Iterator[subprocess.Pop
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=heed_ctrl_c,
     )
     with process:
         try:

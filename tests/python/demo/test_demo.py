@@ -26,11 +26,6 @@ pytestmark = [
 ]
 
 
-def heed_ctrl_c() -> None:
-    """In the child: a shell makes what it runs in the background ignore Ctrl-C."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 class Demo:
     """`recovery demo`, marked so that its offspring can be found."""
 
@@ -43,7 +38,6 @@ class Demo:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            preexec_fn=heed_ctrl_c,
         )
 
     def offspring(self) -> list[str]:
