@@ -18,24 +18,15 @@ begin
     end if;
     -- The columns that a closing sets stand as keys.
     for v_one in
-        select o.option, k.name as was, v_renames ->> ('row.' || quote_ident(k.name)) as name
+        select o.option, jsonb_object_agg(coalesce(
+            (parse_ident(v_renames ->> ('row.' || quote_ident(c.name)), false))[1], c.name), c.expression) as columns
         from unnest(array['close', 'requeue']) as o (option)
-        cross join lateral jsonb_object_keys(
-            case jsonb_typeof(p_watch.canonical -> o.option) when 'object' then p_watch.canonical -> o.option
-                else '{}' end) as k (name)
-        where v_renames ? ('row.' || quote_ident(k.name))
+        cross join lateral jsonb_each(
+            case jsonb_typeof(v_spec -> o.option) when 'object' then v_spec -> o.option else '{}' end)
+            as c (name, expression)
+        group by o.option
     loop
-        v_spec[v_one.option] := (v_spec -> v_one.option) - v_one.was;
-    end loop;
-    for v_one in
-        select o.option, (parse_ident(v_renames ->> ('row.' || quote_ident(k.key)), false))[1] as name, k.value
-        from unnest(array['close', 'requeue']) as o (option)
-        cross join lateral jsonb_each_text(
-            case jsonb_typeof(p_watch.canonical -> o.option) when 'object' then p_watch.canonical -> o.option
-                else '{}' end) as k
-        where v_renames ? ('row.' || quote_ident(k.key))
-    loop
-        v_spec[v_one.option][v_one.name] := to_jsonb(recovery._rename_sql(v_one.value, v_renames));
+        v_spec[v_one.option] := v_one.columns;
     end loop;
     for v_one in
         select o.option, v_renames ->> ('row.' || quote_ident(v_spec ->> o.option)) as name
