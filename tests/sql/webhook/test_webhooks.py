@@ -448,7 +448,7 @@ def test_what_is_old_is_forgotten(jobs: Connection) -> None:
         "insert into recovery.webhook_delivery"
         " (webhook, event, watch, kind, key, body, state, next_at, done)"
         " select 'hook', -n, 'w', 'closed', n::text, '{}', 'dead', now(),"
-        " recovery._now() - n * interval '1 ms' from generate_series(1, 100010) as n"
+        " (select recovery._now()) - n * interval '1 ms' from generate_series(1, 100010) as n"
     )
     assert value(jobs, prune, 1000) == 10
     oldest = "select min(event) from recovery.webhook_delivery"
