@@ -39,6 +39,8 @@ _HEADERS = {
 _CHUNK = 65_536
 #: Events that are read at once in a replay.
 _PAGE = 500
+#: Pages of what a feed that is behind will bring once more; what is beyond comes twice.
+_NOTED = 20
 #: How many ids a replay goes back whose place was lost: as far as a listener remembers.
 _BACK = 10_000 * calls.event.RECORD
 
@@ -207,7 +209,7 @@ class _Talk:
             self._until = self._loop.time() + shared.lifetime * random.uniform(0.9, 1.0)
         self._cursor = ""  # what was sent, at least
         self._had: frozenset[int] = frozenset()  # what the client says it has already
-        #: What a replay has sent, and the feed may bring once more.
+        #: What the client has, by a replay or from before, and the feed may bring once more.
         self._sent: dict[int, datetime] = {}
 
     async def run(self) -> None:
@@ -267,9 +269,11 @@ class _Talk:
             if self._until is not None and self._loop.time() >= self._until:
                 return "lifetime"
             if not items:
-                # All that the feed has handed out was sent.
-                self._cursor = feed.cursor
+                # All that the feed has handed out was sent; a replay may have come further.
+                cursor = feed.cursor
                 self._forget(feed)
+                if not self._sent:
+                    self._cursor = cursor
                 await self._control("server.heartbeat", {})
 
     def _next(self) -> float:
@@ -291,6 +295,7 @@ class _Talk:
             start = await self._start(cursor)
             self._had = frozenset(cursor.above) if start == cursor.safe else frozenset()
             track, position = Track(start, timeline), Position(start)
+            await self._note(feed.safe, start)
             if not await self._read_on(position, track, feed):
                 return False
             feed.add(self._client)
@@ -299,6 +304,18 @@ class _Talk:
             # The listener has failed over meanwhile. What it told anew before this client was
             # there may stand below the place that the replay has come to.
             cursor = track.cursor
+
+    async def _note(self, safe: int, start: int) -> None:
+        """What a feed that has come to `safe` will bring once more, to who goes on at `start`."""
+        for _ in range(_NOTED):
+            if safe >= start:
+                break
+            look = calls.event.page(safe, "{}", limit=_PAGE, **self._filters())
+            page = await self._life.replay(look)
+            self._sent.update((event.id, event.at) for event in page.events if event.id <= start)
+            if not page.full:
+                break
+            safe = page.newest
 
     async def _read_on(self, position: Position, track: Track, feed: Feed | None = None) -> bool:
         """Sends all that there is after a place; what the `feed` has passed it brings no more.
@@ -373,7 +390,9 @@ class _Talk:
         size = 0
         for event, cursor, frame in items:
             again = self._sent.get(event.id) == event.at
-            if frame is not None and not again and await self._wish.allowed.allows(event):
+            if again:
+                continue  # its place is behind
+            if frame is not None and await self._wish.allowed.allows(event):
                 chunk.append(frame)
                 size += len(frame)
             self._cursor = cursor  # what is not for this client moves it on, too

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+import psutil
 import psycopg
 import pytest
 
@@ -245,6 +246,42 @@ def test_cut_and_reconnect(dsn: str, conn: Connection, jobs: Any, serve: Serve) 
     all_ = everything(conn)
     assert len(got) == len(set(got))
     assert set(all_) == set(got)
+
+
+def test_a_client_that_is_ahead_of_the_hub(
+    dsn: str, conn: Connection, jobs: Any, serve: Serve
+) -> None:
+    """It had events from a replay; the hub, which reads them late, does not bring them once more."""
+    owner = recovery.boot(dsn, "api-1")
+    url = serve(Hub(dsn, heartbeat=0.3).events(authorize=anyone))
+    with Curl(url) as curl:
+        curl.connected()
+    pid = conn.execute(
+        "select pid from pg_stat_activity where application_name like '%listener%'"
+        " and datname = current_database()"
+    ).fetchone()
+    assert pid is not None
+    listening = psutil.Process(pid[0])
+    listening.suspend()
+    try:
+        jobs(owner.epoch, 20)
+        with Curl(url, since("0")) as curl:
+            first = curl.wait_rows(20)
+            curl.wait_type("server.heartbeat")
+            position = curl.last_id
+        assert position == str(int(first[-1].id) + 99)
+        with Curl(url, since(position)) as curl, Curl(url, since(str(first[9].id))) as other:
+            curl.wait_type("server.heartbeat")
+            other.wait_rows(10)
+            listening.resume()
+            jobs(owner.epoch, 2)
+            all_ = everything(conn)
+            assert ids(curl.wait_rows(2)) == all_[20:]
+            assert ids(other.wait_rows(12)) == all_[10:]
+            wait_for(lambda: curl.last_id == other.last_id == str(all_[-1] + 99))
+            assert len(curl.rows) == 2
+    finally:
+        listening.resume()
 
 
 def test_p09_the_server_is_killed_and_started_again(
