@@ -431,53 +431,61 @@ def _in_turn(
     """
     found: dict[str, tuple[list[float], list[float]]] = {label: ([], []) for label in made}
     for order in (list(made), list(made)[::-1]):
-        _slices_of(
-            {label: made[label] for label in order}, options, server, epochs, listeners, found
-        )
+        with _sessions(server, made, epochs, order, listeners) as (writing, asking):
+            for number in range(_slices(options) // 2):
+                for label in random.sample(list(made), len(made)):
+                    commits, seconds, cpu = _slice(server, writing[label], asking[label])
+                    if commits == 0 or writing[label].poll() is not None:
+                        raise RuntimeError(f"{label}: pgbench does not write")
+                    found[label][0].append(commits / seconds)
+                    found[label][1].append(cpu / commits * 1e6)
+                if number % 10 == 9:
+                    _setup.say(
+                        f"  {number + 1} slices, {listeners} listen: "
+                        + ", ".join(
+                            f"{label} {sum(tps) / len(tps):.0f}"
+                            for label, (tps, _) in found.items()
+                        )
+                    )
     return found
 
 
-def _slices_of(
-    made: dict[str, str],
-    options: Options,
+@contextlib.contextmanager
+def _sessions(
     server: Cluster,
+    made: dict[str, str],
     epochs: dict[str, int],
+    order: list[str],
     listeners: int,
-    found: dict[str, tuple[list[float], list[float]]],
-) -> None:
-    """Half of the slices, with new sessions begun in that order."""
+) -> Iterator[tuple[dict[str, subprocess.Popen[str]], dict[str, psycopg.Connection[Any]]]]:
+    """The writers of each database, warm and stopped, and a connection to ask it; begun in that order."""
     with contextlib.ExitStack() as stack:
         script = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "claim.sql"
         script.write_text(LIVES["claim"])
         writing: dict[str, subprocess.Popen[str]] = {}
         asking: dict[str, psycopg.Connection[Any]] = {}
-        for label, dsn in made.items():
-            stack.enter_context(_listening(dsn, listeners))
-            asking[label] = stack.enter_context(_setup.connect(dsn))
-            writing[label] = stack.enter_context(_pgbench(server, dsn, script, epochs.get(label)))
+        for label in order:
+            stack.enter_context(_listening(made[label], listeners))
+            asking[label] = stack.enter_context(_setup.connect(made[label]))
+            writing[label] = stack.enter_context(
+                _pgbench(server, made[label], script, epochs.get(label))
+            )
             sleep(3)
             writing[label].send_signal(signal.SIGSTOP)
-        for number in range(_slices(options) // 2):
-            for label in random.sample(list(made), len(made)):
-                claims, used, start = _claims(asking[label]), _server_cpu(server), perf_counter()
-                writing[label].send_signal(signal.SIGCONT)
-                sleep(_SLICE)
-                writing[label].send_signal(signal.SIGSTOP)
-                took = perf_counter() - start
-                sleep(0.02)  # until what was sent has ended
-                commits = 3 * (_claims(asking[label]) - claims)
-                if commits == 0 or writing[label].poll() is not None:
-                    raise RuntimeError(f"{label}: pgbench does not write")
-                tps, cpu = found[label]
-                tps.append(commits / took)
-                cpu.append((_server_cpu(server) - used) / commits * 1e6)
-            if number % 10 == 9:
-                _setup.say(
-                    f"  {number + 1} slices, {listeners} listen: "
-                    + ", ".join(
-                        f"{label} {sum(tps) / len(tps):.0f}" for label, (tps, _) in found.items()
-                    )
-                )
+        yield writing, asking
+
+
+def _slice(
+    server: Cluster, writing: subprocess.Popen[str], asking: psycopg.Connection[Any]
+) -> tuple[int, float, float]:
+    """Lets these sessions go on for a slice: their commits, its seconds, the server's seconds of CPU."""
+    claims, used, start = _claims(asking), _server_cpu(server), perf_counter()
+    writing.send_signal(signal.SIGCONT)
+    sleep(_SLICE)
+    writing.send_signal(signal.SIGSTOP)
+    took = perf_counter() - start
+    sleep(0.02)  # until what was sent has ended
+    return 3 * (_claims(asking) - claims), took, _server_cpu(server) - used
 
 
 def _slices(options: Options) -> int:

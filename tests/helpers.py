@@ -34,7 +34,7 @@ def wait_for(
     return result
 
 
-def children(pid: int, command: str = "") -> list[psutil.Process]:
+def children(pid: int, command: str) -> list[psutil.Process]:
     """The children whose command line has `command`; one that ends meanwhile is left out."""
     found = []
     for child in psutil.Process(pid).children():

@@ -389,9 +389,8 @@ class _Talk:
         chunk: list[bytes] = []
         size = 0
         for event, cursor, frame in items:
-            again = self._sent.get(event.id) == event.at
-            if again:
-                continue  # its place is behind
+            if self._sent.get(event.id) == event.at:
+                continue  # the client has it, and its place is behind
             if frame is not None and await self._wish.allowed.allows(event):
                 chunk.append(frame)
                 size += len(frame)
